@@ -1,0 +1,289 @@
+//! The calls that a domain can make, their registers and their errors.
+//!
+//! A call is one `syscall` instruction. No call takes an address to read from or write to: everything travels in
+//! registers, so the kernel never follows a pointer that a domain gave it.
+//!
+//! | register | going in | coming out |
+//! |---|---|---|
+//! | `rax` | bits 0–7 [`CallNumber`], 8–15 slot, 32–63 label | bits 0–31 [`CallError`] or a non-negative outcome, 32–63 label |
+//! | `rdi` `rsi` `rdx` `r10` | arguments 0 to 3, the words of a message | results 0 to 3 |
+//! | `r8` `r9` | arguments 4 and 5 | badge (`r8`, for a message received) |
+//! | `rcx` `r11` | | clobbered by the instruction itself |
+//! | vector and x87 registers, `mxcsr` | | in their initial state |
+//!
+//! All other registers keep their values. "Slot" is bits 8 to 15 of `rax`; `a0` to `a5` are the arguments.
+
+/// The calls. "→" says what comes back in results 0 to 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum CallNumber {
+    /// Gate call: send a label and four words through the gate in the slot and wait for the answer. → the answer.
+    Call = 0,
+    /// Answer the client that is being served, if there is one, with a label and words a0 to a3; then wait for the next message, for
+    /// one of the events in the mask a4, or for the deadline a5. → [`RECEIVED_MESSAGE`] with label, words, badge,
+    /// or [`RECEIVED_EVENTS`] with the bits in result 0, which are then cleared.
+    ReplyWait = 1,
+    /// Wait for one of the events in the mask a4, or for the deadline a5. → the bits, which are then cleared.
+    Wait = 2,
+    /// Set the event bit that the slot names.
+    Signal = 3,
+    /// Write to the kernel's debug output: as many bytes of a0 to a3 as the label says, at most 32. The kernel
+    /// shows whole lines, with the domain's name.
+    DebugWrite = 4,
+    /// End this domain with code a0.
+    Exit = 5,
+    /// → frequency of the time-stamp counter in Hz, its value at the kernel's entry, its value at the first domain's
+    /// start, and how much of that was spent waiting for calibration.
+    Clock = 6,
+    /// Map pages of the region in the slot into this domain: at address a0, from page a1, a2 pages, [`Rights`](crate::Rights) a3.
+    RegionMap = 7,
+    /// Remove the mapping that starts at address a0.
+    RegionUnmap = 8,
+    /// Give the region in the slot, with rights a1, to the server of the gate in slot a0. → the slot in the server's table.
+    RegionGrant = 9,
+    /// Take the region in the slot back from every other domain: slots and mappings.
+    RegionRevoke = 10,
+    /// → pages and rights of the region in the slot.
+    RegionInfo = 11,
+    /// Tell the kernel that the interrupt in the slot has been dealt with and may arrive again.
+    InterruptAcknowledge = 12,
+    /// Empty the slot.
+    SlotDrop = 13,
+    /// Read the kernel's log (log right in the slot). → label: number of bytes, words: the bytes.
+    LogRead = 14,
+    /// Read the census (census right in the slot) from cursor a0 on. → next cursor or 0 at the end; domain index in
+    /// bits 0–7, slot in 8–15, kind in 32–63; the name of the domain.
+    CensusRead = 15,
+    /// End the system with code a0 (shutdown right in the slot).
+    Shutdown = 16,
+    /// Fault by choice: a panic. a0: source line.
+    Panic = 17,
+
+    /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages become the
+    /// domain's page tables, a2 and a3 its name. The region leaves the caller's slot.
+    DomainCreate = 32,
+    /// Set how the domain in the slot runs: a0 priority, a1 budget in µs, a2 period in µs, a3 [`FaultPolicy`](crate::plan::FaultPolicy) and
+    /// [`CONFIGURE_ENDS_SYSTEM`], a4 slot of the domain that handles its faults, a5 the event bit there.
+    DomainConfigure = 33,
+    /// Map into the domain in the slot: region in slot a0, at address a1, from page a2, a3 pages, rights a4.
+    DomainMap = 34,
+    /// Fill slot a0 of the domain in the slot with the region in slot a1, rights a2.
+    DomainGiveRegion = 35,
+    /// Fill slot a0 of the domain in the slot with a gate into the domain in slot a1, badge a2; what it grants goes to
+    /// the server's slots from a3 (bits 0–7) on, at most as many as bits 8–15 of a3 say.
+    DomainGiveGate = 36,
+    /// Fill slot a0 of the domain in the slot with event bit a2 of the domain in slot a1.
+    DomainGiveEvent = 37,
+    /// Fill slot a0 of the domain in the slot with interrupt line a2, to arrive as its event bit a3; a1 builder right,
+    /// a4 [`INTERRUPT_LEVEL`](crate::plan::INTERRUPT_LEVEL) and such.
+    DomainGiveInterrupt = 38,
+    /// Let the domain in the slot use a2 I/O ports from port a1 on; a0 builder right.
+    DomainGivePorts = 39,
+    /// Fill slot a0 of the domain in the slot with the right of kind a2; a1 builder right.
+    DomainGiveRight = 40,
+    /// Fill slot a0 of the domain in the slot with the domain in slot a1, rights a2.
+    DomainGiveDomain = 41,
+    /// Start the domain in the slot: a0 first instruction, a1 stack pointer, a2 what it finds in `rdi`.
+    DomainStart = 42,
+    /// Stop the domain in the slot. Who waits for it gets [`CallError::PeerFailed`].
+    DomainStop = 43,
+    /// Destroy the domain in the slot: everything it held is given up, its page tables are scrubbed.
+    DomainDestroy = 44,
+    /// Take a2 pages from page a1 on out of the region in the slot, as a region of their own in slot a0. Its memory is zeroed.
+    RegionCarve = 45,
+    /// Make a region of device memory (builder right in the slot): a0 receiving slot, a1 physical address, a2 pages.
+    RegionDevice = 46,
+    /// End the region in the slot: taken back from everyone, scrubbed, and part of what it was carved from again.
+    RegionDelete = 47,
+    /// → what the domain in the slot did wrong: kind, code, instruction, address.
+    FaultRead = 48,
+}
+
+impl CallNumber {
+    /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
+    pub const ALL: [(u8, Self); 35] = [
+        (0, Self::Call),
+        (1, Self::ReplyWait),
+        (2, Self::Wait),
+        (3, Self::Signal),
+        (4, Self::DebugWrite),
+        (5, Self::Exit),
+        (6, Self::Clock),
+        (7, Self::RegionMap),
+        (8, Self::RegionUnmap),
+        (9, Self::RegionGrant),
+        (10, Self::RegionRevoke),
+        (11, Self::RegionInfo),
+        (12, Self::InterruptAcknowledge),
+        (13, Self::SlotDrop),
+        (14, Self::LogRead),
+        (15, Self::CensusRead),
+        (16, Self::Shutdown),
+        (17, Self::Panic),
+        (32, Self::DomainCreate),
+        (33, Self::DomainConfigure),
+        (34, Self::DomainMap),
+        (35, Self::DomainGiveRegion),
+        (36, Self::DomainGiveGate),
+        (37, Self::DomainGiveEvent),
+        (38, Self::DomainGiveInterrupt),
+        (39, Self::DomainGivePorts),
+        (40, Self::DomainGiveRight),
+        (41, Self::DomainGiveDomain),
+        (42, Self::DomainStart),
+        (43, Self::DomainStop),
+        (44, Self::DomainDestroy),
+        (45, Self::RegionCarve),
+        (46, Self::RegionDevice),
+        (47, Self::RegionDelete),
+        (48, Self::FaultRead),
+    ];
+
+    /// The call with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == number).map(|(_, call)| *call)
+    }
+}
+
+/// Outcome of [`CallNumber::ReplyWait`]: a message.
+pub const RECEIVED_MESSAGE: i32 = 0;
+/// Outcome of [`CallNumber::ReplyWait`]: events.
+pub const RECEIVED_EVENTS: i32 = 1;
+
+/// Deadline that never comes.
+pub const NO_DEADLINE: u64 = u64::MAX;
+/// Deadline that has passed already: look, do not wait.
+pub const POLL: u64 = 0;
+
+/// Flag for [`CallNumber::DomainConfigure`]: when the domain ends, so does the system.
+pub const CONFIGURE_ENDS_SYSTEM: u64 = 1 << 8;
+
+/// Slot that every domain has from the start: itself, with no rights but those to its own address space.
+pub const SLOT_SELF: u8 = 0;
+/// Slot in which the builder finds the builder right.
+pub const BUILDER_SLOT_RIGHT: u8 = 1;
+/// Slot in which the builder finds the census right.
+pub const BUILDER_SLOT_CENSUS: u8 = 2;
+/// Slot in which the builder finds the shutdown right.
+pub const BUILDER_SLOT_SHUTDOWN: u8 = 3;
+/// First slot in which the builder finds free memory: one region for each free run of the machine's memory.
+pub const BUILDER_SLOT_MEMORY: u8 = 4;
+/// How many such slots there are at most.
+pub const BUILDER_MEMORY_SLOTS: u8 = 4;
+/// First slot that the builder can use as it likes.
+pub const BUILDER_SLOT_FREE: u8 = BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum CallError {
+    /// No call has this number.
+    UnknownCall = -1,
+    /// The slot is empty or its number is too large.
+    BadSlot = -2,
+    /// The slot holds an object of another type.
+    WrongType = -3,
+    /// The slot does not hold the right that this needs.
+    MissingRight = -4,
+    /// An argument is out of its range.
+    BadArgument = -5,
+    /// The range overlaps one that is there already.
+    Overlap = -6,
+    /// The quota of the domain (pages for page tables, mappings) is used up.
+    QuotaExceeded = -7,
+    /// The receiving slot is taken, or no receiving slot is left.
+    SlotTaken = -8,
+    /// The other domain has failed or ended.
+    PeerFailed = -9,
+    /// The policy forbids it.
+    Denied = -10,
+    /// The deadline passed first.
+    TimedOut = -11,
+    /// The object is not in a state for this: a domain that runs already, a region that is in use.
+    BadState = -12,
+    /// A domain called itself.
+    SelfCall = -13,
+    /// One of the kernel's tables is full.
+    TableFull = -14,
+}
+
+impl CallError {
+    /// Every error, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::UnknownCall,
+        Self::BadSlot,
+        Self::WrongType,
+        Self::MissingRight,
+        Self::BadArgument,
+        Self::Overlap,
+        Self::QuotaExceeded,
+        Self::SlotTaken,
+        Self::PeerFailed,
+        Self::Denied,
+        Self::TimedOut,
+        Self::BadState,
+        Self::SelfCall,
+        Self::TableFull,
+    ];
+
+    /// The error with this (negative) number.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        let index = number.checked_neg()?.checked_sub(1)?;
+        Self::ALL.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// What happened, for a person.
+    #[must_use]
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::UnknownCall => "no such call",
+            Self::BadSlot => "the slot is empty",
+            Self::WrongType => "the slot holds an object of another type",
+            Self::MissingRight => "the slot does not hold the right for this",
+            Self::BadArgument => "an argument is out of range",
+            Self::Overlap => "the range overlaps one that is there already",
+            Self::QuotaExceeded => "the domain's quota is used up",
+            Self::SlotTaken => "no free slot to receive it",
+            Self::PeerFailed => "the other domain has failed or ended",
+            Self::Denied => "the policy forbids it",
+            Self::TimedOut => "the deadline passed",
+            Self::BadState => "the object is not in a state for this",
+            Self::SelfCall => "a domain cannot call itself",
+            Self::TableFull => "a table of the kernel is full",
+        }
+    }
+}
+
+impl core::fmt::Display for CallError {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str(self.explain())
+    }
+}
+
+impl core::error::Error for CallError {}
+
+/// How the system ended: the byte that the kernel writes to the exit port. An emulator that turns it into its exit
+/// status as QEMU's `isa-debug-exit` does (`2 × value + 1`) then never ends with 0 or 1, which are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SystemEnd {
+    /// The domain named in the plan ended with code 0.
+    Success = 0x10,
+    /// It ended with another code, or faulted.
+    Failure = 0x11,
+    /// The kernel found the image, the plan or the machine unfit and started nothing, or a domain whose policy says
+    /// so faulted.
+    Halt = 0x12,
+    /// The kernel itself failed.
+    Panic = 0x13,
+}
+
+impl SystemEnd {
+    /// The exit status of QEMU for this end.
+    #[must_use]
+    pub const fn qemu_status(self) -> i32 {
+        (self as i32) * 2 + 1
+    }
+}

@@ -1,0 +1,64 @@
+//! The system image: the one file that the boot loader hands to the kernel beside the kernel itself.
+//!
+//! It starts with an [`ImageHeader`], which is all that the kernel reads. The builder's segments follow, laid out
+//! flat and aligned to pages, so that the kernel maps them where they lie and needs no parser and no copy: pages
+//! that the builder needs zeroed, its stack among them, are zeros in the file. Then come the
+//! [plan](crate::plan) and the bytes of every other domain.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// First bytes of a system image.
+pub const IMAGE_MAGIC: [u8; 8] = *b"cloison\0";
+/// Segments that the builder can have: text, read-only data, writable data, stack, and the image itself.
+pub const BUILDER_SEGMENTS: usize = 6;
+
+/// The start of a system image.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ImageHeader {
+    /// [`IMAGE_MAGIC`].
+    pub magic: [u8; 8],
+    /// [`crate::ABI_VERSION`] of the image builder that wrote the file.
+    pub abi_version: u32,
+    /// Port of the machine's debug serial line (16550), or 0 if it has none.
+    pub serial_port: u16,
+    /// Port to which the kernel writes a byte to end an emulator's run (`isa-debug-exit`), or 0 if there is none.
+    pub exit_port: u16,
+    /// Length of the whole image, in bytes, a multiple of the page size.
+    pub image_bytes: u64,
+    /// Where the plan lies in the image, aligned to a page.
+    pub plan_offset: u64,
+    /// Length of the plan, in bytes.
+    pub plan_bytes: u64,
+    /// Digest of the plan.
+    pub plan_digest: Digest,
+    /// Address of the builder's first instruction.
+    pub builder_entry: u64,
+    /// First address above the builder's stack.
+    pub builder_stack: u64,
+    /// Address at which the builder sees this image, for reading only.
+    pub builder_image_address: u64,
+    /// Pages of page tables that the builder's own address space may use.
+    pub builder_quota_pages: u32,
+    /// How many of `builder_segments` are in use.
+    pub builder_segment_count: u32,
+    /// The builder's segments.
+    pub builder_segments: [BuilderSegment; BUILDER_SEGMENTS],
+}
+
+/// A run of pages of the image that the kernel maps into the builder.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct BuilderSegment {
+    /// Where it appears in the builder's address space, aligned to a page.
+    pub address: u64,
+    /// Where it lies in the image, aligned to a page.
+    pub image_offset: u64,
+    /// Length, in pages.
+    pub pages: u32,
+    /// [`crate::Rights`] of the mapping.
+    pub rights: u32,
+}

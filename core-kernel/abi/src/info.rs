@@ -1,0 +1,79 @@
+//! The information page: what a domain was given, for the domain itself to read.
+//!
+//! The image builder writes one for each domain, the builder loads it, the domain sees it for reading at
+//! [`crate::limits::INFO_ADDRESS`]. It tells a domain which slot a name of its `domain.toml` became; the slots
+//! themselves stay what grants a right.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::Name;
+
+/// First bytes of an information page.
+pub const INFO_MAGIC: [u8; 8] = *b"cl-info\0";
+/// Entries that fit into the page after its header.
+pub const MAX_INFO_ENTRIES: usize =
+    (crate::limits::PAGE_BYTES as usize - size_of::<InfoHeader>()) / size_of::<InfoEntry>();
+
+/// The start of an information page. `entry_count` times [`InfoEntry`] follow.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct InfoHeader {
+    /// [`INFO_MAGIC`].
+    pub magic: [u8; 8],
+    /// [`crate::ABI_VERSION`].
+    pub abi_version: u32,
+    /// Number of entries.
+    pub entry_count: u32,
+    /// The domain's name.
+    pub domain: Name,
+    /// Start of the heap.
+    pub heap_address: u64,
+    /// Length of the heap, in bytes.
+    pub heap_bytes: u64,
+}
+
+/// One thing that the domain was given.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct InfoEntry {
+    /// What the domain's `domain.toml` calls it.
+    pub name: Name,
+    /// The other party: the server of a gate, the client that calls. Empty for devices.
+    pub peer: Name,
+    /// An [`InfoKind`].
+    pub kind: u32,
+    /// The slot, or [`crate::plan::NONE`] if it needs none.
+    pub slot: u32,
+    /// Gate and client: the badge.
+    pub badge: u32,
+    /// Use and client: slot of the event that signals the other party, or [`crate::plan::NONE`].
+    pub signal_slot: u32,
+    /// Bit in this domain's pending word that the other party or the interrupt sets, or [`crate::plan::NONE`].
+    pub event_bit: u32,
+    /// Use and client: the value of the manifest's `option` for this use (a TPM locality, say). Ports: the first port.
+    pub option: u32,
+    /// Address of the memory shared with the other party, or of the device's registers; 0 if there is none.
+    pub address: u64,
+    /// Its length, in bytes. Ports: how many.
+    pub bytes: u64,
+}
+
+/// What an [`InfoEntry`] describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum InfoKind {
+    /// A gate that this domain calls.
+    Use = 1,
+    /// A client that calls this domain.
+    Client = 2,
+    /// Registers of a device.
+    DeviceMemory = 3,
+    /// A device's I/O ports.
+    Ports = 4,
+    /// A device's interrupt; `slot` acknowledges it.
+    Interrupt = 5,
+    /// A right, such as reading the kernel's log; `name` is the kind's name (`log-right`).
+    Right = 6,
+    /// Another domain, whose faults this one handles.
+    Domain = 7,
+}

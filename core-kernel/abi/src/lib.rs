@@ -1,0 +1,32 @@
+//! The contract between the kernel, the library OS, the builder domain and the image builder.
+//!
+//! Every number that two of them must agree on is written here and nowhere else. The crate holds types and
+//! constants, no logic and no `unsafe`; tables that travel in memory are `#[repr(C)]`, have no padding and
+//! derive their conversions from `zerocopy`.
+//!
+//! * [`call`]: the calls a domain can make, their registers and their errors.
+//! * [`object`]: what a slot can hold, and the rights to it.
+//! * [`fault`]: what a domain did wrong, as data.
+//! * [`image`]: the file that the boot loader hands to the kernel.
+//! * [`plan`]: the compiled manifest inside that file.
+//! * [`info`]: the page in which a domain reads what it was given.
+//! * [`limits`]: the sizes of the kernel's tables, and the layout of address spaces.
+
+#![no_std]
+
+pub mod call;
+pub mod fault;
+pub mod image;
+pub mod info;
+pub mod limits;
+pub mod name;
+pub mod object;
+pub mod plan;
+
+pub use call::{CallError, CallNumber};
+pub use fault::{Fault, FaultKind};
+pub use name::Name;
+pub use object::{ObjectKind, Rights};
+
+/// Version of this contract. Kernel, builder and each domain carry it; a mismatch stops the boot.
+pub const ABI_VERSION: u32 = 1;

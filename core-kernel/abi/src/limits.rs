@@ -1,0 +1,47 @@
+//! Sizes of the kernel's fixed tables and the layout of a domain's address space.
+
+/// Bytes in a page, the unit of every mapping.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// Domains that can exist at one time, the builder included.
+pub const MAX_DOMAINS: usize = 32;
+/// Slots in a domain's table.
+pub const MAX_SLOTS: usize = 64;
+/// Regions that can exist at one time, in the whole system.
+pub const MAX_REGIONS: usize = 256;
+/// Mappings in one domain's address space.
+pub const MAX_MAPPINGS: usize = 32;
+/// Ranges of I/O ports that one domain can hold.
+pub const MAX_PORT_RANGES: usize = 4;
+/// Interrupt lines (global system interrupts) that the kernel can deliver.
+pub const MAX_INTERRUPT_LINES: usize = 24;
+
+/// Number of scheduling priorities; 0 is the lowest. See [`BACKGROUND_PRIORITY`].
+pub const PRIORITIES: usize = 32;
+/// Priority of a domain that has used up its budget, until its next period begins. No plan gives it out.
+pub const BACKGROUND_PRIORITY: u8 = 0;
+/// Time for which a domain runs before another one of its priority has its turn, in microseconds.
+pub const QUANTUM_US: u64 = 10_000;
+/// Shortest period that a plan can ask for, in microseconds. Shorter ones would spend the CPU on timer interrupts.
+pub const MIN_PERIOD_US: u32 = 100;
+
+/// Words of a gate message, each 8 bytes.
+pub const MESSAGE_WORDS: usize = 4;
+/// Event bits that a plan can assign: 0 to 62.
+pub const PLAN_EVENTS: u32 = 63;
+/// Event bit that the kernel sets when a domain to which the receiver has a gate has failed or ended.
+pub const EVENT_PEER_FAILED: u32 = 63;
+
+/// First mapped address of a domain: its [information page](crate::info). Everything below stays unmapped, so
+/// that a NULL pointer with a large index still faults.
+pub const INFO_ADDRESS: u64 = 0x40_0000;
+/// Address at which a domain's image is linked, one page after the information page.
+pub const IMAGE_ADDRESS: u64 = INFO_ADDRESS + PAGE_BYTES;
+/// First address that is never a domain's. The last pages of the lower half stay unmapped, so that the address
+/// after a system call is always canonical (`sysret` with any other one faults in ring 0 on Intel CPUs).
+pub const DOMAIN_END: u64 = 0x7fff_ffff_0000;
+
+/// Start of the kernel's address space and of its direct map of physical memory: PML4 slot 264.
+pub const KERNEL_BASE: u64 = 0xffff_8400_0000_0000;
+/// First address after what the kernel may use: the end of PML4 slot 271.
+pub const KERNEL_END: u64 = 0xffff_8800_0000_0000;

@@ -1,0 +1,87 @@
+//! What a slot can hold, and the rights to it.
+
+use bitflags::bitflags;
+
+/// The type of the object that a slot refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum ObjectKind {
+    /// The slot is free.
+    Empty = 0,
+    /// A domain: its builder or its fault handler holds this.
+    Domain = 1,
+    /// A run of memory, or of device memory.
+    Region = 2,
+    /// An entry into a server domain, with a badge that tells the server who calls.
+    Gate = 3,
+    /// A bit in another domain's pending word.
+    Event = 4,
+    /// A hardware interrupt line that arrives as an event bit of the holder.
+    Interrupt = 5,
+    /// May create, change and destroy domains, and hand out devices.
+    BuilderRight = 6,
+    /// May read the kernel's log. While its holder runs, the kernel leaves the serial port to it.
+    LogRight = 7,
+    /// May read the census: which domain holds which slot.
+    CensusRight = 8,
+    /// May end the whole system.
+    ShutdownRight = 9,
+}
+
+impl ObjectKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Empty,
+        Self::Domain,
+        Self::Region,
+        Self::Gate,
+        Self::Event,
+        Self::Interrupt,
+        Self::BuilderRight,
+        Self::LogRight,
+        Self::CensusRight,
+        Self::ShutdownRight,
+    ];
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// What the kind is called in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Domain => "domain",
+            Self::Region => "region",
+            Self::Gate => "gate",
+            Self::Event => "event",
+            Self::Interrupt => "interrupt",
+            Self::BuilderRight => "builder-right",
+            Self::LogRight => "log-right",
+            Self::CensusRight => "census-right",
+            Self::ShutdownRight => "shutdown-right",
+        }
+    }
+}
+
+bitflags! {
+    /// What the holder of a slot may do with its object.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct Rights: u32 {
+        /// Region: map readable.
+        const READ = 1 << 0;
+        /// Region: map writable. A mapping is never writable and executable at once.
+        const WRITE = 1 << 1;
+        /// Region: map executable.
+        const EXECUTE = 1 << 2;
+        /// Region: pass on to another domain, and take back.
+        const GRANT = 1 << 3;
+        /// Domain: build it: map into it, fill its slots, start, stop and destroy it.
+        const BUILD = 1 << 4;
+        /// Domain: learn of its faults, read them, and decide what happens then.
+        const HANDLE_FAULT = 1 << 5;
+    }
+}
