@@ -1,1 +1,293 @@
+//! Typed system calls.
+//!
+//! One function a call, with the types that the call is about; [`raw`] is the one place where a domain enters the
+//! kernel. A wrapper that adds no type would be noise, so calls that only the builder makes are in [`build`].
 
+#![no_std]
+
+pub mod build;
+pub mod info;
+pub mod memory;
+mod raw;
+
+use cloison_abi::{
+    CallError, CallNumber, Name, ObjectKind, Rights,
+    call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
+};
+use raw::{Outcome, enter};
+
+/// Number of a slot in this domain's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u8);
+
+/// A gate message: a label and four words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// What the message is; the interface decides.
+    pub label: u32,
+    /// Its words.
+    pub words: [u64; 4],
+}
+
+/// What a server got from [`reply_wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A client's message; the next [`reply_wait`] answers it.
+    Message {
+        /// Which client: the badge that the plan gave its gate.
+        badge: u64,
+        /// What it said.
+        message: Message,
+    },
+    /// Event bits, now cleared.
+    Events(u64),
+    /// The deadline passed.
+    TimedOut,
+}
+
+/// A point in time, in ticks of the time-stamp counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(pub u64);
+
+impl Instant {
+    /// Never.
+    pub const NEVER: Self = Self(NO_DEADLINE);
+    /// Long ago: look, do not wait.
+    pub const PAST: Self = Self(POLL);
+
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(raw::time_stamp())
+    }
+}
+
+/// What the kernel knows of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Frequency of the time-stamp counter, in Hz.
+    pub hertz: u64,
+    /// The counter when the kernel was entered.
+    pub kernel_entry: u64,
+    /// The counter when the first domain started.
+    pub first_domain: u64,
+    /// How many ticks of the time between the two were spent waiting for calibration.
+    pub calibration: u64,
+}
+
+/// One line of the census of rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CensusEntry {
+    /// Name of the domain that holds the slot.
+    pub domain: Name,
+    /// The slot.
+    pub slot: u8,
+    /// What it holds.
+    pub kind: ObjectKind,
+}
+
+/// Sends a message through a gate and waits for the answer.
+///
+/// # Errors
+/// [`CallError::PeerFailed`] if the server fails before it answers; any error of the slot.
+#[inline]
+pub fn call(gate: Slot, message: Message) -> Result<Message, CallError> {
+    let [a, b, c, d] = message.words;
+    enter(CallNumber::Call, gate.0, message.label, [a, b, c, d, 0, 0]).message()
+}
+
+/// Answers the client being served, if any, and waits for the next message, for an event in `events`, or for the
+/// deadline.
+#[inline]
+pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
+    let [a, b, c, d] = reply.words;
+    let outcome = enter(CallNumber::ReplyWait, 0, reply.label, [a, b, c, d, events, deadline.0]);
+    match outcome.status {
+        RECEIVED_EVENTS => Received::Events(outcome.words[0]),
+        0 => Received::Message {
+            badge: outcome.badge,
+            message: Message { label: outcome.label, words: outcome.words },
+        },
+        _ => Received::TimedOut,
+    }
+}
+
+/// Waits for one of the events in `events`, or for the deadline. Returns the bits, cleared; 0 if the deadline passed.
+#[inline]
+pub fn wait(events: u64, deadline: Instant) -> u64 {
+    let outcome = enter(CallNumber::Wait, 0, 0, [0, 0, 0, 0, events, deadline.0]);
+    if outcome.status < 0 { 0 } else { outcome.words[0] }
+}
+
+/// Sets the event bit that the slot names.
+///
+/// # Errors
+/// Any error of the slot; [`CallError::PeerFailed`] if the other domain has ended.
+#[inline]
+pub fn signal(event: Slot) -> Result<(), CallError> {
+    enter(CallNumber::Signal, event.0, 0, [0; 6]).done()
+}
+
+/// Writes text to the kernel's debug output, 32 bytes a call.
+pub fn debug_write(text: &[u8]) {
+    for chunk in text.chunks(32) {
+        let [a, b, c, d] = pack(chunk);
+        enter(CallNumber::DebugWrite, 0, chunk.len() as u32, [a, b, c, d, 0, 0]);
+    }
+}
+
+/// Puts at most 32 bytes into message words.
+#[must_use]
+pub fn pack(bytes: &[u8]) -> [u64; 4] {
+    let mut padded = [0; 32];
+    let length = bytes.len().min(32);
+    padded[..length].copy_from_slice(&bytes[..length]);
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(padded.chunks_exact(8)) {
+        *word = chunk.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    }
+    words
+}
+
+/// The bytes that [`pack`] put into words.
+#[must_use]
+pub fn unpack(words: [u64; 4]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// Ends this domain.
+pub fn exit(code: u64) -> ! {
+    loop {
+        enter(CallNumber::Exit, 0, 0, [code, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// Faults by choice, after a panic at a source line.
+pub fn panic(line: u32) -> ! {
+    loop {
+        enter(CallNumber::Panic, 0, 0, [line.into(), 0, 0, 0, 0, 0]);
+    }
+}
+
+/// What the kernel knows of time.
+#[must_use]
+pub fn clock() -> Clock {
+    let [hertz, kernel_entry, first_domain, calibration] = enter(CallNumber::Clock, 0, 0, [0; 6]).words;
+    Clock { hertz, kernel_entry, first_domain, calibration }
+}
+
+/// Maps pages of a region into this domain, where nothing is mapped yet.
+///
+/// # Errors
+/// [`CallError::Overlap`], [`CallError::QuotaExceeded`], [`CallError::MissingRight`], [`CallError::BadArgument`].
+pub fn region_map(
+    region: Slot,
+    address: u64,
+    first_page: u64,
+    pages: u64,
+    rights: Rights,
+) -> Result<(), CallError> {
+    enter(CallNumber::RegionMap, region.0, 0, [address, first_page, pages, rights.bits().into(), 0, 0]).done()
+}
+
+/// Removes the mapping that starts at `address`.
+///
+/// # Safety
+/// Nothing may use the memory behind the mapping any more.
+///
+/// # Errors
+/// [`CallError::BadArgument`] if no mapping starts there.
+#[allow(unsafe_code, reason = "declares an unsafe function; the call itself is safe")]
+pub unsafe fn region_unmap(address: u64) -> Result<(), CallError> {
+    enter(CallNumber::RegionUnmap, 0, 0, [address, 0, 0, 0, 0, 0]).done()
+}
+
+/// Gives a region to the server of a gate. Returns the slot in the server's table, for the server to be told.
+///
+/// # Errors
+/// [`CallError::SlotTaken`] if this gate's places there are used up; [`CallError::MissingRight`] without `GRANT`.
+pub fn region_grant(region: Slot, gate: Slot, rights: Rights) -> Result<Slot, CallError> {
+    let args = [gate.0.into(), rights.bits().into(), 0, 0, 0, 0];
+    let outcome = enter(CallNumber::RegionGrant, region.0, 0, args);
+    outcome.done().map(|()| Slot(outcome.words[0] as u8))
+}
+
+/// Takes a region back from every other domain.
+///
+/// # Errors
+/// [`CallError::MissingRight`] without `GRANT`.
+pub fn region_revoke(region: Slot) -> Result<(), CallError> {
+    enter(CallNumber::RegionRevoke, region.0, 0, [0; 6]).done()
+}
+
+/// Length in pages of a region, and the rights that the slot holds to it.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn region_info(region: Slot) -> Result<(u64, Rights), CallError> {
+    let outcome = enter(CallNumber::RegionInfo, region.0, 0, [0; 6]);
+    outcome.done().map(|()| (outcome.words[0], Rights::from_bits_truncate(outcome.words[1] as u32)))
+}
+
+/// Lets an interrupt arrive again.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn interrupt_acknowledge(interrupt: Slot) -> Result<(), CallError> {
+    enter(CallNumber::InterruptAcknowledge, interrupt.0, 0, [0; 6]).done()
+}
+
+/// Empties a slot.
+///
+/// # Errors
+/// [`CallError::BadSlot`] if it is empty.
+pub fn slot_drop(slot: Slot) -> Result<(), CallError> {
+    enter(CallNumber::SlotDrop, slot.0, 0, [0; 6]).done()
+}
+
+/// Reads up to 32 bytes of the kernel's log. Returns the bytes and how many there are; 0: no more for now.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn log_read(right: Slot) -> Result<([u8; 32], usize), CallError> {
+    let outcome = enter(CallNumber::LogRead, right.0, 0, [0; 6]);
+    outcome.done().map(|()| (unpack(outcome.words), outcome.label as usize))
+}
+
+/// Reads the census entry at `cursor` (0 at first). Returns it and the next cursor; `None` at the end.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn census_read(right: Slot, cursor: u64) -> Result<Option<(CensusEntry, u64)>, CallError> {
+    let outcome = enter(CallNumber::CensusRead, right.0, 0, [cursor, 0, 0, 0, 0, 0]);
+    outcome.done()?;
+    let [next, packed, name_low, name_high] = outcome.words;
+    if next == 0 {
+        return Ok(None);
+    }
+    let kind = ObjectKind::from_number((packed >> 32) as u32).unwrap_or(ObjectKind::Empty);
+    let domain = Name::from_words([name_low, name_high]);
+    Ok(Some((CensusEntry { domain, slot: (packed >> 8) as u8, kind }, next)))
+}
+
+/// Ends the system.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn shutdown(right: Slot, code: u64) -> Result<(), CallError> {
+    enter(CallNumber::Shutdown, right.0, 0, [code, 0, 0, 0, 0, 0]).done()
+}
+
+/// Makes any call with any arguments, for tests of the kernel. Returns the outcome and results 0 to 3.
+///
+/// # Safety
+/// The call may unmap memory that is in use.
+#[allow(unsafe_code, reason = "declares an unsafe function; the call itself is safe")]
+pub unsafe fn any_call(rax: u64, arguments: [u64; 6]) -> (i32, [u64; 4]) {
+    let Outcome { status, words, .. } = raw::enter_raw(rax, arguments);
+    (status, words)
+}

@@ -1,0 +1,199 @@
+//! The calls by which the builder makes other domains, and a fault handler deals with faults.
+
+use cloison_abi::{CallError, CallNumber, Fault, FaultKind, Name, ObjectKind, Rights, plan::FaultPolicy};
+
+use crate::{Slot, raw::enter};
+
+/// How a domain runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Configuration {
+    /// 1 to 31; the highest that can run runs.
+    pub priority: u32,
+    /// Time at that priority in each period, in microseconds.
+    pub budget_us: u32,
+    /// The period, in microseconds; 0 for no limit.
+    pub period_us: u32,
+    /// What happens when it faults.
+    pub on_fault: FaultPolicy,
+    /// The domain that is told of its faults, and by which event bit.
+    pub handler: Option<(Slot, u32)>,
+    /// Whether its end is the end of the system.
+    pub ends_system: bool,
+}
+
+/// Creates a domain. `quota` is a region that becomes its page tables; it leaves the caller's slot.
+///
+/// # Errors
+/// [`CallError::TableFull`], [`CallError::SlotTaken`], any error of the slots.
+pub fn domain_create(right: Slot, receiver: Slot, quota: Slot, name: Name) -> Result<(), CallError> {
+    let [low, high] = name.to_words();
+    let args = [receiver.0.into(), quota.0.into(), low, high, 0, 0];
+    enter(CallNumber::DomainCreate, right.0, 0, args).done()
+}
+
+/// Sets how a domain runs.
+///
+/// # Errors
+/// [`CallError::BadArgument`] for a priority or period out of range.
+pub fn domain_configure(domain: Slot, how: &Configuration) -> Result<(), CallError> {
+    let ends = if how.ends_system { cloison_abi::call::CONFIGURE_ENDS_SYSTEM } else { 0 };
+    let (handler, bit) = how.handler.map_or((0, 0), |(slot, bit)| (slot.0, bit));
+    let policy = how.on_fault as u64 | ends;
+    let args =
+        [how.priority.into(), how.budget_us.into(), how.period_us.into(), policy, handler.into(), bit.into()];
+    enter(CallNumber::DomainConfigure, domain.0, 0, args).done()
+}
+
+/// Maps pages of a region into a domain.
+///
+/// # Errors
+/// As [`crate::region_map`].
+pub fn domain_map(
+    domain: Slot,
+    region: Slot,
+    address: u64,
+    first_page: u64,
+    pages: u64,
+    rights: Rights,
+) -> Result<(), CallError> {
+    let args = [region.0.into(), address, first_page, pages, rights.bits().into(), 0];
+    enter(CallNumber::DomainMap, domain.0, 0, args).done()
+}
+
+/// Fills a slot of a domain with a region.
+///
+/// # Errors
+/// [`CallError::SlotTaken`], [`CallError::MissingRight`], any error of the slots.
+pub fn domain_give_region(domain: Slot, to: Slot, region: Slot, rights: Rights) -> Result<(), CallError> {
+    let args = [to.0.into(), region.0.into(), rights.bits().into(), 0, 0, 0];
+    enter(CallNumber::DomainGiveRegion, domain.0, 0, args).done()
+}
+
+/// Fills a slot of a client with a gate into a server. `grants`: first slot of the server for what the client grants,
+/// and how many.
+///
+/// # Errors
+/// [`CallError::SlotTaken`], [`CallError::SelfCall`], any error of the slots.
+pub fn domain_give_gate(
+    client: Slot,
+    to: Slot,
+    server: Slot,
+    badge: u32,
+    grants: (u8, u8),
+) -> Result<(), CallError> {
+    let window = u64::from(grants.0) | u64::from(grants.1) << 8;
+    let args = [to.0.into(), server.0.into(), badge.into(), window, 0, 0];
+    enter(CallNumber::DomainGiveGate, client.0, 0, args).done()
+}
+
+/// Fills a slot of a domain with an event bit of another domain.
+///
+/// # Errors
+/// [`CallError::SlotTaken`], [`CallError::BadArgument`], any error of the slots.
+pub fn domain_give_event(holder: Slot, to: Slot, target: Slot, bit: u32) -> Result<(), CallError> {
+    let args = [to.0.into(), target.0.into(), bit.into(), 0, 0, 0];
+    enter(CallNumber::DomainGiveEvent, holder.0, 0, args).done()
+}
+
+/// Fills a slot of a domain with an interrupt line that arrives as its event `bit`.
+///
+/// # Errors
+/// [`CallError::SlotTaken`], [`CallError::BadArgument`] for a line that is not there or taken.
+pub fn domain_give_interrupt(
+    domain: Slot,
+    to: Slot,
+    right: Slot,
+    line: u32,
+    bit: u32,
+    flags: u32,
+) -> Result<(), CallError> {
+    let args = [to.0.into(), right.0.into(), line.into(), bit.into(), flags.into(), 0];
+    enter(CallNumber::DomainGiveInterrupt, domain.0, 0, args).done()
+}
+
+/// Lets a domain use a range of I/O ports.
+///
+/// # Errors
+/// [`CallError::TableFull`], [`CallError::BadArgument`], any error of the slots.
+pub fn domain_give_ports(domain: Slot, right: Slot, first: u16, count: u16) -> Result<(), CallError> {
+    let args = [right.0.into(), first.into(), count.into(), 0, 0, 0];
+    enter(CallNumber::DomainGivePorts, domain.0, 0, args).done()
+}
+
+/// Fills a slot of a domain with a right.
+///
+/// # Errors
+/// [`CallError::SlotTaken`], [`CallError::BadArgument`] if `kind` is no right.
+pub fn domain_give_right(domain: Slot, to: Slot, right: Slot, kind: ObjectKind) -> Result<(), CallError> {
+    let args = [to.0.into(), right.0.into(), kind as u64, 0, 0, 0];
+    enter(CallNumber::DomainGiveRight, domain.0, 0, args).done()
+}
+
+/// Fills a slot of a domain with another domain.
+///
+/// # Errors
+/// [`CallError::SlotTaken`], [`CallError::MissingRight`], any error of the slots.
+pub fn domain_give_domain(receiver: Slot, to: Slot, subject: Slot, rights: Rights) -> Result<(), CallError> {
+    let args = [to.0.into(), subject.0.into(), rights.bits().into(), 0, 0, 0];
+    enter(CallNumber::DomainGiveDomain, receiver.0, 0, args).done()
+}
+
+/// Starts a domain that has not started yet, or that has been stopped.
+///
+/// # Errors
+/// [`CallError::BadState`] if it runs, [`CallError::BadArgument`] for an address that is not a domain's.
+pub fn domain_start(domain: Slot, entry: u64, stack: u64, argument: u64) -> Result<(), CallError> {
+    enter(CallNumber::DomainStart, domain.0, 0, [entry, stack, argument, 0, 0, 0]).done()
+}
+
+/// Stops a domain. Who waits for it gets [`CallError::PeerFailed`].
+///
+/// # Errors
+/// Any error of the slot.
+pub fn domain_stop(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainStop, domain.0, 0, [0; 6]).done()
+}
+
+/// Destroys a domain and all it held.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn domain_destroy(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainDestroy, domain.0, 0, [0; 6]).done()
+}
+
+/// Takes pages out of a region, as a region of their own, zeroed.
+///
+/// # Errors
+/// [`CallError::Overlap`] with what was carved before, [`CallError::TableFull`], any error of the slots.
+pub fn region_carve(region: Slot, receiver: Slot, first_page: u64, pages: u64) -> Result<(), CallError> {
+    enter(CallNumber::RegionCarve, region.0, 0, [receiver.0.into(), first_page, pages, 0, 0, 0]).done()
+}
+
+/// Makes a region of device memory.
+///
+/// # Errors
+/// [`CallError::BadArgument`] if it is memory, or the kernel's own; [`CallError::Overlap`] with another region.
+pub fn region_device(right: Slot, receiver: Slot, address: u64, pages: u64) -> Result<(), CallError> {
+    enter(CallNumber::RegionDevice, right.0, 0, [receiver.0.into(), address, pages, 0, 0, 0]).done()
+}
+
+/// Ends a region: taken back from everyone, scrubbed, given back to the region that it was carved from.
+///
+/// # Errors
+/// [`CallError::BadState`] if something was carved out of it.
+pub fn region_delete(region: Slot) -> Result<(), CallError> {
+    enter(CallNumber::RegionDelete, region.0, 0, [0; 6]).done()
+}
+
+/// What a domain did wrong, [`FaultKind::None`] if nothing.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn fault_read(domain: Slot) -> Result<Fault, CallError> {
+    let outcome = enter(CallNumber::FaultRead, domain.0, 0, [0; 6]);
+    outcome.done()?;
+    let [kind, code, instruction, address] = outcome.words;
+    let kind = FaultKind::from_number(kind as u32).unwrap_or(FaultKind::OtherException);
+    Ok(Fault { kind, code: code as u32, instruction, address })
+}
