@@ -12,8 +12,9 @@ pub type Digest = [u8; 32];
 
 /// First bytes of a system image.
 pub const IMAGE_MAGIC: [u8; 8] = *b"cloison\0";
-/// Segments that the builder can have: text, read-only data, writable data, stack, and the image itself.
-pub const BUILDER_SEGMENTS: usize = 6;
+/// Segments that the builder can have: information page, text, read-only data, writable data, stack, heap, and two
+/// more for a linker that cuts finer.
+pub const BUILDER_SEGMENTS: usize = 8;
 
 /// The start of a system image.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
