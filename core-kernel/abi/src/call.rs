@@ -49,7 +49,8 @@ pub enum CallNumber {
     InterruptAcknowledge = 12,
     /// Empty the slot.
     SlotDrop = 13,
-    /// Read the kernel's log (log right in the slot). → label: number of bytes, words: the bytes.
+    /// Read the kernel's log (log right in the slot). → label: number of bytes, words: the bytes; [`LOG_ENDING`] if
+    /// there are no more and the system is about to end: the reader brings out what it still has and calls again.
     LogRead = 14,
     /// Read the census (census right in the slot) from cursor a0 on. → next cursor or 0 at the end; domain index in
     /// bits 0–7, slot in 8–15, kind in 32–63; the name of the domain.
@@ -60,7 +61,8 @@ pub enum CallNumber {
     Panic = 17,
 
     /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages become the
-    /// domain's page tables, a2 and a3 its name. The region leaves the caller's slot.
+    /// domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the kernel's: it can be
+    /// neither mapped nor passed on.
     DomainCreate = 32,
     /// Set how the domain in the slot runs: a0 priority, a1 budget in µs, a2 period in µs, a3 [`FaultPolicy`](crate::plan::FaultPolicy) and
     /// [`CONFIGURE_ENDS_SYSTEM`], a4 slot of the domain that handles its faults, a5 the event bit there.
@@ -79,7 +81,8 @@ pub enum CallNumber {
     DomainGiveInterrupt = 38,
     /// Let the domain in the slot use a2 I/O ports from port a1 on; a0 builder right.
     DomainGivePorts = 39,
-    /// Fill slot a0 of the domain in the slot with the right of kind a2; a1 builder right.
+    /// Fill slot a0 of the domain in the slot with the right of kind a2; a1 builder right; a3 for the log right: the
+    /// event bit that says that there is something to read.
     DomainGiveRight = 40,
     /// Fill slot a0 of the domain in the slot with the domain in slot a1, rights a2.
     DomainGiveDomain = 41,
@@ -150,6 +153,9 @@ impl CallNumber {
 pub const RECEIVED_MESSAGE: i32 = 0;
 /// Outcome of [`CallNumber::ReplyWait`]: events.
 pub const RECEIVED_EVENTS: i32 = 1;
+
+/// Outcome of [`CallNumber::LogRead`]: the system ends when the reader calls again, or soon anyway.
+pub const LOG_ENDING: i32 = 1;
 
 /// Deadline that never comes.
 pub const NO_DEADLINE: u64 = u64::MAX;

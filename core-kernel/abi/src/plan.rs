@@ -177,7 +177,7 @@ pub struct SlotEntry {
     pub object: u32,
     /// [`crate::Rights`] for a region or domain.
     pub rights: u32,
-    /// Gate: the badge. Event and interrupt: the bit in the pending word.
+    /// Gate: the badge. Event, interrupt and log right: the bit in the pending word.
     pub badge: u32,
     /// Gate: first slot of the server that this client's grants fill. Interrupt: [`INTERRUPT_LEVEL`] and such.
     pub detail: u32,

@@ -120,12 +120,19 @@ pub fn domain_give_ports(domain: Slot, right: Slot, first: u16, count: u16) -> R
     enter(CallNumber::DomainGivePorts, domain.0, 0, args).done()
 }
 
-/// Fills a slot of a domain with a right.
+/// Fills a slot of a domain with a right. `bit` is for the log right: the event that says that there is something to
+/// read.
 ///
 /// # Errors
 /// [`CallError::SlotTaken`], [`CallError::BadArgument`] if `kind` is no right.
-pub fn domain_give_right(domain: Slot, to: Slot, right: Slot, kind: ObjectKind) -> Result<(), CallError> {
-    let args = [to.0.into(), right.0.into(), kind as u64, 0, 0, 0];
+pub fn domain_give_right(
+    domain: Slot,
+    to: Slot,
+    right: Slot,
+    kind: ObjectKind,
+    bit: u32,
+) -> Result<(), CallError> {
+    let args = [to.0.into(), right.0.into(), kind as u64, bit.into(), 0, 0];
     enter(CallNumber::DomainGiveRight, domain.0, 0, args).done()
 }
 

@@ -12,7 +12,7 @@ mod raw;
 
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
-    call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
+    call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS},
 };
 use raw::{Outcome, enter};
 
@@ -249,13 +249,28 @@ pub fn slot_drop(slot: Slot) -> Result<(), CallError> {
     enter(CallNumber::SlotDrop, slot.0, 0, [0; 6]).done()
 }
 
-/// Reads up to 32 bytes of the kernel's log. Returns the bytes and how many there are; 0: no more for now.
+/// What [`log_read`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogRead {
+    /// Bytes of the kernel's log, and how many of them count.
+    Bytes([u8; 32], usize),
+    /// No more for now.
+    Empty,
+    /// No more, and the system is about to end: bring out what is left, then read again, which ends it.
+    Ending,
+}
+
+/// Reads from the kernel's log.
 ///
 /// # Errors
 /// Any error of the slot.
-pub fn log_read(right: Slot) -> Result<([u8; 32], usize), CallError> {
+pub fn log_read(right: Slot) -> Result<LogRead, CallError> {
     let outcome = enter(CallNumber::LogRead, right.0, 0, [0; 6]);
-    outcome.done().map(|()| (unpack(outcome.words), outcome.label as usize))
+    outcome.done().map(|()| match (outcome.status, outcome.label) {
+        (LOG_ENDING, _) => LogRead::Ending,
+        (_, 0) => LogRead::Empty,
+        (_, length) => LogRead::Bytes(unpack(outcome.words), (length as usize).min(32)),
+    })
 }
 
 /// Reads the census entry at `cursor` (0 at first). Returns it and the next cursor; `None` at the end.
