@@ -1,0 +1,166 @@
+//! Records exchanges with swtpm, an emulated TPM, as the hex text that the tests read.
+//!
+//! ```sh
+//! cargo run -p cloison-tpm --example record -- 1.2 > libos/tpm/recorded/tpm12.hex
+//! cargo run -p cloison-tpm --example record -- 2.0 > libos/tpm/recorded/tpm20.hex
+//! ```
+//!
+//! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs but
+//! nothing else does.
+
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Child, Command as Process, ExitCode},
+    thread::sleep,
+    time::Duration,
+};
+
+use cloison_tpm::{Command, MAX_MESSAGE_BYTES, family::Family, tpm12, tpm20};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let recorded = match std::env::args().nth(1).as_deref() {
+        Some("1.2") => record(Family::Tpm12),
+        Some("2.0") => record(Family::Tpm20),
+        _ => Err("say which TPM to record: 1.2 or 2.0".into()),
+    };
+    match recorded {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("record: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn record(family: Family) -> Outcome<String> {
+    let folder = std::env::temp_dir().join(format!("record-tpm-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let outcome = Emulator::start(family, &folder).and_then(|mut emulator| {
+        let mut recorder = Recorder { stream: emulator.connect()?, text: String::new() };
+        match family {
+            Family::Tpm12 => record_12(&mut recorder)?,
+            Family::Tpm20 => record_20(&mut recorder)?,
+        }
+        Ok(recorder.text)
+    });
+    std::fs::remove_dir_all(&folder)?;
+    outcome
+}
+
+fn record_12(to: &mut Recorder) -> Outcome<()> {
+    let nonce = *b"twenty-byte nonce 12";
+    to.record("probe", &Family::PROBE)?;
+    to.record("version before startup", &tpm12::GetVersion)?;
+    to.record("startup", &tpm12::Startup)?;
+    to.record("self test", &tpm12::ContinueSelfTest)?;
+    to.record("version", &tpm12::GetVersion)?;
+    to.record("manufacturer", &tpm12::GetManufacturer)?;
+    to.record("register count", &tpm12::GetPcrCount)?;
+    to.record("timeouts", &tpm12::GetTimeouts)?;
+    to.record("durations", &tpm12::GetDurations)?;
+    to.record("key handles", &tpm12::GetKeyHandles)?;
+    to.record("no endorsement key", &tpm12::ReadPubek { nonce })?;
+    to.record("create endorsement key", &tpm12::CreateEndorsementKeyPair { nonce })?;
+    to.record("endorsement key", &tpm12::ReadPubek { nonce })?;
+    to.record("register 0", &tpm12::PcrRead { register: 0 })?;
+    to.record("register 23", &tpm12::PcrRead { register: 23 })?;
+    to.record("register 24", &tpm12::PcrRead { register: 24 })?;
+    to.record("extend", &tpm12::Extend { register: 10, digest: nonce })?;
+    to.record("extended register", &tpm12::PcrRead { register: 10 })?;
+    to.record("random", &tpm12::GetRandom { count: 16 })
+}
+
+fn record_20(to: &mut Recorder) -> Outcome<()> {
+    let properties = tpm20::GetProperties { first: tpm20::property::FAMILY_INDICATOR, count: 48 };
+    to.record("probe", &Family::PROBE)?;
+    to.record("startup", &tpm20::Startup)?;
+    to.record("self test", &tpm20::SelfTest)?;
+    to.record("1.2 command", &tpm12::GetVersion)?;
+    to.record("probe after startup", &Family::PROBE)?;
+    to.record("properties", &properties)?;
+    to.record("banks", &tpm20::GetBanks)?;
+    to.record("transient handles", &tpm20::GetHandles { first: tpm20::FIRST_TRANSIENT })?;
+    to.record("persistent handles", &tpm20::GetHandles { first: tpm20::FIRST_PERSISTENT })?;
+    for bank in tpm20::Bank::ALL {
+        to.record(&format!("{} register 0", bank.name()), &tpm20::PcrRead { bank, register: 0 })?;
+        to.record(&format!("{} register 17", bank.name()), &tpm20::PcrRead { bank, register: 17 })?;
+        to.record(&format!("{} register 24", bank.name()), &tpm20::PcrRead { bank, register: 24 })?;
+    }
+    to.record("random", &tpm20::GetRandom { count: 16 })?;
+    to.record("no such key", &tpm20::ReadPublic { handle: tpm20::ENDORSEMENT_KEY_HANDLE })?;
+    to.record("create endorsement key", &tpm20::CreateEndorsementKey)?;
+    let handle = tpm20::FIRST_TRANSIENT;
+    to.record("transient handles with key", &tpm20::GetHandles { first: handle })?;
+    to.record("endorsement key", &tpm20::ReadPublic { handle })?;
+    to.record("flush", &tpm20::FlushContext { handle })?;
+    to.record("flush again", &tpm20::FlushContext { handle })
+}
+
+struct Recorder {
+    stream: UnixStream,
+    text: String,
+}
+
+impl Recorder {
+    /// Sends a command and notes it, with the answer, under a name.
+    fn record(&mut self, name: &str, command: &impl Command) -> Outcome<()> {
+        let mut buffer = [0; MAX_MESSAGE_BYTES];
+        let command = command.write(&mut buffer)?;
+        self.stream.write_all(command)?;
+        let mut response = [0; MAX_MESSAGE_BYTES];
+        let count = self.stream.read(&mut response)?;
+        writeln!(self.text, "# {name}\n> {}\n< {}", hex(command), hex(&response[..count]))?;
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// A running swtpm; it ends with its value.
+struct Emulator {
+    process: Child,
+    socket: std::path::PathBuf,
+}
+
+impl Emulator {
+    fn start(family: Family, folder: &Path) -> Outcome<Self> {
+        let socket = folder.join("socket");
+        let mut process = Process::new("swtpm");
+        process.args(["socket", "--flags", "not-need-init", "--server"]);
+        process.arg(format!("type=unixio,path={}", socket.display()));
+        process.arg("--tpmstate").arg(format!("dir={}", folder.display()));
+        if family == Family::Tpm20 {
+            process.arg("--tpm2");
+        }
+        Ok(Self { process: process.spawn()?, socket })
+    }
+
+    fn connect(&mut self) -> Outcome<UnixStream> {
+        for _ in 0..100 {
+            if let Ok(stream) = UnixStream::connect(&self.socket) {
+                return Ok(stream);
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Err("swtpm does not answer on its socket".into())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,107 @@
+//! What holds for all bytes and all values: no parser panics, every command passes the check.
+
+use cloison_tpm::{
+    Command, Error, Family,
+    header::{self, CommandFault},
+    tpm12, tpm20,
+};
+use proptest::{collection::vec, prelude::*};
+
+/// A response: any bytes, or any bytes after a header that says success.
+fn responses() -> impl Strategy<Value = Vec<u8>> {
+    let tags = prop_oneof![Just(0x00c4_u16), Just(0x8001), Just(0x8002)];
+    let sound = (tags, vec(small_bytes(), 0..300)).prop_map(|(tag, body)| {
+        let length = u32::try_from(body.len() + header::HEADER_BYTES).expect("a short body");
+        [&tag.to_be_bytes()[..], &length.to_be_bytes(), &[0; 4], &body].concat()
+    });
+    prop_oneof![vec(any::<u8>(), 0..64), sound]
+}
+
+/// Bytes that make small numbers more often than chance would, so that lengths and counts get plausible.
+fn small_bytes() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(0), 2 => 0..8_u8, 1 => any::<u8>()]
+}
+
+fn check<C: Command>(command: &C) -> Result<(), TestCaseError> {
+    let mut buffer = [0; 512];
+    let bytes = command.write(&mut buffer)?;
+    let header =
+        header::check_command(bytes, 4096).map_err(|fault| TestCaseError::fail(fault.to_string()))?;
+    prop_assert_eq!(header.length, bytes.len());
+    for given in [0, 9, bytes.len() - 1] {
+        let mut short = vec![0; given];
+        prop_assert_eq!(command.write(&mut short), Err(Error::BufferTooSmall { given }));
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn no_parser_panics(bytes in responses()) {
+        let nonce = [0; 20];
+        let _ = Family::from_probe(&bytes);
+        let _ = tpm12::Startup.parse(&bytes);
+        let _ = tpm12::GetVersion.parse(&bytes);
+        let _ = tpm12::GetPcrCount.parse(&bytes);
+        let _ = tpm12::GetManufacturer.parse(&bytes);
+        let _ = tpm12::GetTimeouts.parse(&bytes);
+        let _ = tpm12::GetDurations.parse(&bytes);
+        let _ = tpm12::GetKeyHandles.parse(&bytes).map(|handles| handles.iter().count());
+        let _ = tpm12::PcrRead { register: 0 }.parse(&bytes);
+        let _ = tpm12::GetRandom { count: 4 }.parse(&bytes);
+        let _ = tpm12::ReadPubek { nonce }.parse(&bytes);
+        let _ = tpm20::GetProperties { first: 0, count: 1 }.parse(&bytes).map(|found| found.iter().count());
+        let _ = tpm20::GetHandles { first: 0 }.parse(&bytes).map(|handles| handles.iter().count());
+        let _ = tpm20::GetBanks.parse(&bytes);
+        for bank in tpm20::Bank::ALL {
+            let _ = tpm20::PcrRead { bank, register: 0 }.parse(&bytes);
+        }
+        let _ = tpm20::GetRandom { count: 4 }.parse(&bytes);
+        let _ = tpm20::CreateEndorsementKey.parse(&bytes);
+        let _ = tpm20::ReadPublic { handle: 0 }.parse(&bytes);
+    }
+
+    #[test]
+    fn every_command_passes_the_check(number in any::<u32>(), nonce in any::<[u8; 20]>()) {
+        let [first, second, ..] = number.to_be_bytes();
+        check(&tpm12::Startup)?;
+        check(&tpm12::ContinueSelfTest)?;
+        check(&tpm12::GetVersion)?;
+        check(&tpm12::GetPcrCount)?;
+        check(&tpm12::PcrRead { register: number })?;
+        check(&tpm12::Extend { register: number, digest: nonce })?;
+        check(&tpm12::GetRandom { count: number })?;
+        check(&tpm12::ReadPubek { nonce })?;
+        check(&tpm12::CreateEndorsementKeyPair { nonce })?;
+        check(&tpm20::GetProperties { first: number, count: number })?;
+        check(&tpm20::PcrRead { bank: tpm20::Bank::Sha256, register: first })?;
+        check(&tpm20::GetRandom { count: u16::from_be_bytes([first, second]) })?;
+        check(&tpm20::FlushContext { handle: number })?;
+        check(&tpm20::CreateEndorsementKey)?;
+    }
+
+    #[test]
+    fn check_accepts_only_what_states_its_length(bytes in vec(any::<u8>(), 0..64)) {
+        if let Ok(header) = header::check_command(&bytes, 4096) {
+            prop_assert_eq!(&bytes[2..6], &u32::try_from(header.length).unwrap_or(0).to_be_bytes()[..]);
+        }
+    }
+}
+
+#[test]
+fn check_names_each_fault() {
+    let faults: [(&[u8], CommandFault); 8] = [
+        (&[], CommandFault::TooShort { given: 0, needed: 10 }),
+        (&[0, 0xc1, 0, 0, 0, 9, 0, 0, 0], CommandFault::TooShort { given: 9, needed: 10 }),
+        (&[0, 0xc1, 0, 0, 0, 11, 0, 0, 0, 1], CommandFault::WrongLength { stated: 11, given: 10 }),
+        (&[0, 0xc4, 0, 0, 0, 10, 0, 0, 0, 1], CommandFault::WrongTag { tag: 0x00c4 }),
+        (&[0, 0xc2, 0, 0, 0, 10, 0, 0, 0, 1], CommandFault::TooShort { given: 10, needed: 55 }),
+        (&[0x80, 2, 0, 0, 0, 10, 0, 0, 1, 0x31], CommandFault::TooShort { given: 10, needed: 23 }),
+        (&[0, 0xc1, 0, 0, 0, 10, 0, 0, 0, 0], CommandFault::WrongOrdinal { ordinal: 0 }),
+        (&[0, 0xc1, 0, 0, 0, 10, 1, 0, 0, 1], CommandFault::WrongOrdinal { ordinal: 0x0100_0001 }),
+    ];
+    for (bytes, fault) in faults {
+        assert_eq!(header::check_command(bytes, 64), Err(fault));
+    }
+    assert_eq!(header::check_command(&[0; 65], 64), Err(CommandFault::TooLong { given: 65, limit: 64 }));
+}

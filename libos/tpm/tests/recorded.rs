@@ -1,0 +1,197 @@
+//! Reads every exchange that was recorded with swtpm; `examples/record.rs` made the files.
+
+use std::time::Duration;
+
+use cloison_tpm::{Command, Error, Family, ReturnCode, duration::Durations12, header, tpm12, tpm20};
+
+/// The nonce that the recorder used.
+const NONCE: [u8; 20] = *b"twenty-byte nonce 12";
+
+struct Recording(Vec<Exchange>);
+
+struct Exchange {
+    name: String,
+    command: Vec<u8>,
+    response: Vec<u8>,
+}
+
+impl Recording {
+    fn read(text: &str) -> Self {
+        let lines: Vec<&str> = text.lines().collect();
+        Self(lines.chunks(3).map(Exchange::read).collect())
+    }
+
+    fn response(&self, name: &str) -> &[u8] {
+        &self.0.iter().find(|exchange| exchange.name == name).expect("an exchange of this name").response
+    }
+
+    /// What `command` makes of the answer recorded under `name`, after a look that it was the command sent.
+    fn parse<'a, C: Command>(&'a self, name: &str, command: &C) -> Result<C::Response<'a>, Error> {
+        let exchange =
+            self.0.iter().find(|exchange| exchange.name == name).expect("an exchange of this name");
+        let mut buffer = [0; 512];
+        assert_eq!(command.write(&mut buffer), Ok(&*exchange.command), "{name}");
+        command.parse(&exchange.response)
+    }
+}
+
+impl Exchange {
+    fn read(lines: &[&str]) -> Self {
+        let [name, command, response] = lines else { panic!("three lines for each exchange") };
+        Self {
+            name: name.strip_prefix("# ").expect("a name").to_owned(),
+            command: unhex(command.strip_prefix("> ").expect("a command")),
+            response: unhex(response.strip_prefix("< ").expect("a response")),
+        }
+    }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("text"));
+    digits.map(|digits| u8::from_str_radix(digits, 16).expect("hexadecimal digits")).collect()
+}
+
+fn recorded_12() -> Recording {
+    Recording::read(include_str!("../recorded/tpm12.hex"))
+}
+
+fn recorded_20() -> Recording {
+    Recording::read(include_str!("../recorded/tpm20.hex"))
+}
+
+fn refused<T>(code: u32) -> Result<T, Error> {
+    Err(Error::Refused(ReturnCode(code)))
+}
+
+#[test]
+fn every_recorded_command_passes_the_check() {
+    for recording in [recorded_12(), recorded_20()] {
+        assert!(recording.0.len() > 10);
+        for exchange in &recording.0 {
+            let header = header::check_command(&exchange.command, 4096).expect("a good command");
+            assert_eq!(header.length, exchange.command.len(), "{}", exchange.name);
+        }
+    }
+}
+
+#[test]
+fn probe_tells_the_versions_apart() {
+    assert_eq!(Family::from_probe(recorded_12().response("probe")), Ok(Family::Tpm12));
+    assert_eq!(Family::from_probe(recorded_20().response("probe")), Ok(Family::Tpm20));
+    assert_eq!(Family::from_probe(recorded_20().response("probe after startup")), Ok(Family::Tpm20));
+}
+
+#[test]
+fn probe_does_not_take_a_failed_tpm_for_a_version() {
+    let failed = [0x00, 0xc4, 0, 0, 0, 10, 0, 0, 0, 9];
+    assert_eq!(Family::from_probe(&failed), refused(9));
+}
+
+#[test]
+fn tpm12_starts() {
+    let tpm = recorded_12();
+    let before = tpm.parse("version before startup", &tpm12::GetVersion);
+    assert_eq!(before, refused(ReturnCode::INVALID_POST_INIT.0));
+    assert_eq!(tpm.parse("startup", &tpm12::Startup), Ok(()));
+    assert_eq!(tpm.parse("self test", &tpm12::ContinueSelfTest), Ok(()));
+}
+
+#[test]
+fn tpm12_capabilities() {
+    let tpm = recorded_12();
+    let version = tpm.parse("version", &tpm12::GetVersion).expect("a version");
+    assert_eq!((version.specification, version.vendor), ((1, 2), *b"IBM\0"));
+    assert_eq!(tpm.parse("manufacturer", &tpm12::GetManufacturer), Ok(*b"IBM\0"));
+    assert_eq!(tpm.parse("register count", &tpm12::GetPcrCount), Ok(24));
+    assert_eq!(tpm.parse("timeouts", &tpm12::GetTimeouts), Ok([1_000_000; 4]));
+    let [short, medium, long] = [50, 100, 300].map(Duration::from_secs);
+    assert_eq!(tpm.parse("durations", &tpm12::GetDurations), Ok(Durations12 { short, medium, long }));
+    let handles = tpm.parse("key handles", &tpm12::GetKeyHandles).expect("a list");
+    assert_eq!(handles.iter().count(), 0);
+}
+
+#[test]
+fn tpm12_registers() {
+    let tpm = recorded_12();
+    assert_eq!(tpm.parse("register 0", &tpm12::PcrRead { register: 0 }), Ok([0; 20]));
+    assert_eq!(tpm.parse("register 23", &tpm12::PcrRead { register: 23 }), Ok([0; 20]));
+    assert_eq!(tpm.parse("register 24", &tpm12::PcrRead { register: 24 }), refused(2));
+    let extended = tpm.parse("extend", &tpm12::Extend { register: 10, digest: NONCE });
+    assert_eq!(extended, tpm.parse("extended register", &tpm12::PcrRead { register: 10 }));
+    assert_ne!(extended, Ok([0; 20]));
+}
+
+#[test]
+fn tpm12_endorsement_key() {
+    let tpm = recorded_12();
+    let read = tpm12::ReadPubek { nonce: NONCE };
+    assert_eq!(tpm.parse("no endorsement key", &read), refused(ReturnCode::NO_ENDORSEMENT.0));
+    let key = tpm.parse("endorsement key", &read).expect("a key");
+    assert_eq!((key.bits, key.exponent, key.modulus.len()), (2048, 65_537, 256));
+    let made = tpm.parse("create endorsement key", &tpm12::CreateEndorsementKeyPair { nonce: NONCE });
+    assert_eq!(made, Ok(key));
+    let other = tpm12::ReadPubek { nonce: [0; 20] };
+    assert_eq!(other.parse(tpm.response("endorsement key")), Err(Error::WrongChecksum));
+}
+
+#[test]
+fn random_bytes() {
+    let (old, new) = (recorded_12(), recorded_20());
+    assert_eq!(old.parse("random", &tpm12::GetRandom { count: 16 }).map(<[u8]>::len), Ok(16));
+    assert_eq!(new.parse("random", &tpm20::GetRandom { count: 16 }).map(<[u8]>::len), Ok(16));
+}
+
+#[test]
+fn tpm20_starts() {
+    let tpm = recorded_20();
+    let before = tpm.parse("probe", &Family::PROBE);
+    assert_eq!(before, refused(ReturnCode::INITIALIZE.0));
+    assert_eq!(tpm.parse("startup", &tpm20::Startup), Ok(()));
+    assert_eq!(tpm.parse("self test", &tpm20::SelfTest), Ok(()));
+    assert!(matches!(tpm.parse("1.2 command", &tpm12::GetVersion), Err(Error::Refused(_))));
+}
+
+#[test]
+fn tpm20_properties() {
+    let tpm = recorded_20();
+    let all = tpm20::GetProperties { first: tpm20::property::FAMILY_INDICATOR, count: 48 };
+    let properties = tpm.parse("properties", &all).expect("properties");
+    assert_eq!(properties.text::<1>(tpm20::property::FAMILY_INDICATOR), [*b"2.0\0"]);
+    assert_eq!(properties.text::<1>(tpm20::property::MANUFACTURER), [*b"IBM\0"]);
+    assert_eq!(properties.find(tpm20::property::REVISION), Some(164));
+    assert_eq!(properties.find(tpm20::property::PCR_COUNT), Some(24));
+    assert_eq!(properties.find(tpm20::property::MAX_COMMAND_BYTES), Some(4096));
+    let banks = tpm.parse("banks", &tpm20::GetBanks).expect("banks");
+    assert_eq!(banks.iter().collect::<Vec<_>>(), tpm20::Bank::ALL);
+}
+
+#[test]
+fn tpm20_registers() {
+    let tpm = recorded_20();
+    for bank in tpm20::Bank::ALL {
+        let name = bank.name();
+        let read =
+            |register| tpm.parse(&format!("{name} register {register}"), &tpm20::PcrRead { bank, register });
+        assert_eq!(read(0), Ok(&[0; 32][..bank.digest_bytes()]));
+        assert_eq!(read(17), Ok(&[0xff; 32][..bank.digest_bytes()]));
+        assert_eq!(read(24), Err(Error::Unexpected { field: "number of registers", value: 0 }));
+    }
+}
+
+#[test]
+fn tpm20_endorsement_key() {
+    let tpm = recorded_20();
+    let handle = tpm20::FIRST_TRANSIENT;
+    let kept = tpm20::ReadPublic { handle: tpm20::ENDORSEMENT_KEY_HANDLE };
+    assert!(matches!(tpm.parse("no such key", &kept), Err(Error::Refused(_))));
+    let made = tpm.parse("create endorsement key", &tpm20::CreateEndorsementKey).expect("a key");
+    assert_eq!((made.handle, made.key.bits, made.key.exponent), (handle, 2048, 65_537));
+    assert_eq!(made.key.modulus.len(), 256);
+    assert_eq!(tpm.parse("endorsement key", &tpm20::ReadPublic { handle }), Ok(made.key));
+    let list = tpm20::GetHandles { first: handle };
+    assert_eq!(tpm.parse("transient handles", &list).map(|found| found.iter().count()), Ok(0));
+    let loaded = tpm.parse("transient handles with key", &list).expect("a list");
+    assert_eq!(loaded.iter().collect::<Vec<_>>(), [handle]);
+    assert_eq!(tpm.parse("flush", &tpm20::FlushContext { handle }), Ok(()));
+    assert!(matches!(tpm.parse("flush again", &tpm20::FlushContext { handle }), Err(Error::Refused(_))));
+}
