@@ -76,4 +76,6 @@ pub enum InfoKind {
     Right = 6,
     /// Another domain, whose faults this one handles.
     Domain = 7,
+    /// Memory of this domain's own, in `slot`, of `bytes`: not mapped yet, to map and to grant.
+    Region = 8,
 }
