@@ -1,0 +1,235 @@
+//! Compiles what runs on the target: the kernel, and a system's domains.
+//!
+//! Cargo decides what is out of date; this module only says with which flags. All of it is built for the host's own
+//! Linux target, whose precompiled `core` links freestanding, and with an explicit `--target`, so that build scripts
+//! and procedural macros, which run on the host, do not get the flags.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    Failure,
+    interrupts::Interrupts,
+    process,
+    progress::{Progress, Step},
+};
+
+/// The target triple of all code that runs in a system.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Package of the kernel.
+pub const KERNEL: &str = "core-kernel";
+
+/// A group of packages that are compiled with the same flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The kernel: position independent code (its address does not fit into 32 bits), linked at a fixed address.
+    Kernel,
+    /// Domains: at a fixed low address.
+    Domains,
+}
+
+impl Part {
+    /// The Cargo profile.
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Domains => "domain",
+        }
+    }
+
+    const fn relocation_model(self) -> &'static str {
+        match self {
+            Self::Kernel => "-Crelocation-model=pic",
+            Self::Domains => "-Crelocation-model=static",
+        }
+    }
+
+    const fn linker_script(self) -> &'static str {
+        match self {
+            Self::Kernel => "core-kernel/kernel/kernel.ld",
+            Self::Domains => "libos/rt/domain.ld",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Kernel => "compiling the kernel",
+            Self::Domains => "compiling the domains",
+        }
+    }
+}
+
+/// Where things are compiled.
+#[derive(Debug)]
+pub struct Compiler<'a> {
+    /// The workspace's root.
+    pub root: &'a Path,
+    /// The target directory of the host tools; what is compiled here goes into a folder below it.
+    pub target: &'a Path,
+    /// What the user sees.
+    pub progress: &'a Progress,
+    /// What stops it.
+    pub interrupts: &'a Interrupts,
+}
+
+impl Compiler<'_> {
+    /// Compiles packages. → their executables, in the same order.
+    ///
+    /// # Errors
+    ///
+    /// When the compiler finds fault with the code, or the machine with the compiler.
+    pub fn build(&self, part: Part, packages: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+        let step = self.progress.step(part.title());
+        let mut command = self.cargo(part, "build", packages);
+        let finished = process::run(&mut command, "cargo", self.interrupts, &mut |line| show(&step, line))?;
+        if !finished.status.success() {
+            drop(step);
+            return Err(explain(part, &finished));
+        }
+        step.done(&packages.join(" "));
+        if finished.text.contains("warning") {
+            eprint!("{}", finished.text);
+        }
+        let folder = self.on_target().join(TARGET).join(part.profile());
+        Ok(packages.iter().map(|package| folder.join(package)).collect())
+    }
+
+    /// Runs Clippy over packages, with warnings denied. It prints what it finds.
+    ///
+    /// # Errors
+    ///
+    /// When it finds something.
+    pub fn lint(&self, part: Part, packages: &[&str]) -> Result<(), Failure> {
+        let mut command = self.cargo(part, "clippy", packages);
+        command.args(["--", "-Dwarnings"]);
+        let finished = process::run(&mut command, "cargo", self.interrupts, &mut |line| eprintln!("{line}"))?;
+        if finished.status.success() {
+            Ok(())
+        } else {
+            Err(Failure::Failed(format!("Clippy finds fault with {}", packages.join(", "))))
+        }
+    }
+
+    fn cargo(&self, part: Part, action: &str, packages: &[&str]) -> Command {
+        let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut command = process::command(Path::new(&program));
+        for (name, _) in env::vars_os().filter(|(name, _)| changes_the_build(name)) {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(self.root)
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(part))
+            .args([action, "--target", TARGET, "--profile", part.profile()])
+            .arg("--target-dir")
+            .arg(self.on_target());
+        for package in packages {
+            command.args(["--package", package]);
+        }
+        command
+    }
+
+    /// The flags of the compiler, in the form of `CARGO_ENCODED_RUSTFLAGS`.
+    ///
+    /// Paths are cut off, because the bits of an image must not depend on the folder it was built in.
+    fn flags(&self, part: Part) -> OsString {
+        let script = format!("-Clink-arg=-T{}", part.linker_script());
+        let common = [
+            "--cfg=cloison_target",
+            "-Cpanic=abort",
+            "-Cno-redzone=yes",
+            "-Cforce-frame-pointers=no",
+            "-Clink-arg=-nostartfiles",
+            "-Clink-arg=-nostdlib",
+            "-Clink-arg=-static",
+            "-Clink-arg=-no-pie",
+            "-Clink-arg=-Wl,-z,max-page-size=4096",
+            "-Clink-arg=-Wl,--build-id=none",
+        ];
+        let mut flags: Vec<OsString> = common.map(OsString::from).into();
+        flags.extend([part.relocation_model().into(), script.into()]);
+        flags.push(remap(self.root, "cloison"));
+        flags.extend(cargo_home().map(|home| remap(&home, "cargo")));
+        flags.join(OsStr::new("\x1f"))
+    }
+
+    fn on_target(&self) -> PathBuf {
+        self.target.join("on-target")
+    }
+}
+
+fn remap(folder: &Path, name: &str) -> OsString {
+    let mut flag = OsString::from("--remap-path-prefix=");
+    flag.push(folder);
+    flag.push("=");
+    flag.push(name);
+    flag
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
+}
+
+/// Whether a variable of the environment could change what the compiler makes. Those that Cargo sets for the programs
+/// it runs, this one among them, would also make it compile everything anew.
+fn changes_the_build(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let harmless = ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR"];
+    let cargos = name.starts_with("CARGO") && !harmless.iter().any(|prefix| name.starts_with(prefix));
+    cargos || name == "SOURCE_DATE_EPOCH" || (name.starts_with("RUST") && !name.starts_with("RUSTUP_"))
+}
+
+/// Shows which package Cargo is busy with.
+fn show(step: &Step<'_>, line: &str) {
+    if let Some((package, _)) =
+        line.trim().strip_prefix("Compiling ").and_then(|rest| rest.split_once(" (").or(Some((rest, ""))))
+    {
+        step.now(package);
+    }
+}
+
+/// Shows what the compiler said, and says in a sentence what it means.
+fn explain(part: Part, finished: &process::Finished) -> Failure {
+    eprint!("{}", finished.text);
+    let what = part.title();
+    match machine_fault(&finished.text) {
+        Some(fault) => Failure::Environment(format!("{what} failed: {fault}")),
+        None => Failure::Failed(format!("{what} failed: see above")),
+    }
+}
+
+/// The line in which a program complains about the machine rather than about what it was given.
+#[must_use]
+pub fn machine_fault(text: &str) -> Option<&str> {
+    let faults =
+        ["No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded"];
+    text.lines().map(str::trim).find(|line| faults.iter().any(|fault| line.contains(fault)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_machines_faults_from_the_codes() {
+        assert_eq!(
+            machine_fault("error: x\n  No space left on device (os error 28)\n"),
+            Some("No space left on device (os error 28)")
+        );
+        assert_eq!(machine_fault("error[E0308]: mismatched types"), None);
+    }
+
+    #[test]
+    fn keeps_what_cargo_sets_from_the_build() {
+        assert!(changes_the_build(OsStr::new("CARGO_MANIFEST_DIR")));
+        assert!(changes_the_build(OsStr::new("RUSTFLAGS")));
+        assert!(!changes_the_build(OsStr::new("CARGO_HOME")));
+        assert!(!changes_the_build(OsStr::new("RUSTUP_TOOLCHAIN")));
+        assert!(!changes_the_build(OsStr::new("PATH")));
+    }
+}

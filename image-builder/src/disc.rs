@@ -1,0 +1,155 @@
+//! The bootable disc: kernel and system image on an ISO file system, with GRUB to load them.
+//!
+//! Nothing on it tells when, where or by whom it was made: equal inputs give equal discs, bit for bit.
+
+use std::{fs, path::Path};
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::{Failure, cargo_build::machine_fault, interrupts::Interrupts, process, tools};
+
+/// What GRUB does when the machine starts. There is no menu: a disc holds one system.
+const GRUB_CONFIG: &str = "multiboot2 /boot/kernel.elf\nmodule2 /boot/system.img\nboot\n";
+/// The time of everything on the disc. It also is what GRUB looks for to tell the disc from others.
+const TIME: &str = "2025010100000000";
+
+/// Writes the disc, unless `disc` was made of the same kernel and image already. → whether it was written.
+///
+/// # Errors
+///
+/// When GRUB's tools fail or a file cannot be written.
+pub fn write(disc: &Path, kernel: &[u8], image: &[u8], interrupts: &Interrupts) -> Result<bool, Failure> {
+    let inputs = inputs(kernel, image);
+    let note = disc.with_extension("iso.inputs");
+    if disc.is_file() && fs::read_to_string(&note).is_ok_and(|made_of| made_of == inputs) {
+        return Ok(false);
+    }
+    let folder = disc.parent().unwrap_or(Path::new("."));
+    let tree =
+        tempfile::tempdir_in(folder).map_err(|error| Failure::file("cannot write in", folder, &error))?;
+    lay_out(tree.path(), kernel, image)?;
+    let new = tree.path().join("disc.iso");
+    make(&tree.path().join("tree"), &new, interrupts)?;
+    fs::rename(&new, disc).map_err(|error| Failure::file("cannot write", disc, &error))?;
+    write_file(&note, inputs.as_bytes())?;
+    Ok(true)
+}
+
+/// Writes a file so that it holds either its old or its new content, whatever happens.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut file, content)?;
+        fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(drop).map_err(|error| Failure::file("cannot write", path, &error))
+}
+
+/// The kernel without sections: symbols and debug information, which the boot loader would carry into memory. The
+/// loaded segments are all that is left, unchanged. `None` if this is no 64-bit ELF file.
+#[must_use]
+pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
+    const SECTION_TABLE: std::ops::Range<usize> = 0x28..0x30;
+    const SECTION_COUNTS: std::ops::Range<usize> = 0x3c..0x40;
+    let number = |at: usize, bytes: usize| {
+        let field = elf.get(at..at.checked_add(bytes)?)?;
+        usize::try_from(field.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))).ok()
+    };
+    if !elf.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let (table, entry_bytes, count) = (number(0x20, 8)?, number(0x36, 2)?, number(0x38, 2)?);
+    let mut end = table.checked_add(entry_bytes.checked_mul(count)?)?;
+    for index in 0..count {
+        let entry = table + index * entry_bytes;
+        end = end.max(number(entry + 0x08, 8)?.checked_add(number(entry + 0x20, 8)?)?);
+    }
+    let mut stripped = elf.get(..end)?.to_vec();
+    stripped.get_mut(SECTION_TABLE)?.fill(0);
+    stripped.get_mut(SECTION_COUNTS)?.fill(0);
+    Some(stripped)
+}
+
+/// What a disc is made of, in short.
+fn inputs(kernel: &[u8], image: &[u8]) -> String {
+    let mut digest = Sha256::new();
+    for part in [GRUB_CONFIG.as_bytes(), kernel, image] {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Lays out the files of the disc.
+fn lay_out(folder: &Path, kernel: &[u8], image: &[u8]) -> Result<(), Failure> {
+    let boot = folder.join("tree/boot");
+    let grub = boot.join("grub");
+    fs::create_dir_all(&grub).map_err(|error| Failure::file("cannot make", &grub, &error))?;
+    write_file(&boot.join("kernel.elf"), kernel)?;
+    write_file(&boot.join("system.img"), image)?;
+    write_file(&grub.join("grub.cfg"), GRUB_CONFIG.as_bytes())
+}
+
+/// Runs GRUB's tool, which gathers its modules and has xorriso write the disc.
+fn make(tree: &Path, disc: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
+    let mut command = process::command(&tools::path(tools::GRUB)?);
+    command
+        // Its own temporary files, too, belong where they are cleaned up with the rest.
+        .env("TMPDIR", disc.parent().unwrap_or(Path::new(".")))
+        .args(["--directory", tools::GRUB_MODULES, "--install-modules", "multiboot2 normal"])
+        .args(["--locales=", "--fonts=", "--themes=", "--output"])
+        .args([disc, tree])
+        .args(["-volid", "CLOISON", "--modification-date", TIME, "--set_all_file_dates", TIME]);
+    let finished = process::run(&mut command, "grub-mkrescue", interrupts, &mut |_| ())?;
+    if finished.status.success() && disc.is_file() {
+        return Ok(());
+    }
+    let reason = machine_fault(&finished.text).unwrap_or_else(|| finished.last_line());
+    Err(Failure::Environment(format!("cannot write the bootable disc: {reason}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF header and one program header that covers `loaded` bytes, and something behind it.
+    fn elf(loaded: u64) -> Vec<u8> {
+        let mut file = vec![0; 0x78];
+        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        file[0x20..0x28].copy_from_slice(&0x40_u64.to_le_bytes());
+        file[0x28..0x30].copy_from_slice(&0x80_u64.to_le_bytes());
+        file[0x36..0x3e].copy_from_slice(&[0x38, 0, 1, 0, 0x40, 0, 7, 0]);
+        file[0x60..0x68].copy_from_slice(&loaded.to_le_bytes());
+        file.extend(*b"segment sections");
+        file
+    }
+
+    #[test]
+    fn drops_what_lies_behind_the_last_segment() {
+        let stripped = without_sections(&elf(0x78 + 7)).unwrap();
+        assert!(stripped.ends_with(b"segment"));
+        assert_eq!(stripped[0x28..0x30], [0; 8]);
+        assert_eq!(stripped[0x38..0x40], [1, 0, 0x40, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn refuses_what_is_cut_short_or_no_elf() {
+        assert!(without_sections(&elf(1 << 40)).is_none());
+        assert!(without_sections(&elf(u64::MAX)).is_none());
+        assert!(without_sections(&elf(0x78)[..0x50]).is_none());
+        assert!(without_sections(b"#!/bin/sh").is_none());
+    }
+
+    #[test]
+    fn a_disc_of_other_parts_is_another_disc() {
+        assert_ne!(inputs(b"ab", b"c"), inputs(b"a", b"bc"));
+        assert_eq!(inputs(b"ab", b"c"), inputs(b"ab", b"c"));
+    }
+}

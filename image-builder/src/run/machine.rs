@@ -1,0 +1,134 @@
+//! The machine to start, and QEMU's command line for it.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A machine that can be started.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The disc it boots from.
+    pub disc: PathBuf,
+    /// QEMU's arguments for the platform.
+    pub platform: Vec<String>,
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// Number of processors.
+    pub processors: u32,
+    /// QEMU's name of a CPU, if not the platform's.
+    pub cpu: Option<String>,
+    /// Port to which the kernel writes how the system ended.
+    pub exit_port: u16,
+    /// How instructions are carried out.
+    pub accelerator: Accelerator,
+    /// Port on which a debugger can attach. The machine then waits for it.
+    pub debugger_port: Option<u16>,
+    /// More arguments for QEMU, put last so that they win.
+    pub extra: Vec<String>,
+}
+
+/// How instructions are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// By the host's own CPU, if it says that it can, else by translation.
+    Best,
+    /// By translation, with a clock that advances by exactly one nanosecond per instruction: runs are repeatable.
+    Counted,
+}
+
+impl Machine {
+    /// QEMU's arguments. The TPM is behind the socket `tpm`, if there is one.
+    ///
+    /// The console is on QEMU's own standard input and output, which are pipes: QEMU never touches the terminal.
+    #[must_use]
+    pub fn arguments(&self, tpm: Option<&Path>) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["-nodefaults".into(), "-no-user-config".into()];
+        let mut add = |option: &str, value: String| arguments.extend([option.into(), value.into()]);
+        add("-display", "none".into());
+        add("-m", self.memory_mib.to_string());
+        add("-smp", self.processors.to_string());
+        add("-chardev", "stdio,id=console,signal=off".into());
+        add("-serial", "chardev:console".into());
+        add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port));
+        add("-drive", format!("file={},format=raw,media=cdrom,readonly=on", escape(&self.disc)));
+        if let Some(socket) = tpm {
+            add("-chardev", format!("socket,id=tpm,path={}", escape(socket)));
+            add("-tpmdev", "emulator,id=tpm0,chardev=tpm".into());
+            add("-device", "tpm-tis,tpmdev=tpm0".into());
+        }
+        if let Some(port) = self.debugger_port {
+            add("-gdb", format!("tcp:127.0.0.1:{port}"));
+            arguments.push("-S".into());
+        }
+        // A triple fault or a reset ends the run instead of starting it over.
+        arguments.push("-no-reboot".into());
+        arguments.extend(self.accelerator.arguments().map(OsString::from));
+        arguments.extend(self.platform.iter().map(OsString::from));
+        arguments.extend(self.cpu.iter().flat_map(|cpu| ["-cpu".into(), cpu.into()]));
+        arguments.extend(self.extra.iter().map(OsString::from));
+        arguments
+    }
+}
+
+impl Accelerator {
+    fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Self::Counted => ["-accel", "tcg", "-icount", "shift=0,sleep=off"],
+            Self::Best if host_can_virtualise() => ["-accel", "kvm", "-accel", "tcg"],
+            Self::Best => ["-accel", "tcg", "-rtc", "base=utc"],
+        }
+    }
+}
+
+/// Whether the host's CPU says that it has virtualisation. That `/dev/kvm` exists does not say so, and using it may hang.
+fn host_can_virtualise() -> bool {
+    let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = about.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm")
+}
+
+/// A path inside one of QEMU's option lists, where a comma has to be doubled.
+fn escape(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            disc: "/a,b/boot.iso".into(),
+            platform: vec!["-machine".into(), "q35".into()],
+            memory_mib: 128,
+            processors: 1,
+            cpu: Some("qemu64".into()),
+            exit_port: 0xf4,
+            accelerator: Accelerator::Counted,
+            debugger_port: None,
+            extra: vec!["-d".into(), "int".into()],
+        }
+    }
+
+    fn line(tpm: Option<&Path>) -> String {
+        machine().arguments(tpm).join(&OsString::from(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn the_users_arguments_come_last() {
+        assert!(line(None).ends_with("-machine q35 -cpu qemu64 -d int"), "{}", line(None));
+    }
+
+    #[test]
+    fn has_a_tpm_only_if_there_is_one() {
+        assert!(!line(None).contains("tpm"));
+        assert!(line(Some(Path::new("/t/ctrl"))).contains("socket,id=tpm,path=/t/ctrl"));
+    }
+
+    #[test]
+    fn a_comma_in_a_path_is_no_separator() {
+        assert!(line(None).contains("file=/a,,b/boot.iso,format=raw"));
+    }
+}

@@ -1,0 +1,16 @@
+//! Runs an image: a TPM, the machine, and what the machine says.
+//!
+//! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the next
+//! [`Event`] until it has ended; when the session goes, so do its processes.
+
+mod machine;
+mod session;
+mod terminal;
+mod tpm;
+mod transcript;
+
+pub use machine::{Accelerator, Machine};
+pub use session::{End, Event, Session};
+pub use terminal::{Key, Keyboard};
+pub use tpm::{Tpm, TpmState, TpmVersion};
+pub use transcript::{Line, Transcript};

@@ -1,0 +1,184 @@
+//! The machine's TPM: the emulator swtpm, and the state it keeps.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    Failure,
+    interrupts::Interrupts,
+    process::{self, Child},
+    tools,
+};
+
+/// How long swtpm may take until it listens.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// swtpm's file for a TPM 1.2's permanent state.
+const STATE_FILE: &str = "tpm-00.permall";
+
+/// Which TPM a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TpmVersion {
+    /// TPM 1.2.
+    V12,
+    /// TPM 2.0.
+    V20,
+}
+
+/// Where the TPM's state comes from and what becomes of it.
+#[derive(Debug, Clone)]
+pub enum TpmState {
+    /// A new TPM, forgotten after the run.
+    Fresh,
+    /// The one in this folder, made if there is none, and kept.
+    Kept(PathBuf),
+}
+
+/// A TPM that is running.
+#[derive(Debug)]
+pub struct Tpm {
+    child: Child,
+    /// Holds the socket and, unless it is kept, the state.
+    folder: TempDir,
+}
+
+impl Tpm {
+    /// Starts a TPM. Under `cache`, what a new TPM takes time to make is kept for the next one.
+    ///
+    /// # Errors
+    ///
+    /// When swtpm does not start, or somebody asks to stop.
+    pub fn start(
+        version: TpmVersion,
+        state: &TpmState,
+        cache: &Path,
+        interrupts: &Interrupts,
+    ) -> Result<Self, Failure> {
+        let folder = temporary_folder()?;
+        let state = match state {
+            TpmState::Fresh => folder.path().join("state"),
+            TpmState::Kept(folder) => folder.clone(),
+        };
+        fs::create_dir_all(&state).map_err(|error| Failure::file("cannot make", &state, &error))?;
+        if version == TpmVersion::V12 && !state.join(STATE_FILE).is_file() {
+            let prepared = prepared(cache, interrupts)?;
+            let file = state.join(STATE_FILE);
+            fs::copy(prepared, &file).map_err(|error| Failure::file("cannot write", &file, &error))?;
+        }
+        let child = start(version, &state, folder.path(), &[], interrupts)?;
+        Ok(Self { child, folder })
+    }
+
+    /// The socket through which QEMU reaches it.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        control_socket(self.folder.path())
+    }
+
+    /// Kills it, as if it had been pulled out of the machine.
+    pub fn unplug(&mut self) {
+        self.child.end();
+    }
+}
+
+/// The state of a TPM 1.2 that has an endorsement key, as a real one has when it leaves the factory. → its file.
+fn prepared(cache: &Path, interrupts: &Interrupts) -> Result<PathBuf, Failure> {
+    let file = cache.join("tpm-1.2").join(STATE_FILE);
+    if file.is_file() {
+        return Ok(file);
+    }
+    let folder = temporary_folder()?;
+    let data = folder.path().join("data");
+    let mut server = std::ffi::OsString::from("type=unixio,path=");
+    server.push(&data);
+    let options = ["--server".into(), server, "--flags".into(), "not-need-init,startup-clear".into()];
+    let mut child = start(TpmVersion::V12, folder.path(), folder.path(), &options, interrupts)?;
+    let answer = create_endorsement_key(&data);
+    child.end();
+    answer?;
+    let content = fs::read(folder.path().join(STATE_FILE))
+        .map_err(|error| Failure::file("cannot read swtpm's state in", folder.path(), &error))?;
+    let parent = cache.join("tpm-1.2");
+    fs::create_dir_all(&parent).map_err(|error| Failure::file("cannot make", &parent, &error))?;
+    crate::disc::write_file(&file, &content)?;
+    Ok(file)
+}
+
+/// Has a TPM 1.2 make its endorsement key: `TPM_CreateEndorsementKeyPair`, RSA with 2048 bits.
+fn create_endorsement_key(socket: &Path) -> Result<(), Failure> {
+    const HEADER: [u8; 10] = [0x00, 0xc1, 0, 0, 0, 54, 0, 0, 0, 0x78];
+    const NONCE: [u8; 20] = [0; 20];
+    // TPM_KEY_PARMS: RSA, OAEP with SHA-1, no signatures; 12 bytes: 2048 bits, 2 primes, the usual exponent.
+    const KEY: [u8; 24] = [0, 0, 0, 1, 0, 3, 0, 1, 0, 0, 0, 12, 0, 0, 8, 0, 0, 0, 0, 2, 0, 0, 0, 0];
+    let talk = || {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(START_LIMIT))?;
+        stream.write_all(&[&HEADER[..], &NONCE, &KEY].concat())?;
+        let mut answer = [0; 10];
+        stream.read_exact(&mut answer).map(|()| answer)
+    };
+    let answer = talk().map_err(|error| Failure::program("swtpm", &error))?;
+    match answer[6..] {
+        [0, 0, 0, 0] => Ok(()),
+        _ => Err(Failure::Failed(format!("the TPM refuses to make its endorsement key: {answer:02x?}"))),
+    }
+}
+
+/// Starts swtpm and waits until it listens.
+fn start(
+    version: TpmVersion,
+    state: &Path,
+    folder: &Path,
+    options: &[std::ffi::OsString],
+    interrupts: &Interrupts,
+) -> Result<Child, Failure> {
+    let log = folder.join("log");
+    let mut child = Child::start(swtpm(version, state, folder, &log)?.args(options), "swtpm")?;
+    let start = Instant::now();
+    while !control_socket(folder).exists() {
+        interrupts.check()?;
+        if child.ended().is_some() || start.elapsed() > START_LIMIT {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            let reason = said.lines().last().unwrap_or("it said nothing");
+            return Err(Failure::Environment(format!("swtpm does not start: {reason}")));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(child)
+}
+
+fn swtpm(version: TpmVersion, state: &Path, folder: &Path, log: &Path) -> Result<Command, Failure> {
+    let option = |prefix: &str, path: &Path| {
+        let mut option = std::ffi::OsString::from(prefix);
+        option.push(path);
+        option
+    };
+    let output = fs::File::create(log).map_err(|error| Failure::file("cannot write", log, &error))?;
+    let mut command = process::command(&tools::path(tools::SWTPM)?);
+    command.args(["socket", "--terminate", "--tpmstate"]).arg(option("dir=", state));
+    command.arg("--ctrl").arg(option("type=unixio,path=", &control_socket(folder)));
+    if version == TpmVersion::V20 {
+        command.arg("--tpm2");
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+    Ok(command)
+}
+
+fn control_socket(folder: &Path) -> PathBuf {
+    folder.join("control")
+}
+
+/// A folder for sockets, whose paths must be short.
+fn temporary_folder() -> Result<TempDir, Failure> {
+    tempfile::Builder::new()
+        .prefix("cloison-tpm-")
+        .tempdir()
+        .map_err(|error| Failure::file("cannot write in", &std::env::temp_dir(), &error))
+}

@@ -1,0 +1,93 @@
+//! What a machine has written to its console, as lines.
+
+/// One line of the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The line without its end.
+    pub text: String,
+}
+
+impl Line {
+    /// Who wrote it: what stands before the bar, without the mark of the emergency path.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        let (name, _) = self.text.split_once('|')?;
+        Some(name.trim_start_matches('*').trim().trim_end_matches('*').trim_end())
+    }
+
+    /// What it says: what stands behind the bar.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        self.text.split_once('|').map_or(self.text.as_str(), |(_, message)| message).trim()
+    }
+}
+
+/// All lines so far.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    lines: Vec<Line>,
+    rest: Vec<u8>,
+}
+
+impl Transcript {
+    /// Takes what the machine wrote. → the lines that this completes.
+    pub fn add(&mut self, bytes: &[u8]) -> &[Line] {
+        let before = self.lines.len();
+        for byte in bytes {
+            match byte {
+                b'\n' => self.end_line(),
+                other => self.rest.push(*other),
+            }
+        }
+        &self.lines[before..]
+    }
+
+    /// Takes a last line that has no end.
+    pub fn finish(&mut self) {
+        if !self.rest.is_empty() {
+            self.end_line();
+        }
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The last thing that somebody said.
+    #[must_use]
+    pub fn last_of(&self, name: &str) -> Option<&str> {
+        self.lines.iter().rev().find(|line| line.name() == Some(name)).map(Line::message)
+    }
+
+    fn end_line(&mut self) {
+        let text = String::from_utf8_lossy(&self.rest);
+        self.lines.push(Line { text: text.trim_end_matches('\r').to_owned() });
+        self.rest.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_lines_together_however_they_arrive() {
+        let mut transcript = Transcript::default();
+        assert!(transcript.add(b"stpm  | ti").is_empty());
+        assert_eq!(transcript.add(b"s: ready\r\nhello").len(), 1);
+        transcript.finish();
+        let texts: Vec<_> = transcript.lines().iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["stpm  | tis: ready", "hello"]);
+        assert_eq!(transcript.last_of("stpm"), Some("tis: ready"));
+        assert_eq!(transcript.last_of("hello"), None);
+    }
+
+    #[test]
+    fn a_marked_line_has_the_same_author() {
+        for text in ["stpm* | x", "*stpm | x", "stpm *| x", "stpm | x"] {
+            assert_eq!(Line { text: text.into() }.name(), Some("stpm"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The programs of the host that the tool needs: which they are, whether they are there, and how to get them.
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{Failure, progress::Progress};
+
+/// Where GRUB keeps its modules for PCs with a BIOS.
+pub const GRUB_MODULES: &str = "/usr/lib/grub/i386-pc";
+
+/// Something that the host must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tool {
+    /// What it is: a program's name, or the path of a file.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Debian's package that has it.
+    pub package: &'static str,
+}
+
+/// Boots the image.
+pub const QEMU: Tool = Tool {
+    name: "qemu-system-x86_64",
+    purpose: "the machine that runs the image",
+    package: "qemu-system-x86",
+};
+/// Gives the machine a TPM.
+pub const SWTPM: Tool = Tool { name: "swtpm", purpose: "the machine's TPM", package: "swtpm" };
+/// Writes the bootable disc.
+pub const GRUB: Tool =
+    Tool { name: "grub-mkrescue", purpose: "writes the bootable disc", package: "grub-common" };
+const GRUB_PC: Tool = Tool {
+    name: "/usr/lib/grub/i386-pc/multiboot2.mod",
+    purpose: "GRUB's modules for PCs",
+    package: "grub-pc-bin",
+};
+const XORRISO: Tool = Tool { name: "xorriso", purpose: "writes the disc's file system", package: "xorriso" };
+const MTOOLS: Tool = Tool { name: "mformat", purpose: "writes the disc's boot sector", package: "mtools" };
+const SETPRIV: Tool =
+    Tool { name: "setpriv", purpose: "ends QEMU and swtpm when this tool ends", package: "util-linux" };
+
+/// What building an image needs.
+pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
+/// What running one needs besides.
+pub const RUN: &[Tool] = &[QEMU, SWTPM];
+
+/// The full path of a program, as the shell would find it.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
+}
+
+/// The full path of a tool that [`require`] has seen.
+///
+/// # Errors
+///
+/// When it is not there after all.
+pub fn path(tool: Tool) -> Result<PathBuf, Failure> {
+    find(tool.name).ok_or_else(|| Failure::Environment(explain_missing(&[tool])))
+}
+
+/// Those of `tools` that the host lacks. Looks at files only and starts nothing, so it costs next to nothing.
+#[must_use]
+pub fn missing(tools: &[Tool]) -> Vec<Tool> {
+    tools.iter().copied().filter(|tool| !is_there(*tool)).collect()
+}
+
+/// Makes sure that the host has `tools`: installs what is missing if that needs no password, else says how.
+///
+/// # Errors
+///
+/// When something is missing and cannot be installed.
+pub fn require(tools: &[Tool], progress: &Progress) -> Result<(), Failure> {
+    let lacking = missing(tools);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let Some(apt) = apt_get() else {
+        return Err(Failure::Environment(explain_missing(&lacking)));
+    };
+    install(apt, &packages(&lacking), progress);
+    match missing(tools) {
+        still if still.is_empty() => Ok(()),
+        still => Err(Failure::Environment(explain_missing(&still))),
+    }
+}
+
+/// Installs packages. Whether that worked shows in what is there afterwards.
+fn install(apt: AptGet, packages: &[&str], progress: &Progress) {
+    let step = progress.step("installing host tools");
+    step.now(&packages.join(" "));
+    // A fresh machine has no package lists, an old one has lists that name files long gone.
+    if !apt.run(&["install", "--yes", "--no-install-recommends"], packages) {
+        step.now("fetching the package lists");
+        apt.run(&["update"], &[]);
+        step.now(&packages.join(" "));
+        apt.run(&["install", "--yes", "--no-install-recommends"], packages);
+    }
+    step.done(&packages.join(" "));
+}
+
+/// A way to run `apt-get` with the rights it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AptGet {
+    Direct,
+    Sudo,
+}
+
+impl AptGet {
+    fn run(self, action: &[&str], packages: &[&str]) -> bool {
+        let mut command = Command::new(if self == Self::Sudo { "sudo" } else { "apt-get" });
+        if self == Self::Sudo {
+            command.args(["-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-o", "DPkg::Lock::Timeout=300"]);
+        succeeds(command.args(action).args(packages))
+    }
+}
+
+/// How to install packages without asking anybody, if there is a way.
+fn apt_get() -> Option<AptGet> {
+    find("apt-get")?;
+    if rustix::process::geteuid().is_root() {
+        return Some(AptGet::Direct);
+    }
+    find("sudo")?;
+    succeeds(Command::new("sudo").args(["-n", "true"])).then_some(AptGet::Sudo)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// One sentence that names what is missing, and the line to type.
+fn explain_missing(tools: &[Tool]) -> String {
+    let names: Vec<String> = tools.iter().map(|tool| format!("{} ({})", tool.name, tool.purpose)).collect();
+    format!("missing on this machine: {}\nto install: {}", names.join(", "), install_line(&packages(tools)))
+}
+
+fn install_line(packages: &[&str]) -> String {
+    format!("sudo apt-get install --no-install-recommends {}", packages.join(" "))
+}
+
+/// The packages of some tools, each once.
+fn packages(tools: &[Tool]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = tools.iter().map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+fn is_there(tool: Tool) -> bool {
+    if tool.name.starts_with('/') { Path::new(tool.name).is_file() } else { find(tool.name).is_some() }
+}
+
+fn is_program(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_each_package_once() {
+        assert_eq!(packages(&[XORRISO, GRUB, GRUB]), ["grub-common", "xorriso"]);
+    }
+
+    #[test]
+    fn says_what_is_missing_what_it_is_for_and_what_to_type() {
+        let text = explain_missing(&[QEMU]);
+        assert!(text.contains("qemu-system-x86_64 (the machine that runs the image)"), "{text}");
+        assert!(text.ends_with("sudo apt-get install --no-install-recommends qemu-system-x86"), "{text}");
+    }
+
+    #[test]
+    fn finds_programs_only() {
+        assert!(find("sh").is_some());
+        assert!(find("no-such-program-anywhere").is_none());
+    }
+}
