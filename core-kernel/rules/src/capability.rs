@@ -1,0 +1,224 @@
+//! What a slot holds, and the one place where a slot is looked up.
+
+use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
+
+use crate::{DomainId, authorize::Decision, region::RegionId};
+
+/// A domain at one time of its life: a reference that a destroyed and newly built domain does not inherit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainRef {
+    /// The domain.
+    pub id: DomainId,
+    /// Its generation when the reference was made.
+    pub generation: u32,
+}
+
+/// A region at one time of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionRef {
+    /// The region.
+    pub id: RegionId,
+    /// Its generation when the reference was made.
+    pub generation: u32,
+}
+
+/// A gate: an entry into a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// The server.
+    pub server: DomainRef,
+    /// Tells the server who calls.
+    pub badge: u32,
+    /// First slot of the server that this client's grants fill.
+    pub grant_first: u8,
+    /// How many such slots there are.
+    pub grant_count: u8,
+    /// The cached answer of the reference monitor.
+    pub decision: Decision,
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Capability {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// A domain.
+    Domain(DomainRef, Rights),
+    /// A region.
+    Region(RegionRef, Rights),
+    /// A gate.
+    Gate(Gate),
+    /// An event bit of a domain.
+    Event {
+        /// Who is signalled.
+        target: DomainRef,
+        /// By which bit.
+        bit: u8,
+    },
+    /// An interrupt line.
+    Interrupt {
+        /// The line.
+        line: u8,
+    },
+    /// A right that is not about one object.
+    Right(ObjectKind),
+}
+
+impl Capability {
+    /// The type of the object.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Empty => ObjectKind::Empty,
+            Self::Domain(..) => ObjectKind::Domain,
+            Self::Region(..) => ObjectKind::Region,
+            Self::Gate(_) => ObjectKind::Gate,
+            Self::Event { .. } => ObjectKind::Event,
+            Self::Interrupt { .. } => ObjectKind::Interrupt,
+            Self::Right(kind) => *kind,
+        }
+    }
+}
+
+/// The slots of one domain.
+#[derive(Clone, Debug)]
+pub struct SlotTable([Capability; MAX_SLOTS]);
+
+impl SlotTable {
+    /// A table with nothing in it.
+    pub const EMPTY: Self = Self([Capability::Empty; MAX_SLOTS]);
+
+    /// What a slot holds.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`] if it is empty or no slot has this number.
+    #[inline]
+    pub fn get(&self, slot: u64) -> Result<Capability, CallError> {
+        match usize::try_from(slot).ok().and_then(|slot| self.0.get(slot)) {
+            None | Some(Capability::Empty) => Err(CallError::BadSlot),
+            Some(capability) => Ok(*capability),
+        }
+    }
+
+    /// The gate in a slot.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`].
+    #[inline]
+    pub fn gate(&self, slot: u64) -> Result<&Gate, CallError> {
+        match usize::try_from(slot).ok().and_then(|slot| self.0.get(slot)) {
+            Some(Capability::Gate(gate)) => Ok(gate),
+            None | Some(Capability::Empty) => Err(CallError::BadSlot),
+            Some(_) => Err(CallError::WrongType),
+        }
+    }
+
+    /// The event in a slot: target and bit.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`].
+    #[inline]
+    pub fn event(&self, slot: u64) -> Result<(DomainRef, u8), CallError> {
+        match self.get(slot)? {
+            Capability::Event { target, bit } => Ok((target, bit)),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    /// The region in a slot, if the slot holds all of `needed`.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`], [`CallError::MissingRight`].
+    pub fn region(&self, slot: u64, needed: Rights) -> Result<(RegionRef, Rights), CallError> {
+        match self.get(slot)? {
+            Capability::Region(region, rights) if rights.contains(needed) => Ok((region, rights)),
+            Capability::Region(..) => Err(CallError::MissingRight),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    /// The domain in a slot, if the slot holds all of `needed`.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`], [`CallError::MissingRight`].
+    pub fn domain(&self, slot: u64, needed: Rights) -> Result<(DomainRef, Rights), CallError> {
+        match self.get(slot)? {
+            Capability::Domain(domain, rights) if rights.contains(needed) => Ok((domain, rights)),
+            Capability::Domain(..) => Err(CallError::MissingRight),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    /// The interrupt line in a slot.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`].
+    pub fn interrupt(&self, slot: u64) -> Result<u8, CallError> {
+        match self.get(slot)? {
+            Capability::Interrupt { line } => Ok(line),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    /// Checks that a slot holds a right.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`].
+    pub fn right(&self, slot: u64, kind: ObjectKind) -> Result<(), CallError> {
+        match self.get(slot)? {
+            Capability::Right(held) if held == kind => Ok(()),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    /// Fills an empty slot.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] if no slot has this number, [`CallError::SlotTaken`] if it is not empty.
+    pub fn fill(&mut self, slot: u64, capability: Capability) -> Result<(), CallError> {
+        let place = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot));
+        match place {
+            None => Err(CallError::BadArgument),
+            Some(place @ Capability::Empty) => {
+                *place = capability;
+                Ok(())
+            }
+            Some(_) => Err(CallError::SlotTaken),
+        }
+    }
+
+    /// Fills the first empty slot of a run. Returns its number.
+    ///
+    /// # Errors
+    /// [`CallError::SlotTaken`] if none is empty.
+    pub fn fill_first(&mut self, first: u8, count: u8, capability: Capability) -> Result<u64, CallError> {
+        (u64::from(first)..u64::from(first) + u64::from(count))
+            .find(|slot| self.fill(*slot, capability).is_ok())
+            .ok_or(CallError::SlotTaken)
+    }
+
+    /// Empties a slot. Returns what it held.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`] if it was empty.
+    pub fn take(&mut self, slot: u64) -> Result<Capability, CallError> {
+        let held = self.get(slot)?;
+        self.0[slot as usize % MAX_SLOTS] = Capability::Empty;
+        Ok(held)
+    }
+
+    /// Empties every slot for which `keep` says no.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Capability) -> bool) {
+        for place in &mut self.0 {
+            if !keep(place) {
+                *place = Capability::Empty;
+            }
+        }
+    }
+
+    /// Every slot that is not empty.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Capability)> {
+        self.0.iter().enumerate().filter(|(_, capability)| **capability != Capability::Empty)
+    }
+}

@@ -1,0 +1,185 @@
+//! Mappings: which addresses of a domain show which pages of which region.
+
+use cloison_abi::{
+    CallError, Rights,
+    limits::{DOMAIN_END, MAX_MAPPINGS, PAGE_BYTES},
+};
+
+use crate::{capability::RegionRef, region::Region};
+
+/// A part of a region as a domain sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The region.
+    pub region: RegionRef,
+    /// First address.
+    pub address: u64,
+    /// First page of the region that is seen.
+    pub first_page: u32,
+    /// How many pages.
+    pub pages: u32,
+    /// READ, WRITE, EXECUTE.
+    pub rights: Rights,
+}
+
+impl Mapping {
+    /// Checks what a call asks for: an aligned range of a domain's addresses, pages inside the region, rights that
+    /// make sense and are never to write and to execute.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`].
+    pub fn new(
+        reference: RegionRef,
+        region: &Region,
+        address: u64,
+        first_page: u64,
+        pages: u64,
+        rights: u64,
+    ) -> Result<Self, CallError> {
+        let rights = u32::try_from(rights).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
+        let usable = rights.contains(Rights::READ)
+            && (Rights::READ | Rights::WRITE | Rights::EXECUTE).contains(rights)
+            && !rights.contains(Rights::WRITE | Rights::EXECUTE);
+        let inside = first_page.checked_add(pages).is_some_and(|end| end <= region.pages.into());
+        let end = pages.checked_mul(PAGE_BYTES).and_then(|bytes| address.checked_add(bytes));
+        let fits = end.is_some_and(|end| end <= DOMAIN_END);
+        if !usable
+            || !inside
+            || !fits
+            || pages == 0
+            || address < PAGE_BYTES
+            || !address.is_multiple_of(PAGE_BYTES)
+        {
+            return Err(CallError::BadArgument);
+        }
+        let (first_page, pages) = (first_page as u32, pages as u32);
+        Ok(Self { region: reference, address, first_page, pages, rights })
+    }
+
+    fn end(&self) -> u64 {
+        self.address + u64::from(self.pages) * PAGE_BYTES
+    }
+}
+
+/// The mappings of one domain.
+#[derive(Clone, Debug)]
+pub struct MappingTable([Option<Mapping>; MAX_MAPPINGS]);
+
+impl MappingTable {
+    /// A table with nothing in it.
+    pub const EMPTY: Self = Self([None; MAX_MAPPINGS]);
+
+    /// Adds a mapping.
+    ///
+    /// # Errors
+    /// [`CallError::Overlap`] with another one, [`CallError::QuotaExceeded`] if the table is full.
+    pub fn add(&mut self, new: Mapping) -> Result<(), CallError> {
+        if self.iter().any(|old| new.address < old.end() && old.address < new.end()) {
+            return Err(CallError::Overlap);
+        }
+        let place = self.0.iter_mut().find(|place| place.is_none()).ok_or(CallError::QuotaExceeded)?;
+        *place = Some(new);
+        Ok(())
+    }
+
+    /// The mapping that starts at an address.
+    #[must_use]
+    pub fn starting_at(&self, address: u64) -> Option<Mapping> {
+        self.iter().find(|mapping| mapping.address == address).copied()
+    }
+
+    /// A mapping of a region, if there is one.
+    #[must_use]
+    pub fn of_region(&self, region: RegionRef) -> Option<Mapping> {
+        self.iter().find(|mapping| mapping.region == region).copied()
+    }
+
+    /// Cuts a mapping down to its first `pages` pages; to none, and it is gone.
+    pub fn truncate(&mut self, address: u64, pages: u32) {
+        let starts = |place: &&mut Option<Mapping>| place.is_some_and(|mapping| mapping.address == address);
+        if let Some(place) = self.0.iter_mut().find(starts) {
+            *place = place.map(|mapping| Mapping { pages, ..mapping }).filter(|_| pages > 0);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Mapping> {
+        self.0.iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::region::{Backing, RegionTable};
+
+    fn region(pages: u32) -> (RegionRef, Region) {
+        let mut table = RegionTable::EMPTY;
+        let reference = table.add(0x100, pages, Backing::Memory { zeroed: pages }).unwrap();
+        let region = *table.get(reference).unwrap();
+        (reference, region)
+    }
+
+    fn map(address: u64, first: u64, pages: u64, rights: Rights) -> Result<Mapping, CallError> {
+        let (reference, region) = region(16);
+        Mapping::new(reference, &region, address, first, pages, rights.bits().into())
+    }
+
+    #[test]
+    fn refuses_what_no_domain_may_have() {
+        let read = Rights::READ;
+        let cases = [
+            (0, 0, 1, read, "the NULL page"),
+            (0x1001, 0, 1, read, "an address that is not aligned"),
+            (0x1000, 0, 0, read, "no pages"),
+            (0x1000, 0, 17, read, "more pages than the region has"),
+            (0x1000, 16, 1, read, "pages after the region's end"),
+            (0x1000, u64::MAX, 1, read, "a page number that overflows"),
+            (0x1000, 0, u64::MAX, read, "a length that overflows"),
+            (DOMAIN_END, 0, 1, read, "the end of a domain's addresses"),
+            (0xffff_8400_0000_0000, 0, 1, read, "the kernel's addresses"),
+            (0xffff_ffff_ffff_f000, 0, 1, read, "the last page, where the end wraps"),
+            (0x1000, 0, 1, read | Rights::WRITE | Rights::EXECUTE, "writable and executable"),
+            (0x1000, 0, 1, Rights::WRITE, "writable but not readable"),
+            (0x1000, 0, 1, read | Rights::GRANT, "a right that is not about mapping"),
+            (0x1000, 0, 1, Rights::empty(), "no rights"),
+        ];
+        for (address, first, pages, rights, why) in cases {
+            assert_eq!(map(address, first, pages, rights), Err(CallError::BadArgument), "{why}");
+        }
+        let (reference, region) = region(1);
+        let unknown = Mapping::new(reference, &region, 0x1000, 0, 1, 1 << 40 | 1);
+        assert_eq!(unknown, Err(CallError::BadArgument), "rights that do not exist");
+        assert!(map(DOMAIN_END - 0x1000, 15, 1, read | Rights::EXECUTE).is_ok());
+    }
+
+    #[test]
+    fn a_full_table_is_an_error_of_its_owner() {
+        let mut table = MappingTable::EMPTY;
+        for index in 0..MAX_MAPPINGS as u64 {
+            table.add(map(0x1000 * (index + 1), 0, 1, Rights::READ).unwrap()).unwrap();
+        }
+        let one_more = map(0x100_0000, 0, 1, Rights::READ).unwrap();
+        assert_eq!(table.add(one_more), Err(CallError::QuotaExceeded));
+        table.truncate(0x1000, 0);
+        assert_eq!(table.add(one_more), Ok(()));
+    }
+
+    proptest! {
+        /// No address is ever part of two mappings.
+        #[test]
+        fn mappings_never_overlap(asked in prop::collection::vec((1_u64..40, 1_u64..16), 0..60)) {
+            let mut table = MappingTable::EMPTY;
+            let mut owner = [None; 64];
+            for (number, (page, pages)) in asked.into_iter().enumerate() {
+                let mapping = map(page * PAGE_BYTES, 0, pages, Rights::READ).unwrap();
+                if table.add(mapping).is_ok() {
+                    for place in &mut owner[page as usize..(page + pages) as usize] {
+                        prop_assert_eq!(place.replace(number), None);
+                    }
+                }
+            }
+        }
+    }
+}
