@@ -2,6 +2,7 @@
 //!
 //! * [`interface!`](crate::interface) declares what a server offers; it makes the typed client and the server's
 //!   decoding, so that nobody numbers messages by hand. [`wire`] has the types that fields can have.
+//! * [`ring`]: bytes and records through shared memory.
 //! * [`log`] is the one interface that is not declared so, because the runtime speaks it without this crate.
 //!
 //! Nothing here trusts the other side: what it sends is checked field by field, and a message that is not exactly
@@ -16,6 +17,7 @@ extern crate std;
 pub mod gate;
 mod interface;
 pub mod log;
+pub mod ring;
 pub mod wire;
 
 pub use cloison_sys::{Message, Slot};

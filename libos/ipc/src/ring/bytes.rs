@@ -1,0 +1,195 @@
+//! The ring of bytes, and what the ring of records is made of.
+
+use core::sync::atomic::Ordering;
+
+use super::{Bell, Control, Memory, RingError, Word, advance, distance, pieces};
+
+/// The side that writes.
+#[derive(Debug)]
+pub struct Producer<M, B> {
+    memory: M,
+    pub(super) bell: B,
+    /// How far this side has written. The copy in the memory is for the other side to read; it is never read back.
+    position: usize,
+}
+
+/// The side that reads.
+#[derive(Debug)]
+pub struct Consumer<M, B> {
+    memory: M,
+    pub(super) bell: B,
+    /// How far this side has read. As for the producer.
+    position: usize,
+}
+
+impl<M: Memory, B: Bell> Producer<M, B> {
+    /// Takes the writing side, where the last one left off.
+    pub fn new(memory: M, bell: B) -> Self {
+        let position = own_position(&memory, Control::Produced);
+        Self { memory, bell, position }
+    }
+
+    /// How many bytes can be written now.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn room(&self) -> Result<usize, RingError> {
+        let capacity = self.memory.capacity();
+        let consumed = self.memory.word(Control::Consumed).load(Ordering::Acquire) as usize;
+        if consumed >= 2 * capacity {
+            return Err(RingError::Corrupt);
+        }
+        distance(consumed, self.position, capacity).map(|filled| capacity - filled)
+    }
+
+    /// Writes as many bytes as there is room for, without waiting. Returns how many.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize, RingError> {
+        let count = self.room()?.min(bytes.len());
+        if count > 0 {
+            self.put(0, &bytes[..count]);
+            self.publish(count);
+        }
+        Ok(count)
+    }
+
+    /// Waits until at least one byte can be written.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`], [`RingError::PeerFailed`].
+    pub fn wait_for_room(&mut self) -> Result<(), RingError> {
+        while self.room()? == 0 {
+            if self.prepare_wait(0)? {
+                self.bell.wait()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the consumer to signal when it next makes room. Returns whether the caller may wait for that: false if
+    /// there is more room than `room` bytes already.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn prepare_wait(&self, room: usize) -> Result<bool, RingError> {
+        fall_asleep(&self.memory, Control::ProducerAsleep);
+        let wait = self.room()? <= room;
+        if !wait {
+            self.memory.word(Control::ProducerAsleep).store(0, Ordering::Relaxed);
+        }
+        Ok(wait)
+    }
+
+    /// Copies bytes to `skip` bytes behind the position. The caller knows that there is room.
+    pub(super) fn put(&self, skip: usize, bytes: &[u8]) {
+        let capacity = self.memory.capacity();
+        let [(at, first), (rest_at, rest)] =
+            pieces(advance(self.position, skip, capacity), bytes.len(), capacity);
+        self.memory.write(at, &bytes[..first]);
+        self.memory.write(rest_at, &bytes[first..][..rest]);
+    }
+
+    /// Shows the consumer `count` more bytes, and wakes it if it may be waiting.
+    pub(super) fn publish(&mut self, count: usize) {
+        self.position = advance(self.position, count, self.memory.capacity());
+        self.memory.word(Control::Produced).store(self.position as u32, Ordering::Release);
+        wake(&self.memory, Control::ConsumerAsleep, &self.bell);
+    }
+}
+
+impl<M: Memory, B: Bell> Consumer<M, B> {
+    /// Takes the reading side, where the last one left off.
+    pub fn new(memory: M, bell: B) -> Self {
+        let position = own_position(&memory, Control::Consumed);
+        Self { memory, bell, position }
+    }
+
+    /// How many bytes can be read now.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn available(&self) -> Result<usize, RingError> {
+        let produced = self.memory.word(Control::Produced).load(Ordering::Acquire) as usize;
+        distance(self.position, produced, self.memory.capacity())
+    }
+
+    /// Reads as many bytes as there are, at most as many as fit, without waiting. Returns how many.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn try_read(&mut self, to: &mut [u8]) -> Result<usize, RingError> {
+        let count = self.available()?.min(to.len());
+        if count > 0 {
+            self.copy(0, &mut to[..count]);
+            self.release(count);
+        }
+        Ok(count)
+    }
+
+    /// Waits until at least one byte can be read.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`], [`RingError::PeerFailed`].
+    pub fn wait_for_bytes(&mut self) -> Result<(), RingError> {
+        while self.available()? == 0 {
+            if self.prepare_wait(0)? {
+                self.bell.wait()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the producer to signal when it next writes. Returns whether the caller may wait for that: false if more
+    /// than `available` bytes are there already.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn prepare_wait(&self, available: usize) -> Result<bool, RingError> {
+        fall_asleep(&self.memory, Control::ConsumerAsleep);
+        let wait = self.available()? <= available;
+        if !wait {
+            self.memory.word(Control::ConsumerAsleep).store(0, Ordering::Relaxed);
+        }
+        Ok(wait)
+    }
+
+    /// Copies bytes from `skip` bytes behind the position. The caller knows that they are there.
+    pub(super) fn copy(&self, skip: usize, to: &mut [u8]) {
+        let capacity = self.memory.capacity();
+        let [(at, first), (rest_at, rest)] =
+            pieces(advance(self.position, skip, capacity), to.len(), capacity);
+        self.memory.read(at, &mut to[..first]);
+        self.memory.read(rest_at, &mut to[first..][..rest]);
+    }
+
+    /// Gives `count` bytes back to the producer, and wakes it if it may be waiting.
+    pub(super) fn release(&mut self, count: usize) {
+        self.position = advance(self.position, count, self.memory.capacity());
+        self.memory.word(Control::Consumed).store(self.position as u32, Ordering::Release);
+        wake(&self.memory, Control::ProducerAsleep, &self.bell);
+    }
+}
+
+/// A side's own position, as the last holder of that side left it. Nonsense becomes some position: the bytes are lost
+/// then, as the peer, which can always spoil them, wanted.
+fn own_position<M: Memory>(memory: &M, word: Control) -> usize {
+    memory.word(word).load(Ordering::Acquire) as usize % (2 * memory.capacity())
+}
+
+/// Says that this side may be about to wait. What the other side does from here on, it either sees or it is seen.
+fn fall_asleep<M: Memory>(memory: &M, asleep: Control) {
+    memory.word(asleep).store(1, Ordering::Relaxed);
+    M::Word::fence(Ordering::SeqCst);
+}
+
+/// Wakes the other side if it may be waiting.
+fn wake<M: Memory>(memory: &M, asleep: Control, bell: &impl Bell) {
+    M::Word::fence(Ordering::SeqCst);
+    let word = memory.word(asleep);
+    if word.load(Ordering::Relaxed) != 0 {
+        word.store(0, Ordering::Relaxed);
+        bell.signal();
+    }
+}

@@ -1,0 +1,145 @@
+//! Rings in memory that two domains share, with events as bells.
+
+use core::sync::atomic::AtomicU32;
+
+use cloison_abi::{info::InfoEntry, limits::EVENT_PEER_FAILED};
+use cloison_sys::{Instant, Slot, info, memory::SharedMemory};
+
+use super::{Bell, CONTROL_BYTES, Control, Memory, RingError};
+
+/// A ring in memory that the plan shares between two domains.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedRing {
+    memory: SharedMemory,
+    words: [&'static AtomicU32; 4],
+    /// Where the bytes begin.
+    first: usize,
+    capacity: usize,
+}
+
+impl SharedRing {
+    /// A ring in `bytes` bytes of the shared memory from `offset` on. `None` if they are not in the memory, not aligned
+    /// to 4 bytes, or too few.
+    #[must_use]
+    pub fn new(memory: SharedMemory, offset: usize, bytes: usize) -> Option<Self> {
+        let inside = offset.checked_add(bytes)? <= memory.len();
+        let word = |word: Control| memory.atomic_u32(offset + word.offset());
+        let capacity = bytes.checked_sub(CONTROL_BYTES).filter(|capacity| inside && *capacity > 0)?;
+        // A position is below twice the capacity and travels as a u32.
+        u32::try_from(2 * capacity).ok()?;
+        let [produced, consumer_asleep, consumed, producer_asleep] = Control::ALL;
+        let words = [word(produced)?, word(consumer_asleep)?, word(consumed)?, word(producer_asleep)?];
+        Some(Self { memory, words, first: offset + CONTROL_BYTES, capacity })
+    }
+
+    /// A ring that takes up all the memory that an information entry shares.
+    #[must_use]
+    pub fn of(entry: &'static InfoEntry) -> Option<Self> {
+        let memory = SharedMemory::of(entry)?;
+        Self::new(memory, 0, memory.len())
+    }
+}
+
+impl Memory for SharedRing {
+    type Word = AtomicU32;
+
+    fn word(&self, word: Control) -> &AtomicU32 {
+        self.words[word as usize]
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn read(&self, at: usize, to: &mut [u8]) {
+        let inside = self.memory.read(self.first + at, to);
+        debug_assert!(inside, "the ring copies within its capacity");
+    }
+
+    fn write(&self, at: usize, from: &[u8]) {
+        let inside = self.memory.write(self.first + at, from);
+        debug_assert!(inside, "the ring copies within its capacity");
+    }
+}
+
+/// Wakes the other side by its event bit, and waits for one's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Doorbell {
+    /// Slot of the other side's event, if this side may signal.
+    pub other: Option<Slot>,
+    /// Mask of this side's event bit.
+    pub own: u64,
+}
+
+impl Doorbell {
+    /// The bell that goes with an information entry.
+    #[must_use]
+    pub fn of(entry: &InfoEntry) -> Self {
+        Self { other: info::signal_slot(entry), own: info::event_mask(entry) }
+    }
+}
+
+impl Bell for Doorbell {
+    fn signal(&self) {
+        if let Some(slot) = self.other {
+            // Whoever is gone needs no wake-up; that it is gone shows when this side waits.
+            let _ = cloison_sys::signal(slot);
+        }
+    }
+
+    fn wait(&self) -> Result<(), RingError> {
+        const FAILED: u64 = 1 << EVENT_PEER_FAILED;
+        let events = cloison_sys::wait(self.own | FAILED, Instant::NEVER);
+        if events & FAILED != 0 { Err(RingError::PeerFailed) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{boxed::Box, vec};
+
+    use cloison_abi::{Name, info::InfoKind, plan::NONE};
+
+    use super::*;
+    use crate::ring::{Consumer, Producer};
+
+    /// What the two sides of a gate see of the same memory. Nothing here makes a call: there is no kernel.
+    fn shared(bytes: usize) -> &'static InfoEntry {
+        let memory = Box::leak(vec![0_u64; bytes / 8].into_boxed_slice());
+        Box::leak(Box::new(InfoEntry {
+            name: Name::default(),
+            peer: Name::default(),
+            kind: InfoKind::Use as u32,
+            slot: NONE,
+            badge: 0,
+            signal_slot: NONE,
+            event_bit: NONE,
+            option: 0,
+            address: memory.as_ptr() as u64,
+            bytes: bytes as u64,
+        }))
+    }
+
+    #[test]
+    fn both_sides_see_one_ring() {
+        let entry = shared(CONTROL_BYTES + 8);
+        let bell = Doorbell::of(entry);
+        let mut producer = Producer::new(SharedRing::of(entry).unwrap(), bell);
+        let mut consumer = Consumer::new(SharedRing::of(entry).unwrap(), bell);
+        for round in [&b"12345678"[..], b"abc", b"defghi"] {
+            assert_eq!(producer.try_write(round), Ok(round.len()));
+            let mut bytes = [0; 16];
+            assert_eq!(consumer.try_read(&mut bytes), Ok(round.len()));
+            assert_eq!(&bytes[..round.len()], round);
+        }
+    }
+
+    #[test]
+    fn memory_that_is_too_small_makes_no_ring() {
+        let memory = SharedMemory::of(shared(512)).unwrap();
+        assert!(SharedRing::new(memory, 256, 256).is_some());
+        for (offset, bytes) in [(0, CONTROL_BYTES), (256, 257), (2, 256), (512, 256), (usize::MAX, 256)] {
+            assert!(SharedRing::new(memory, offset, bytes).is_none(), "{bytes} bytes at {offset}");
+        }
+    }
+}
