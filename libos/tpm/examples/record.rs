@@ -67,6 +67,7 @@ fn record_12(to: &mut Recorder) -> Outcome<()> {
     to.record("register count", &tpm12::GetPcrCount)?;
     to.record("timeouts", &tpm12::GetTimeouts)?;
     to.record("durations", &tpm12::GetDurations)?;
+    to.record("longest command", &tpm12::GetMaxCommandBytes)?;
     to.record("key handles", &tpm12::GetKeyHandles)?;
     to.record("no endorsement key", &tpm12::ReadPubek { nonce })?;
     to.record("create endorsement key", &tpm12::CreateEndorsementKeyPair { nonce })?;

@@ -45,6 +45,7 @@ mod property {
     pub(super) const MANUFACTURER: u32 = 0x103;
     pub(super) const TIMEOUTS: u32 = 0x115;
     pub(super) const DURATIONS: u32 = 0x120;
+    pub(super) const INPUT_BUFFER: u32 = 0x124;
 }
 
 /// `TPM_ALG_RSA`.
@@ -214,6 +215,22 @@ impl Command for GetDurations {
     fn parse(&self, bytes: &[u8]) -> Result<Durations12, Error> {
         let mut reader = capability(bytes)?;
         Ok(Durations12::from_stated([reader.u32()?, reader.u32()?, reader.u32()?]))
+    }
+}
+
+/// Reads the length of the longest command, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct GetMaxCommandBytes;
+
+impl Command for GetMaxCommandBytes {
+    type Response<'a> = u32;
+
+    fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+        get_capability(buffer, area::PROPERTY, Some(property::INPUT_BUFFER))
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<u32, Error> {
+        capability(bytes)?.u32()
     }
 }
 

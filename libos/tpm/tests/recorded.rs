@@ -106,6 +106,7 @@ fn tpm12_capabilities() {
     assert_eq!(tpm.parse("timeouts", &tpm12::GetTimeouts), Ok([1_000_000; 4]));
     let [short, medium, long] = [50, 100, 300].map(Duration::from_secs);
     assert_eq!(tpm.parse("durations", &tpm12::GetDurations), Ok(Durations12 { short, medium, long }));
+    assert_eq!(tpm.parse("longest command", &tpm12::GetMaxCommandBytes), Ok(4096));
     let handles = tpm.parse("key handles", &tpm12::GetKeyHandles).expect("a list");
     assert_eq!(handles.iter().count(), 0);
 }
