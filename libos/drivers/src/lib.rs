@@ -11,3 +11,4 @@ extern crate std;
 
 pub mod registers;
 pub mod tis;
+pub mod uart;
