@@ -1,1 +1,196 @@
-fn main() {}
+//! Console: owns the serial port.
+//!
+//! It answers one client's message at a time. When more waits for the port than it wants to keep, it answers later:
+//! whoever writes a lot waits for the port, and nobody else for longer than one message of each client takes.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod clients;
+
+use core::time::Duration;
+
+use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_drivers::uart::{Uart, UartError};
+use cloison_ipc::log;
+use cloison_rt::{
+    sys::{self, Instant, LogRead, Message, Received, Slot, info, memory::Ports},
+    time,
+};
+use console_core::{Keyboard, Lines, Order, Screen};
+use embedded_io::Write as _;
+
+use clients::Clients;
+
+cloison_rt::entry!(main);
+
+/// After how long without an interrupt the console sends by polling, while bytes wait.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn main() -> Result<(), Unfit> {
+    let mut console = Console::open()?;
+    console.read_kernel_log();
+    let mut answer = Message::default();
+    loop {
+        console.send();
+        let received = sys::reply_wait(answer, console.events(), console.patience());
+        answer = Message::default();
+        match received {
+            Received::Message { badge, message } => console.take(badge, message),
+            Received::Events(events) => console.handle(events),
+            Received::TimedOut => console.bring_out(),
+        }
+        console.wait_for_room();
+    }
+}
+
+/// Why the console cannot run.
+enum Unfit {
+    /// The manifest gave no device of this name, or not all of it.
+    NoDevice(&'static str),
+    Uart(UartError),
+}
+
+impl core::fmt::Display for Unfit {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NoDevice(what) => write!(out, "the plan gives the console no {what}"),
+            Self::Uart(error) => error.fmt(out),
+        }
+    }
+}
+
+/// The serial port, and everything that comes together there.
+struct Console {
+    uart: Uart<Ports>,
+    interrupt: Slot,
+    interrupt_event: u64,
+    /// The kernel's log: right, event, and the line that it is in the middle of.
+    kernel: Option<(Slot, u64)>,
+    kernel_lines: Lines,
+    clients: Clients,
+    keyboard: Keyboard,
+    screen: Screen,
+}
+
+impl Console {
+    fn open() -> Result<Self, Unfit> {
+        let page = info::get();
+        let find = |kind, what| page.find(kind, "serial").ok_or(Unfit::NoDevice(what));
+        let ports = Ports::of(find(InfoKind::Ports, "ports of a serial device")?);
+        let interrupt = find(InfoKind::Interrupt, "interrupt of a serial device")?;
+        Ok(Self {
+            uart: Uart::start(ports.ok_or(Unfit::NoDevice("ports"))?).map_err(Unfit::Uart)?,
+            interrupt: info::slot(interrupt).ok_or(Unfit::NoDevice("slot for its interrupt"))?,
+            interrupt_event: info::event_mask(interrupt),
+            kernel: page.find(InfoKind::Right, "log-right").and_then(log_right),
+            kernel_lines: Lines::new(None),
+            clients: Clients::new(page.clients()),
+            keyboard: Keyboard::default(),
+            screen: Screen::default(),
+        })
+    }
+
+    /// The events that this domain waits for.
+    fn events(&self) -> u64 {
+        self.interrupt_event | self.kernel.map_or(0, |(_, event)| event)
+    }
+
+    /// A client's message. Nonsense is dropped: there is nobody to tell but the client, who knows.
+    fn take(&mut self, badge: u64, message: Message) {
+        if let (Some(lines), Ok((text, length))) = (self.clients.lines(badge), log::decode(message)) {
+            lines.push(&text[..length], &mut self.screen);
+        }
+    }
+
+    fn handle(&mut self, events: u64) {
+        if events & self.interrupt_event != 0 {
+            self.serve_port();
+        }
+        if self.kernel.is_some_and(|(_, event)| events & event != 0) {
+            self.read_kernel_log();
+        }
+    }
+
+    /// Holds up the client whose message has just been taken until the port has caught up.
+    fn wait_for_room(&mut self) {
+        while self.screen.is_full() {
+            self.send();
+            match sys::wait(self.interrupt_event, self.patience()) {
+                0 => self.bring_out(),
+                events => self.handle(events),
+            }
+        }
+    }
+
+    /// How long to wait for an interrupt: while bytes wait for the port, not for ever.
+    fn patience(&self) -> Instant {
+        if self.screen.pending().is_empty() { Instant::NEVER } else { time::after(PATIENCE) }
+    }
+
+    /// Gives the port what it takes now.
+    fn send(&mut self) {
+        let count = self.uart.send(self.screen.pending());
+        self.screen.sent(count);
+    }
+
+    fn serve_port(&mut self) {
+        let (keyboard, clients, screen) = (&mut self.keyboard, &mut self.clients, &mut self.screen);
+        self.uart.service(|byte| obey(keyboard.press(byte), clients, screen));
+        // The slot holds an interrupt, or the console would not have started.
+        let _ = sys::interrupt_acknowledge(self.interrupt);
+        self.send();
+    }
+
+    /// Takes over what the kernel has to say. It is read to its end, waiting for the port where it has to.
+    fn read_kernel_log(&mut self) {
+        let Some((right, _)) = self.kernel else { return };
+        loop {
+            match sys::log_read(right) {
+                Ok(LogRead::Bytes(text, length)) => {
+                    self.kernel_lines.push(&text[..length.min(text.len())], &mut self.screen);
+                    if self.screen.is_full() {
+                        self.bring_out();
+                    }
+                }
+                Ok(LogRead::Ending) => {
+                    self.clients.finish(&mut self.screen);
+                    self.kernel_lines.finish(&mut self.screen);
+                    self.bring_out();
+                }
+                Ok(LogRead::Empty) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Sends everything that waits, by polling. A port that is stuck loses it, which beats a system that hangs.
+    fn bring_out(&mut self) {
+        while !self.screen.pending().is_empty() {
+            let count = self.uart.write(self.screen.pending()).unwrap_or(usize::MAX);
+            self.screen.sent(count);
+        }
+        let _ = self.uart.flush();
+    }
+}
+
+/// Carries out what a typed byte asks for.
+fn obey(order: Order, clients: &mut Clients, screen: &mut Screen) {
+    match order {
+        Order::Deliver(byte) => clients.type_byte(byte, screen),
+        Order::Focus(index) => clients.focus(index, screen),
+        Order::List => clients.list(screen),
+        Order::Explain => {
+            screen.say(format_args!(
+                "Ctrl-] and a digit: give the focus away; Ctrl-] ?: list; Ctrl-] Ctrl-]: type Ctrl-]"
+            ));
+        }
+        Order::Wait => {}
+    }
+}
+
+/// Slot and event of the right to read the kernel's log.
+fn log_right(entry: &InfoEntry) -> Option<(Slot, u64)> {
+    info::slot(entry).map(|slot| (slot, info::event_mask(entry)))
+}

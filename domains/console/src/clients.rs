@@ -1,0 +1,85 @@
+//! Who writes lines, and who can be typed to.
+
+use alloc::vec::Vec;
+
+use cloison_abi::{Name, info::InfoEntry};
+use cloison_ipc::ring::{Doorbell, Producer, SharedRing};
+use console_core::{Lines, Screen};
+
+/// What the gate that gives a domain the keyboard is called in `domain.toml`.
+const TERMINAL: &str = "terminal";
+
+/// All clients, as the plan lists them.
+pub(crate) struct Clients {
+    /// Badge of each client of the log, and the line it is in the middle of.
+    writers: Vec<(u64, Lines)>,
+    terminals: Vec<Terminal>,
+    /// Which terminal gets what is typed.
+    focus: usize,
+}
+
+/// A domain that can be typed to.
+struct Terminal {
+    name: Name,
+    /// To the domain; `None` once it has left nonsense in the ring.
+    input: Option<Producer<SharedRing, Doorbell>>,
+}
+
+impl Clients {
+    pub(crate) fn new(entries: impl Iterator<Item = &'static InfoEntry>) -> Self {
+        let mut clients = Self { writers: Vec::new(), terminals: Vec::new(), focus: 0 };
+        for entry in entries {
+            if entry.name.as_str() == TERMINAL {
+                let input = SharedRing::of(entry).map(|ring| Producer::new(ring, Doorbell::of(entry)));
+                clients.terminals.push(Terminal { name: entry.peer, input });
+            } else {
+                clients.writers.push((entry.badge.into(), Lines::new(Some(entry.peer))));
+            }
+        }
+        clients
+    }
+
+    /// The line that the client with this badge is in the middle of.
+    pub(crate) fn lines(&mut self, badge: u64) -> Option<&mut Lines> {
+        self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
+    }
+
+    /// Shows what each client has said so far, line or not.
+    pub(crate) fn finish(&mut self, screen: &mut Screen) {
+        self.writers.iter_mut().for_each(|(_, lines)| lines.finish(screen));
+    }
+
+    /// Gives a byte to the domain in focus. The terminal rings if it does not take it.
+    pub(crate) fn type_byte(&mut self, byte: u8, screen: &mut Screen) {
+        let Some(terminal) = self.terminals.get_mut(self.focus) else { return screen.ring() };
+        let taken = terminal.input.as_mut().map(|input| input.try_write(&[byte]));
+        match taken {
+            Some(Ok(1)) => {}
+            Some(Err(error)) => {
+                screen.say(format_args!("no more input for {}: {error}", terminal.name));
+                terminal.input = None;
+            }
+            _ => screen.ring(),
+        }
+    }
+
+    pub(crate) fn focus(&mut self, index: usize, screen: &mut Screen) {
+        match self.terminals.get(index) {
+            Some(terminal) => {
+                self.focus = index;
+                screen.say(format_args!("{} has the focus", terminal.name));
+            }
+            None => screen.say(format_args!("no terminal {}; Ctrl-] ? lists them", index + 1)),
+        }
+    }
+
+    pub(crate) fn list(&self, screen: &mut Screen) {
+        if self.terminals.is_empty() {
+            screen.say(format_args!("no domain takes input"));
+        }
+        for (index, terminal) in self.terminals.iter().enumerate() {
+            let focus = if index == self.focus { ", has the focus" } else { "" };
+            screen.say(format_args!("{}: {}{focus}", index + 1, terminal.name));
+        }
+    }
+}
