@@ -1,0 +1,90 @@
+//! How the files are written.
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::manifest::{Problem, ProblemKind};
+use crate::system::Draft;
+
+pub(super) fn unreadable(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, |problem| match &problem.kind {
+        ProblemKind::Unreadable(reason) => Some(Diagnostic::new(problem.at, reason)),
+        _ => None,
+    })
+}
+
+pub(super) fn syntax(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, |problem| match &problem.kind {
+        ProblemKind::Syntax(message) => {
+            Some(Diagnostic::new(problem.at, format!("this is not TOML: {message}")))
+        }
+        _ => None,
+    })
+}
+
+pub(super) fn duplicate(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, |problem| match &problem.kind {
+        ProblemKind::Duplicate(name, first) => {
+            let fault = Diagnostic::new(problem.at, format!("`{name}` is used twice"))
+                .note("used again here")
+                .help("give the second one another name, or remove it");
+            Some(match first {
+                Some(first) => fault.label(*first, "used first here"),
+                None => fault,
+            })
+        }
+        _ => None,
+    })
+}
+
+pub(super) fn unknown_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, |problem| match &problem.kind {
+        ProblemKind::UnknownKey(key, table, known) => {
+            let fault = Diagnostic::new(problem.at, format!("unknown key `{key}` in {}", table_name(table)));
+            Some(fault.help(proposal(key, known)))
+        }
+        _ => None,
+    })
+}
+
+fn proposal(key: &str, known: &[&str]) -> String {
+    did_you_mean(key, known.iter().copied()).unwrap_or_else(|| format!("known keys: {}", known.join(", ")))
+}
+
+pub(super) fn missing_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, |problem| match &problem.kind {
+        ProblemKind::MissingKey(key, table) => {
+            let fault =
+                Diagnostic::new(problem.at, format!("the key `{key}` is missing in {}", table_name(table)));
+            Some(fault.help(format!("add {}", example(key))))
+        }
+        _ => None,
+    })
+}
+
+fn example(key: &str) -> String {
+    match key {
+        "system" | "machine" => format!("a table `[{key}]`"),
+        "memory_mib" | "address" | "bytes" | "first" | "count" | "line" | "pages" | "max" => {
+            format!("`{key} = ` and a number")
+        }
+        "platform" => "`platform = \"qemu-q35\"`, or another file of manifests/platforms".to_owned(),
+        "component" => "`component = ` and the name of a folder of domains".to_owned(),
+        _ => format!("`{key} = ` and a text in quotes"),
+    }
+}
+
+pub(super) fn wrong_value(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, |problem| match &problem.kind {
+        ProblemKind::WrongValue(expected, found) => {
+            Some(Diagnostic::new(problem.at, format!("expected {expected}, found {found}")))
+        }
+        _ => None,
+    })
+}
+
+fn each(draft: &Draft<'_>, describe: impl Fn(&Problem) -> Option<Diagnostic>) -> Vec<Diagnostic> {
+    draft.inputs.problems.iter().filter_map(describe).collect()
+}
+
+fn table_name(path: &str) -> String {
+    if path.is_empty() { "the file".to_owned() } else { format!("`[{path}]`") }
+}

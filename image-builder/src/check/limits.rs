@@ -1,0 +1,145 @@
+//! The system against the sizes of the kernel's tables.
+
+use cloison_abi::call::BUILDER_MEMORY_SLOTS;
+use cloison_abi::info::MAX_INFO_ENTRIES;
+use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
+
+use crate::diagnostic::Diagnostic;
+use crate::manifest::Component;
+use crate::system::{Draft, DraftDomain};
+
+/// Mappings that every domain has: information page, code, constants, data, stack, heap.
+const OWN_MAPPINGS: usize = 6;
+
+/// What one domain takes from the kernel's tables.
+struct Demand {
+    slots: usize,
+    mappings: usize,
+    events: usize,
+    port_ranges: usize,
+    info_entries: usize,
+}
+
+impl Demand {
+    fn new(draft: &Draft<'_>, place: usize) -> Self {
+        let domain = &draft.domains[place];
+        let (regions, rights) = domain
+            .component
+            .map_or((0, 0), |component: &Component| (component.regions.len(), component.rights.len()));
+        let handled = draft.domains.iter().filter_map(|other| other.fault_handler?.found);
+        let handled = handled.filter(|handler| *handler == place).count();
+        let mut demand = Self {
+            slots: 1 + regions + rights + handled,
+            mappings: OWN_MAPPINGS,
+            events: handled,
+            port_ranges: 0,
+            info_entries: regions + rights + handled,
+        };
+        demand.add_gates(draft, place);
+        demand.add_devices(domain);
+        demand
+    }
+
+    fn add_gates(&mut self, draft: &Draft<'_>, place: usize) {
+        for offer in draft.domains[place].uses.iter().filter_map(|grant| Some(grant.offer?.1)) {
+            self.slots += 1 + usize::from(offer.signals_server);
+            self.events += usize::from(offer.signals_client);
+            self.mappings += usize::from(offer.shared_pages > 0);
+            self.info_entries += 1;
+        }
+        for offer in draft.clients(place) {
+            let grant_slots = usize::try_from(offer.grant_slots).unwrap_or(usize::MAX);
+            self.slots =
+                self.slots.saturating_add(usize::from(offer.signals_client)).saturating_add(grant_slots);
+            self.events += usize::from(offer.signals_server);
+            self.mappings += usize::from(offer.shared_pages > 0);
+            self.info_entries += 1;
+        }
+    }
+
+    fn add_devices(&mut self, domain: &DraftDomain<'_>) {
+        for device in domain.devices.iter().filter_map(|device| Some(device.found?.1)) {
+            let has_irq = usize::from(device.irq.is_some());
+            let has_memory = usize::from(device.memory.is_some());
+            let has_ports = usize::from(device.ports.is_some());
+            self.slots += has_irq;
+            self.events += has_irq;
+            self.mappings += has_memory;
+            self.port_ranges += has_ports;
+            self.info_entries += has_irq + has_memory + has_ports;
+        }
+    }
+}
+
+pub(super) fn domains(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let most = MAX_DOMAINS - 1;
+    let Some(first_too_many) = draft.domains.get(most) else { return Vec::new() };
+    let message =
+        format!("the system has {} domains, at most {most} fit beside the builder", draft.domains.len());
+    let fault = Diagnostic::new(first_too_many.table.name.span, message).note("the first that does not fit");
+    vec![fault.help("MAX_DOMAINS of the ABI crate sets the limit")]
+}
+
+pub(super) fn slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, "slots", "MAX_SLOTS", MAX_SLOTS, |demand| demand.slots)
+}
+
+pub(super) fn mappings(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, "mappings", "MAX_MAPPINGS", MAX_MAPPINGS, |demand| demand.mappings)
+}
+
+pub(super) fn events(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, "event bits", "PLAN_EVENTS", PLAN_EVENTS as usize, |demand| demand.events)
+}
+
+pub(super) fn port_ranges(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each(draft, "ranges of ports", "MAX_PORT_RANGES", MAX_PORT_RANGES, |demand| demand.port_ranges)
+}
+
+pub(super) fn info_entries(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let limit = "MAX_INFO_ENTRIES";
+    each(draft, "entries of the information page", limit, MAX_INFO_ENTRIES, |demand| demand.info_entries)
+}
+
+fn each(
+    draft: &Draft<'_>,
+    what: &str,
+    constant: &str,
+    most: usize,
+    count: impl Fn(&Demand) -> usize,
+) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for (place, domain) in draft.domains.iter().enumerate() {
+        let needed = count(&Demand::new(draft, place));
+        if needed > most {
+            let name = &domain.table.name;
+            let message = format!("the domain `{}` needs {needed} {what}, it can have {most}", name.value);
+            let help = format!("give it less, or fewer clients; {constant} of the ABI crate sets the limit");
+            faults.push(Diagnostic::new(name.span, message).help(help));
+        }
+    }
+    faults
+}
+
+/// Each domain has two regions, its memory and its page tables; the machine's free memory is some more.
+pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut regions = usize::from(BUILDER_MEMORY_SLOTS);
+    for domain in &draft.domains {
+        let shared =
+            domain.uses.iter().filter(|grant| grant.offer.is_some_and(|(_, offer)| offer.shared_pages > 0));
+        let devices = domain
+            .devices
+            .iter()
+            .filter(|device| device.found.is_some_and(|(_, device)| device.memory.is_some()));
+        let own = domain.component.map_or(0, |component| component.regions.len());
+        regions += 2 + shared.count() + devices.count() + own;
+        if regions > MAX_REGIONS {
+            let name = &domain.table.name;
+            let message =
+                format!("up to the domain `{}` there are {regions} regions, {MAX_REGIONS} fit", name.value);
+            let help = "give less shared memory; MAX_REGIONS of the ABI crate sets the limit";
+            return vec![Diagnostic::new(name.span, message).help(help)];
+        }
+    }
+    Vec::new()
+}

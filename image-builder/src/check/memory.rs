@@ -1,0 +1,87 @@
+//! Stacks, heaps, regions, and all of them against the machine's memory.
+
+use cloison_abi::limits::PAGE_BYTES;
+
+use crate::diagnostic::{At, Diagnostic, Span};
+use crate::manifest::Lookup;
+use crate::system::{Draft, DraftDomain, MAX_MEMORY_KIB, pages};
+
+/// Memory that is not the domains': firmware, kernel, the image itself.
+pub(crate) const RESERVED_MIB: u64 = 16;
+/// Largest region that a component can ask for, in pages.
+const MAX_REGION_PAGES: u64 = MAX_MEMORY_KIB * 1024 / PAGE_BYTES;
+
+pub(super) fn stack_and_heap(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for domain in &draft.domains {
+        let (Some(component), table) = (domain.component, domain.table) else { continue };
+        let stack = size(&table.stack_kib, component.stack_kib, component.summary.span);
+        let heap = size(&table.heap_kib, component.heap_kib, component.summary.span);
+        let name = &table.name.value;
+        if stack.value == 0 {
+            let fault = Diagnostic::new(stack.span, format!("the stack of `{name}` has no memory"));
+            faults.push(fault.help("give 4 KiB or more, or leave stack_kib out"));
+        }
+        for (what, size) in [("stack", stack), ("heap", heap)] {
+            if size.value > MAX_MEMORY_KIB {
+                let message = format!("the {what} of `{name}` is too large: {} KiB", size.value);
+                faults.push(
+                    Diagnostic::new(size.span, message).help(format!("give at most {MAX_MEMORY_KIB} KiB")),
+                );
+            }
+        }
+    }
+    faults
+}
+
+/// What the manifest says, or what the component says, with the place.
+fn size(stated: &Option<At<u64>>, default: u64, component: Span) -> At<u64> {
+    stated.clone().unwrap_or(At { value: default, span: component })
+}
+
+pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let components = draft.inputs.components.values().filter_map(Lookup::found);
+    let regions = components.flat_map(|component| {
+        let own = component.regions.iter().map(|region| (&region.local, region.pages.value, 1));
+        own.chain(component.offers.iter().map(|offer| (&offer.name, offer.shared_pages, 0)))
+    });
+    let wrong = regions.filter(|(_, pages, least)| pages < least || *pages > MAX_REGION_PAGES);
+    let faults = wrong.map(|(name, pages, least)| {
+        let fault =
+            Diagnostic::new(name.span, format!("the region of `{}` cannot have {pages} pages", name.value));
+        fault.help(format!("give a number from {least} to {MAX_REGION_PAGES}"))
+    });
+    faults.collect()
+}
+
+/// Judges by what the manifest says; [`crate::plan`] judges again when the size of the programs is known.
+pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let Some(platform) = draft.platform else { return Vec::new() };
+    let needs: Vec<u64> = draft.domains.iter().map(pages_of).collect();
+    let needed = needs.iter().fold(0u64, |sum, pages| sum.saturating_add(*pages));
+    let mib = needed.saturating_mul(PAGE_BYTES).div_ceil(1 << 20);
+    let available = platform.memory_mib.saturating_sub(RESERVED_MIB);
+    let largest = needs.iter().enumerate().max_by_key(|(place, pages)| (**pages, usize::MAX - place));
+    let Some((place, _)) = largest.filter(|_| mib > available) else { return Vec::new() };
+    let name = &draft.domains[place].table.name;
+    let message = format!(
+        "the domains need {mib} MiB; the platform `{}` has {available} MiB for them, {RESERVED_MIB} of its {} are \
+         the kernel's",
+        platform.name, platform.memory_mib
+    );
+    vec![
+        Diagnostic::new(name.span, message)
+            .note("this one needs most")
+            .help("give less stack or heap, or raise memory_mib of the platform"),
+    ]
+}
+
+fn pages_of(domain: &DraftDomain<'_>) -> u64 {
+    let Some(component) = domain.component else { return 0 };
+    let kib = |stated: &Option<At<u64>>, default| stated.as_ref().map_or(default, |kib| kib.value);
+    let stack = kib(&domain.table.stack_kib, component.stack_kib).min(u64::MAX >> 10);
+    let heap = kib(&domain.table.heap_kib, component.heap_kib).min(u64::MAX >> 10);
+    let shared = domain.uses.iter().filter_map(|grant| Some(grant.offer?.1.shared_pages));
+    let own = component.regions.iter().map(|region| region.pages.value);
+    shared.chain(own).fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)
+}

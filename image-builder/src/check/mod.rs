@@ -1,0 +1,101 @@
+//! The list of checks. All are run, and all that they find is reported, in one go.
+
+mod calls;
+mod devices;
+mod faults;
+mod form;
+mod grants;
+mod limits;
+pub(crate) mod memory;
+mod names;
+mod schedule;
+
+use std::fmt::Write;
+
+use crate::diagnostic::Diagnostic;
+use crate::plan::BINARY_CHECKS;
+use crate::system::Draft;
+
+/// A check with a name.
+pub struct Check {
+    /// Its id, which every fault that it finds carries.
+    pub id: &'static str,
+    /// What it refuses, in a few words.
+    pub summary: &'static str,
+    /// Finds the faults. The id is added by [`run`].
+    pub run: fn(&Draft<'_>) -> Vec<Diagnostic>,
+}
+
+/// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits, faults.
+#[rustfmt::skip] // A table: one check a line.
+pub const CHECKS: &[Check] = &[
+    Check { id: "M001", summary: "a file that cannot be read, is not text, or is empty", run: form::unreadable },
+    Check { id: "M002", summary: "a file that is not TOML", run: form::syntax },
+    Check { id: "M003", summary: "a name used twice in one table", run: form::duplicate },
+    Check { id: "M004", summary: "a key that its table does not have", run: form::unknown_key },
+    Check { id: "M005", summary: "a key that is missing", run: form::missing_key },
+    Check { id: "M006", summary: "a value of the wrong type or form", run: form::wrong_value },
+    Check { id: "M010", summary: "a name that is too long or has other characters than a-z, 0-9 and -", run: names::malformed },
+    Check { id: "M011", summary: "a name that belongs to the kernel or the builder", run: names::reserved },
+    Check { id: "M012", summary: "a platform that does not exist", run: names::unknown_platform },
+    Check { id: "M013", summary: "a component that does not exist", run: names::unknown_component },
+    Check { id: "M014", summary: "a domain that does not exist", run: names::unknown_domain },
+    Check { id: "M015", summary: "a device that the platform does not have", run: names::unknown_device },
+    Check { id: "M016", summary: "a right that does not exist or cannot be given", run: names::unknown_right },
+    Check { id: "M017", summary: "a system without domains", run: names::no_domain },
+    Check { id: "M020", summary: "a gate that a component needs and its domain was not given", run: grants::missing_gate },
+    Check { id: "M021", summary: "a device that a component needs and its domain was not given", run: grants::missing_device },
+    Check { id: "M022", summary: "a right that a component needs and its domain was not given", run: grants::missing_right },
+    Check { id: "M023", summary: "a gate that the component did not ask for", run: grants::superfluous_gate },
+    Check { id: "M024", summary: "a device of a class that the component did not ask for", run: grants::superfluous_device },
+    Check { id: "M025", summary: "a right that the component did not ask for", run: grants::superfluous_right },
+    Check { id: "M026", summary: "a server that does not offer the gate", run: grants::gate_not_offered },
+    Check { id: "M027", summary: "a device or right given twice", run: grants::given_twice },
+    Check { id: "M028", summary: "a gate given twice under one name", run: grants::gate_given_twice },
+    Check { id: "M029", summary: "an option that the gate does not have, or a value out of its range", run: grants::option },
+    Check { id: "M030", summary: "two devices of a platform whose memory overlaps", run: devices::memory_overlap },
+    Check { id: "M031", summary: "two devices of a platform whose ports overlap, or ports above 0xffff", run: devices::port_overlap },
+    Check { id: "M032", summary: "two devices of a platform with one interrupt line, or a line that is too high", run: devices::irq },
+    Check { id: "M033", summary: "device memory that does not fill whole pages", run: devices::page_alignment },
+    Check { id: "M040", summary: "domains that call each other in a circle", run: calls::circles },
+    Check { id: "M041", summary: "a client whose priority is above its server's", run: calls::priority_inversion },
+    Check { id: "M042", summary: "a priority out of range", run: schedule::priority_range },
+    Check { id: "M043", summary: "a budget or period out of range", run: schedule::budget_range },
+    Check { id: "M050", summary: "a stack of nothing, or a stack or heap that is too large", run: memory::stack_and_heap },
+    Check { id: "M051", summary: "more memory than the machine has", run: memory::machine },
+    Check { id: "M052", summary: "a region of no pages, or of too many", run: memory::regions },
+    Check { id: "M060", summary: "more domains than the kernel's table holds", run: limits::domains },
+    Check { id: "M061", summary: "more slots than a domain's table holds", run: limits::slots },
+    Check { id: "M062", summary: "more mappings than a domain can have", run: limits::mappings },
+    Check { id: "M063", summary: "more events than a domain has bits", run: limits::events },
+    Check { id: "M064", summary: "more ranges of ports than a domain can have", run: limits::port_ranges },
+    Check { id: "M065", summary: "more entries than the information page holds", run: limits::info_entries },
+    Check { id: "M066", summary: "more regions than the kernel's table holds", run: limits::regions },
+    Check { id: "M070", summary: "a fault policy that does not exist", run: faults::unknown_policy },
+    Check { id: "M071", summary: "a fault handler that is missing, not asked for, or the domain itself", run: faults::handler },
+];
+
+/// Runs every check.
+#[must_use]
+pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let found = CHECKS.iter().flat_map(|check| {
+        let mut faults = (check.run)(draft);
+        faults.iter_mut().for_each(|fault| fault.id = check.id);
+        faults
+    });
+    found.collect()
+}
+
+/// The checks as a table in Markdown: those of a manifest, then those of the programs.
+#[must_use]
+pub fn checks_table() -> String {
+    let manifest = CHECKS.iter().map(|check| (check.id, check.summary));
+    let rows: Vec<_> = manifest.chain(BINARY_CHECKS.iter().copied()).collect();
+    let width = rows.iter().map(|(_, summary)| summary.len()).max().unwrap_or_default();
+    let mut table = format!("| id   | {:width$} |\n|------|-{}-|\n", "what is refused", "-".repeat(width));
+    for (id, summary) in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "| {id} | {summary:width$} |");
+    }
+    table
+}

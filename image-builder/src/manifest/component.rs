@@ -1,0 +1,164 @@
+//! A component's file, `domain.toml`: what it offers and what it needs.
+
+use super::reader::{Item, Reader};
+use crate::diagnostic::At;
+
+/// Stack of a component that does not state one, in KiB.
+const DEFAULT_STACK_KIB: u64 = 16;
+
+/// What a component offers and needs.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its name, which is that of its folder and package.
+    pub name: String,
+    /// What it is, in one sentence.
+    pub summary: At<String>,
+    /// Its stack, in KiB.
+    pub stack_kib: u64,
+    /// Its heap, in KiB.
+    pub heap_kib: u64,
+    /// Gates that it offers.
+    pub offers: Vec<Offer>,
+    /// Gates that it needs.
+    pub gates: Vec<GateNeed>,
+    /// Devices that it needs.
+    pub devices: Vec<DeviceNeed>,
+    /// Memory of its own that it needs beside stack and heap, to map and to grant.
+    pub regions: Vec<RegionNeed>,
+    /// Rights that it needs.
+    pub rights: Vec<At<String>>,
+}
+
+/// A gate that a component offers.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Its name.
+    pub name: At<String>,
+    /// What it is for, in one sentence.
+    pub summary: String,
+    /// Memory shared with each client, in pages.
+    pub shared_pages: u64,
+    /// Slots for regions that a client grants, for each client.
+    pub grant_slots: u64,
+    /// Whether the server can set an event bit of the client.
+    pub signals_client: bool,
+    /// Whether the client can set an event bit of the server.
+    pub signals_server: bool,
+    /// A number that the system's manifest fixes for each client.
+    pub option: Option<OptionRule>,
+}
+
+/// The number that a manifest can fix for each client of a gate.
+#[derive(Debug, Clone)]
+pub struct OptionRule {
+    /// Its name.
+    pub name: At<String>,
+    /// What it is if the manifest does not say.
+    pub default: u64,
+    /// The largest value.
+    pub max: u64,
+}
+
+/// A gate that a component needs.
+#[derive(Debug, Clone)]
+pub struct GateNeed {
+    /// What the component calls it.
+    pub local: At<String>,
+    /// The name under which a server offers it.
+    pub gate: At<String>,
+    /// Whether it can do without.
+    pub is_optional: bool,
+}
+
+/// A device that a component needs.
+#[derive(Debug, Clone)]
+pub struct DeviceNeed {
+    /// What the component calls it.
+    pub local: At<String>,
+    /// The class of device.
+    pub class: At<String>,
+    /// Whether it can do without.
+    pub is_optional: bool,
+}
+
+/// Memory that a component needs beside stack and heap.
+#[derive(Debug, Clone)]
+pub struct RegionNeed {
+    /// What the component calls it.
+    pub local: At<String>,
+    /// How large it is.
+    pub pages: At<u64>,
+}
+
+impl Component {
+    pub(super) fn read(name: &str, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let summary = reader.required_text("summary");
+        let stack_kib = reader.number("stack_kib").map_or(DEFAULT_STACK_KIB, |kib| kib.value);
+        let heap_kib = reader.number("heap_kib").map_or(0, |kib| kib.value);
+        let offers = reader.entries("offers", |name, item| item.table(|table| Offer::read(name, table)));
+        let mut component = Self {
+            name: name.to_owned(),
+            summary: summary?,
+            stack_kib,
+            heap_kib,
+            offers,
+            gates: Vec::new(),
+            devices: Vec::new(),
+            regions: Vec::new(),
+            rights: Vec::new(),
+        };
+        reader.table("needs", |needs| component.read_needs(needs));
+        Some(component)
+    }
+
+    fn read_needs(&mut self, needs: &mut Reader<'_, '_>) {
+        self.gates = needs.entries("gates", |local, item| {
+            let (gate, is_optional) = need(item, "gate")?;
+            Some(GateNeed { local, gate, is_optional })
+        });
+        self.devices = needs.entries("devices", |local, item| {
+            let (class, is_optional) = need(item, "class")?;
+            Some(DeviceNeed { local, class, is_optional })
+        });
+        self.regions = needs.entries("regions", |local, item| {
+            item.table(|table| table.required_number("pages").map(|pages| RegionNeed { local, pages }))?
+        });
+        self.rights = needs.texts("rights");
+    }
+}
+
+/// `log = "log"` or `log = { gate = "log", optional = true }`.
+fn need(item: Item<'_, '_, '_>, key: &'static str) -> Option<(At<String>, bool)> {
+    if let Some(name) = item.as_text() {
+        return Some((name, false));
+    }
+    item.table(|table| {
+        let name = table.required_text(key);
+        let is_optional = table.flag("optional");
+        Some((name?, is_optional))
+    })?
+}
+
+impl Offer {
+    fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
+        let number = |key, reader: &mut Reader<'_, '_>| reader.number(key).map_or(0, |pages| pages.value);
+        Self {
+            name,
+            summary: reader.required_text("summary").map_or_else(String::new, |summary| summary.value),
+            shared_pages: number("shared_pages", reader),
+            grant_slots: number("grant_slots", reader),
+            signals_client: reader.flag("signals_client"),
+            signals_server: reader.flag("signals_server"),
+            option: reader.table("option", OptionRule::read).flatten(),
+        }
+    }
+}
+
+impl OptionRule {
+    fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let name = reader.required_text("name");
+        let default = reader.number("default").map_or(0, |default| default.value);
+        let max = reader.required_number("max");
+        Some(Self { name: name?, default, max: max?.value })
+    }
+}

@@ -1,0 +1,299 @@
+//! The files as they are written: the system's manifest, the components' files and the platform's file.
+//!
+//! Nothing is looked up here and nothing is judged but form. Every value keeps its place.
+
+mod component;
+mod platform;
+mod reader;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
+pub use platform::{Device, DeviceMemory, DevicePorts, Irq, Platform, Trigger};
+pub use reader::{Problem, ProblemKind};
+
+use crate::Workspace;
+use crate::diagnostic::{At, Sources, Span};
+use reader::Reader;
+
+/// Everything that was read for one system.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The texts.
+    pub sources: Sources,
+    /// What is wrong in how they are written.
+    pub problems: Vec<Problem>,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The components that it names, and the builder.
+    pub components: BTreeMap<String, Lookup<Component>>,
+    /// The platform that it names.
+    pub platform: Lookup<Platform>,
+    /// Components that there are, for proposals.
+    pub known_components: Vec<String>,
+    /// Platforms that there are, for proposals.
+    pub known_platforms: Vec<String>,
+}
+
+/// What became of a file that was looked for.
+#[derive(Debug, Clone)]
+pub enum Lookup<T> {
+    /// It was read.
+    Found(T),
+    /// It is there, but cannot be used; the problems say why.
+    Broken,
+    /// There is no such file.
+    Absent,
+}
+
+impl<T> Lookup<T> {
+    /// What was found, if it was.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(value) => Some(value),
+            Self::Broken | Self::Absent => None,
+        }
+    }
+}
+
+/// A system's manifest.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Its first byte.
+    pub start: Span,
+    /// Name of the system.
+    pub name: Option<At<String>>,
+    /// The platform that it runs on.
+    pub platform: Option<At<String>>,
+    /// The domain whose end is the end of the run.
+    pub ends_with: Option<At<String>>,
+    /// Whether the builder prints the census of rights.
+    pub has_census: bool,
+    /// Its domains.
+    pub domains: Vec<DomainTable>,
+}
+
+/// One `[domain.NAME]`.
+#[derive(Debug)]
+pub struct DomainTable {
+    /// Its name.
+    pub name: At<String>,
+    /// The component that it runs.
+    pub component: Option<At<String>>,
+    /// Devices that it is given.
+    pub devices: Vec<At<String>>,
+    /// Rights that it is given.
+    pub rights: Vec<At<String>>,
+    /// Gates that it is given, `log` among them.
+    pub uses: Vec<UseTable>,
+    /// What happens when it faults.
+    pub on_fault: Option<At<String>>,
+    /// Who decides then.
+    pub fault_handler: Option<At<String>>,
+    /// Its priority.
+    pub priority: Option<At<u64>>,
+    /// Time it may run in each period, in microseconds.
+    pub budget_us: Option<At<u64>>,
+    /// Length of the period, in microseconds.
+    pub period_us: Option<At<u64>>,
+    /// Its stack, in KiB.
+    pub stack_kib: Option<At<u64>>,
+    /// Its heap, in KiB.
+    pub heap_kib: Option<At<u64>>,
+}
+
+/// One gate that a domain is given.
+#[derive(Debug)]
+pub struct UseTable {
+    /// What the component calls it.
+    pub local: At<String>,
+    /// The server.
+    pub from: At<String>,
+    /// Options for this use, such as `locality = 0`.
+    pub options: Vec<(At<String>, At<u64>)>,
+}
+
+impl Inputs {
+    /// Reads the manifest and every file that it names.
+    #[must_use]
+    pub fn read(workspace: &Workspace, path: &Path) -> Self {
+        let mut sources = Sources::default();
+        let mut problems = Vec::new();
+        let (source, is_text) =
+            reader::read_file(path, path.display().to_string(), &mut sources, &mut problems);
+        let text = sources.get(source).text.clone();
+        let mut manifest = if is_text {
+            reader::parse(source, &text, &mut problems, Manifest::read)
+        } else {
+            Manifest::nothing(Span { source, start: 0, end: 0 })
+        };
+        manifest.domains.sort_by_key(|domain| domain.name.span);
+        let mut files = Files { workspace, sources, problems };
+        let mut components = BTreeMap::new();
+        for name in std::iter::once(crate::BUILDER).chain(manifest.component_names()) {
+            components.entry(name.to_owned()).or_insert_with(|| files.component(name));
+        }
+        let platform = match &manifest.platform {
+            Some(name) => files.platform(&name.value),
+            None => Lookup::Broken,
+        };
+        Self {
+            known_components: workspace.component_names(),
+            known_platforms: workspace.platform_names(),
+            sources: files.sources,
+            problems: files.problems,
+            manifest,
+            components,
+            platform,
+        }
+    }
+}
+
+/// Where files are found and what became of them.
+struct Files<'a> {
+    workspace: &'a Workspace,
+    sources: Sources,
+    problems: Vec<Problem>,
+}
+
+impl Files<'_> {
+    fn component(&mut self, name: &str) -> Lookup<Component> {
+        match self.workspace.component_folder(name) {
+            Some(folder) => self.file(&folder.join("domain.toml"), |reader| Component::read(name, reader)),
+            None => Lookup::Absent,
+        }
+    }
+
+    fn platform(&mut self, name: &str) -> Lookup<Platform> {
+        match self.workspace.platform_file(name) {
+            Some(path) => self.file(&path, |reader| Platform::read(name, reader)),
+            None => Lookup::Absent,
+        }
+    }
+
+    /// Reads one file. It counts as broken as soon as it has one problem.
+    fn file<T>(&mut self, path: &Path, read: impl FnOnce(&mut Reader<'_, '_>) -> Option<T>) -> Lookup<T> {
+        let before = self.problems.len();
+        let shown = self.workspace.shown(path);
+        let (source, is_text) = reader::read_file(path, shown, &mut self.sources, &mut self.problems);
+        if !is_text {
+            return Lookup::Broken;
+        }
+        let text = self.sources.get(source).text.clone();
+        match reader::parse(source, &text, &mut self.problems, read) {
+            Some(value) if self.problems.len() == before => Lookup::Found(value),
+            _ => Lookup::Broken,
+        }
+    }
+}
+
+impl Manifest {
+    fn nothing(start: Span) -> Self {
+        Self { start, name: None, platform: None, ends_with: None, has_census: false, domains: Vec::new() }
+    }
+
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let mut manifest = Self::nothing(reader.at());
+        reader.required_table("system", |system| {
+            manifest.name = system.required_text("name");
+            manifest.platform = system.required_text("platform");
+            manifest.ends_with = system.text("ends_with");
+            manifest.has_census = system.flag("census");
+        });
+        manifest.domains =
+            reader.entries("domain", |name, item| item.table(|table| DomainTable::read(name, table)));
+        manifest
+    }
+
+    fn component_names(&self) -> impl Iterator<Item = &str> {
+        self.domains.iter().filter_map(|domain| Some(domain.component.as_ref()?.value.as_str()))
+    }
+}
+
+impl DomainTable {
+    fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
+        let log = reader.text("log");
+        let mut uses = reader.entries("uses", UseTable::read);
+        if let Some(from) = log {
+            let local = At { value: "log".to_owned(), span: from.span };
+            uses.push(UseTable { local, from, options: Vec::new() });
+        }
+        Self {
+            name,
+            component: reader.required_text("component"),
+            devices: reader.texts("devices"),
+            rights: reader.texts("rights"),
+            uses,
+            on_fault: reader.text("on_fault"),
+            fault_handler: reader.text("fault_handler"),
+            priority: reader.number("priority"),
+            budget_us: reader.number("budget_us"),
+            period_us: reader.number("period_us"),
+            stack_kib: reader.number("stack_kib"),
+            heap_kib: reader.number("heap_kib"),
+        }
+    }
+}
+
+impl UseTable {
+    /// `uses.tpm = "stpm"` or `uses.tpm = { from = "stpm", locality = 0 }`.
+    fn read(local: At<String>, item: reader::Item<'_, '_, '_>) -> Option<Self> {
+        if let Some(from) = item.as_text() {
+            return Some(Self { local, from, options: Vec::new() });
+        }
+        item.table(|table| {
+            let from = table.required_text("from");
+            let options = table.other_numbers();
+            Some(Self { local, from: from?, options })
+        })?
+    }
+}
+
+impl Workspace {
+    /// The folder of a component, if there is one.
+    #[must_use]
+    pub fn component_folder(&self, name: &str) -> Option<PathBuf> {
+        if !is_plain_name(name) {
+            return None;
+        }
+        let folders = ["domains", "tests/domains"].map(|parent| self.root.join(parent).join(name));
+        folders.into_iter().find(|folder| folder.join("domain.toml").is_file())
+    }
+
+    fn platform_file(&self, name: &str) -> Option<PathBuf> {
+        let path = self.root.join("manifests/platforms").join(format!("{name}.toml"));
+        (is_plain_name(name) && path.is_file()).then_some(path)
+    }
+
+    fn component_names(&self) -> Vec<String> {
+        let folders = ["domains", "tests/domains"].map(|parent| names_in(&self.root.join(parent)));
+        let mut names: Vec<_> = folders.into_iter().flatten().collect();
+        names.retain(|name| name != crate::BUILDER && self.component_folder(name).is_some());
+        names.sort();
+        names
+    }
+
+    fn platform_names(&self) -> Vec<String> {
+        let names = names_in(&self.root.join("manifests/platforms"));
+        let mut names: Vec<_> =
+            names.iter().filter_map(|name| name.strip_suffix(".toml")).map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// The path as a person would type it from the root of the workspace.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// Whether a name can be a part of a path and leads nowhere else.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}

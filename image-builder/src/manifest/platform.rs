@@ -1,0 +1,163 @@
+//! A platform's file: the facts about a machine that a system may rest on.
+
+use super::reader::Reader;
+use crate::diagnostic::{At, Span};
+
+/// A machine.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// Its name, which is that of its file.
+    pub name: String,
+    /// Its memory, in MiB.
+    pub memory_mib: u64,
+    /// Where the kernel writes its log while nobody owns the serial port; 0: nowhere.
+    pub serial_port: u16,
+    /// Where a byte written ends an emulator's run; 0: nowhere.
+    pub exit_port: u16,
+    /// Arguments for QEMU that make this machine.
+    pub qemu: Vec<String>,
+    /// Its devices.
+    pub devices: Vec<Device>,
+}
+
+/// A device.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// Its name.
+    pub name: At<String>,
+    /// What kind it is; a component asks for a class, not for a device.
+    pub class: At<String>,
+    /// Its registers in memory.
+    pub memory: Option<DeviceMemory>,
+    /// Its I/O ports.
+    pub ports: Option<DevicePorts>,
+    /// Its interrupt.
+    pub irq: Option<Irq>,
+}
+
+/// Registers in memory.
+#[derive(Debug, Clone)]
+pub struct DeviceMemory {
+    /// Physical address of the first.
+    pub address: At<u64>,
+    /// How many bytes.
+    pub bytes: At<u64>,
+}
+
+/// I/O ports.
+#[derive(Debug, Clone)]
+pub struct DevicePorts {
+    /// The first.
+    pub first: At<u64>,
+    /// How many.
+    pub count: At<u64>,
+}
+
+/// An interrupt line.
+#[derive(Debug, Clone)]
+pub struct Irq {
+    /// Which.
+    pub line: At<u64>,
+    /// When it counts as raised.
+    pub trigger: Trigger,
+    /// Whether low means raised.
+    pub is_active_low: bool,
+}
+
+/// When an interrupt line counts as raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// When it changes.
+    Edge,
+    /// As long as it is so.
+    Level,
+}
+
+impl Platform {
+    /// Arguments for QEMU that make this machine.
+    #[must_use]
+    pub fn qemu(&self) -> &[String] {
+        &self.qemu
+    }
+
+    /// Its memory, in MiB.
+    #[must_use]
+    pub fn memory_mib(&self) -> u64 {
+        self.memory_mib
+    }
+
+    pub(super) fn read(name: &str, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let mut platform = Self {
+            name: name.to_owned(),
+            memory_mib: 0,
+            serial_port: 0,
+            exit_port: 0,
+            qemu: Vec::new(),
+            devices: Vec::new(),
+        };
+        reader.required_table("machine", |machine| {
+            platform.memory_mib = machine.required_number("memory_mib").map_or(0, |mib| mib.value);
+            platform.serial_port = port(machine, "serial_port");
+            platform.exit_port = port(machine, "exit_port");
+            platform.qemu = machine.texts("qemu").into_iter().map(|argument| argument.value).collect();
+        });
+        platform.devices =
+            reader.entries("device", |name, item| item.table(|table| Device::read(name, table))?);
+        Some(platform)
+    }
+}
+
+fn port(reader: &mut Reader<'_, '_>, key: &'static str) -> u16 {
+    let Some(number) = reader.number(key) else { return 0 };
+    u16::try_from(number.value).unwrap_or_else(|_| {
+        reader.refuse(number.span, "a port below 0x10000", format!("{:#x}", number.value));
+        0
+    })
+}
+
+impl Device {
+    fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let class = reader.required_text("class");
+        let memory = reader.table("memory", |memory| {
+            let (address, bytes) = (memory.required_number("address"), memory.required_number("bytes"));
+            Some(DeviceMemory { address: address?, bytes: bytes? })
+        });
+        let ports = reader.table("ports", |ports| {
+            let (first, count) = (ports.required_number("first"), ports.required_number("count"));
+            Some(DevicePorts { first: first?, count: count? })
+        });
+        let irq = reader.table("irq", Irq::read);
+        Some(Self {
+            name,
+            class: class?,
+            memory: memory.flatten(),
+            ports: ports.flatten(),
+            irq: irq.flatten(),
+        })
+    }
+}
+
+impl Irq {
+    fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let line = reader.required_number("line");
+        let trigger = reader.text("trigger");
+        let is_level = choice(reader, trigger, ["edge", "level"]);
+        let active = reader.text("active");
+        let is_active_low = choice(reader, active, ["high", "low"]);
+        let trigger = if is_level { Trigger::Level } else { Trigger::Edge };
+        Some(Self { line: line?, trigger, is_active_low })
+    }
+}
+
+/// Whether the second of two words was chosen; the first is the default.
+fn choice(reader: &mut Reader<'_, '_>, written: Option<At<String>>, words: [&str; 2]) -> bool {
+    let Some(At { value, span }) = written else { return false };
+    if !words.contains(&value.as_str()) {
+        refuse_word(reader, span, words, &value);
+    }
+    value == words[1]
+}
+
+fn refuse_word(reader: &mut Reader<'_, '_>, at: Span, words: [&str; 2], found: &str) {
+    reader.refuse(at, format!("\"{}\" or \"{}\"", words[0], words[1]), format!("the text {found:?}"));
+}

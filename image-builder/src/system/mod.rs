@@ -1,0 +1,246 @@
+//! The system with all names resolved: typed indices, values in range, nothing optional that is not.
+//!
+//! [`Draft`] is the step between: names looked up as far as they can be, for the checks to judge. Only a draft
+//! in which no check found a fault becomes a [`System`].
+
+mod draft;
+mod resolve;
+mod schedule;
+
+use std::path::PathBuf;
+
+pub use draft::{Call, Draft, DraftDevice, DraftDomain, DraftUse, Named};
+pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
+pub use schedule::{
+    DEFAULT_BUDGET_US, DEFAULT_PERIOD_US, HIGHEST_PRIORITY, LOWEST_PRIORITY, Stated, budget, priorities,
+};
+
+pub use crate::manifest::{Component, Device, Offer, Platform};
+
+use crate::diagnostic::Sources;
+
+/// A system that has passed every check.
+#[derive(Debug)]
+pub struct System {
+    pub(crate) sources: Sources,
+    pub(crate) name: String,
+    pub(crate) platform: Platform,
+    pub(crate) components: Vec<Component>,
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) domains: Vec<Domain>,
+    pub(crate) ends_with: Option<DomainId>,
+    pub(crate) has_census: bool,
+}
+
+/// A domain: an index into [`System::domains`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomainId(pub(crate) usize);
+
+/// A component: an index into the system's components. The builder's is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ComponentId(pub(crate) usize);
+
+/// A device: an index into the platform's devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceId(pub(crate) usize);
+
+/// A gate: an index into the offers of the server's component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GateId(pub(crate) usize);
+
+/// A domain and all that it is given.
+#[derive(Debug)]
+pub struct Domain {
+    /// Its name.
+    pub name: String,
+    /// The component that it runs.
+    pub component: ComponentId,
+    /// Its stack, in pages.
+    pub stack_pages: u64,
+    /// Its heap, in pages.
+    pub heap_pages: u64,
+    /// Gates that it may call, in the order in which its component needs them.
+    pub uses: Vec<Use>,
+    /// Devices that it owns.
+    pub devices: Vec<Owned>,
+    /// Rights that it holds.
+    pub rights: Vec<Right>,
+    /// What happens when it faults.
+    pub on_fault: OnFault,
+    /// Its priority.
+    pub priority: u64,
+    /// How long it may run.
+    pub budget: Budget,
+}
+
+/// A gate that a domain may call.
+#[derive(Debug)]
+pub struct Use {
+    /// What the component calls it.
+    pub local: String,
+    /// Whom it calls.
+    pub server: DomainId,
+    /// Which gate of the server.
+    pub gate: GateId,
+    /// The number fixed for this client.
+    pub option: u64,
+}
+
+/// A device that a domain owns.
+#[derive(Debug)]
+pub struct Owned {
+    /// What the component calls it.
+    pub local: String,
+    /// The device.
+    pub device: DeviceId,
+}
+
+/// A right that a manifest can give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right(pub cloison_abi::ObjectKind);
+
+/// What happens to a domain that has faulted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFault {
+    /// It stays stopped.
+    Stop,
+    /// The whole system stops.
+    Halt,
+    /// The builder starts it anew.
+    Restart,
+    /// This domain decides.
+    Handler(DomainId),
+}
+
+/// How long a domain may run at its priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Time in each period, in microseconds.
+    pub budget_us: u64,
+    /// Length of the period, in microseconds; 0: no limit.
+    pub period_us: u64,
+}
+
+/// A component to build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentRef {
+    /// Its name.
+    pub name: String,
+    /// The cargo package that it is.
+    pub package: String,
+    /// Where it is.
+    pub folder: PathBuf,
+}
+
+/// Who calls a domain.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// The caller.
+    pub domain: DomainId,
+    /// Its use of the gate.
+    pub grant: &'a Use,
+    /// The gate.
+    pub offer: &'a Offer,
+}
+
+impl Right {
+    /// Every right that a manifest can give. The builder right is not among them: it is the builder's alone.
+    pub const ALL: [Self; 3] = [
+        Self(cloison_abi::ObjectKind::LogRight),
+        Self(cloison_abi::ObjectKind::CensusRight),
+        Self(cloison_abi::ObjectKind::ShutdownRight),
+    ];
+
+    /// Its name in a manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// The right with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|right| right.name() == name)
+    }
+}
+
+impl System {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The machine that it runs on.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Every component to build, each once, the builder first.
+    #[must_use]
+    pub fn components(&self) -> Vec<ComponentRef> {
+        let with_folder = self.components.iter().zip(&self.folders);
+        let reference = |(component, folder): (&Component, &PathBuf)| ComponentRef {
+            name: component.name.clone(),
+            package: component.name.clone(),
+            folder: folder.clone(),
+        };
+        with_folder.map(reference).collect()
+    }
+
+    /// Its domains, in the order of the manifest.
+    pub fn domains(&self) -> impl Iterator<Item = (DomainId, &Domain)> {
+        self.domains.iter().enumerate().map(|(index, domain)| (DomainId(index), domain))
+    }
+
+    /// A domain.
+    #[must_use]
+    pub fn domain(&self, id: DomainId) -> &Domain {
+        &self.domains[id.0]
+    }
+
+    /// A component.
+    #[must_use]
+    pub fn component(&self, id: ComponentId) -> &Component {
+        &self.components[id.0]
+    }
+
+    /// The builder's component.
+    #[must_use]
+    pub fn builder(&self) -> &Component {
+        &self.components[0]
+    }
+
+    /// A device.
+    #[must_use]
+    pub fn device(&self, id: DeviceId) -> &Device {
+        &self.platform.devices[id.0]
+    }
+
+    /// The gate that a use leads to.
+    #[must_use]
+    pub fn offer(&self, grant: &Use) -> &Offer {
+        &self.component(self.domain(grant.server).component).offers[grant.gate.0]
+    }
+
+    /// Who calls a domain, in the order of the manifest. A client's place in this order is its badge.
+    pub fn clients(&self, server: DomainId) -> impl Iterator<Item = Client<'_>> {
+        let uses = self.domains().flat_map(|(id, domain)| domain.uses.iter().map(move |grant| (id, grant)));
+        let calls = uses.filter(move |(_, grant)| grant.server == server);
+        calls.map(|(domain, grant)| Client { domain, grant, offer: self.offer(grant) })
+    }
+
+    /// Whether a domain was given a device of this class.
+    #[must_use]
+    pub fn uses_device_class(&self, class: &str) -> bool {
+        let owned = self.domains.iter().flat_map(|domain| &domain.devices);
+        owned.into_iter().any(|owned| self.device(owned.device).class.value == class)
+    }
+
+    /// Name of the domain whose end is the end of the run.
+    #[must_use]
+    pub fn ends_with(&self) -> Option<&str> {
+        self.ends_with.map(|id| self.domain(id).name.as_str())
+    }
+}

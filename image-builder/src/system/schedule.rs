@@ -1,0 +1,58 @@
+//! Priorities and budgets of domains that do not state them.
+
+use cloison_abi::limits;
+
+use super::{Budget, Call};
+
+/// Lowest priority that a domain can have; 0 is for those that have used up their budget.
+pub const LOWEST_PRIORITY: u64 = limits::BACKGROUND_PRIORITY as u64 + 1;
+/// Highest priority that a domain can have; the builder's is one above.
+pub const HIGHEST_PRIORITY: u64 = limits::PRIORITIES as u64 - 2;
+/// Period of a domain that states none.
+pub const DEFAULT_PERIOD_US: u64 = 10_000;
+/// Budget of a domain that states none: the rest of the period is for those below.
+pub const DEFAULT_BUDGET_US: u64 = 8_000;
+
+/// What a manifest states about one domain's priority.
+#[derive(Debug, Clone, Copy)]
+pub struct Stated {
+    /// The priority, if stated.
+    pub priority: Option<u64>,
+    /// Whether it owns devices. It then has to answer them, whoever else has something to do.
+    pub is_driver: bool,
+}
+
+/// A priority for each domain. What is stated stays; every other server is above its clients, and a driver above
+/// the lowest. The result can be out of range or upside down if what is stated leaves no room; a check says so.
+#[must_use]
+pub fn priorities(stated: &[Stated], calls: &[Call]) -> Vec<u64> {
+    let floor = |one: &Stated| one.priority.unwrap_or(LOWEST_PRIORITY + u64::from(one.is_driver));
+    let mut priorities: Vec<u64> = stated.iter().map(floor).collect();
+    // A chain of calls is at most as long as there are domains; circles, which another check reports, end here too.
+    for _ in stated {
+        for call in calls {
+            if stated[call.server].priority.is_none() {
+                priorities[call.server] = priorities[call.server].max(priorities[call.client] + 1);
+            }
+        }
+    }
+    priorities
+}
+
+/// The budget of a domain of which parts are stated. Those at the lowest priority have nobody below whom they could
+/// starve, and so no limit.
+#[must_use]
+pub fn budget(budget_us: Option<u64>, period_us: Option<u64>, is_lowest: bool) -> Budget {
+    match (budget_us, period_us) {
+        (None, None) if is_lowest => Budget { budget_us: 0, period_us: 0 },
+        (None, None) => Budget { budget_us: DEFAULT_BUDGET_US, period_us: DEFAULT_PERIOD_US },
+        (Some(budget_us), None) => Budget { budget_us, period_us: DEFAULT_PERIOD_US },
+        (None, Some(period_us)) => Budget { budget_us: share_of(period_us), period_us },
+        (Some(budget_us), Some(period_us)) => Budget { budget_us, period_us },
+    }
+}
+
+/// The budget for a period, in the proportion of the defaults.
+fn share_of(period_us: u64) -> u64 {
+    (u128::from(period_us) * u128::from(DEFAULT_BUDGET_US) / u128::from(DEFAULT_PERIOD_US)) as u64
+}
