@@ -2,8 +2,13 @@
 //!
 //! Nothing on it tells when, where or by whom it was made: equal inputs give equal discs, bit for bit.
 
-use std::{fs, path::Path};
+use std::{fs, ops::Range, path::Path};
 
+use object::{
+    LittleEndian,
+    elf::FileHeader64,
+    read::elf::{FileHeader, ProgramHeader},
+};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -56,21 +61,16 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
 /// loaded segments are all that is left, unchanged. `None` if this is no 64-bit ELF file.
 #[must_use]
 pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
-    const SECTION_TABLE: std::ops::Range<usize> = 0x28..0x30;
-    const SECTION_COUNTS: std::ops::Range<usize> = 0x3c..0x40;
-    let number = |at: usize, bytes: usize| {
-        let field = elf.get(at..at.checked_add(bytes)?)?;
-        usize::try_from(field.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))).ok()
-    };
-    if !elf.starts_with(b"\x7fELF\x02\x01") {
-        return None;
-    }
-    let (table, entry_bytes, count) = (number(0x20, 8)?, number(0x36, 2)?, number(0x38, 2)?);
-    let mut end = table.checked_add(entry_bytes.checked_mul(count)?)?;
-    for index in 0..count {
-        let entry = table + index * entry_bytes;
-        end = end.max(number(entry + 0x08, 8)?.checked_add(number(entry + 0x20, 8)?)?);
-    }
+    const SECTION_TABLE: Range<usize> = 0x28..0x30;
+    const SECTION_COUNTS: Range<usize> = 0x3c..0x40;
+    let header = FileHeader64::<LittleEndian>::parse(elf).ok()?;
+    let segments = header.program_headers(LittleEndian, elf).ok()?;
+    let table = header.e_phoff(LittleEndian).checked_add(size_of_val(segments) as u64)?;
+    let end = segments.iter().try_fold(table, |end, segment| {
+        let (offset, bytes) = segment.file_range(LittleEndian);
+        Some(end.max(offset.checked_add(bytes)?))
+    })?;
+    let end = usize::try_from(end).ok()?;
     let mut stripped = elf.get(..end)?.to_vec();
     stripped.get_mut(SECTION_TABLE)?.fill(0);
     stripped.get_mut(SECTION_COUNTS)?.fill(0);
@@ -106,12 +106,13 @@ fn make(tree: &Path, disc: &Path, interrupts: &Interrupts) -> Result<(), Failure
         .args(["--directory", tools::GRUB_MODULES, "--install-modules", "multiboot2 normal"])
         .args(["--locales=", "--fonts=", "--themes=", "--output"])
         .args([disc, tree])
-        .args(["-volid", "CLOISON", "--modification-date", TIME, "--set_all_file_dates", TIME]);
+        .args(["-volid", "CLOISON", "--set_all_file_dates", TIME])
+        .arg(format!("--modification-date={TIME}"));
     let finished = process::run(&mut command, "grub-mkrescue", interrupts, &mut |_| ())?;
     if finished.status.success() && disc.is_file() {
         return Ok(());
     }
-    let reason = machine_fault(&finished.text).unwrap_or_else(|| finished.last_line());
+    let reason = machine_fault(&finished.text).unwrap_or_else(|| finished.complaint());
     Err(Failure::Environment(format!("cannot write the bootable disc: {reason}")))
 }
 
@@ -122,7 +123,7 @@ mod tests {
     /// An ELF header and one program header that covers `loaded` bytes, and something behind it.
     fn elf(loaded: u64) -> Vec<u8> {
         let mut file = vec![0; 0x78];
-        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         file[0x20..0x28].copy_from_slice(&0x40_u64.to_le_bytes());
         file[0x28..0x30].copy_from_slice(&0x80_u64.to_le_bytes());
         file[0x36..0x3e].copy_from_slice(&[0x38, 0, 1, 0, 0x40, 0, 7, 0]);

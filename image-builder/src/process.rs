@@ -123,10 +123,12 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Its last line that is not empty: with most programs the complaint that counts.
+    /// The complaint that counts: with most programs the last line that looks like one, or else the last line.
     #[must_use]
-    pub fn last_line(&self) -> &str {
-        self.text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing")
+    pub fn complaint(&self) -> &str {
+        let mut lines = self.text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines.clone().next().unwrap_or("it said nothing");
+        lines.find(|line| line.contains("FAILURE :") || line.contains("error:")).unwrap_or(last)
     }
 }
 
@@ -200,6 +202,8 @@ fn split_lines(line: &mut Vec<u8>, bytes: &[u8], on_line: &mut dyn FnMut(&str)) 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn shell(script: &str) -> Command {
@@ -231,9 +235,13 @@ mod tests {
         }
         drop(child);
         let grandchild = Path::new("/proc").join(String::from_utf8(text).unwrap().trim());
-        // Its parent is gone, so init reaps it; until then it is a zombie, which has no command line.
-        let running = std::fs::read(grandchild.join("cmdline")).is_ok_and(|line| !line.is_empty());
-        assert!(!running, "{} still runs", grandchild.display());
+        // Its parent is gone, so init reaps it, some time later; until then it is a zombie, which has no command line.
+        let runs = || std::fs::read(grandchild.join("cmdline")).is_ok_and(|line| !line.is_empty());
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            !runs()
+        });
+        assert!(gone, "{} still runs", grandchild.display());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::build::Built;
+
 /// A machine that can be started.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -39,6 +41,23 @@ pub enum Accelerator {
 }
 
 impl Machine {
+    /// The machine that a system was built for.
+    #[must_use]
+    pub fn new(built: &Built) -> Self {
+        let platform = built.system.platform();
+        Self {
+            disc: built.disc.clone(),
+            platform: platform.qemu.clone(),
+            memory_mib: u32::try_from(platform.memory_mib).unwrap_or(u32::MAX),
+            processors: 1,
+            cpu: None,
+            exit_port: platform.exit_port,
+            accelerator: Accelerator::Best,
+            debugger_port: None,
+            extra: Vec::new(),
+        }
+    }
+
     /// QEMU's arguments. The TPM is behind the socket `tpm`, if there is one.
     ///
     /// The console is on QEMU's own standard input and output, which are pipes: QEMU never touches the terminal.

@@ -3,12 +3,14 @@
 //! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the next
 //! [`Event`] until it has ended; when the session goes, so do its processes.
 
+mod conclusion;
 mod machine;
 mod session;
 mod terminal;
 mod tpm;
 mod transcript;
 
+pub use conclusion::{Conclusion, Run, watch};
 pub use machine::{Accelerator, Machine};
 pub use session::{End, Event, Session};
 pub use terminal::{Key, Keyboard};

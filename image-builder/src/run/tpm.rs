@@ -32,6 +32,17 @@ pub enum TpmVersion {
     V20,
 }
 
+impl TpmVersion {
+    /// What a folder for its state is called.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::V12 => "kept-1.2",
+            Self::V20 => "kept-2.0",
+        }
+    }
+}
+
 /// Where the TPM's state comes from and what becomes of it.
 #[derive(Debug, Clone)]
 pub enum TpmState {
@@ -50,6 +61,9 @@ pub struct Tpm {
 }
 
 impl Tpm {
+    /// The class of device, in manifests, that it is.
+    pub const DEVICE_CLASS: &str = "tpm-tis";
+
     /// Starts a TPM. Under `cache`, what a new TPM takes time to make is kept for the next one.
     ///
     /// # Errors

@@ -42,11 +42,13 @@ impl Transcript {
         &self.lines[before..]
     }
 
-    /// Takes a last line that has no end.
-    pub fn finish(&mut self) {
-        if !self.rest.is_empty() {
+    /// Takes a last line that has no end. → whether there is one.
+    pub fn finish(&mut self) -> bool {
+        let unfinished = !self.rest.is_empty();
+        if unfinished {
             self.end_line();
         }
+        unfinished
     }
 
     /// The lines.

@@ -1,0 +1,186 @@
+//! Measures a system and compares with references: instructions, sizes, and the time until a demo has ended.
+
+mod rows;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rows::{ROWS, Row, Source};
+
+use crate::{
+    Failure,
+    build::{self, Built, Context},
+    run::{Accelerator, Machine, Run, Session, Tpm, TpmState, TpmVersion, Transcript, watch},
+};
+
+/// Longest time that a run may take. Counting instructions makes a run some ten times as slow.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often a time is taken.
+const TIMES: usize = 3;
+
+/// Measures.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// What it works with.
+    pub context: &'a Context,
+}
+
+/// What was measured, by name.
+type Figures = BTreeMap<String, f64>;
+
+impl Bench<'_> {
+    /// Runs the benchmark system and all else that the table names. → the table.
+    ///
+    /// # Errors
+    ///
+    /// When a system cannot be built, or its run does not end well.
+    pub fn run(&self, manifest: &Path) -> Result<String, Failure> {
+        let built = build::build(self.context, manifest)?;
+        let mut counted = self.count(&built)?;
+        let mut table = Table::default();
+        for row in ROWS {
+            let figure = match row.source {
+                Source::Console(name) => counted.remove(name),
+                Source::KernelText => rows::text_bytes(&built.kernel),
+                Source::DomainImage { manifest, domain } => rows::image_bytes(&self.build(manifest)?, domain),
+                Source::DomainMemory { manifest, domain } => {
+                    rows::memory_bytes(&self.build(manifest)?, domain)
+                }
+                Source::WallTime { manifest } => Some(self.wall_time(&self.build(manifest)?)?),
+            };
+            table.add(row, figure);
+        }
+        for (name, figure) in counted {
+            table.add_other(&name, figure);
+        }
+        Ok(table.text)
+    }
+
+    fn build(&self, manifest: &str) -> Result<Built, Failure> {
+        let path: PathBuf = self.context.workspace.root.join(manifest);
+        build::build(self.context, &path)
+    }
+
+    /// Runs the benchmark system with a clock that counts instructions. → what it printed.
+    fn count(&self, built: &Built) -> Result<Figures, Failure> {
+        let step = self.context.progress.step("counting instructions");
+        let (transcript, seconds) = self.boot(built, Accelerator::Counted)?;
+        let lines = transcript.lines().iter().filter(|line| line.name() == Some("bench"));
+        let figures: Figures = lines.filter_map(|line| figure(line.message())).collect();
+        if figures.is_empty() {
+            return Err(Failure::Failed(format!("{} printed no figures", built.system.name())));
+        }
+        step.done(&format!("{} figures, {seconds:.1} s", figures.len()));
+        Ok(figures)
+    }
+
+    /// The median time from QEMU's start to the end of the run, in seconds.
+    fn wall_time(&self, built: &Built) -> Result<f64, Failure> {
+        let step = self.context.progress.step("taking the time");
+        let mut times = [0.0; TIMES];
+        for time in &mut times {
+            *time = self.boot(built, Accelerator::Best)?.1;
+        }
+        times.sort_by(f64::total_cmp);
+        step.done(&format!("{}: {times:.2?}", built.system.name()));
+        Ok(times[TIMES / 2])
+    }
+
+    /// Runs a system to its good end. → what it printed, and for how long it ran, in seconds.
+    fn boot(&self, built: &Built, accelerator: Accelerator) -> Result<(Transcript, f64), Failure> {
+        let interrupts = &self.context.interrupts;
+        let mut machine = Machine::new(built);
+        machine.accelerator = accelerator;
+        let cache = self.context.target.join("tpm");
+        let start = || Tpm::start(TpmVersion::V12, &TpmState::Fresh, &cache, interrupts);
+        let tpm = built.system.uses_device_class(Tpm::DEVICE_CLASS).then(start).transpose()?;
+        let mut session = Session::start(&machine, tpm)?;
+        let mut transcript = Transcript::default();
+        let conclusion = watch(&mut session, Some(LIMIT), None, interrupts, &mut |bytes| {
+            transcript.add(bytes);
+            Ok(())
+        })?;
+        let (elapsed, complaint) = (session.elapsed(), session.complaint());
+        let run = Run {
+            system: built.system.name(),
+            ends_with: built.system.ends_with(),
+            transcript: &transcript,
+            complaint: complaint.as_deref(),
+            elapsed,
+        };
+        run.explain(conclusion)?;
+        Ok((transcript, elapsed.as_secs_f64()))
+    }
+}
+
+/// Reads `<name> <number>`.
+fn figure(message: &str) -> Option<(String, f64)> {
+    let (name, number) = message.trim().rsplit_once(' ')?;
+    Some((name.trim().to_owned(), number.parse().ok()?))
+}
+
+/// The table as text.
+struct Table {
+    text: String,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let mut table = Self { text: String::new() };
+        table.line(["what", "measured", "reference", "ratio", "target", ""]);
+        table.line(["---", "---:", "---:", "---:", "---:", "---"]);
+        table
+    }
+}
+
+impl Table {
+    fn add(&mut self, row: &Row, figure: Option<f64>) {
+        let show = |number: Option<f64>| number.map(|number| row.unit.show(number)).unwrap_or_default();
+        let ratio = figure.zip(row.reference).map(|(figure, reference)| format!("{:.2}", figure / reference));
+        let verdict = match figure.zip(row.target) {
+            Some((figure, target)) if figure <= target => "met",
+            Some(_) => "not met",
+            None => "",
+        };
+        let measured = figure.map_or_else(|| "not measured".into(), |figure| row.unit.show(figure));
+        let target = row.target.map(|target| format!("≤ {}", row.unit.show(target))).unwrap_or_default();
+        self.line([row.what, &measured, &show(row.reference), &ratio.unwrap_or_default(), &target, verdict]);
+    }
+
+    fn add_other(&mut self, name: &str, figure: f64) {
+        self.line([name, &figure.to_string(), "", "", "", ""]);
+    }
+
+    fn line(&mut self, [what, measured, reference, ratio, target, verdict]: [&str; 6]) {
+        self.text += &format!(
+            "| {what:<46} | {measured:>14} | {reference:>14} | {ratio:>5} | {target:>14} | {verdict:<7} |\n"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_name_and_a_number() {
+        assert_eq!(figure("gate-call-4 243"), Some(("gate-call-4".into(), 243.0)));
+        assert_eq!(figure("warming up"), None);
+    }
+
+    #[test]
+    fn a_row_says_whether_its_target_is_met() {
+        let row = ROWS.iter().find(|row| row.target.is_some()).unwrap();
+        let target = row.target.unwrap();
+        for (figure, verdict) in
+            [(Some(target), "| met "), (Some(target * 2.0), "| not met |"), (None, "not measured")]
+        {
+            let mut table = Table::default();
+            table.add(row, figure);
+            assert!(table.text.lines().last().unwrap().contains(verdict), "{}", table.text);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The rows of the table: what is measured, where the figure comes from, and what it is compared with.
+
+use cloison_abi::limits::PAGE_BYTES;
+use object::{
+    LittleEndian,
+    elf::{FileHeader64, PF_X},
+    read::elf::{FileHeader, ProgramHeader},
+};
+
+use crate::build::Built;
+
+/// A row of the table.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) what: &'static str,
+    pub(super) source: Source,
+    pub(super) unit: Unit,
+    pub(super) reference: Option<f64>,
+    pub(super) target: Option<f64>,
+}
+
+/// Where a figure comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The benchmark system prints it under this name.
+    Console(&'static str),
+    /// The kernel's code, in bytes.
+    KernelText,
+    /// What a domain takes in the image.
+    DomainImage { manifest: &'static str, domain: &'static str },
+    /// What a domain takes in memory, page tables included.
+    DomainMemory { manifest: &'static str, domain: &'static str },
+    /// From QEMU's start to the end of the run.
+    WallTime { manifest: &'static str },
+}
+
+/// What a figure counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unit {
+    Instructions,
+    Times,
+    Bytes,
+    Seconds,
+}
+
+impl Unit {
+    pub(super) fn show(self, figure: f64) -> String {
+        match self {
+            Self::Instructions | Self::Times => format!("{figure:.0}"),
+            Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
+            Self::Seconds => format!("{figure:.2} s"),
+        }
+    }
+}
+
+const HELLO: &str = "manifests/hello.toml";
+const DEMO: &str = "manifests/tpm-demo.toml";
+
+/// The table. References: seL4 16.0 (fast path on, no Meltdown mitigation, FPU on), measured on the same QEMU in the same
+/// way; for memory and disk Unikraft's smallest image.
+pub(super) const ROWS: &[Row] = &[
+    row("gate call and reply, 4 words", Source::Console("gate-call-4"), Unit::Instructions, 486.0, 300.0),
+    row("gate call and reply, no words", Source::Console("gate-call-0"), Unit::Instructions, 452.0, 300.0),
+    row("cheapest system call", Source::Console("cheapest-call"), Unit::Instructions, 264.0, 120.0),
+    row(
+        "signal until the waiting domain runs",
+        Source::Console("signal-to-waiter"),
+        Unit::Instructions,
+        556.0,
+        300.0,
+    ),
+    row(
+        "kernel entry to first domain, waits aside",
+        Source::Console("kernel-to-first-domain"),
+        Unit::Instructions,
+        1_030_000.0,
+        500_000.0,
+    ),
+    plain("CR3 writes in a gate call and reply", Source::Console("cr3-writes")),
+    plain("XSAVEs in a gate call and reply", Source::Console("xsaves")),
+    plain("MSR writes in a gate call and reply", Source::Console("msr-writes")),
+    row("kernel text", Source::KernelText, Unit::Bytes, 60.7 * 1000.0, 64.0 * 1024.0),
+    row(
+        "hello domain on disk",
+        Source::DomainImage { manifest: HELLO, domain: "hello" },
+        Unit::Bytes,
+        1024.0 * 1024.0,
+        64.0 * 1024.0,
+    ),
+    row(
+        "hello domain in memory",
+        Source::DomainMemory { manifest: HELLO, domain: "hello" },
+        Unit::Bytes,
+        10.0 * 1024.0 * 1024.0,
+        512.0 * 1024.0,
+    ),
+    Row {
+        what: "TPM demo, QEMU's start to last line",
+        source: Source::WallTime { manifest: DEMO },
+        unit: Unit::Seconds,
+        reference: None,
+        target: Some(3.0),
+    },
+];
+
+const fn row(what: &'static str, source: Source, unit: Unit, reference: f64, target: f64) -> Row {
+    Row { what, source, unit, reference: Some(reference), target: Some(target) }
+}
+
+const fn plain(what: &'static str, source: Source) -> Row {
+    Row { what, source, unit: Unit::Times, reference: None, target: None }
+}
+
+/// The bytes of a kernel's executable segments.
+pub(super) fn text_bytes(kernel: &[u8]) -> Option<f64> {
+    let header = FileHeader64::<LittleEndian>::parse(kernel).ok()?;
+    let segments = header.program_headers(LittleEndian, kernel).ok()?;
+    let executable = segments.iter().filter(|segment| segment.p_flags(LittleEndian).contains(PF_X));
+    Some(executable.map(|segment| segment.p_filesz(LittleEndian)).sum::<u64>() as f64)
+}
+
+/// The bytes that a domain takes in the image.
+pub(super) fn image_bytes(built: &Built, domain: &str) -> Option<f64> {
+    let component = built.plan.domains[index(built, domain)?].component;
+    Some(built.plan.programs[component.0].image.len() as f64)
+}
+
+/// The bytes that a domain takes in memory, its page tables included.
+pub(super) fn memory_bytes(built: &Built, domain: &str) -> Option<f64> {
+    Some((built.plan.own_pages(index(built, domain)?) * PAGE_BYTES) as f64)
+}
+
+fn index(built: &Built, domain: &str) -> Option<usize> {
+    built.system.domains().position(|(_, known)| known.name == domain)
+}

@@ -1,0 +1,163 @@
+//! From a manifest to the files of a system: the whole way, with one line for each step.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{IsTerminal, stderr},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Binaries, Failure, Plan, Report, System, Workspace,
+    cargo_build::{Compiler, KERNEL, Part},
+    disc,
+    interrupts::Interrupts,
+    progress::Progress,
+    tools,
+};
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The project.
+    pub workspace: Workspace,
+    /// Where everything that is made goes.
+    pub target: PathBuf,
+    /// What the user sees of it.
+    pub progress: Progress,
+    /// What stops it.
+    pub interrupts: Interrupts,
+}
+
+impl Context {
+    /// Finds the project around the current folder, or else the one that this tool was built from.
+    ///
+    /// # Errors
+    ///
+    /// When the current folder cannot be told.
+    pub fn find(progress: Progress, interrupts: Interrupts) -> Result<Self, Failure> {
+        let here = env::current_dir()
+            .map_err(|error| Failure::Environment(format!("cannot tell the current folder: {error}")))?;
+        let around = here.ancestors().find(|folder| folder.join("core-kernel/abi/Cargo.toml").is_file());
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let root = around.or(built_from).unwrap_or(&here).to_owned();
+        let target =
+            env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| here.join(target));
+        Ok(Self { workspace: Workspace { root }, target, progress, interrupts })
+    }
+
+    /// What compiles the programs.
+    #[must_use]
+    pub fn compiler(&self) -> Compiler<'_> {
+        Compiler {
+            root: &self.workspace.root,
+            target: &self.target,
+            progress: &self.progress,
+            interrupts: &self.interrupts,
+        }
+    }
+
+    /// Where a system's files go.
+    #[must_use]
+    pub fn folder(&self, system: &System) -> PathBuf {
+        self.target.join("images").join(system.name())
+    }
+}
+
+/// A system that has been built.
+#[derive(Debug)]
+pub struct Built {
+    /// The system.
+    pub system: System,
+    /// Where everything of it lies.
+    pub plan: Plan,
+    /// The system image.
+    pub image: Vec<u8>,
+    /// The kernel, as it is on the disc.
+    pub kernel: Vec<u8>,
+    /// The folder of the files below.
+    pub folder: PathBuf,
+    /// The disc.
+    pub disc: PathBuf,
+    /// The kernel with its symbols, for a debugger.
+    pub symbols: PathBuf,
+}
+
+/// Reads and checks a manifest.
+///
+/// # Errors
+///
+/// All faults of the manifest, ready to print.
+pub fn check(context: &Context, manifest: &Path) -> Result<System, Failure> {
+    crate::load(&context.workspace, manifest).map_err(|report| bad_manifest(&report))
+}
+
+/// Builds all that a manifest names and writes it to files.
+///
+/// # Errors
+///
+/// When the manifest is bad, a tool is missing, the code does not compile, or a file cannot be written.
+pub fn build(context: &Context, manifest: &Path) -> Result<Built, Failure> {
+    let step = context.progress.step("checking the manifest");
+    let system = check(context, manifest)?;
+    step.done(&format!("{} components", system.components().len()));
+    tools::require(tools::BUILD, &context.progress)?;
+    let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();
+    let binaries = compile_components(context, &system)?;
+    context.interrupts.check()?;
+    write(context, system, &binaries, &read(&symbols)?)
+}
+
+/// Compiles a system's components, all in one go.
+fn compile_components(context: &Context, system: &System) -> Result<Binaries, Failure> {
+    let components = system.components();
+    let packages: Vec<&str> = components.iter().map(|component| component.package.as_str()).collect();
+    let programs = context.compiler().build(Part::Domains, &packages)?;
+    let mut binaries = BTreeMap::new();
+    for (component, program) in components.iter().zip(&programs) {
+        binaries.insert(component.name.clone(), read(program)?);
+    }
+    Ok(Binaries(binaries))
+}
+
+/// Lays a system out and writes its files.
+fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8]) -> Result<Built, Failure> {
+    let step = context.progress.step("writing the image");
+    let kernel = disc::without_sections(symbols)
+        .ok_or_else(|| Failure::Failed("the kernel that the compiler made is no ELF file".into()))?;
+    let plan = crate::plan(&system, binaries).map_err(|report| bad_manifest(&report))?;
+    let image = crate::image(&system, &plan);
+    let folder = context.folder(&system);
+    fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
+    let report = crate::report(&system, Some((&plan, &image)));
+    let files = [
+        ("kernel.symbols.elf", symbols),
+        ("kernel.elf", &kernel),
+        ("system.img", &image),
+        ("report.txt", report.as_bytes()),
+    ];
+    for (name, content) in files {
+        disc::write_file(&folder.join(name), content)?;
+    }
+    step.done(&format!(
+        "kernel {} KiB, image {} KiB",
+        kernel.len().div_ceil(1024),
+        image.len().div_ceil(1024)
+    ));
+    let step = context.progress.step("writing the disc");
+    let path = folder.join("boot.iso");
+    let written = disc::write(&path, &kernel, &image, &context.interrupts)?;
+    step.done(&if written { path.display().to_string() } else { "unchanged".into() });
+    let symbols = folder.join("kernel.symbols.elf");
+    Ok(Built { system, plan, image, kernel, folder, disc: path, symbols })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::file("cannot read", path, &error))
+}
+
+fn bad_manifest(report: &Report) -> Failure {
+    let text = if stderr().is_terminal() { report.coloured() } else { report.to_string() };
+    let (count, noun) = (report.count(), if report.count() == 1 { "fault" } else { "faults" });
+    Failure::Manifest(format!("{}\n{count} {noun}, nothing was built", text.trim_end()))
+}

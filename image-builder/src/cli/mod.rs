@@ -1,0 +1,223 @@
+//! The command line: what can be asked for, and the exit status that answers.
+
+mod commands;
+mod output;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{Failure, build::Context, interrupts::Interrupts, progress::Progress, run::TpmVersion};
+
+/// Checks a manifest, builds the system it describes, and runs it
+#[derive(Debug, Parser)]
+#[command(name = "cargo image", bin_name = "cargo image", version, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  cargo image run manifests/tpm-demo.toml             build it and watch it run
+  cargo image run manifests/tpm-demo.toml --tpm 2.0   the same with a TPM 2.0
+  cargo image check manifests/hello.toml              say what is wrong with a manifest
+  cargo image report manifests/tpm-demo.toml          who has what, and who can talk to whom
+
+Exit status:
+  0    it worked; for `run`: the system ended well
+  1    the build or the run failed
+  2    the manifest or the command line is wrong
+  3    this machine lacks something: a program, room on the disk, a permission
+  130  stopped with Ctrl-C")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(RunArgs),
+    /// Build a system: check its manifest, compile its programs, write the bootable disc
+    ///
+    /// The files are in target/images/SYSTEM: boot.iso, and what it is made of. The disc is the same, bit for bit, on
+    /// every machine and in every folder. Its path is printed.
+    Build(ManifestArgs),
+    /// Check a manifest, and say all that is wrong with it
+    ///
+    /// Every fault is shown with its place and a way to mend it. Nothing is built.
+    Check(ManifestArgs),
+    Report(ReportArgs),
+    Graph(GraphArgs),
+    /// List the checks that every manifest has to pass
+    ///
+    /// Each check has a name, which is also what the faults it finds are called.
+    Checks,
+    Bench(BenchArgs),
+    /// Say which programs this machine lacks, and install them if that needs no password
+    ///
+    /// QEMU, swtpm, GRUB's PC modules, xorriso and mtools. They are installed with apt-get when the user is root or may
+    /// use sudo without a password; else the line to type is printed. `run`, `build` and the tests do the same first.
+    Doctor,
+    /// Run Clippy over the code that runs on the target, with the flags it is built with
+    #[command(hide = true)]
+    Lint,
+}
+
+/// A manifest.
+#[derive(Debug, Args)]
+struct ManifestArgs {
+    /// The system's manifest, such as manifests/hello.toml
+    manifest: PathBuf,
+}
+
+/// Build a system and run it in QEMU, with its console in this terminal
+///
+/// The run ends when the domain that the manifest names in `ends_with` ends, and its exit status says whether that
+/// went well. Ctrl-A x ends it earlier, Ctrl-C stops everything. What you type goes to the system's console.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo image run manifests/hello.toml
+  cargo image run manifests/tpm-demo.toml --tpm none --timeout 30
+  cargo image run manifests/hello.toml --gdb            wait for a debugger, and say how to start one
+  cargo image run manifests/hello.toml -- -d int -D qemu.log")]
+struct RunArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// The TPM of the machine, if the system uses one
+    #[arg(long, value_enum, default_value = "1.2", value_name = "VERSION")]
+    tpm: TpmChoice,
+    /// Keep the TPM's state after the run, and start from it the next time
+    #[arg(long)]
+    keep: bool,
+    /// Give up after this many seconds; the run has then failed
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+    /// Also write what the console shows to this file
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Wait for a debugger on this port before the first instruction
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", require_equals = true)]
+    gdb: Option<u16>,
+    /// Memory in MiB, instead of the platform's
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    memory: Option<u32>,
+    /// Number of processors
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: u32,
+    /// QEMU's name of the CPU to imitate, instead of the platform's
+    #[arg(long, value_name = "NAME")]
+    cpu: Option<String>,
+    /// More arguments for QEMU
+    #[arg(last = true, value_name = "QEMU ARGUMENTS")]
+    qemu: Vec<String>,
+}
+
+/// Which TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TpmChoice {
+    #[value(name = "1.2")]
+    V12,
+    #[value(name = "2.0")]
+    V20,
+    None,
+}
+
+impl TpmChoice {
+    const fn version(self) -> Option<TpmVersion> {
+        match self {
+            Self::V12 => Some(TpmVersion::V12),
+            Self::V20 => Some(TpmVersion::V20),
+            Self::None => None,
+        }
+    }
+}
+
+/// Show what a system consists of: domains, memory, slots, who can talk to whom, digests
+///
+/// The system is built first, because addresses and digests depend on the programs.
+#[derive(Debug, Args)]
+struct ReportArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// Only what the manifest says by itself; nothing is built
+    #[arg(long)]
+    manifest_only: bool,
+}
+
+/// Draw who can talk to whom, and who owns which device
+///
+/// Writes graph.svg and graph.dot into the system's folder under target/images, or one of them to standard output.
+#[derive(Debug, Args)]
+struct GraphArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// Print the graph in this form instead of writing files
+    #[arg(long, value_enum)]
+    print: Option<GraphForm>,
+}
+
+/// The form of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum GraphForm {
+    Svg,
+    Dot,
+}
+
+/// Measure what the kernel and the library OS cost, and compare with the references
+///
+/// Costs are counted in guest instructions, which two runs agree on to the digit; the time until the demo's last line is
+/// the median of several runs.
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// The manifest of the benchmark system
+    #[arg(default_value = "manifests/bench.toml")]
+    manifest: PathBuf,
+}
+
+/// Carries out the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // clap itself ends the process after `--help` (status 0) and on wrong usage (status 2).
+    let cli = Cli::parse();
+    match carry_out(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::fail(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<(), Failure> {
+    let context = Context::find(Progress::visible(), Interrupts::install()?)?;
+    match command {
+        Command::Run(args) => commands::run(&context, args),
+        Command::Build(args) => commands::build(&context, &args.manifest),
+        Command::Check(args) => commands::check(&context, &args.manifest),
+        Command::Report(args) => commands::report(&context, &args),
+        Command::Graph(args) => commands::graph(&context, &args),
+        Command::Checks => output::print(&crate::checks_table()),
+        Command::Bench(args) => commands::bench(&context, &args.manifest),
+        Command::Doctor => commands::doctor(&context),
+        Command::Lint => commands::lint(&context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense_to_clap() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_for_qemu() {
+        let cli =
+            Cli::parse_from(["cargo image", "run", "m.toml", "--gdb", "--tpm", "none", "--", "-d", "int"]);
+        let Command::Run(args) = cli.command else { panic!("not `run`") };
+        assert_eq!((args.gdb, args.tpm.version()), (Some(1234), None));
+        assert_eq!(args.qemu, ["-d", "int"]);
+    }
+}
