@@ -90,11 +90,7 @@ impl<'a> Assigner<'a> {
             self.device(id, owned, self.system.device(owned.device));
         }
         for right in &domain.rights {
-            let slot = self.slot(id, SlotEntry { kind: right.0 as u32, ..no_slot() });
-            self.tell(
-                id,
-                InfoEntry { name: name(right.name()), kind: InfoKind::Right as u32, slot, ..no_entry() },
-            );
+            self.right(id, right.0, name(right.name()));
         }
         for need in &self.system.component(domain.component).regions {
             let (local, pages) = (name(&need.local.value), need.pages.value as u32);
@@ -108,6 +104,14 @@ impl<'a> Assigner<'a> {
                 InfoEntry { name: local, kind: InfoKind::Region as u32, slot, bytes, ..no_entry() },
             );
         }
+    }
+
+    /// The right to read the log comes with an event: there is something to read.
+    fn right(&mut self, id: DomainId, right: ObjectKind, local: Name) {
+        let event_bit = if right == ObjectKind::LogRight { self.event(id) } else { NONE };
+        let badge = if event_bit == NONE { 0 } else { event_bit };
+        let slot = self.slot(id, SlotEntry { kind: right as u32, badge, ..no_slot() });
+        self.tell(id, InfoEntry { name: local, kind: InfoKind::Right as u32, slot, event_bit, ..no_entry() });
     }
 
     fn device(&mut self, id: DomainId, owned: &Owned, device: &Device) {
