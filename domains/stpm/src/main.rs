@@ -1,1 +1,70 @@
-fn main() {}
+//! The TPM service, *STPM*: owns the TPM and carries out one command at a time for each client.
+//!
+//! This file connects the service to the world: the device's registers, the clients' memory and events, and time.
+//! What the service decides is in the crate `stpm-service`.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod mail;
+
+use core::time::Duration;
+
+use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_drivers::tis::Locality;
+use cloison_rt::{
+    sys::{Instant, Message, Received, info, memory::DeviceMemory, reply_wait},
+    time,
+};
+use mail::SharedMail;
+use stpm_api::tpm;
+use stpm_service::{Chip, Service, TisChip};
+
+/// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a key is
+/// made in seconds: the wait grows with what the TPM has taken so far.
+const SHORTEST_WAIT: Duration = Duration::from_micros(50);
+const LONGEST_WAIT: Duration = Duration::from_millis(5);
+
+cloison_rt::entry!(main);
+
+fn main() -> Result<(), &'static str> {
+    let device = info::get().find(InfoKind::DeviceMemory, "tpm").ok_or("this domain was given no TPM")?;
+    let registers = DeviceMemory::of(device).ok_or("the TPM's registers are not mapped")?;
+    let chip = TisChip::new(registers, cloison_rt::log::line);
+    let mail = SharedMail::new(clients());
+    let service = Service::new(chip, mail, clients().map(locality));
+    serve(service)
+}
+
+/// The clients, in the order of their badges.
+fn clients() -> impl Iterator<Item = &'static InfoEntry> {
+    let badges = 0..info::get().clients().count();
+    badges.filter_map(|badge| info::get().clients().find(|entry| entry.badge as usize == badge))
+}
+
+/// The locality that the manifest fixed for a client.
+fn locality(client: &InfoEntry) -> Locality {
+    Locality::new(client.option).unwrap_or(Locality::EVERYDAY)
+}
+
+/// Serves clients for ever.
+fn serve<C: Chip>(mut service: Service<C, SharedMail>) -> ! {
+    let start = Instant::now();
+    let mut reply = Message::default();
+    let mut busy_since = None;
+    loop {
+        let busy = service.step(time::since(start));
+        busy_since = if busy { busy_since.or(Some(Instant::now())) } else { None };
+        let deadline = busy_since.map_or(Instant::NEVER, |since| time::after(wait_after(time::since(since))));
+        if let Received::Message { badge, message } = reply_wait(reply, 0, deadline) {
+            reply = tpm::answer(&mut service, badge, message);
+        }
+    }
+}
+
+/// How long to leave a TPM alone that has been busy for so long.
+fn wait_after(busy: Duration) -> Duration {
+    (busy / 8).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}

@@ -19,6 +19,8 @@ pub use error::{Step, TisError};
 use crate::registers::Registers;
 use register::{Access, Status, at};
 
+/// Where a PC has the registers: the specifications fix the physical address.
+pub const TIS_ADDRESS: u64 = 0xfed4_0000;
 /// Bytes of registers: five localities of a page each.
 pub const TIS_BYTES: u64 = 5 * 0x1000;
 /// The longest command or response that the driver carries, in bytes.
@@ -205,7 +207,7 @@ impl<R: Registers> Tis<R> {
                 Ok(Advance::To(state)) => self.state = state,
                 Ok(Advance::Done) => {
                     self.finish();
-                    return Poll::Ready(self.message.get(..self.length).ok_or(TisError::NothingSent));
+                    return Poll::Ready(Ok(self.response()));
                 }
                 Err(error) => {
                     self.abandon();
@@ -213,6 +215,12 @@ impl<R: Registers> Tis<R> {
                 }
             }
         }
+    }
+
+    /// The response that the last exchange ended with; empty if it failed.
+    pub fn response(&self) -> &[u8] {
+        let ended = self.state == State::Idle;
+        self.message.get(..self.length).filter(|_| ended).unwrap_or_default()
     }
 
     /// Ends the exchange that is going on: no response will come. The TPM is told to abort the command; until it
@@ -361,6 +369,7 @@ impl<R: Registers> Tis<R> {
     fn abandon(&mut self) {
         if self.state != State::Idle {
             self.state = State::Idle;
+            self.length = 0;
             self.write_status(Status::COMMAND_READY);
         }
     }

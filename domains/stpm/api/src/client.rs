@@ -1,0 +1,194 @@
+//! The client that waits for responses.
+
+use core::fmt;
+
+use cloison_abi::{CallError, info::InfoKind, limits::EVENT_PEER_FAILED};
+use cloison_ipc::{Failure, Transport};
+use cloison_sys::{
+    Instant, Message, Slot,
+    info::{self, event_mask},
+    memory::SharedMemory,
+    wait,
+};
+
+use crate::{COMMAND_OFFSET, Progress, RESPONSE_OFFSET, tpm};
+
+/// Why there is no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TpmError {
+    /// The manifest gave this domain no TPM by that name, or no memory to share with the service.
+    NotGiven,
+    /// The command does not fit into the shared memory.
+    CommandTooLong {
+        /// Its length.
+        given: usize,
+    },
+    /// The response does not fit into the caller's buffer.
+    ResponseTooLong {
+        /// Its length, as the service states it.
+        stated: u32,
+    },
+    /// The caller's deadline passed; the command was cancelled.
+    DeadlinePassed,
+    /// The service refused, or could not be reached.
+    Service(Failure<tpm::Refusal>),
+}
+
+impl TpmError {
+    /// The service was restarted or is just being restarted: it is worth while to open the TPM again.
+    #[must_use]
+    pub fn is_restart(&self) -> bool {
+        let restarts = [Failure::Call(CallError::PeerFailed), Failure::Refused(tpm::Refusal::NotOpen)];
+        matches!(self, Self::Service(failure) if restarts.contains(failure))
+    }
+}
+
+impl From<Failure<tpm::Refusal>> for TpmError {
+    fn from(failure: Failure<tpm::Refusal>) -> Self {
+        Self::Service(failure)
+    }
+}
+
+impl fmt::Display for TpmError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotGiven => {
+                write!(out, "this domain was given no TPM; add `uses.tpm` to it in the manifest")
+            }
+            Self::CommandTooLong { given } => write!(out, "a command of {given} bytes is too long to submit"),
+            Self::ResponseTooLong { stated } => write!(out, "a response of {stated} bytes does not fit"),
+            Self::DeadlinePassed => write!(out, "the deadline passed; the command was cancelled"),
+            Self::Service(failure) => failure.fmt(out),
+        }
+    }
+}
+
+impl core::error::Error for TpmError {}
+
+/// The way to the service: gate, shared memory and event. [`Gate`] is the real one.
+pub trait Link: Transport {
+    /// Copies to the shared memory. False if it does not fit.
+    fn write(&self, offset: usize, bytes: &[u8]) -> bool;
+
+    /// Copies from the shared memory. False if there is not so much.
+    fn read(&self, offset: usize, bytes: &mut [u8]) -> bool;
+
+    /// Waits until the service may have something to say or has failed. False if the deadline passed first.
+    fn wait(&self, deadline: Instant) -> bool;
+}
+
+/// The way to the service that the plan made.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    slot: Slot,
+    memory: SharedMemory,
+    events: u64,
+}
+
+impl Gate {
+    /// The gate that this domain's `domain.toml` calls `name`, if the manifest gave one.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        let entry = info::get().find(InfoKind::Use, name)?;
+        let events = event_mask(entry) | 1 << EVENT_PEER_FAILED;
+        Some(Self { slot: info::slot(entry)?, memory: SharedMemory::of(entry)?, events })
+    }
+}
+
+impl Transport for Gate {
+    fn call(&self, message: Message) -> Result<Message, CallError> {
+        self.slot.call(message)
+    }
+}
+
+impl Link for Gate {
+    fn write(&self, offset: usize, bytes: &[u8]) -> bool {
+        self.memory.write(offset, bytes)
+    }
+
+    fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
+        self.memory.read(offset, bytes)
+    }
+
+    fn wait(&self, deadline: Instant) -> bool {
+        wait(self.events, deadline) != 0
+    }
+}
+
+/// An open TPM. It closes when dropped.
+#[derive(Debug)]
+pub struct Tpm<L: Link = Gate> {
+    client: tpm::Client<L>,
+    link: L,
+}
+
+impl Tpm {
+    /// Opens the TPM behind the gate that this domain's `domain.toml` calls `name`.
+    ///
+    /// # Errors
+    /// [`TpmError::NotGiven`]; [`TpmError::Service`] if the service cannot be reached.
+    pub fn open(name: &str) -> Result<Self, TpmError> {
+        Self::open_link(Gate::find(name).ok_or(TpmError::NotGiven)?)
+    }
+}
+
+impl<L: Link + Clone> Tpm<L> {
+    /// Opens the TPM behind a link.
+    ///
+    /// # Errors
+    /// [`TpmError::Service`] if the service cannot be reached.
+    pub fn open_link(link: L) -> Result<Self, TpmError> {
+        let client = tpm::Client::new(link.clone());
+        client.open()?;
+        Ok(Self { client, link })
+    }
+}
+
+impl<L: Link> Tpm<L> {
+    /// Sends a command and waits for the response, which goes into `response`. Returns the part that it fills.
+    ///
+    /// The service ends each command within the TPM's own time limits, so `deadline` can be
+    /// [`Instant::NEVER`]; a caller that has less time gets the TPM to abort.
+    ///
+    /// # Errors
+    /// Whatever kept the response away. A TPM that refuses does so in its response, which is no error here.
+    pub fn transmit<'b>(
+        &mut self,
+        command: &[u8],
+        response: &'b mut [u8],
+        deadline: Instant,
+    ) -> Result<&'b [u8], TpmError> {
+        let given = command.len();
+        let too_long = TpmError::CommandTooLong { given };
+        let bytes = u32::try_from(given).map_err(|_| too_long)?;
+        if given > RESPONSE_OFFSET - COMMAND_OFFSET || !self.link.write(COMMAND_OFFSET, command) {
+            return Err(too_long);
+        }
+        self.client.submit(bytes)?;
+        loop {
+            let finished = self.client.finish()?;
+            if finished.progress == Progress::Done {
+                return self.read_response(finished.bytes, response);
+            }
+            // An event may be an old one, or another peer's failure: `finish` knows.
+            if !self.link.wait(deadline) {
+                self.client.cancel()?;
+                return Err(TpmError::DeadlinePassed);
+            }
+        }
+    }
+
+    fn read_response<'b>(&self, stated: u32, response: &'b mut [u8]) -> Result<&'b [u8], TpmError> {
+        let too_long = TpmError::ResponseTooLong { stated };
+        let place =
+            usize::try_from(stated).ok().and_then(|bytes| response.get_mut(..bytes)).ok_or(too_long)?;
+        if self.link.read(RESPONSE_OFFSET, place) { Ok(place) } else { Err(too_long) }
+    }
+}
+
+impl<L: Link> Drop for Tpm<L> {
+    fn drop(&mut self) {
+        // A service that cannot be reached has nothing open any more.
+        let _ = self.client.close();
+    }
+}

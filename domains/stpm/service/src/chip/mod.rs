@@ -1,0 +1,240 @@
+//! A TPM behind its driver: brought up, timed, and brought up again after trouble.
+
+mod bring_up;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use core::{fmt, task::Poll, time::Duration};
+
+use bring_up::{Answer, Question};
+use cloison_drivers::{
+    registers::Registers,
+    tis::{Identity, Locality, TIS_ADDRESS, Timeouts, Tis, TisError},
+};
+use cloison_tpm::{
+    MAX_MESSAGE_BYTES, ReturnCode,
+    duration::{Durations12, longest},
+    header::{CommandHeader, HEADER_BYTES, check_command},
+};
+pub use error::ChipError;
+
+/// A TPM as the service sees it. Points in time are durations since any fixed moment.
+pub trait Chip {
+    /// Brings the TPM up, unless it is. Ready: with whether that worked. After a failure the next call tries anew.
+    fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>>;
+
+    /// The longest command that the TPM takes, as far as it is known.
+    fn max_command_bytes(&self) -> usize;
+
+    /// Begins a command on a TPM that has settled.
+    ///
+    /// # Errors
+    /// The command cannot be sent.
+    fn send(
+        &mut self,
+        locality: Locality,
+        header: &CommandHeader,
+        command: &[u8],
+        now: Duration,
+    ) -> Result<(), ChipError>;
+
+    /// Goes on with the command. Ready: with the response, or with why there is none.
+    fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], ChipError>>;
+
+    /// Aborts the command.
+    fn cancel(&mut self);
+}
+
+/// A TPM behind the FIFO interface.
+pub struct TisChip<R> {
+    tis: Tis<R>,
+    stage: Stage,
+    durations: Durations12,
+    max_command_bytes: usize,
+    /// Whether this bring-up has sent the startup command; a TPM that wants a second one is broken.
+    startup_sent: bool,
+    identity: Option<Identity>,
+    /// What was logged last about the TPM, so that clients that try and try do not fill the log.
+    told: Option<Told>,
+    log: fn(fmt::Arguments<'_>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is known of the TPM.
+    Down,
+    /// It was asked this.
+    Asking(Question),
+    /// It takes commands.
+    Up,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Found(Identity),
+    Failed(ChipError),
+}
+
+impl<R: Registers> TisChip<R> {
+    /// A TPM behind `registers`. Lines for people go to `log`.
+    pub const fn new(registers: R, log: fn(fmt::Arguments<'_>)) -> Self {
+        Self {
+            tis: Tis::new(registers),
+            stage: Stage::Down,
+            durations: Durations12::DEFAULT,
+            max_command_bytes: MAX_MESSAGE_BYTES,
+            startup_sent: false,
+            identity: None,
+            told: None,
+            log,
+        }
+    }
+
+    /// Asks one question after the other, as far as the TPM lets it.
+    fn bring_up(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
+        // Each round leads to a further question, and there are few.
+        loop {
+            let next = match self.stage {
+                Stage::Up => return Poll::Ready(Ok(())),
+                Stage::Down => self.begin(),
+                Stage::Asking(question) => match self.tis.poll(now).map_err(ChipError::Tis) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(response) => {
+                        let answer = response.and_then(|response| question.read(response));
+                        answer.and_then(|answer| self.take(question, answer))
+                    }
+                },
+            };
+            match next.and_then(|question| self.ask(question, now)) {
+                Ok(stage) => self.stage = stage,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn begin(&mut self) -> Result<Option<Question>, ChipError> {
+        self.identity = Some(self.tis.identify()?);
+        self.startup_sent = false;
+        Ok(Some(Question::Family))
+    }
+
+    fn ask(&mut self, question: Option<Question>, now: Duration) -> Result<Stage, ChipError> {
+        let Some(question) = question else {
+            self.tell_found();
+            return Ok(Stage::Up);
+        };
+        let mut buffer = [0; bring_up::MAX_QUESTION_BYTES];
+        let command = question.write(&mut buffer)?;
+        let header = check_command(command, command.len()).map_err(|_| ChipError::Garbage)?;
+        self.send(Locality::EVERYDAY, &header, command, now)?;
+        Ok(Stage::Asking(question))
+    }
+
+    /// Makes use of an answer. Returns the next question, if there is one.
+    fn take(&mut self, question: Question, answer: Answer) -> Result<Option<Question>, ChipError> {
+        match answer {
+            Answer::WantsStartup(family) if !self.startup_sent => {
+                self.startup_sent = true;
+                return Ok(Some(Question::Startup(family)));
+            }
+            Answer::WantsStartup(_) => return Err(ChipError::Garbage),
+            Answer::MaxCommandBytes(bytes) => {
+                self.max_command_bytes =
+                    usize::try_from(bytes).unwrap_or(0).clamp(HEADER_BYTES, MAX_MESSAGE_BYTES);
+            }
+            Answer::Timeouts(stated) => self.tis.set_timeouts(Timeouts::from_stated(stated)),
+            Answer::Durations(durations) => self.durations = durations,
+            Answer::Family(_) | Answer::Nothing => {}
+        }
+        Ok(question.next(answer))
+    }
+
+    fn tell_found(&mut self) {
+        let Some(identity) = self.identity else { return };
+        if self.told.replace(Told::Found(identity)) != Some(Told::Found(identity)) {
+            let Identity { vendor, device, revision } = identity;
+            let name = vendor_name(vendor);
+            (self.log)(format_args!(
+                "tis: vendor {vendor:#06x} ({name}) device {device:#06x} rev: {revision}"
+            ));
+        }
+    }
+
+    fn fail(&mut self, error: ChipError) {
+        self.stage = Stage::Down;
+        if self.told == Some(Told::Failed(error)) {
+            return;
+        }
+        self.told = Some(Told::Failed(error));
+        if error == ChipError::Tis(TisError::Absent) {
+            (self.log)(format_args!("tis: no TPM answers at {TIS_ADDRESS:#x}"));
+        } else {
+            (self.log)(format_args!("tis: {error}; the next command starts afresh"));
+        }
+    }
+}
+
+impl<R: Registers> Chip for TisChip<R> {
+    fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
+        let settled = self.bring_up(now);
+        if let Poll::Ready(Err(error)) = settled {
+            self.fail(error);
+        }
+        settled
+    }
+
+    fn max_command_bytes(&self) -> usize {
+        self.max_command_bytes
+    }
+
+    fn send(
+        &mut self,
+        locality: Locality,
+        header: &CommandHeader,
+        command: &[u8],
+        now: Duration,
+    ) -> Result<(), ChipError> {
+        let longest = longest(header.tag, header.ordinal, &self.durations);
+        Ok(self.tis.send(locality, command, longest, now)?)
+    }
+
+    fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], ChipError>> {
+        let polled = match self.tis.poll(now) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(polled) => polled.map(<[u8]>::len).map_err(ChipError::Tis),
+        };
+        if let Err(error) = polled {
+            self.fail(error);
+        } else if return_code(self.tis.response()) == Some(ReturnCode::FAIL) {
+            // The client gets the response, which says it; the TPM may be a new one next time.
+            self.fail(ChipError::Refused(ReturnCode::FAIL));
+        }
+        Poll::Ready(polled.map(|_| self.tis.response()))
+    }
+
+    fn cancel(&mut self) {
+        self.tis.cancel();
+    }
+}
+
+/// Who a vendor number belongs to (PCI-SIG's list).
+fn vendor_name(vendor: u16) -> &'static str {
+    match vendor {
+        0x1014 => "IBM",
+        0x1022 => "AMD",
+        0x1050 => "Nuvoton",
+        0x104a => "STMicroelectronics",
+        0x1114 => "Atmel",
+        0x14e4 => "Broadcom",
+        0x15d1 => "Infineon",
+        0x8086 => "Intel",
+        _ => "unknown",
+    }
+}
+
+/// The code in a response's header.
+fn return_code(response: &[u8]) -> Option<ReturnCode> {
+    let code = response.get(6..)?.first_chunk::<4>()?;
+    Some(ReturnCode(u32::from_be_bytes(*code)))
+}

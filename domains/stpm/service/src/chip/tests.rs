@@ -1,0 +1,226 @@
+//! The whole service over the simulated TPM's registers.
+
+use std::{cell::RefCell, rc::Rc, string::String, thread_local, vec, vec::Vec};
+
+use cloison_drivers::tis::{
+    Step,
+    simulated::{SimulatedTpm, Trouble},
+};
+use cloison_tpm::{Command, Family, tpm12, tpm20};
+use stpm_api::{
+    MAX_MESSAGE_BYTES,
+    tpm::{Refusal, Server},
+};
+
+use super::*;
+use crate::{Mail, Service};
+
+thread_local! {
+    /// What the chip under test has logged. Each test has a thread of its own.
+    static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn log(line: fmt::Arguments<'_>) {
+    LOG.with_borrow_mut(|lines| lines.push(std::format!("{line}")));
+}
+
+fn logged() -> Vec<String> {
+    LOG.with_borrow_mut(core::mem::take)
+}
+
+const FOUND: &str = "tis: vendor 0x1014 (IBM) device 0x0001 rev: 1";
+
+/// A TPM as firmware left it or, with `fresh`, as power left it.
+fn tpm(family: Family, mut fresh: bool) -> SimulatedTpm {
+    SimulatedTpm::new(move |command| {
+        let ordinal = u32::from_be_bytes([command[6], command[7], command[8], command[9]]);
+        let own = matches!((family, command[0]), (Family::Tpm12, 0x00) | (Family::Tpm20, 0x80));
+        let (refusal, startup) = match family {
+            Family::Tpm12 => (ReturnCode::INVALID_POST_INIT, tpm12::ordinal::STARTUP),
+            Family::Tpm20 => (ReturnCode::INITIALIZE, tpm20::code::STARTUP),
+        };
+        match ordinal {
+            _ if !own => response(family, 10, &[]),
+            _ if ordinal == startup => {
+                fresh = false;
+                response(family, 0, &[])
+            }
+            _ if fresh => response(family, refusal.0, &[]),
+            tpm12::ordinal::GET_CAPABILITY => response(family, 0, &capability_12(command[21])),
+            tpm20::code::GET_CAPABILITY => response(family, 0, &max_command_20()),
+            _ => response(family, 0, b"body"),
+        }
+    })
+}
+
+fn response(family: Family, code: u32, body: &[u8]) -> Vec<u8> {
+    let tag: [u8; 2] = if family == Family::Tpm12 { [0x00, 0xc4] } else { [0x80, 0x01] };
+    let length = u32::try_from(10 + body.len()).expect("a short body");
+    [&tag[..], &length.to_be_bytes(), &code.to_be_bytes(), body].concat()
+}
+
+/// Longest command 512 bytes; timeouts of 3 s; durations of 1, 2 and 4 s.
+fn capability_12(property: u8) -> Vec<u8> {
+    let values: &[u32] = match property {
+        0x24 => &[512],
+        0x15 => &[3_000_000; 4],
+        _ => &[1_000_000, 2_000_000, 4_000_000],
+    };
+    let bytes = values.iter().flat_map(|value| value.to_be_bytes());
+    let length = u32::try_from(4 * values.len()).expect("few values");
+    length.to_be_bytes().into_iter().chain(bytes).collect()
+}
+
+fn max_command_20() -> Vec<u8> {
+    [0, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 1, 0x1e, 0, 0, 2, 0].to_vec()
+}
+
+#[derive(Clone)]
+struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Mail for Memory {
+    fn fetch(&mut self, _: usize, command: &mut [u8]) -> bool {
+        command.copy_from_slice(&self.0.borrow()[..command.len()]);
+        true
+    }
+
+    fn deliver(&mut self, _: usize, response: &[u8]) -> bool {
+        self.0.borrow_mut()[..response.len()].copy_from_slice(response);
+        true
+    }
+
+    fn wake(&mut self, _: usize) {}
+}
+
+/// One client, its memory, and the time that passes.
+struct Bench {
+    service: Service<TisChip<SimulatedTpm>, Memory>,
+    memory: Memory,
+    now: Duration,
+}
+
+impl Bench {
+    fn new(tpm: &SimulatedTpm) -> Self {
+        let memory = Memory(Rc::new(RefCell::new(vec![0; MAX_MESSAGE_BYTES])));
+        let chip = TisChip::new(tpm.clone(), log);
+        let localities = [Locality::EVERYDAY].into_iter();
+        let mut service = Service::new(chip, memory.clone(), localities);
+        service.open(0).expect("it opens");
+        Self { service, memory, now: Duration::ZERO }
+    }
+
+    /// Lets time pass until the service has nothing to wait for. Returns how long that took.
+    fn run(&mut self) -> Duration {
+        let start = self.now;
+        while self.service.step(self.now) {
+            self.now += Duration::from_millis(10);
+            assert!(self.now < start + Duration::from_secs(1000), "the service waits for ever");
+        }
+        self.now - start
+    }
+
+    fn transmit(&mut self, command: &impl Command) -> Result<Vec<u8>, Refusal> {
+        let mut buffer = [0; 64];
+        let command = command.write(&mut buffer).expect("enough room");
+        self.memory.0.borrow_mut()[..command.len()].copy_from_slice(command);
+        self.service.submit(0, u32::try_from(command.len()).expect("a short command"))?;
+        self.run();
+        let finished = self.service.finish(0)?;
+        Ok(self.memory.0.borrow()[..finished.bytes as usize].to_vec())
+    }
+}
+
+const READ_12: tpm12::PcrRead = tpm12::PcrRead { register: 0 };
+
+#[test]
+fn tpm_is_brought_up_before_the_first_command() {
+    for family in [Family::Tpm12, Family::Tpm20] {
+        for fresh in [false, true] {
+            let tpm = tpm(family, fresh);
+            let mut bench = Bench::new(&tpm);
+            bench.run();
+            assert_eq!(logged(), [FOUND]);
+            assert_eq!(bench.service.open(0).map(|opened| opened.max_bytes), Ok(512));
+            let questions = tpm.commands().len();
+            let expected = if family == Family::Tpm12 { 4 } else { 2 } + if fresh { 3 } else { 0 };
+            assert_eq!(questions, expected, "{family:?}, fresh: {fresh}");
+        }
+    }
+}
+
+#[test]
+fn commands_of_both_versions_pass() {
+    let tpm = tpm(Family::Tpm12, false);
+    let mut bench = Bench::new(&tpm);
+    assert_eq!(bench.transmit(&READ_12), Ok(response(Family::Tpm12, 0, b"body")));
+    let probe = bench.transmit(&Family::PROBE).expect("an answer");
+    assert_eq!(Family::from_probe(&probe), Ok(Family::Tpm12));
+}
+
+#[test]
+fn no_tpm_is_said_once_and_to_each_client() {
+    let tpm = tpm(Family::Tpm12, false);
+    tpm.set_trouble(Trouble::Absent);
+    let mut bench = Bench::new(&tpm);
+    for _ in 0..3 {
+        assert_eq!(bench.transmit(&READ_12), Err(Refusal::NoTpm));
+    }
+    assert_eq!(logged(), ["tis: no TPM answers at 0xfed40000"]);
+    tpm.set_trouble(Trouble::None);
+    assert!(bench.transmit(&READ_12).is_ok());
+    assert_eq!(logged(), [FOUND]);
+}
+
+#[test]
+fn tpm_that_hangs_is_given_up_after_its_own_time_and_taken_up_again() {
+    let tpm = tpm(Family::Tpm12, false);
+    let mut bench = Bench::new(&tpm);
+    bench.run();
+    tpm.set_trouble(Trouble::Hangs(Step::Execute));
+    let start = bench.now;
+    assert_eq!(bench.transmit(&READ_12), Err(Refusal::TimedOut));
+    let took = bench.now - start;
+    assert!((Duration::from_secs(1)..Duration::from_millis(1100)).contains(&took), "it took {took:?}");
+    tpm.set_trouble(Trouble::None);
+    assert!(bench.transmit(&READ_12).is_ok());
+    let hung = "tis: the TPM did not carry out the command in time; the next command starts afresh";
+    assert_eq!(logged(), [FOUND, hung, FOUND]);
+}
+
+#[test]
+fn tpm_that_vanishes_or_says_garbage_is_an_error_until_it_is_back() {
+    for (trouble, refusal) in [(Trouble::Absent, Refusal::NoTpm), (Trouble::GivesMore, Refusal::Garbage)] {
+        let tpm = tpm(Family::Tpm20, false);
+        let mut bench = Bench::new(&tpm);
+        bench.run();
+        tpm.set_trouble(trouble);
+        assert_eq!(bench.transmit(&Family::PROBE), Err(refusal));
+        assert_eq!(bench.transmit(&Family::PROBE), Err(refusal));
+        tpm.set_trouble(Trouble::None);
+        assert!(bench.transmit(&Family::PROBE).is_ok());
+    }
+}
+
+#[test]
+fn tpm_that_says_it_failed_is_asked_afresh() {
+    let failing = Rc::new(RefCell::new(false));
+    let (says, mut inside) = (failing.clone(), answers_12());
+    let tpm = SimulatedTpm::new(move |command| {
+        if *says.borrow() { response(Family::Tpm12, ReturnCode::FAIL.0, &[]) } else { inside(command) }
+    });
+    let mut bench = Bench::new(&tpm);
+    bench.run();
+    *failing.borrow_mut() = true;
+    assert_eq!(bench.transmit(&READ_12), Ok(response(Family::Tpm12, ReturnCode::FAIL.0, &[])));
+    assert_eq!(bench.transmit(&READ_12), Err(Refusal::Failed));
+    *failing.borrow_mut() = false;
+    assert!(bench.transmit(&READ_12).is_ok());
+}
+
+fn answers_12() -> impl FnMut(&[u8]) -> Vec<u8> {
+    |command| match command[9] {
+        0x65 => response(Family::Tpm12, 0, &capability_12(command[21])),
+        _ if command[0] == 0x80 => response(Family::Tpm12, 10, &[]),
+        _ => response(Family::Tpm12, 0, b"body"),
+    }
+}

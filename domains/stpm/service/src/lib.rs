@@ -1,0 +1,17 @@
+//! What the TPM service decides, apart from how it is reached, so that it all runs in tests on the host.
+//!
+//! * [`Service`]: several clients, one command each, one command in the TPM at a time.
+//! * [`Chip`]: a TPM behind its driver: brought up, timed, and brought up again after trouble.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod chip;
+mod service;
+
+pub use chip::{Chip, ChipError, TisChip};
+pub use service::{Mail, Service};

@@ -1,0 +1,236 @@
+//! Several clients, one command each, one command in the TPM at a time.
+
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::{task::Poll, time::Duration};
+
+use cloison_drivers::tis::Locality;
+use cloison_tpm::header::{CommandFault, CommandHeader, check_command};
+use stpm_api::{
+    MAX_MESSAGE_BYTES, Progress,
+    tpm::{Cancelled, Closed, Finished, Opened, Refusal, Server, Submitted},
+};
+
+use crate::chip::{Chip, ChipError};
+
+/// The memory shared with clients, and the way to wake them. Clients are numbered by their badges, from 0.
+pub trait Mail {
+    /// Copies out the start of a client's command. False if the plan gave the two no memory, or too little.
+    fn fetch(&mut self, client: usize, command: &mut [u8]) -> bool;
+
+    /// Copies a response in. False if the plan gave the two no memory, or too little.
+    fn deliver(&mut self, client: usize, response: &[u8]) -> bool;
+
+    /// Tells a client that its command has come to an end.
+    fn wake(&mut self, client: usize);
+}
+
+/// The service: all decisions that concern more than one client.
+pub struct Service<C, M> {
+    chip: C,
+    mail: M,
+    clients: Vec<Client>,
+    /// Whose command is in the TPM.
+    running: Option<usize>,
+    /// Who is looked at first when the TPM is free: the one after the last that had its turn.
+    next: usize,
+    /// The TPM is being brought up, for a client or at the start.
+    settling: bool,
+}
+
+struct Client {
+    locality: Locality,
+    state: State,
+    /// The service's own copy of the command, so that the client cannot change it after the check.
+    command: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    Idle,
+    Waiting(CommandHeader),
+    Running,
+    Ended(Result<u32, Refusal>),
+}
+
+impl<C: Chip, M: Mail> Service<C, M> {
+    /// A service for as many clients as there are localities: each has its own, which the plan gave it.
+    pub fn new(chip: C, mail: M, localities: impl Iterator<Item = Locality>) -> Self {
+        let client = |locality| Client {
+            locality,
+            state: State::Closed,
+            // Once and for all, so that no client can make memory run out later.
+            command: Vec::with_capacity(MAX_MESSAGE_BYTES),
+        };
+        let clients = localities.map(client).collect();
+        Self { chip, mail, clients, running: None, next: 0, settling: true }
+    }
+
+    /// Goes on with what there is to do. True if the TPM needs to be given time, and `step` to be called again.
+    pub fn step(&mut self, now: Duration) -> bool {
+        // Each round ends a command or the bring-up, and nobody can submit meanwhile.
+        loop {
+            let went_on = match self.running {
+                Some(client) => self.go_on(client, now),
+                None => match self.next_waiting() {
+                    Some((client, header)) => self.start(client, &header, now),
+                    None if self.settling => self.settle(now).map(drop),
+                    None => return false,
+                },
+            };
+            if went_on.is_pending() {
+                return true;
+            }
+        }
+    }
+
+    /// The client whose turn it is: round robin among those that wait.
+    fn next_waiting(&self) -> Option<(usize, CommandHeader)> {
+        let count = self.clients.len();
+        let turns = (0..count).map(|step| (self.next + step) % count);
+        turns.into_iter().find_map(|index| match self.clients.get(index)?.state {
+            State::Waiting(header) => Some((index, header)),
+            _ => None,
+        })
+    }
+
+    fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
+        let settled = self.chip.settle(now);
+        self.settling = settled.is_pending();
+        settled
+    }
+
+    /// Brings the TPM up if need be, then begins a command.
+    fn start(&mut self, index: usize, header: &CommandHeader, now: Duration) -> Poll<()> {
+        let settled = match self.settle(now) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(settled) => settled.map_err(ChipError::refusal),
+        };
+        self.next = index + 1;
+        let started = settled.and_then(|()| self.send(index, header, now));
+        if let Err(refusal) = started {
+            self.end(index, Err(refusal));
+        }
+        Poll::Ready(())
+    }
+
+    fn send(&mut self, index: usize, header: &CommandHeader, now: Duration) -> Result<(), Refusal> {
+        // The limit may have become known only now.
+        let client = self.clients.get_mut(index).ok_or(Refusal::NotOpen)?;
+        if client.command.len() > self.chip.max_command_bytes() {
+            return Err(Refusal::TooLong);
+        }
+        self.chip.send(client.locality, header, &client.command, now).map_err(ChipError::refusal)?;
+        client.state = State::Running;
+        self.running = Some(index);
+        Ok(())
+    }
+
+    fn go_on(&mut self, index: usize, now: Duration) -> Poll<()> {
+        let outcome = match self.chip.poll(now) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => Err(error.refusal()),
+            Poll::Ready(Ok(response)) => {
+                let length = u32::try_from(response.len()).unwrap_or(0);
+                if self.mail.deliver(index, response) { Ok(length) } else { Err(Refusal::NotOpen) }
+            }
+        };
+        self.running = None;
+        self.end(index, outcome);
+        Poll::Ready(())
+    }
+
+    fn end(&mut self, index: usize, outcome: Result<u32, Refusal>) {
+        if let Some(client) = self.clients.get_mut(index) {
+            client.state = State::Ended(outcome);
+            self.mail.wake(index);
+        }
+    }
+
+    /// Takes a client's command back, wherever it is.
+    fn withdraw(&mut self, index: usize) {
+        if self.running == Some(index) {
+            self.chip.cancel();
+            self.running = None;
+        }
+    }
+}
+
+/// An open client, by its badge, and its number.
+fn open_client(clients: &mut [Client], badge: u64) -> Result<(usize, &mut Client), Refusal> {
+    let index = usize::try_from(badge).map_err(|_| Refusal::NotOpen)?;
+    let client = clients.get_mut(index).filter(|client| client.state != State::Closed);
+    client.map(|client| (index, client)).ok_or(Refusal::NotOpen)
+}
+
+impl<C: Chip, M: Mail> Server for Service<C, M> {
+    /// A client that was restarted does not know what it left open: opening closes first.
+    fn open(&mut self, badge: u64) -> Result<Opened, Refusal> {
+        let index = usize::try_from(badge).map_err(|_| Refusal::NotOpen)?;
+        self.withdraw(index);
+        self.clients.get_mut(index).ok_or(Refusal::NotOpen)?.state = State::Idle;
+        Ok(Opened { max_bytes: u32::try_from(self.chip.max_command_bytes()).unwrap_or(u32::MAX) })
+    }
+
+    fn submit(&mut self, badge: u64, bytes: u32) -> Result<Submitted, Refusal> {
+        let limit = self.chip.max_command_bytes();
+        let (index, client) = open_client(&mut self.clients, badge)?;
+        if client.state != State::Idle {
+            return Err(Refusal::Busy);
+        }
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(Refusal::TooLong);
+        }
+        // One copy, and only then the check: the client can change its memory at any time.
+        client.command.resize(length, 0);
+        if !self.mail.fetch(index, &mut client.command) {
+            return Err(Refusal::NotOpen);
+        }
+        client.state = State::Waiting(check_command(&client.command, limit).map_err(refusal)?);
+        Ok(Submitted {})
+    }
+
+    fn finish(&mut self, badge: u64) -> Result<Finished, Refusal> {
+        let (_, client) = open_client(&mut self.clients, badge)?;
+        match client.state {
+            State::Closed => Err(Refusal::NotOpen),
+            State::Idle => Err(Refusal::NothingSubmitted),
+            State::Waiting(_) | State::Running => Ok(Finished { progress: Progress::Pending, bytes: 0 }),
+            State::Ended(outcome) => {
+                client.state = State::Idle;
+                outcome.map(|bytes| Finished { progress: Progress::Done, bytes })
+            }
+        }
+    }
+
+    fn cancel(&mut self, badge: u64) -> Result<Cancelled, Refusal> {
+        let (index, client) = open_client(&mut self.clients, badge)?;
+        if client.state == State::Idle {
+            return Err(Refusal::NothingSubmitted);
+        }
+        client.state = State::Idle;
+        self.withdraw(index);
+        Ok(Cancelled {})
+    }
+
+    fn close(&mut self, badge: u64) -> Result<Closed, Refusal> {
+        let (index, client) = open_client(&mut self.clients, badge)?;
+        client.state = State::Closed;
+        self.withdraw(index);
+        Ok(Closed {})
+    }
+}
+
+fn refusal(fault: CommandFault) -> Refusal {
+    match fault {
+        CommandFault::TooLong { .. } => Refusal::TooLong,
+        CommandFault::TooShort { .. }
+        | CommandFault::WrongLength { .. }
+        | CommandFault::WrongTag { .. }
+        | CommandFault::WrongOrdinal { .. } => Refusal::Malformed,
+    }
+}

@@ -1,0 +1,281 @@
+//! Turns, refusals and cancelling, with a chip that does what the test says.
+
+use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
+
+use cloison_drivers::tis::TisError;
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Duration = Duration::ZERO;
+
+/// What the chip does with the command in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Answers,
+    TakesLong,
+    Fails,
+}
+
+struct Desk {
+    mode: Mode,
+    settles: Result<(), ChipError>,
+    limit: usize,
+    /// Commands that reached the chip: the locality, and the last byte of the ordinal.
+    sent: Vec<(Locality, u8)>,
+    cancelled: usize,
+    response: Vec<u8>,
+    /// Commands that clients have written, and responses they got.
+    memory: Vec<Vec<u8>>,
+    woken: Vec<usize>,
+}
+
+#[derive(Clone)]
+struct Fake(Rc<RefCell<Desk>>);
+
+impl Chip for Fake {
+    fn settle(&mut self, _: Duration) -> Poll<Result<(), ChipError>> {
+        Poll::Ready(self.0.borrow().settles)
+    }
+
+    fn max_command_bytes(&self) -> usize {
+        self.0.borrow().limit
+    }
+
+    fn send(&mut self, at: Locality, header: &CommandHeader, _: &[u8], _: Duration) -> Result<(), ChipError> {
+        self.0.borrow_mut().sent.push((at, header.ordinal as u8));
+        Ok(())
+    }
+
+    fn poll(&mut self, _: Duration) -> Poll<Result<&[u8], ChipError>> {
+        match self.0.borrow().mode {
+            Mode::Answers => Poll::Ready(Ok(b"response")),
+            Mode::TakesLong => Poll::Pending,
+            Mode::Fails => Poll::Ready(Err(ChipError::Tis(TisError::Absent))),
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.0.borrow_mut().cancelled += 1;
+    }
+}
+
+impl Mail for Fake {
+    fn fetch(&mut self, client: usize, command: &mut [u8]) -> bool {
+        let desk = self.0.borrow();
+        command.copy_from_slice(&desk.memory[client][..command.len()]);
+        true
+    }
+
+    fn deliver(&mut self, _: usize, response: &[u8]) -> bool {
+        self.0.borrow_mut().response = response.to_vec();
+        true
+    }
+
+    fn wake(&mut self, client: usize) {
+        self.0.borrow_mut().woken.push(client);
+    }
+}
+
+/// A service for so many clients, all open; client n has locality n.
+fn service(clients: u32) -> (Service<Fake, Fake>, Fake) {
+    let fake = Fake(Rc::new(RefCell::new(Desk {
+        mode: Mode::Answers,
+        settles: Ok(()),
+        limit: 64,
+        sent: Vec::new(),
+        cancelled: 0,
+        response: Vec::new(),
+        memory: (0..clients).map(|client| command(client as u8 + 1)).collect(),
+        woken: Vec::new(),
+    })));
+    let localities = (0..clients).map(|number| Locality::new(number).expect("a locality"));
+    let mut service = Service::new(fake.clone(), fake.clone(), localities);
+    for client in 0..u64::from(clients) {
+        service.open(client).expect("it opens");
+    }
+    (service, fake)
+}
+
+fn command(ordinal: u8) -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    bytes[..10].copy_from_slice(&[0, 0xc1, 0, 0, 0, 10, 0, 0, 0, ordinal]);
+    bytes
+}
+
+fn done(bytes: u32) -> Result<Finished, Refusal> {
+    Ok(Finished { progress: Progress::Done, bytes })
+}
+
+fn pending() -> Result<Finished, Refusal> {
+    Ok(Finished { progress: Progress::Pending, bytes: 0 })
+}
+
+#[test]
+fn command_goes_to_the_chip_and_its_response_comes_back() {
+    let (mut service, fake) = service(2);
+    assert!(service.submit(1, 10).is_ok());
+    assert_eq!(service.finish(1), pending());
+    assert!(!service.step(NOW), "nothing left to wait for");
+    assert_eq!(service.finish(1), done(8));
+    assert_eq!(service.finish(1), Err(Refusal::NothingSubmitted));
+    let desk = fake.0.borrow();
+    assert_eq!((&*desk.sent, &*desk.woken), (&[(Locality::new(1).expect("a locality"), 2)][..], &[1][..]));
+    assert_eq!(desk.response, b"response");
+}
+
+#[test]
+fn clients_take_turns() {
+    let (mut service, fake) = service(4);
+    fake.0.borrow_mut().mode = Mode::TakesLong;
+    service.submit(2, 10).expect("accepted");
+    assert!(service.step(NOW), "the TPM needs time");
+    for client in [0, 1, 3] {
+        service.submit(client, 10).expect("accepted");
+    }
+    fake.0.borrow_mut().mode = Mode::Answers;
+    service.step(NOW);
+    assert_eq!(fake.0.borrow().woken, [2, 3, 0, 1]);
+}
+
+#[test]
+fn one_command_at_a_time_for_each_client() {
+    let (mut service, _) = service(1);
+    service.submit(0, 10).expect("accepted");
+    assert_eq!(service.submit(0, 10), Err(Refusal::Busy));
+    service.step(NOW);
+    assert_eq!(service.submit(0, 10), Err(Refusal::Busy), "the response was not fetched");
+    assert_eq!(service.finish(0), done(8));
+    assert!(service.submit(0, 10).is_ok());
+}
+
+#[test]
+fn bad_commands_never_reach_the_chip() {
+    let (mut service, fake) = service(1);
+    assert_eq!(service.submit(0, 65), Err(Refusal::TooLong));
+    assert_eq!(service.submit(0, u32::MAX), Err(Refusal::TooLong));
+    for bytes in [0, 9, 11, 64] {
+        assert_eq!(service.submit(0, bytes), Err(Refusal::Malformed), "{bytes} bytes");
+    }
+    fake.0.borrow_mut().memory[0][1] = 0xc4;
+    assert_eq!(service.submit(0, 10), Err(Refusal::Malformed));
+    service.step(NOW);
+    assert_eq!(fake.0.borrow().sent, []);
+    assert_eq!(service.finish(0), Err(Refusal::NothingSubmitted));
+}
+
+#[test]
+fn command_that_the_client_changes_after_the_check_is_sent_as_it_was() {
+    let (mut service, fake) = service(1);
+    service.submit(0, 10).expect("accepted");
+    fake.0.borrow_mut().memory[0] = vec![0xff; 64];
+    service.step(NOW);
+    assert_eq!(fake.0.borrow().sent, [(Locality::EVERYDAY, 1)]);
+}
+
+#[test]
+fn limit_that_becomes_known_late_still_holds() {
+    let (mut service, fake) = service(1);
+    service.submit(0, 10).expect("accepted");
+    fake.0.borrow_mut().limit = 9;
+    service.step(NOW);
+    assert_eq!(service.finish(0), Err(Refusal::TooLong));
+    assert_eq!(fake.0.borrow().sent, []);
+}
+
+#[test]
+fn no_tpm_is_an_error_for_each_command_and_the_service_goes_on() {
+    let (mut service, fake) = service(2);
+    fake.0.borrow_mut().settles = Err(ChipError::Tis(TisError::Absent));
+    service.submit(0, 10).expect("accepted");
+    service.submit(1, 10).expect("accepted");
+    assert!(!service.step(NOW));
+    assert_eq!(service.finish(0), Err(Refusal::NoTpm));
+    assert_eq!(service.finish(1), Err(Refusal::NoTpm));
+    fake.0.borrow_mut().settles = Ok(());
+    service.submit(0, 10).expect("accepted");
+    service.step(NOW);
+    assert_eq!(service.finish(0), done(8));
+}
+
+#[test]
+fn chip_that_fails_fails_one_command() {
+    let (mut service, fake) = service(2);
+    fake.0.borrow_mut().mode = Mode::Fails;
+    service.submit(0, 10).expect("accepted");
+    service.step(NOW);
+    assert_eq!(service.finish(0), Err(Refusal::NoTpm));
+    fake.0.borrow_mut().mode = Mode::Answers;
+    service.submit(1, 10).expect("accepted");
+    service.step(NOW);
+    assert_eq!(service.finish(1), done(8));
+}
+
+#[test]
+fn cancel_close_and_open_take_the_command_out_of_the_chip() {
+    let acts: [fn(&mut Service<Fake, Fake>); 3] = [
+        |service| assert!(service.cancel(0).is_ok()),
+        |service| assert!(service.close(0).is_ok()),
+        |service| assert!(service.open(0).is_ok()),
+    ];
+    for (number, act) in acts.into_iter().enumerate() {
+        let (mut service, fake) = service(2);
+        fake.0.borrow_mut().mode = Mode::TakesLong;
+        service.submit(0, 10).expect("accepted");
+        assert!(service.step(NOW));
+        service.submit(1, 10).expect("accepted");
+        act(&mut service);
+        assert_eq!(fake.0.borrow().cancelled, 1, "act {number}");
+        fake.0.borrow_mut().mode = Mode::Answers;
+        service.step(NOW);
+        assert_eq!(service.finish(1), done(8), "the other client has its turn");
+        let refusal = if number == 1 { Refusal::NotOpen } else { Refusal::NothingSubmitted };
+        assert_eq!(service.finish(0), Err(refusal));
+    }
+}
+
+#[test]
+fn waiting_command_is_cancelled_without_the_chip() {
+    let (mut service, fake) = service(1);
+    service.submit(0, 10).expect("accepted");
+    assert!(service.cancel(0).is_ok());
+    assert_eq!(service.cancel(0), Err(Refusal::NothingSubmitted));
+    service.step(NOW);
+    let desk = fake.0.borrow();
+    assert_eq!((desk.sent.len(), desk.cancelled, desk.woken.len()), (0, 0, 0));
+}
+
+#[test]
+fn strangers_and_closed_clients_get_nothing() {
+    let (mut service, _) = service(1);
+    service.close(0).expect("it was open");
+    for badge in [0, 1, u64::MAX] {
+        assert_eq!(service.submit(badge, 10), Err(Refusal::NotOpen));
+        assert_eq!(service.finish(badge), Err(Refusal::NotOpen));
+        assert_eq!(service.cancel(badge), Err(Refusal::NotOpen));
+        assert_eq!(service.close(badge), Err(Refusal::NotOpen));
+    }
+    assert_eq!(service.open(1), Err(Refusal::NotOpen));
+}
+
+proptest! {
+    /// However clients behaved, all who wait get their turn as soon as the TPM is free.
+    #[test]
+    fn all_who_wait_are_served(acts in proptest::collection::vec((0..4_u64, 0..4_u8), 1..200)) {
+        let (mut service, fake) = service(4);
+        for (client, act) in acts {
+            let _ = match act {
+                0 | 1 => service.submit(client, 10).map(drop),
+                2 => service.cancel(client).map(drop),
+                _ => service.finish(client).map(drop),
+            };
+        }
+        let waiting = |service: &Service<Fake, Fake>| {
+            service.clients.iter().filter(|client| matches!(client.state, State::Waiting(_))).count()
+        };
+        let before = waiting(&service);
+        service.step(NOW);
+        prop_assert_eq!(waiting(&service), 0);
+        prop_assert_eq!(fake.0.borrow().woken.len(), before);
+    }
+}
