@@ -59,16 +59,16 @@ fn overlaps(what: &str, claims: &[Claim<'_>]) -> Vec<Diagnostic> {
             let other_end = other.first.saturating_add(other.count);
             if claim.first < other_end && other.first < end {
                 let message = format!(
-                    "the {what} of `{}`, {:#x} to {:#x}, overlap those of `{}`, {:#x} to {:#x}",
+                    "`{}` and `{}` overlap in {what}: {:#x} to {:#x} and {:#x} to {:#x}",
                     claim.device,
+                    other.device,
                     claim.first,
                     end.saturating_sub(1),
-                    other.device,
                     other.first,
                     other_end.saturating_sub(1)
                 );
-                let fault = Diagnostic::new(claim.at, message)
-                    .label(other.at, format!("those of `{}`", other.device));
+                let fault =
+                    Diagnostic::new(claim.at, message).label(other.at, format!("`{}` is here", other.device));
                 faults.push(fault.help("correct the platform's file: two domains must not reach one device"));
             }
         }

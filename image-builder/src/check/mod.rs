@@ -75,10 +75,15 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M071", summary: "a fault handler that is missing, not asked for, or the domain itself", run: faults::handler },
 ];
 
-/// Runs every check.
+/// The checks that a file which is not TOML can be put to.
+const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
+
+/// Runs every check. If a file is not TOML, only those of form: what was understood of it says too little for others.
 #[must_use]
 pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let found = CHECKS.iter().flat_map(|check| {
+    let has_syntax_faults = !form::syntax(draft).is_empty();
+    let checks = CHECKS.iter().filter(|check| !has_syntax_faults || FORM_CHECKS.contains(&check.id));
+    let found = checks.flat_map(|check| {
         let mut faults = (check.run)(draft);
         faults.iter_mut().for_each(|fault| fault.id = check.id);
         faults

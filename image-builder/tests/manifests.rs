@@ -1,0 +1,126 @@
+//! Every manifest in `tests/manifests/` is accepted or refused as it should be, and so are the manifests of the
+//! project itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image_builder::check::CHECKS;
+use image_builder::{Report, Workspace};
+
+/// The project itself.
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The components and platforms that the test manifests name.
+fn fixtures() -> Workspace {
+    Workspace { root: project().join("tests/manifests/fixtures") }
+}
+
+/// The `.toml` files of a folder, sorted.
+fn manifests(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no manifest in {}", folder.display());
+    paths
+}
+
+/// The faults of a report, one a line: `ID FILE:LINE:COLUMN MESSAGE`, without the file if it is the manifest.
+fn lines(report: &Report, manifest: &Path) -> Vec<String> {
+    let manifest = manifest.display().to_string();
+    let line = |diagnostic: &image_builder::Diagnostic| {
+        let (row, column) = report.sources().position(diagnostic.at);
+        let path = &report.sources().get(diagnostic.at.source).path;
+        let file = if *path == manifest { String::new() } else { format!("{path}:") };
+        format!("{} {file}{row}:{column} {}", diagnostic.id, diagnostic.message)
+    };
+    report.diagnostics().iter().map(line).collect()
+}
+
+/// The `# expect: ` lines of a manifest.
+fn expectations(manifest: &Path) -> Vec<String> {
+    let bytes = fs::read(manifest).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.lines().filter_map(|line| line.strip_prefix("# expect: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn reject_files_give_exactly_the_faults_they_expect() {
+    for path in manifests(&project().join("tests/manifests/reject")) {
+        let report = image_builder::load(&fixtures(), &path).expect_err(&path.display().to_string());
+        let (found, expected) = (lines(&report, &path), expectations(&path));
+        let id = path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap();
+        assert!(found.iter().any(|line| line.starts_with(id)), "{}: no {id} in {found:#?}", path.display());
+        let agree = found.len() == expected.len()
+            && found.iter().zip(&expected).all(|(found, expected)| found.starts_with(expected.as_str()));
+        let block: String = found.iter().map(|line| format!("# expect: {line}\n")).collect();
+        assert!(agree, "{}: found\n{block}instead of {expected:#?}", path.display());
+    }
+}
+
+#[test]
+fn every_check_has_a_reject_file() {
+    let files = manifests(&project().join("tests/manifests/reject"));
+    let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    for check in CHECKS {
+        assert!(
+            names.iter().any(|name| name.starts_with(&format!("{}-", check.id))),
+            "{}, {}: no file in tests/manifests/reject",
+            check.id,
+            check.summary
+        );
+    }
+}
+
+#[test]
+fn ids_of_checks_are_in_order() {
+    let ids: Vec<_> = CHECKS.iter().map(|check| check.id).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
+#[test]
+fn accept_files_pass() {
+    for path in manifests(&project().join("tests/manifests/accept")) {
+        if let Err(report) = image_builder::load(&fixtures(), &path) {
+            panic!("{}", report);
+        }
+    }
+}
+
+#[test]
+fn the_projects_own_manifests_pass() {
+    let workspace = Workspace { root: project() };
+    for path in manifests(&project().join("manifests")) {
+        if let Err(report) = image_builder::load(&workspace, &path) {
+            panic!("{}", report);
+        }
+    }
+}
+
+#[test]
+fn files_without_text_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.toml");
+    fs::write(&empty, " \n").unwrap();
+    let cases = [
+        (empty, "the file is empty"),
+        (folder.path().join("missing.toml"), "there is no such file"),
+        (folder.path().to_owned(), "this is a folder, not a file"),
+    ];
+    for (path, message) in cases {
+        let report = image_builder::load(&fixtures(), &path).unwrap_err();
+        assert_eq!(lines(&report, &path), [format!("M001 1:1 {message}")]);
+        assert!(report.to_string().contains(&path.display().to_string()), "{report}");
+    }
+}
+
+#[test]
+fn a_report_shows_place_both_parties_and_a_proposal() {
+    let path = project().join("tests/manifests/reject/M013-unknown-component.toml");
+    let text = image_builder::load(&fixtures(), &path).unwrap_err().to_string();
+    assert!(text.contains("M013-unknown-component.toml:"), "{text}");
+    assert!(text.contains("did you mean `hello`?"), "{text}");
+    assert!(!text.contains('\u{1b}'), "colour without a terminal: {text}");
+}
