@@ -7,6 +7,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    io::{IsTerminal, stderr},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -91,9 +92,7 @@ impl Compiler<'_> {
             return Err(explain(part, &finished));
         }
         step.done(&packages.join(" "));
-        if finished.text.contains("warning") {
-            eprint!("{}", finished.text);
-        }
+        eprint!("{}", diagnostics(&finished.text));
         let folder = self.on_target().join(TARGET).join(part.profile());
         Ok(packages.iter().map(|package| folder.join(package)).collect())
     }
@@ -126,6 +125,9 @@ impl Compiler<'_> {
             .args([action, "--target", TARGET, "--profile", part.profile()])
             .arg("--target-dir")
             .arg(self.on_target());
+        if stderr().is_terminal() {
+            command.args(["--color", "always"]);
+        }
         for package in packages {
             command.args(["--package", package]);
         }
@@ -186,16 +188,14 @@ fn changes_the_build(name: &OsStr) -> bool {
 
 /// Shows which package Cargo is busy with.
 fn show(step: &Step<'_>, line: &str) {
-    if let Some((package, _)) =
-        line.trim().strip_prefix("Compiling ").and_then(|rest| rest.split_once(" (").or(Some((rest, ""))))
-    {
-        step.now(package);
+    if let Some(package) = plain(line).trim().strip_prefix("Compiling ") {
+        step.now(package.split(" (").next().unwrap_or(package));
     }
 }
 
 /// Shows what the compiler said, and says in a sentence what it means.
 fn explain(part: Part, finished: &process::Finished) -> Failure {
-    eprint!("{}", finished.text);
+    eprint!("{}", diagnostics(&finished.text));
     let what = part.title();
     match machine_fault(&finished.text) {
         Some(fault) => Failure::Environment(format!("{what} failed: {fault}")),
@@ -203,11 +203,40 @@ fn explain(part: Part, finished: &process::Finished) -> Failure {
     }
 }
 
+/// What Cargo printed, without its own account of what it is doing.
+fn diagnostics(text: &str) -> String {
+    let account = [
+        "Compiling",
+        "Checking",
+        "Finished",
+        "Blocking",
+        "Updating",
+        "Locking",
+        "Adding",
+        "Downloading",
+        "Downloaded",
+    ];
+    let is_account = |line: &str| account.iter().any(|word| plain(line).trim_start().starts_with(word));
+    text.lines().filter(|line| !is_account(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// A line without the codes that colour it.
+fn plain(line: &str) -> String {
+    let mut pieces = line.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + piece.split_once('m').map_or(piece, |(_, rest)| rest))
+}
+
 /// The line in which a program complains about the machine rather than about what it was given.
 #[must_use]
 pub fn machine_fault(text: &str) -> Option<&str> {
-    let faults =
-        ["No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded"];
+    let faults = [
+        "No space left on device",
+        "Permission denied",
+        "Read-only file system",
+        "Disk quota exceeded",
+        "Not a directory",
+    ];
     text.lines().map(str::trim).find(|line| faults.iter().any(|fault| line.contains(fault)))
 }
 
@@ -222,6 +251,12 @@ mod tests {
             Some("No space left on device (os error 28)")
         );
         assert_eq!(machine_fault("error[E0308]: mismatched types"), None);
+    }
+
+    #[test]
+    fn shows_what_the_compiler_says_and_no_more() {
+        let text = "   \x1b[1m\x1b[32mCompiling\x1b[0m hello v0.1.0\nwarning: unused\n --> src/main.rs\n    Finished `domain`\n";
+        assert_eq!(diagnostics(text), "warning: unused\n --> src/main.rs\n");
     }
 
     #[test]

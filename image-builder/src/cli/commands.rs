@@ -24,7 +24,7 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     let all = [tools::BUILD, tools::RUN].concat();
     tools::require(&all, &context.progress)?;
     let place = |tool: &tools::Tool| tools::find(tool.name).unwrap_or_else(|| tool.name.into());
-    let lines = all.iter().map(|tool| format!("  {:<28} {}\n", tool.purpose, place(tool).display()));
+    let lines = all.iter().map(|tool| format!("  {:<40} {}\n", tool.purpose, place(tool).display()));
     output::print(&format!("{}nothing is missing", lines.collect::<String>()))
 }
 

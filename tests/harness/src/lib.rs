@@ -1,1 +1,66 @@
+//! Boots systems in QEMU and judges what they print.
+//!
+//! A [scenario](Scenario) is a file `tests/boot/NAME.expect`; [`boot`] carries it out and gives a [`Verdict`]. What
+//! cannot be judged is *broken*, which is as red as *failed*: a run that does not end, a QEMU that fails, a tool that is
+//! missing, a machine that prints nothing.
 
+mod damage;
+mod judge;
+mod machine;
+mod scenario;
+
+use std::{fmt, fs, path::PathBuf};
+
+pub use damage::Damage;
+pub use judge::{Observation, judge};
+pub use scenario::{Scenario, Step};
+
+/// What a boot scenario came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything was as expected.
+    Pass,
+    /// The system did something else than expected.
+    Fail(String),
+    /// Nobody can tell: the run itself went wrong.
+    Broken(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => out.write_str("pass"),
+            Self::Fail(reason) => write!(out, "failed: {reason}"),
+            Self::Broken(reason) => write!(out, "broken: {reason}"),
+        }
+    }
+}
+
+/// The folder of the scenarios.
+#[must_use]
+pub fn scenarios() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../boot")
+}
+
+/// Boots the scenario with this name and judges it. → the verdict, and all that the machine printed.
+#[must_use]
+pub fn boot(name: &str) -> (Verdict, String) {
+    let path = scenarios().join(name).with_extension("expect");
+    let scenario = fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))
+        .and_then(|text| Scenario::parse(&text));
+    match scenario {
+        Ok(scenario) => machine::boot(&scenario),
+        Err(reason) => (Verdict::Broken(reason), String::new()),
+    }
+}
+
+/// Boots the scenario with this name.
+///
+/// # Panics
+///
+/// Unless the verdict is [`Verdict::Pass`]; the message holds the reason and the console.
+pub fn assert_boots(name: &str) {
+    let (verdict, console) = boot(name);
+    assert!(verdict == Verdict::Pass, "{name} {verdict}\n--- console ---\n{console}---------------");
+}

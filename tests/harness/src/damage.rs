@@ -1,0 +1,53 @@
+//! Images with something wrong in them.
+
+use cloison_abi::image::ImageHeader;
+use zerocopy::FromBytes;
+
+/// What is wrong with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// It does not begin like an image.
+    Magic,
+    /// It was made for another version of the contract.
+    AbiVersion,
+    /// One bit of the plan has changed.
+    Plan,
+    /// The file ends in the middle of the plan.
+    Truncated,
+    /// One bit of the last domain's program has changed.
+    Domain,
+}
+
+impl Damage {
+    /// Reads the name that a scenario gives it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "magic" => Self::Magic,
+            "abi-version" => Self::AbiVersion,
+            "plan" => Self::Plan,
+            "truncated" => Self::Truncated,
+            "domain" => Self::Domain,
+            _ => return None,
+        })
+    }
+
+    /// Does it to an image. `None` if this is no image.
+    #[must_use]
+    pub fn apply(self, mut image: Vec<u8>) -> Option<Vec<u8>> {
+        let (header, _) = ImageHeader::mut_from_prefix(&mut image).ok()?;
+        let plan = usize::try_from(header.plan_offset).ok()?;
+        let middle = plan + usize::try_from(header.plan_bytes / 2).ok()?;
+        match self {
+            Self::Magic => header.magic[0] ^= 1,
+            Self::AbiVersion => header.abi_version += 1,
+            Self::Plan => *image.get_mut(middle)? ^= 1,
+            Self::Truncated => image.truncate(middle),
+            Self::Domain => {
+                // Pages are filled up with zeros, which belong to nobody.
+                *image.iter_mut().rfind(|byte| **byte != 0)? ^= 1;
+            }
+        }
+        Some(image)
+    }
+}

@@ -1,0 +1,159 @@
+//! The judge: what was seen against what was expected.
+
+use image_builder::run::{Conclusion, End};
+
+use crate::{Scenario, Step, Verdict, scenario::squeeze};
+
+/// What a run showed.
+#[derive(Debug)]
+pub struct Observation<'a> {
+    /// The lines of the console.
+    pub lines: &'a [String],
+    /// How the run ended.
+    pub conclusion: Conclusion,
+    /// What QEMU complained about last.
+    pub complaint: Option<String>,
+}
+
+/// How far a run has come through a scenario's steps.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    steps: &'a [Step],
+}
+
+impl<'a> Progress<'a> {
+    /// Begins.
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        Self { steps: &scenario.steps }
+    }
+
+    /// Takes a line of the console. → whether it was the one that comes next.
+    pub(crate) fn see(&mut self, line: &str) -> bool {
+        match self.steps {
+            [Step::See(text), rest @ ..] if squeeze(line).contains(text.as_str()) => {
+                self.steps = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The next thing to do, if it is the harness's turn.
+    pub(crate) fn act(&mut self) -> Option<&'a Step> {
+        match self.steps {
+            [Step::See(_), ..] | [] => None,
+            [step, rest @ ..] => {
+                self.steps = rest;
+                Some(step)
+            }
+        }
+    }
+
+    /// The text that has not come yet.
+    fn missing(&self) -> Option<&'a str> {
+        self.steps.iter().find_map(|step| match step {
+            Step::See(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// Judges a run.
+#[must_use]
+pub fn judge(scenario: &Scenario, seen: &Observation<'_>) -> Verdict {
+    let last = seen.lines.last().map_or("nothing", String::as_str);
+    let complaint = seen.complaint.as_deref().unwrap_or("nothing");
+    let end = match seen.conclusion {
+        Conclusion::TimedOut => {
+            return Verdict::Broken(format!("no end within {:?}; last line: {last}", scenario.timeout));
+        }
+        Conclusion::Left => return Verdict::Broken("somebody ended the run".into()),
+        Conclusion::Ended(End::Signal(signal)) => {
+            return Verdict::Broken(format!("signal {signal} ended QEMU; it said: {complaint}"));
+        }
+        Conclusion::Ended(End::Status(status)) => {
+            return Verdict::Broken(format!(
+                "QEMU ended with {status}; it said: {complaint}; last line: {last}"
+            ));
+        }
+        Conclusion::Ended(End::System(end)) => end,
+    };
+    if seen.lines.is_empty() {
+        return Verdict::Broken("the machine printed nothing".into());
+    }
+    judge_lines(scenario, seen.lines).unwrap_or_else(|| {
+        if end == scenario.end {
+            Verdict::Pass
+        } else {
+            Verdict::Fail(format!("the system ended with {end:?}, not with {:?}", scenario.end))
+        }
+    })
+}
+
+/// What is wrong with the lines, if anything is.
+fn judge_lines(scenario: &Scenario, lines: &[String]) -> Option<Verdict> {
+    let mut progress = Progress::new(scenario);
+    for line in lines {
+        let squeezed = squeeze(line);
+        if let Some(text) = scenario.forbidden.iter().find(|text| squeezed.contains(text.as_str())) {
+            return Some(Verdict::Fail(format!("`{text}` must never come, and came: {line}")));
+        }
+        while progress.act().is_some() {}
+        progress.see(line);
+    }
+    progress.missing().map(|text| Verdict::Fail(format!("`{text}` did not come, or not in this order")))
+}
+
+#[cfg(test)]
+mod tests {
+    use cloison_abi::call::SystemEnd::{self, Failure, Success};
+
+    use super::*;
+
+    fn verdict(expect: &str, conclusion: Conclusion, console: &str) -> Verdict {
+        let scenario = Scenario::parse(&format!("manifest: m\n{expect}")).unwrap();
+        let lines: Vec<String> = console.lines().map(str::to_owned).collect();
+        judge(&scenario, &Observation { lines: &lines, conclusion, complaint: None })
+    }
+
+    fn ended(end: SystemEnd) -> Conclusion {
+        Conclusion::Ended(End::System(end))
+    }
+
+    #[test]
+    fn passes_when_all_is_as_expected() {
+        assert_eq!(verdict("+ a | b\n> x\n+ c\n- d", ended(Success), "x\na   | b\nc\n"), Verdict::Pass);
+        assert_eq!(verdict("status: failure\n+ a", ended(Failure), "a"), Verdict::Pass);
+    }
+
+    #[test]
+    fn fails_when_a_line_is_missing_or_comes_too_early() {
+        assert!(matches!(verdict("+ a\n+ b", ended(Success), "a"), Verdict::Fail(_)));
+        assert!(matches!(verdict("+ a\n+ b", ended(Success), "b\na"), Verdict::Fail(_)));
+        assert!(matches!(verdict("+ a\n+ a", ended(Success), "a"), Verdict::Fail(_)), "one line is not two");
+    }
+
+    #[test]
+    fn fails_when_a_forbidden_line_comes_wherever_it_is() {
+        for console in ["bad\na", "a\nbad"] {
+            assert!(matches!(verdict("+ a\n- bad", ended(Success), console), Verdict::Fail(_)));
+        }
+    }
+
+    #[test]
+    fn fails_when_the_system_ends_otherwise() {
+        assert!(matches!(verdict("+ a", ended(Failure), "a"), Verdict::Fail(_)));
+        assert!(matches!(verdict("status: halt\n+ a", ended(Success), "a"), Verdict::Fail(_)));
+    }
+
+    #[test]
+    fn is_broken_when_the_run_itself_went_wrong() {
+        let ends = [End::Status(0), End::Status(1), End::Signal(9), End::Signal(11)];
+        let conclusions =
+            ends.map(Conclusion::Ended).into_iter().chain([Conclusion::TimedOut, Conclusion::Left]);
+        for conclusion in conclusions {
+            assert!(matches!(verdict("+ a", conclusion, "a"), Verdict::Broken(_)), "{conclusion:?}");
+        }
+        assert!(matches!(verdict("+ a", ended(Success), ""), Verdict::Broken(_)));
+    }
+}

@@ -1,0 +1,186 @@
+//! A boot scenario as it is written down.
+//!
+//! ```text
+//! # Lines that begin with # are comments.
+//! manifest: manifests/tpm-demo.toml       the system; needed
+//! tpm: 1.2                                1.2 (default), 2.0 or none
+//! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
+//! smp: 4                                  processors (default 1)
+//! memory: 64                              MiB (default: the platform's)
+//! status: success                         how the system ends: success (default), failure, halt, panic
+//! timeout: 60                             seconds (default 60)
+//! damage: plan                            what is wrong with the image (default: nothing)
+//!
+//! + hello | hello                         a line with this text must come, after those above
+//! > some text                             then this is typed, with Enter
+//! ! unplug tpm                            then the TPM is pulled out
+//! - panic                                 no line may ever have this text
+//! ```
+//!
+//! Runs of blanks count as one, so that the width of columns does not matter.
+
+use std::time::Duration;
+
+use cloison_abi::call::SystemEnd;
+use image_builder::run::TpmVersion;
+
+use crate::Damage;
+
+/// What to boot and what to expect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// The system's manifest, from the project's root.
+    pub manifest: String,
+    /// The machine's TPM.
+    pub tpm: Option<TpmVersion>,
+    /// QEMU's name of the CPU.
+    pub cpu: Option<String>,
+    /// Processors.
+    pub processors: u32,
+    /// Memory.
+    pub memory_mib: Option<u32>,
+    /// How the system is to end.
+    pub end: SystemEnd,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What is wrong with the image.
+    pub damage: Option<Damage>,
+    /// What has to happen, in this order.
+    pub steps: Vec<Step>,
+    /// What must not be printed.
+    pub forbidden: Vec<String>,
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A line with this text comes.
+    See(String),
+    /// This is typed.
+    Type(String),
+    /// The TPM is pulled out.
+    UnplugTpm,
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    ///
+    /// A line that means nothing; a scenario without a manifest, or one that expects nothing and so could not fail.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut scenario = Self::empty();
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            if !line.is_empty() && !line.starts_with('#') {
+                scenario.line(line).ok_or_else(|| format!("line {}: `{line}` means nothing", index + 1))?;
+            }
+        }
+        if scenario.manifest.is_empty() {
+            return Err("the scenario names no manifest".into());
+        }
+        if !scenario.steps.iter().any(|step| matches!(step, Step::See(_))) {
+            return Err("the scenario expects nothing, so it could not fail".into());
+        }
+        Ok(scenario)
+    }
+
+    fn empty() -> Self {
+        Self {
+            manifest: String::new(),
+            tpm: Some(TpmVersion::V12),
+            cpu: None,
+            processors: 1,
+            memory_mib: None,
+            end: SystemEnd::Success,
+            timeout: Duration::from_secs(60),
+            damage: None,
+            steps: Vec::new(),
+            forbidden: Vec::new(),
+        }
+    }
+
+    /// Takes one line. `None` if it means nothing.
+    fn line(&mut self, line: &str) -> Option<()> {
+        match line.split_once(' ')? {
+            (_, "") => return None,
+            ("+", text) => self.steps.push(Step::See(squeeze(text))),
+            ("-", text) => self.forbidden.push(squeeze(text)),
+            (">", text) => self.steps.push(Step::Type(text.to_owned())),
+            ("!", "unplug tpm") => self.steps.push(Step::UnplugTpm),
+            (key, value) => self.setting(key.strip_suffix(':')?, value.trim())?,
+        }
+        Some(())
+    }
+
+    fn setting(&mut self, key: &str, value: &str) -> Option<()> {
+        match key {
+            "manifest" => self.manifest = value.to_owned(),
+            "tpm" => self.tpm = tpm(value)?,
+            "cpu" => self.cpu = Some(value.to_owned()),
+            "smp" => self.processors = value.parse().ok()?,
+            "memory" => self.memory_mib = Some(value.parse().ok()?),
+            "status" => self.end = end(value)?,
+            "timeout" => self.timeout = Duration::from_secs(value.parse().ok()?),
+            "damage" => self.damage = Some(Damage::from_name(value)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Makes one blank out of each run of blanks.
+pub(crate) fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `None`: no such version. `Some(None)`: no TPM.
+#[expect(clippy::option_option, reason = "a bad word and the word `none` are two things")]
+fn tpm(value: &str) -> Option<Option<TpmVersion>> {
+    match value {
+        "1.2" => Some(Some(TpmVersion::V12)),
+        "2.0" => Some(Some(TpmVersion::V20)),
+        "none" => Some(None),
+        _ => None,
+    }
+}
+
+fn end(value: &str) -> Option<SystemEnd> {
+    match value {
+        "success" => Some(SystemEnd::Success),
+        "failure" => Some(SystemEnd::Failure),
+        "halt" => Some(SystemEnd::Halt),
+        "panic" => Some(SystemEnd::Panic),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_kind_of_line() {
+        let text = "# c\nmanifest: m.toml\ntpm: none\nsmp: 4\nmemory: 64\nstatus: halt\ntimeout: 5\ndamage: plan\n\n+ a  |   b\n> x\n! unplug tpm\n- c\n";
+        let scenario = Scenario::parse(text).unwrap();
+        assert_eq!(scenario.manifest, "m.toml");
+        assert_eq!((scenario.tpm, scenario.processors, scenario.memory_mib), (None, 4, Some(64)));
+        assert_eq!((scenario.end, scenario.timeout), (SystemEnd::Halt, Duration::from_secs(5)));
+        assert_eq!(scenario.steps, [Step::See("a | b".into()), Step::Type("x".into()), Step::UnplugTpm]);
+        assert_eq!(scenario.forbidden, ["c"]);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_understand() {
+        for line in ["tmp: 1.2", "tpm: 3.0", "smp: many", "+", "* a", "a | b", "status: good", "damage: all"]
+        {
+            let text = format!("manifest: m\n+ a\n{line}\n");
+            assert_eq!(Scenario::parse(&text), Err(format!("line 3: `{line}` means nothing")));
+        }
+    }
+
+    #[test]
+    fn refuses_to_expect_nothing() {
+        assert!(Scenario::parse("manifest: m\n- never\n").is_err());
+        assert!(Scenario::parse("+ a\n").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! Every boot scenario, each as a test of its own.
+
+use std::{collections::BTreeSet, fs};
+
+/// Makes a test of each scenario `tests/boot/NAME.expect`.
+macro_rules! boot_tests {
+    ($($test:ident: $scenario:literal,)*) => {
+        const SCENARIOS: &[&str] = &[$($scenario),*];
+        $(
+            #[test]
+            fn $test() {
+                harness::assert_boots($scenario);
+            }
+        )*
+    };
+}
+
+boot_tests! {
+    hello_boots: "hello",
+    hello_boots_with_four_processors: "hello-smp-4",
+    hello_boots_in_64_mib: "hello-memory-64m",
+    hello_boots_in_8_gib: "hello-memory-8g",
+    a_cpu_without_a_feature_is_refused: "hello-qemu64",
+    tpm_demo_reads_a_tpm_1_2: "tpm-demo-1.2",
+    tpm_demo_reads_a_tpm_2_0: "tpm-demo-2.0",
+    tpm_demo_says_that_there_is_no_tpm: "tpm-demo-none",
+    an_image_that_is_none_is_refused: "damage-magic",
+    an_image_of_another_version_is_refused: "damage-abi-version",
+    a_changed_plan_is_refused: "damage-plan",
+    an_image_cut_short_is_refused: "damage-truncated",
+    a_changed_domain_is_refused: "damage-domain",
+}
+
+#[test]
+fn every_scenario_has_a_test() {
+    let files = fs::read_dir(harness::scenarios()).unwrap().map(|entry| entry.unwrap().path());
+    let written: BTreeSet<String> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "expect"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let tested: BTreeSet<String> = SCENARIOS.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(written, tested, "files in tests/boot on the left, tests in this file on the right");
+}
