@@ -1,0 +1,153 @@
+//! A system for a person to review: who there is, who can talk to whom, who owns what, and, once it is built, what
+//! lies where and with which digest.
+//!
+//! Reviewers compare two reports, not two images.
+
+mod built;
+mod table;
+
+use crate::system::{Domain, DomainId, OnFault, Use};
+use crate::{Plan, System};
+use table::Table;
+
+/// Describes a system. With its plan and its image: addresses, memory and digests too.
+#[must_use]
+pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
+    let mut text = heading(system);
+    text += &domains(system);
+    text += &calls(system);
+    text += &devices(system);
+    text += &rights(system);
+    if let Some((plan, image)) = built {
+        text += &built::memory(system, plan);
+        text += &built::address_spaces(system, plan);
+        text += &built::slots(system, plan);
+        text += &built::regions(system, plan);
+        text += &built::digests(system, plan, image);
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+fn heading(system: &System) -> String {
+    let platform = system.platform();
+    let end = match system.ends_with() {
+        Some(domain) => format!("ends with {domain}"),
+        None => "runs until it is stopped".to_owned(),
+    };
+    format!(
+        "system {}: {} domains and the builder on {}, {} MiB; {end}\n\n",
+        system.name(),
+        system.domains.len(),
+        platform.name,
+        platform.memory_mib
+    )
+}
+
+fn domains(system: &System) -> String {
+    let mut table = Table::new(["name", "component", ">priority", "budget", "on fault", "what it is"]);
+    for (_, domain) in system.domains() {
+        let component = system.component(domain.component);
+        let cells = [&domain.name, &component.name, &domain.priority.to_string(), &budget(domain)];
+        let [name, component_name, priority, budget] = cells.map(Clone::clone);
+        let fault = on_fault(system, domain);
+        table.row([name, component_name, priority, budget, fault, component.summary.value.clone()]);
+    }
+    table.render("Domains")
+}
+
+fn budget(domain: &Domain) -> String {
+    match (domain.budget.budget_us, domain.budget.period_us) {
+        (_, 0) => "no limit".to_owned(),
+        (budget, period) => format!("{budget} of {period} µs"),
+    }
+}
+
+fn on_fault(system: &System, domain: &Domain) -> String {
+    match domain.on_fault {
+        OnFault::Stop => "it stops".to_owned(),
+        OnFault::Halt => "all halts".to_owned(),
+        OnFault::Restart => "restarted".to_owned(),
+        OnFault::Handler(handler) => format!("{} decides", system.domain(handler).name),
+    }
+}
+
+fn calls(system: &System) -> String {
+    let mut table = Table::new(["client", "", "server", "gate", "as", "they share", "events", "option"]);
+    for (id, domain) in system.domains() {
+        for grant in &domain.uses {
+            let offer = system.offer(grant);
+            table.row([
+                domain.name.clone(),
+                "→".to_owned(),
+                system.domain(grant.server).name.clone(),
+                offer.name.value.clone(),
+                grant.local.clone(),
+                count(offer.shared_pages, "page"),
+                events(system, id, grant),
+                offer
+                    .option
+                    .as_ref()
+                    .map_or(String::new(), |rule| format!("{} {}", rule.name.value, grant.option)),
+            ]);
+        }
+    }
+    table.render("Who can talk to whom; nobody else can")
+}
+
+fn events(system: &System, client: DomainId, grant: &Use) -> String {
+    let offer = system.offer(grant);
+    let (client, server) = (&system.domain(client).name, &system.domain(grant.server).name);
+    match (offer.signals_client, offer.signals_server) {
+        (false, false) => String::new(),
+        (true, false) => format!("to {client}"),
+        (false, true) => format!("to {server}"),
+        (true, true) => "both ways".to_owned(),
+    }
+}
+
+fn devices(system: &System) -> String {
+    let mut table = Table::new(["device", "class", "owner", "as", "memory", "ports", "interrupt"]);
+    for (place, device) in system.platform().devices.iter().enumerate() {
+        let owned =
+            system.domains().flat_map(|(_, domain)| domain.devices.iter().map(move |owned| (domain, owned)));
+        let owner = owned.into_iter().find(|(_, owned)| owned.device.0 == place);
+        let memory = device.memory.as_ref().map_or(String::new(), |memory| {
+            let (address, bytes) = (memory.address.value, memory.bytes.value);
+            format!("{address:#x} to {:#x}", address + bytes - 1)
+        });
+        let ports = device.ports.as_ref().map_or(String::new(), |ports| {
+            let (first, count) = (ports.first.value, ports.count.value);
+            format!("{first:#x} to {:#x}", first + count - 1)
+        });
+        table.row([
+            device.name.value.clone(),
+            device.class.value.clone(),
+            owner.map_or("nobody".to_owned(), |(domain, _)| domain.name.clone()),
+            owner.map_or(String::new(), |(_, owned)| owned.local.clone()),
+            memory,
+            ports,
+            device.irq.as_ref().map_or(String::new(), |irq| format!("line {}", irq.line.value)),
+        ]);
+    }
+    table.render("Devices")
+}
+
+fn rights(system: &System) -> String {
+    let mut table = Table::new(["right", "held by"]);
+    for (_, domain) in system.domains() {
+        for right in &domain.rights {
+            table.row([right.name().to_owned(), domain.name.clone()]);
+        }
+    }
+    table.render("Rights")
+}
+
+/// "1 page", "2 pages", nothing for none.
+fn count(number: u64, noun: &str) -> String {
+    match number {
+        0 => String::new(),
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
