@@ -50,7 +50,7 @@ impl fmt::Display for ChipError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tis(error) => error.fmt(out),
-            Self::Refused(code) => write!(out, "the TPM refused: {code}"),
+            Self::Refused(code) => code.fmt(out),
             Self::Garbage => write!(out, "the TPM answered with garbage"),
         }
     }
