@@ -1,0 +1,69 @@
+//! What a domain under test tells the watcher, and the watcher's side of the shared page.
+//!
+//! A test is a list of acts. Before each, the domain announces how it must end; then it either faults, which the
+//! watcher learns from the kernel, or it says how its call ended.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+use cloison_sys::memory::SharedMemory;
+
+/// Most bytes of an act's name.
+pub const NAME_BYTES: usize = 96;
+
+cloison_ipc::interface! {
+    /// The gate `watch`.
+    pub mod watch {
+        /// Why the watcher refuses.
+        refuse Refusal {
+            /// The caller is not a client that the plan lists.
+            Unknown = "the watcher does not know this client",
+        }
+        /// Says where the domain starts, so that the watcher can start it again after a fault.
+        place: Place { entry: u64, stack: u64 } -> Placed {};
+        /// Announces an act, whose name is in the shared page. `fault` is the kind of fault in which it must end, at
+        /// `address` unless that is [`ANY_ADDRESS`](super::ANY_ADDRESS); with 0, the act must end with `status`.
+        announce: Announce { act: u16, fault: u32, address: u64, status: i32 } -> Announced {};
+        /// Says that the act announced last ended without a fault, and with which status.
+        end: End { status: i32 } -> Ended {};
+        /// Says that there are no more acts, and how many there were.
+        finish: Finish { acts: u16 } -> Finished {};
+    }
+}
+
+/// "At whatever address", in an announcement.
+pub const ANY_ADDRESS: u64 = u64::MAX;
+
+/// The status of an act that came back although it had to fault.
+pub const SURVIVED: i32 = i32::MIN;
+
+/// Puts the name of the next act into the shared page.
+pub fn write_name(page: &SharedMemory, name: &str) {
+    let mut bytes = [0; NAME_BYTES];
+    let length = name.len().min(NAME_BYTES);
+    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+    let inside = page.write(0, &bytes);
+    debug_assert!(inside, "the page has room for a name");
+}
+
+/// The name of the next act.
+#[derive(Clone, Copy, Debug)]
+pub struct ActName([u8; NAME_BYTES]);
+
+impl ActName {
+    /// Reads it from the shared page.
+    #[must_use]
+    pub fn read(page: &SharedMemory) -> Self {
+        let mut bytes = [0; NAME_BYTES];
+        let inside = page.read(0, &mut bytes);
+        debug_assert!(inside, "the page has room for a name");
+        Self(bytes)
+    }
+
+    /// As text; what is not text ends it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(NAME_BYTES);
+        core::str::from_utf8(&self.0[..length]).unwrap_or("an act without a name")
+    }
+}

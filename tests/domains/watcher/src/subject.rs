@@ -1,0 +1,153 @@
+//! A domain under test: what it announced, and how it ended.
+
+use cloison_abi::{
+    CallError, Fault, FaultKind, Name,
+    info::{InfoEntry, InfoKind},
+};
+use cloison_rt::{
+    log,
+    sys::{Slot, build, info, memory::SharedMemory},
+};
+use watcher_api::{ANY_ADDRESS, ActName, SURVIVED};
+
+use crate::Failed;
+
+pub(crate) struct Subject {
+    name: Name,
+    badge: u64,
+    page: SharedMemory,
+    /// Its domain and the event that says that it has faulted, if its faults are ours to handle.
+    domain: Option<(Slot, u64)>,
+    place: Option<(u64, u64)>,
+    announced: Option<Announcement>,
+    /// How many acts have ended, whichever way.
+    acts: u32,
+    /// The act to go on with.
+    next: u64,
+    done: bool,
+}
+
+/// How an act must end.
+struct Announcement {
+    name: ActName,
+    fault: FaultKind,
+    address: u64,
+    status: i32,
+}
+
+impl Subject {
+    pub(crate) fn new(entry: &'static InfoEntry) -> Option<Self> {
+        let domain = info::get().find(InfoKind::Domain, entry.peer.as_str());
+        Some(Self {
+            name: entry.peer,
+            badge: entry.badge.into(),
+            page: SharedMemory::of(entry)?,
+            domain: domain.and_then(|entry| Some((info::slot(entry)?, info::event_mask(entry)))),
+            place: None,
+            announced: None,
+            acts: 0,
+            next: 0,
+            done: false,
+        })
+    }
+
+    pub(crate) fn badge(&self) -> u64 {
+        self.badge
+    }
+
+    pub(crate) fn fault_event(&self) -> u64 {
+        self.domain.map_or(0, |(_, event)| event)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub(crate) fn acts(&self) -> u32 {
+        self.acts
+    }
+
+    pub(crate) fn place(&mut self, entry: u64, stack: u64) {
+        self.place = Some((entry, stack));
+    }
+
+    pub(crate) fn announce(&mut self, act: u16, fault: u32, address: u64, status: i32) {
+        let fault = FaultKind::from_number(fault).unwrap_or(FaultKind::None);
+        self.next = u64::from(act) + 1;
+        self.announced = Some(Announcement { name: ActName::read(&self.page), fault, address, status });
+    }
+
+    /// Whether its fault is the one that it announced.
+    pub(crate) fn judge_fault(&mut self) -> bool {
+        let Some((domain, _)) = self.domain else { return false };
+        let fault = build::fault_read(domain).unwrap_or(Fault::NONE);
+        match self.announced.take() {
+            Some(act) => {
+                self.acts += 1;
+                act.judge_fault(&fault)
+            }
+            None => {
+                log!("fail: {}, outside of an act: {fault}", self.name);
+                false
+            }
+        }
+    }
+
+    /// Whether its call ended as it announced.
+    pub(crate) fn judge_end(&mut self, status: i32) -> bool {
+        let Some(act) = self.announced.take() else {
+            log!("fail: {} ended an act that it never announced", self.name);
+            return false;
+        };
+        self.acts += 1;
+        act.judge_end(status)
+    }
+
+    /// Whether every act has been seen.
+    pub(crate) fn finish(&mut self, acts: u16) -> bool {
+        self.done = true;
+        let complete = self.acts == u32::from(acts);
+        if !complete {
+            log!("fail: {} has {acts} acts, seen were {}", self.name, self.acts);
+        }
+        complete
+    }
+
+    /// Starts the domain again, with its next act.
+    pub(crate) fn restart(&self) -> Result<(), Failed> {
+        let (Some((domain, _)), Some((entry, stack))) = (self.domain, self.place) else {
+            return Err(Failed::NoPlace);
+        };
+        build::domain_start(domain, entry, stack, self.next).map_err(Failed::Restart)
+    }
+}
+
+impl Announcement {
+    fn judge_fault(&self, fault: &Fault) -> bool {
+        let there = self.address == ANY_ADDRESS || self.address == fault.address;
+        let passed = fault.kind == self.fault && there;
+        log!("{}: {}: {fault}", verdict(passed), self.name.as_str());
+        if !passed {
+            log!("  expected was {:?} at {:#x}, status {}", self.fault, self.address, self.status);
+        }
+        passed
+    }
+
+    fn judge_end(&self, status: i32) -> bool {
+        let passed = self.fault == FaultKind::None && status == self.status;
+        let (verdict, name) = (verdict(passed), self.name.as_str());
+        match CallError::from_number(status) {
+            Some(error) => log!("{verdict}: {name}: {error}"),
+            None if status == SURVIVED => log!("{verdict}: {name}: nothing happened"),
+            None => log!("{verdict}: {name}: status {status}"),
+        }
+        if !passed {
+            log!("  expected was {:?} at {:#x}, status {}", self.fault, self.address, self.status);
+        }
+        passed
+    }
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "pass" } else { "fail" }
+}
