@@ -18,10 +18,9 @@ mod tests;
 
 pub use client::{Gate, Link, Tpm, TpmError};
 pub use cloison_ipc::Failure;
+use cloison_tpm::MAX_MESSAGE_BYTES;
 
-/// The longest command or response, in bytes: a page each.
-pub const MAX_MESSAGE_BYTES: usize = 4096;
-/// Where the command lies in the shared memory.
+/// Where the command lies in the shared memory. It and the response have a page each.
 pub const COMMAND_OFFSET: usize = 0;
 /// Where the response lies in the shared memory.
 pub const RESPONSE_OFFSET: usize = COMMAND_OFFSET + MAX_MESSAGE_BYTES;

@@ -8,7 +8,9 @@ use cloison_abi::CallError;
 use cloison_ipc::{Failure, Message, Transport};
 use cloison_sys::Instant;
 
-use crate::{Link, MAX_MESSAGE_BYTES, Progress, RESPONSE_OFFSET, Tpm, TpmError, tpm};
+use cloison_tpm::MAX_MESSAGE_BYTES;
+
+use crate::{Link, Progress, RESPONSE_OFFSET, Tpm, TpmError, tpm};
 
 /// What the service says to `finish`, in order; the last one stays.
 type Script = VecDeque<Result<tpm::Finished, tpm::Refusal>>;

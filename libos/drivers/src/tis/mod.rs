@@ -14,6 +14,7 @@ mod tests;
 
 use core::{task::Poll, time::Duration};
 
+use cloison_tpm::{MAX_MESSAGE_BYTES, header::HEADER_BYTES};
 pub use error::{Step, TisError};
 
 use crate::registers::Registers;
@@ -23,10 +24,6 @@ use register::{Access, Status, at};
 pub const TIS_ADDRESS: u64 = 0xfed4_0000;
 /// Bytes of registers: five localities of a page each.
 pub const TIS_BYTES: u64 = 5 * 0x1000;
-/// The longest command or response that the driver carries, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 4096;
-/// Bytes of the header that a command or response begins with; its length is in bytes 2 to 5.
-const HEADER_BYTES: usize = 10;
 
 /// The privilege with which a command reaches the TPM: 0 for everyday use, 4 for a late launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,7 +336,7 @@ impl<R: Registers> Tis<R> {
         Ok(Advance::To(State::Receiving { received, until: now + self.timeouts.d }))
     }
 
-    /// The response's length, from its header.
+    /// The response's length, from its header: bytes 2 to 5.
     fn stated_length(&self) -> Result<usize, TisError> {
         let [_, _, a, b, c, d, ..] = self.message;
         let stated = u32::from_be_bytes([a, b, c, d]);

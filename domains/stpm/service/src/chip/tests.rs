@@ -7,10 +7,7 @@ use cloison_drivers::tis::{
     simulated::{SimulatedTpm, Trouble},
 };
 use cloison_tpm::{Command, Family, tpm12, tpm20};
-use stpm_api::{
-    MAX_MESSAGE_BYTES,
-    tpm::{Refusal, Server},
-};
+use stpm_api::tpm::{Refusal, Server};
 
 use super::*;
 use crate::{Mail, Service};

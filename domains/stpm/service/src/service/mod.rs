@@ -7,9 +7,12 @@ use alloc::vec::Vec;
 use core::{task::Poll, time::Duration};
 
 use cloison_drivers::tis::Locality;
-use cloison_tpm::header::{CommandFault, CommandHeader, check_command};
+use cloison_tpm::{
+    MAX_MESSAGE_BYTES,
+    header::{CommandFault, CommandHeader, check_command},
+};
 use stpm_api::{
-    MAX_MESSAGE_BYTES, Progress,
+    Progress,
     tpm::{Cancelled, Closed, Finished, Opened, Refusal, Server, Submitted},
 };
 
