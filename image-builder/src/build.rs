@@ -146,7 +146,9 @@ fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8])
     ));
     let step = context.progress.step("writing the disc");
     let path = folder.join("boot.iso");
-    let written = disc::write(&path, &kernel, &image, &context.interrupts)?;
+    let serial_port = system.platform().serial_port;
+    let contents = disc::Contents { kernel: &kernel, image: &image, serial_port };
+    let written = disc::write(&path, contents, &context.interrupts)?;
     step.done(&if written { path.display().to_string() } else { "unchanged".into() });
     let symbols = folder.join("kernel.symbols.elf");
     Ok(Built { system, plan, image, kernel, folder, disc: path, symbols })

@@ -14,31 +14,78 @@ use tempfile::NamedTempFile;
 
 use crate::{Failure, cargo_build::machine_fault, interrupts::Interrupts, process, tools};
 
-/// What GRUB does when the machine starts. There is no menu: a disc holds one system.
-const GRUB_CONFIG: &str = "multiboot2 /boot/kernel.elf\nmodule2 /boot/system.img\nboot\n";
+/// GRUB's modules that the disc needs. Those that they rest on come with them.
+const MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot";
 /// The time of everything on the disc. It also is what GRUB looks for to tell the disc from others.
 const TIME: &str = "2025010100000000";
 
-/// Writes the disc, unless `disc` was made of the same kernel and image already. → whether it was written.
+/// What is on a disc.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'a> {
+    /// The kernel: an ELF file.
+    pub kernel: &'a [u8],
+    /// The system image.
+    pub image: &'a [u8],
+    /// The machine's serial port, on which GRUB complains; 0: none.
+    pub serial_port: u16,
+}
+
+/// Writes the disc, unless `disc` was made of the same contents already. → whether it was written.
 ///
 /// # Errors
 ///
 /// When GRUB's tools fail or a file cannot be written.
-pub fn write(disc: &Path, kernel: &[u8], image: &[u8], interrupts: &Interrupts) -> Result<bool, Failure> {
-    let inputs = inputs(kernel, image);
+pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Result<bool, Failure> {
+    let digest = contents.digest();
     let note = disc.with_extension("iso.inputs");
-    if disc.is_file() && fs::read_to_string(&note).is_ok_and(|made_of| made_of == inputs) {
+    if disc.is_file() && fs::read_to_string(&note).is_ok_and(|made_of| made_of == digest) {
         return Ok(false);
     }
     let folder = disc.parent().unwrap_or(Path::new("."));
     let tree =
         tempfile::tempdir_in(folder).map_err(|error| Failure::file("cannot write in", folder, &error))?;
-    lay_out(tree.path(), kernel, image)?;
+    contents.lay_out(&tree.path().join("tree/boot"))?;
     let new = tree.path().join("disc.iso");
     make(&tree.path().join("tree"), &new, interrupts)?;
     fs::rename(&new, disc).map_err(|error| Failure::file("cannot write", disc, &error))?;
-    write_file(&note, inputs.as_bytes())?;
+    write_file(&note, digest.as_bytes())?;
     Ok(true)
+}
+
+impl Contents<'_> {
+    /// What GRUB does when the machine starts. There is no menu: a disc holds one system. What it cannot load it
+    /// complains about in plain text, and then gives up.
+    fn grub_config(&self) -> String {
+        let terminal = match self.serial_port {
+            0 => String::new(),
+            port => format!("serial --port={port:#x}\nterminfo serial dumb\nterminal_output serial\n"),
+        };
+        format!(
+            "{terminal}\
+             if multiboot2 /boot/kernel.elf; then if module2 /boot/system.img; then boot; fi; fi\n\
+             echo 'grub | cannot load the system, see above'\n\
+             reboot\n"
+        )
+    }
+
+    /// A digest of all of it.
+    fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for part in [MODULES.as_bytes(), self.grub_config().as_bytes(), self.kernel, self.image] {
+            digest.update(part.len().to_le_bytes());
+            digest.update(part);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Lays out the files.
+    fn lay_out(&self, boot: &Path) -> Result<(), Failure> {
+        let grub = boot.join("grub");
+        fs::create_dir_all(&grub).map_err(|error| Failure::file("cannot make", &grub, &error))?;
+        write_file(&boot.join("kernel.elf"), self.kernel)?;
+        write_file(&boot.join("system.img"), self.image)?;
+        write_file(&grub.join("grub.cfg"), self.grub_config().as_bytes())
+    }
 }
 
 /// Writes a file so that it holds either its old or its new content, whatever happens.
@@ -77,33 +124,13 @@ pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
     Some(stripped)
 }
 
-/// What a disc is made of, in short.
-fn inputs(kernel: &[u8], image: &[u8]) -> String {
-    let mut digest = Sha256::new();
-    for part in [GRUB_CONFIG.as_bytes(), kernel, image] {
-        digest.update(part.len().to_le_bytes());
-        digest.update(part);
-    }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Lays out the files of the disc.
-fn lay_out(folder: &Path, kernel: &[u8], image: &[u8]) -> Result<(), Failure> {
-    let boot = folder.join("tree/boot");
-    let grub = boot.join("grub");
-    fs::create_dir_all(&grub).map_err(|error| Failure::file("cannot make", &grub, &error))?;
-    write_file(&boot.join("kernel.elf"), kernel)?;
-    write_file(&boot.join("system.img"), image)?;
-    write_file(&grub.join("grub.cfg"), GRUB_CONFIG.as_bytes())
-}
-
 /// Runs GRUB's tool, which gathers its modules and has xorriso write the disc.
 fn make(tree: &Path, disc: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
     let mut command = process::command(&tools::path(tools::GRUB)?);
     command
         // Its own temporary files, too, belong where they are cleaned up with the rest.
         .env("TMPDIR", disc.parent().unwrap_or(Path::new(".")))
-        .args(["--directory", tools::GRUB_MODULES, "--install-modules", "multiboot2 normal"])
+        .args(["--directory", tools::GRUB_MODULES, "--install-modules", MODULES])
         .args(["--locales=", "--fonts=", "--themes=", "--output"])
         .args([disc, tree])
         .args(["-volid", "CLOISON", "--set_all_file_dates", TIME])
@@ -150,7 +177,9 @@ mod tests {
 
     #[test]
     fn a_disc_of_other_parts_is_another_disc() {
-        assert_ne!(inputs(b"ab", b"c"), inputs(b"a", b"bc"));
-        assert_eq!(inputs(b"ab", b"c"), inputs(b"ab", b"c"));
+        let digest = |kernel, image, serial_port| Contents { kernel, image, serial_port }.digest();
+        assert_ne!(digest(b"ab", b"c", 0), digest(b"a", b"bc", 0));
+        assert_ne!(digest(b"ab", b"c", 0), digest(b"ab", b"c", 0x3f8));
+        assert_eq!(digest(b"ab", b"c", 0x3f8), digest(b"ab", b"c", 0x3f8));
     }
 }

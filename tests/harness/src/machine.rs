@@ -119,6 +119,8 @@ fn damaged_disc(context: &Context, built: &Built, damage: Damage) -> Result<(Tem
         .apply(built.image.clone())
         .ok_or_else(|| Failure::Failed(format!("the image of {} is none", built.system.name())))?;
     let disc: PathBuf = Path::join(folder.path(), "boot.iso");
-    disc::write(&disc, &built.kernel, &image, &context.interrupts)?;
+    let serial_port = built.system.platform().serial_port;
+    let contents = disc::Contents { kernel: &built.kernel, image: &image, serial_port };
+    disc::write(&disc, contents, &context.interrupts)?;
     Ok((folder, disc))
 }
