@@ -1,12 +1,13 @@
 //! The system against the sizes of the kernel's tables.
 
+use cloison_abi::ObjectKind;
 use cloison_abi::call::BUILDER_MEMORY_SLOTS;
 use cloison_abi::info::MAX_INFO_ENTRIES;
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
 
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Component;
-use crate::system::{Draft, DraftDomain};
+use crate::system::{Draft, DraftDomain, Right};
 
 /// Mappings that every domain has: information page, code, constants, data, stack, heap.
 const OWN_MAPPINGS: usize = 6;
@@ -28,10 +29,13 @@ impl Demand {
             .map_or((0, 0), |component: &Component| (component.regions.len(), component.rights.len()));
         let handled = draft.domains.iter().filter_map(|other| other.fault_handler?.found);
         let handled = handled.filter(|handler| *handler == place).count();
+        // The right to read the log comes with an event.
+        let log =
+            domain.rights.iter().filter(|right| right.found == Some(Right(ObjectKind::LogRight))).count();
         let mut demand = Self {
             slots: 1 + regions + rights + handled,
             mappings: OWN_MAPPINGS,
-            events: handled,
+            events: handled + log,
             port_ranges: 0,
             info_entries: regions + rights + handled,
         };

@@ -1,15 +1,57 @@
-//! Pictures of a system.
+//! Pictures of a system: who calls whom, and who owns which device.
+
+mod dot;
+mod layers;
+mod svg;
+
+pub use dot::graph_dot;
+pub use svg::graph_svg;
 
 use crate::System;
+use crate::system::{Domain, DomainId, Use};
 
-/// The system in the language of Graphviz.
-#[must_use]
-pub fn graph_dot(_system: &System) -> String {
-    String::new()
+/// All gates from one domain to another, drawn as one line.
+struct Link<'a> {
+    client: DomainId,
+    server: DomainId,
+    grants: Vec<&'a Use>,
 }
 
-/// The system as a drawing.
-#[must_use]
-pub fn graph_svg(_system: &System) -> String {
-    String::new()
+/// Every pair of domains that can talk, in the order of the manifest.
+fn links(system: &System) -> Vec<Link<'_>> {
+    let mut links: Vec<Link<'_>> = Vec::new();
+    for (client, domain) in system.domains() {
+        for grant in &domain.uses {
+            let known = links.iter_mut().find(|link| link.client == client && link.server == grant.server);
+            match known {
+                Some(link) => link.grants.push(grant),
+                None => links.push(Link { client, server: grant.server, grants: vec![grant] }),
+            }
+        }
+    }
+    links
+}
+
+impl Link<'_> {
+    /// Whether it is for nothing but the log, which nearly everybody has.
+    fn is_log(&self, system: &System) -> bool {
+        self.grants.iter().all(|grant| system.offer(grant).name.value == "log")
+    }
+
+    /// Names of the gates, and how much memory the two share.
+    fn label(&self, system: &System) -> String {
+        let gates: Vec<_> = self.grants.iter().map(|grant| system.offer(grant).name.value.as_str()).collect();
+        let pages: u64 = self.grants.iter().map(|grant| system.offer(grant).shared_pages).sum();
+        match pages {
+            0 => gates.join(", "),
+            1 => format!("{} · 1 page", gates.join(", ")),
+            _ => format!("{} · {pages} pages", gates.join(", ")),
+        }
+    }
+}
+
+/// Name and class of each device that a domain owns.
+fn devices<'a>(system: &'a System, domain: &'a Domain) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let devices = domain.devices.iter().map(|owned| system.device(owned.device));
+    devices.map(|device| (device.name.value.as_str(), device.class.value.as_str()))
 }
