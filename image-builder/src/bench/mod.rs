@@ -4,6 +4,7 @@ mod rows;
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -44,7 +45,9 @@ impl Bench<'_> {
         for row in ROWS {
             let figure = match row.source {
                 Source::Console(name) => counted.remove(name),
-                Source::KernelText => rows::text_bytes(&built.kernel),
+                Source::KernelText => {
+                    fs::read(&built.symbols).ok().and_then(|kernel| rows::text_bytes(&kernel))
+                }
                 Source::DomainImage { manifest, domain } => rows::image_bytes(&self.build(manifest)?, domain),
                 Source::DomainMemory { manifest, domain } => {
                     rows::memory_bytes(&self.build(manifest)?, domain)

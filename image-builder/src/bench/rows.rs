@@ -3,8 +3,8 @@
 use cloison_abi::limits::PAGE_BYTES;
 use object::{
     LittleEndian,
-    elf::{FileHeader64, PF_X},
-    read::elf::{FileHeader, ProgramHeader},
+    elf::FileHeader64,
+    read::elf::{FileHeader, SectionHeader},
 };
 
 use crate::build::Built;
@@ -111,12 +111,12 @@ const fn plain(what: &'static str, source: Source) -> Row {
     Row { what, source, unit: Unit::Times, reference: None, target: None }
 }
 
-/// The bytes of a kernel's executable segments.
-pub(super) fn text_bytes(kernel: &[u8]) -> Option<f64> {
-    let header = FileHeader64::<LittleEndian>::parse(kernel).ok()?;
-    let segments = header.program_headers(LittleEndian, kernel).ok()?;
-    let executable = segments.iter().filter(|segment| segment.p_flags(LittleEndian).contains(PF_X));
-    Some(executable.map(|segment| segment.p_filesz(LittleEndian)).sum::<u64>() as f64)
+/// The bytes of a kernel's code, without its data and without the page tables that it boots with.
+pub(super) fn text_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
+    let header = FileHeader64::<LittleEndian>::parse(kernel_with_symbols).ok()?;
+    let sections = header.sections(LittleEndian, kernel_with_symbols).ok()?;
+    let (_, text) = sections.section_by_name(LittleEndian, b".text")?;
+    Some(text.sh_size(LittleEndian) as f64)
 }
 
 /// The bytes that a domain takes in the image.
