@@ -246,7 +246,7 @@ fn wrapped(words: &str, lines: usize) -> Vec<String> {
         } else if line.chars().count() + 1 + word.chars().count() <= LINE_CHARACTERS {
             line.push(' ');
             line.push_str(word);
-        } else if wrapped.len() < lines {
+        } else if last + 1 < lines {
             wrapped.push(word.to_owned());
         } else {
             line.push('…');
