@@ -124,3 +124,61 @@ fn a_report_shows_place_both_parties_and_a_proposal() {
     assert!(text.contains("did you mean `hello`?"), "{text}");
     assert!(!text.contains('\u{1b}'), "colour without a terminal: {text}");
 }
+
+/// What `manifests/README.md` says.
+fn readme() -> String {
+    fs::read_to_string(project().join("manifests/README.md")).unwrap()
+}
+
+#[test]
+fn the_readme_has_the_table_of_checks() {
+    let readme = readme();
+    let (_, rest) = readme.split_once("<!-- checks -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- end of checks -->").unwrap();
+    let expected = image_builder::checks_table();
+    assert_eq!(table, expected, "put this between the two marks of manifests/README.md:\n{expected}");
+}
+
+/// The first line of each block says what kind of file it shows.
+#[test]
+fn the_examples_of_the_readme_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kinds = Vec::new();
+    for block in readme().split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        let (kind, text) = block.split_once('\n').unwrap();
+        let (workspace, manifest) = example(folder.path(), kind, text);
+        let faults = match image_builder::load(&workspace, &manifest) {
+            Ok(_) => Vec::new(),
+            Err(report) => lines(&report, &manifest),
+        };
+        // An example of a component or platform stands alone; what its system lacks is no fault of it.
+        let own: Vec<_> =
+            faults.iter().filter(|line| kind == "# system" || line.contains(".toml:")).collect();
+        assert!(own.is_empty(), "{kind}: {own:#?}");
+        kinds.push(kind.to_owned());
+    }
+    assert_eq!(kinds, ["# system", "# system", "# component", "# platform"]);
+}
+
+/// Puts an example where it belongs: where to load it, and by which manifest.
+fn example(folder: &Path, kind: &str, text: &str) -> (Workspace, PathBuf) {
+    let write = |path: &str, text: &str| {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let alone = "[system]\nname = \"x\"\nplatform = \"example\"\n[domain.x]\ncomponent = \"example\"\n";
+    match kind {
+        "# system" => (Workspace { root: project() }, write("system.toml", text)),
+        "# component" => {
+            write("domains/example/domain.toml", text);
+            (Workspace { root: folder.to_owned() }, write("alone.toml", alone))
+        }
+        "# platform" => {
+            write("manifests/platforms/example.toml", text);
+            (Workspace { root: folder.to_owned() }, write("alone.toml", alone))
+        }
+        other => panic!("an example of unknown kind: {other}"),
+    }
+}
