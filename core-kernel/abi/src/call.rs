@@ -55,7 +55,7 @@ pub enum CallNumber {
     /// Read the census (census right in the slot) from cursor a0 on. → next cursor or 0 at the end; domain index in
     /// bits 0–7, slot in 8–15, kind in 32–63; the name of the domain.
     CensusRead = 15,
-    /// End the system with code a0 (shutdown right in the slot).
+    /// End the system (shutdown right in the slot): a0 is a [`SystemEnd`].
     Shutdown = 16,
     /// Fault by choice: a panic. a0: source line.
     Panic = 17,
@@ -287,6 +287,12 @@ pub enum SystemEnd {
 }
 
 impl SystemEnd {
+    /// The end with this number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        [Self::Success, Self::Failure, Self::Halt, Self::Panic].into_iter().find(|end| *end as u64 == number)
+    }
+
     /// The exit status of QEMU for this end.
     #[must_use]
     pub const fn qemu_status(self) -> i32 {

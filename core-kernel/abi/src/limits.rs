@@ -6,7 +6,7 @@ pub const PAGE_BYTES: u64 = 4096;
 /// Domains that can exist at one time, the builder included.
 pub const MAX_DOMAINS: usize = 32;
 /// Slots in a domain's table.
-pub const MAX_SLOTS: usize = 64;
+pub const MAX_SLOTS: usize = 128;
 /// Regions that can exist at one time, in the whole system.
 pub const MAX_REGIONS: usize = 256;
 /// Mappings in one domain's address space.
@@ -40,6 +40,11 @@ pub const IMAGE_ADDRESS: u64 = INFO_ADDRESS + PAGE_BYTES;
 /// First address that is never a domain's. The last pages of the lower half stay unmapped, so that the address
 /// after a system call is always canonical (`sysret` with any other one faults in ring 0 on Intel CPUs).
 pub const DOMAIN_END: u64 = 0x7fff_ffff_0000;
+
+/// Where the builder maps the regions that it fills, a part at a time.
+pub const BUILDER_WINDOW_ADDRESS: u64 = 0x2000_0000;
+/// How much of a region it maps at a time, at most. The image builder sets aside page tables for this.
+pub const BUILDER_WINDOW_BYTES: u64 = 8 << 20;
 
 /// Start of the kernel's address space and of its direct map of physical memory: PML4 slot 264.
 pub const KERNEL_BASE: u64 = 0xffff_8400_0000_0000;

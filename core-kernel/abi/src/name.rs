@@ -13,6 +13,9 @@ impl Name {
     /// Longest name, in bytes.
     pub const BYTES: usize = 16;
 
+    /// No name.
+    pub const EMPTY: Self = Self([0; Self::BYTES]);
+
     /// Makes a name. `None` if `text` is longer than [`Name::BYTES`] or holds anything but visible ASCII.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {

@@ -168,7 +168,7 @@ pub struct MappingEntry {
 pub struct SlotEntry {
     /// The domain whose slot it is.
     pub domain: u32,
-    /// The slot's number: 1 to 63. Slot 0 is the domain itself.
+    /// The slot's number, from 1 on. Slot 0 is the domain itself.
     pub slot: u32,
     /// A [`crate::ObjectKind`].
     pub kind: u32,

@@ -1,1 +1,239 @@
-fn main(){}
+//! Cloison's separation kernel.
+//!
+//! The kernel keeps domains apart and lets them communicate as the plan says. It has no driver, no parser and no policy:
+//! it builds one domain, the builder, and that one builds all others. What it decides is in `cloison-rules`; what
+//! needs `unsafe` is in [`arch`]; what domains ask of it is in [`calls`].
+
+#![no_std]
+#![no_main]
+
+#[path = "arch/x86_64/mod.rs"]
+mod arch;
+mod builder;
+mod calls;
+mod end;
+mod fault;
+mod kernel;
+mod log;
+mod machine;
+
+// The five memory functions come in by name; nothing calls them by path.
+use cloison_mem as _;
+
+use cloison_abi::{
+    CallError,
+    call::{NO_DEADLINE, SystemEnd},
+    limits::{MAX_DOMAINS, QUANTUM_US},
+};
+use spin::Mutex;
+
+use arch::{
+    acpi,
+    apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, TIMER_VECTOR},
+    context::Context,
+    cpu::{self, Cpu},
+    entry,
+    memory::{self, BootFacts, FreeMemory, Run},
+    paging,
+    serial::Serial,
+    time::{self, Timer},
+};
+use kernel::Kernel;
+
+/// The kernel's state, behind its one lock.
+static KERNEL: Mutex<Kernel> = Mutex::new(Kernel::NONE);
+
+/// Called by the boot code, on the kernel's own stack: `information` is the boot loader's, `entered` the time-stamp counter at
+/// the first instruction.
+pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
+    let cpu = Cpu::init();
+    let mut kernel = KERNEL.lock();
+    kernel.log.set_serial(Serial::FIRST);
+    kernel.machine.entered = entered;
+    if let Err(Unfit) = boot(&mut kernel, information) {
+        kernel.end_system(SystemEnd::Halt);
+    }
+    kernel.machine.started = time::now();
+    let context = kernel.leave(cpu);
+    drop(kernel);
+    entry::go(context)
+}
+
+/// The machine or the image cannot be used; why has been said.
+struct Unfit;
+
+/// Boots, in order; each step says in one line what stops it.
+fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
+    let facts = memory::read_boot_facts(information);
+    check_cpu(kernel)?;
+    cpu::enable_features();
+    let image = find_image(kernel, &facts)?;
+    let machine = acpi::read(facts.acpi_root).map_err(|what| unfit(kernel, format_args!("{what}")))?;
+    let mut free = FreeMemory::new(&facts.memory, &[paging::kernel_image(), image]);
+    start_machine(kernel, &facts, machine, &mut free)?;
+    introduce(kernel, machine, image, &free);
+    let header = paging::image_header(image);
+    builder::check(&header, image.pages() * cloison_abi::limits::PAGE_BYTES)
+        .map_err(|why| unfit(kernel, format_args!("{why}")))?;
+    builder::build(kernel, &header, image, free).map_err(|why| {
+        unfit(kernel, format_args!("the builder cannot be built: {why}; the machine has too little memory"))
+    })
+}
+
+/// Says why the system cannot start.
+#[cold]
+fn unfit(kernel: &mut Kernel, why: core::fmt::Arguments<'_>) -> Unfit {
+    kernel.say(format_args!("{why}; nothing is started"));
+    Unfit
+}
+
+fn check_cpu(kernel: &mut Kernel) -> Result<(), Unfit> {
+    match cpu::missing_feature() {
+        Some(feature) => Err(unfit(kernel, format_args!("this CPU lacks {feature}, which the kernel needs"))),
+        None => Ok(()),
+    }
+}
+
+/// Finds the system image and takes from its header what the kernel needs to speak and to end.
+fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
+    let Some((start, end)) = facts.image else {
+        return Err(unfit(kernel, format_args!("{}", builder::BadImage::Missing)));
+    };
+    let image = Run::around(start, end);
+    let header = paging::image_header(image);
+    if header.magic == cloison_abi::image::IMAGE_MAGIC {
+        kernel.log.set_serial(Serial::at(header.serial_port));
+        kernel.machine.exit_port = header.exit_port;
+        arch::serial::set_ports(header.serial_port, header.exit_port);
+    }
+    // The length that the boot loader gives counts, to the byte: an image cut short shall not pass as whole.
+    let length = end - start;
+    if length != image.pages() * cloison_abi::limits::PAGE_BYTES {
+        return Err(unfit(kernel, format_args!("{}", builder::BadImage::Length(length, header.image_bytes))));
+    }
+    Ok(image)
+}
+
+/// Builds the kernel's address space, starts interrupt controllers and clocks.
+fn start_machine(
+    kernel: &mut Kernel,
+    facts: &BootFacts,
+    machine: acpi::Machine,
+    free: &mut FreeMemory,
+) -> Result<(), Unfit> {
+    let devices = [machine.local_apic, machine.io_apic];
+    let root = paging::build_kernel_space(free, &facts.memory, &devices);
+    let root =
+        root.ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
+    kernel.machine.kernel_root = root;
+    kernel.machine.memory = facts.memory.clone();
+    apic::silence_old_controllers();
+    kernel.machine.local_apic = LocalApic::new(machine.local_apic);
+    kernel.machine.local_apic.init();
+    kernel.machine.io_apic = IoApic::new(machine.io_apic);
+    kernel.machine.io_apic.init();
+    kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine.timer_port);
+    let quantum = kernel.machine.timer.ticks(QUANTUM_US);
+    kernel.tasks.init(quantum);
+    Ok(())
+}
+
+/// Says what there is: version, CPU, memory, image.
+fn introduce(kernel: &mut Kernel, machine: acpi::Machine, image: Run, free: &FreeMemory) {
+    let version = env!("CARGO_PKG_VERSION");
+    let abi = cloison_abi::ABI_VERSION;
+    kernel.say(format_args!("Cloison {version}, ABI version {abi}, room for {MAX_DOMAINS} domains"));
+    let megahertz = kernel.machine.timer.hertz / 1_000_000;
+    kernel.say(format_args!("1 of {} CPUs in use, clock {megahertz} MHz", machine.cpus));
+    let mut protections = heapless::String::<64>::new();
+    for name in cpu::protections() {
+        // There is room for all that the CPU module knows.
+        let _ = core::fmt::Write::write_fmt(&mut protections, format_args!(", {name}"));
+    }
+    kernel.say(format_args!("protections on: W^X, NX{protections}"));
+    if cpu::has_meltdown_flaw() {
+        kernel.say(format_args!(
+            "warning: this CPU has the Meltdown flaw; a hostile domain can read the kernel's memory and through it that of others"
+        ));
+    }
+    let free_kib = free.runs().iter().map(|run| run.pages()).sum::<u64>() * 4;
+    let total_kib = kernel.machine.memory.iter().map(|run| run.pages()).sum::<u64>() * 4;
+    kernel.say(format_args!(
+        "memory {total_kib} KiB, free {free_kib} KiB, system image {} KiB",
+        image.pages() * 4
+    ));
+}
+
+/// Called by the entry code: the running domain has made a system call.
+pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> *const Context {
+    let kernel = &mut *KERNEL.lock();
+    if let Some(id) = kernel.tasks.current() {
+        calls::dispatch(kernel, id);
+    }
+    kernel.leave(cpu)
+}
+
+/// Called by the entry code: an exception or an interrupt came while a domain ran.
+pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> *const Context {
+    let kernel = &mut *KERNEL.lock();
+    if vector >= FIRST_LINE_VECTOR.into() {
+        interrupt(kernel, cpu, vector);
+    } else if let Some(id) = kernel.tasks.current() {
+        let instruction = kernel.domain(id).context.rip;
+        kernel.fault(id, fault::describe(vector, code, instruction, cpu::fault_address()));
+    }
+    kernel.leave(cpu)
+}
+
+/// Called by the entry code: an interrupt came while nobody ran.
+pub(crate) extern "C" fn on_idle_interrupt(cpu: &mut Cpu, vector: u64) -> *const Context {
+    let kernel = &mut *KERNEL.lock();
+    interrupt(kernel, cpu, vector);
+    kernel.leave(cpu)
+}
+
+fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
+    if vector == TIMER_VECTOR.into() {
+        kernel.machine.local_apic.end_of_interrupt();
+        cpu.armed = NO_DEADLINE;
+        let now = time::now();
+        if kernel.ending.as_ref().is_some_and(|ending| now >= ending.deadline) {
+            kernel.finish();
+        }
+        let timed_out = kernel.tasks.timer(now);
+        kernel.fail(timed_out, CallError::TimedOut);
+    } else if vector < TIMER_VECTOR.into() {
+        line_interrupt(kernel, vector as u8 - FIRST_LINE_VECTOR);
+    }
+}
+
+/// A level triggered line is masked until its driver has dealt with it, or it would interrupt without end.
+fn line_interrupt(kernel: &mut Kernel, line: u8) {
+    let target = kernel.lines[usize::from(line)];
+    if target.is_none_or(|target| target.flags & cloison_abi::plan::INTERRUPT_LEVEL != 0) {
+        kernel.machine.io_apic.mask(line);
+    }
+    kernel.machine.local_apic.end_of_interrupt();
+    if let Some(target) = target {
+        kernel.notify((target.target, target.bit));
+    }
+}
+
+/// Called by the entry code: the kernel itself, or the machine, has failed.
+pub(crate) extern "C" fn on_kernel_fault(_cpu: *const Cpu, vector: u64, code: u64, instruction: u64) -> ! {
+    panic!(
+        "exception {vector} (error code {code:#x}) in the kernel, at {instruction:#x}, address {:#x}",
+        cpu::fault_address()
+    )
+}
+
+/// A panic of the kernel: there is no state to trust any more, so the words go straight to the serial line.
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let mut log = log::Log::EMPTY;
+    let (serial, exit_port) = arch::serial::ports();
+    log.set_serial(serial);
+    let _ = core::fmt::Write::write_fmt(&mut log, format_args!("\nkernel | panic: {info}\n"));
+    arch::serial::write_exit_port(exit_port, SystemEnd::Panic as u8);
+    cpu::stop()
+}

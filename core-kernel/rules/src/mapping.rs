@@ -18,6 +18,8 @@ pub struct Mapping {
     pub first_page: u32,
     /// How many pages.
     pub pages: u32,
+    /// How many of them are in the page tables so far.
+    pub mapped: u32,
     /// READ, WRITE, EXECUTE.
     pub rights: Rights,
 }
@@ -53,7 +55,7 @@ impl Mapping {
             return Err(CallError::BadArgument);
         }
         let (first_page, pages) = (first_page as u32, pages as u32);
-        Ok(Self { region: reference, address, first_page, pages, rights })
+        Ok(Self { region: reference, address, first_page, pages, mapped: 0, rights })
     }
 
     fn end(&self) -> u64 {
@@ -69,17 +71,22 @@ impl MappingTable {
     /// A table with nothing in it.
     pub const EMPTY: Self = Self([None; MAX_MAPPINGS]);
 
-    /// Adds a mapping.
+    /// Adds a mapping of which no page is in the page tables yet. One that was added before and is not complete is gone on
+    /// with. Returns how many of its pages are in the page tables.
     ///
     /// # Errors
     /// [`CallError::Overlap`] with another one, [`CallError::QuotaExceeded`] if the table is full.
-    pub fn add(&mut self, new: Mapping) -> Result<(), CallError> {
+    pub fn begin(&mut self, new: Mapping) -> Result<u32, CallError> {
+        let old = self.starting_at(new.address);
+        if let Some(old) = old.filter(|old| old.mapped < old.pages && *old == Mapping { mapped: old.mapped, ..new }) {
+            return Ok(old.mapped);
+        }
         if self.iter().any(|old| new.address < old.end() && old.address < new.end()) {
             return Err(CallError::Overlap);
         }
         let place = self.0.iter_mut().find(|place| place.is_none()).ok_or(CallError::QuotaExceeded)?;
         *place = Some(new);
-        Ok(())
+        Ok(0)
     }
 
     /// The mapping that starts at an address.
@@ -94,11 +101,20 @@ impl MappingTable {
         self.iter().find(|mapping| mapping.region == region).copied()
     }
 
+    /// Notes that the first `mapped` pages of a mapping are in the page tables.
+    pub fn progress(&mut self, address: u64, mapped: u32) {
+        self.change(address, |mapping| Some(Mapping { mapped, ..mapping }));
+    }
+
     /// Cuts a mapping down to its first `pages` pages; to none, and it is gone.
     pub fn truncate(&mut self, address: u64, pages: u32) {
+        self.change(address, |mapping| (pages > 0).then_some(Mapping { pages, mapped: pages, ..mapping }));
+    }
+
+    fn change(&mut self, address: u64, to: impl FnOnce(Mapping) -> Option<Mapping>) {
         let starts = |place: &&mut Option<Mapping>| place.is_some_and(|mapping| mapping.address == address);
         if let Some(place) = self.0.iter_mut().find(starts) {
-            *place = place.map(|mapping| Mapping { pages, ..mapping }).filter(|_| pages > 0);
+            *place = place.and_then(to);
         }
     }
 
@@ -158,12 +174,26 @@ mod tests {
     fn a_full_table_is_an_error_of_its_owner() {
         let mut table = MappingTable::EMPTY;
         for index in 0..MAX_MAPPINGS as u64 {
-            table.add(map(0x1000 * (index + 1), 0, 1, Rights::READ).unwrap()).unwrap();
+            table.begin(map(0x1000 * (index + 1), 0, 1, Rights::READ).unwrap()).unwrap();
+            table.progress(0x1000 * (index + 1), 1);
         }
         let one_more = map(0x100_0000, 0, 1, Rights::READ).unwrap();
-        assert_eq!(table.add(one_more), Err(CallError::QuotaExceeded));
+        assert_eq!(table.begin(one_more), Err(CallError::QuotaExceeded));
         table.truncate(0x1000, 0);
-        assert_eq!(table.add(one_more), Ok(()));
+        assert_eq!(table.begin(one_more), Ok(0));
+    }
+
+    #[test]
+    fn a_mapping_is_gone_on_with_only_by_the_same_call() {
+        let mut table = MappingTable::EMPTY;
+        let mapping = map(0x1000, 0, 8, Rights::READ).unwrap();
+        assert_eq!(table.begin(mapping), Ok(0));
+        table.progress(0x1000, 5);
+        assert_eq!(table.begin(mapping), Ok(5));
+        let other = Mapping { rights: Rights::READ | Rights::WRITE, ..mapping };
+        assert_eq!(table.begin(other), Err(CallError::Overlap));
+        table.progress(0x1000, 8);
+        assert_eq!(table.begin(mapping), Err(CallError::Overlap), "it is complete");
     }
 
     proptest! {
@@ -174,7 +204,8 @@ mod tests {
             let mut owner = [None; 64];
             for (number, (page, pages)) in asked.into_iter().enumerate() {
                 let mapping = map(page * PAGE_BYTES, 0, pages, Rights::READ).unwrap();
-                if table.add(mapping).is_ok() {
+                if table.begin(mapping).is_ok() {
+                    table.progress(mapping.address, mapping.pages);
                     for place in &mut owner[page as usize..(page + pages) as usize] {
                         prop_assert_eq!(place.replace(number), None);
                     }

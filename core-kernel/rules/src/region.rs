@@ -45,6 +45,16 @@ pub struct Region {
 }
 
 impl Region {
+    /// A place in the table that no region takes: one without pages. It is all zeros, so that the table needs no
+    /// bytes in the kernel's file.
+    const NONE: Self = Self {
+        first_page: 0,
+        pages: 0,
+        parent: None,
+        backing: Backing::Memory { zeroed: 0 },
+        holds_page_tables: false,
+    };
+
     fn end_page(&self) -> u64 {
         self.first_page + u64::from(self.pages)
     }
@@ -62,13 +72,13 @@ impl Region {
 /// All regions of the system.
 #[derive(Debug)]
 pub struct RegionTable {
-    regions: [Option<Region>; MAX_REGIONS],
+    regions: [Region; MAX_REGIONS],
     generations: [u32; MAX_REGIONS],
 }
 
 impl RegionTable {
     /// A table with nothing in it.
-    pub const EMPTY: Self = Self { regions: [None; MAX_REGIONS], generations: [0; MAX_REGIONS] };
+    pub const EMPTY: Self = Self { regions: [Region::NONE; MAX_REGIONS], generations: [0; MAX_REGIONS] };
 
     /// The region behind a reference.
     ///
@@ -76,7 +86,8 @@ impl RegionTable {
     /// [`CallError::BadSlot`] if it has ended.
     pub fn get(&self, region: RegionRef) -> Result<&Region, CallError> {
         let current = self.generations[region.id.index()] == region.generation;
-        self.regions[region.id.index()].as_ref().filter(|_| current).ok_or(CallError::BadSlot)
+        let found = &self.regions[region.id.index()];
+        if current && found.pages > 0 { Ok(found) } else { Err(CallError::BadSlot) }
     }
 
     /// The region behind a reference, to change it.
@@ -84,8 +95,8 @@ impl RegionTable {
     /// # Errors
     /// [`CallError::BadSlot`] if it has ended.
     pub fn get_mut(&mut self, region: RegionRef) -> Result<&mut Region, CallError> {
-        let current = self.generations[region.id.index()] == region.generation;
-        self.regions[region.id.index()].as_mut().filter(|_| current).ok_or(CallError::BadSlot)
+        self.get(region)?;
+        Ok(&mut self.regions[region.id.index()])
     }
 
     /// The region behind a reference, if a domain may map it or pass it on now.
@@ -153,7 +164,7 @@ impl RegionTable {
         if found.holds_page_tables || self.has_children(region.id) {
             return Err(CallError::BadState);
         }
-        self.regions[region.id.index()] = None;
+        self.regions[region.id.index()] = Region::NONE;
         self.generations[region.id.index()] += 1;
         Ok(())
     }
@@ -163,13 +174,13 @@ impl RegionTable {
     }
 
     fn insert(&mut self, region: Region) -> Result<RegionRef, CallError> {
-        let index = self.regions.iter().position(Option::is_none).ok_or(CallError::TableFull)?;
-        self.regions[index] = Some(region);
+        let index = self.regions.iter().position(|place| place.pages == 0).ok_or(CallError::TableFull)?;
+        self.regions[index] = region;
         Ok(RegionRef { id: RegionId(index as u16), generation: self.generations[index] })
     }
 
     fn all(&self) -> impl Iterator<Item = &Region> {
-        self.regions.iter().flatten()
+        self.regions.iter().filter(|region| region.pages > 0)
     }
 }
 

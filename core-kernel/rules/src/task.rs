@@ -75,7 +75,7 @@ impl Task {
         budget: Budget::NONE,
         pending: 0,
         mask: 0,
-        deadline: NO_DEADLINE,
+        deadline: 0,
         badge: 0,
         serving: None,
         callers: None,
@@ -129,8 +129,8 @@ pub struct Tasks {
     current: Option<DomainId>,
     /// No task has an earlier deadline or renewal than this. It may be too early, never too late.
     next_deadline: u64,
-    /// Whose budget has been paying since `charged_at`.
-    payer: DomainId,
+    /// Whose budget has been paying since `charged_at`; nobody's while the CPU was idle.
+    payer: Option<DomainId>,
     charged_at: u64,
     /// When the running task has had its turn, if another one of its priority waits.
     slice_end: u64,
@@ -139,21 +139,22 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// No tasks. `quantum` has to be set before any runs.
+    /// No tasks, all zeros, so that they need no bytes in the kernel's file. [`Tasks::init`] comes before any runs.
     pub const EMPTY: Self = Self {
         tasks: [const { Task::FREE }; MAX_DOMAINS],
         ready: ReadyQueues::EMPTY,
         current: None,
-        next_deadline: NO_DEADLINE,
-        payer: DomainId::BUILDER,
+        next_deadline: 0,
+        payer: None,
         charged_at: 0,
         slice_end: 0,
-        quantum: u64::MAX,
+        quantum: 0,
     };
 
     /// Sets how long a task runs before another one of its priority has its turn.
-    pub fn set_quantum(&mut self, ticks: u64) {
-        self.quantum = ticks;
+    pub fn init(&mut self, quantum: u64) {
+        self.quantum = quantum;
+        self.next_deadline = NO_DEADLINE;
     }
 
     /// The task of a domain.
@@ -411,7 +412,7 @@ impl Tasks {
     #[inline]
     #[must_use]
     pub fn payer_changed(&self) -> bool {
-        self.current.is_some_and(|current| self.get(current).account != self.payer)
+        self.current.map(|current| self.get(current).account) != self.payer
     }
 
     /// Charges the time since the last charge to who has been paying, and lets the running task's account pay from
@@ -419,12 +420,12 @@ impl Tasks {
     #[inline]
     pub fn charge(&mut self, now: u64) {
         let elapsed = now.saturating_sub(self.charged_at);
-        let payer = self.payer;
-        self.task(payer).budget.charge(elapsed, now);
         self.charged_at = now;
-        if let Some(current) = self.current {
-            self.payer = self.get(current).account;
-            let payer = self.payer;
+        if let Some(payer) = self.payer {
+            self.task(payer).budget.charge(elapsed, now);
+        }
+        self.payer = self.current.map(|current| self.get(current).account);
+        if let Some(payer) = self.payer {
             self.task(payer).budget.renew(now);
         }
         self.slice_end = now.saturating_add(self.quantum);
@@ -435,7 +436,8 @@ impl Tasks {
     #[must_use]
     pub fn next_interrupt(&self) -> u64 {
         let Some(current) = self.current else { return self.next_deadline };
-        let exhausted = self.get(self.payer).budget.exhausted_at(self.charged_at);
+        let budget = self.payer.map_or(&Budget::NONE, |payer| &self.get(payer).budget);
+        let exhausted = budget.exhausted_at(self.charged_at);
         let shared = self.ready.waits_at(self.get(current).priority);
         let turn = if shared { self.slice_end } else { NO_DEADLINE };
         self.next_deadline.min(exhausted).min(turn)
@@ -449,8 +451,8 @@ impl Tasks {
         self.charge(now);
         let timed_out = self.expire(now);
         if let Some(current) = self.current {
-            if self.get(self.payer).budget.is_exhausted() {
-                self.out_of_budget(current);
+            if let Some(payer) = self.payer.filter(|payer| self.get(*payer).budget.is_exhausted()) {
+                self.out_of_budget(current, payer);
             } else if turn_over && self.ready.waits_at(self.get(current).priority) {
                 self.to_the_back(current);
             } else {
@@ -462,8 +464,7 @@ impl Tasks {
 
     /// The budget that pays for the running task is used up. A server on a client's account goes on with its own; a
     /// task on its own account goes on in the background, until its next period.
-    fn out_of_budget(&mut self, id: DomainId) {
-        let payer = self.payer;
+    fn out_of_budget(&mut self, id: DomainId, payer: DomainId) {
         self.next_deadline = self.next_deadline.min(self.get(payer).budget.renewed_at());
         let task = self.task(id);
         task.account = id;

@@ -6,7 +6,7 @@ use cloison_abi::ABI_VERSION;
 use cloison_abi::Name;
 use cloison_abi::image::{BUILDER_SEGMENTS, BuilderSegment, Digest, IMAGE_MAGIC, ImageHeader};
 use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader};
-use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::limits::{BUILDER_WINDOW_ADDRESS, BUILDER_WINDOW_BYTES, PAGE_BYTES};
 use sha2::{Digest as _, Sha256};
 use zerocopy::IntoBytes;
 
@@ -15,10 +15,6 @@ use crate::{BUILDER, System};
 
 /// Where the builder sees the image.
 pub const BUILDER_IMAGE_ADDRESS: u64 = 0x4000_0000;
-/// Where the builder maps the regions that it fills, one at a time.
-pub const BUILDER_WINDOW_ADDRESS: u64 = 0x2000_0000;
-/// How much of a region it maps at a time, at most.
-pub const BUILDER_WINDOW_BYTES: u64 = 8 << 20;
 
 /// The bytes of the system image.
 #[must_use]

@@ -9,10 +9,11 @@ pub mod build;
 pub mod info;
 pub mod memory;
 mod raw;
+pub mod window;
 
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
-    call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS},
+    call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS, SystemEnd},
 };
 use raw::{Outcome, enter};
 
@@ -293,8 +294,8 @@ pub fn census_read(right: Slot, cursor: u64) -> Result<Option<(CensusEntry, u64)
 ///
 /// # Errors
 /// Any error of the slot.
-pub fn shutdown(right: Slot, code: u64) -> Result<(), CallError> {
-    enter(CallNumber::Shutdown, right.0, 0, [code, 0, 0, 0, 0, 0]).done()
+pub fn shutdown(right: Slot, how: SystemEnd) -> Result<(), CallError> {
+    enter(CallNumber::Shutdown, right.0, 0, [how as u64, 0, 0, 0, 0, 0]).done()
 }
 
 /// Makes any call with any arguments, for tests of the kernel. Returns the outcome and results 0 to 3.

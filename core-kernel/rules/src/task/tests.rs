@@ -8,7 +8,7 @@ use super::*;
 
 fn system(priorities: &[u8]) -> (Tasks, Vec<DomainId>) {
     let mut tasks = Tasks::EMPTY;
-    tasks.set_quantum(100);
+    tasks.init(100);
     let ids = priorities
         .iter()
         .map(|priority| {

@@ -1,0 +1,68 @@
+//! ACPI, far enough to find the interrupt controllers and a clock to calibrate others by.
+
+use core::ptr::NonNull;
+
+use acpi::{
+    AcpiHandler, AcpiTables, PhysicalMapping,
+    address::AddressSpace,
+    fadt::Fadt,
+    madt::{Madt, MadtEntry},
+};
+
+use super::paging::direct;
+
+/// What ACPI says about the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Physical address of the local APIC's registers.
+    pub local_apic: u64,
+    /// Physical address of the registers of the I/O APIC that has line 0.
+    pub io_apic: u64,
+    /// Port of the power management timer, which runs at 3.579545 MHz.
+    pub timer_port: u16,
+    /// CPUs that firmware has found.
+    pub cpus: usize,
+}
+
+/// The tables are read where they lie, in the direct map.
+#[derive(Clone)]
+struct InPlace;
+
+impl AcpiHandler for InPlace {
+    unsafe fn map_physical_region<T>(&self, physical: usize, size: usize) -> PhysicalMapping<Self, T> {
+        let address = NonNull::new(direct(physical as u64) as *mut T).unwrap_or(NonNull::dangling());
+        // SAFETY: the boot tables map the first 4 GiB, where firmware keeps these tables; the crate vouches for `T` being there.
+        unsafe { PhysicalMapping::new(physical, address, size, size, Self) }
+    }
+
+    fn unmap_physical_region<T>(_region: &PhysicalMapping<Self, T>) {}
+}
+
+/// Reads the tables. The error says what is missing.
+pub fn read(root: Option<usize>) -> Result<Machine, &'static str> {
+    let root = root.ok_or("the boot loader found no ACPI tables")?;
+    // SAFETY: the boot loader vouches for the root pointer; everything lies in the first 4 GiB, which are mapped.
+    let tables =
+        unsafe { AcpiTables::from_rsdp(InPlace, root) }.map_err(|_| "the ACPI tables are damaged")?;
+    let fadt = tables.find_table::<Fadt>().map_err(|_| "there is no ACPI table FADT")?;
+    let timer = fadt.pm_timer_block().ok().flatten().filter(|at| at.address_space == AddressSpace::SystemIo);
+    let timer_port = timer.and_then(|at| u16::try_from(at.address).ok());
+    let madt = tables.find_table::<Madt>().map_err(|_| "there is no ACPI table MADT")?;
+    let mut io_apic = None;
+    let mut cpus = 0;
+    for entry in madt.get().entries() {
+        match entry {
+            MadtEntry::IoApic(found) if found.global_system_interrupt_base == 0 => {
+                io_apic = Some(u64::from(found.io_apic_address));
+            }
+            MadtEntry::LocalApic(found) if found.flags & 1 != 0 => cpus += 1,
+            _ => {}
+        }
+    }
+    Ok(Machine {
+        local_apic: u64::from(madt.get().local_apic_address),
+        io_apic: io_apic.ok_or("there is no I/O APIC")?,
+        timer_port: timer_port.ok_or("there is no power management timer")?,
+        cpus,
+    })
+}

@@ -1,0 +1,169 @@
+//! Interrupt controllers: the local APIC with its timer, the I/O APIC, and the old PICs, which are silenced.
+
+use cloison_abi::{
+    limits::{KERNEL_BASE, MAX_INTERRUPT_LINES},
+    plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
+};
+use x86_64::instructions::port::Port;
+
+use super::{memory::Run, paging::direct};
+
+/// Vector of line 0; the others follow.
+pub const FIRST_LINE_VECTOR: u8 = 32;
+/// Vector of the timer.
+pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPT_LINES as u8;
+/// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old CPUs.
+const SPURIOUS_VECTOR: u8 = 0x3f;
+
+const _: () = assert!(
+    (TIMER_VECTOR as usize) < SPURIOUS_VECTOR as usize && SPURIOUS_VECTOR < super::entry::VECTORS as u8
+);
+
+/// Registers of the local APIC (Intel SDM volume 3, table 11-1).
+const TASK_PRIORITY: u64 = 0x80;
+const END_OF_INTERRUPT: u64 = 0xb0;
+const SPURIOUS: u64 = 0xf0;
+const TIMER: u64 = 0x320;
+const INITIAL_COUNT: u64 = 0x380;
+const CURRENT_COUNT: u64 = 0x390;
+const DIVIDE: u64 = 0x3e0;
+/// Local interrupts other than the timer: thermal, performance counters, the two pins, errors.
+const OTHER_LOCAL: [u64; 5] = [0x330, 0x340, 0x350, 0x360, 0x370];
+const MASKED: u32 = 1 << 16;
+
+/// The local APIC.
+#[derive(Clone, Copy)]
+pub struct LocalApic {
+    registers: u64,
+}
+
+impl LocalApic {
+    /// No controller: what stands in until boot has found it.
+    pub const NONE: Self = Self { registers: 0 };
+
+    /// The page of its registers.
+    pub fn page(self) -> Run {
+        let physical = self.registers - KERNEL_BASE;
+        Run::around(physical, physical + 1)
+    }
+
+    /// The local APIC whose registers lie at a physical address that the direct map maps as a device.
+    pub fn new(physical: u64) -> Self {
+        Self { registers: direct(physical) }
+    }
+
+    /// Turns it on, with the timer silent and everything else masked.
+    pub fn init(self) {
+        self.write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
+        self.write(TASK_PRIORITY, 0);
+        for register in OTHER_LOCAL {
+            self.write(register, MASKED);
+        }
+        // Divide by 1: the finest count.
+        self.write(DIVIDE, 0b1011);
+        self.write(TIMER, TIMER_VECTOR.into());
+        self.set_timer(0);
+    }
+
+    /// Lets the timer interrupt after so many of its ticks; 0: not at all.
+    #[inline]
+    pub fn set_timer(self, ticks: u32) {
+        self.write(INITIAL_COUNT, ticks);
+    }
+
+    /// Ticks until the timer interrupts.
+    pub fn timer_left(self) -> u32 {
+        // SAFETY: as for `write`; reading this register has no side effect.
+        unsafe { ((self.registers + CURRENT_COUNT) as *const u32).read_volatile() }
+    }
+
+    /// Says that the interrupt in service has been taken.
+    pub fn end_of_interrupt(self) {
+        self.write(END_OF_INTERRUPT, 0);
+    }
+
+    #[inline]
+    fn write(self, register: u64, value: u32) {
+        // SAFETY: `registers` is the page of the local APIC, mapped for good and used for nothing else; the registers written here
+        // make interrupts, never writes to memory.
+        unsafe { ((self.registers + register) as *mut u32).write_volatile(value) };
+    }
+}
+
+/// The I/O APIC.
+#[derive(Clone, Copy)]
+pub struct IoApic {
+    registers: u64,
+}
+
+impl IoApic {
+    /// No controller: what stands in until boot has found it.
+    pub const NONE: Self = Self { registers: 0 };
+
+    /// The page of its registers.
+    pub fn page(self) -> Run {
+        let physical = self.registers - KERNEL_BASE;
+        Run::around(physical, physical + 1)
+    }
+
+    /// The I/O APIC whose registers lie at a physical address that the direct map maps as a device.
+    pub fn new(physical: u64) -> Self {
+        Self { registers: direct(physical) }
+    }
+
+    /// Masks every line.
+    pub fn init(self) {
+        for line in 0..MAX_INTERRUPT_LINES as u8 {
+            self.set(line, MASKED);
+        }
+    }
+
+    /// Lets a line interrupt, as `flags` of the plan say.
+    pub fn unmask(self, line: u8, flags: u32) {
+        let level = if flags & INTERRUPT_LEVEL != 0 { 1 << 15 } else { 0 };
+        let low = if flags & INTERRUPT_ACTIVE_LOW != 0 { 1 << 13 } else { 0 };
+        self.set(line, u32::from(FIRST_LINE_VECTOR + line) | level | low);
+    }
+
+    /// Keeps a line from interrupting.
+    pub fn mask(self, line: u8) {
+        self.set(line, MASKED);
+    }
+
+    /// Writes the redirection entry of a line (Intel I/O APIC data sheet, section 3.2.4), to CPU 0.
+    fn set(self, line: u8, low: u32) {
+        let register = 0x10 + 2 * u32::from(line);
+        self.write(register + 1, 0);
+        self.write(register, low);
+    }
+
+    fn write(self, register: u32, value: u32) {
+        // SAFETY: as for the local APIC. The vectors and the destination are the kernel's own.
+        unsafe {
+            (self.registers as *mut u32).write_volatile(register);
+            ((self.registers + 0x10) as *mut u32).write_volatile(value);
+        }
+    }
+}
+
+/// Silences the two old PICs, which power up with vectors that mean exceptions.
+pub fn silence_old_controllers() {
+    /// The four initialisation words for each (8259A data sheet): begin, vectors from 0x20 and 0x28, cascade, mode; then all
+    /// lines masked.
+    const WORDS: [(u16, u8); 10] = [
+        (0x20, 0x11),
+        (0xa0, 0x11),
+        (0x21, 0x20),
+        (0xa1, 0x28),
+        (0x21, 4),
+        (0xa1, 2),
+        (0x21, 1),
+        (0xa1, 1),
+        (0x21, 0xff),
+        (0xa1, 0xff),
+    ];
+    for (port, word) in WORDS {
+        // SAFETY: the PICs' ports do nothing but this.
+        unsafe { Port::new(port).write(word) };
+    }
+}

@@ -1,0 +1,127 @@
+//! What the CPU holds for a domain while the domain does not run.
+
+/// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel SDM
+/// volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
+pub const VECTOR_STATE_BYTES: usize = 832;
+
+/// The vector and floating point registers, as XSAVE writes them.
+#[derive(Clone)]
+#[repr(C, align(64))]
+pub struct VectorState(pub [u8; VECTOR_STATE_BYTES]);
+
+impl VectorState {
+    /// All zeros: an area that nothing has been saved to.
+    pub const EMPTY: Self = Self([0; VECTOR_STATE_BYTES]);
+
+    /// The state in which every domain finds its vector registers at the start and after each system call: header
+    /// bits zero, which XRSTOR reads as "all in their initial state", and the default `mxcsr`, which it loads from
+    /// bytes 24 to 27 even so (Intel SDM volume 1, section 13.8.1).
+    pub const INITIAL: Self = {
+        let mut bytes = [0; VECTOR_STATE_BYTES];
+        bytes[24] = 0x80;
+        bytes[25] = 0x1f;
+        Self(bytes)
+    };
+}
+
+/// The general registers of a domain, and how to go back to it. The entry code knows the layout by `offset_of`.
+#[derive(Clone)]
+#[repr(C)]
+pub struct Context {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rip: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    /// 0: it made a system call; the vector registers start afresh. 1: it was interrupted; they are in `vectors`.
+    pub interrupted: u64,
+    _align: [u64; 5],
+    pub vectors: VectorState,
+}
+
+const _: () =
+    assert!(core::mem::offset_of!(Context, vectors).is_multiple_of(64), "XSAVE needs an aligned area");
+
+/// Interrupts on, and the bit that is always one.
+const RFLAGS_START: u64 = 0x202;
+
+impl Context {
+    /// The context of no domain.
+    pub const EMPTY: Self = Self {
+        rax: 0,
+        rbx: 0,
+        rcx: 0,
+        rdx: 0,
+        rsi: 0,
+        rdi: 0,
+        rbp: 0,
+        r8: 0,
+        r9: 0,
+        r10: 0,
+        r11: 0,
+        r12: 0,
+        r13: 0,
+        r14: 0,
+        r15: 0,
+        rip: 0,
+        rflags: 0,
+        rsp: 0,
+        interrupted: 0,
+        _align: [0; 5],
+        vectors: VectorState::EMPTY,
+    };
+
+    /// Makes this the context of a domain before its first instruction: `argument` in `rdi`, everything else zero.
+    pub fn start(&mut self, entry: u64, stack: u64, argument: u64) {
+        *self = Self { rip: entry, rsp: stack, rdi: argument, rflags: RFLAGS_START, ..Self::EMPTY };
+    }
+
+    /// The outcome of a call: the number in the low half of `rax`, the label in the high half.
+    #[inline(always)]
+    pub fn set_outcome(&mut self, status: i32, label: u32) {
+        self.rax = u64::from(status as u32) | u64::from(label) << 32;
+    }
+
+    /// Results 0 to 3 of a call, or the words of a message.
+    #[inline(always)]
+    pub fn set_words(&mut self, words: [u64; 4]) {
+        [self.rdi, self.rsi, self.rdx, self.r10] = words;
+    }
+
+    /// Arguments 0 to 3 of a call, or the words of a message.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; 4] {
+        [self.rdi, self.rsi, self.rdx, self.r10]
+    }
+
+    /// Bits 32 to 63 of `rax`.
+    #[inline(always)]
+    pub fn label(&self) -> u32 {
+        (self.rax >> 32) as u32
+    }
+
+    /// Bits 8 to 15 of `rax`.
+    #[inline(always)]
+    pub fn slot(&self) -> u64 {
+        self.rax >> 8 & 0xff
+    }
+
+    /// Lets the domain make its system call again when it runs next: `syscall` is two bytes long, and every register
+    /// is still as it was.
+    pub fn repeat_call(&mut self) {
+        self.rip = self.rip.wrapping_sub(2);
+    }
+}

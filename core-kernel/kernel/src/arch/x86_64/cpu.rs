@@ -1,0 +1,309 @@
+//! One CPU: what belongs to it alone, which features it needs, and the registers set once at boot.
+
+use core::{arch::x86_64::__cpuid_count, cell::UnsafeCell, ptr};
+
+use cloison_abi::limits::MAX_PORT_RANGES;
+use cloison_rules::DomainId;
+use x86_64::registers::{
+    control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
+    model_specific::{GsBase, KernelGsBase, LStar, Msr, SFMask},
+    rflags::RFlags,
+    xcontrol::{XCr0, XCr0Flags},
+};
+
+use super::{
+    context::Context,
+    entry, paging,
+    tables::{self, EXTRA_STACK_BYTES, EXTRA_STACKS, Gate, KERNEL_CODE, KERNEL_DATA, Segments, TaskState},
+};
+
+/// Bytes of the kernel's stack.
+pub const STACK_BYTES: usize = 16 * 1024;
+/// Bytes below it that are not mapped, so that an overflow faults.
+pub const GUARD_BYTES: usize = 4096;
+
+/// A stack with its guard page.
+#[repr(C, align(4096))]
+pub struct Stack(UnsafeCell<[u8; GUARD_BYTES + STACK_BYTES]>);
+
+// SAFETY: only the CPU to which the stack belongs uses it, and no reference into it is ever made.
+unsafe impl Sync for Stack {}
+
+/// The kernel's stack of the first CPU.
+pub static KERNEL_STACK: Stack = Stack(UnsafeCell::new([0; GUARD_BYTES + STACK_BYTES]));
+
+impl Stack {
+    /// Address of the guard page.
+    pub fn guard(&self) -> u64 {
+        self.0.get() as u64
+    }
+
+    fn top(&self) -> u64 {
+        self.0.get() as u64 + (GUARD_BYTES + STACK_BYTES) as u64
+    }
+}
+
+/// A stack for an exception that needs one of its own.
+#[repr(C, align(16))]
+pub struct ExtraStack(pub [u8; EXTRA_STACK_BYTES]);
+
+/// A range of ports: the first, and how many.
+pub type PortRange = (u16, u16);
+/// The ports of one domain.
+pub type PortRanges = heapless::Vec<PortRange, MAX_PORT_RANGES>;
+
+/// What belongs to one CPU. The entry code knows the first fields by `offset_of`.
+#[repr(C)]
+pub struct Cpu {
+    /// The address of this structure.
+    pub this: *const Cpu,
+    /// First address above the kernel's stack.
+    pub stack_top: u64,
+    /// Where the entry code saves the registers of the domain that runs.
+    pub context: *mut Context,
+    /// A word for the entry code.
+    pub scratch: u64,
+    /// The domain whose address space is loaded.
+    loaded: Option<DomainId>,
+    /// The domain whose ports the bitmap allows.
+    ports_of: Option<DomainId>,
+    ports: PortRanges,
+    /// When the timer is set to interrupt.
+    pub armed: u64,
+    pub segments: Segments,
+    pub gates: [Gate; 256],
+    pub task_state: TaskState,
+    pub extra_stacks: [ExtraStack; EXTRA_STACKS],
+}
+
+/// The first CPU.
+struct FirstCpu(UnsafeCell<Cpu>);
+
+// SAFETY: only the first CPU reaches it, through `gs` and through `init`, and only one reference exists at a time: the
+// one that the entry code or `init` made.
+unsafe impl Sync for FirstCpu {}
+
+static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
+    this: ptr::null(),
+    stack_top: 0,
+    context: ptr::null_mut(),
+    scratch: 0,
+    loaded: None,
+    ports_of: None,
+    ports: PortRanges::new(),
+    armed: 0,
+    segments: [0; 7],
+    gates: [Gate::EMPTY; 256],
+    task_state: TaskState::EMPTY,
+    extra_stacks: [const { ExtraStack([0; EXTRA_STACK_BYTES]) }; EXTRA_STACKS],
+}));
+
+/// What a domain's turn on the CPU needs.
+pub struct Turn<'a> {
+    /// Whose turn it is.
+    pub id: DomainId,
+    /// Physical address of its page tables.
+    pub root: u64,
+    /// Its registers.
+    pub context: &'a mut Context,
+    /// Its I/O ports.
+    pub ports: &'a PortRanges,
+}
+
+impl Cpu {
+    /// Makes the CPU ready to run domains: `turn` decides later which. Returns what belongs to it.
+    pub fn init() -> &'static mut Self {
+        let first = FIRST_CPU.0.get();
+        // SAFETY: this runs once, at boot, before anything else reaches the structure.
+        let cpu = unsafe { &mut *first };
+        cpu.this = first;
+        cpu.stack_top = KERNEL_STACK.top();
+        // SAFETY: as above; the tables go into a static that stays where it is.
+        tables::load(unsafe { &mut *first });
+        set_up_system_call(first as u64);
+        cpu
+    }
+
+    /// Lets a domain have the CPU: its address space, its ports, its registers.
+    #[inline]
+    pub fn switch(&mut self, turn: Turn<'_>) {
+        self.context = turn.context;
+        if self.loaded == Some(turn.id) {
+            return;
+        }
+        self.loaded = Some(turn.id);
+        clear_segment_selectors();
+        paging::load(turn.root);
+        if turn.ports.is_empty() {
+            self.task_state.forbid_ports();
+        } else {
+            self.switch_ports(&turn);
+        }
+    }
+
+    /// The domain's address space or ports have changed, or it has ended: nothing of it is to be taken as loaded.
+    pub fn forget(&mut self, id: DomainId) {
+        if self.loaded == Some(id) {
+            self.loaded = None;
+        }
+        if self.ports_of == Some(id) {
+            self.ports_of = None;
+        }
+    }
+
+    /// The bitmap stays as the last domain with ports has left it; only a change of that domain costs anything.
+    fn switch_ports(&mut self, turn: &Turn<'_>) {
+        self.task_state.use_bitmap();
+        if self.ports_of == Some(turn.id) {
+            return;
+        }
+        for (first, count) in &self.ports {
+            self.task_state.set_ports(*first, *count, false);
+        }
+        for (first, count) in turn.ports {
+            self.task_state.set_ports(*first, *count, true);
+        }
+        self.ports = turn.ports.clone();
+        self.ports_of = Some(turn.id);
+    }
+}
+
+/// A domain can load these registers with selectors; the next domain shall not find them. `gs` is cleared while the
+/// domain's own base is active, so that the kernel's base stays.
+#[inline]
+fn clear_segment_selectors() {
+    // SAFETY: in 64-bit mode the kernel uses none of the four; the null selector is always valid. The two `swapgs` cancel
+    // each other, and no interrupt but the NMI, which does not use `gs`, can come between.
+    unsafe {
+        core::arch::asm!(
+            "mov ds, {zero:e}",
+            "mov es, {zero:e}",
+            "mov fs, {zero:e}",
+            "swapgs",
+            "mov gs, {zero:e}",
+            "swapgs",
+            zero = in(reg) 0,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+fn set_up_system_call(cpu: u64) {
+    // Flags that are cleared at entry: interrupts, direction, trap, alignment check, nested task, I/O privilege, resume.
+    let cleared = RFlags::INTERRUPT_FLAG
+        | RFlags::DIRECTION_FLAG
+        | RFlags::TRAP_FLAG
+        | RFlags::ALIGNMENT_CHECK
+        | RFlags::NESTED_TASK
+        | RFlags::IOPL_LOW
+        | RFlags::IOPL_HIGH
+        | RFlags::RESUME_FLAG;
+    // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS from 16 above.
+    const STAR: u32 = 0xc000_0081;
+    let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA | 3) << 48;
+    LStar::write(x86_64::VirtAddr::from_ptr(entry::syscall_entry as *const ()));
+    SFMask::write(cleared);
+    GsBase::write(x86_64::VirtAddr::new(cpu));
+    KernelGsBase::write(x86_64::VirtAddr::zero());
+    // SAFETY: the selectors name the segments that `tables::load` has set up, and LSTAR leads to the entry code.
+    unsafe {
+        Msr::new(STAR).write(selectors);
+        Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
+    }
+}
+
+/// Features of the CPU, by the names that its manual gives them.
+#[derive(Clone, Copy)]
+struct Feature {
+    name: &'static str,
+    leaf: u32,
+    register: fn(core::arch::x86_64::CpuidResult) -> u32,
+    bit: u32,
+}
+
+/// What the kernel cannot do without.
+const NEEDED: [Feature; 8] = [
+    Feature { name: "TSC", leaf: 1, register: |r| r.edx, bit: 4 },
+    Feature { name: "APIC", leaf: 1, register: |r| r.edx, bit: 9 },
+    Feature { name: "PGE", leaf: 1, register: |r| r.edx, bit: 13 },
+    Feature { name: "FXSR", leaf: 1, register: |r| r.edx, bit: 24 },
+    Feature { name: "SSE2", leaf: 1, register: |r| r.edx, bit: 26 },
+    Feature { name: "XSAVE", leaf: 1, register: |r| r.ecx, bit: 26 },
+    Feature { name: "SYSCALL", leaf: 0x8000_0001, register: |r| r.edx, bit: 11 },
+    Feature { name: "NX", leaf: 0x8000_0001, register: |r| r.edx, bit: 20 },
+];
+
+const AVX: Feature = Feature { name: "AVX", leaf: 1, register: |r| r.ecx, bit: 28 };
+const SMEP: Feature = Feature { name: "SMEP", leaf: 7, register: |r| r.ebx, bit: 7 };
+const SMAP: Feature = Feature { name: "SMAP", leaf: 7, register: |r| r.ebx, bit: 20 };
+const UMIP: Feature = Feature { name: "UMIP", leaf: 7, register: |r| r.ecx, bit: 2 };
+/// The CPU lists its immunities in IA32_ARCH_CAPABILITIES.
+const CAPABILITIES: Feature = Feature { name: "ARCH_CAPABILITIES", leaf: 7, register: |r| r.edx, bit: 29 };
+
+impl Feature {
+    fn is_there(self) -> bool {
+        let highest = __cpuid_count(self.leaf & 0x8000_0000, 0).eax;
+        self.leaf <= highest && (self.register)(__cpuid_count(self.leaf, 0)) & 1 << self.bit != 0
+    }
+}
+
+/// The first feature that the kernel needs and the CPU does not have.
+pub fn missing_feature() -> Option<&'static str> {
+    NEEDED.iter().find(|feature| !feature.is_there()).map(|feature| feature.name)
+}
+
+/// The protections that the CPU offers beyond what the kernel needs, and that are on.
+pub fn protections() -> impl Iterator<Item = &'static str> {
+    [SMEP, SMAP, UMIP].into_iter().filter(|feature| feature.is_there()).map(|feature| feature.name)
+}
+
+/// Whether a domain on this CPU could read kernel memory by the Meltdown flaw: an Intel CPU that does not list the immunity
+/// (RDCL_NO, bit 0 of IA32_ARCH_CAPABILITIES).
+pub fn has_meltdown_flaw() -> bool {
+    const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
+    let vendor = __cpuid_count(0, 0);
+    let intel = (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e);
+    // SAFETY: the CPU says that it has the register.
+    let listed = || CAPABILITIES.is_there() && unsafe { Msr::new(IA32_ARCH_CAPABILITIES).read() } & 1 != 0;
+    intel && !listed()
+}
+
+/// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the kernel's
+/// tables from user code, and the extended state that XSAVE handles.
+pub fn enable_features() {
+    let mut cr4 = Cr4Flags::OSXSAVE | Cr4Flags::PAGE_GLOBAL;
+    for (feature, flag) in [
+        (SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
+        (SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+        (UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+    ] {
+        if feature.is_there() {
+            cr4 |= flag;
+        }
+    }
+    let mut state = XCr0Flags::X87 | XCr0Flags::SSE;
+    if AVX.is_there() {
+        state |= XCr0Flags::AVX;
+    }
+    // SAFETY: `missing_feature` has found nothing missing, so each bit set here is one that the CPU has. The kernel reads no
+    // user memory and runs no user code, so SMAP and SMEP take nothing from it.
+    unsafe {
+        Efer::update(|flags| flags.insert(EferFlags::NO_EXECUTE_ENABLE));
+        Cr4::update(|flags| flags.insert(cr4));
+        Cr0::update(|flags| flags.insert(Cr0Flags::WRITE_PROTECT | Cr0Flags::NUMERIC_ERROR));
+        XCr0::write(state);
+    }
+}
+
+/// Stops the CPU for good.
+pub fn stop() -> ! {
+    x86_64::instructions::interrupts::disable();
+    loop {
+        x86_64::instructions::hlt();
+    }
+}
+
+/// The address at which the last page fault struck.
+pub fn fault_address() -> u64 {
+    x86_64::registers::control::Cr2::read_raw()
+}

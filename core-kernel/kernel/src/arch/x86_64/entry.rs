@@ -1,0 +1,266 @@
+//! The way into the kernel and out of it.
+//!
+//! A domain enters by a system call, an exception or an interrupt. Each time its registers go into its
+//! [`Context`] first; only then does compiled code run, on the CPU's one kernel stack, from its top. The compiled code
+//! returns the context with which to leave, or NULL if nobody can run. Nothing stays on the stack between two entries.
+//!
+//! `gs` points to the CPU's [`Cpu`] while the kernel runs; a domain's own `gs` base is always 0.
+
+use core::{arch::global_asm, mem::offset_of};
+
+use super::{
+    context::{Context, VectorState},
+    cpu::Cpu,
+};
+
+/// Vectors for which there is a stub: exceptions, device interrupts, the timer.
+pub const VECTORS: usize = 64;
+/// Bytes of a stub.
+pub const STUB_BYTES: u64 = 16;
+
+/// The vector registers of a domain that starts or comes back from a system call.
+static INITIAL_VECTORS: VectorState = VectorState::INITIAL;
+
+unsafe extern "C" {
+    /// Where `syscall` leads.
+    pub fn syscall_entry();
+    /// The first of [`VECTORS`] stubs, each [`STUB_BYTES`] long.
+    pub fn trap_stubs();
+    /// Where a non-maskable interrupt leads: it is counted, for whoever looks with a debugger, and that is all.
+    pub fn nmi_entry();
+    /// Where a double fault leads.
+    pub fn double_fault_entry();
+    /// Where a machine check leads.
+    pub fn machine_check_entry();
+    /// Leaves the kernel for the domain of this context; NULL: waits for an interrupt.
+    pub fn leave(context: *const Context) -> !;
+}
+
+/// Leaves the kernel for the first time.
+pub fn go(context: *const Context) -> ! {
+    // SAFETY: `context` comes from `Kernel::leave`: it is NULL, or that of the domain whose address space is loaded and to which
+    // the CPU's `context` points. The lock is free and nothing on the stack is needed any more.
+    unsafe { leave(context) }
+}
+
+global_asm!(
+    ".text",
+    ".balign 64",
+    "syscall_entry:",
+    "swapgs",
+    "mov gs:[{cpu_scratch}], rsp",
+    "mov rsp, gs:[{cpu_context}]",
+    "mov [rsp + {rax}], rax",
+    "mov [rsp + {rbx}], rbx",
+    "mov [rsp + {rdx}], rdx",
+    "mov [rsp + {rsi}], rsi",
+    "mov [rsp + {rdi}], rdi",
+    "mov [rsp + {rbp}], rbp",
+    "mov [rsp + {r8}], r8",
+    "mov [rsp + {r9}], r9",
+    "mov [rsp + {r10}], r10",
+    "mov [rsp + {r12}], r12",
+    "mov [rsp + {r13}], r13",
+    "mov [rsp + {r14}], r14",
+    "mov [rsp + {r15}], r15",
+    "mov [rsp + {rip}], rcx",
+    "mov [rsp + {rflags}], r11",
+    "mov rax, gs:[{cpu_scratch}]",
+    "mov [rsp + {rsp}], rax",
+    "mov qword ptr [rsp + {interrupted}], 0",
+    "mov rdi, gs:[{cpu_self}]",
+    "mov rsp, [rdi + {cpu_stack}]",
+    "call {on_call}",
+    "mov rdi, rax",
+
+    // rdi: the context to go on with.
+    ".globl leave",
+    "leave:",
+    "test rdi, rdi",
+    "jz 3f",
+    "mov eax, -1",
+    "mov edx, -1",
+    "cmp qword ptr [rdi + {interrupted}], 0",
+    "jne 2f",
+    "xrstor64 [rip + {initial}]",
+    "mov rax, [rdi + {rax}]",
+    "mov rbx, [rdi + {rbx}]",
+    "mov rdx, [rdi + {rdx}]",
+    "mov rsi, [rdi + {rsi}]",
+    "mov rbp, [rdi + {rbp}]",
+    "mov r8, [rdi + {r8}]",
+    "mov r9, [rdi + {r9}]",
+    "mov r10, [rdi + {r10}]",
+    "mov r12, [rdi + {r12}]",
+    "mov r13, [rdi + {r13}]",
+    "mov r14, [rdi + {r14}]",
+    "mov r15, [rdi + {r15}]",
+    "mov rcx, [rdi + {rip}]",
+    "mov r11, [rdi + {rflags}]",
+    "mov rsp, [rdi + {rsp}]",
+    "mov rdi, [rdi + {rdi}]",
+    "swapgs",
+    "sysretq",
+
+    // It was interrupted: everything comes back, by way of an interrupt frame.
+    "2: xrstor64 [rdi + {vectors}]",
+    "push {user_data}",
+    "push [rdi + {rsp}]",
+    "push [rdi + {rflags}]",
+    "push {user_code}",
+    "push [rdi + {rip}]",
+    "mov rax, [rdi + {rax}]",
+    "mov rbx, [rdi + {rbx}]",
+    "mov rcx, [rdi + {rcx}]",
+    "mov rdx, [rdi + {rdx}]",
+    "mov rsi, [rdi + {rsi}]",
+    "mov rbp, [rdi + {rbp}]",
+    "mov r8, [rdi + {r8}]",
+    "mov r9, [rdi + {r9}]",
+    "mov r10, [rdi + {r10}]",
+    "mov r11, [rdi + {r11}]",
+    "mov r12, [rdi + {r12}]",
+    "mov r13, [rdi + {r13}]",
+    "mov r14, [rdi + {r14}]",
+    "mov r15, [rdi + {r15}]",
+    "mov rdi, [rdi + {rdi}]",
+    "swapgs",
+    "iretq",
+
+    // Nobody can run. The interrupt that ends this finds an empty stack and nothing to save.
+    "3: mov rsp, gs:[{cpu_stack}]",
+    "sti",
+    "4: hlt",
+    "jmp 4b",
+
+    // Exceptions 8, 10 to 14, 17, 21, 29 and 30 push an error code; for the others, 0 stands in.
+    ".balign 16",
+    ".globl trap_stubs",
+    "trap_stubs:",
+    ".set vector, 0",
+    ".rept {vectors_count}",
+    ".balign 16",
+    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)",
+    "push 0",
+    ".endif",
+    "push vector",
+    "jmp trap_common",
+    ".set vector, vector + 1",
+    ".endr",
+
+    // On the stack: vector, error code, then what the CPU pushed: rip, cs, rflags, rsp, ss.
+    "trap_common:",
+    "test byte ptr [rsp + 24], 3",
+    "jz 6f",
+    "swapgs",
+    "mov gs:[{cpu_scratch}], rsp",
+    "mov rsp, gs:[{cpu_context}]",
+    "mov [rsp + {rax}], rax",
+    "mov [rsp + {rbx}], rbx",
+    "mov [rsp + {rcx}], rcx",
+    "mov [rsp + {rdx}], rdx",
+    "mov [rsp + {rsi}], rsi",
+    "mov [rsp + {rdi}], rdi",
+    "mov [rsp + {rbp}], rbp",
+    "mov [rsp + {r8}], r8",
+    "mov [rsp + {r9}], r9",
+    "mov [rsp + {r10}], r10",
+    "mov [rsp + {r11}], r11",
+    "mov [rsp + {r12}], r12",
+    "mov [rsp + {r13}], r13",
+    "mov [rsp + {r14}], r14",
+    "mov [rsp + {r15}], r15",
+    "mov qword ptr [rsp + {interrupted}], 1",
+    "mov eax, -1",
+    "mov edx, -1",
+    "xsave64 [rsp + {vectors}]",
+    "mov rbx, gs:[{cpu_scratch}]",
+    "mov rax, [rbx + 16]",
+    "mov [rsp + {rip}], rax",
+    "mov rax, [rbx + 32]",
+    "mov [rsp + {rflags}], rax",
+    "mov rax, [rbx + 40]",
+    "mov [rsp + {rsp}], rax",
+    "mov rsi, [rbx]",
+    "mov rdx, [rbx + 8]",
+    "cld",
+    "mov rdi, gs:[{cpu_self}]",
+    "mov rsp, [rdi + {cpu_stack}]",
+    "call {on_trap}",
+    "mov rdi, rax",
+    "jmp leave",
+
+    // From the kernel itself: an interrupt can only come while it waits for one; anything else is a bug.
+    "6: mov rsi, [rsp]",
+    "mov rdx, [rsp + 8]",
+    "mov rcx, [rsp + 16]",
+    "mov rdi, gs:[{cpu_self}]",
+    "cmp rsi, 32",
+    "jb 7f",
+    "mov rsp, [rdi + {cpu_stack}]",
+    "call {on_idle_interrupt}",
+    "mov rdi, rax",
+    "jmp leave",
+    "7: and rsp, -16",
+    "call {on_kernel_fault}",
+    "ud2",
+
+    ".globl nmi_entry",
+    "nmi_entry: lock inc qword ptr [rip + nmi_count]",
+    "iretq",
+
+    // These have stacks of their own and do not come back.
+    ".globl double_fault_entry",
+    "double_fault_entry:",
+    "mov rsi, 8",
+    "pop rdx",
+    "jmp 8f",
+    ".globl machine_check_entry",
+    "machine_check_entry:",
+    "mov rsi, 18",
+    "xor edx, edx",
+    "8: mov rcx, [rsp]",
+    "xor edi, edi",
+    "cld",
+    "and rsp, -16",
+    "call {on_kernel_fault}",
+    "ud2",
+
+    ".bss",
+    ".balign 8",
+    ".globl nmi_count",
+    "nmi_count: .skip 8",
+    ".text",
+    cpu_self = const offset_of!(Cpu, this),
+    cpu_stack = const offset_of!(Cpu, stack_top),
+    cpu_context = const offset_of!(Cpu, context),
+    cpu_scratch = const offset_of!(Cpu, scratch),
+    rax = const offset_of!(Context, rax),
+    rbx = const offset_of!(Context, rbx),
+    rcx = const offset_of!(Context, rcx),
+    rdx = const offset_of!(Context, rdx),
+    rsi = const offset_of!(Context, rsi),
+    rdi = const offset_of!(Context, rdi),
+    rbp = const offset_of!(Context, rbp),
+    r8 = const offset_of!(Context, r8),
+    r9 = const offset_of!(Context, r9),
+    r10 = const offset_of!(Context, r10),
+    r11 = const offset_of!(Context, r11),
+    r12 = const offset_of!(Context, r12),
+    r13 = const offset_of!(Context, r13),
+    r14 = const offset_of!(Context, r14),
+    r15 = const offset_of!(Context, r15),
+    rip = const offset_of!(Context, rip),
+    rflags = const offset_of!(Context, rflags),
+    rsp = const offset_of!(Context, rsp),
+    interrupted = const offset_of!(Context, interrupted),
+    vectors = const offset_of!(Context, vectors),
+    user_code = const super::tables::USER_CODE,
+    user_data = const super::tables::USER_DATA,
+    vectors_count = const VECTORS,
+    initial = sym INITIAL_VECTORS,
+    on_call = sym crate::on_call,
+    on_trap = sym crate::on_trap,
+    on_idle_interrupt = sym crate::on_idle_interrupt,
+    on_kernel_fault = sym crate::on_kernel_fault,
+);

@@ -1,0 +1,224 @@
+//! Page tables: the kernel's own address space, and those of domains.
+//!
+//! The kernel's half of every address space is the same: PML4 slot 264, the direct map of physical memory, for the
+//! supervisor only. A domain's tables are made of pages of its own quota; they are given back when it is destroyed,
+//! not before.
+
+use cloison_abi::{
+    CallError, Rights,
+    image::ImageHeader,
+    limits::{KERNEL_BASE, PAGE_BYTES},
+};
+use x86_64::{
+    PhysAddr, VirtAddr,
+    registers::control::{Cr3, Cr3Flags},
+    structures::paging::{PageTable, PageTableFlags as Flags, PhysFrame, page_table::PageTableEntry},
+};
+
+use super::{
+    cpu::KERNEL_STACK,
+    memory::{FreeMemory, Run},
+};
+
+/// PML4 slots of the kernel.
+const KERNEL_SLOTS: core::ops::Range<usize> = 264..272;
+/// Bytes that one entry of a page directory covers.
+const LARGE_PAGE_BYTES: u64 = 2 << 20;
+
+unsafe extern "C" {
+    static __text_start: u8;
+    static __text_end: u8;
+    static __rodata_end: u8;
+    static __kernel_end: u8;
+}
+
+/// Address in the direct map of a physical address.
+#[inline]
+pub fn direct(physical: u64) -> u64 {
+    KERNEL_BASE + physical
+}
+
+/// The memory that the kernel's image takes, boot code included.
+pub fn kernel_image() -> Run {
+    Run::around(0x10_0000, (&raw const __kernel_end) as u64 - KERNEL_BASE)
+}
+
+/// Copies the header of the system image that lies in these pages.
+pub fn image_header(image: Run) -> ImageHeader {
+    const { assert!(size_of::<ImageHeader>() <= PAGE_BYTES as usize) };
+    let start = direct(image.first * PAGE_BYTES) as *const ImageHeader;
+    // SAFETY: the boot loader has put the image there, at least a page of it, which is mapped; any bytes make a header.
+    unsafe { start.read() }
+}
+
+/// Fills pages with zeros.
+pub fn zero_pages(first_page: u64, pages: u64) {
+    let start = direct(first_page * PAGE_BYTES) as *mut u8;
+    // SAFETY: the callers pass pages of memory that belong to a region or quota whose pages nobody has mapped, so no reference
+    // to them exists; the direct map maps all memory.
+    unsafe { start.write_bytes(0, (pages * PAGE_BYTES) as usize) };
+}
+
+/// Loads an address space.
+#[inline]
+pub fn load(root: u64) {
+    let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
+    // SAFETY: every root comes from `AddressSpace` or `build_kernel_space`, and maps the kernel as it is mapped now.
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+}
+
+/// Pages that become page tables, taken one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Pool {
+    next: u64,
+    end: u64,
+}
+
+impl Pool {
+    fn take(&mut self) -> Option<u64> {
+        (self.next < self.end).then(|| {
+            self.next += 1;
+            (self.next - 1) * PAGE_BYTES
+        })
+    }
+}
+
+/// The address space of a domain.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressSpace {
+    root: u64,
+    pool: Pool,
+}
+
+impl AddressSpace {
+    /// No address space.
+    pub const NONE: Self = Self { root: 0, pool: Pool { next: 0, end: 0 } };
+
+    /// An empty address space whose tables come from these pages, which have to be zero.
+    ///
+    /// # Errors
+    /// [`CallError::QuotaExceeded`] if there are none.
+    pub fn new(first_page: u64, pages: u64, kernel_root: u64) -> Result<Self, CallError> {
+        let mut pool = Pool { next: first_page, end: first_page + pages };
+        let root = pool.take().ok_or(CallError::QuotaExceeded)?;
+        let kernel = table(kernel_root);
+        let own = table(root);
+        for slot in KERNEL_SLOTS {
+            own[slot] = kernel[slot].clone();
+        }
+        Ok(Self { root, pool })
+    }
+
+    /// Physical address of the root table.
+    #[inline]
+    pub fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// Maps a page of memory or of a device. The caller has checked that `address` is a domain's and that the rights are
+    /// never to write and to execute.
+    ///
+    /// # Errors
+    /// [`CallError::QuotaExceeded`] if a table is needed and the quota is used up. [`CallError::Overlap`] if something is
+    /// mapped there.
+    pub fn map(&mut self, address: u64, page: u64, rights: Rights, device: bool) -> Result<(), CallError> {
+        let mut flags = Flags::PRESENT | Flags::USER_ACCESSIBLE;
+        flags.set(Flags::WRITABLE, rights.contains(Rights::WRITE));
+        flags.set(Flags::NO_EXECUTE, !rights.contains(Rights::EXECUTE));
+        flags.set(Flags::NO_CACHE | Flags::WRITE_THROUGH, device);
+        let links = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
+        let entry =
+            walk(self.root, address, 1, &mut || self.pool.take(), links).ok_or(CallError::QuotaExceeded)?;
+        if !entry.is_unused() {
+            return Err(CallError::Overlap);
+        }
+        entry.set_addr(PhysAddr::new(page * PAGE_BYTES), flags);
+        Ok(())
+    }
+
+    /// Removes the page that is mapped at `address`, if there is one.
+    pub fn unmap(&mut self, address: u64) {
+        if let Some(entry) = walk(self.root, address, 1, &mut || None, Flags::empty()) {
+            entry.set_unused();
+            // Of no use if another address space is loaded, and no harm.
+            x86_64::instructions::tlb::flush(VirtAddr::new_truncate(address));
+        }
+    }
+}
+
+/// Builds the kernel's address space and loads it. Memory and `devices` (addresses of single pages) appear in the direct map;
+/// text may be executed, read-only data only read, everything else read and written. None if memory for the tables is short.
+pub fn build_kernel_space(free: &mut FreeMemory, memory: &[Run], devices: &[u64]) -> Option<u64> {
+    let mut take = || free.take(1).map(|page| (page * PAGE_BYTES, zero_pages(page, 1)).0);
+    let root = take()?;
+    let links = Flags::PRESENT | Flags::WRITABLE;
+    let data = Flags::PRESENT | Flags::WRITABLE | Flags::GLOBAL | Flags::NO_EXECUTE;
+    let image = kernel_image();
+    for run in memory {
+        let first = (run.first * PAGE_BYTES).next_multiple_of(LARGE_PAGE_BYTES) - LARGE_PAGE_BYTES;
+        for large in (first..run.end * PAGE_BYTES).step_by(LARGE_PAGE_BYTES as usize) {
+            let large_run = Run::around(large, large + LARGE_PAGE_BYTES);
+            if large == 0 || large_run.overlaps(image) {
+                map_small_pages(root, large_run, &mut take)?;
+            } else {
+                let entry = walk(root, direct(large), 2, &mut take, links)?;
+                entry.set_addr(PhysAddr::new(large), data | Flags::HUGE_PAGE);
+            }
+        }
+    }
+    for device in devices {
+        let entry = walk(root, direct(*device), 1, &mut take, links)?;
+        entry.set_addr(PhysAddr::new(*device), data | Flags::NO_CACHE | Flags::WRITE_THROUGH);
+    }
+    load(root);
+    Some(root)
+}
+
+/// Maps the pages around the kernel's image one by one, each with the rights of its section. Pages below 1 MiB and the guard page of
+/// the stack stay out.
+fn map_small_pages(root: u64, run: Run, take: &mut impl FnMut() -> Option<u64>) -> Option<()> {
+    let text = (&raw const __text_start) as u64..(&raw const __text_end) as u64;
+    let rodata = text.end..(&raw const __rodata_end) as u64;
+    let guard = KERNEL_STACK.guard();
+    for page in run.first.max(0x100)..run.end {
+        let address = direct(page * PAGE_BYTES);
+        let flags = match address {
+            _ if address == guard => continue,
+            _ if text.contains(&address) => Flags::empty(),
+            _ if rodata.contains(&address) => Flags::NO_EXECUTE,
+            _ => Flags::NO_EXECUTE | Flags::WRITABLE,
+        };
+        let entry = walk(root, address, 1, take, Flags::PRESENT | Flags::WRITABLE)?;
+        entry.set_addr(PhysAddr::new(page * PAGE_BYTES), flags | Flags::PRESENT | Flags::GLOBAL);
+    }
+    Some(())
+}
+
+/// The entry for `address` in its table of `level` (1: page table, 2: page directory). Tables that are missing on the way come from
+/// `take`, which returns the physical address of a zeroed page; they are linked with `links`.
+fn walk(
+    root: u64,
+    address: u64,
+    level: u32,
+    take: &mut impl FnMut() -> Option<u64>,
+    links: Flags,
+) -> Option<&'static mut PageTableEntry> {
+    let index = |level: u32| (address >> (3 + 9 * level) & 0x1ff) as usize;
+    let mut at = root;
+    for upper in (level + 1..=4).rev() {
+        let entry = &mut table(at)[index(upper)];
+        if entry.is_unused() {
+            entry.set_addr(PhysAddr::new(take()?), links);
+        }
+        at = entry.addr().as_u64();
+    }
+    Some(&mut table(at)[index(level)])
+}
+
+/// The page table at a physical address.
+fn table(physical: u64) -> &'static mut PageTable {
+    // SAFETY: only `walk`, `AddressSpace` and `build_kernel_space` pass addresses, those of pages that have become tables and are mapped
+    // by the direct map (or the boot tables, until it exists). The kernel runs on one CPU at a time under its lock, and no two
+    // references to one table live at once: each is used before the next is made, and `AddressSpace::new` uses two tables.
+    unsafe { &mut *(direct(physical) as *mut PageTable) }
+}

@@ -1,0 +1,69 @@
+//! The debug serial line (a 16550), by polling: for the time before a console runs, and for when none does.
+
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use x86_64::instructions::port::Port;
+
+/// Offsets of registers from the first port (16550 data sheet, table 2).
+const DATA: u16 = 0;
+const LINE_STATUS: u16 = 5;
+/// Line status: room for a byte.
+const TRANSMIT_EMPTY: u8 = 1 << 5;
+/// A byte takes 87 µs at 115200 baud; a line that takes no byte for this many reads is not there.
+const PATIENCE: u32 = 100_000;
+
+/// The serial line at a port; none at port 0.
+#[derive(Clone, Copy)]
+pub struct Serial {
+    port: u16,
+}
+
+impl Serial {
+    /// The first serial line of a PC, as firmware has set it up: what the kernel uses until it has read which line the
+    /// image names.
+    pub const FIRST: Self = Self { port: 0x3f8 };
+
+    /// The serial line at `port`.
+    pub const fn at(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// Writes a byte.
+    pub fn write(self, byte: u8) {
+        if self.port == 0 {
+            return;
+        }
+        let mut status = Port::<u8>::new(self.port + LINE_STATUS);
+        let mut data = Port::<u8>::new(self.port + DATA);
+        // SAFETY: the ports are those of a 16550, which has no way to touch memory.
+        unsafe {
+            let ready = (0..PATIENCE).any(|_| status.read() & TRANSMIT_EMPTY != 0);
+            if ready {
+                data.write(byte);
+            }
+        }
+    }
+}
+
+/// Writes a byte to the port by which an emulator's run ends, if there is one.
+pub fn write_exit_port(port: u16, value: u8) {
+    if port != 0 {
+        // SAFETY: the platform's description says that this port ends the emulator, and does nothing else.
+        unsafe { Port::new(port).write(value) };
+    }
+}
+
+/// Serial line and exit port, for the kernel's last words: a panic cannot take the lock behind which the rest lies.
+static SERIAL_PORT: AtomicU16 = AtomicU16::new(0x3f8);
+static EXIT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// Notes the ports that the image names.
+pub fn set_ports(serial: u16, exit: u16) {
+    SERIAL_PORT.store(serial, Ordering::Relaxed);
+    EXIT_PORT.store(exit, Ordering::Relaxed);
+}
+
+/// The serial line and the exit port that were noted.
+pub fn ports() -> (Serial, u16) {
+    (Serial::at(SERIAL_PORT.load(Ordering::Relaxed)), EXIT_PORT.load(Ordering::Relaxed))
+}

@@ -1,0 +1,194 @@
+//! The tables that the CPU reads: segments, task state with the I/O bitmap, interrupts.
+
+use x86_64::{
+    PrivilegeLevel, VirtAddr,
+    instructions::{
+        segmentation::{CS, SS, Segment},
+        tables::{lgdt, lidt, load_tss},
+    },
+    structures::{DescriptorTablePointer, gdt::SegmentSelector},
+};
+
+use super::{
+    cpu::{Cpu, STACK_BYTES},
+    entry,
+};
+
+/// Segment selectors. `sysret` wants the user's data segment right before its code segment (AMD APM volume 2, section
+/// 6.1.1).
+pub const KERNEL_CODE: u16 = 0x08;
+/// See [`KERNEL_CODE`].
+pub const KERNEL_DATA: u16 = 0x10;
+/// See [`KERNEL_CODE`].
+pub const USER_DATA: u16 = 0x18 | 3;
+/// See [`KERNEL_CODE`].
+pub const USER_CODE: u16 = 0x20 | 3;
+const TASK_STATE: u16 = 0x28;
+
+/// Interrupt stack table entries, from 1: an exception that can strike while the kernel's stack is in use needs a stack of
+/// its own.
+const NMI_STACK: u8 = 1;
+const DOUBLE_FAULT_STACK: u8 = 2;
+const MACHINE_CHECK_STACK: u8 = 3;
+/// How many such stacks there are.
+pub const EXTRA_STACKS: usize = 3;
+/// Bytes of each.
+pub const EXTRA_STACK_BYTES: usize = 4096;
+
+/// Bytes of the I/O bitmap: a bit for each of 65,536 ports, and the byte of ones that has to follow (Intel SDM volume 1,
+/// section 19.5.2).
+const BITMAP_BYTES: usize = 65536 / 8 + 1;
+
+/// The task state segment (Intel SDM volume 3, section 8.7) with its I/O bitmap: a one forbids a port.
+#[repr(C, packed(4))]
+pub struct TaskState {
+    _reserved_0: u32,
+    stacks: [u64; 3],
+    _reserved_1: u64,
+    interrupt_stacks: [u64; 7],
+    _reserved_2: u64,
+    _reserved_3: u16,
+    bitmap_offset: u16,
+    bitmap: [u8; BITMAP_BYTES],
+}
+
+/// Offset of the bitmap in the segment: its ports are looked up.
+const BITMAP_ON: u16 = core::mem::offset_of!(TaskState, bitmap) as u16;
+/// An offset behind the segment's end: every port is forbidden.
+const BITMAP_OFF: u16 = size_of::<TaskState>() as u16;
+
+impl TaskState {
+    /// A task state with no stacks, and every port forbidden.
+    pub const EMPTY: Self = Self {
+        _reserved_0: 0,
+        stacks: [0; 3],
+        _reserved_1: 0,
+        interrupt_stacks: [0; 7],
+        _reserved_2: 0,
+        _reserved_3: 0,
+        bitmap_offset: 0,
+        bitmap: [0; BITMAP_BYTES],
+    };
+
+    /// Forbids every port, until others are allowed.
+    pub fn forbid_ports(&mut self) {
+        self.bitmap_offset = BITMAP_OFF;
+    }
+
+    /// Lets the bitmap decide.
+    pub fn use_bitmap(&mut self) {
+        self.bitmap_offset = BITMAP_ON;
+    }
+
+    /// Allows or forbids ports in the bitmap.
+    pub fn set_ports(&mut self, first: u16, count: u16, allowed: bool) {
+        for port in usize::from(first)..usize::from(first) + usize::from(count) {
+            let bit = 1 << (port % 8);
+            if allowed {
+                self.bitmap[port / 8] &= !bit;
+            } else {
+                self.bitmap[port / 8] |= bit;
+            }
+        }
+    }
+}
+
+/// One entry of the interrupt descriptor table.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Gate {
+    offset_low: u16,
+    selector: u16,
+    stack: u8,
+    kind: u8,
+    offset_middle: u16,
+    offset_high: u32,
+    _reserved: u32,
+}
+
+impl Gate {
+    /// An entry that is not present: a domain that uses `int` with its number faults.
+    pub const EMPTY: Self = Self {
+        offset_low: 0,
+        selector: 0,
+        stack: 0,
+        kind: 0,
+        offset_middle: 0,
+        offset_high: 0,
+        _reserved: 0,
+    };
+
+    /// An interrupt gate for the kernel's use alone (type 0xe, privilege 0, present).
+    fn new(address: u64, stack: u8) -> Self {
+        Self {
+            offset_low: address as u16,
+            selector: KERNEL_CODE,
+            stack,
+            kind: 0x8e,
+            offset_middle: (address >> 16) as u16,
+            offset_high: (address >> 32) as u32,
+            _reserved: 0,
+        }
+    }
+}
+
+/// The segments: null, kernel code and data, user data and code, and two places for the task state.
+pub type Segments = [u64; 7];
+
+/// Fills a CPU's tables and makes the CPU use them.
+pub fn load(cpu: &'static mut Cpu) {
+    fill_task_state(cpu);
+    fill_segments(cpu);
+    fill_gates(cpu);
+    let pointer = |table: *const u8, bytes: usize| DescriptorTablePointer {
+        limit: bytes as u16 - 1,
+        base: VirtAddr::from_ptr(table),
+    };
+    let segments = pointer((&raw const cpu.segments).cast(), size_of_val(&cpu.segments));
+    let gates = pointer((&raw const cpu.gates).cast(), size_of_val(&cpu.gates));
+    // SAFETY: the tables are part of a static, have just been filled with valid entries, and stay where they are. The
+    // selectors name what `fill_segments` put there.
+    unsafe {
+        lgdt(&segments);
+        CS::set_reg(SegmentSelector::new(KERNEL_CODE >> 3, PrivilegeLevel::Ring0));
+        SS::set_reg(SegmentSelector::new(KERNEL_DATA >> 3, PrivilegeLevel::Ring0));
+        load_tss(SegmentSelector::new(TASK_STATE >> 3, PrivilegeLevel::Ring0));
+        lidt(&gates);
+    }
+}
+
+fn fill_task_state(cpu: &mut Cpu) {
+    cpu.task_state.stacks[0] = cpu.stack_top;
+    for (index, stack) in cpu.extra_stacks.iter().enumerate() {
+        cpu.task_state.interrupt_stacks[index] = stack.0.as_ptr_range().end as u64;
+    }
+    cpu.task_state.bitmap = [0xff; BITMAP_BYTES];
+    cpu.task_state.forbid_ports();
+    const { assert!(STACK_BYTES.is_multiple_of(16)) };
+}
+
+fn fill_segments(cpu: &mut Cpu) {
+    let base = (&raw const cpu.task_state) as u64;
+    let limit = size_of::<TaskState>() as u64 - 1;
+    // Type 9, present: an available 64-bit task state segment (Intel SDM volume 3, section 8.2.3).
+    let low = limit & 0xffff | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
+    cpu.segments = [
+        0,
+        0x0020_9b00_0000_0000,
+        0x0000_9300_0000_0000,
+        0x0000_f300_0000_0000,
+        0x0020_fb00_0000_0000,
+        low,
+        base >> 32,
+    ];
+}
+
+fn fill_gates(cpu: &mut Cpu) {
+    let first = entry::trap_stubs as *const () as u64;
+    for vector in 0..entry::VECTORS {
+        cpu.gates[vector] = Gate::new(first + vector as u64 * entry::STUB_BYTES, 0);
+    }
+    cpu.gates[2] = Gate::new(entry::nmi_entry as *const () as u64, NMI_STACK);
+    cpu.gates[8] = Gate::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);
+    cpu.gates[18] = Gate::new(entry::machine_check_entry as *const () as u64, MACHINE_CHECK_STACK);
+}

@@ -1,0 +1,288 @@
+//! Building other domains, and deciding what happens to one that has faulted.
+
+use cloison_abi::{
+    CallError, Name, ObjectKind, Rights,
+    call::CONFIGURE_ENDS_SYSTEM,
+    limits::{BACKGROUND_PRIORITY, DOMAIN_END, MAX_INTERRUPT_LINES, MIN_PERIOD_US, PRIORITIES},
+    plan::{FaultPolicy, INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
+};
+use cloison_rules::{
+    DomainId,
+    authorize::{Decision, Operation, authorize},
+    budget::Budget,
+    capability::{Capability, DomainRef, Gate, SlotTable},
+    mapping::MappingTable,
+    region::Backing,
+    task::State,
+};
+
+use super::{
+    Answer, Arguments, Result,
+    regions::{access_rights, begin_scrub, map_into, zero_step},
+};
+use crate::{
+    arch::paging::AddressSpace,
+    kernel::{Kernel, LineTarget},
+};
+
+/// Rights to a domain that can be given.
+const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT);
+
+/// The domain in a slot of the caller, if it may be changed.
+fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainRef, CallError> {
+    let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::BUILD)?;
+    authorize(id, Operation::Build)?;
+    kernel.tasks.resolve(domain)?;
+    Ok(domain)
+}
+
+/// The domain in a slot of the caller, if the caller may decide about its faults.
+fn patient(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainId, CallError> {
+    let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::HANDLE_FAULT)?;
+    let domain = kernel.tasks.resolve(domain)?;
+    authorize(id, Operation::HandleFault(domain))?;
+    Ok(domain)
+}
+
+/// An event bit that a plan can give.
+fn event_bit(bit: u64) -> core::result::Result<u8, CallError> {
+    u8::try_from(bit)
+        .ok()
+        .filter(|bit| u32::from(*bit) < cloison_abi::limits::PLAN_EVENTS)
+        .ok_or(CallError::BadArgument)
+}
+
+/// Create a domain.
+pub(super) fn create(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [receiver, quota, low, high, ..] = arguments.a;
+    let slots = &kernel.domain(id).slots;
+    slots.right(arguments.slot, ObjectKind::BuilderRight)?;
+    let (quota, _) = slots.region(quota, Rights::GRANT | Rights::WRITE)?;
+    authorize(id, Operation::Build)?;
+    if slots.get(receiver).is_ok() {
+        return Err(CallError::SlotTaken);
+    }
+    let region = *kernel.regions.usable(quota)?;
+    let mapped = DomainId::all().any(|other| kernel.domain(other).mappings.of_region(quota).is_some());
+    if region.backing == Backing::Device || mapped {
+        return Err(CallError::BadState);
+    }
+    let space = AddressSpace::new(region.first_page, region.pages.into(), kernel.machine.kernel_root)?;
+    let created = kernel.add_domain(Name::from_words([low, high]), space)?;
+    kernel.regions.get_mut(quota)?.holds_page_tables = true;
+    kernel.domain_mut(created.id).quota = Some(quota);
+    kernel.domain_mut(id).slots.fill(receiver, Capability::Domain(created, DOMAIN_RIGHTS))?;
+    Ok(Answer::Done)
+}
+
+/// Set how a domain runs.
+pub(super) fn configure(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [priority, budget, period, policy, handler, bit] = arguments.a;
+    let domain = subject(kernel, id, arguments.slot)?.id;
+    if kernel.tasks.get(domain).state != State::Stopped {
+        return Err(CallError::BadState);
+    }
+    let in_range = priority > BACKGROUND_PRIORITY.into() && priority < PRIORITIES as u64;
+    let limited = period == 0 || (period >= MIN_PERIOD_US.into() && budget > 0 && budget <= period);
+    let number = u32::try_from(policy & !CONFIGURE_ENDS_SYSTEM).ok();
+    let policy_kind = number.and_then(FaultPolicy::from_number);
+    let (true, true, Some(on_fault), Ok(_)) = (in_range, limited, policy_kind, u32::try_from(period)) else {
+        return Err(CallError::BadArgument);
+    };
+    let handler = match on_fault {
+        FaultPolicy::Stop | FaultPolicy::Halt => None,
+        FaultPolicy::Restart | FaultPolicy::Handler => {
+            let handler =
+                if handler == 0 { own_reference(kernel, id) } else { subject(kernel, id, handler)? };
+            Some((handler, event_bit(bit)?))
+        }
+    };
+    let timer = &kernel.machine.timer;
+    let budget = Budget::new(timer.ticks(budget), timer.ticks(period));
+    kernel.tasks.configure(domain, priority as u8, budget);
+    let ends_system = policy & CONFIGURE_ENDS_SYSTEM != 0;
+    let domain = kernel.domain_mut(domain);
+    (domain.on_fault, domain.handler, domain.ends_system) = (on_fault, handler, ends_system);
+    Ok(Answer::Done)
+}
+
+fn own_reference(kernel: &Kernel, id: DomainId) -> DomainRef {
+    DomainRef { id, generation: kernel.tasks.get(id).generation }
+}
+
+/// Map into a domain.
+pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [region, address, first, pages, rights, _] = arguments.a;
+    let domain = subject(kernel, id, arguments.slot)?.id;
+    authorize(id, Operation::Map(domain))?;
+    map_into(kernel, id, region, domain, [address, first, pages, rights])
+}
+
+/// Fill a slot of a domain with a capability.
+fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) -> Result {
+    if slot == cloison_abi::call::SLOT_SELF.into() {
+        return Err(CallError::BadArgument);
+    }
+    kernel.domain_mut(to).slots.fill(slot, capability)?;
+    Ok(Answer::Done)
+}
+
+/// Give a region.
+pub(super) fn give_region(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [slot, region, rights, ..] = arguments.a;
+    let domain = subject(kernel, id, arguments.slot)?.id;
+    let (region, held) = kernel.domain(id).slots.region(region, Rights::GRANT)?;
+    kernel.regions.usable(region)?;
+    let grant = rights & u64::from(Rights::GRANT.bits()) != 0;
+    let mut given = access_rights(rights & !u64::from(Rights::GRANT.bits()), held)?;
+    given.set(Rights::GRANT, grant);
+    give(kernel, domain, slot, Capability::Region(region, given))
+}
+
+/// Give a gate into a server.
+pub(super) fn give_gate(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [slot, server, badge, grants, ..] = arguments.a;
+    let client = subject(kernel, id, arguments.slot)?;
+    let server = subject(kernel, id, server)?;
+    if client == server {
+        return Err(CallError::SelfCall);
+    }
+    let badge = u32::try_from(badge).map_err(|_| CallError::BadArgument)?;
+    let (grant_first, grant_count) = (grants as u8, (grants >> 8) as u8);
+    let gate = Gate { server, badge, grant_first, grant_count, decision: Decision::Allowed };
+    give(kernel, client.id, slot, Capability::Gate(gate))
+}
+
+/// Give an event bit of a domain.
+pub(super) fn give_event(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [slot, target, bit, ..] = arguments.a;
+    let holder = subject(kernel, id, arguments.slot)?.id;
+    let target = subject(kernel, id, target)?;
+    let bit = event_bit(bit)?;
+    give(kernel, holder, slot, Capability::Event { target, bit })
+}
+
+/// Give an interrupt line.
+pub(super) fn give_interrupt(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [slot, right, line, bit, flags, _] = arguments.a;
+    let target = subject(kernel, id, arguments.slot)?;
+    kernel.domain(id).slots.right(right, ObjectKind::BuilderRight)?;
+    authorize(id, Operation::GiveDevice)?;
+    let bit = event_bit(bit)?;
+    let flags = u32::try_from(flags).map_err(|_| CallError::BadArgument)?;
+    let index = usize::try_from(line)
+        .ok()
+        .filter(|line| *line < MAX_INTERRUPT_LINES)
+        .ok_or(CallError::BadArgument)?;
+    if kernel.lines[index].is_some() || flags & !(INTERRUPT_LEVEL | INTERRUPT_ACTIVE_LOW) != 0 {
+        return Err(CallError::BadArgument);
+    }
+    let line = index as u8;
+    give(kernel, target.id, slot, Capability::Interrupt { line })?;
+    kernel.lines[index] = Some(LineTarget { target, bit, flags });
+    kernel.machine.io_apic.unmask(line, flags);
+    Ok(Answer::Done)
+}
+
+/// Give I/O ports.
+pub(super) fn give_ports(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [right, first, count, ..] = arguments.a;
+    let domain = subject(kernel, id, arguments.slot)?.id;
+    kernel.domain(id).slots.right(right, ObjectKind::BuilderRight)?;
+    authorize(id, Operation::GiveDevice)?;
+    let end = first.checked_add(count).filter(|end| *end <= 0x1_0000 && count > 0);
+    end.ok_or(CallError::BadArgument)?;
+    // The last port of all would need a count that 16 bits do not hold, and no device has it.
+    let range = (first as u16, u16::try_from(count).map_err(|_| CallError::BadArgument)?);
+    kernel.domain_mut(domain).ports.push(range).map_err(|_| CallError::TableFull)?;
+    kernel.stale |= 1 << domain.index();
+    Ok(Answer::Done)
+}
+
+/// Give a right.
+pub(super) fn give_right(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [slot, right, kind, bit, ..] = arguments.a;
+    let target = subject(kernel, id, arguments.slot)?;
+    kernel.domain(id).slots.right(right, ObjectKind::BuilderRight)?;
+    let kind = u32::try_from(kind).ok().and_then(ObjectKind::from_number).ok_or(CallError::BadArgument)?;
+    match kind {
+        ObjectKind::LogRight => {
+            let bit = event_bit(bit)?;
+            give(kernel, target.id, slot, Capability::Right(kind))?;
+            kernel.log.set_reader(target, bit);
+            Ok(Answer::Done)
+        }
+        ObjectKind::BuilderRight | ObjectKind::CensusRight | ObjectKind::ShutdownRight => {
+            give(kernel, target.id, slot, Capability::Right(kind))
+        }
+        _ => Err(CallError::BadArgument),
+    }
+}
+
+/// Give a domain: the right to decide about its faults, say.
+pub(super) fn give_domain(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [slot, given, rights, ..] = arguments.a;
+    let receiver = subject(kernel, id, arguments.slot)?.id;
+    let given = subject(kernel, id, given)?;
+    let rights = u32::try_from(rights).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
+    if !DOMAIN_RIGHTS.contains(rights) {
+        return Err(CallError::BadArgument);
+    }
+    give(kernel, receiver, slot, Capability::Domain(given, rights))
+}
+
+/// Start a domain.
+pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [entry, stack, argument, ..] = arguments.a;
+    let domain = patient(kernel, id, arguments.slot)?;
+    if entry >= DOMAIN_END || stack >= DOMAIN_END || !stack.is_multiple_of(16) {
+        return Err(CallError::BadArgument);
+    }
+    // The outcome is the caller's before the started domain can run.
+    kernel.tasks.start(domain)?;
+    let started = kernel.domain_mut(domain);
+    started.context.start(entry, stack, argument);
+    started.fault = cloison_abi::Fault::NONE;
+    Ok(Answer::Done)
+}
+
+/// Stop a domain. What it holds stays with it, so that it can be started again.
+pub(super) fn stop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let domain = patient(kernel, id, arguments.slot)?;
+    kernel.halt(domain, State::Stopped);
+    Ok(Answer::Done)
+}
+
+/// Destroy a domain: it ends, then its page tables are scrubbed, then it is gone.
+pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let domain = subject(kernel, id, arguments.slot)?.id;
+    if domain == id {
+        return Err(CallError::SelfCall);
+    }
+    if kernel.domain(domain).space.root() != 0 {
+        kernel.end_domain(domain);
+        let dying = kernel.domain_mut(domain);
+        dying.mappings = MappingTable::EMPTY;
+        dying.space = AddressSpace::NONE;
+        dying.slots = SlotTable::EMPTY;
+        if let Some(quota) = dying.quota {
+            begin_scrub(kernel, quota)?;
+        }
+    }
+    if let Some(quota) = kernel.domain(domain).quota {
+        if !zero_step(kernel, quota)? {
+            return Ok(Answer::Again);
+        }
+        kernel.regions.get_mut(quota)?.holds_page_tables = false;
+    }
+    kernel.tasks.destroy(domain);
+    kernel.domain_mut(id).slots.take(arguments.slot)?;
+    Ok(Answer::Done)
+}
+
+/// What a domain did wrong.
+pub(super) fn fault_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let domain = patient(kernel, id, arguments.slot)?;
+    let fault = kernel.domain(domain).fault;
+    Ok(Answer::Words([fault.kind as u64, fault.code.into(), fault.instruction, fault.address]))
+}

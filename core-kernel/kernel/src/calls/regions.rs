@@ -1,0 +1,236 @@
+//! Regions: shaping memory, seeing it, sharing it.
+
+use cloison_abi::{CallError, ObjectKind, Rights, limits::PAGE_BYTES};
+use cloison_rules::{
+    DomainId,
+    authorize::{Operation, authorize},
+    capability::{Capability, RegionRef},
+    mapping::Mapping,
+    region::Backing,
+};
+
+use super::{Answer, Arguments, Result};
+use crate::{
+    arch::{memory::Run, paging},
+    kernel::Kernel,
+};
+
+/// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten thousand instructions,
+/// which bounds how long an interrupt waits.
+const STEP_PAGES: u32 = 64;
+
+/// Rights that are about mapping.
+const ACCESS: Rights = Rights::READ.union(Rights::WRITE).union(Rights::EXECUTE);
+
+/// Map into the caller.
+pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [address, first, pages, rights, ..] = arguments.a;
+    authorize(id, Operation::Map(id))?;
+    map_into(kernel, id, arguments.slot, id, [address, first, pages, rights])
+}
+
+/// Maps a region of `holder`'s slot into `target`, [`STEP_PAGES`] at a time. If the quota is used up on the way, what has been mapped
+/// stays, as a shorter mapping.
+pub(super) fn map_into(
+    kernel: &mut Kernel,
+    holder: DomainId,
+    slot: u64,
+    target: DomainId,
+    [address, first, pages, rights]: [u64; 4],
+) -> Result {
+    let (reference, held) = kernel.domain(holder).slots.region(slot, Rights::READ)?;
+    let region = *kernel.regions.usable(reference)?;
+    let new = Mapping::new(reference, &region, address, first, pages, rights)?;
+    if !held.contains(new.rights) {
+        return Err(CallError::MissingRight);
+    }
+    let domain = kernel.domain_mut(target);
+    let done = domain.mappings.begin(new)?;
+    let end = new.pages.min(done + STEP_PAGES);
+    let device = region.backing == Backing::Device;
+    for page in done..end {
+        let place = region.first_page + first + u64::from(page);
+        if let Err(error) =
+            domain.space.map(address + u64::from(page) * PAGE_BYTES, place, new.rights, device)
+        {
+            domain.mappings.truncate(address, page);
+            return Err(error);
+        }
+    }
+    domain.mappings.progress(address, end);
+    Ok(if end < new.pages { Answer::Again } else { Answer::Done })
+}
+
+/// Remove a mapping of the caller.
+pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let mapping = kernel.domain(id).mappings.starting_at(arguments.a[0]).ok_or(CallError::BadArgument)?;
+    Ok(if unmap_step(kernel, id, mapping) { Answer::Done } else { Answer::Again })
+}
+
+/// Takes the last [`STEP_PAGES`] off a mapping. Returns whether it is gone.
+fn unmap_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> bool {
+    let domain = kernel.domain_mut(id);
+    let left = mapping.mapped.saturating_sub(STEP_PAGES);
+    for page in left..mapping.mapped {
+        domain.space.unmap(mapping.address + u64::from(page) * PAGE_BYTES);
+    }
+    domain.mappings.truncate(mapping.address, left);
+    left == 0
+}
+
+/// Give a region to a server.
+pub(super) fn grant(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [gate, rights, ..] = arguments.a;
+    let slots = &kernel.domain(id).slots;
+    let (region, held) = slots.region(arguments.slot, Rights::GRANT)?;
+    let gate = *slots.gate(gate)?;
+    let server = kernel.tasks.resolve(gate.server)?;
+    kernel.regions.usable(region)?;
+    let given = access_rights(rights, held)?;
+    authorize(id, Operation::Grant(server))?;
+    let capability = Capability::Region(region, given);
+    let slots = &mut kernel.domain_mut(server).slots;
+    let slot = slots.fill_first(gate.grant_first, gate.grant_count, capability)?;
+    Ok(Answer::Words([slot, 0, 0, 0]))
+}
+
+/// Rights to pass on: some of those held, and only such as are about mapping.
+pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Rights, CallError> {
+    let asked = u32::try_from(asked).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
+    if held.intersection(ACCESS).contains(asked) { Ok(asked) } else { Err(CallError::MissingRight) }
+}
+
+/// Take a region back from every other domain.
+pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let (region, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
+    authorize(id, Operation::Revoke)?;
+    Ok(if revoke_step(kernel, region, Some(id)) { Answer::Done } else { Answer::Again })
+}
+
+/// Takes a region from every domain but `keeper`, unmapping one step's worth at most. Returns whether nobody has it any more.
+fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: Option<DomainId>) -> bool {
+    for other in DomainId::all().filter(|other| Some(*other) != keeper) {
+        let is_other = |held: &Capability| !matches!(held, Capability::Region(of, _) if *of == region);
+        let domain = kernel.domain_mut(other);
+        domain.slots.retain(is_other);
+        if let Some(mapping) = domain.mappings.of_region(region) {
+            unmap_step(kernel, other, mapping);
+            return false;
+        }
+    }
+    true
+}
+
+/// Length and rights of a region.
+pub(super) fn info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let (reference, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::empty())?;
+    let pages = kernel.regions.get(reference)?.pages;
+    Ok(Answer::Words([pages.into(), rights.bits().into(), 0, 0]))
+}
+
+/// Take pages out of a region. The new region is in the receiving slot from the first step on, but of no use until all of it is zeroed.
+pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [receiver, first, pages, ..] = arguments.a;
+    let (parent, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
+    authorize(id, Operation::ShapeMemory)?;
+    let child = match carved_before(kernel, id, receiver, parent, [first, pages]) {
+        Some(child) => child,
+        None => {
+            if kernel.domain(id).slots.get(receiver).is_ok() {
+                return Err(CallError::SlotTaken);
+            }
+            let child = kernel.regions.carve(parent, first, pages)?;
+            let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(child, rights));
+            if let Err(error) = filled {
+                kernel.regions.delete(child)?;
+                return Err(error);
+            }
+            child
+        }
+    };
+    Ok(if zero_step(kernel, child)? { Answer::Done } else { Answer::Again })
+}
+
+/// The region in the receiving slot, if it is what an earlier step of the same call has carved and not yet zeroed.
+fn carved_before(
+    kernel: &Kernel,
+    id: DomainId,
+    receiver: u64,
+    parent: RegionRef,
+    [first, pages]: [u64; 2],
+) -> Option<RegionRef> {
+    let (child, _) = kernel.domain(id).slots.region(receiver, Rights::empty()).ok()?;
+    let (child_region, parent_region) = (kernel.regions.get(child).ok()?, kernel.regions.get(parent).ok()?);
+    let same = child_region.parent == Some(parent.id)
+        && child_region.first_page == parent_region.first_page.checked_add(first)?
+        && u64::from(child_region.pages) == pages
+        && !child_region.is_clean();
+    same.then_some(child)
+}
+
+/// Zeroes some more pages of a region. Returns whether all of it is zero.
+pub(super) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<bool, CallError> {
+    let region = kernel.regions.get_mut(reference)?;
+    let Backing::Memory { zeroed } = &mut region.backing else { return Ok(true) };
+    let step = STEP_PAGES.min(region.pages - *zeroed);
+    paging::zero_pages(region.first_page + u64::from(*zeroed), step.into());
+    *zeroed += step;
+    Ok(*zeroed == region.pages)
+}
+
+/// Make a region of device memory.
+pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let [receiver, address, pages, ..] = arguments.a;
+    kernel.domain(id).slots.right(arguments.slot, ObjectKind::BuilderRight)?;
+    authorize(id, Operation::GiveDevice)?;
+    // 52 bits is the widest physical address that page tables hold.
+    let end = pages
+        .checked_mul(PAGE_BYTES)
+        .and_then(|bytes| address.checked_add(bytes))
+        .filter(|end| *end <= 1 << 52);
+    let end = end.filter(|_| address.is_multiple_of(PAGE_BYTES)).ok_or(CallError::BadArgument)?;
+    kernel.machine.check_device(Run::around(address, end))?;
+    let pages = u32::try_from(pages).map_err(|_| CallError::BadArgument)?;
+    if kernel.domain(id).slots.get(receiver).is_ok() {
+        return Err(CallError::SlotTaken);
+    }
+    let region = kernel.regions.add(address / PAGE_BYTES, pages, Backing::Device)?;
+    let rights = Rights::READ | Rights::WRITE | Rights::GRANT;
+    let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(region, rights));
+    if let Err(error) = filled {
+        kernel.regions.delete(region)?;
+        return Err(error);
+    }
+    Ok(Answer::Done)
+}
+
+/// End a region: everybody loses it, then it is zeroed, then it is gone.
+pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let (reference, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
+    authorize(id, Operation::ShapeMemory)?;
+    if !revoke_step(kernel, reference, Some(id)) {
+        return Ok(Answer::Again);
+    }
+    if let Some(mapping) = kernel.domain(id).mappings.of_region(reference) {
+        unmap_step(kernel, id, mapping);
+        return Ok(Answer::Again);
+    }
+    begin_scrub(kernel, reference)?;
+    if !zero_step(kernel, reference)? {
+        return Ok(Answer::Again);
+    }
+    kernel.regions.delete(reference)?;
+    kernel.domain_mut(id).slots.take(arguments.slot)?;
+    Ok(Answer::Done)
+}
+
+/// Counts a region's pages as not zeroed, unless that has begun already.
+pub(super) fn begin_scrub(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<(), CallError> {
+    let region = kernel.regions.get_mut(reference)?;
+    if let Backing::Memory { zeroed } = &mut region.backing
+        && *zeroed == region.pages
+    {
+        *zeroed = 0;
+    }
+    Ok(())
+}

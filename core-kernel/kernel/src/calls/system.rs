@@ -1,0 +1,129 @@
+//! Calls about the caller itself and the system as a whole.
+
+use cloison_abi::{
+    CallError, Fault, FaultKind, ObjectKind,
+    call::{LOG_ENDING, SystemEnd},
+    limits::{MAX_DOMAINS, MAX_SLOTS},
+    plan::INTERRUPT_LEVEL,
+};
+use cloison_rules::{
+    DomainId,
+    authorize::{Operation, authorize},
+};
+
+use super::{Answer, Arguments, Result};
+use crate::{arch::paging, kernel::Kernel};
+
+/// Write to the debug output.
+pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    authorize(id, Operation::DebugWrite)?;
+    let [a, b, c, d, ..] = arguments.a;
+    let count =
+        usize::try_from(arguments.label).ok().filter(|count| *count <= 32).ok_or(CallError::BadArgument)?;
+    let mut bytes = [0; 32];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip([a, b, c, d]) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    kernel.debug_write(id, &bytes[..count]);
+    Ok(Answer::Done)
+}
+
+/// End the caller.
+pub(super) fn exit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let code = arguments.a[0];
+    let (name, ends) = (kernel.domain(id).name, kernel.domain(id).ends_system);
+    if code != 0 || ends {
+        kernel.say(format_args!("{name} ended with code {code}"));
+    }
+    kernel.end_domain(id);
+    if id == DomainId::BUILDER {
+        scrub_builder(kernel);
+    }
+    if ends {
+        kernel.end_system(if code == 0 { SystemEnd::Success } else { SystemEnd::Failure });
+    }
+    Ok(Answer::Nothing)
+}
+
+/// The builder has ended: what its memory held is gone. In one step, because it happens once, at boot, and the builder's own pages are
+/// few.
+fn scrub_builder(kernel: &Kernel) {
+    for run in &kernel.machine.builder_pages {
+        paging::zero_pages(run.first, run.pages());
+    }
+}
+
+/// Fault by choice.
+pub(super) fn panic(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let instruction = kernel.domain(id).context.rip;
+    let code = arguments.a[0] as u32;
+    kernel.fault(id, Fault { kind: FaultKind::Panic, code, instruction, address: 0 });
+    Ok(Answer::Nothing)
+}
+
+/// What the kernel knows of time.
+pub(super) fn clock(kernel: &mut Kernel, _id: DomainId, _arguments: Arguments) -> Result {
+    let machine = &kernel.machine;
+    Ok(Answer::Words([machine.timer.hertz, machine.entered, machine.started, machine.timer.calibration]))
+}
+
+/// Let an interrupt arrive again. A line that is edge triggered was never kept from it.
+pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let line = kernel.domain(id).slots.interrupt(arguments.slot)?;
+    authorize(id, Operation::Acknowledge)?;
+    let target = kernel.lines.get(usize::from(line)).copied().flatten().ok_or(CallError::BadSlot)?;
+    if target.flags & INTERRUPT_LEVEL != 0 {
+        kernel.machine.io_apic.unmask(line, target.flags);
+    }
+    Ok(Answer::Done)
+}
+
+/// Empty a slot of the caller.
+pub(super) fn slot_drop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    kernel.domain_mut(id).slots.take(arguments.slot)?;
+    Ok(Answer::Done)
+}
+
+/// Read the kernel's log.
+pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    kernel.domain(id).slots.right(arguments.slot, ObjectKind::LogRight)?;
+    authorize(id, Operation::ReadLog)?;
+    let (words, count) = kernel.log.read();
+    let ending = count == 0 && kernel.log_is_read();
+    Ok(Answer::Full(if ending { LOG_ENDING } else { 0 }, count, words))
+}
+
+/// Read the next entry of the census.
+pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    kernel.domain(id).slots.right(arguments.slot, ObjectKind::CensusRight)?;
+    authorize(id, Operation::ReadCensus)?;
+    let cursor = usize::try_from(arguments.a[0]).unwrap_or(usize::MAX);
+    // One domain's slots a step at most: past those that are empty, then on to the next domain.
+    for at in cursor..(MAX_DOMAINS * MAX_SLOTS).min(cursor.saturating_add(MAX_SLOTS)) {
+        let Some(holder) = DomainId::new(at / MAX_SLOTS) else { break };
+        let domain = kernel.domain(holder);
+        if let Ok(capability) = domain.slots.get((at % MAX_SLOTS) as u64) {
+            let packed =
+                (at / MAX_SLOTS) as u64 | ((at % MAX_SLOTS) as u64) << 8 | (capability.kind() as u64) << 32;
+            let [low, high] = domain.name.to_words();
+            return Ok(Answer::Words([at as u64 + 1, packed, low, high]));
+        }
+    }
+    let next = cursor.saturating_add(MAX_SLOTS);
+    if next < MAX_DOMAINS * MAX_SLOTS {
+        kernel.domain_mut(id).context.rdi = next as u64;
+        return Ok(Answer::Again);
+    }
+    Ok(Answer::Words([0; 4]))
+}
+
+/// End the system.
+pub(super) fn shutdown(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    kernel.domain(id).slots.right(arguments.slot, ObjectKind::ShutdownRight)?;
+    authorize(id, Operation::Shutdown)?;
+    let end = SystemEnd::from_number(arguments.a[0]).ok_or(CallError::BadArgument)?;
+    let name = kernel.domain(id).name;
+    kernel.say(format_args!("{name} ends the system: {end:?}"));
+    kernel.end_system(end);
+    Ok(Answer::Done)
+}

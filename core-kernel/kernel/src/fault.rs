@@ -1,0 +1,59 @@
+//! A domain has done something wrong.
+
+use cloison_abi::{Fault, FaultKind, call::SystemEnd, plan::FaultPolicy};
+use cloison_rules::{DomainId, task::State};
+
+use crate::kernel::Kernel;
+
+/// Bits of a page fault's error code (Intel SDM volume 3, section 4.7).
+const WRITE: u64 = 1 << 1;
+const FETCH: u64 = 1 << 4;
+
+/// What an exception means. `address` is where a page fault struck.
+pub fn describe(vector: u64, code: u64, instruction: u64, address: u64) -> Fault {
+    let (kind, code, address) = match vector {
+        0 => (FaultKind::DivideError, 0, 0),
+        1 | 3 => (FaultKind::Debug, vector, 0),
+        6 => (FaultKind::InvalidInstruction, 0, 0),
+        13 => (FaultKind::Privileged, code, 0),
+        14 if code & FETCH != 0 => (FaultKind::ExecuteDenied, code, address),
+        14 if code & WRITE != 0 => (FaultKind::WriteDenied, code, address),
+        14 => (FaultKind::ReadDenied, code, address),
+        16 | 19 => (FaultKind::FloatingPoint, vector, 0),
+        17 => (FaultKind::Alignment, 0, 0),
+        _ => (FaultKind::OtherException, vector, 0),
+    };
+    Fault { kind, code: code as u32, instruction, address }
+}
+
+impl Kernel {
+    /// Does what the plan says about a domain that has faulted.
+    pub fn fault(&mut self, id: DomainId, fault: Fault) {
+        self.domain_mut(id).fault = fault;
+        let domain = self.domain(id);
+        let (name, policy, handler, ends) =
+            (domain.name, domain.on_fault, domain.handler, domain.ends_system);
+        let handler = handler.filter(|(handler, _)| self.tasks.resolve(*handler).is_ok());
+        match (policy, handler) {
+            (FaultPolicy::Halt, _) => {
+                self.say(format_args!("{name} faulted: {fault}; the system halts"));
+                self.halt(id, State::Stopped);
+                self.end_system(SystemEnd::Halt);
+            }
+            (FaultPolicy::Restart | FaultPolicy::Handler, Some(handler)) => {
+                let follows =
+                    if policy == FaultPolicy::Restart { "is restarted" } else { "waits for its handler" };
+                self.say(format_args!("{name} faulted: {fault}; it {follows}"));
+                self.halt(id, State::Faulted);
+                self.notify(handler);
+            }
+            _ => {
+                self.say(format_args!("{name} faulted: {fault}; it is stopped"));
+                self.end_domain(id);
+                if ends {
+                    self.end_system(SystemEnd::Failure);
+                }
+            }
+        }
+    }
+}

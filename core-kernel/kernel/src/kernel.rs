@@ -1,0 +1,240 @@
+//! The kernel's state: its objects in fixed tables, and what every call and interrupt uses of them.
+
+use cloison_abi::{
+    CallError, Fault, Name,
+    call::{NO_DEADLINE, RECEIVED_EVENTS},
+    limits::{EVENT_PEER_FAILED, MAX_DOMAINS, MAX_INTERRUPT_LINES},
+    plan::FaultPolicy,
+};
+use cloison_rules::{
+    DomainId,
+    capability::{Capability, DomainRef, RegionRef, SlotTable},
+    mapping::MappingTable,
+    region::RegionTable,
+    task::{DomainSet, State, Tasks},
+    text::Line,
+};
+
+use crate::{
+    arch::{
+        context::Context,
+        cpu::{Cpu, PortRanges, Turn},
+        paging::AddressSpace,
+        time,
+    },
+    end::Ending,
+    log::Log,
+    machine::Machine,
+};
+
+/// What the kernel keeps of one domain, beside its task.
+pub struct Domain {
+    /// Its registers.
+    pub context: Context,
+    /// What it may name.
+    pub slots: SlotTable,
+    /// What it sees.
+    pub mappings: MappingTable,
+    /// Its page tables.
+    pub space: AddressSpace,
+    /// The region of which they are made.
+    pub quota: Option<RegionRef>,
+    /// Ports that it may use.
+    pub ports: PortRanges,
+    /// Its name.
+    pub name: Name,
+    /// The line that it is writing to the debug output.
+    pub line: Line,
+    /// What it did wrong.
+    pub fault: Fault,
+    /// What happens then.
+    pub on_fault: FaultPolicy,
+    /// Who is told, and by which event bit.
+    pub handler: Option<(DomainRef, u8)>,
+    /// Whether its end is the end of the system.
+    pub ends_system: bool,
+}
+
+impl Domain {
+    /// No domain, all zeros.
+    const NONE: Self = Self {
+        context: Context::EMPTY,
+        slots: SlotTable::EMPTY,
+        mappings: MappingTable::EMPTY,
+        space: AddressSpace::NONE,
+        quota: None,
+        ports: PortRanges::new(),
+        name: Name::EMPTY,
+        line: Line::EMPTY,
+        fault: Fault::NONE,
+        on_fault: FaultPolicy::Stop,
+        handler: None,
+        ends_system: false,
+    };
+}
+
+/// Where the interrupts of a line go.
+#[derive(Clone, Copy)]
+pub struct LineTarget {
+    /// The domain.
+    pub target: DomainRef,
+    /// Its event bit.
+    pub bit: u8,
+    /// Level triggered, active low: as in the plan.
+    pub flags: u32,
+}
+
+/// Everything that the kernel knows. All zeros before boot, so that it takes no room in the kernel's file.
+pub struct Kernel {
+    /// Who runs and who waits.
+    pub tasks: Tasks,
+    /// Who may use which memory.
+    pub regions: RegionTable,
+    /// The kernel's log.
+    pub log: Log,
+    /// The machine.
+    pub machine: Machine,
+    /// How the system is about to end, if it is.
+    pub ending: Option<Ending>,
+    /// Where interrupts go.
+    pub lines: [Option<LineTarget>; MAX_INTERRUPT_LINES],
+    /// Domains whose address space or ports the CPU may not take as loaded any more.
+    pub stale: DomainSet,
+    /// The domains; [`Kernel::domain`] is the way to one of them.
+    pub(crate) domains: [Domain; MAX_DOMAINS],
+}
+
+impl Kernel {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        tasks: Tasks::EMPTY,
+        regions: RegionTable::EMPTY,
+        log: Log::EMPTY,
+        machine: Machine::NONE,
+        ending: None,
+        lines: [None; MAX_INTERRUPT_LINES],
+        stale: 0,
+        domains: [const { Domain::NONE }; MAX_DOMAINS],
+    };
+
+    /// A domain's objects.
+    #[inline]
+    pub fn domain(&self, id: DomainId) -> &Domain {
+        &self.domains[id.index()]
+    }
+
+    /// A domain's objects, to change them.
+    #[inline]
+    pub fn domain_mut(&mut self, id: DomainId) -> &mut Domain {
+        &mut self.domains[id.index()]
+    }
+
+    /// A new domain, with nothing but its name and page tables.
+    ///
+    /// # Errors
+    /// [`CallError::TableFull`].
+    pub fn add_domain(&mut self, name: Name, space: AddressSpace) -> Result<DomainRef, CallError> {
+        let created = self.tasks.create()?;
+        *self.domain_mut(created.id) = Domain { name, space, ..Domain::NONE };
+        Ok(created)
+    }
+
+    /// Moves the words of a message from one domain to another, with the label; the receiver's outcome is `status`.
+    #[inline]
+    pub fn move_message(&mut self, from: DomainId, to: DomainId) {
+        let source = &self.domains[from.index()].context;
+        let (label, words) = (source.label(), source.words());
+        let target = &mut self.domains[to.index()].context;
+        target.set_outcome(0, label);
+        target.set_words(words);
+    }
+
+    /// Sets event bits of a domain; if it waits for one, it gets them.
+    #[inline]
+    pub fn signal(&mut self, target: DomainId, bits: u64) {
+        if let Some(events) = self.tasks.signal(target, bits) {
+            let context = &mut self.domain_mut(target).context;
+            context.set_outcome(RECEIVED_EVENTS, 0);
+            context.rdi = events;
+        }
+    }
+
+    /// Sets an event bit of a domain that may have ended since.
+    pub fn notify(&mut self, (target, bit): (DomainRef, u8)) {
+        if let Ok(id) = self.tasks.resolve(target) {
+            self.signal(id, 1 << bit);
+        }
+    }
+
+    /// Lets the calls or waits of domains end with an error.
+    pub fn fail(&mut self, domains: DomainSet, error: CallError) {
+        for id in DomainId::all().filter(|id| domains & 1 << id.index() != 0) {
+            self.domain_mut(id).context.set_outcome(error as i32, 0);
+        }
+    }
+
+    /// Takes a domain out of whatever it does, and tells everyone who calls it or could.
+    pub fn halt(&mut self, id: DomainId, state: State) {
+        let failed = self.tasks.halt(id, state);
+        self.fail(failed, CallError::PeerFailed);
+        let generation = self.tasks.get(id).generation;
+        let gates_to = |capability: &Capability| matches!(capability, Capability::Gate(gate) if gate.server == DomainRef { id, generation });
+        for other in DomainId::all() {
+            if self.domain(other).slots.iter().any(|(_, capability)| gates_to(capability)) {
+                self.signal(other, 1 << EVENT_PEER_FAILED);
+            }
+        }
+    }
+
+    /// A domain has ended: it is stopped, and what it held in slots, ports and interrupt lines is free again.
+    pub fn end_domain(&mut self, id: DomainId) {
+        self.halt(id, State::Stopped);
+        let ended = DomainRef { id, generation: self.tasks.get(id).generation };
+        let domain = self.domain_mut(id);
+        domain.slots = SlotTable::EMPTY;
+        domain.ports.clear();
+        self.stale |= 1 << id.index();
+        for line in 0..MAX_INTERRUPT_LINES {
+            if self.lines[line].is_some_and(|to| to.target == ended) {
+                self.machine.io_apic.mask(line as u8);
+                self.lines[line] = None;
+            }
+        }
+        self.log.reader_ended(ended);
+    }
+
+    /// Leaves the kernel: decides who runs, sets the alarm, lets the CPU switch. NULL if nobody can run.
+    #[inline]
+    pub fn leave(&mut self, cpu: &mut Cpu) -> *const Context {
+        let next = self.tasks.pick();
+        if self.tasks.payer_changed() {
+            self.tasks.charge(time::now());
+        }
+        let deadline = self.next_interrupt();
+        if deadline != cpu.armed {
+            cpu.armed = deadline;
+            self.machine.timer.arm(deadline);
+        }
+        if self.stale != 0 {
+            self.forget_stale(cpu);
+        }
+        let Some(id) = next else { return core::ptr::null() };
+        let Domain { context, space, ports, .. } = &mut self.domains[id.index()];
+        cpu.switch(Turn { id, root: space.root(), context, ports });
+        cpu.context
+    }
+
+    #[inline]
+    fn next_interrupt(&self) -> u64 {
+        let end = self.ending.as_ref().map_or(NO_DEADLINE, |ending| ending.deadline);
+        self.tasks.next_interrupt().min(end)
+    }
+
+    #[cold]
+    fn forget_stale(&mut self, cpu: &mut Cpu) {
+        for id in DomainId::all().filter(|id| self.stale & 1 << id.index() != 0) {
+            cpu.forget(id);
+        }
+        self.stale = 0;
+    }
+}

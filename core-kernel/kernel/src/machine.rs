@@ -1,0 +1,58 @@
+//! What the kernel has found of the machine.
+
+use cloison_abi::CallError;
+use heapless::Vec;
+
+use crate::arch::{
+    apic::{IoApic, LocalApic},
+    memory::{MAX_RUNS, Run},
+    time::Timer,
+};
+
+/// The machine.
+pub struct Machine {
+    /// The interrupt controller of the CPU.
+    pub local_apic: LocalApic,
+    /// The interrupt controller of the devices.
+    pub io_apic: IoApic,
+    /// The alarm clock.
+    pub timer: Timer,
+    /// Physical address of the kernel's own root page table, the pattern for all others.
+    pub kernel_root: u64,
+    /// Memory; device regions lie elsewhere.
+    pub memory: Vec<Run, MAX_RUNS>,
+    /// Port by which an emulator's run ends, or 0.
+    pub exit_port: u16,
+    /// The time-stamp counter at the kernel's entry, and when the first domain started.
+    pub entered: u64,
+    pub started: u64,
+    /// The builder's own pages, which are scrubbed when it ends.
+    pub builder_pages: Vec<Run, { cloison_abi::image::BUILDER_SEGMENTS }>,
+}
+
+impl Machine {
+    /// No machine, all zeros.
+    pub const NONE: Self = Self {
+        local_apic: LocalApic::NONE,
+        io_apic: IoApic::NONE,
+        timer: Timer::NONE,
+        kernel_root: 0,
+        memory: Vec::new(),
+        exit_port: 0,
+        entered: 0,
+        started: 0,
+        builder_pages: Vec::new(),
+    };
+
+    /// Checks that pages can be those of a device that a domain drives: not memory, and not the interrupt controllers.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`].
+    pub fn check_device(&self, pages: Run) -> Result<(), CallError> {
+        let controllers = [self.local_apic.page(), self.io_apic.page()];
+        let taken = self.memory.iter().chain(&controllers).any(|run| run.overlaps(pages));
+        // Memory below 1 MiB is firmware's; the kernel neither maps nor gives it.
+        let low = pages.first < 0x100;
+        if taken || low { Err(CallError::BadArgument) } else { Ok(()) }
+    }
+}
