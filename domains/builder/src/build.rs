@@ -246,7 +246,7 @@ impl Built {
                 own.map(|region| u64::from(region.pages)).sum::<u64>() + u64::from(domain.quota_pages);
             let digest = Hex(&domain.digest[..8]);
             let kib = pages * PAGE_BYTES / 1024;
-            log!("  {:<16} {kib:>6} KiB, priority {:>2}, program {digest}…", domain.name, domain.priority);
+            log!("  {:<16} {kib:>6} KiB, priority {:>2}, program {digest}...", domain.name, domain.priority);
         }
     }
 

@@ -69,8 +69,8 @@ impl Image {
         let program = self.range(domain.image_offset, domain.image_bytes)?;
         let found = digest(program);
         if found != domain.digest {
-            log!("digest of {}: in the plan {}…", domain.name, Hex(&domain.digest[..8]));
-            log!("digest of {}: found       {}…", domain.name, Hex(&found[..8]));
+            log!("digest of {}: in the plan {}...", domain.name, Hex(&domain.digest[..8]));
+            log!("digest of {}: found       {}...", domain.name, Hex(&found[..8]));
             return Err(BuildError::Digest(domain.name));
         }
         Ok(())
