@@ -1,21 +1,14 @@
 //! Every manifest in `tests/manifests/` is accepted or refused as it should be, and so are the manifests of the
 //! project itself.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use image_builder::check::CHECKS;
 use image_builder::{Report, Workspace};
-
-/// The project itself.
-fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The components and platforms that the test manifests name.
-fn fixtures() -> Workspace {
-    Workspace { root: project().join("tests/manifests/fixtures") }
-}
+use support::{fixtures, project};
 
 /// The `.toml` files of a folder, sorted.
 fn manifests(folder: &Path) -> Vec<PathBuf> {
@@ -49,7 +42,8 @@ fn expectations(manifest: &Path) -> Vec<String> {
 #[test]
 fn reject_files_give_exactly_the_faults_they_expect() {
     for path in manifests(&project().join("tests/manifests/reject")) {
-        let report = image_builder::load(&fixtures(), &path).expect_err(&path.display().to_string());
+        let report = image_builder::load(&fixtures(), &path).map(|system| system.name().to_owned());
+        let report = report.expect_err(&path.display().to_string());
         let (found, expected) = (lines(&report, &path), expectations(&path));
         let id = path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap();
         assert!(found.iter().any(|line| line.starts_with(id)), "{}: no {id} in {found:#?}", path.display());
@@ -81,20 +75,18 @@ fn ids_of_checks_are_in_order() {
 }
 
 #[test]
-fn accept_files_pass() {
-    for path in manifests(&project().join("tests/manifests/accept")) {
-        if let Err(report) = image_builder::load(&fixtures(), &path) {
-            panic!("{}", report);
-        }
-    }
-}
-
-#[test]
-fn the_projects_own_manifests_pass() {
-    let workspace = Workspace { root: project() };
-    for path in manifests(&project().join("manifests")) {
-        if let Err(report) = image_builder::load(&workspace, &path) {
-            panic!("{}", report);
+fn good_manifests_pass() {
+    let project = Workspace { root: project() };
+    let folders = [
+        (&project, project.root.join("manifests")),
+        (&project, project.root.join("tests/manifests/accept")),
+        (&fixtures(), fixtures().root.join("manifests")),
+    ];
+    for (workspace, folder) in folders {
+        for path in manifests(&folder) {
+            if let Err(report) = image_builder::load(workspace, &path) {
+                panic!("{report}");
+            }
         }
     }
 }
@@ -137,6 +129,26 @@ fn the_readme_has_the_table_of_checks() {
     let (table, _) = rest.split_once("<!-- end of checks -->").unwrap();
     let expected = image_builder::checks_table();
     assert_eq!(table, expected, "put this between the two marks of manifests/README.md:\n{expected}");
+}
+
+#[test]
+fn the_readme_has_the_limits() {
+    use cloison_abi::limits::{
+        MAX_DOMAINS, MAX_INTERRUPT_LINES, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS,
+    };
+    let limits = [
+        (MAX_DOMAINS - 1, "MAX_DOMAINS"),
+        (MAX_SLOTS, "MAX_SLOTS"),
+        (MAX_MAPPINGS, "MAX_MAPPINGS"),
+        (PLAN_EVENTS as usize, "PLAN_EVENTS"),
+        (MAX_PORT_RANGES, "MAX_PORT_RANGES"),
+        (MAX_REGIONS, "MAX_REGIONS"),
+        (MAX_INTERRUPT_LINES, "MAX_INTERRUPT_LINES"),
+    ];
+    for (limit, constant) in limits {
+        let is_row = |line: &str| line.starts_with(&format!("| {limit} ")) && line.contains(constant);
+        assert!(readme().lines().any(is_row), "{constant} is {limit}, the README says something else");
+    }
 }
 
 /// The first line of each block says what kind of file it shows.
