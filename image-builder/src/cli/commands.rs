@@ -168,8 +168,8 @@ pub(super) fn lint(context: &Context) -> Result<(), Failure> {
         domains.extend(packages_in(&root.join(folder))?);
     }
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
-    context.compiler().lint(Part::Kernel, &[KERNEL])?;
-    context.compiler().lint(Part::Domains, &domains)
+    let kernel = context.compiler().lint(Part::Kernel, &[KERNEL]);
+    context.compiler().lint(Part::Domains, &domains).and(kernel)
 }
 
 /// The packages in a folder, each named like its own folder.
