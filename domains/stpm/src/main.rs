@@ -13,14 +13,14 @@ mod mail;
 use core::time::Duration;
 
 use cloison_abi::info::{InfoEntry, InfoKind};
-use cloison_drivers::tis::Locality;
+use cloison_drivers::tpm::{Locality, TPM_BYTES};
 use cloison_rt::{
     sys::{Instant, Message, Received, info, memory::DeviceMemory, reply_wait},
     time,
 };
 use mail::SharedMail;
 use stpm_api::tpm;
-use stpm_service::{Chip, Service, TisChip};
+use stpm_service::{Chip, Service, TpmChip};
 
 /// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a key is
 /// made in seconds: the wait grows with what the TPM has taken so far.
@@ -32,7 +32,10 @@ cloison_rt::entry!(main);
 fn main() -> Result<(), &'static str> {
     let device = info::get().find(InfoKind::DeviceMemory, "tpm").ok_or("this domain was given no TPM")?;
     let registers = DeviceMemory::of(device).ok_or("the TPM's registers are not mapped")?;
-    let chip = TisChip::new(registers, cloison_rt::log::line);
+    if registers.bytes() < TPM_BYTES {
+        return Err("the platform file gives the TPM fewer registers than its five localities have");
+    }
+    let chip = TpmChip::new(registers, cloison_rt::log::line);
     let mail = SharedMail::new(clients());
     let service = Service::new(chip, mail, clients().map(locality));
     serve(service)

@@ -10,5 +10,5 @@
 extern crate std;
 
 pub mod registers;
-pub mod tis;
+pub mod tpm;
 pub mod uart;

@@ -10,6 +10,8 @@ pub trait Registers {
     fn read32(&mut self, offset: u64) -> u32;
     /// Writes 8 bits.
     fn write8(&mut self, offset: u64, value: u8);
+    /// Writes 32 bits; the offset is a multiple of 4.
+    fn write32(&mut self, offset: u64, value: u32);
 }
 
 impl Registers for DeviceMemory {
@@ -23,5 +25,9 @@ impl Registers for DeviceMemory {
 
     fn write8(&mut self, offset: u64, value: u8) {
         DeviceMemory::write8(self, offset, value);
+    }
+
+    fn write32(&mut self, offset: u64, value: u32) {
+        DeviceMemory::write32(self, offset, value);
     }
 }

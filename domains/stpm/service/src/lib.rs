@@ -13,5 +13,5 @@ extern crate std;
 mod chip;
 mod service;
 
-pub use chip::{Chip, ChipError, TisChip};
+pub use chip::{Chip, ChipError, TpmChip};
 pub use service::{Mail, Service};

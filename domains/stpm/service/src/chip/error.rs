@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use cloison_drivers::tis::TisError;
+use cloison_drivers::tpm::InterfaceError;
 use cloison_tpm::{Error, ReturnCode};
 use stpm_api::tpm::Refusal;
 
@@ -10,7 +10,7 @@ use stpm_api::tpm::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChipError {
     /// The exchange failed.
-    Tis(TisError),
+    Interface(InterfaceError),
     /// The TPM refused what every TPM in order does.
     Refused(ReturnCode),
     /// The TPM's answer is no answer.
@@ -21,19 +21,24 @@ impl ChipError {
     /// What a client is told.
     pub(crate) fn refusal(self) -> Refusal {
         match self {
-            Self::Tis(TisError::Absent) => Refusal::NoTpm,
-            Self::Tis(TisError::TimedOut(_)) => Refusal::TimedOut,
-            Self::Tis(TisError::CommandLength { .. }) => Refusal::Malformed,
-            Self::Tis(TisError::LostBytes | TisError::ResponseLength { .. } | TisError::NothingSent)
+            Self::Interface(InterfaceError::Absent) => Refusal::NoTpm,
+            Self::Interface(InterfaceError::TimedOut(_)) => Refusal::TimedOut,
+            Self::Interface(InterfaceError::CommandLength { .. }) => Refusal::Malformed,
+            Self::Interface(InterfaceError::Failed | InterfaceError::BufferElsewhere { .. })
+            | Self::Refused(_) => Refusal::Failed,
+            Self::Interface(
+                InterfaceError::LostBytes
+                | InterfaceError::ResponseLength { .. }
+                | InterfaceError::NothingSent,
+            )
             | Self::Garbage => Refusal::Garbage,
-            Self::Refused(_) => Refusal::Failed,
         }
     }
 }
 
-impl From<TisError> for ChipError {
-    fn from(error: TisError) -> Self {
-        Self::Tis(error)
+impl From<InterfaceError> for ChipError {
+    fn from(error: InterfaceError) -> Self {
+        Self::Interface(error)
     }
 }
 
@@ -49,7 +54,7 @@ impl From<Error> for ChipError {
 impl fmt::Display for ChipError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tis(error) => error.fmt(out),
+            Self::Interface(error) => error.fmt(out),
             Self::Refused(code) => code.fmt(out),
             Self::Garbage => write!(out, "the TPM answered with garbage"),
         }

@@ -5,12 +5,17 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use core::{fmt, task::Poll, time::Duration};
 
 use bring_up::{Answer, Question};
 use cloison_drivers::{
     registers::Registers,
-    tis::{Identity, Locality, TIS_ADDRESS, Timeouts, Tis, TisError},
+    tpm::{
+        Identity, Interface, InterfaceError, Locality, TPM_ADDRESS, Timeouts,
+        crb::{self, Crb},
+        tis::Tis,
+    },
 };
 use cloison_tpm::{
     MAX_MESSAGE_BYTES, ReturnCode,
@@ -46,9 +51,9 @@ pub trait Chip {
     fn cancel(&mut self);
 }
 
-/// A TPM behind the FIFO interface.
-pub struct TisChip<R> {
-    tis: Tis<R>,
+/// A TPM behind whichever interface it has.
+pub struct TpmChip {
+    interface: Box<dyn Interface>,
     stage: Stage,
     durations: Durations12,
     max_command_bytes: usize,
@@ -76,11 +81,16 @@ enum Told {
     Failed(ChipError),
 }
 
-impl<R: Registers> TisChip<R> {
-    /// A TPM behind `registers`. Lines for people go to `log`.
-    pub const fn new(registers: R, log: fn(fmt::Arguments<'_>)) -> Self {
+impl TpmChip {
+    /// A TPM behind `registers`, which say themselves which interface they are. Lines for people go to `log`.
+    pub fn new(mut registers: impl Registers + 'static, log: fn(fmt::Arguments<'_>)) -> Self {
+        let interface: Box<dyn Interface> = if crb::is_offered(&mut registers) {
+            Box::new(Crb::new(registers))
+        } else {
+            Box::new(Tis::new(registers))
+        };
         Self {
-            tis: Tis::new(registers),
+            interface,
             stage: Stage::Down,
             durations: Durations12::DEFAULT,
             max_command_bytes: MAX_MESSAGE_BYTES,
@@ -98,7 +108,7 @@ impl<R: Registers> TisChip<R> {
             let next = match self.stage {
                 Stage::Up => return Poll::Ready(Ok(())),
                 Stage::Down => self.begin(),
-                Stage::Asking(question) => match self.tis.poll(now).map_err(ChipError::Tis) {
+                Stage::Asking(question) => match self.interface.poll(now).map_err(ChipError::Interface) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(response) => {
                         let answer = response.and_then(|response| question.read(response));
@@ -114,7 +124,7 @@ impl<R: Registers> TisChip<R> {
     }
 
     fn begin(&mut self) -> Result<Option<Question>, ChipError> {
-        self.identity = Some(self.tis.identify()?);
+        self.identity = Some(self.interface.identify()?);
         self.startup_sent = false;
         Ok(Some(Question::Family))
     }
@@ -143,7 +153,7 @@ impl<R: Registers> TisChip<R> {
                 self.max_command_bytes =
                     usize::try_from(bytes).unwrap_or(0).clamp(HEADER_BYTES, MAX_MESSAGE_BYTES);
             }
-            Answer::Timeouts(stated) => self.tis.set_timeouts(Timeouts::from_stated(stated)),
+            Answer::Timeouts(stated) => self.interface.set_timeouts(Timeouts::from_stated(stated)),
             Answer::Durations(durations) => self.durations = durations,
             Answer::Family(_) | Answer::Nothing => {}
         }
@@ -154,9 +164,9 @@ impl<R: Registers> TisChip<R> {
         let Some(identity) = self.identity else { return };
         if self.told.replace(Told::Found(identity)) != Some(Told::Found(identity)) {
             let Identity { vendor, device, revision } = identity;
-            let name = vendor_name(vendor);
+            let (name, maker) = (self.interface.name(), vendor_name(vendor));
             (self.log)(format_args!(
-                "tis: vendor {vendor:#06x} ({name}) device {device:#06x} rev: {revision}"
+                "{name}: vendor {vendor:#06x} ({maker}) device {device:#06x} rev: {revision}"
             ));
         }
     }
@@ -167,15 +177,16 @@ impl<R: Registers> TisChip<R> {
             return;
         }
         self.told = Some(Told::Failed(error));
-        if error == ChipError::Tis(TisError::Absent) {
-            (self.log)(format_args!("tis: no TPM answers at {TIS_ADDRESS:#x}"));
+        let name = self.interface.name();
+        if error == ChipError::Interface(InterfaceError::Absent) {
+            (self.log)(format_args!("{name}: no TPM answers at {TPM_ADDRESS:#x}"));
         } else {
-            (self.log)(format_args!("tis: {error}; the next command starts afresh"));
+            (self.log)(format_args!("{name}: {error}; the next command starts afresh"));
         }
     }
 }
 
-impl<R: Registers> Chip for TisChip<R> {
+impl Chip for TpmChip {
     fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
         let settled = self.bring_up(now);
         if let Poll::Ready(Err(error)) = settled {
@@ -196,25 +207,25 @@ impl<R: Registers> Chip for TisChip<R> {
         now: Duration,
     ) -> Result<(), ChipError> {
         let longest = longest(header.tag, header.ordinal, &self.durations);
-        Ok(self.tis.send(locality, command, longest, now)?)
+        Ok(self.interface.send(locality, command, longest, now)?)
     }
 
     fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], ChipError>> {
-        let polled = match self.tis.poll(now) {
+        let polled = match self.interface.poll(now) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(polled) => polled.map(<[u8]>::len).map_err(ChipError::Tis),
+            Poll::Ready(polled) => polled.map(<[u8]>::len).map_err(ChipError::Interface),
         };
         if let Err(error) = polled {
             self.fail(error);
-        } else if return_code(self.tis.response()) == Some(ReturnCode::FAIL) {
+        } else if return_code(self.interface.response()) == Some(ReturnCode::FAIL) {
             // The client gets the response, which says it; the TPM may be a new one next time.
             self.fail(ChipError::Refused(ReturnCode::FAIL));
         }
-        Poll::Ready(polled.map(|_| self.tis.response()))
+        Poll::Ready(polled.map(|_| self.interface.response()))
     }
 
     fn cancel(&mut self) {
-        self.tis.cancel();
+        self.interface.cancel();
     }
 }
 

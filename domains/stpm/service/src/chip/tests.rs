@@ -2,9 +2,9 @@
 
 use std::{cell::RefCell, rc::Rc, string::String, thread_local, vec, vec::Vec};
 
-use cloison_drivers::tis::{
+use cloison_drivers::tpm::{
     Step,
-    simulated::{SimulatedTpm, Trouble},
+    tis::simulated::{SimulatedTpm, Trouble},
 };
 use cloison_tpm::{Command, Family, tpm12, tpm20};
 use stpm_api::tpm::{Refusal, Server};
@@ -91,7 +91,7 @@ impl Mail for Memory {
 
 /// One client, its memory, and the time that passes.
 struct Bench {
-    service: Service<TisChip<SimulatedTpm>, Memory>,
+    service: Service<TpmChip, Memory>,
     memory: Memory,
     now: Duration,
 }
@@ -99,7 +99,7 @@ struct Bench {
 impl Bench {
     fn new(tpm: &SimulatedTpm) -> Self {
         let memory = Memory(Rc::new(RefCell::new(vec![0; MAX_MESSAGE_BYTES])));
-        let chip = TisChip::new(tpm.clone(), log);
+        let chip = TpmChip::new(tpm.clone(), log);
         let localities = [Locality::EVERYDAY].into_iter();
         let mut service = Service::new(chip, memory.clone(), localities);
         service.open(0).expect("it opens");

@@ -6,7 +6,7 @@ mod tests;
 use alloc::vec::Vec;
 use core::{task::Poll, time::Duration};
 
-use cloison_drivers::tis::Locality;
+use cloison_drivers::tpm::Locality;
 use cloison_tpm::{
     MAX_MESSAGE_BYTES,
     header::{CommandFault, CommandHeader, check_command},

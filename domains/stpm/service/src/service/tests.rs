@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
 
-use cloison_drivers::tis::TisError;
+use cloison_drivers::tpm::InterfaceError;
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +51,7 @@ impl Chip for Fake {
         match self.0.borrow().mode {
             Mode::Answers => Poll::Ready(Ok(b"response")),
             Mode::TakesLong => Poll::Pending,
-            Mode::Fails => Poll::Ready(Err(ChipError::Tis(TisError::Absent))),
+            Mode::Fails => Poll::Ready(Err(ChipError::Interface(InterfaceError::Absent))),
         }
     }
 
@@ -186,7 +186,7 @@ fn limit_that_becomes_known_late_still_holds() {
 #[test]
 fn no_tpm_is_an_error_for_each_command_and_the_service_goes_on() {
     let (mut service, fake) = service(2);
-    fake.0.borrow_mut().settles = Err(ChipError::Tis(TisError::Absent));
+    fake.0.borrow_mut().settles = Err(ChipError::Interface(InterfaceError::Absent));
     service.submit(0, 10).expect("accepted");
     service.submit(1, 10).expect("accepted");
     assert!(!service.step(NOW));

@@ -139,6 +139,13 @@ impl Registers for SimulatedTpm {
             inside.write8(offset, value);
         }
     }
+
+    fn write32(&mut self, offset: u64, value: u32) {
+        // This interface has no register that is written so; a device takes the bytes one by one.
+        for (address, byte) in (offset..).zip(value.to_le_bytes()) {
+            self.write8(address, byte);
+        }
+    }
 }
 
 impl Inside {

@@ -1,11 +1,6 @@
 //! The FIFO interface of a TPM for PCs: *TIS*, for TPM 1.2 (TCG *PC Client Specific TPM Interface Specification*
 //! 1.3) and 2.0 (TCG *PC Client Platform TPM Profile*, PTP).
-//!
-//! The driver never waits. [`Tis::send`] takes a command, each [`Tis::poll`] goes as far as the TPM lets it, and
-//! the caller's clock decides when the TPM has taken too long. Interrupts are not used: a TPM is slow, and its
-//! interrupt line is often not connected.
 
-mod error;
 mod register;
 #[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
@@ -15,81 +10,10 @@ mod tests;
 use core::{task::Poll, time::Duration};
 
 use cloison_tpm::{MAX_MESSAGE_BYTES, header::HEADER_BYTES};
-pub use error::{Step, TisError};
 
+use super::{Identity, Interface, InterfaceError, Locality, Step, Timeouts, stated_length, time_left};
 use crate::registers::Registers;
 use register::{Access, Status, at};
-
-/// Where a PC has the registers: the specifications fix the physical address.
-pub const TIS_ADDRESS: u64 = 0xfed4_0000;
-/// Bytes of registers: five localities of a page each.
-pub const TIS_BYTES: u64 = 5 * 0x1000;
-
-/// The privilege with which a command reaches the TPM: 0 for everyday use, 4 for a late launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Locality(u8);
-
-impl Locality {
-    /// Everyday use.
-    pub const EVERYDAY: Self = Self(0);
-    const ALL: [Self; 5] = [Self(0), Self(1), Self(2), Self(3), Self(4)];
-
-    /// The locality with this number: 0 to 4.
-    #[must_use]
-    pub fn new(number: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|locality| u32::from(locality.0) == number)
-    }
-}
-
-/// What the TPM's registers say about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The maker's number, as on the PCI bus.
-    pub vendor: u16,
-    /// The device's number, the maker's choice.
-    pub device: u16,
-    /// The device's revision.
-    pub revision: u8,
-}
-
-/// How long the TPM may take for the steps of an exchange other than carrying out the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To give a locality.
-    pub a: Duration,
-    /// To get ready for a command, and so to abort one.
-    pub b: Duration,
-    /// To say that its status is valid.
-    pub c: Duration,
-    /// To take or give more bytes.
-    pub d: Duration,
-}
-
-impl Timeouts {
-    /// The defaults of TIS 1.3, table of interface timeouts. Those of the PTP are the same or shorter.
-    pub const DEFAULT: Self = Self {
-        a: Duration::from_millis(750),
-        b: Duration::from_millis(2000),
-        c: Duration::from_millis(750),
-        d: Duration::from_millis(750),
-    };
-
-    /// The timeouts A to D from the TPM's capability, in microseconds. Some devices give milliseconds instead, and
-    /// some less than they need, so a default is never shortened.
-    #[must_use]
-    pub fn from_stated([a, b, c, d]: [u32; 4]) -> Self {
-        const LEAST_PLAUSIBLE_US: u32 = 1000;
-        let unit = if a < LEAST_PLAUSIBLE_US { Duration::from_millis(1) } else { Duration::from_micros(1) };
-        let scale = |stated: u32, default: Duration| (unit * stated).max(default);
-        let Self { a: default_a, b: default_b, c: default_c, d: default_d } = Self::DEFAULT;
-        Self {
-            a: scale(a, default_a),
-            b: scale(b, default_b),
-            c: scale(c, default_c),
-            d: scale(d, default_d),
-        }
-    }
-}
 
 /// A TPM behind its FIFO interface. Points in time are durations since any fixed moment of the caller's choice.
 pub struct Tis<R> {
@@ -148,55 +72,49 @@ impl<R: Registers> Tis<R> {
             length: 0,
         }
     }
+}
 
-    /// Asks who is there.
-    ///
-    /// # Errors
-    /// [`TisError::Absent`] if nothing answers at these addresses.
-    pub fn identify(&mut self) -> Result<Identity, TisError> {
+impl<R: Registers> Interface for Tis<R> {
+    fn name(&self) -> &'static str {
+        "tis"
+    }
+
+    fn identify(&mut self) -> Result<Identity, InterfaceError> {
         let access = self.access(Locality::EVERYDAY);
         let [low, high, device_low, device_high] =
             self.registers.read32(at(Locality::EVERYDAY, register::VENDOR_AND_DEVICE)).to_le_bytes();
         let vendor = u16::from_le_bytes([low, high]);
         if access.is_absent() || vendor == u16::MAX || vendor == 0 {
-            return Err(TisError::Absent);
+            return Err(InterfaceError::Absent);
         }
         let device = u16::from_le_bytes([device_low, device_high]);
         let revision = self.registers.read8(at(Locality::EVERYDAY, register::REVISION));
         Ok(Identity { vendor, device, revision })
     }
 
-    /// Sets the timeouts that the TPM stated.
-    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+    fn set_timeouts(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
     }
 
-    /// Begins an exchange: takes a copy of the command, which the TPM may carry out for `longest`. The exchange that
-    /// was going on, if any, is abandoned.
-    ///
-    /// # Errors
-    /// [`TisError::CommandLength`] if the command is shorter than a header or longer than [`MAX_MESSAGE_BYTES`].
-    pub fn send(
+    fn send(
         &mut self,
         locality: Locality,
         command: &[u8],
         longest: Duration,
         now: Duration,
-    ) -> Result<(), TisError> {
+    ) -> Result<(), InterfaceError> {
         let place = self.message.get_mut(..command.len()).filter(|place| place.len() >= HEADER_BYTES);
-        place.ok_or(TisError::CommandLength { given: command.len() })?.copy_from_slice(command);
+        place.ok_or(InterfaceError::CommandLength { given: command.len() })?.copy_from_slice(command);
         self.length = command.len();
         self.longest = longest;
         self.leave_other_localities(locality);
         self.locality = locality;
         self.registers.write8(at(locality, register::ACCESS), Access::REQUEST_USE);
-        self.state = State::Seeking { until: now + self.timeouts.a };
+        self.state = State::Seeking { until: (now + self.timeouts.a).max(self.busy_until) };
         Ok(())
     }
 
-    /// Goes on with the exchange as far as the TPM lets it. Ready: with the response, or with why there is none;
-    /// either way the exchange is over. Nothing to wait for is [`TisError::NothingSent`].
-    pub fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], TisError>> {
+    fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], InterfaceError>> {
         // Every round but the last changes the state forward or moves at least one byte, so this ends.
         loop {
             match self.advance(now) {
@@ -214,21 +132,20 @@ impl<R: Registers> Tis<R> {
         }
     }
 
-    /// The response that the last exchange ended with; empty if it failed.
-    pub fn response(&self) -> &[u8] {
+    fn response(&self) -> &[u8] {
         let ended = self.state == State::Idle;
         self.message.get(..self.length).filter(|_| ended).unwrap_or_default()
     }
 
-    /// Ends the exchange that is going on: no response will come. The TPM is told to abort the command; until it
-    /// has, the next exchange waits.
-    pub fn cancel(&mut self) {
+    fn cancel(&mut self) {
         self.abandon();
     }
+}
 
-    fn advance(&mut self, now: Duration) -> Result<Advance, TisError> {
+impl<R: Registers> Tis<R> {
+    fn advance(&mut self, now: Duration) -> Result<Advance, InterfaceError> {
         match self.state {
-            State::Idle => Err(TisError::NothingSent),
+            State::Idle => Err(InterfaceError::NothingSent),
             State::Seeking { until } => self.seek(now, until),
             State::Readying { until } => self.get_ready(now, until),
             State::Sending { sent, until } => self.send_bytes(sent, now, until),
@@ -237,10 +154,10 @@ impl<R: Registers> Tis<R> {
         }
     }
 
-    fn seek(&mut self, now: Duration, until: Duration) -> Result<Advance, TisError> {
+    fn seek(&mut self, now: Duration, until: Duration) -> Result<Advance, InterfaceError> {
         let access = self.access(self.locality);
         if access.is_absent() {
-            return Err(TisError::Absent);
+            return Err(InterfaceError::Absent);
         }
         if !access.contains(Access::VALID | Access::ACTIVE) {
             return wait(now, until, Step::Locality);
@@ -250,7 +167,7 @@ impl<R: Registers> Tis<R> {
         Ok(Advance::To(State::Readying { until: (now + self.timeouts.b).max(self.busy_until) }))
     }
 
-    fn get_ready(&mut self, now: Duration, until: Duration) -> Result<Advance, TisError> {
+    fn get_ready(&mut self, now: Duration, until: Duration) -> Result<Advance, InterfaceError> {
         if !self.status()?.contains(Status::COMMAND_READY) {
             // A TPM that was idle may need to be told twice: first out of idleness, then to be ready.
             self.write_status(Status::COMMAND_READY);
@@ -262,7 +179,7 @@ impl<R: Registers> Tis<R> {
 
     /// Writes what the TPM takes at once. The last byte goes alone, because before it the TPM must expect more and
     /// after it no more; a TPM that counts differently has lost bytes.
-    fn send_bytes(&mut self, sent: usize, now: Duration, until: Duration) -> Result<Advance, TisError> {
+    fn send_bytes(&mut self, sent: usize, now: Duration, until: Duration) -> Result<Advance, InterfaceError> {
         let status = self.status()?;
         let last = self.length.saturating_sub(1);
         if sent == self.length {
@@ -273,7 +190,7 @@ impl<R: Registers> Tis<R> {
                 return wait(now, until, Step::Send);
             }
             if !status.contains(Status::EXPECT) {
-                return Err(TisError::LostBytes);
+                return Err(InterfaceError::LostBytes);
             }
         }
         let most = if sent == last { 1 } else { last - sent };
@@ -288,19 +205,24 @@ impl<R: Registers> Tis<R> {
         Ok(Advance::To(State::Sending { sent: sent + count, until: now + self.timeouts.d }))
     }
 
-    fn start_command(&mut self, status: Status, now: Duration, until: Duration) -> Result<Advance, TisError> {
+    fn start_command(
+        &mut self,
+        status: Status,
+        now: Duration,
+        until: Duration,
+    ) -> Result<Advance, InterfaceError> {
         if !status.contains(Status::VALID) {
             return wait(now, until, Step::Send);
         }
         if status.contains(Status::EXPECT) {
-            return Err(TisError::LostBytes);
+            return Err(InterfaceError::LostBytes);
         }
         self.write_status(Status::GO);
         self.busy_until = now + self.longest;
         Ok(Advance::To(State::Executing { until: self.busy_until }))
     }
 
-    fn execute(&mut self, now: Duration, until: Duration) -> Result<Advance, TisError> {
+    fn execute(&mut self, now: Duration, until: Duration) -> Result<Advance, InterfaceError> {
         if !self.status()?.contains(Status::VALID | Status::DATA_AVAILABLE) {
             return wait(now, until, Step::Execute);
         }
@@ -314,7 +236,7 @@ impl<R: Registers> Tis<R> {
         received: usize,
         now: Duration,
         until: Duration,
-    ) -> Result<Advance, TisError> {
+    ) -> Result<Advance, InterfaceError> {
         let status = self.status()?;
         if received == self.length {
             return self.end_response(status, now, until);
@@ -331,26 +253,22 @@ impl<R: Registers> Tis<R> {
         }
         let received = received + count;
         if received == HEADER_BYTES {
-            self.length = self.stated_length()?;
+            self.length = stated_length(&self.message)?;
         }
         Ok(Advance::To(State::Receiving { received, until: now + self.timeouts.d }))
     }
 
-    /// The response's length, from its header: bytes 2 to 5.
-    fn stated_length(&self) -> Result<usize, TisError> {
-        let [_, _, a, b, c, d, ..] = self.message;
-        let stated = u32::from_be_bytes([a, b, c, d]);
-        let length =
-            usize::try_from(stated).ok().filter(|length| (HEADER_BYTES..=MAX_MESSAGE_BYTES).contains(length));
-        length.ok_or(TisError::ResponseLength { stated })
-    }
-
-    fn end_response(&mut self, status: Status, now: Duration, until: Duration) -> Result<Advance, TisError> {
+    fn end_response(
+        &mut self,
+        status: Status,
+        now: Duration,
+        until: Duration,
+    ) -> Result<Advance, InterfaceError> {
         if !status.contains(Status::VALID) {
             return wait(now, until, Step::Receive);
         }
         if status.contains(Status::DATA_AVAILABLE) {
-            return Err(TisError::LostBytes);
+            return Err(InterfaceError::LostBytes);
         }
         Ok(Advance::Done)
     }
@@ -386,9 +304,9 @@ impl<R: Registers> Tis<R> {
         Access::from_bits(self.registers.read8(at(locality, register::ACCESS)))
     }
 
-    fn status(&mut self) -> Result<Status, TisError> {
+    fn status(&mut self) -> Result<Status, InterfaceError> {
         let status = Status(self.registers.read32(at(self.locality, register::STATUS)));
-        if status.is_absent() { Err(TisError::Absent) } else { Ok(status) }
+        if status.is_absent() { Err(InterfaceError::Absent) } else { Ok(status) }
     }
 
     fn write_status(&mut self, flags: u8) {
@@ -397,6 +315,6 @@ impl<R: Registers> Tis<R> {
 }
 
 /// Waits for the TPM, unless it has had its time.
-fn wait(now: Duration, until: Duration, step: Step) -> Result<Advance, TisError> {
-    if now < until { Ok(Advance::Wait) } else { Err(TisError::TimedOut(step)) }
+fn wait(now: Duration, until: Duration, step: Step) -> Result<Advance, InterfaceError> {
+    time_left(now, until, step).map(|()| Advance::Wait)
 }

@@ -31,7 +31,7 @@ fn command() -> Vec<u8> {
 }
 
 /// Runs an exchange to its end; returns it and how long it took.
-fn exchange(tis: &mut Tis<SimulatedTpm>, now: Duration) -> (Result<Vec<u8>, TisError>, Duration) {
+fn exchange(tis: &mut Tis<SimulatedTpm>, now: Duration) -> (Result<Vec<u8>, InterfaceError>, Duration) {
     exchange_at(tis, Locality::EVERYDAY, now)
 }
 
@@ -39,12 +39,12 @@ fn exchange_at(
     tis: &mut Tis<SimulatedTpm>,
     locality: Locality,
     start: Duration,
-) -> (Result<Vec<u8>, TisError>, Duration) {
+) -> (Result<Vec<u8>, InterfaceError>, Duration) {
     tis.send(locality, &command(), LONGEST, start).expect("a good command");
     finish(tis, start)
 }
 
-fn finish(tis: &mut Tis<SimulatedTpm>, start: Duration) -> (Result<Vec<u8>, TisError>, Duration) {
+fn finish(tis: &mut Tis<SimulatedTpm>, start: Duration) -> (Result<Vec<u8>, InterfaceError>, Duration) {
     let mut now = start;
     while now < start + Duration::from_secs(60) {
         if let Poll::Ready(outcome) = tis.poll(now) {
@@ -66,8 +66,8 @@ fn nothing_there_is_absent() {
     let tpm = tpm_with(&[]);
     tpm.set_trouble(Trouble::Absent);
     let mut tis = Tis::new(tpm);
-    assert_eq!(tis.identify(), Err(TisError::Absent));
-    assert_eq!(exchange(&mut tis, Duration::ZERO).0, Err(TisError::Absent));
+    assert_eq!(tis.identify(), Err(InterfaceError::Absent));
+    assert_eq!(exchange(&mut tis, Duration::ZERO).0, Err(InterfaceError::Absent));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn longest_response_fits_and_a_longer_one_is_refused() {
     assert_eq!(exchange(&mut tis, Duration::ZERO).0.map(|bytes| bytes.len()), Ok(MAX_MESSAGE_BYTES));
     let mut tis = Tis::new(tpm_with(&[1; MAX_MESSAGE_BYTES - HEADER_BYTES + 1]));
     let stated = MAX_MESSAGE_BYTES as u32 + 1;
-    assert_eq!(exchange(&mut tis, Duration::ZERO).0, Err(TisError::ResponseLength { stated }));
+    assert_eq!(exchange(&mut tis, Duration::ZERO).0, Err(InterfaceError::ResponseLength { stated }));
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn commands_of_impossible_length_never_reach_the_tpm() {
     let mut tis = Tis::new(tpm_with(&[]));
     for given in [0, HEADER_BYTES - 1, MAX_MESSAGE_BYTES + 1] {
         let sent = tis.send(Locality::EVERYDAY, &vec![0; given], LONGEST, Duration::ZERO);
-        assert_eq!(sent, Err(TisError::CommandLength { given }));
-        assert_eq!(tis.poll(Duration::ZERO), Poll::Ready(Err(TisError::NothingSent)));
+        assert_eq!(sent, Err(InterfaceError::CommandLength { given }));
+        assert_eq!(tis.poll(Duration::ZERO), Poll::Ready(Err(InterfaceError::NothingSent)));
     }
 }
 
@@ -139,7 +139,7 @@ fn each_step_that_hangs_ends_at_its_own_timeout() {
         tpm.set_trouble(Trouble::Hangs(step));
         let mut tis = Tis::new(tpm.clone());
         let (outcome, took) = exchange(&mut tis, Duration::from_secs(100));
-        assert_eq!(outcome, Err(TisError::TimedOut(step)));
+        assert_eq!(outcome, Err(InterfaceError::TimedOut(step)));
         assert!((timeout..timeout + 2 * TICK).contains(&took), "{step:?} took {took:?}");
         tpm.set_trouble(Trouble::None);
         assert_eq!(exchange(&mut tis, Duration::from_secs(200)).0, Ok(response(&[])), "after {step:?}");
@@ -153,7 +153,7 @@ fn bytes_that_do_not_add_up_are_an_error() {
         let tpm = tpm_with(&[1, 2, 3]);
         tpm.set_trouble(trouble);
         let mut tis = Tis::new(tpm.clone());
-        assert_eq!(exchange(&mut tis, Duration::ZERO).0, Err(TisError::LostBytes), "{trouble:?}");
+        assert_eq!(exchange(&mut tis, Duration::ZERO).0, Err(InterfaceError::LostBytes), "{trouble:?}");
         tpm.set_trouble(Trouble::None);
         assert!(exchange(&mut tis, Duration::ZERO).0.is_ok(), "after {trouble:?}");
     }
@@ -168,7 +168,7 @@ fn cancelled_command_is_aborted_and_the_next_one_runs() {
     assert_eq!(tis.poll(Duration::ZERO), Poll::Pending);
     tis.cancel();
     assert_eq!(tpm.aborts(), 1);
-    assert_eq!(tis.poll(TICK), Poll::Ready(Err(TisError::NothingSent)));
+    assert_eq!(tis.poll(TICK), Poll::Ready(Err(InterfaceError::NothingSent)));
     tpm.set_trouble(Trouble::None);
     assert!(exchange(&mut tis, TICK).0.is_ok());
 }
@@ -183,7 +183,7 @@ fn next_command_waits_for_an_abandoned_one_as_long_as_that_may_take() {
     tpm.set_trouble(Trouble::Hangs(Step::Ready));
     tis.cancel();
     let (outcome, took) = exchange(&mut tis, Duration::ZERO);
-    assert_eq!((outcome, took), (Err(TisError::TimedOut(Step::Ready)), LONGEST));
+    assert_eq!((outcome, took), (Err(InterfaceError::TimedOut(Step::Ready)), LONGEST));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn tpm_that_vanishes_is_noticed_at_once() {
     tis.send(Locality::EVERYDAY, &command(), LONGEST, Duration::ZERO).expect("a good command");
     assert_eq!(tis.poll(Duration::ZERO), Poll::Pending);
     tpm.set_trouble(Trouble::Absent);
-    assert_eq!(tis.poll(TICK), Poll::Ready(Err(TisError::Absent)));
+    assert_eq!(tis.poll(TICK), Poll::Ready(Err(InterfaceError::Absent)));
 }
 
 #[test]

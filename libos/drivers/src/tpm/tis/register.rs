@@ -1,6 +1,6 @@
 //! The registers: where they are and what their bits mean (TIS 1.3, section on the register space; PTP likewise).
 
-use super::Locality;
+use crate::tpm::Locality;
 
 /// Who holds the locality; 8 bits.
 pub(super) const ACCESS: u64 = 0x00;

@@ -19,7 +19,7 @@ pub enum Step {
 
 /// Why an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TisError {
+pub enum InterfaceError {
     /// Nothing answers: the registers read as all ones.
     Absent,
     /// The TPM took too long.
@@ -36,11 +36,20 @@ pub enum TisError {
         /// Its length.
         given: usize,
     },
+    /// The TPM reports that it has failed for good.
+    Failed,
+    /// The TPM's buffer lies outside of its registers, where this domain has no memory.
+    BufferElsewhere {
+        /// Its physical address.
+        address: u64,
+        /// Its length.
+        bytes: u64,
+    },
     /// There is no exchange to go on with.
     NothingSent,
 }
 
-impl fmt::Display for TisError {
+impl fmt::Display for InterfaceError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => write!(out, "no TPM answers"),
@@ -52,9 +61,13 @@ impl fmt::Display for TisError {
             Self::LostBytes => write!(out, "the TPM counts the bytes of a message differently"),
             Self::ResponseLength { stated } => write!(out, "the TPM states a response of {stated} bytes"),
             Self::CommandLength { given } => write!(out, "a command of {given} bytes cannot be sent"),
+            Self::Failed => write!(out, "the TPM reports that it has failed"),
+            Self::BufferElsewhere { address, bytes } => {
+                write!(out, "the TPM's buffer of {bytes} bytes at {address:#x} is out of reach")
+            }
             Self::NothingSent => write!(out, "nothing was sent to the TPM"),
         }
     }
 }
 
-impl core::error::Error for TisError {}
+impl core::error::Error for InterfaceError {}
