@@ -1,0 +1,109 @@
+//! Counts what calls and signals cost.
+//!
+//! With `-icount shift=0` the time-stamp counter advances by one for each instruction, so differences of it are numbers of
+//! instructions. Each figure is the one that came most often; what reading the counter costs is taken off.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use cloison_abi::{CallError, info::InfoKind};
+use cloison_rt::{
+    log,
+    sys::{self, Instant, Message, Slot, info, memory::SharedMemory},
+};
+
+cloison_rt::entry!(main);
+
+/// How often each thing is done before counting, so that both sides have settled.
+const WARM_UP: usize = 200;
+/// How often it is counted.
+const SAMPLES: usize = 4000;
+
+fn main() -> Result<(), &'static str> {
+    let peer = Peer::find().ok_or("the plan gives this domain no peer")?;
+    let overhead = count(0, || Some(()))?;
+    let words = |words| Message { label: 1, words };
+    report("gate-call-4", count(overhead, || peer.call(words([1, 2, 3, 4])).ok())?);
+    report("gate-call-0", count(overhead, || peer.call(Message::default()).ok())?);
+    report("cheapest-call", count(overhead, || Some(sys::wait(1, Instant::PAST)))?);
+    report("signal-to-waiter", peer.signals(overhead)?);
+    let clock = sys::clock();
+    let boot = clock.first_domain.saturating_sub(clock.kernel_entry).saturating_sub(clock.calibration);
+    report("kernel-to-first-domain", boot);
+    Ok(())
+}
+
+fn report(name: &str, figure: u64) {
+    log!("{name} {figure}");
+}
+
+/// The other side.
+struct Peer {
+    gate: Slot,
+    event: Slot,
+    arrival: &'static AtomicU64,
+}
+
+impl Peer {
+    fn find() -> Option<Self> {
+        let entry = info::get().find(InfoKind::Use, "peer")?;
+        let arrival = SharedMemory::of(entry)?.atomic_u64(0)?;
+        Some(Self { gate: info::slot(entry)?, event: info::signal_slot(entry)?, arrival })
+    }
+
+    #[inline(always)]
+    fn call(&self, message: Message) -> Result<Message, CallError> {
+        sys::call(self.gate, message)
+    }
+
+    /// From before the signal until the peer, whose priority is higher, has read the counter.
+    fn signals(&self, overhead: u64) -> Result<u64, &'static str> {
+        let mut counts = Counts::default();
+        for _ in 0..WARM_UP + SAMPLES {
+            let before = Instant::now().0;
+            sys::signal(self.event).map_err(|_| "a signal was refused")?;
+            counts.add(self.arrival.load(Ordering::Relaxed).saturating_sub(before));
+        }
+        Ok(counts.most_frequent().saturating_sub(overhead))
+    }
+}
+
+/// Counts what `action` costs, less `overhead`.
+#[inline(always)]
+fn count<T>(overhead: u64, action: impl Fn() -> Option<T>) -> Result<u64, &'static str> {
+    let mut counts = Counts::default();
+    for _ in 0..WARM_UP + SAMPLES {
+        let before = Instant::now().0;
+        let done = action();
+        let after = Instant::now().0;
+        done.ok_or("a call was refused")?;
+        counts.add(after - before);
+    }
+    Ok(counts.most_frequent().saturating_sub(overhead))
+}
+
+/// How often each count came.
+#[derive(Default)]
+struct Counts {
+    seen: BTreeMap<u64, usize>,
+    skipped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, count: u64) {
+        if self.skipped < WARM_UP {
+            self.skipped += 1;
+        } else {
+            *self.seen.entry(count).or_default() += 1;
+        }
+    }
+
+    fn most_frequent(&self) -> u64 {
+        self.seen.iter().max_by_key(|(_, times)| **times).map_or(0, |(count, _)| *count)
+    }
+}
