@@ -4,7 +4,7 @@ use cloison_abi::{
     ABI_VERSION, CallError, Name, ObjectKind, Rights,
     call::{
         BUILDER_MEMORY_SLOTS, BUILDER_SLOT_CENSUS, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
-        BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
+        BUILDER_SLOT_SHUTDOWN,
     },
     image::{BUILDER_SEGMENTS, BuilderSegment, IMAGE_MAGIC, ImageHeader},
     limits::{DOMAIN_END, PAGE_BYTES, PRIORITIES},
@@ -107,9 +107,7 @@ pub fn build(
     let builder = kernel.add_domain(Name::new("builder").unwrap_or_default(), space)?;
     map_segments(kernel, header, image)?;
     give_rights(kernel, &free)?;
-    let own = Capability::Domain(builder, Rights::empty());
     let domain = kernel.domain_mut(builder.id);
-    domain.slots.fill(SLOT_SELF.into(), own)?;
     domain.context.start(header.builder_entry, header.builder_stack, header.builder_image_address);
     kernel.tasks.configure(builder.id, PRIORITIES as u8 - 1, Budget::NONE);
     kernel.tasks.start(builder.id)
@@ -145,7 +143,7 @@ fn give_rights(kernel: &mut Kernel, free: &FreeMemory) -> Result<(), CallError> 
     let mut runs = heapless::Vec::<Run, { crate::arch::memory::MAX_RUNS }>::new();
     runs.extend(free.runs().iter().copied().filter(|run| run.pages() > 0));
     runs.sort_unstable_by_key(|run| core::cmp::Reverse(run.pages()));
-    let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT;
+    let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT | Rights::BUILD;
     for (slot, run) in runs.iter().take(BUILDER_MEMORY_SLOTS.into()).enumerate() {
         let region = kernel.regions.add(run.first, run.pages() as u32, Backing::Memory { zeroed: 0 })?;
         let slot = u64::from(BUILDER_SLOT_MEMORY) + slot as u64;

@@ -1,8 +1,8 @@
 //! The kernel's state: its objects in fixed tables, and what every call and interrupt uses of them.
 
 use cloison_abi::{
-    CallError, Fault, Name,
-    call::{NO_DEADLINE, RECEIVED_EVENTS},
+    CallError, Fault, Name, Rights,
+    call::{NO_DEADLINE, RECEIVED_EVENTS, SLOT_SELF},
     limits::{EVENT_PEER_FAILED, MAX_DOMAINS, MAX_INTERRUPT_LINES},
     plan::FaultPolicy,
 };
@@ -129,13 +129,15 @@ impl Kernel {
         &mut self.domains[id.index()]
     }
 
-    /// A new domain, with nothing but its name and page tables.
+    /// A new domain, with nothing but its name, its page tables and itself.
     ///
     /// # Errors
     /// [`CallError::TableFull`].
     pub fn add_domain(&mut self, name: Name, space: AddressSpace) -> Result<DomainRef, CallError> {
         let created = self.tasks.create()?;
-        *self.domain_mut(created.id) = Domain { name, space, ..Domain::NONE };
+        let domain = self.domain_mut(created.id);
+        *domain = Domain { name, space, ..Domain::NONE };
+        domain.slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
         Ok(created)
     }
 

@@ -131,7 +131,7 @@ pub(super) fn info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> R
 /// Take pages out of a region. The new region is in the receiving slot from the first step on, but of no use until all of it is zeroed.
 pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let [receiver, first, pages, ..] = arguments.a;
-    let (parent, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
+    let (parent, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
     authorize(id, Operation::ShapeMemory)?;
     let child = match carved_before(kernel, id, receiver, parent, [first, pages]) {
         Some(child) => child,
@@ -195,7 +195,7 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
         return Err(CallError::SlotTaken);
     }
     let region = kernel.regions.add(address / PAGE_BYTES, pages, Backing::Device)?;
-    let rights = Rights::READ | Rights::WRITE | Rights::GRANT;
+    let rights = Rights::READ | Rights::WRITE | Rights::GRANT | Rights::BUILD;
     let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(region, rights));
     if let Err(error) = filled {
         kernel.regions.delete(region)?;
@@ -206,7 +206,7 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
 
 /// End a region: everybody loses it, then it is zeroed, then it is gone.
 pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let (reference, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
+    let (reference, _) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
     authorize(id, Operation::ShapeMemory)?;
     if !revoke_step(kernel, reference, Some(id)) {
         return Ok(Answer::Again);

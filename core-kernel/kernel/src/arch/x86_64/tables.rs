@@ -35,6 +35,11 @@ pub const EXTRA_STACKS: usize = 3;
 /// Bytes of each.
 pub const EXTRA_STACK_BYTES: usize = 4096;
 
+/// The vector of `int3`.
+const BREAKPOINT: usize = 3;
+/// In a gate's kind: the user may use it.
+const PRIVILEGE_USER: u8 = 3 << 5;
+
 /// Bytes of the I/O bitmap: a bit for each of 65,536 ports, and the byte of ones that has to follow (Intel SDM volume 1,
 /// section 19.5.2).
 const BITMAP_BYTES: usize = 65536 / 8 + 1;
@@ -188,6 +193,8 @@ fn fill_gates(cpu: &mut Cpu) {
     for vector in 0..entry::VECTORS {
         cpu.gates[vector] = Gate::new(first + vector as u64 * entry::STUB_BYTES, 0);
     }
+    // The one exception that a program asks for by an instruction. Everything else that `int` could name is refused.
+    cpu.gates[BREAKPOINT].kind |= PRIVILEGE_USER;
     cpu.gates[2] = Gate::new(entry::nmi_entry as *const () as u64, NMI_STACK);
     cpu.gates[8] = Gate::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);
     cpu.gates[18] = Gate::new(entry::machine_check_entry as *const () as u64, MACHINE_CHECK_STACK);
