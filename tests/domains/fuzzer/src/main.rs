@@ -18,7 +18,7 @@ use cloison_rt::{
     log, start,
     sys::{Slot, any_call, info, memory::SharedMemory},
 };
-use watcher_api::watch;
+use watcher_api::{FaultSet, watch};
 
 use random::Random;
 
@@ -37,7 +37,7 @@ fn main() -> Result<(), &'static str> {
     if start::argument() == 0 {
         let page = SharedMemory::of(watch).ok_or("the watcher shares no page")?;
         watcher_api::write_name(&page, "a million random calls harm nobody");
-        watcher.announce(0, 0, 0, 0).map_err(|_| "the watcher does not answer")?;
+        watcher.announce(0, FaultSet::NONE, 0, 0).map_err(|_| "the watcher does not answer")?;
         let mut fuzzer = Fuzzer { random: Random::new(watch.option.into()), report_gate: gate, done: 0 };
         log!("seed {}: {CALLS} calls", watch.option);
         while fuzzer.done < CALLS {

@@ -12,7 +12,7 @@ mod world;
 
 use cloison_abi::FaultKind;
 use cloison_rt::start;
-use watcher_api::{ANY_ADDRESS, SURVIVED};
+use watcher_api::{ANY_ADDRESS, FaultSet, SURVIVED};
 
 use acts::{Act, Deed};
 use world::World;
@@ -35,15 +35,15 @@ fn main() -> Result<(), &'static str> {
 
 fn announce(world: &World, number: usize, act: &Act) -> Result<(), &'static str> {
     watcher_api::write_name(&world.page, act.name);
-    let (fault, address, status) = match act.deed {
-        Deed::Read(place) => (FaultKind::ReadDenied, place(world), 0),
-        Deed::Write(place) => (FaultKind::WriteDenied, place(world), 0),
-        Deed::Jump(place) => (FaultKind::ExecuteDenied, place(world), 0),
-        Deed::Instruction(fault, _) => (fault, ANY_ADDRESS, 0),
-        Deed::Refused(error, _) => (FaultKind::None, 0, error as i32),
-        Deed::Harmless(_) => (FaultKind::None, 0, 0),
+    let (faults, address, status) = match act.deed {
+        Deed::Read(place) => (FaultSet::of(&[FaultKind::ReadDenied]), place(world), 0),
+        Deed::Write(place) => (FaultSet::of(&[FaultKind::WriteDenied]), place(world), 0),
+        Deed::Jump(place) => (FaultSet::of(&[FaultKind::ExecuteDenied]), place(world), 0),
+        Deed::Instruction(faults, _) => (FaultSet::of(faults), ANY_ADDRESS, 0),
+        Deed::Refused(error, _) => (FaultSet::NONE, 0, error as i32),
+        Deed::Harmless(_) => (FaultSet::NONE, 0, 0),
     };
-    told(world.watcher.announce(number as u16, fault as u32, address, status))
+    told(world.watcher.announce(number as u16, faults, address, status))
 }
 
 /// Does it. Coming back from what had to fault is a status of its own.

@@ -16,7 +16,7 @@ use cloison_rt::{
     sys::{Instant, Slot, info, memory::SharedMemory},
     time::after,
 };
-use watcher_api::watch;
+use watcher_api::{FaultSet, watch};
 
 use vectors::{Vectors, call_with, hold};
 
@@ -48,7 +48,7 @@ fn main() -> Result<(), &'static str> {
     ];
     for (number, (name, act)) in acts.iter().enumerate() {
         watcher_api::write_name(&page, name);
-        watcher.announce(number as u16, 0, 0, 0).map_err(|_| "the watcher does not answer")?;
+        watcher.announce(number as u16, FaultSet::NONE, 0, 0).map_err(|_| "the watcher does not answer")?;
         watcher.end(act()).map_err(|_| "the watcher does not answer")?;
     }
     watcher.finish(acts.len() as u16).map_err(|_| "the watcher does not answer")?;

@@ -20,7 +20,7 @@ use cloison_rt::{
     sys::{Message, Received, info, reply_wait},
     time::after,
 };
-use watcher_api::watch;
+use watcher_api::{FaultSet, watch};
 
 use bystander::Bystander;
 use subject::Subject;
@@ -126,11 +126,11 @@ impl watch::Server for Watcher {
         &mut self,
         client: u64,
         act: u16,
-        fault: u32,
+        faults: FaultSet,
         address: u64,
         status: i32,
     ) -> Result<watch::Announced, watch::Refusal> {
-        self.subject(client)?.announce(act, fault, address, status);
+        self.subject(client)?.announce(act, faults, address, status);
         Ok(watch::Announced {})
     }
 

@@ -1,14 +1,14 @@
 //! A domain under test: what it announced, and how it ended.
 
 use cloison_abi::{
-    CallError, Fault, FaultKind, Name,
+    CallError, Fault, Name,
     info::{InfoEntry, InfoKind},
 };
 use cloison_rt::{
     log,
     sys::{Slot, build, info, memory::SharedMemory},
 };
-use watcher_api::{ANY_ADDRESS, ActName, SURVIVED};
+use watcher_api::{ANY_ADDRESS, ActName, FaultSet, SURVIVED};
 
 use crate::Failed;
 
@@ -30,7 +30,7 @@ pub(crate) struct Subject {
 /// How an act must end.
 struct Announcement {
     name: ActName,
-    fault: FaultKind,
+    faults: FaultSet,
     address: u64,
     status: i32,
 }
@@ -71,10 +71,9 @@ impl Subject {
         self.place = Some((entry, stack));
     }
 
-    pub(crate) fn announce(&mut self, act: u16, fault: u32, address: u64, status: i32) {
-        let fault = FaultKind::from_number(fault).unwrap_or(FaultKind::None);
+    pub(crate) fn announce(&mut self, act: u16, faults: FaultSet, address: u64, status: i32) {
         self.next = u64::from(act) + 1;
-        self.announced = Some(Announcement { name: ActName::read(&self.page), fault, address, status });
+        self.announced = Some(Announcement { name: ActName::read(&self.page), faults, address, status });
     }
 
     /// Whether its fault is the one that it announced.
@@ -125,16 +124,16 @@ impl Subject {
 impl Announcement {
     fn judge_fault(&self, fault: &Fault) -> bool {
         let there = self.address == ANY_ADDRESS || self.address == fault.address;
-        let passed = fault.kind == self.fault && there;
+        let passed = self.faults.contains(fault.kind) && there;
         log!("{}: {}: {fault}", verdict(passed), self.name.as_str());
         if !passed {
-            log!("  expected was {:?} at {:#x}, status {}", self.fault, self.address, self.status);
+            self.explain();
         }
         passed
     }
 
     fn judge_end(&self, status: i32) -> bool {
-        let passed = self.fault == FaultKind::None && status == self.status;
+        let passed = self.faults == FaultSet::NONE && status == self.status;
         let (verdict, name) = (verdict(passed), self.name.as_str());
         match CallError::from_number(status) {
             Some(error) => log!("{verdict}: {name}: {error}"),
@@ -142,9 +141,20 @@ impl Announcement {
             None => log!("{verdict}: {name}: status {status}"),
         }
         if !passed {
-            log!("  expected was {:?} at {:#x}, status {}", self.fault, self.address, self.status);
+            self.explain();
         }
         passed
+    }
+
+    /// Says what should have happened.
+    fn explain(&self) {
+        match CallError::from_number(self.status) {
+            Some(error) => log!("  expected was: {error}"),
+            None if self.faults == FaultSet::NONE => log!("  expected was status {}", self.status),
+            None => {
+                self.faults.kinds().for_each(|kind| log!("  expected was {kind:?} at {:#x}", self.address))
+            }
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub(crate) enum Deed {
     Write(fn(&World) -> u64),
     /// Jumps there. Must fault, at that address.
     Jump(fn(&World) -> u64),
-    /// Executes an instruction. Must fault in this way.
-    Instruction(FaultKind, fn()),
+    /// Executes an instruction. Must fault in one of these ways; where there are several, CPUs differ.
+    Instruction(&'static [FaultKind], fn()),
     /// Asks the kernel for something. Must be refused with this error; the function returns the outcome.
     Refused(CallError, fn(&World) -> i32),
     /// Does something odd. Must not do harm: the function returns 0.

@@ -6,6 +6,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+use cloison_abi::FaultKind;
+use cloison_ipc::wire::{Decoder, Encoder, Field, Malformed};
 use cloison_sys::memory::SharedMemory;
 
 /// Most bytes of an act's name.
@@ -21,13 +23,56 @@ cloison_ipc::interface! {
         }
         /// Says where the domain starts, so that the watcher can start it again after a fault.
         place: Place { entry: u64, stack: u64 } -> Placed {};
-        /// Announces an act, whose name is in the shared page. `fault` is the kind of fault in which it must end, at
-        /// `address` unless that is [`ANY_ADDRESS`](super::ANY_ADDRESS); with 0, the act must end with `status`.
-        announce: Announce { act: u16, fault: u32, address: u64, status: i32 } -> Announced {};
+        /// Announces an act, whose name is in the shared page. It must end in one of `faults`, at `address` unless
+        /// that is [`ANY_ADDRESS`](super::ANY_ADDRESS); if there are none, it must end with `status`.
+        announce: Announce { act: u16, faults: FaultSet, address: u64, status: i32 } -> Announced {};
         /// Says that the act announced last ended without a fault, and with which status.
         end: End { status: i32 } -> Ended {};
         /// Says that there are no more acts, and how many there were.
         finish: Finish { acts: u16 } -> Finished {};
+    }
+}
+
+/// Kinds of faults, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultSet(u32);
+
+impl FaultSet {
+    /// No fault at all.
+    pub const NONE: Self = Self(0);
+
+    /// These kinds.
+    #[must_use]
+    pub fn of(kinds: &[FaultKind]) -> Self {
+        Self(kinds.iter().fold(0, |bits, kind| bits | 1 << *kind as u32))
+    }
+
+    /// Whether this kind is one of them.
+    #[must_use]
+    pub fn contains(self, kind: FaultKind) -> bool {
+        self.0 & 1 << kind as u32 != 0
+    }
+
+    /// The kinds.
+    pub fn kinds(self) -> impl Iterator<Item = FaultKind> {
+        FaultKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl Field for FaultSet {
+    const BYTES: usize = u32::BYTES;
+
+    fn put(&self, out: &mut Encoder) {
+        self.0.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, Malformed> {
+        let set = Self(Field::take(from)?);
+        if set == set.kinds().fold(Self::NONE, |all, kind| Self(all.0 | 1 << kind as u32)) {
+            Ok(set)
+        } else {
+            Err(Malformed)
+        }
     }
 }
 
