@@ -327,3 +327,18 @@ fn report_and_drawings_name_everyone() {
         }
     }
 }
+
+/// Reviewers compare reports, and so does this test. With `UPDATE` set it writes the report anew.
+#[test]
+fn the_report_is_the_one_reviewed() {
+    let system = support::everything();
+    let binaries = support::binaries(&system, &support::elf(0x40_1000, &support::segments()));
+    let plan = image_builder::plan(&system, &binaries).unwrap();
+    let found = image_builder::report(&system, Some((&plan, &image_builder::image(&system, &plan))));
+    let path = support::fixtures().root.join("manifests/everything.report.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == reviewed, "not what {} says; run with UPDATE=1 and review it:\n{found}", path.display());
+}

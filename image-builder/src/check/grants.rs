@@ -24,7 +24,8 @@ pub(super) fn missing_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
                     "no domain of this system offers a gate `{}`; add one that does",
                     need.gate.value
                 )),
-                [server, ..] => fault.help(format!("add `{key} = \"{server}\"`")),
+                [server] => fault.help(format!("add `{key} = \"{server}\"`")),
+                all => fault.help(format!("add `{key} = ` and one of {}", all.join(", "))),
             });
         }
     })

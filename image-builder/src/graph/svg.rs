@@ -17,6 +17,8 @@ const KERNEL_HEIGHT: f64 = 46.0;
 const LEGEND_HEIGHT: f64 = 62.0;
 /// The drawing is at least as wide as this, for the legend.
 const LEAST_WIDTH: f64 = 640.0;
+/// Width of a letter of a gate's name, on average.
+const GATE_CHARACTER: f64 = 7.2;
 /// Characters of a line of the small text in a box.
 const LINE_CHARACTERS: usize = 31;
 
@@ -25,7 +27,7 @@ text { font-family: Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', s
 .title { font-size: 20px; font-weight: 600; }
 .name { font-size: 16px; font-weight: 600; }
 .small { font-size: 11px; fill: #52606d; }
-.gate { font-size: 12px; font-weight: 600; fill: #1f5fa8; stroke: #ffffff; stroke-width: 5px; paint-order: stroke; }
+.gate { font-size: 12px; font-weight: 600; fill: #1f5fa8; }
 .light { fill: #ffffff; }
 .domain { fill: #eef4fb; stroke: #2f6db3; stroke-width: 1.5; }
 .driver { fill: #fff7e8; stroke: #c98a1b; stroke-width: 1.5; }
@@ -177,7 +179,11 @@ impl Picture<'_> {
         let ((from_x, from_y), (to_x, to_y)) = (points[0], points[1]);
         let x = from_x + (to_x - from_x) * 0.3;
         let y = from_y + (to_y - from_y) * 0.42 + 4.0;
-        Group::new().add(text(link.label(self.system), "gate", x, y).set("text-anchor", "middle"))
+        let words = link.label(self.system);
+        let width = GATE_CHARACTER * words.chars().count() as f64 + 6.0;
+        let blank = Rectangle::new().set("x", x - width / 2.0).set("y", y - 12.0).set("width", width);
+        let words = text(words, "gate", x, y).set("text-anchor", "middle");
+        Group::new().add(blank.set("height", 16).set("fill", "#ffffff")).add(words)
     }
 
     fn kernel(&self, width: f64, y: f64) -> Group {

@@ -127,6 +127,7 @@ fn object(system: &System, plan: &Plan, kind: ObjectKind, slot: &SlotEntry) -> S
             let trigger = if slot.detail & INTERRUPT_LEVEL == 0 { "edge" } else { "level" };
             format!("line {}, {trigger}, as its bit {}", slot.object, slot.badge)
         }
+        ObjectKind::LogRight => format!("its bit {} says that there is text", slot.badge),
         _ => String::new(),
     }
 }

@@ -4,6 +4,9 @@ use cloison_abi::limits;
 
 use super::{Budget, Call};
 
+#[cfg(test)]
+mod tests;
+
 /// Lowest priority that a domain can have; 0 is for those that have used up their budget.
 pub const LOWEST_PRIORITY: u64 = limits::BACKGROUND_PRIORITY as u64 + 1;
 /// Highest priority that a domain can have; the builder's is one above.
