@@ -15,15 +15,11 @@ fn calls(pairs: &[(usize, usize)]) -> Vec<Call> {
 
 #[test]
 fn servers_are_above_their_clients() {
-    let cases: [(&[(usize, usize)], [u64; 4]); 4] = [
-        (&[], [1, 1, 1, 1]),
-        (&[(0, 1), (1, 2), (2, 3)], [1, 2, 3, 4]),
-        (&[(3, 2), (2, 1), (1, 0)], [4, 3, 2, 1]),
-        (&[(0, 3), (1, 3), (2, 3), (1, 2)], [1, 1, 2, 3]),
-    ];
-    for (pairs, expected) in cases {
-        assert_eq!(priorities(&stated([None; 4]), &calls(pairs)), expected);
-    }
+    let found = |pairs| priorities(&stated([None; 4]), &calls(pairs));
+    assert_eq!(found(&[]), [1, 1, 1, 1]);
+    assert_eq!(found(&[(0, 1), (1, 2), (2, 3)]), [1, 2, 3, 4]);
+    assert_eq!(found(&[(3, 2), (2, 1), (1, 0)]), [4, 3, 2, 1]);
+    assert_eq!(found(&[(0, 3), (1, 3), (2, 3), (1, 2)]), [1, 1, 2, 3]);
 }
 
 #[test]
