@@ -38,11 +38,15 @@ fn main() -> Result<(), &'static str> {
         let page = SharedMemory::of(watch).ok_or("the watcher shares no page")?;
         watcher_api::write_name(&page, "a million random calls harm nobody");
         watcher.announce(0, FaultSet::NONE, 0, 0).map_err(|_| "the watcher does not answer")?;
-        let mut fuzzer = Fuzzer { random: Random::new(watch.option.into()), report_gate: gate, done: 0 };
+        let mut fuzzer =
+            Fuzzer { random: Random::new(watch.option.into()), report_gate: gate, done: 0, refused: 0 };
         log!("seed {}: {CALLS} calls", watch.option);
         while fuzzer.done < CALLS {
             fuzzer.step();
         }
+        // Random text may have begun a line.
+        log!("");
+        log!("{} carried out, {} refused", fuzzer.done - fuzzer.refused, fuzzer.refused);
         watcher.end(0).map_err(|_| "the watcher does not answer")?;
     }
     watcher.finish(1).map_err(|_| "the watcher does not answer")?;
@@ -53,6 +57,7 @@ struct Fuzzer {
     random: Random,
     report_gate: Slot,
     done: u32,
+    refused: u32,
 }
 
 /// The registers of one call.
@@ -69,7 +74,7 @@ impl Fuzzer {
         let mut call = self.any_call();
         if self.tame(&mut call) {
             self.done += 1;
-            make(&call);
+            self.refused += u32::from(!make(&call));
         }
     }
 
@@ -130,9 +135,10 @@ impl Fuzzer {
     }
 }
 
-/// Makes the call. The kernel may answer what it likes, but with something that it has declared.
+/// Makes the call. The kernel may answer what it likes, but with something that it has declared. Returns whether it was
+/// carried out.
 #[allow(unsafe_code, reason = "any call can be made, with any arguments")]
-fn make(call: &Call) {
+fn make(call: &Call) -> bool {
     let rax = call.number | call.slot << 8 | call.label << 32;
     // SAFETY: `tame` has left out the calls that unmap this program; if another call does it, the test has failed.
     let (status, _) = unsafe { any_call(rax, call.arguments) };
@@ -144,4 +150,5 @@ fn make(call: &Call) {
         call.label,
         call.arguments
     );
+    status >= 0
 }
