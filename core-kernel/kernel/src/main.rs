@@ -65,9 +65,10 @@ struct Unfit;
 /// Boots, in order; each step says in one line what stops it.
 fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
     let facts = memory::read_boot_facts(information);
+    // The image first: it says how to end, should the CPU be unfit.
+    let image = find_image(kernel, &facts)?;
     check_cpu(kernel)?;
     cpu::enable_features();
-    let image = find_image(kernel, &facts)?;
     let machine = acpi::read(facts.acpi_root).map_err(|what| unfit(kernel, format_args!("{what}")))?;
     let mut free = FreeMemory::new(&facts.memory, &[paging::kernel_image(), image]);
     start_machine(kernel, &facts, machine, &mut free)?;
