@@ -48,14 +48,9 @@ impl Report {
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let mut text = String::new();
-        for diagnostic in &self.diagnostics {
-            text.push_str(&diagnostic.render(&self.sources, renderer));
-            text.push_str("\n\n");
-        }
-        let noun = if self.count() == 1 { "fault" } else { "faults" };
-        text.push_str(&format!("{} {noun} found, nothing built", self.count()));
-        text
+        let texts: Vec<_> =
+            self.diagnostics.iter().map(|diagnostic| diagnostic.render(&self.sources, renderer)).collect();
+        texts.join("\n\n")
     }
 }
 
