@@ -45,7 +45,7 @@ pub fn scenarios() -> PathBuf {
 /// Boots the scenario with this name and judges it. → the verdict, and all that the machine printed.
 #[must_use]
 pub fn boot(name: &str) -> (Verdict, String) {
-    let path = scenarios().join(name).with_extension("expect");
+    let path = scenarios().join(format!("{name}.expect"));
     let scenario = fs::read_to_string(&path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))
         .and_then(|text| Scenario::parse(&text));

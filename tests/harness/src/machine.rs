@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use image_builder::{
@@ -23,6 +23,9 @@ use crate::{
     judge::{Progress, judge},
     scenario::Step,
 };
+
+/// How long a machine that is not to end is watched after the last expected line.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Boots a scenario and judges it. → the verdict, and the console.
 pub(crate) fn boot(scenario: &Scenario) -> (Verdict, String) {
@@ -69,12 +72,13 @@ fn play(
     transcript: &mut Transcript,
 ) -> Result<Conclusion, Failure> {
     let deadline = Instant::now() + scenario.timeout;
+    let mut quiet_until = None;
     let mut progress = Progress::new(scenario);
+    while let Some(step) = progress.act() {
+        act(step, session);
+    }
     loop {
-        while let Some(step) = progress.act() {
-            act(step, session);
-        }
-        match session.next(Some(deadline), &[])? {
+        match session.next(Some(quiet_until.unwrap_or(deadline)), &[])? {
             Event::Output(bytes) => {
                 for line in transcript.add(&bytes) {
                     progress.see(&line.text);
@@ -84,8 +88,12 @@ fn play(
                 }
             }
             Event::Ended(end) => return Ok(Conclusion::Ended(end)),
+            Event::Deadline if quiet_until.is_some() => return Ok(Conclusion::Left),
             Event::Deadline => return Ok(Conclusion::TimedOut),
             Event::Ready(_) => {}
+        }
+        if scenario.end.is_none() && progress.is_complete() && quiet_until.is_none() {
+            quiet_until = Some(Instant::now() + QUIET);
         }
     }
 }

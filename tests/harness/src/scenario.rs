@@ -7,7 +7,8 @@
 //! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
 //! smp: 4                                  processors (default 1)
 //! memory: 64                              MiB (default: the platform's)
-//! status: success                         how the system ends: success (default), failure, halt, panic
+//! status: success                         how the system ends: success (default), failure, halt, panic; or `none`:
+//!                                         it does not, and is stopped a second after the last expected line
 //! timeout: 60                             seconds (default 60)
 //! damage: plan                            what is wrong with the image (default: nothing)
 //!
@@ -39,8 +40,8 @@ pub struct Scenario {
     pub processors: u32,
     /// Memory.
     pub memory_mib: Option<u32>,
-    /// How the system is to end.
-    pub end: SystemEnd,
+    /// How the system is to end; `None`: it goes on for ever, or stands still.
+    pub end: Option<SystemEnd>,
     /// How long it may take.
     pub timeout: Duration,
     /// What is wrong with the image.
@@ -91,7 +92,7 @@ impl Scenario {
             cpu: None,
             processors: 1,
             memory_mib: None,
-            end: SystemEnd::Success,
+            end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
             damage: None,
             steps: Vec::new(),
@@ -144,12 +145,15 @@ fn tpm(value: &str) -> Option<Option<TpmVersion>> {
     }
 }
 
-fn end(value: &str) -> Option<SystemEnd> {
+/// `None`: no such end. `Some(None)`: no end at all.
+#[expect(clippy::option_option, reason = "a bad word and the word `none` are two things")]
+fn end(value: &str) -> Option<Option<SystemEnd>> {
     match value {
-        "success" => Some(SystemEnd::Success),
-        "failure" => Some(SystemEnd::Failure),
-        "halt" => Some(SystemEnd::Halt),
-        "panic" => Some(SystemEnd::Panic),
+        "success" => Some(Some(SystemEnd::Success)),
+        "failure" => Some(Some(SystemEnd::Failure)),
+        "halt" => Some(Some(SystemEnd::Halt)),
+        "panic" => Some(Some(SystemEnd::Panic)),
+        "none" => Some(None),
         _ => None,
     }
 }
@@ -164,7 +168,7 @@ mod tests {
         let scenario = Scenario::parse(text).unwrap();
         assert_eq!(scenario.manifest, "m.toml");
         assert_eq!((scenario.tpm, scenario.processors, scenario.memory_mib), (None, 4, Some(64)));
-        assert_eq!((scenario.end, scenario.timeout), (SystemEnd::Halt, Duration::from_secs(5)));
+        assert_eq!((scenario.end, scenario.timeout), (Some(SystemEnd::Halt), Duration::from_secs(5)));
         assert_eq!(scenario.steps, [Step::See("a | b".into()), Step::Type("x".into()), Step::UnplugTpm]);
         assert_eq!(scenario.forbidden, ["c"]);
     }
