@@ -110,7 +110,6 @@ impl<R: Registers> Interface for Crb<R> {
         longest: Duration,
         now: Duration,
     ) -> Result<(), InterfaceError> {
-        self.abandon();
         let place = self.message.get_mut(..command.len()).filter(|place| place.len() >= HEADER_BYTES);
         place.ok_or(InterfaceError::CommandLength { given: command.len() })?.copy_from_slice(command);
         self.length = command.len();
@@ -131,7 +130,7 @@ impl<R: Registers> Interface for Crb<R> {
                     return Poll::Ready(Ok(self.response()));
                 }
                 Err(error) => {
-                    self.abandon();
+                    self.forget();
                     return Poll::Ready(Err(error));
                 }
             }
@@ -144,7 +143,10 @@ impl<R: Registers> Interface for Crb<R> {
     }
 
     fn cancel(&mut self) {
-        self.abandon();
+        if matches!(self.state, State::Executing { .. }) {
+            self.write(CANCEL, 1);
+        }
+        self.forget();
     }
 }
 
@@ -161,6 +163,7 @@ impl<R: Registers> Crb<R> {
 
     fn drain(&mut self, now: Duration, until: Duration) -> Result<Advance, InterfaceError> {
         if self.read(START)? != 0 {
+            self.write(CANCEL, 1);
             return wait(now, until, Step::Ready);
         }
         self.busy_until = Duration::ZERO;
@@ -241,18 +244,10 @@ impl<R: Registers> Crb<R> {
         self.write(LOCALITY_CONTROL, register::LOCALITY_RELINQUISH);
     }
 
-    /// Tells the TPM to abort. A command that it carries out keeps it, and the locality, until it has ended.
-    fn abandon(&mut self) {
-        match self.state {
-            State::Idle | State::Draining { .. } => {}
-            State::Seeking { .. } | State::Readying { .. } => self.leave(),
-            State::Executing { .. } if self.busy_until == Duration::ZERO => self.leave(),
-            State::Executing { .. } => self.write(CANCEL, 1),
-        }
-        if self.state != State::Idle {
-            self.state = State::Idle;
-            self.length = 0;
-        }
+    /// Ends the exchange without a word to the TPM; the next one begins with an abort anyway.
+    fn forget(&mut self) {
+        self.state = State::Idle;
+        self.length = 0;
     }
 
     /// Reads a register of the locality. All ones are what the bus shows when nothing answers; no register holds that.

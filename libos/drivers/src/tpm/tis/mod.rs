@@ -125,7 +125,7 @@ impl<R: Registers> Interface for Tis<R> {
                     return Poll::Ready(Ok(self.response()));
                 }
                 Err(error) => {
-                    self.abandon();
+                    self.forget();
                     return Poll::Ready(Err(error));
                 }
             }
@@ -138,7 +138,10 @@ impl<R: Registers> Interface for Tis<R> {
     }
 
     fn cancel(&mut self) {
-        self.abandon();
+        if self.state != State::Idle {
+            self.forget();
+            self.write_status(Status::COMMAND_READY);
+        }
     }
 }
 
@@ -280,13 +283,11 @@ impl<R: Registers> Tis<R> {
         self.registers.write8(at(self.locality, register::ACCESS), Access::ACTIVE);
     }
 
-    /// Tells the TPM to abort, and keeps the locality: giving it up now would have two aborts run at once.
-    fn abandon(&mut self) {
-        if self.state != State::Idle {
-            self.state = State::Idle;
-            self.length = 0;
-            self.write_status(Status::COMMAND_READY);
-        }
+    /// Ends the exchange without a word to the TPM, which can be in such a state that the word would be the last thing
+    /// this domain does. The next exchange begins with an abort anyway, and so the locality is kept until then.
+    fn forget(&mut self) {
+        self.state = State::Idle;
+        self.length = 0;
     }
 
     /// Gives up localities that firmware or an abandoned command left active: the TPM gives one at a time.
