@@ -5,11 +5,11 @@
 //! | [`manifest`] | files | what they say, with places |
 //! | [`system`] | that | a draft with names looked up, then the system |
 //! | [`check`] | the draft | faults, all of them |
-//! | [`plan`] | the system and the programs of its components | addresses, slots, badges, quotas |
+//! | [`plan`](mod@plan) | the system and the programs of its components | addresses, slots, badges, quotas |
 //! | [`emit`] | the plan | the bytes of the image |
 //!
-//! [`report`] and [`graph`] show a system to a person. The binary of this crate adds what needs other tools:
-//! building the programs ([`build`], [`cargo_build`]), writing a disc ([`disc`]), running it ([`run`], [`bench`]).
+//! [`report`](mod@report) and [`graph`] show a system to a person. The binary of this crate adds what needs other tools:
+//! building the programs ([`build`], [`cargo_build`]), writing a disc ([`disc`]), running it ([`run`], [`bench`](mod@bench)).
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
