@@ -29,6 +29,7 @@ boot_tests! {
     a_changed_plan_is_refused: "damage-plan",
     an_image_cut_short_is_refused: "damage-truncated",
     a_changed_domain_is_refused: "damage-domain",
+    a_crashed_tpm_service_is_restarted: "stpm-restart",
     forbidden_acts_end_as_they_must: "prober",
     a_million_random_calls_harm_nobody: "fuzzer",
     vector_registers_survive_context_switches: "switcher",
