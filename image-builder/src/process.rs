@@ -88,11 +88,16 @@ impl Child {
         if self.ended().is_some() {
             return;
         }
+        self.signal(Signal::KILL);
+        let _ = self.inner.wait();
+    }
+
+    /// Sends a signal to it and to all that it started.
+    pub fn signal(&self, signal: Signal) {
         // An id is free for others only after `wait`, so this cannot hit a stranger. Errors mean: gone already.
         if let Some(group) = i32::try_from(self.inner.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = kill_process_group(group, signal);
         }
-        let _ = self.inner.wait();
     }
 }
 

@@ -119,7 +119,7 @@ impl Run<'_> {
     fn last_words(&self, names: &[&str]) -> String {
         let said = |name: Option<&str>| name.is_some_and(|name| names.contains(&name));
         let line = self.transcript.lines().iter().rev().find(|line| said(line.name()));
-        line.map(|line| format!(": {}", line.message())).unwrap_or_default()
+        line.map(|line| format!(": {}", line.message().trim_start_matches("error: "))).unwrap_or_default()
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn lets_the_domain_say_why_it_failed() {
         let text = explain(End::System(SystemEnd::Failure), "tpmdemo | error: no TPM\nstpm | bye\n");
-        assert_eq!(text, "demo failed: tpmdemo ended with an error: error: no TPM");
+        assert_eq!(text, "demo failed: tpmdemo ended with an error: no TPM");
     }
 
     #[test]

@@ -125,6 +125,13 @@ impl Session {
         }
     }
 
+    /// Lets the TPM hang.
+    pub fn freeze_tpm(&self) {
+        if let Some(tpm) = &self.tpm {
+            tpm.freeze();
+        }
+    }
+
     /// For how long the machine has been running.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
@@ -94,6 +95,11 @@ impl Tpm {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         control_socket(self.folder.path())
+    }
+
+    /// Stops it in the middle of whatever it is doing: it hangs.
+    pub fn freeze(&self) {
+        self.child.signal(Signal::STOP);
     }
 
     /// Kills it, as if it had been pulled out of the machine.

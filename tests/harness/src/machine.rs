@@ -102,6 +102,7 @@ fn act(step: &Step, session: &mut Session) {
     match step {
         Step::Type(text) => session.send(format!("{text}\r").as_bytes()),
         Step::UnplugTpm => session.unplug_tpm(),
+        Step::FreezeTpm => session.freeze_tpm(),
         Step::See(_) => {}
     }
 }

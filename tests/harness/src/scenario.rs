@@ -13,8 +13,9 @@
 //! damage: plan                            what is wrong with the image (default: nothing)
 //!
 //! + hello | hello                         a line with this text must come, after those above
-//! > some text                             then this is typed, with Enter
+//! > some text                             then this is typed, with Enter; ^] is Ctrl-]
 //! ! unplug tpm                            then the TPM is pulled out
+//! ! freeze tpm                            then the TPM stops answering
 //! - panic                                 no line may ever have this text
 //! ```
 //!
@@ -61,6 +62,8 @@ pub enum Step {
     Type(String),
     /// The TPM is pulled out.
     UnplugTpm,
+    /// The TPM stops answering.
+    FreezeTpm,
 }
 
 impl Scenario {
@@ -106,8 +109,9 @@ impl Scenario {
             (_, "") => return None,
             ("+", text) => self.steps.push(Step::See(squeeze(text))),
             ("-", text) => self.forbidden.push(squeeze(text)),
-            (">", text) => self.steps.push(Step::Type(text.to_owned())),
+            (">", text) => self.steps.push(Step::Type(text.replace("^]", "\x1d"))),
             ("!", "unplug tpm") => self.steps.push(Step::UnplugTpm),
+            ("!", "freeze tpm") => self.steps.push(Step::FreezeTpm),
             (key, value) => self.setting(key.strip_suffix(':')?, value.trim())?,
         }
         Some(())
