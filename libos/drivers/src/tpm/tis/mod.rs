@@ -283,8 +283,8 @@ impl<R: Registers> Tis<R> {
         self.registers.write8(at(self.locality, register::ACCESS), Access::ACTIVE);
     }
 
-    /// Ends the exchange without a word to the TPM, which can be in such a state that the word would be the last thing
-    /// this domain does. The next exchange begins with an abort anyway, and so the locality is kept until then.
+    /// Ends the exchange without a word to the TPM: a device that hangs can hang whoever writes to it, and the client
+    /// has to be told first. The next exchange begins with an abort anyway; until then the locality is kept.
     fn forget(&mut self) {
         self.state = State::Idle;
         self.length = 0;
