@@ -102,14 +102,12 @@ impl Run<'_> {
             End::System(SystemEnd::Panic) => {
                 format!("the kernel itself failed{}", self.last_words(&["kernel"]))
             }
-            End::Status(0) => format!(
-                "the machine was reset or switched off before the system ended{}",
-                self.transcript
-                    .lines()
-                    .last()
-                    .map(|line| format!(" (last line: {})", line.text))
-                    .unwrap_or_default()
-            ),
+            End::Status(0) => {
+                let mut lines = self.transcript.lines().iter().rev().map(|line| line.text.trim());
+                let last = lines.find(|line| !line.is_empty());
+                let last = last.map(|line| format!("; last line: {line}")).unwrap_or_default();
+                format!("the machine was reset or switched off before the system ended{last}")
+            }
             End::Status(status) => format!("QEMU ended with status {status}{complaint}"),
             End::Signal(signal) => format!("QEMU was ended by signal {signal}{complaint}"),
         }
