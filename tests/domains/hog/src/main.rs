@@ -1,0 +1,12 @@
+//! Hog: computes without end. Its priority may be high; its budget sees to it that others have their turn.
+
+#![no_std]
+#![no_main]
+
+cloison_rt::entry!(main);
+
+fn main() {
+    loop {
+        core::hint::spin_loop();
+    }
+}
