@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) page: SharedMemory,
     /// Slots that it has.
     pub(crate) watch_gate: Slot,
+    pub(crate) watch_event: Slot,
     pub(crate) log_gate: Slot,
     pub(crate) plot: Slot,
     pub(crate) entry: u64,
@@ -48,6 +49,7 @@ impl World {
             watcher: watch::Client::new(watch_gate),
             page: SharedMemory::of(watch)?,
             watch_gate,
+            watch_event: info::signal_slot(watch)?,
             log_gate: info::slot(page.find(InfoKind::Use, "log")?)?,
             plot: info::slot(page.find(InfoKind::Region, "plot")?)?,
             entry: _start as *const () as u64,
@@ -155,4 +157,12 @@ pub(crate) fn passes_through(write: u64, read: u64, value: u64) -> bool {
         (write as *mut u64).write_volatile(value);
         (read as *const u64).read_volatile() == value
     }
+}
+
+/// Whether nothing but zeros is there. The caller has just mapped it.
+pub(crate) fn is_empty(address: u64, bytes: u64) -> bool {
+    // SAFETY: the caller has just mapped these pages for reading, and nothing else uses them.
+    let mut words =
+        (0..bytes / 8).map(|index| unsafe { (address as *const u64).add(index as usize).read_volatile() });
+    words.all(|word| word == 0)
 }

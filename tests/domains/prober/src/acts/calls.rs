@@ -70,6 +70,7 @@ pub(crate) const ACTS: &[Act] = &[
     act("a gate is no region", Refused(WrongType, |world| on(CallNumber::RegionInfo, world.watch_gate.0))),
     act("a gate is no domain", Refused(WrongType, |world| on(CallNumber::DomainStop, world.watch_gate.0))),
     act("a gate is no right", Refused(WrongType, |world| on(CallNumber::Shutdown, world.watch_gate.0))),
+    act("an event is no gate", Refused(WrongType, |world| on(CallNumber::Call, world.watch_event.0))),
     act("a region is no gate", Refused(WrongType, |world| on(CallNumber::Call, world.plot.0))),
     act("a region is no log", Refused(WrongType, |world| on(CallNumber::LogRead, world.plot.0))),
     act(
@@ -150,7 +151,9 @@ pub(crate) const ACTS: &[Act] = &[
         "debug output takes at most 32 bytes",
         Refused(BadArgument, |_| call(CallNumber::DebugWrite as u8, 0, 33, [0; 6])),
     ),
+    act("memory is empty when it is first seen", Harmless(first_sight)),
     act("a domain without clients receives nothing", Harmless(receive_nothing)),
+    act("a flood of signals holds nobody up", Harmless(flood_with_signals)),
     act("a flood of calls is answered, call by call", Harmless(flood)),
     act("memory that was mapped again is as it was left", Harmless(map_and_unmap)),
     act(
@@ -252,6 +255,21 @@ fn too_many_tables(world: &World) -> i32 {
 fn receive_nothing(_: &World) -> i32 {
     let received = sys::reply_wait(Message { label: 7, words: [7; 4] }, 0, Instant::PAST);
     i32::from(received != Received::TimedOut)
+}
+
+/// Signals the watcher, which does not wait for this event, again and again.
+fn flood_with_signals(world: &World) -> i32 {
+    let mut outcomes = (0..20_000).map(|_| on(CallNumber::Signal, world.watch_event.0));
+    outcomes.find(|outcome| *outcome != 0).unwrap_or(0)
+}
+
+/// Looks at memory that this domain has never used.
+fn first_sight(world: &World) -> i32 {
+    if map(world, FREE, 0, 2, READ) != 0 {
+        return -1;
+    }
+    let empty = crate::world::is_empty(FREE, 2 * PAGE_BYTES);
+    if unmap(FREE) == 0 && empty { 0 } else { -2 }
 }
 
 /// Calls the console as fast as it can, with messages that mean nothing.
