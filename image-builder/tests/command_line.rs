@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
@@ -89,6 +90,33 @@ fn a_missing_tool_is_named_with_the_line_that_installs_it() {
     let output = tool(&["doctor"]).env("PATH", "").output().unwrap();
     assert_says(&output, 3, "qemu-system-x86_64");
     assert!(said(&output).contains("apt-get install"), "{}", said(&output));
+}
+
+#[test]
+fn missing_tools_are_installed_after_fetching_the_package_lists() {
+    // An `apt-get` that knows no package until it has updated its lists, and a `sudo` that needs no password.
+    const APT_GET: &str = r##"#!/bin/sh
+cd "$(/usr/bin/dirname "$0")" || exit 1
+case "$*" in
+*update*) : > lists ;;
+*install*)
+    [ -e lists ] || exit 100
+    for tool in qemu-system-x86_64 swtpm grub-mkrescue xorriso mformat setpriv; do
+        echo "#!/bin/sh" > "$tool"
+        /bin/chmod +x "$tool"
+    done ;;
+esac
+"##;
+    const SUDO: &str = "#!/bin/sh\n[ \"$2\" = true ] && exit\nshift 2\nexec \"$@\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    for (name, script) in [("apt-get", APT_GET), ("sudo", SUDO)] {
+        let file = folder.path().join(name);
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let output = tool(&["doctor"]).env("PATH", folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(folder.path().join("lists").exists());
 }
 
 #[test]

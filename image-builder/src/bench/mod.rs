@@ -1,15 +1,12 @@
 //! Measures a system and compares with references: instructions, sizes, and the time until a demo has ended.
 
+mod costly;
 mod rows;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use rows::{ROWS, Row, Source};
+use tempfile::NamedTempFile;
 
 use crate::{
     Failure,
@@ -40,19 +37,20 @@ impl Bench<'_> {
     /// When a system cannot be built, or its run does not end well.
     pub fn run(&self, manifest: &Path) -> Result<String, Failure> {
         let built = build::build(self.context, manifest)?;
+        let (hello, demo) = (self.build(rows::HELLO)?, self.build(rows::DEMO)?);
         let mut counted = self.count(&built)?;
+        let costly = self.count_costly(&built)?;
         let mut table = Table::default();
         for row in ROWS {
             let figure = match row.source {
                 Source::Console(name) => counted.remove(name),
+                Source::PerGateCall(kind) => costly.of(kind),
                 Source::KernelText => {
                     fs::read(&built.symbols).ok().and_then(|kernel| rows::text_bytes(&kernel))
                 }
-                Source::DomainImage { manifest, domain } => rows::image_bytes(&self.build(manifest)?, domain),
-                Source::DomainMemory { manifest, domain } => {
-                    rows::memory_bytes(&self.build(manifest)?, domain)
-                }
-                Source::WallTime { manifest } => Some(self.wall_time(&self.build(manifest)?)?),
+                Source::HelloImage => rows::image_bytes(&hello, "hello"),
+                Source::HelloMemory => rows::memory_bytes(&hello, "hello"),
+                Source::DemoTime => Some(self.wall_time(&demo)?),
             };
             table.add(row, figure);
         }
@@ -63,14 +61,13 @@ impl Bench<'_> {
     }
 
     fn build(&self, manifest: &str) -> Result<Built, Failure> {
-        let path: PathBuf = self.context.workspace.root.join(manifest);
-        build::build(self.context, &path)
+        build::build(self.context, &self.context.workspace.root.join(manifest))
     }
 
     /// Runs the benchmark system with a clock that counts instructions. → what it printed.
     fn count(&self, built: &Built) -> Result<Figures, Failure> {
         let step = self.context.progress.step("counting instructions");
-        let (transcript, seconds) = self.boot(built, Accelerator::Counted)?;
+        let (transcript, seconds) = self.boot(built, Accelerator::Counted, &[])?;
         let lines = transcript.lines().iter().filter(|line| line.name() == Some("bench"));
         let figures: Figures = lines.filter_map(|line| figure(line.message())).collect();
         if figures.is_empty() {
@@ -80,12 +77,25 @@ impl Bench<'_> {
         Ok(figures)
     }
 
+    /// Runs the benchmark system while QEMU logs the costly instructions of its kernel.
+    fn count_costly(&self, built: &Built) -> Result<Costly, Failure> {
+        let step = self.context.progress.step("counting costly instructions");
+        let kernel =
+            fs::read(&built.symbols).map_err(|error| Failure::file("cannot read", &built.symbols, &error))?;
+        let places = costly::places(&kernel).unwrap_or_default();
+        let log = NamedTempFile::new_in(&built.folder)
+            .map_err(|error| Failure::file("cannot write in", &built.folder, &error))?;
+        let (_, seconds) = self.boot(built, Accelerator::Counted, &costly::arguments(&places, log.path()))?;
+        step.done(&format!("{seconds:.1} s"));
+        Ok(Costly { log, places })
+    }
+
     /// The median time from QEMU's start to the end of the run, in seconds.
     fn wall_time(&self, built: &Built) -> Result<f64, Failure> {
         let step = self.context.progress.step("taking the time");
         let mut times = [0.0; TIMES];
         for time in &mut times {
-            *time = self.boot(built, Accelerator::Best)?.1;
+            *time = self.boot(built, Accelerator::Best, &[])?.1;
         }
         times.sort_by(f64::total_cmp);
         step.done(&format!("{}: {times:.2?}", built.system.name()));
@@ -93,10 +103,16 @@ impl Bench<'_> {
     }
 
     /// Runs a system to its good end. → what it printed, and for how long it ran, in seconds.
-    fn boot(&self, built: &Built, accelerator: Accelerator) -> Result<(Transcript, f64), Failure> {
+    fn boot(
+        &self,
+        built: &Built,
+        accelerator: Accelerator,
+        extra: &[String],
+    ) -> Result<(Transcript, f64), Failure> {
         let interrupts = &self.context.interrupts;
         let mut machine = Machine::new(built);
         machine.accelerator = accelerator;
+        machine.extra = extra.to_vec();
         let cache = self.context.target.join("tpm");
         let start = || Tpm::start(TpmVersion::V12, &TpmState::Fresh, &cache, interrupts);
         let tpm = built.system.uses_device_class(Tpm::DEVICE_CLASS).then(start).transpose()?;
@@ -116,6 +132,18 @@ impl Bench<'_> {
         };
         run.explain(conclusion)?;
         Ok((transcript, elapsed.as_secs_f64()))
+    }
+}
+
+/// Where the kernel's costly instructions are, and when it came to them.
+struct Costly {
+    log: NamedTempFile,
+    places: Vec<costly::Place>,
+}
+
+impl Costly {
+    fn of(&self, kind: costly::Kind) -> Option<f64> {
+        costly::per_gate_call(self.log.path(), &self.places, kind)
     }
 }
 

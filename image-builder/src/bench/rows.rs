@@ -7,6 +7,7 @@ use object::{
     read::elf::{FileHeader, SectionHeader},
 };
 
+use super::costly::Kind;
 use crate::build::Built;
 
 /// A row of the table.
@@ -24,14 +25,16 @@ pub(super) struct Row {
 pub(super) enum Source {
     /// The benchmark system prints it under this name.
     Console(&'static str),
+    /// Costly instructions in a gate call and reply of the benchmark system.
+    PerGateCall(Kind),
     /// The kernel's code, in bytes.
     KernelText,
-    /// What a domain takes in the image.
-    DomainImage { manifest: &'static str, domain: &'static str },
-    /// What a domain takes in memory, page tables included.
-    DomainMemory { manifest: &'static str, domain: &'static str },
-    /// From QEMU's start to the end of the run.
-    WallTime { manifest: &'static str },
+    /// What the hello domain takes in its image.
+    HelloImage,
+    /// What it takes in memory, page tables included.
+    HelloMemory,
+    /// From QEMU's start to the end of the demo.
+    DemoTime,
 }
 
 /// What a figure counts.
@@ -46,15 +49,18 @@ pub(super) enum Unit {
 impl Unit {
     pub(super) fn show(self, figure: f64) -> String {
         match self {
-            Self::Instructions | Self::Times => format!("{figure:.0}"),
+            Self::Instructions => format!("{figure:.0}"),
+            Self::Times => format!("{figure:.2}"),
             Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Self::Seconds => format!("{figure:.2} s"),
         }
     }
 }
 
-const HELLO: &str = "manifests/hello.toml";
-const DEMO: &str = "manifests/tpm-demo.toml";
+/// The system of the hello domain.
+pub(super) const HELLO: &str = "manifests/hello.toml";
+/// The system of the demo.
+pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 
 /// The table. References: seL4 16.0 (fast path on, no Meltdown mitigation, FPU on), measured on the same QEMU in the same
 /// way; for memory and disk Unikraft's smallest image.
@@ -76,27 +82,15 @@ pub(super) const ROWS: &[Row] = &[
         1_030_000.0,
         500_000.0,
     ),
-    plain("CR3 writes in a gate call and reply", Source::Console("cr3-writes")),
-    plain("XSAVEs in a gate call and reply", Source::Console("xsaves")),
-    plain("MSR writes in a gate call and reply", Source::Console("msr-writes")),
+    plain("CR3 writes in a gate call and reply", Source::PerGateCall(Kind::Cr3Write)),
+    plain("XSAVEs and XRSTORs in a gate call and reply", Source::PerGateCall(Kind::Xsave)),
+    plain("MSR writes in a gate call and reply", Source::PerGateCall(Kind::MsrWrite)),
     row("kernel text", Source::KernelText, Unit::Bytes, 60.7 * 1000.0, 64.0 * 1024.0),
-    row(
-        "hello domain on disk",
-        Source::DomainImage { manifest: HELLO, domain: "hello" },
-        Unit::Bytes,
-        1024.0 * 1024.0,
-        64.0 * 1024.0,
-    ),
-    row(
-        "hello domain in memory",
-        Source::DomainMemory { manifest: HELLO, domain: "hello" },
-        Unit::Bytes,
-        10.0 * 1024.0 * 1024.0,
-        512.0 * 1024.0,
-    ),
+    row("hello domain on disk", Source::HelloImage, Unit::Bytes, 1024.0 * 1024.0, 64.0 * 1024.0),
+    row("hello domain in memory", Source::HelloMemory, Unit::Bytes, 10.0 * 1024.0 * 1024.0, 512.0 * 1024.0),
     Row {
         what: "TPM demo, QEMU's start to last line",
-        source: Source::WallTime { manifest: DEMO },
+        source: Source::DemoTime,
         unit: Unit::Seconds,
         reference: None,
         target: Some(3.0),
