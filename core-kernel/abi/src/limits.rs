@@ -4,7 +4,7 @@
 pub const PAGE_BYTES: u64 = 4096;
 
 /// Domains that can exist at one time, the builder included.
-pub const MAX_DOMAINS: usize = 32;
+pub const MAX_DOMAINS: usize = 31;
 /// Slots in a domain's table.
 pub const MAX_SLOTS: usize = 128;
 /// Regions that can exist at one time, in the whole system.

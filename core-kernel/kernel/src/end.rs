@@ -1,6 +1,6 @@
 //! The end of the system.
 
-use cloison_abi::call::SystemEnd;
+use cloison_abi::call::{NO_DEADLINE, SystemEnd};
 
 use crate::{
     arch::{cpu, serial::write_exit_port, time},
@@ -10,24 +10,35 @@ use crate::{
 /// How long the reader of the log has to bring out what it holds, in microseconds.
 const GRACE_US: u64 = 1_000_000;
 
-/// An end that is about to come.
+/// An end that is about to come. All zeros, and so no end, before boot.
 pub struct Ending {
-    /// How the system ends.
-    pub how: SystemEnd,
-    /// When, at the latest.
-    pub deadline: u64,
+    /// How the system ends: the number of a [`SystemEnd`], or 0 while it does not.
+    how: u8,
     /// Whether the reader of the log knows.
-    pub announced: bool,
+    announced: bool,
+    /// When, at the latest.
+    deadline: u64,
+}
+
+impl Ending {
+    /// The system goes on.
+    pub const NONE: Self = Self { how: 0, announced: false, deadline: 0 };
+
+    /// When the system ends at the latest.
+    pub fn deadline(&self) -> u64 {
+        if self.how == 0 { NO_DEADLINE } else { self.deadline }
+    }
 }
 
 impl Kernel {
     /// Ends the system: at once if nobody reads the log, else when the reader has brought it out, or a moment later.
     pub fn end_system(&mut self, how: SystemEnd) {
-        if self.ending.is_some() {
+        if self.ending.how != 0 {
             return;
         }
         let deadline = time::now().saturating_add(self.machine.timer.ticks(GRACE_US));
-        self.ending = Some(Ending { how, deadline, announced: false });
+        self.ending = Ending { how: how as u8, announced: false, deadline };
+        self.tasks.unsettle();
         match self.log.reader() {
             Some(reader) => self.notify(reader),
             None => self.finish(),
@@ -37,21 +48,20 @@ impl Kernel {
     /// The reader of the log has read everything. Returns true if it shall bring it out and come again; if it has done so,
     /// this is the end.
     pub fn log_is_read(&mut self) -> bool {
-        match &mut self.ending {
-            None => false,
-            Some(ending) if !ending.announced => {
-                ending.announced = true;
-                true
-            }
-            Some(_) => self.finish(),
+        if self.ending.how == 0 {
+            return false;
         }
+        if self.ending.announced {
+            self.finish();
+        }
+        self.ending.announced = true;
+        true
     }
 
     /// Ends the system now.
     pub fn finish(&mut self) -> ! {
         self.log.flush();
-        let how = self.ending.as_ref().map_or(SystemEnd::Halt, |ending| ending.how);
-        write_exit_port(self.machine.exit_port, how as u8);
+        write_exit_port(self.machine.exit_port, self.ending.how);
         cpu::stop()
     }
 }

@@ -2,12 +2,12 @@
 
 use cloison_abi::{
     CallError, Fault, Name, Rights,
-    call::{NO_DEADLINE, RECEIVED_EVENTS, SLOT_SELF},
-    limits::{EVENT_PEER_FAILED, MAX_DOMAINS, MAX_INTERRUPT_LINES},
+    call::{RECEIVED_EVENTS, SLOT_SELF},
+    limits::{EVENT_PEER_FAILED, MAX_INTERRUPT_LINES},
     plan::FaultPolicy,
 };
 use cloison_rules::{
-    DomainId,
+    DomainId, TABLE_ENTRIES,
     capability::{Capability, DomainRef, RegionRef, SlotTable},
     mapping::MappingTable,
     region::RegionTable,
@@ -18,7 +18,7 @@ use cloison_rules::{
 use crate::{
     arch::{
         context::Context,
-        cpu::{Cpu, PortRanges, Turn},
+        cpu::{self, Cpu, PortRanges, Turn},
         paging::AddressSpace,
         time,
     },
@@ -95,13 +95,13 @@ pub struct Kernel {
     /// The machine.
     pub machine: Machine,
     /// How the system is about to end, if it is.
-    pub ending: Option<Ending>,
+    pub ending: Ending,
     /// Where interrupts go.
     pub lines: [Option<LineTarget>; MAX_INTERRUPT_LINES],
-    /// Domains whose address space or ports the CPU may not take as loaded any more.
-    pub stale: DomainSet,
+    /// Domains whose address space or ports the CPU may not take as loaded any more, from when it settles next.
+    stale: DomainSet,
     /// The domains; [`Kernel::domain`] is the way to one of them.
-    pub(crate) domains: [Domain; MAX_DOMAINS],
+    pub(crate) domains: [Domain; TABLE_ENTRIES],
 }
 
 impl Kernel {
@@ -111,10 +111,10 @@ impl Kernel {
         regions: RegionTable::EMPTY,
         log: Log::EMPTY,
         machine: Machine::NONE,
-        ending: None,
+        ending: Ending::NONE,
         lines: [None; MAX_INTERRUPT_LINES],
         stale: 0,
-        domains: [const { Domain::NONE }; MAX_DOMAINS],
+        domains: [const { Domain::NONE }; TABLE_ENTRIES],
     };
 
     /// A domain's objects.
@@ -141,8 +141,8 @@ impl Kernel {
         Ok(created)
     }
 
-    /// Moves the words of a message from one domain to another, with the label; the receiver's outcome is `status`.
-    #[inline]
+    /// Moves the words of a message from one domain to another, with the label.
+    #[inline(always)]
     pub fn move_message(&mut self, from: DomainId, to: DomainId) {
         let source = &self.domains[from.index()].context;
         let (label, words) = (source.label(), source.words());
@@ -195,7 +195,7 @@ impl Kernel {
         let domain = self.domain_mut(id);
         domain.slots = SlotTable::EMPTY;
         domain.ports.clear();
-        self.stale |= 1 << id.index();
+        self.mark_stale(id);
         for line in 0..MAX_INTERRUPT_LINES {
             if self.lines[line].is_some_and(|to| to.target == ended) {
                 self.machine.io_apic.mask(line as u8);
@@ -205,14 +205,38 @@ impl Kernel {
         self.log.reader_ended(ended);
     }
 
-    /// Leaves the kernel: decides who runs, sets the alarm, lets the CPU switch. NULL if nobody can run.
-    #[inline]
+    /// The address space or the ports of a domain have changed in a way that the CPU has to notice.
+    pub fn mark_stale(&mut self, id: DomainId) {
+        self.stale |= 1 << id.index();
+        self.tasks.unsettle();
+    }
+
+    /// Leaves the kernel: decides who runs, and lets the CPU switch to it. NULL if nobody can run.
     pub fn leave(&mut self, cpu: &mut Cpu) -> *const Context {
-        let next = self.tasks.pick();
-        if self.tasks.payer_changed() {
-            self.tasks.charge(time::now());
+        if !self.tasks.is_settled() {
+            self.settle(cpu);
         }
-        let deadline = self.next_interrupt();
+        let Some(id) = self.tasks.current() else { return core::ptr::null() };
+        if cpu.is_loaded(id) {
+            return self.hand_over(cpu, id);
+        }
+        cpu::clear_segment_selectors();
+        self.hand_over(cpu, id)
+    }
+
+    /// Leaves the kernel for a domain that continues the message, or the call, of the one that runs: nothing is to be decided. What the
+    /// segment selectors say may pass between the two; it is as good as a part of the message.
+    #[inline(always)]
+    pub fn hand_over(&mut self, cpu: &mut Cpu, id: DomainId) -> *const Context {
+        let Domain { context, space, ports, .. } = &mut self.domains[id.index()];
+        cpu.switch(Turn { id, root: space.root(), context, ports });
+        cpu.context
+    }
+
+    /// Decides who runs, and sets the alarm.
+    #[inline(never)]
+    fn settle(&mut self, cpu: &mut Cpu) {
+        let deadline = self.tasks.settle(time::now).min(self.ending.deadline());
         if deadline != cpu.armed {
             cpu.armed = deadline;
             self.machine.timer.arm(deadline);
@@ -220,16 +244,6 @@ impl Kernel {
         if self.stale != 0 {
             self.forget_stale(cpu);
         }
-        let Some(id) = next else { return core::ptr::null() };
-        let Domain { context, space, ports, .. } = &mut self.domains[id.index()];
-        cpu.switch(Turn { id, root: space.root(), context, ports });
-        cpu.context
-    }
-
-    #[inline]
-    fn next_interrupt(&self) -> u64 {
-        let end = self.ending.as_ref().map_or(NO_DEADLINE, |ending| ending.deadline);
-        self.tasks.next_interrupt().min(end)
     }
 
     #[cold]

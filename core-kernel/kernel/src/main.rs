@@ -25,12 +25,12 @@ use cloison_abi::{
     call::{NO_DEADLINE, SystemEnd},
     limits::{MAX_DOMAINS, QUANTUM_US},
 };
-use spin::Mutex;
+use cloison_rules::DomainId;
+use spin::{Mutex, MutexGuard};
 
 use arch::{
     acpi,
     apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, TIMER_VECTOR},
-    context::Context,
     cpu::{self, Cpu},
     entry,
     memory::{self, BootFacts, FreeMemory, Run},
@@ -54,9 +54,7 @@ pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
         kernel.end_system(SystemEnd::Halt);
     }
     kernel.machine.started = time::now();
-    let context = kernel.leave(cpu);
-    drop(kernel);
-    entry::go(context)
+    leave(kernel, cpu)
 }
 
 /// The machine or the image cannot be used; why has been said.
@@ -165,32 +163,71 @@ fn introduce(kernel: &mut Kernel, machine: acpi::Machine, image: Run, free: &Fre
     ));
 }
 
-/// Called by the entry code: the running domain has made a system call.
-pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> *const Context {
-    let kernel = &mut *KERNEL.lock();
-    if let Some(id) = kernel.tasks.current() {
-        calls::dispatch(kernel, id);
+/// Called by the entry code: the running domain has made a gate call. Like those below, the function does not return: what the compiler
+/// would restore for a caller, nobody needs.
+pub(crate) extern "C" fn on_gate_call(cpu: &mut Cpu) -> ! {
+    at_once(cpu, calls::gate_call_at_once)
+}
+
+/// Called by the entry code: the running domain replies and waits for the next message.
+pub(crate) extern "C" fn on_reply_wait(cpu: &mut Cpu) -> ! {
+    at_once(cpu, calls::reply_at_once)
+}
+
+/// Called by the entry code: the running domain has made another system call.
+pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
+    at_once(cpu, calls::poll)
+}
+
+/// Tries the short way of a call: if nothing stands in its way it passes the CPU on, or only looks, and there is nothing to decide. There are
+/// many of these calls, so every instruction counts.
+#[inline(always)]
+fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<DomainId>) -> ! {
+    let mut kernel = KERNEL.lock();
+    match kernel.tasks.current().and_then(|id| short(&mut kernel, id)) {
+        Some(next) => {
+            let context = kernel.hand_over(cpu, next);
+            drop(kernel);
+            entry::go_back_from_call(context)
+        }
+        None => carry_out(kernel, cpu),
     }
-    kernel.leave(cpu)
+}
+
+/// The calls that take longer. On their own, so that the short ones do not pay for the registers that these need.
+#[inline(never)]
+fn carry_out(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
+    if let Some(id) = kernel.tasks.current() {
+        calls::dispatch(&mut kernel, id);
+    }
+    leave(kernel, cpu)
 }
 
 /// Called by the entry code: an exception or an interrupt came while a domain ran.
-pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> *const Context {
-    let kernel = &mut *KERNEL.lock();
+pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
+    let mut kernel = KERNEL.lock();
     if vector >= FIRST_LINE_VECTOR.into() {
-        interrupt(kernel, cpu, vector);
+        interrupt(&mut kernel, cpu, vector);
     } else if let Some(id) = kernel.tasks.current() {
         let instruction = kernel.domain(id).context.rip;
         kernel.fault(id, fault::describe(vector, code, instruction, cpu::fault_address()));
     }
-    kernel.leave(cpu)
+    leave(kernel, cpu)
 }
 
 /// Called by the entry code: an interrupt came while nobody ran.
-pub(crate) extern "C" fn on_idle_interrupt(cpu: &mut Cpu, vector: u64) -> *const Context {
-    let kernel = &mut *KERNEL.lock();
-    interrupt(kernel, cpu, vector);
-    kernel.leave(cpu)
+pub(crate) extern "C" fn on_idle_interrupt(cpu: &mut Cpu, vector: u64) -> ! {
+    let mut kernel = KERNEL.lock();
+    interrupt(&mut kernel, cpu, vector);
+    leave(kernel, cpu)
+}
+
+/// The way out where a few instructions more do not count.
+#[inline(never)]
+fn leave(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
+    let context = kernel.leave(cpu);
+    drop(kernel);
+    if context.is_null() { entry::wait() } else { entry::go(context) }
 }
 
 fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
@@ -198,7 +235,7 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         kernel.machine.local_apic.end_of_interrupt();
         cpu.armed = NO_DEADLINE;
         let now = time::now();
-        if kernel.ending.as_ref().is_some_and(|ending| now >= ending.deadline) {
+        if now >= kernel.ending.deadline() {
             kernel.finish();
         }
         let timed_out = kernel.tasks.timer(now);

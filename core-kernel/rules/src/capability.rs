@@ -106,7 +106,7 @@ impl SlotTable {
     ///
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
-    #[inline]
+    #[inline(always)]
     pub fn gate(&self, slot: u64) -> Result<&Gate, CallError> {
         match usize::try_from(slot).ok().and_then(|slot| self.0.get(slot)) {
             Some(Capability::Gate(gate)) => Ok(gate),

@@ -10,6 +10,10 @@
 #[cfg(test)]
 extern crate std;
 
+use core::num::NonZeroU8;
+
+use cloison_abi::limits::MAX_DOMAINS;
+
 pub mod authorize;
 pub mod budget;
 pub mod capability;
@@ -19,29 +23,36 @@ pub mod region;
 pub mod task;
 pub mod text;
 
-/// Index of a domain in the kernel's tables.
+/// Entries of a table of domains: one for each, and the one that is nobody's.
+pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
+
+/// Index of a domain in the kernel's tables: 1 to 31. Entry 0 of a table is nobody's; so an optional index is one byte,
+/// and nobody is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DomainId(u8);
+pub struct DomainId(NonZeroU8);
+
+const _: () = assert!(TABLE_ENTRIES.is_power_of_two() && size_of::<Option<DomainId>>() == 1);
 
 impl DomainId {
     /// The builder, the one domain that the kernel makes by itself.
-    pub const BUILDER: Self = Self(0);
+    pub const BUILDER: Self = Self(NonZeroU8::MIN);
 
-    /// The domain with this index, if the table has one.
+    /// The domain with this index, if there can be one.
     #[must_use]
     pub fn new(index: usize) -> Option<Self> {
-        (index < cloison_abi::limits::MAX_DOMAINS).then_some(Self(index as u8))
+        let number = u8::try_from(index).ok().and_then(NonZeroU8::new)?;
+        (index < TABLE_ENTRIES).then_some(Self(number))
     }
 
     /// The index. (The remainder changes nothing; it lets the compiler see that table accesses are in range.)
     #[must_use]
     #[inline(always)]
     pub fn index(self) -> usize {
-        usize::from(self.0) % cloison_abi::limits::MAX_DOMAINS
+        usize::from(self.0.get()) % TABLE_ENTRIES
     }
 
     /// Every index.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..cloison_abi::limits::MAX_DOMAINS as u8).map(Self)
+        (1..TABLE_ENTRIES).filter_map(Self::new)
     }
 }

@@ -78,7 +78,9 @@ impl MappingTable {
     /// [`CallError::Overlap`] with another one, [`CallError::QuotaExceeded`] if the table is full.
     pub fn begin(&mut self, new: Mapping) -> Result<u32, CallError> {
         let old = self.starting_at(new.address);
-        if let Some(old) = old.filter(|old| old.mapped < old.pages && *old == Mapping { mapped: old.mapped, ..new }) {
+        if let Some(old) =
+            old.filter(|old| old.mapped < old.pages && *old == Mapping { mapped: old.mapped, ..new })
+        {
             return Ok(old.mapped);
         }
         if self.iter().any(|old| new.address < old.end() && old.address < new.end()) {

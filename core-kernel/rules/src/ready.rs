@@ -1,8 +1,8 @@
 //! The ready queues: who waits for the CPU, by priority, in order of arrival.
 
-use cloison_abi::limits::{MAX_DOMAINS, PRIORITIES};
+use cloison_abi::limits::PRIORITIES;
 
-use crate::DomainId;
+use crate::{DomainId, TABLE_ENTRIES};
 
 /// One queue of domains for each priority, linked through one table, so that nothing is allocated and every
 /// operation takes the same few steps.
@@ -12,15 +12,19 @@ pub struct ReadyQueues {
     occupied: u32,
     heads: [Option<DomainId>; PRIORITIES],
     tails: [Option<DomainId>; PRIORITIES],
-    next: [Option<DomainId>; MAX_DOMAINS],
+    next: [Option<DomainId>; TABLE_ENTRIES],
 }
 
 const _: () = assert!(PRIORITIES == 32, "one bit of `occupied` for each priority");
 
 impl ReadyQueues {
     /// Queues with nobody in them.
-    pub const EMPTY: Self =
-        Self { occupied: 0, heads: [None; PRIORITIES], tails: [None; PRIORITIES], next: [None; MAX_DOMAINS] };
+    pub const EMPTY: Self = Self {
+        occupied: 0,
+        heads: [None; PRIORITIES],
+        tails: [None; PRIORITIES],
+        next: [None; TABLE_ENTRIES],
+    };
 
     /// The highest priority at which somebody waits.
     #[must_use]
@@ -118,7 +122,7 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let domain = 0..MAX_DOMAINS as u8;
+        let domain = 1..TABLE_ENTRIES as u8;
         let priority = 0..PRIORITIES as u8;
         prop::collection::vec(
             prop_oneof![

@@ -7,10 +7,10 @@
 use cloison_abi::{
     CallError,
     call::{NO_DEADLINE, POLL},
-    limits::{BACKGROUND_PRIORITY, MAX_DOMAINS},
+    limits::BACKGROUND_PRIORITY,
 };
 
-use crate::{DomainId, budget::Budget, capability::DomainRef, ready::ReadyQueues};
+use crate::{DomainId, TABLE_ENTRIES, budget::Budget, capability::DomainRef, ready::ReadyQueues};
 
 /// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,9 @@ pub enum State {
     Waiting,
 }
 
-/// The task of one domain.
+/// The task of one domain. Its size is a power of two, which makes finding it in the table one instruction cheaper.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Task {
     /// What it does.
     pub state: State,
@@ -44,11 +45,12 @@ pub struct Task {
     pub generation: u32,
     /// The priority of its own.
     base_priority: u8,
+    /// The priority that it has without what clients lend: its own, or that of the background while its budget is used up.
+    own_priority: u8,
     /// The priority at which it runs now.
     priority: u8,
     /// Whose budget pays for what it does now.
-    account: DomainId,
-    budget: Budget,
+    account: Option<DomainId>,
     /// Events that have arrived.
     pending: u64,
     /// Events that it waits for.
@@ -70,9 +72,9 @@ impl Task {
         state: State::Free,
         generation: 0,
         base_priority: BACKGROUND_PRIORITY,
+        own_priority: BACKGROUND_PRIORITY,
         priority: BACKGROUND_PRIORITY,
-        account: DomainId::BUILDER,
-        budget: Budget::NONE,
+        account: None,
         pending: 0,
         mask: 0,
         deadline: 0,
@@ -81,11 +83,6 @@ impl Task {
         callers: None,
         next_caller: None,
     };
-
-    /// The priority that it has without what clients lend.
-    fn own_priority(&self) -> u8 {
-        if self.budget.is_exhausted() { BACKGROUND_PRIORITY } else { self.base_priority }
-    }
 
     /// The client whose message it has taken.
     #[must_use]
@@ -119,14 +116,18 @@ pub enum Next {
 /// A set of domains, as bits.
 pub type DomainSet = u32;
 
-const _: () = assert!(MAX_DOMAINS <= 32, "a bit of `DomainSet` for each domain");
+const _: () = assert!(TABLE_ENTRIES <= 32, "a bit of `DomainSet` for each domain");
 
 /// The tasks of all domains.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tasks {
-    tasks: [Task; MAX_DOMAINS],
+    tasks: [Task; TABLE_ENTRIES],
+    budgets: [Budget; TABLE_ENTRIES],
     ready: ReadyQueues,
     current: Option<DomainId>,
+    /// Nothing has happened that could change who pays, when the timer has to interrupt, or, if nobody runs, who could. Calls
+    /// and replies that only pass the CPU on along with the account that pays leave this as it is; that is what makes them cheap.
+    settled: bool,
     /// No task has an earlier deadline or renewal than this. It may be too early, never too late.
     next_deadline: u64,
     /// Whose budget has been paying since `charged_at`; nobody's while the CPU was idle.
@@ -141,9 +142,11 @@ pub struct Tasks {
 impl Tasks {
     /// No tasks, all zeros, so that they need no bytes in the kernel's file. [`Tasks::init`] comes before any runs.
     pub const EMPTY: Self = Self {
-        tasks: [const { Task::FREE }; MAX_DOMAINS],
+        tasks: [const { Task::FREE }; TABLE_ENTRIES],
+        budgets: [Budget::NONE; TABLE_ENTRIES],
         ready: ReadyQueues::EMPTY,
         current: None,
+        settled: false,
         next_deadline: 0,
         payer: None,
         charged_at: 0,
@@ -159,19 +162,23 @@ impl Tasks {
 
     /// The task of a domain.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, id: DomainId) -> &Task {
         &self.tasks[id.index()]
     }
 
-    #[inline]
+    #[inline(always)]
     fn task(&mut self, id: DomainId) -> &mut Task {
         &mut self.tasks[id.index()]
     }
 
+    fn budget(&mut self, id: DomainId) -> &mut Budget {
+        &mut self.budgets[id.index()]
+    }
+
     /// The domain that runs, or should.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn current(&self) -> Option<DomainId> {
         self.current
     }
@@ -180,10 +187,10 @@ impl Tasks {
     ///
     /// # Errors
     /// [`CallError::PeerFailed`] if it has been destroyed.
-    #[inline]
+    #[inline(always)]
     pub fn resolve(&self, domain: DomainRef) -> Result<DomainId, CallError> {
-        let task = self.get(domain.id);
-        let same = task.generation == domain.generation && task.state != State::Free;
+        // A free entry has a generation that no reference has yet.
+        let same = self.get(domain.id).generation == domain.generation;
         if same { Ok(domain.id) } else { Err(CallError::PeerFailed) }
     }
 
@@ -194,48 +201,82 @@ impl Tasks {
     ///
     /// # Errors
     /// [`CallError::SelfCall`]; [`CallError::PeerFailed`] if the server has ended.
-    #[inline]
     pub fn call(&mut self, caller: DomainId, server: DomainId, badge: u32) -> Result<Called, CallError> {
         if caller == server {
             return Err(CallError::SelfCall);
         }
+        if self.call_at_once(caller, server) {
+            return Ok(Called::Taken);
+        }
         self.task(caller).badge = badge;
         match self.get(server).state {
-            State::Receiving => {
-                self.serve(server, caller);
-                self.task(server).state = State::Running;
-                self.current = Some(server);
-                Ok(Called::Taken)
-            }
             State::Free | State::Stopped => Err(CallError::PeerFailed),
             _ => {
                 self.queue_caller(server, caller);
                 self.task(caller).state = State::Calling(server);
-                self.current = None;
+                self.give_up_cpu();
                 Ok(Called::Queued)
             }
         }
     }
 
+    /// What [`Tasks::call`] does when nothing stands in the way: the server waits for a message, so it takes this one and runs on the
+    /// client's account. Returns whether it was so; else nothing has been done.
+    #[inline(always)]
+    pub fn call_at_once(&mut self, caller: DomainId, server: DomainId) -> bool {
+        if self.get(server).state != State::Receiving {
+            return false;
+        }
+        self.serve(server, caller);
+        self.task(server).state = State::Running;
+        self.current = Some(server);
+        true
+    }
+
+    /// What [`Tasks::reply_wait`] does when nothing stands in the way: a client waits for the reply, nobody else and nothing that is due
+    /// soon has to be looked at, so the client goes on. Returns the client if it was so; else nothing has been done.
+    #[inline(always)]
+    pub fn reply_at_once(&mut self, server: DomainId, mask: u64, deadline: u64) -> Option<DomainId> {
+        let task = self.get(server);
+        let client = task.serving?;
+        let Task { priority, account, .. } = *self.get(client);
+        let nothing_else = task.pending & mask == 0
+            && task.callers.is_none()
+            && deadline >= self.next_deadline
+            && self.ready.highest().is_none_or(|highest| highest <= priority)
+            && self.payer == account;
+        if !nothing_else {
+            return None;
+        }
+        let task = self.task(server);
+        task.serving = None;
+        task.priority = task.own_priority;
+        task.account = Some(server);
+        task.state = State::Receiving;
+        task.mask = mask;
+        task.deadline = deadline;
+        self.task(client).state = State::Running;
+        self.current = Some(client);
+        Some(client)
+    }
+
     /// The running task, a server, is done with its client and waits for what comes next. Returns the client to
     /// which its reply goes, and what comes next.
-    #[inline]
     pub fn reply_wait(&mut self, server: DomainId, mask: u64, deadline: u64) -> (Option<DomainId>, Next) {
         let task = self.task(server);
         let client = task.serving.take();
-        task.priority = task.own_priority();
-        task.account = server;
+        task.priority = task.own_priority;
+        task.account = Some(server);
         let next = self.next_for(server, mask, deadline);
         match (client, next) {
-            (Some(client), Next::Blocked) => {
-                self.current = None;
-                self.continue_with(client);
+            (Some(client), Next::Blocked) => self.continue_with(client),
+            (Some(client), _) => {
+                self.make_ready(client);
+                self.give_way();
             }
-            (Some(client), _) => self.make_ready(client),
-            (None, Next::Blocked) => self.current = None,
-            (None, _) => {}
+            (None, Next::Blocked) => self.give_up_cpu(),
+            (None, _) => self.give_way(),
         }
-        self.give_way();
         (client, next)
     }
 
@@ -247,6 +288,8 @@ impl Tasks {
             return Next::Events(events);
         }
         if let Some(caller) = task.callers {
+            // Another account may pay from here on.
+            self.settled = false;
             let after = self.task(caller).next_caller.take();
             self.task(server).callers = after;
             self.serve(server, caller);
@@ -259,8 +302,16 @@ impl Tasks {
         Next::Blocked
     }
 
+    /// What [`Tasks::wait`] does for a task that does not want to wait: it looks, and nothing else changes.
+    #[inline(always)]
+    pub fn poll(&mut self, id: DomainId, mask: u64) -> Next {
+        let task = self.task(id);
+        let events = task.pending & mask;
+        task.pending &= !events;
+        if events == 0 { Next::TimedOut } else { Next::Events(events) }
+    }
+
     /// The running task waits for an event. Returns the events, if some have arrived already.
-    #[inline]
     pub fn wait(&mut self, id: DomainId, mask: u64, deadline: u64) -> Next {
         let task = self.task(id);
         let events = task.pending & mask;
@@ -272,7 +323,7 @@ impl Tasks {
             return Next::TimedOut;
         }
         self.block(id, State::Waiting, mask, deadline);
-        self.current = None;
+        self.give_up_cpu();
         Next::Blocked
     }
 
@@ -292,7 +343,7 @@ impl Tasks {
     }
 
     /// `server` takes the message of `client`, with its priority and on its account.
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, server: DomainId, client: DomainId) {
         let lender = self.task(client);
         lender.state = State::Served(server);
@@ -342,12 +393,23 @@ impl Tasks {
         task.state = state;
         task.mask = mask;
         task.deadline = deadline;
-        self.next_deadline = self.next_deadline.min(deadline);
+        if deadline < self.next_deadline {
+            self.next_deadline = deadline;
+            self.settled = false;
+        }
+    }
+
+    /// The running task goes no further for now.
+    #[inline]
+    fn give_up_cpu(&mut self) {
+        self.current = None;
+        self.settled = false;
     }
 
     /// A task can run again: at once if its priority is higher than that of the one that runs, else in its turn.
     #[inline]
     fn make_ready(&mut self, id: DomainId) {
+        self.settled = false;
         let priority = self.get(id).priority;
         match self.current {
             Some(current) if self.get(current).priority < priority => {
@@ -365,13 +427,15 @@ impl Tasks {
     /// Goes on with a task that was running on somebody else's lent time, unless a higher priority waits.
     #[inline]
     fn continue_with(&mut self, id: DomainId) {
-        let priority = self.get(id).priority;
+        let (priority, account) = (self.get(id).priority, self.get(id).account);
         if self.ready.highest().is_some_and(|highest| highest > priority) {
             self.task(id).state = State::Ready;
             self.ready.push_front(id, priority);
+            self.give_up_cpu();
         } else {
             self.task(id).state = State::Running;
             self.current = Some(id);
+            self.settled &= self.payer == account;
         }
     }
 
@@ -382,7 +446,7 @@ impl Tasks {
             && self.ready.highest().is_some_and(|highest| highest > self.get(current).priority)
         {
             self.preempt(current);
-            self.current = None;
+            self.give_up_cpu();
         }
     }
 
@@ -408,11 +472,33 @@ impl Tasks {
     // ----------------------------------------------------------------------------------------------------------
     // Time
 
+    /// Whether nothing has happened since [`Tasks::settle`] that asks for it again.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Something outside of the tasks asks for [`Tasks::settle`].
+    pub fn unsettle(&mut self) {
+        self.settled = false;
+    }
+
+    /// Decides who runs and who pays. Returns when the timer has to interrupt next.
+    pub fn settle(&mut self, now: impl FnOnce() -> u64) -> u64 {
+        self.pick();
+        if self.payer_changed() {
+            self.charge(now());
+        }
+        self.settled = true;
+        self.next_interrupt()
+    }
+
     /// Whether the running task's time is paid by another account than before, so that [`Tasks::charge`] is due.
     #[inline]
     #[must_use]
     pub fn payer_changed(&self) -> bool {
-        self.current.map(|current| self.get(current).account) != self.payer
+        self.current.and_then(|current| self.get(current).account) != self.payer
     }
 
     /// Charges the time since the last charge to who has been paying, and lets the running task's account pay from
@@ -422,11 +508,11 @@ impl Tasks {
         let elapsed = now.saturating_sub(self.charged_at);
         self.charged_at = now;
         if let Some(payer) = self.payer {
-            self.task(payer).budget.charge(elapsed, now);
+            self.budget(payer).charge(elapsed, now);
         }
-        self.payer = self.current.map(|current| self.get(current).account);
+        self.payer = self.current.and_then(|current| self.get(current).account);
         if let Some(payer) = self.payer {
-            self.task(payer).budget.renew(now);
+            self.budget(payer).renew(now);
         }
         self.slice_end = now.saturating_add(self.quantum);
     }
@@ -436,8 +522,8 @@ impl Tasks {
     #[must_use]
     pub fn next_interrupt(&self) -> u64 {
         let Some(current) = self.current else { return self.next_deadline };
-        let budget = self.payer.map_or(&Budget::NONE, |payer| &self.get(payer).budget);
-        let exhausted = budget.exhausted_at(self.charged_at);
+        let exhausted = self.payer.map(|payer| self.budgets[payer.index()].exhausted_at(self.charged_at));
+        let exhausted = exhausted.unwrap_or(NO_DEADLINE);
         let shared = self.ready.waits_at(self.get(current).priority);
         let turn = if shared { self.slice_end } else { NO_DEADLINE };
         self.next_deadline.min(exhausted).min(turn)
@@ -446,12 +532,13 @@ impl Tasks {
     /// Does what is due at `now`: renews budgets, ends waits whose deadline has passed, takes the CPU from a task that
     /// has used up its budget or has had its turn. Returns the tasks whose wait timed out.
     pub fn timer(&mut self, now: u64) -> DomainSet {
+        self.settled = false;
         let turn_over = now >= self.slice_end;
         let slice_end = self.slice_end;
         self.charge(now);
         let timed_out = self.expire(now);
         if let Some(current) = self.current {
-            if let Some(payer) = self.payer.filter(|payer| self.get(*payer).budget.is_exhausted()) {
+            if let Some(payer) = self.payer.filter(|payer| self.budgets[payer.index()].is_exhausted()) {
                 self.out_of_budget(current, payer);
             } else if turn_over && self.ready.waits_at(self.get(current).priority) {
                 self.to_the_back(current);
@@ -465,10 +552,16 @@ impl Tasks {
     /// The budget that pays for the running task is used up. A server on a client's account goes on with its own; a
     /// task on its own account goes on in the background, until its next period.
     fn out_of_budget(&mut self, id: DomainId, payer: DomainId) {
-        self.next_deadline = self.next_deadline.min(self.get(payer).budget.renewed_at());
+        let renewed_at = self.budget(payer).renewed_at();
+        self.next_deadline = self.next_deadline.min(renewed_at);
+        let lender = self.task(payer);
+        lender.own_priority = BACKGROUND_PRIORITY;
+        if matches!(lender.state, State::Served(_) | State::Calling(_)) {
+            lender.priority = BACKGROUND_PRIORITY;
+        }
         let task = self.task(id);
-        task.account = id;
-        task.priority = task.own_priority();
+        task.account = Some(id);
+        task.priority = task.own_priority;
         self.to_the_back(id);
     }
 
@@ -476,7 +569,7 @@ impl Tasks {
         self.task(id).state = State::Ready;
         let priority = self.get(id).priority;
         self.ready.push_back(id, priority);
-        self.current = None;
+        self.give_up_cpu();
     }
 
     /// Renews budgets and ends waits that are due, and finds the next point in time at which some will be.
@@ -504,19 +597,22 @@ impl Tasks {
 
     /// Gives a task whose budget was used up its priority back, if its next period has begun.
     fn renew(&mut self, id: DomainId, now: u64) {
-        if self.get(id).state == State::Free || !self.get(id).budget.is_exhausted() {
+        if self.get(id).state == State::Free || self.get(id).own_priority == self.get(id).base_priority {
             return;
         }
-        if !self.task(id).budget.renew(now) {
-            self.next_deadline = self.next_deadline.min(self.get(id).budget.renewed_at());
+        self.budget(id).renew(now);
+        if self.budget(id).is_exhausted() {
+            let renewed_at = self.budget(id).renewed_at();
+            self.next_deadline = self.next_deadline.min(renewed_at);
             return;
         }
-        let old = self.get(id).priority;
-        let own = self.get(id).own_priority();
+        let task = self.task(id);
+        task.own_priority = task.base_priority;
+        let (old, own) = (task.priority, task.own_priority);
         if own <= old {
             return;
         }
-        let queued = self.get(id).state == State::Ready;
+        let queued = task.state == State::Ready;
         if queued {
             self.ready.remove(id, old);
         }
@@ -537,16 +633,16 @@ impl Tasks {
         let free = DomainId::all().find(|id| self.get(*id).state == State::Free);
         let id = free.ok_or(CallError::TableFull)?;
         let generation = self.get(id).generation;
-        *self.task(id) = Task { state: State::Stopped, generation, account: id, ..Task::FREE };
+        *self.budget(id) = Budget::NONE;
+        *self.task(id) = Task { state: State::Stopped, generation, account: Some(id), ..Task::FREE };
         Ok(DomainRef { id, generation })
     }
 
     /// Sets priority and budget of a task that does not run.
     pub fn configure(&mut self, id: DomainId, priority: u8, budget: Budget) {
+        *self.budget(id) = budget;
         let task = self.task(id);
-        task.base_priority = priority;
-        task.priority = priority;
-        task.budget = budget;
+        (task.base_priority, task.own_priority, task.priority) = (priority, priority, priority);
     }
 
     /// Starts a stopped or faulted task.
@@ -559,8 +655,8 @@ impl Tasks {
             return Err(CallError::BadState);
         }
         task.pending = 0;
-        task.account = id;
-        task.priority = task.own_priority();
+        task.account = Some(id);
+        task.priority = task.own_priority;
         self.make_ready(id);
         Ok(())
     }
@@ -573,9 +669,13 @@ impl Tasks {
                 let priority = self.get(id).priority;
                 self.ready.remove(id, priority);
             }
-            State::Running => self.current = None,
+            State::Running => self.give_up_cpu(),
             State::Calling(server) => self.unqueue_caller(server, id),
-            State::Served(server) => self.task(server).serving = None,
+            State::Served(server) => {
+                let task = self.task(server);
+                task.serving = None;
+                task.account = Some(server);
+            }
             State::Free | State::Stopped | State::Faulted | State::Receiving | State::Waiting => {}
         }
         self.task(id).state = state;

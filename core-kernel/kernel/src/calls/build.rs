@@ -195,7 +195,7 @@ pub(super) fn give_ports(kernel: &mut Kernel, id: DomainId, arguments: Arguments
     // The last port of all would need a count that 16 bits do not hold, and no device has it.
     let range = (first as u16, u16::try_from(count).map_err(|_| CallError::BadArgument)?);
     kernel.domain_mut(domain).ports.push(range).map_err(|_| CallError::TableFull)?;
-    kernel.stale |= 1 << domain.index();
+    kernel.mark_stale(domain);
     Ok(Answer::Done)
 }
 

@@ -1,39 +1,80 @@
 //! Gates and events.
 
-use cloison_abi::{CallError, call::RECEIVED_EVENTS};
+use cloison_abi::{
+    CallError, CallNumber,
+    call::{POLL, RECEIVED_EVENTS},
+};
 use cloison_rules::{
     DomainId,
     authorize::{Operation, authorize},
     task::{Called, Next},
 };
 
-use super::{Answer, Arguments, Result};
 use crate::kernel::Kernel;
 
-/// Gate call. The message stays in the caller's registers until the server takes it.
-#[inline]
-pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
-    if let Err(error) = try_call(kernel, id) {
-        kernel.domain_mut(id).context.set_outcome(error as i32, 0);
+/// Gate call, if the server waits for one. Returns the server if it was so; else nothing has been done, and an error, if there is one,
+/// is left for [`call`] to find.
+#[inline(always)]
+pub fn gate_call_at_once(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
+    let (server, badge) = target(kernel, id).ok()?;
+    if !kernel.tasks.call_at_once(id, server) {
+        return None;
     }
+    kernel.move_message(id, server);
+    kernel.domain_mut(server).context.r8 = badge.into();
+    Some(server)
 }
 
-#[inline]
-fn try_call(kernel: &mut Kernel, id: DomainId) -> core::result::Result<(), CallError> {
+/// Reply, if nothing but the client waits for it. Returns the client if it was so.
+#[inline(always)]
+pub fn reply_at_once(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
+    let context = &kernel.domain(id).context;
+    let (mask, deadline) = (context.r8, context.r9);
+    let client = kernel.tasks.reply_at_once(id, mask, deadline)?;
+    kernel.move_message(id, client);
+    Some(client)
+}
+
+/// Look for events, if the caller does not want to wait for any. Returns the caller if it was so.
+#[inline(always)]
+pub fn poll(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
+    let context = &kernel.domain(id).context;
+    let (mask, deadline) = (context.r8, context.r9);
+    if context.rax as u8 != CallNumber::Wait as u8 || deadline != POLL {
+        return None;
+    }
+    let next = kernel.tasks.poll(id, mask);
+    answer_wait(kernel, id, next);
+    Some(id)
+}
+
+/// The server and the badge of the gate that the caller names.
+#[inline(always)]
+fn target(kernel: &Kernel, id: DomainId) -> Result<(DomainId, u32), CallError> {
     let domain = kernel.domain(id);
     let gate = domain.slots.gate(domain.context.slot())?;
-    let (reference, badge, cached) = (gate.server, gate.badge, gate.decision);
-    let server = kernel.tasks.resolve(reference)?;
-    authorize(id, Operation::Call { server, cached })?;
-    if kernel.tasks.call(id, server, badge)? == Called::Taken {
-        kernel.move_message(id, server);
-        kernel.domain_mut(server).context.r8 = badge.into();
+    let server = kernel.tasks.resolve(gate.server)?;
+    authorize(id, Operation::Call { server, cached: gate.decision })?;
+    Ok((server, gate.badge))
+}
+
+/// Gate call. The message stays in the caller's registers until the server takes it.
+pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
+    let called = target(kernel, id).and_then(|(server, badge)| {
+        let called = kernel.tasks.call(id, server, badge)?;
+        Ok((called, server, badge))
+    });
+    match called {
+        Ok((Called::Taken, server, badge)) => {
+            kernel.move_message(id, server);
+            kernel.domain_mut(server).context.r8 = badge.into();
+        }
+        Ok((Called::Queued, ..)) => {}
+        Err(error) => kernel.domain_mut(id).context.set_outcome(error as i32, 0),
     }
-    Ok(())
 }
 
 /// Reply and wait for the next message.
-#[inline]
 pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
     let context = &kernel.domain(id).context;
     let (mask, deadline) = (context.r8, context.r9);
@@ -41,38 +82,50 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
     if let Some(client) = client {
         kernel.move_message(id, client);
     }
-    match next {
-        Next::Blocked => {}
-        Next::Message(caller, badge) => {
-            kernel.move_message(caller, id);
-            kernel.domain_mut(id).context.r8 = badge.into();
-        }
-        Next::Events(events) => {
-            let context = &mut kernel.domain_mut(id).context;
-            context.set_outcome(RECEIVED_EVENTS, 0);
-            context.rdi = events;
-        }
-        Next::TimedOut => kernel.domain_mut(id).context.set_outcome(CallError::TimedOut as i32, 0),
+    if let Next::Message(caller, badge) = next {
+        kernel.move_message(caller, id);
+        kernel.domain_mut(id).context.r8 = badge.into();
+    } else {
+        answer_wait(kernel, id, next);
     }
 }
 
 /// Wait for an event.
 #[inline]
-pub(super) fn wait(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [.., mask, deadline] = arguments.a;
-    match kernel.tasks.wait(id, mask, deadline) {
-        Next::Events(events) => Ok(Answer::Full(RECEIVED_EVENTS, 0, [events, 0, 0, 0])),
-        Next::TimedOut | Next::Message(..) => Err(CallError::TimedOut),
-        Next::Blocked => Ok(Answer::Nothing),
+pub(super) fn wait(kernel: &mut Kernel, id: DomainId) {
+    let context = &kernel.domain(id).context;
+    let (mask, deadline) = (context.r8, context.r9);
+    let next = kernel.tasks.wait(id, mask, deadline);
+    answer_wait(kernel, id, next);
+}
+
+/// What a domain that waits for events finds in its registers, if it has not to wait.
+#[inline]
+fn answer_wait(kernel: &mut Kernel, id: DomainId, next: Next) {
+    let context = &mut kernel.domain_mut(id).context;
+    match next {
+        Next::Events(events) => {
+            context.set_outcome(RECEIVED_EVENTS, 0);
+            context.rdi = events;
+        }
+        Next::TimedOut => context.set_outcome(CallError::TimedOut as i32, 0),
+        Next::Blocked | Next::Message(..) => {}
     }
 }
 
 /// Set an event bit of another domain.
 #[inline]
-pub(super) fn signal(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let (target, bit) = kernel.domain(id).slots.event(arguments.slot)?;
+pub(super) fn signal(kernel: &mut Kernel, id: DomainId) {
+    let outcome = try_signal(kernel, id).map_or_else(|error| error as i32, |()| 0);
+    kernel.domain_mut(id).context.set_outcome(outcome, 0);
+}
+
+#[inline]
+fn try_signal(kernel: &mut Kernel, id: DomainId) -> Result<(), CallError> {
+    let domain = kernel.domain(id);
+    let (target, bit) = domain.slots.event(domain.context.slot())?;
     let target = kernel.tasks.resolve(target)?;
     authorize(id, Operation::Signal(target))?;
     kernel.signal(target, 1 << bit);
-    Ok(Answer::Done)
+    Ok(())
 }

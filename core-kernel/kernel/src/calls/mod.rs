@@ -9,6 +9,8 @@ mod gates;
 mod regions;
 mod system;
 
+pub use gates::{gate_call_at_once, poll, reply_at_once};
+
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::DomainId;
 
@@ -42,37 +44,43 @@ enum Answer {
 type Result = core::result::Result<Answer, CallError>;
 
 /// Carries out the call that the running domain has made.
-#[inline]
 pub fn dispatch(kernel: &mut Kernel, id: DomainId) {
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
+    const WAIT: u8 = CallNumber::Wait as u8;
+    const SIGNAL: u8 = CallNumber::Signal as u8;
     match kernel.domain(id).context.rax as u8 {
+        SIGNAL => gates::signal(kernel, id),
         CALL => gates::call(kernel, id),
         REPLY_WAIT => gates::reply_wait(kernel, id),
-        number => {
-            let result = carry_out(kernel, id, number);
-            let context = &mut kernel.domain_mut(id).context;
-            match result {
-                Ok(Answer::Done) => context.set_outcome(0, 0),
-                Ok(Answer::Words(words)) => {
-                    context.set_outcome(0, 0);
-                    context.set_words(words);
-                }
-                Ok(Answer::Full(status, label, words)) => {
-                    context.set_outcome(status, label);
-                    context.set_words(words);
-                }
-                Ok(Answer::Again) => context.repeat_call(),
-                Ok(Answer::Nothing) => {}
-                Err(error) => context.set_outcome(error as i32, 0),
-            }
-        }
+        WAIT => gates::wait(kernel, id),
+        number => carry_out(kernel, id, number),
     }
 }
 
-#[inline]
+/// Carries out one of the other calls, and puts its answer into the caller's registers.
+#[inline(never)]
+fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) {
+    let result = look_up(kernel, id, number);
+    let context = &mut kernel.domain_mut(id).context;
+    match result {
+        Ok(Answer::Done) => context.set_outcome(0, 0),
+        Ok(Answer::Words(words)) => {
+            context.set_outcome(0, 0);
+            context.set_words(words);
+        }
+        Ok(Answer::Full(status, label, words)) => {
+            context.set_outcome(status, label);
+            context.set_words(words);
+        }
+        Ok(Answer::Again) => context.repeat_call(),
+        Ok(Answer::Nothing) => {}
+        Err(error) => context.set_outcome(error as i32, 0),
+    }
+}
+
 #[allow(non_upper_case_globals, reason = "the constants are named as the calls are")]
-fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
+fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
     /// The calls by their numbers, in the order of [`CallNumber`].
     macro_rules! table {
         ($($call:ident => $function:path,)*) => {{
@@ -88,8 +96,6 @@ fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
         }};
     }
     table! {
-        Wait => gates::wait,
-        Signal => gates::signal,
         DebugWrite => system::debug_write,
         Exit => system::exit,
         Clock => system::clock,

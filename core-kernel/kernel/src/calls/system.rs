@@ -3,11 +3,11 @@
 use cloison_abi::{
     CallError, Fault, FaultKind, ObjectKind,
     call::{LOG_ENDING, SystemEnd},
-    limits::{MAX_DOMAINS, MAX_SLOTS},
+    limits::MAX_SLOTS,
     plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
-    DomainId,
+    DomainId, TABLE_ENTRIES,
     authorize::{Operation, authorize},
 };
 
@@ -99,8 +99,8 @@ pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, arguments: Argument
     authorize(id, Operation::ReadCensus)?;
     let cursor = usize::try_from(arguments.a[0]).unwrap_or(usize::MAX);
     // One domain's slots a step at most: past those that are empty, then on to the next domain.
-    for at in cursor..(MAX_DOMAINS * MAX_SLOTS).min(cursor.saturating_add(MAX_SLOTS)) {
-        let Some(holder) = DomainId::new(at / MAX_SLOTS) else { break };
+    for at in cursor..(TABLE_ENTRIES * MAX_SLOTS).min(cursor.saturating_add(MAX_SLOTS)) {
+        let Some(holder) = DomainId::new(at / MAX_SLOTS) else { continue };
         let domain = kernel.domain(holder);
         if let Ok(capability) = domain.slots.get((at % MAX_SLOTS) as u64) {
             let packed =
@@ -110,7 +110,7 @@ pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, arguments: Argument
         }
     }
     let next = cursor.saturating_add(MAX_SLOTS);
-    if next < MAX_DOMAINS * MAX_SLOTS {
+    if next < TABLE_ENTRIES * MAX_SLOTS {
         kernel.domain_mut(id).context.rdi = next as u64;
         return Ok(Answer::Again);
     }

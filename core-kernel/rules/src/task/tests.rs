@@ -1,6 +1,6 @@
 //! Scenarios, and a random walk that checks what must hold in every state.
 
-use std::vec::Vec;
+use std::{format, vec::Vec};
 
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn a_call_switches_to_the_server_and_back() {
     assert_eq!(tasks.pick(), Some(client));
     assert_eq!(tasks.call(client, server, 7), Ok(Called::Taken));
     assert_eq!(tasks.current(), Some(server));
-    assert!(!tasks.payer_changed() || tasks.get(server).account == client, "the client pays");
+    assert!(!tasks.payer_changed() || tasks.get(server).account == Some(client), "the client pays");
     assert_eq!(tasks.reply_wait(server, 0, NO_DEADLINE), (Some(client), Next::Blocked));
     assert_eq!(tasks.current(), Some(client));
 }
@@ -258,7 +258,13 @@ proptest! {
                     let _ = tasks.call(current, ids[to], 0);
                 }
                 (Step::Reply { mask, poll }, Some(current)) => {
-                    tasks.reply_wait(current, mask, if poll { POLL } else { NO_DEADLINE });
+                    let deadline = if poll { POLL } else { NO_DEADLINE };
+                    let mut short = tasks.clone();
+                    let long = tasks.reply_wait(current, mask, deadline);
+                    if let Some(client) = short.reply_at_once(current, mask, deadline) {
+                        prop_assert_eq!(long, (Some(client), Next::Blocked), "the short way is the long one");
+                        prop_assert_eq!(format!("{short:?}"), format!("{tasks:?}"));
+                    }
                 }
                 (Step::Wait { mask, after }, Some(current)) => {
                     tasks.wait(current, mask, now + after);

@@ -125,20 +125,24 @@ impl Cpu {
     }
 
     /// Lets a domain have the CPU: its address space, its ports, its registers.
-    #[inline]
+    #[inline(always)]
     pub fn switch(&mut self, turn: Turn<'_>) {
         self.context = turn.context;
         if self.loaded == Some(turn.id) {
             return;
         }
         self.loaded = Some(turn.id);
-        clear_segment_selectors();
         paging::load(turn.root);
         if turn.ports.is_empty() {
             self.task_state.forbid_ports();
         } else {
-            self.switch_ports(&turn);
+            self.switch_ports(turn.id, turn.ports);
         }
+    }
+
+    /// Whether a domain's address space is loaded.
+    pub fn is_loaded(&self, id: DomainId) -> bool {
+        self.loaded == Some(id)
     }
 
     /// The domain's address space or ports have changed, or it has ended: nothing of it is to be taken as loaded.
@@ -152,38 +156,49 @@ impl Cpu {
     }
 
     /// The bitmap stays as the last domain with ports has left it; only a change of that domain costs anything.
-    fn switch_ports(&mut self, turn: &Turn<'_>) {
+    #[inline(never)]
+    fn switch_ports(&mut self, id: DomainId, ports: &PortRanges) {
         self.task_state.use_bitmap();
-        if self.ports_of == Some(turn.id) {
+        if self.ports_of == Some(id) {
             return;
         }
         for (first, count) in &self.ports {
             self.task_state.set_ports(*first, *count, false);
         }
-        for (first, count) in turn.ports {
+        for (first, count) in ports {
             self.task_state.set_ports(*first, *count, true);
         }
-        self.ports = turn.ports.clone();
-        self.ports_of = Some(turn.id);
+        self.ports = ports.clone();
+        self.ports_of = Some(id);
     }
 }
 
-/// A domain can load these registers with selectors; the next domain shall not find them. `gs` is cleared while the
-/// domain's own base is active, so that the kernel's base stays.
-#[inline]
-fn clear_segment_selectors() {
+/// A domain can load these registers with selectors; another domain shall not find them. Reading them is much cheaper than loading
+/// them, so that comes first. `gs` is cleared while the domain's own base is active, so that the kernel's base stays.
+pub fn clear_segment_selectors() {
     // SAFETY: in 64-bit mode the kernel uses none of the four; the null selector is always valid. The two `swapgs` cancel
     // each other, and no interrupt but the NMI, which does not use `gs`, can come between.
     unsafe {
         core::arch::asm!(
-            "mov ds, {zero:e}",
-            "mov es, {zero:e}",
-            "mov fs, {zero:e}",
+            "mov {all:e}, ds",
+            "mov {one:e}, es",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, fs",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, gs",
+            "or {all:e}, {one:e}",
+            "jz 2f",
+            "xor {all:e}, {all:e}",
+            "mov ds, {all:e}",
+            "mov es, {all:e}",
+            "mov fs, {all:e}",
             "swapgs",
-            "mov gs, {zero:e}",
+            "mov gs, {all:e}",
             "swapgs",
-            zero = in(reg) 0,
-            options(nostack, preserves_flags),
+            "2:",
+            all = out(reg) _,
+            one = out(reg) _,
+            options(nostack),
         );
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A domain enters by a system call, an exception or an interrupt. Each time its registers go into its
 //! [`Context`] first; only then does compiled code run, on the CPU's one kernel stack, from its top. The compiled code
-//! returns the context with which to leave, or NULL if nobody can run. Nothing stays on the stack between two entries.
+//! ends by leaving with a context, or with NULL if nobody can run. Nothing stays on the stack between two entries.
 //!
 //! `gs` points to the CPU's [`Cpu`] while the kernel runs; a domain's own `gs` base is always 0.
 
 use core::{arch::global_asm, mem::offset_of};
+
+use cloison_abi::CallNumber;
 
 use super::{
     context::{Context, VectorState},
@@ -21,6 +23,11 @@ pub const STUB_BYTES: u64 = 16;
 /// The vector registers of a domain that starts or comes back from a system call.
 static INITIAL_VECTORS: VectorState = VectorState::INITIAL;
 
+const _: () = assert!(
+    CallNumber::Call as u8 == 0 && CallNumber::ReplyWait as u8 == 1,
+    "the entry code compares with 1"
+);
+
 unsafe extern "C" {
     /// Where `syscall` leads.
     pub fn syscall_entry();
@@ -32,15 +39,34 @@ unsafe extern "C" {
     pub fn double_fault_entry();
     /// Where a machine check leads.
     pub fn machine_check_entry();
-    /// Leaves the kernel for the domain of this context; NULL: waits for an interrupt.
+    /// Leaves the kernel for the domain of this context.
     pub fn leave(context: *const Context) -> !;
+    /// Leaves the kernel for the domain of this context, which has made a call.
+    pub fn leave_to_call(context: *const Context) -> !;
+    /// Waits for an interrupt.
+    pub fn idle() -> !;
 }
 
-/// Leaves the kernel for the first time.
+/// Leaves the kernel for the domain that [`crate::kernel::Kernel::leave`] has chosen.
+#[inline(always)]
 pub fn go(context: *const Context) -> ! {
-    // SAFETY: `context` comes from `Kernel::leave`: it is NULL, or that of the domain whose address space is loaded and to which
-    // the CPU's `context` points. The lock is free and nothing on the stack is needed any more.
+    // SAFETY: `context` is that of the domain whose address space is loaded and to which the CPU's `context` points. The lock is free
+    // and nothing on the stack is needed any more.
     unsafe { leave(context) }
+}
+
+/// Leaves the kernel for a domain that has made a call and was not interrupted since.
+#[inline(always)]
+pub fn go_back_from_call(context: *const Context) -> ! {
+    // SAFETY: as for `go`; a domain that calls, replies or looks for events is not interrupted while it does, and a domain that waits for
+    // a message or a reply has made a call.
+    unsafe { leave_to_call(context) }
+}
+
+/// Waits for an interrupt, if nobody can run.
+pub fn wait() -> ! {
+    // SAFETY: the lock is free and nothing on the stack is needed any more.
+    unsafe { idle() }
 }
 
 global_asm!(
@@ -65,23 +91,29 @@ global_asm!(
     "mov [rsp + {r15}], r15",
     "mov [rsp + {rip}], rcx",
     "mov [rsp + {rflags}], r11",
-    "mov rax, gs:[{cpu_scratch}]",
-    "mov [rsp + {rsp}], rax",
+    "mov rcx, gs:[{cpu_scratch}]",
+    "mov [rsp + {rsp}], rcx",
     "mov qword ptr [rsp + {interrupted}], 0",
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
+    // The two calls of which there are most have functions of their own.
+    "cmp al, {reply_wait}",
+    "jb 9f",
+    "je 8f",
     "call {on_call}",
-    "mov rdi, rax",
+    "8: call {on_reply_wait}",
+    "9: call {on_gate_call}",
 
     // rdi: the context to go on with.
     ".globl leave",
     "leave:",
-    "test rdi, rdi",
-    "jz 3f",
-    "mov eax, -1",
-    "mov edx, -1",
     "cmp qword ptr [rdi + {interrupted}], 0",
     "jne 2f",
+    // The same, for a domain that has made a call. `eax`: all states that XCR0 enables; they are in the low half, so what `edx` holds
+    // does not matter.
+    ".globl leave_to_call",
+    "leave_to_call:",
+    "mov eax, -1",
     "xrstor64 [rip + {initial}]",
     "mov rax, [rdi + {rax}]",
     "mov rbx, [rdi + {rbx}]",
@@ -103,7 +135,8 @@ global_asm!(
     "sysretq",
 
     // It was interrupted: everything comes back, by way of an interrupt frame.
-    "2: xrstor64 [rdi + {vectors}]",
+    "2: mov eax, -1",
+    "xrstor64 [rdi + {vectors}]",
     "push {user_data}",
     "push [rdi + {rsp}]",
     "push [rdi + {rflags}]",
@@ -128,7 +161,8 @@ global_asm!(
     "iretq",
 
     // Nobody can run. The interrupt that ends this finds an empty stack and nothing to save.
-    "3: mov rsp, gs:[{cpu_stack}]",
+    ".globl idle",
+    "idle: mov rsp, gs:[{cpu_stack}]",
     "sti",
     "4: hlt",
     "jmp 4b",
@@ -172,7 +206,6 @@ global_asm!(
     "mov [rsp + {r15}], r15",
     "mov qword ptr [rsp + {interrupted}], 1",
     "mov eax, -1",
-    "mov edx, -1",
     "xsave64 [rsp + {vectors}]",
     "mov rbx, gs:[{cpu_scratch}]",
     "mov rax, [rbx + 16]",
@@ -187,8 +220,6 @@ global_asm!(
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
     "call {on_trap}",
-    "mov rdi, rax",
-    "jmp leave",
 
     // From the kernel itself: an interrupt can only come while it waits for one; anything else is a bug.
     "6: mov rsi, [rsp]",
@@ -199,8 +230,6 @@ global_asm!(
     "jb 7f",
     "mov rsp, [rdi + {cpu_stack}]",
     "call {on_idle_interrupt}",
-    "mov rdi, rax",
-    "jmp leave",
     "7: and rsp, -16",
     "call {on_kernel_fault}",
     "ud2",
@@ -214,12 +243,12 @@ global_asm!(
     "double_fault_entry:",
     "mov rsi, 8",
     "pop rdx",
-    "jmp 8f",
+    "jmp 5f",
     ".globl machine_check_entry",
     "machine_check_entry:",
     "mov rsi, 18",
     "xor edx, edx",
-    "8: mov rcx, [rsp]",
+    "5: mov rcx, [rsp]",
     "xor edi, edi",
     "cld",
     "and rsp, -16",
@@ -259,6 +288,9 @@ global_asm!(
     user_data = const super::tables::USER_DATA,
     vectors_count = const VECTORS,
     initial = sym INITIAL_VECTORS,
+    reply_wait = const CallNumber::ReplyWait as u8,
+    on_gate_call = sym crate::on_gate_call,
+    on_reply_wait = sym crate::on_reply_wait,
     on_call = sym crate::on_call,
     on_trap = sym crate::on_trap,
     on_idle_interrupt = sym crate::on_idle_interrupt,

@@ -11,8 +11,7 @@ use cloison_abi::{
 };
 use x86_64::{
     PhysAddr, VirtAddr,
-    registers::control::{Cr3, Cr3Flags},
-    structures::paging::{PageTable, PageTableFlags as Flags, PhysFrame, page_table::PageTableEntry},
+    structures::paging::{PageTable, PageTableFlags as Flags, page_table::PageTableEntry},
 };
 
 use super::{
@@ -62,9 +61,9 @@ pub fn zero_pages(first_page: u64, pages: u64) {
 /// Loads an address space.
 #[inline]
 pub fn load(root: u64) {
-    let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
-    // SAFETY: every root comes from `AddressSpace` or `build_kernel_space`, and maps the kernel as it is mapped now.
-    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+    // SAFETY: every root comes from `AddressSpace` or `build_kernel_space`: it is the aligned address of a root table that maps the
+    // kernel as it is mapped now. (`Cr3::write` would check and align it on each switch.)
+    unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
 }
 
 /// Pages that become page tables, taken one after the other.
