@@ -27,16 +27,22 @@ impl Failure {
         }
     }
 
+    /// Something that the machine refused, and what it said.
+    #[must_use]
+    pub fn machine(what: &str, error: &io::Error) -> Self {
+        Self::Environment(format!("{what}: {}", Cause(error)))
+    }
+
     /// A failure to do something ("cannot write") with a file.
     #[must_use]
     pub fn file(what: &str, path: &Path, error: &io::Error) -> Self {
-        Self::Environment(format!("{what} {}: {}", path.display(), Cause(error)))
+        Self::machine(&format!("{what} {}", path.display()), error)
     }
 
     /// A failure to start a program, or to go on with it.
     #[must_use]
     pub fn program(name: &str, error: &io::Error) -> Self {
-        Self::Environment(format!("cannot run {name}: {}", Cause(error)))
+        Self::machine(&format!("cannot run {name}"), error)
     }
 }
 

@@ -149,7 +149,10 @@ fn create(path: &Path) -> Result<(File, &Path), Failure> {
 fn port_is_free(port: u16) -> Result<(), Failure> {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::program(&format!("a debugger's port {port}"), &error)),
+        Err(error) => Err(Failure::machine(
+            &format!("port {port} cannot wait for a debugger (choose another with --gdb=PORT)"),
+            &error,
+        )),
     }
 }
 
