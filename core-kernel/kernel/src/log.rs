@@ -5,7 +5,11 @@
 
 use core::fmt::{self, Write};
 
-use cloison_rules::{DomainId, capability::DomainRef, text::LogRing};
+use cloison_rules::{
+    DomainId,
+    capability::DomainRef,
+    text::{LOG_BYTES, LogRing},
+};
 
 use crate::{arch::serial::Serial, kernel::Kernel};
 
@@ -15,11 +19,13 @@ pub struct Log {
     ring: LogRing,
     /// Who reads the ring, and the event bit that says that there is something.
     reader: Option<(DomainRef, u8)>,
+    /// Lines of domains that were dropped because the ring was full.
+    dropped: u32,
 }
 
 impl Log {
     /// A log without a line to write to.
-    pub const EMPTY: Self = Self { serial: Serial::at(0), ring: LogRing::EMPTY, reader: None };
+    pub const EMPTY: Self = Self { serial: Serial::at(0), ring: LogRing::EMPTY, reader: None, dropped: 0 };
 
     /// Sets the serial line.
     pub fn set_serial(&mut self, serial: Serial) {
@@ -47,6 +53,15 @@ impl Log {
     /// Takes up to 32 bytes out of the ring, as message words.
     pub fn read(&mut self) -> ([u64; 4], u32) {
         self.ring.pop_words()
+    }
+
+    /// Whether there is room for a line of a domain. A domain that floods the ring loses its own lines; it shall neither have the kernel
+    /// wait for the serial line nor fill the last of the room, which is for the kernel's lines.
+    fn admits_line(&mut self) -> bool {
+        const RESERVE: usize = LOG_BYTES / 4;
+        let admitted = self.reader.is_none() || self.ring.room() > RESERVE;
+        self.dropped += u32::from(!admitted);
+        admitted
     }
 
     /// Writes what waits in the ring to the serial line.
@@ -91,12 +106,18 @@ impl Kernel {
     }
 
     /// Shows what a domain has written of its line.
-    pub fn show_line(&mut self, id: DomainId) {
-        let star = if id == DomainId::BUILDER { "" } else { "*" };
-        let domain = &self.domains[id.index()];
-        let _ = writeln!(self.log, "{star}{} | {}", domain.name, domain.line.as_str());
+    fn show_line(&mut self, id: DomainId) {
+        if self.log.admits_line() {
+            let dropped = core::mem::take(&mut self.log.dropped);
+            if dropped > 0 {
+                self.say(format_args!("{dropped} lines of domains were dropped: the log was full"));
+            }
+            let star = if id == DomainId::BUILDER { "" } else { "*" };
+            let domain = &self.domains[id.index()];
+            let _ = writeln!(self.log, "{star}{} | {}", domain.name, domain.line.as_str());
+            self.tell_reader();
+        }
         self.domain_mut(id).line.clear();
-        self.tell_reader();
     }
 
     fn tell_reader(&mut self) {

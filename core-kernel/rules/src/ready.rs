@@ -28,9 +28,17 @@ impl ReadyQueues {
 
     /// The highest priority at which somebody waits.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn highest(&self) -> Option<u8> {
         self.occupied.checked_ilog2().map(|priority| priority as u8)
+    }
+
+    /// Whether somebody waits at a higher priority than this.
+    #[must_use]
+    #[inline(always)]
+    pub fn waits_above(&self, priority: u8) -> bool {
+        // In two steps: above the highest priority there is nothing to shift by.
+        self.occupied >> index(priority) >> 1 != 0
     }
 
     /// Whether somebody waits at this priority.
@@ -52,7 +60,7 @@ impl ReadyQueues {
     }
 
     /// Adds a domain at the front of its queue: it was interrupted, its turn goes on later.
-    #[inline]
+    #[inline(always)]
     pub fn push_front(&mut self, id: DomainId, priority: u8) {
         let queue = index(priority);
         self.next[id.index()] = self.heads[queue];
@@ -169,6 +177,10 @@ mod tests {
                 }
                 let highest = model.iter().rposition(|queue| !queue.is_empty());
                 prop_assert_eq!(queues.highest().map(usize::from), highest);
+                for priority in 0..PRIORITIES {
+                    let above = highest.is_some_and(|highest| highest > priority);
+                    prop_assert_eq!(queues.waits_above(priority as u8), above);
+                }
             }
         }
     }

@@ -63,6 +63,12 @@ impl LogRing {
         true
     }
 
+    /// How many bytes there is room for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        LOG_BYTES - self.length
+    }
+
     /// Takes the oldest byte.
     pub fn pop(&mut self) -> Option<u8> {
         if self.length == 0 {
@@ -132,6 +138,7 @@ mod tests {
         let mut log = LogRing::EMPTY;
         assert!((0..LOG_BYTES).all(|_| log.push(b'x')));
         assert!(!log.push(b'y'));
+        assert_eq!(log.room(), 0);
         assert_eq!(log.pop(), Some(b'x'));
         assert!(log.push(b'y'));
     }

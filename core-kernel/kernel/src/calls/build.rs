@@ -243,7 +243,17 @@ pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     let started = kernel.domain_mut(domain);
     started.context.start(entry, stack, argument);
     started.fault = cloison_abi::Fault::NONE;
+    rearm_lines(kernel, domain);
     Ok(Answer::Done)
+}
+
+/// Lets the interrupts of a domain arrive again: it may have faulted before it could acknowledge one.
+fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
+    for (line, target) in kernel.lines.iter().enumerate() {
+        if let Some(target) = target.filter(|target| target.target.id == id) {
+            kernel.machine.io_apic.unmask(line as u8, target.flags);
+        }
+    }
 }
 
 /// Stop a domain. What it holds stays with it, so that it can be started again.

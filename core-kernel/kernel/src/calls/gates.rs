@@ -59,6 +59,7 @@ fn target(kernel: &Kernel, id: DomainId) -> Result<(DomainId, u32), CallError> {
 }
 
 /// Gate call. The message stays in the caller's registers until the server takes it.
+#[inline(never)]
 pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
     let called = target(kernel, id).and_then(|(server, badge)| {
         let called = kernel.tasks.call(id, server, badge)?;
@@ -75,6 +76,7 @@ pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
 }
 
 /// Reply and wait for the next message.
+#[inline(never)]
 pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
     let context = &kernel.domain(id).context;
     let (mask, deadline) = (context.r8, context.r9);
@@ -91,7 +93,7 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
 }
 
 /// Wait for an event.
-#[inline]
+#[inline(never)]
 pub(super) fn wait(kernel: &mut Kernel, id: DomainId) {
     let context = &kernel.domain(id).context;
     let (mask, deadline) = (context.r8, context.r9);

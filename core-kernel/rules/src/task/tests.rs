@@ -2,6 +2,7 @@
 
 use std::{format, vec::Vec};
 
+use cloison_abi::call::POLL;
 use proptest::prelude::*;
 
 use super::*;

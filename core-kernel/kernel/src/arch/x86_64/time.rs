@@ -71,7 +71,7 @@ impl Timer {
             return self.local_apic.set_timer(0);
         }
         let ahead = deadline.saturating_sub(now());
-        let ticks = u128::from(ahead) * u128::from(self.ratio) >> 32;
+        let ticks = (u128::from(ahead) * u128::from(self.ratio)) >> 32;
         self.local_apic.set_timer(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
     }
 }
