@@ -1,10 +1,19 @@
 //! Measures a system and compares with references: instructions, sizes, and the time until a demo has ended.
 
-mod costly;
+mod code;
+mod round;
 mod rows;
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::BufReader,
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use code::Code;
+use round::Round;
 use rows::{ROWS, Row, Source};
 use tempfile::NamedTempFile;
 
@@ -39,18 +48,20 @@ impl Bench<'_> {
         let built = build::build(self.context, manifest)?;
         let (hello, demo) = (self.build(rows::HELLO)?, self.build(rows::DEMO)?);
         let mut counted = self.count(&built)?;
-        let costly = self.count_costly(&built)?;
+        let traced = self.trace()?;
+        let costly = traced.code.costly();
         let mut table = Table::default();
         for row in ROWS {
             let figure = match row.source {
                 Source::Console(name) => counted.remove(name),
-                Source::PerGateCall(kind) => costly.of(kind),
+                Source::RoundInstructions => Some(traced.round.instructions() as f64),
+                Source::RoundCostly(kind) => Some(traced.round.count(kind, &costly) as f64),
                 Source::KernelText => {
                     fs::read(&built.symbols).ok().and_then(|kernel| rows::text_bytes(&kernel))
                 }
                 Source::HelloImage => rows::image_bytes(&hello, "hello"),
                 Source::HelloMemory => rows::memory_bytes(&hello, "hello"),
-                Source::DemoTime => Some(self.wall_time(&demo)?),
+                Source::DemoTime => self.wall_time(&demo)?,
             };
             table.add(row, figure);
         }
@@ -60,6 +71,16 @@ impl Bench<'_> {
         Ok(table.text)
     }
 
+    /// Says which of the kernel's functions the instructions of a gate call and its reply are spent in.
+    ///
+    /// # Errors
+    ///
+    /// When the system that makes gate calls cannot be built, or its run does not end well.
+    pub fn profile(&self) -> Result<String, Failure> {
+        let Traced { code, round } = self.trace()?;
+        Ok(round.profile(&code))
+    }
+
     fn build(&self, manifest: &str) -> Result<Built, Failure> {
         build::build(self.context, &self.context.workspace.root.join(manifest))
     }
@@ -67,84 +88,94 @@ impl Bench<'_> {
     /// Runs the benchmark system with a clock that counts instructions. → what it printed.
     fn count(&self, built: &Built) -> Result<Figures, Failure> {
         let step = self.context.progress.step("counting instructions");
-        let (transcript, seconds) = self.boot(built, Accelerator::Counted, &[])?;
-        let lines = transcript.lines().iter().filter(|line| line.name() == Some("bench"));
+        let booted = self.boot(built, &counted(built))?;
+        let lines = booted.transcript.lines().iter().filter(|line| line.name() == Some("bench"));
         let figures: Figures = lines.filter_map(|line| figure(line.message())).collect();
         if figures.is_empty() {
             return Err(Failure::Failed(format!("{} printed no figures", built.system.name())));
         }
-        step.done(&format!("{} figures, {seconds:.1} s", figures.len()));
+        step.done(&format!("{} figures", figures.len()));
         Ok(figures)
     }
 
-    /// Runs the benchmark system while QEMU logs the costly instructions of its kernel.
-    fn count_costly(&self, built: &Built) -> Result<Costly, Failure> {
-        let step = self.context.progress.step("counting costly instructions");
+    /// Runs the system that makes gate calls while QEMU logs the kernel's instructions. → the kernel's code, and a gate call.
+    fn trace(&self) -> Result<Traced, Failure> {
+        let built = self.build(rows::ROUNDS)?;
+        let step = self.context.progress.step("tracing gate calls");
         let kernel =
             fs::read(&built.symbols).map_err(|error| Failure::file("cannot read", &built.symbols, &error))?;
-        let places = costly::places(&kernel).unwrap_or_default();
+        let code = Code::parse(&kernel).ok_or_else(|| {
+            Failure::Failed("the kernel's symbols do not say where system calls enter it".into())
+        })?;
         let log = NamedTempFile::new_in(&built.folder)
             .map_err(|error| Failure::file("cannot write in", &built.folder, &error))?;
-        let (_, seconds) = self.boot(built, Accelerator::Counted, &costly::arguments(&places, log.path()))?;
-        step.done(&format!("{seconds:.1} s"));
-        Ok(Costly { log, places })
+        let mut machine = counted(&built);
+        machine.extra = round::log_arguments(&code, log.path());
+        self.boot(&built, &machine)?;
+        let round = Round::find(BufReader::new(log.as_file()), code.entry())
+            .ok_or_else(|| Failure::Failed("no two gate calls in QEMU's log are alike".into()))?;
+        step.done(&format!("{} instructions in the kernel", round.instructions()));
+        Ok(Traced { code, round })
     }
 
-    /// The median time from QEMU's start to the end of the run, in seconds.
-    fn wall_time(&self, built: &Built) -> Result<f64, Failure> {
+    /// The median time from QEMU's start to the last line of the domain with which the run ends, in seconds.
+    fn wall_time(&self, built: &Built) -> Result<Option<f64>, Failure> {
         let step = self.context.progress.step("taking the time");
-        let mut times = [0.0; TIMES];
-        for time in &mut times {
-            *time = self.boot(built, Accelerator::Best, &[])?.1;
+        let mut times = Vec::new();
+        for _ in 0..TIMES {
+            times.extend(self.boot(built, &Machine::new(built))?.last_line);
         }
-        times.sort_by(f64::total_cmp);
+        times.sort();
         step.done(&format!("{}: {times:.2?}", built.system.name()));
-        Ok(times[TIMES / 2])
+        Ok(times.get(times.len() / 2).map(Duration::as_secs_f64))
     }
 
-    /// Runs a system to its good end. → what it printed, and for how long it ran, in seconds.
-    fn boot(
-        &self,
-        built: &Built,
-        accelerator: Accelerator,
-        extra: &[String],
-    ) -> Result<(Transcript, f64), Failure> {
+    /// Runs a system to its good end.
+    fn boot(&self, built: &Built, machine: &Machine) -> Result<Booted, Failure> {
         let interrupts = &self.context.interrupts;
-        let mut machine = Machine::new(built);
-        machine.accelerator = accelerator;
-        machine.extra = extra.to_vec();
         let cache = self.context.target.join("tpm");
-        let start = || Tpm::start(TpmVersion::V12, &TpmState::Fresh, &cache, interrupts);
-        let tpm = built.system.uses_device_class(Tpm::DEVICE_CLASS).then(start).transpose()?;
-        let mut session = Session::start(&machine, tpm)?;
-        let mut transcript = Transcript::default();
+        let start_tpm = || Tpm::start(TpmVersion::V12, &TpmState::Fresh, &cache, interrupts);
+        let tpm = built.system.uses_device_class(Tpm::DEVICE_CLASS).then(start_tpm).transpose()?;
+        let start = Instant::now();
+        let mut session = Session::start(machine, tpm)?;
+        let mut booted = Booted::default();
         let conclusion = watch(&mut session, Some(LIMIT), None, interrupts, &mut |bytes| {
-            transcript.add(bytes);
+            let lines = booted.transcript.add(bytes);
+            if lines.iter().any(|line| line.name() == built.system.ends_with()) {
+                booted.last_line = Some(start.elapsed());
+            }
             Ok(())
         })?;
-        let (elapsed, complaint) = (session.elapsed(), session.complaint());
+        let complaint = session.complaint();
         let run = Run {
             system: built.system.name(),
             ends_with: built.system.ends_with(),
-            transcript: &transcript,
+            transcript: &booted.transcript,
             complaint: complaint.as_deref(),
-            elapsed,
+            elapsed: session.elapsed(),
         };
         run.explain(conclusion)?;
-        Ok((transcript, elapsed.as_secs_f64()))
+        Ok(booted)
     }
 }
 
-/// Where the kernel's costly instructions are, and when it came to them.
-struct Costly {
-    log: NamedTempFile,
-    places: Vec<costly::Place>,
+/// A run that has ended well.
+#[derive(Default)]
+struct Booted {
+    transcript: Transcript,
+    /// From QEMU's start to the last line of the domain with which the run ends.
+    last_line: Option<Duration>,
 }
 
-impl Costly {
-    fn of(&self, kind: costly::Kind) -> Option<f64> {
-        costly::per_gate_call(self.log.path(), &self.places, kind)
-    }
+/// What the log of a run shows.
+struct Traced {
+    code: Code,
+    round: Round,
+}
+
+/// The machine of a system, with a clock that counts instructions.
+fn counted(built: &Built) -> Machine {
+    Machine { accelerator: Accelerator::Counted, ..Machine::new(built) }
 }
 
 /// Reads `<name> <number>`.

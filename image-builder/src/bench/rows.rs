@@ -7,7 +7,7 @@ use object::{
     read::elf::{FileHeader, SectionHeader},
 };
 
-use super::costly::Kind;
+use super::code::Costly;
 use crate::build::Built;
 
 /// A row of the table.
@@ -25,15 +25,17 @@ pub(super) struct Row {
 pub(super) enum Source {
     /// The benchmark system prints it under this name.
     Console(&'static str),
-    /// Costly instructions in a gate call and reply of the benchmark system.
-    PerGateCall(Kind),
+    /// The kernel's instructions in a gate call and reply.
+    RoundInstructions,
+    /// Those of them that are costly in this way.
+    RoundCostly(Costly),
     /// The kernel's code, in bytes.
     KernelText,
     /// What the hello domain takes in its image.
     HelloImage,
     /// What it takes in memory, page tables included.
     HelloMemory,
-    /// From QEMU's start to the end of the demo.
+    /// From QEMU's start to the last line of the demo's domain.
     DemoTime,
 }
 
@@ -49,14 +51,15 @@ pub(super) enum Unit {
 impl Unit {
     pub(super) fn show(self, figure: f64) -> String {
         match self {
-            Self::Instructions => format!("{figure:.0}"),
-            Self::Times => format!("{figure:.2}"),
+            Self::Instructions | Self::Times => format!("{figure:.0}"),
             Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Self::Seconds => format!("{figure:.2} s"),
         }
     }
 }
 
+/// The system that makes gate calls while QEMU logs them.
+pub(super) const ROUNDS: &str = "manifests/bench-rounds.toml";
 /// The system of the hello domain.
 pub(super) const HELLO: &str = "manifests/hello.toml";
 /// The system of the demo.
@@ -67,6 +70,14 @@ pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 pub(super) const ROWS: &[Row] = &[
     row("gate call and reply, 4 words", Source::Console("gate-call-4"), Unit::Instructions, 486.0, 300.0),
     row("gate call and reply, no words", Source::Console("gate-call-0"), Unit::Instructions, 452.0, 300.0),
+    counted("kernel's part of it, 4 words", Source::RoundInstructions, Unit::Instructions, Some(472.0)),
+    costly("- CR3 writes", Costly::Cr3Write, Some(2.0)),
+    costly("- XSAVE", Costly::Xsave, Some(2.0)),
+    costly("- XRSTOR", Costly::Xrstor, Some(2.0)),
+    costly("- MSR writes", Costly::MsrWrite, None),
+    costly("- SYSCALL and SYSRET", Costly::SystemCall, Some(4.0)),
+    costly("- SWAPGS", Costly::Swapgs, None),
+    costly("- segment register loads", Costly::SegmentLoad, None),
     row("cheapest system call", Source::Console("cheapest-call"), Unit::Instructions, 264.0, 120.0),
     row(
         "signal until the waiting domain runs",
@@ -82,9 +93,6 @@ pub(super) const ROWS: &[Row] = &[
         1_030_000.0,
         500_000.0,
     ),
-    plain("CR3 writes in a gate call and reply", Source::PerGateCall(Kind::Cr3Write)),
-    plain("XSAVEs and XRSTORs in a gate call and reply", Source::PerGateCall(Kind::Xsave)),
-    plain("MSR writes in a gate call and reply", Source::PerGateCall(Kind::MsrWrite)),
     row("kernel text", Source::KernelText, Unit::Bytes, 60.7 * 1000.0, 64.0 * 1024.0),
     row("hello domain on disk", Source::HelloImage, Unit::Bytes, 1024.0 * 1024.0, 64.0 * 1024.0),
     row("hello domain in memory", Source::HelloMemory, Unit::Bytes, 10.0 * 1024.0 * 1024.0, 512.0 * 1024.0),
@@ -101,8 +109,13 @@ const fn row(what: &'static str, source: Source, unit: Unit, reference: f64, tar
     Row { what, source, unit, reference: Some(reference), target: Some(target) }
 }
 
-const fn plain(what: &'static str, source: Source) -> Row {
-    Row { what, source, unit: Unit::Times, reference: None, target: None }
+/// A row without a target.
+const fn counted(what: &'static str, source: Source, unit: Unit, reference: Option<f64>) -> Row {
+    Row { what, source, unit, reference, target: None }
+}
+
+const fn costly(what: &'static str, kind: Costly, reference: Option<f64>) -> Row {
+    counted(what, Source::RoundCostly(kind), Unit::Times, reference)
 }
 
 /// The bytes of a kernel's code, without its data and without the page tables that it boots with.

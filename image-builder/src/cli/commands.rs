@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{GraphArgs, GraphForm, ReportArgs, RunArgs, output};
+use super::{BenchArgs, GraphArgs, GraphForm, ReportArgs, RunArgs, output};
 use crate::{
     Failure, System,
     bench::Bench,
@@ -157,10 +157,10 @@ fn port_is_free(port: u16) -> Result<(), Failure> {
 }
 
 /// Measures and compares.
-pub(super) fn bench(context: &Context, manifest: &Path) -> Result<(), Failure> {
+pub(super) fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> {
     tools::require(tools::RUN, &context.progress)?;
-    let table = Bench { context }.run(manifest)?;
-    output::print(&table)
+    let bench = Bench { context };
+    output::print(&if args.profile { bench.profile() } else { bench.run(&args.manifest) }?)
 }
 
 /// Runs Clippy over all that runs on the target.

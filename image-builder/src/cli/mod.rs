@@ -170,6 +170,9 @@ struct BenchArgs {
     /// The manifest of the benchmark system
     #[arg(default_value = "manifests/bench.toml")]
     manifest: PathBuf,
+    /// Only show which functions of the kernel the instructions of a gate call and its reply are spent in
+    #[arg(long, conflicts_with = "manifest")]
+    profile: bool,
 }
 
 /// Carries out the command line of this process.
@@ -195,7 +198,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Report(args) => commands::report(&context, &args),
         Command::Graph(args) => commands::graph(&context, &args),
         Command::Checks => output::print(&crate::checks_table()),
-        Command::Bench(args) => commands::bench(&context, &args.manifest),
+        Command::Bench(args) => commands::bench(&context, &args),
         Command::Doctor => commands::doctor(&context),
         Command::Lint => commands::lint(&context),
     }
