@@ -1,7 +1,7 @@
 //! What every typed gate shares: the way to the server, the errors, and the labels of answers.
 
 use cloison_abi::{CallError, info::InfoKind};
-use cloison_sys::{Message, Slot, info};
+use cloison_sys::{Instant, Message, Received, Slot, info, reply_wait};
 
 use crate::wire::Malformed;
 
@@ -40,9 +40,23 @@ pub fn find(name: &str) -> Option<Slot> {
     info::get().find(InfoKind::Use, name).and_then(info::slot)
 }
 
+/// Answers messages for ever, each as `answer` says from the client's badge and the message. For a server that has
+/// nothing else to wait for; one that has calls [`reply_wait`] itself.
+pub fn serve(mut answer: impl FnMut(u64, Message) -> Message) -> ! {
+    let mut reply = Message::default();
+    loop {
+        // No events and no deadline: nothing but a message comes.
+        if let Received::Message { badge, message } = reply_wait(reply, 0, Instant::NEVER) {
+            reply = answer(badge, message);
+        }
+    }
+}
+
 /// Why a client got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure<R> {
+    /// The domain was given no gate of that name.
+    NotGiven,
     /// The message did not get there, or the server failed.
     Call(CallError),
     /// One side sent what the other's interface does not declare: they were built from different versions.
@@ -66,6 +80,9 @@ impl<R> From<Malformed> for Failure<R> {
 impl<R: core::fmt::Display> core::fmt::Display for Failure<R> {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
+            Self::NotGiven => out.write_str(
+                "this domain was given no such gate; its manifest and domain.toml say which it has",
+            ),
             Self::Call(error) => error.fmt(out),
             Self::Malformed => Malformed.fmt(out),
             Self::Refused(reason) => reason.fmt(out),

@@ -25,8 +25,8 @@
 /// * one struct a reply (`Switched`, `Released`) and the enum `Refusal`;
 /// * `Client<T: Transport>`, one method a request: `client.switch(true, 7)?.was_on`; on the target `T` is a
 ///   [`Slot`](cloison_sys::Slot), which `Client::find("lamp")` looks up;
-/// * `Server`, a trait with one method a request, and `answer(&mut server, badge, message) -> Message`, which decodes,
-///   calls the method and encodes.
+/// * `Server`, a trait with one method a request; `answer(&mut server, badge, message) -> Message`, which decodes,
+///   calls the method and encodes; and `serve(&mut server) -> !`, which does so for ever.
 ///
 /// A request's number is its position. A field's type is anything that is [`wire::Field`](crate::wire::Field);
 /// a declaration whose fields do not fit into the four words does not compile.
@@ -159,10 +159,12 @@ macro_rules! interface {
             pub struct Client<T = $crate::Slot> { transport: T }
 
             impl Client {
-                /// The client of the gate that this domain's `domain.toml` calls `name`, if the manifest gave one.
-                #[must_use]
-                pub fn find(name: &str) -> Option<Self> {
-                    $crate::gate::find(name).map(Self::new)
+                /// The client of the gate that this domain's `domain.toml` calls `name`.
+                ///
+                /// # Errors
+                /// [`Failure::NotGiven`] if the manifest gave none.
+                pub fn find(name: &str) -> Result<Self, Failure<$refusal>> {
+                    $crate::gate::find(name).map(Self::new).ok_or(Failure::NotGiven)
                 }
             }
 
@@ -199,6 +201,12 @@ macro_rules! interface {
                     Err(Malformed) => return Message { label: ANSWER_MALFORMED, ..Message::default() },
                 };
                 outcome.unwrap_or_else(|refusal| Message { label: refusal.label(), ..Message::default() })
+            }
+
+            /// Has `server` carry out every request that comes, for ever. A server that waits for more than requests
+            /// uses [`answer`].
+            pub fn serve(server: &mut impl Server) -> ! {
+                $crate::gate::serve(|client, message| answer(server, client, message))
             }
         }
     };

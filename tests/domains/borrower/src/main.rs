@@ -22,7 +22,7 @@ unsafe extern "C" {
 fn main() -> Result<(), &'static str> {
     let entry = info::get().find(InfoKind::Use, "watch").ok_or("the plan gives no watcher")?;
     let page = SharedMemory::of(entry).ok_or("the watcher shares no page")?;
-    let watcher = watch::Client::find("watch").ok_or("the watcher has no gate")?;
+    let watcher = watch::Client::find("watch").map_err(|_| "the watcher has no gate")?;
     if cloison_rt::start::argument() != 0 {
         // The watcher has seen the fault and started this domain again.
         return watcher.finish(1).map(drop).map_err(|_| "the watcher does not answer");

@@ -34,7 +34,7 @@ const LAST: u32 = 1;
 fn main() -> Result<(), &'static str> {
     let watch = info::get().find(InfoKind::Use, "watch").ok_or("the plan gives no watcher")?;
     let page = SharedMemory::of(watch).ok_or("the watcher shares no page")?;
-    let watcher = watch::Client::find("watch").ok_or("the watcher has no gate")?;
+    let watcher = watch::Client::find("watch").map_err(|_| "the watcher has no gate")?;
     if !vectors::are_there() {
         return Err("this CPU has no AVX");
     }
