@@ -34,6 +34,7 @@ boot_tests! {
     a_changed_domain_is_refused: "damage-domain",
     too_little_memory_is_said: "memory-too-little",
     nobody_holds_the_builders_rights: "census",
+    futures_run_by_time_and_by_events: "tasks",
     a_crashed_tpm_service_is_restarted: "stpm-restart",
     the_console_keeps_clients_apart: "console",
     memory_is_lent_and_taken_back: "loan",
