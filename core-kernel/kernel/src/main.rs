@@ -129,7 +129,7 @@ fn start_machine(
     apic::silence_old_controllers();
     kernel.machine.local_apic = LocalApic::new(machine.local_apic);
     kernel.machine.local_apic.init();
-    kernel.machine.io_apic = IoApic::new(machine.io_apic);
+    kernel.machine.io_apic = IoApic::new(machine.io_apic, kernel.machine.local_apic.identity());
     kernel.machine.io_apic.init();
     kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine.timer_port);
     let quantum = kernel.machine.timer.ticks(QUANTUM_US);

@@ -20,6 +20,7 @@ const _: () = assert!(
 );
 
 /// Registers of the local APIC (Intel SDM volume 3, table 11-1).
+const IDENTITY: u64 = 0x20;
 const TASK_PRIORITY: u64 = 0x80;
 const END_OF_INTERRUPT: u64 = 0xb0;
 const SPURIOUS: u64 = 0xf0;
@@ -73,13 +74,22 @@ impl LocalApic {
 
     /// Ticks until the timer interrupts.
     pub fn timer_left(self) -> u32 {
-        // SAFETY: as for `write`; reading this register has no side effect.
-        unsafe { ((self.registers + CURRENT_COUNT) as *const u32).read_volatile() }
+        self.read(CURRENT_COUNT)
+    }
+
+    /// The number by which the I/O APIC names this CPU.
+    pub fn identity(self) -> u8 {
+        (self.read(IDENTITY) >> 24) as u8
     }
 
     /// Says that the interrupt in service has been taken.
     pub fn end_of_interrupt(self) {
         self.write(END_OF_INTERRUPT, 0);
+    }
+
+    fn read(self, register: u64) -> u32 {
+        // SAFETY: as for `write`; reading these registers has no side effect.
+        unsafe { ((self.registers + register) as *const u32).read_volatile() }
     }
 
     #[inline]
@@ -94,11 +104,13 @@ impl LocalApic {
 #[derive(Clone, Copy)]
 pub struct IoApic {
     registers: u64,
+    /// The CPU to which it sends interrupts.
+    target: u8,
 }
 
 impl IoApic {
     /// No controller: what stands in until boot has found it.
-    pub const NONE: Self = Self { registers: 0 };
+    pub const NONE: Self = Self { registers: 0, target: 0 };
 
     /// The page of its registers.
     pub fn page(self) -> Run {
@@ -106,9 +118,10 @@ impl IoApic {
         Run::around(physical, physical + 1)
     }
 
-    /// The I/O APIC whose registers lie at a physical address that the direct map maps as a device.
-    pub fn new(physical: u64) -> Self {
-        Self { registers: direct(physical) }
+    /// The I/O APIC whose registers lie at a physical address that the direct map maps as a device; it sends interrupts to
+    /// the CPU `target`.
+    pub fn new(physical: u64, target: u8) -> Self {
+        Self { registers: direct(physical), target }
     }
 
     /// Masks every line.
@@ -130,10 +143,10 @@ impl IoApic {
         self.set(line, MASKED);
     }
 
-    /// Writes the redirection entry of a line (Intel I/O APIC data sheet, section 3.2.4), to CPU 0.
+    /// Writes the redirection entry of a line (Intel I/O APIC data sheet, section 3.2.4).
     fn set(self, line: u8, low: u32) {
         let register = 0x10 + 2 * u32::from(line);
-        self.write(register + 1, 0);
+        self.write(register + 1, u32::from(self.target) << 24);
         self.write(register, low);
     }
 

@@ -248,6 +248,7 @@ const NEEDED: [Feature; 8] = [
     Feature { name: "NX", leaf: 0x8000_0001, register: |r| r.edx, bit: 20 },
 ];
 
+const MCE: Feature = Feature { name: "MCE", leaf: 1, register: |r| r.edx, bit: 7 };
 const AVX: Feature = Feature { name: "AVX", leaf: 1, register: |r| r.ecx, bit: 28 };
 const SMEP: Feature = Feature { name: "SMEP", leaf: 7, register: |r| r.ebx, bit: 7 };
 const SMAP: Feature = Feature { name: "SMAP", leaf: 7, register: |r| r.ebx, bit: 20 };
@@ -291,6 +292,7 @@ pub fn enable_features() {
         (SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+        (MCE, Cr4Flags::MACHINE_CHECK_EXCEPTION),
     ] {
         if feature.is_there() {
             cr4 |= flag;
