@@ -13,7 +13,7 @@ cloison_ipc::interface! {
             /// No clock shows this hour.
             NoSuchHour = "a day has the hours 0 to 23",
         }
-        /// Asks to be greeted as is usual at this hour. The reply says how often the greeter has greeted so far.
+        /// Asks to be greeted as is usual at this hour. The reply says how many greetings there have been.
         greet: Greet { hour: u8 } -> Greeted { count: u32 };
     }
 }

@@ -1,0 +1,41 @@
+//! What `domains/README.md` has a newcomer type is what lies in this folder's neighbours, and is booted from there.
+
+use std::{fs, path::Path};
+
+/// The files of the tutorial, from `tests/`. In the README the names begin with `my-`, because two packages of one
+/// workspace cannot have the same name.
+const FILES: &[&str] = &[
+    "domains/greeter/Cargo.toml",
+    "domains/greeter/domain.toml",
+    "domains/greeter/src/main.rs",
+    "domains/greeter/api/Cargo.toml",
+    "domains/greeter/api/src/lib.rs",
+    "domains/guest/Cargo.toml",
+    "domains/guest/domain.toml",
+    "domains/guest/src/main.rs",
+    "manifests/accept/tutorial.toml",
+];
+
+#[test]
+fn the_tutorial_shows_the_files_that_are_tested() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(tests.join("../domains/README.md")).unwrap();
+    let shown = readme.replace("my-", "").replace("my_", "");
+    for file in FILES {
+        let text = fs::read_to_string(tests.join(file)).unwrap();
+        let language = if file.ends_with(".rs") { "rust" } else { "toml" };
+        let block = format!("\n```{language}\n{text}```\n");
+        assert!(shown.contains(&block), "domains/README.md does not show tests/{file} as it is");
+    }
+}
+
+#[test]
+fn the_template_is_explained_line_by_line() {
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../domains/hello");
+    let readme = fs::read_to_string(hello.join("README.md")).unwrap();
+    for (file, language) in [("Cargo.toml", "toml"), ("domain.toml", "toml"), ("src/main.rs", "rust")] {
+        let text = fs::read_to_string(hello.join(file)).unwrap();
+        let block = format!("\n```{language}\n{text}```\n");
+        assert!(readme.contains(&block), "domains/hello/README.md does not show {file} as it is");
+    }
+}
