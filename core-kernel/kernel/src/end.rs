@@ -10,24 +10,21 @@ use crate::{
 /// How long the reader of the log has to bring out what it holds, in microseconds.
 const GRACE_US: u64 = 1_000_000;
 
-/// An end that is about to come. All zeros, and so no end, before boot.
+/// An end that is about to come.
 pub struct Ending {
     /// How the system ends: the number of a [`SystemEnd`], or 0 while it does not.
     how: u8,
     /// Whether the reader of the log knows.
     announced: bool,
     /// When, at the latest.
-    deadline: u64,
+    pub deadline: u64,
 }
 
 impl Ending {
-    /// The system goes on.
+    /// Nothing yet, all zeros: what stands in until boot.
     pub const NONE: Self = Self { how: 0, announced: false, deadline: 0 };
-
-    /// When the system ends at the latest.
-    pub fn deadline(&self) -> u64 {
-        if self.how == 0 { NO_DEADLINE } else { self.deadline }
-    }
+    /// The system goes on.
+    pub const NEVER: Self = Self { how: 0, announced: false, deadline: NO_DEADLINE };
 }
 
 impl Kernel {

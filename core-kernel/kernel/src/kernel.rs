@@ -236,7 +236,7 @@ impl Kernel {
     /// Decides who runs, and sets the alarm.
     #[inline(never)]
     fn settle(&mut self, cpu: &mut Cpu) {
-        let deadline = self.tasks.settle(time::now).min(self.ending.deadline());
+        let deadline = self.tasks.settle(time::now).min(self.ending.deadline);
         if deadline != cpu.armed {
             cpu.armed = deadline;
             self.machine.timer.arm(deadline);

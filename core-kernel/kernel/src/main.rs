@@ -50,6 +50,7 @@ pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
     let mut kernel = KERNEL.lock();
     kernel.log.set_serial(Serial::FIRST);
     kernel.machine.entered = entered;
+    kernel.ending = end::Ending::NEVER;
     if let Err(Unfit) = boot(&mut kernel, information) {
         kernel.end_system(SystemEnd::Halt);
     }
@@ -235,7 +236,7 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         kernel.machine.local_apic.end_of_interrupt();
         cpu.armed = NO_DEADLINE;
         let now = time::now();
-        if now >= kernel.ending.deadline() {
+        if now >= kernel.ending.deadline {
             kernel.finish();
         }
         let timed_out = kernel.tasks.timer(now);

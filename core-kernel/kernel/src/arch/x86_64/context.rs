@@ -46,7 +46,8 @@ pub struct Context {
     pub rip: u64,
     pub rflags: u64,
     pub rsp: u64,
-    /// 0: it made a system call; the vector registers start afresh. 1: it was interrupted; they are in `vectors`.
+    /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else 0: it makes a system call, or
+    /// has not started, and they start afresh.
     pub interrupted: u64,
     _align: [u64; 5],
     pub vectors: VectorState,

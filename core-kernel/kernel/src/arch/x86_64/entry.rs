@@ -122,7 +122,6 @@ global_asm!(
     "mov [rsp + {rflags}], r11",
     "mov rcx, gs:[{cpu_scratch}]",
     "mov [rsp + {rsp}], rcx",
-    "mov qword ptr [rsp + {interrupted}], 0",
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
     // The two calls of which there are most have functions of their own.
@@ -153,7 +152,8 @@ global_asm!(
     "sysretq",
 
     // It was interrupted: everything comes back, by way of an interrupt frame.
-    "2: mov eax, -1",
+    "2: mov qword ptr [rdi + {interrupted}], 0",
+    "mov eax, -1",
     "xrstor64 [rdi + {vectors}]",
     "push {user_data}",
     "push [rdi + {rsp}]",
