@@ -197,10 +197,25 @@ fn show(step: &Step<'_>, line: &str) {
 fn explain(part: Part, finished: &process::Finished) -> Failure {
     eprint!("{}", diagnostics(&finished.text));
     let what = part.title();
-    match machine_fault(&finished.text) {
-        Some(fault) => Failure::Environment(format!("{what} failed: {fault}")),
-        None => Failure::Failed(format!("{what} failed: see above")),
+    match (machine_fault(&finished.text), code_fault(&finished.text)) {
+        (Some(fault), _) => Failure::Environment(format!("{what} failed: {fault}")),
+        (None, Some(fault)) => Failure::Failed(format!("{what} failed: {fault}")),
+        (None, None) => Failure::Failed(format!("{what} failed: see above")),
     }
+}
+
+/// A sentence for a mistake in a domain's files of which Cargo and the linker speak in terms of their own.
+fn code_fault(text: &str) -> Option<String> {
+    if text.contains("undefined symbol: domain_main") {
+        return Some(
+            "a program does not say where it begins; add `cloison_rt::entry!(main);` to its main.rs".into(),
+        );
+    }
+    let (_, rest) = text.split_once("package ID specification `")?;
+    let (package, _) = rest.split_once("` did not match")?;
+    Some(format!(
+        "no package is called `{package}`; the name in a component's Cargo.toml must be that of its folder"
+    ))
 }
 
 /// What Cargo printed, without its own account of what it is doing.
@@ -251,6 +266,15 @@ mod tests {
             Some("No space left on device (os error 28)")
         );
         assert_eq!(machine_fault("error[E0308]: mismatched types"), None);
+    }
+
+    #[test]
+    fn explains_mistakes_in_a_domains_files() {
+        let text = "error: package ID specification `mine` did not match any packages";
+        assert!(code_fault(text).is_some_and(|fault| fault.contains("no package is called `mine`")));
+        let text = "rust-lld: error: undefined symbol: domain_main";
+        assert!(code_fault(text).is_some_and(|fault| fault.contains("entry!")));
+        assert_eq!(code_fault("error[E0308]: mismatched types"), None);
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Run<'_> {
             End::System(SystemEnd::Success) => "it ended well".into(),
             End::System(SystemEnd::Failure) => {
                 let domain = self.ends_with.unwrap_or("a domain");
-                format!("{domain} ended with an error{}", self.last_words(&[domain]))
+                self.fault(domain)
+                    .unwrap_or_else(|| format!("{domain} ended with an error{}", self.last_words(&[domain])))
             }
             End::System(SystemEnd::Halt) => {
                 format!("the system was halted{}", self.last_words(&["kernel", "builder"]))
@@ -111,6 +112,14 @@ impl Run<'_> {
             End::Status(status) => format!("QEMU ended with status {status}{complaint}"),
             End::Signal(signal) => format!("QEMU was ended by signal {signal}{complaint}"),
         }
+    }
+
+    /// What the kernel said of a domain's fault; not of a panic, of which the domain itself says more.
+    fn fault(&self, domain: &str) -> Option<String> {
+        let begin = format!("{domain} faulted: ");
+        let of_kernel = self.transcript.lines().iter().filter(|line| line.name() == Some("kernel"));
+        let last = of_kernel.map(|line| line.message()).rfind(|message| message.starts_with(&begin))?;
+        (!last[begin.len()..].starts_with("panic")).then(|| last.to_owned())
     }
 
     /// The last line of whichever of these spoke last.
@@ -142,6 +151,16 @@ mod tests {
     fn lets_the_domain_say_why_it_failed() {
         let text = explain(End::System(SystemEnd::Failure), "tpmdemo | error: no TPM\nstpm | bye\n");
         assert_eq!(text, "demo failed: tpmdemo ended with an error: no TPM");
+    }
+
+    #[test]
+    fn lets_the_kernel_say_how_a_domain_faulted_unless_it_panicked() {
+        let console = "tpmdemo | hello\nkernel | tpmdemo faulted: write to 0x8; it is stopped\n";
+        let text = explain(End::System(SystemEnd::Failure), console);
+        assert_eq!(text, "demo failed: tpmdemo faulted: write to 0x8; it is stopped");
+        let console = "tpmdemo | no more\nkernel | tpmdemo faulted: panic at source line 7; it is stopped\n";
+        let text = explain(End::System(SystemEnd::Failure), console);
+        assert_eq!(text, "demo failed: tpmdemo ended with an error: no more");
     }
 
     #[test]

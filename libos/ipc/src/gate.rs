@@ -55,8 +55,8 @@ pub fn serve(mut answer: impl FnMut(u64, Message) -> Message) -> ! {
 /// Why a client got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure<R> {
-    /// The domain was given no gate of that name.
-    NotGiven,
+    /// The domain was given no gate of this name.
+    NotGiven(&'static str),
     /// The message did not get there, or the server failed.
     Call(CallError),
     /// One side sent what the other's interface does not declare: they were built from different versions.
@@ -80,9 +80,9 @@ impl<R> From<Malformed> for Failure<R> {
 impl<R: core::fmt::Display> core::fmt::Display for Failure<R> {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NotGiven => out.write_str(
-                "this domain was given no such gate; its manifest and domain.toml say which it has",
-            ),
+            Self::NotGiven(name) => {
+                write!(out, "this domain was given no gate `{name}`; its domain.toml names those it needs")
+            }
             Self::Call(error) => error.fmt(out),
             Self::Malformed => Malformed.fmt(out),
             Self::Refused(reason) => reason.fmt(out),

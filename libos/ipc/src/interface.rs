@@ -163,8 +163,8 @@ macro_rules! interface {
                 ///
                 /// # Errors
                 /// [`Failure::NotGiven`] if the manifest gave none.
-                pub fn find(name: &str) -> Result<Self, Failure<$refusal>> {
-                    $crate::gate::find(name).map(Self::new).ok_or(Failure::NotGiven)
+                pub fn find(name: &'static str) -> Result<Self, Failure<$refusal>> {
+                    $crate::gate::find(name).map(Self::new).ok_or(Failure::NotGiven(name))
                 }
             }
 

@@ -5,6 +5,7 @@ use core::{
     alloc::{GlobalAlloc, Layout},
     cell::UnsafeCell,
     ptr::{self, NonNull},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use cloison_sys::info::Info;
@@ -18,6 +19,15 @@ unsafe impl Sync for DomainHeap {}
 
 #[cfg_attr(cloison_target, global_allocator)]
 static HEAP: DomainHeap = DomainHeap(UnsafeCell::new(Heap::empty()));
+
+/// Whether an allocation has ever been refused.
+static HAS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the heap has ever been too small.
+#[cfg_attr(not(cloison_target), expect(dead_code, reason = "only the target's panic handler asks"))]
+pub(crate) fn has_refused() -> bool {
+    HAS_REFUSED.load(Ordering::Relaxed)
+}
 
 /// Hands the plan's heap to the allocator. Called once, before main.
 pub(crate) fn init(info: Info) {
@@ -35,7 +45,13 @@ unsafe impl GlobalAlloc for DomainHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: one thread, and `Heap` calls nothing that allocates.
         let heap = unsafe { &mut *self.0.get() };
-        heap.allocate_first_fit(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        heap.allocate_first_fit(layout).map_or_else(
+            |()| {
+                HAS_REFUSED.store(true, Ordering::Relaxed);
+                ptr::null_mut()
+            },
+            NonNull::as_ptr,
+        )
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
