@@ -1,7 +1,7 @@
 //! The calls that a domain can make, their registers and their errors.
 //!
-//! A call is one `syscall` instruction. No call takes an address to read from or write to: everything travels in
-//! registers, so the kernel never follows a pointer that a domain gave it.
+//! A call is one `syscall` instruction. No call takes an address to read from or write to: everything travels
+//! in registers, so the kernel never follows a pointer that a domain gave it.
 //!
 //! | register | going in | coming out |
 //! |---|---|---|
@@ -17,29 +17,33 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum CallNumber {
-    /// Gate call: send a label and four words through the gate in the slot and wait for the answer. → the answer.
+    /// Gate call: send a label and four words through the gate in the slot and wait for the answer. → the
+    /// answer.
     Call = 0,
-    /// Answer the client that is being served, if there is one, with a label and words a0 to a3; then wait for the next message, for
-    /// one of the events in the mask a4, or for the deadline a5. → [`RECEIVED_MESSAGE`] with label, words, badge,
-    /// or [`RECEIVED_EVENTS`] with the bits in result 0, which are then cleared.
+    /// Answer the client that is being served, if there is one, with a label and words a0 to a3; then wait
+    /// for the next message, for one of the events in the mask a4, or for the deadline a5. →
+    /// [`RECEIVED_MESSAGE`] with label, words, badge, or [`RECEIVED_EVENTS`] with the bits in result 0, which
+    /// are then cleared.
     ReplyWait = 1,
     /// Wait for one of the events in the mask a4, or for the deadline a5. → the bits, which are then cleared.
     Wait = 2,
     /// Set the event bit that the slot names.
     Signal = 3,
-    /// Write to the kernel's debug output: as many bytes of a0 to a3 as the label says, at most 32. The kernel
-    /// shows whole lines, with the domain's name.
+    /// Write to the kernel's debug output: as many bytes of a0 to a3 as the label says, at most 32. The
+    /// kernel shows whole lines, with the domain's name.
     DebugWrite = 4,
     /// End this domain with code a0.
     Exit = 5,
-    /// → frequency of the time-stamp counter in Hz, its value at the kernel's entry, its value at the first domain's
-    /// start, and how much of that was spent waiting for calibration.
+    /// → frequency of the time-stamp counter in Hz, its value at the kernel's entry, its value at the first
+    /// domain's start, and how much of that was spent waiting for calibration.
     Clock = 6,
-    /// Map pages of the region in the slot into this domain: at address a0, from page a1, a2 pages, [`Rights`](crate::Rights) a3.
+    /// Map pages of the region in the slot into this domain: at address a0, from page a1, a2 pages,
+    /// [`Rights`](crate::Rights) a3.
     RegionMap = 7,
     /// Remove the mapping that starts at address a0.
     RegionUnmap = 8,
-    /// Give the region in the slot, with rights a1, to the server of the gate in slot a0. → the slot in the server's table.
+    /// Give the region in the slot, with rights a1, to the server of the gate in slot a0. → the slot in the
+    /// server's table.
     RegionGrant = 9,
     /// Take the region in the slot back from every other domain: slots and mappings.
     RegionRevoke = 10,
@@ -49,40 +53,42 @@ pub enum CallNumber {
     InterruptAcknowledge = 12,
     /// Empty the slot.
     SlotDrop = 13,
-    /// Read the kernel's log (log right in the slot). → label: number of bytes, words: the bytes; [`LOG_ENDING`] if
-    /// there are no more and the system is about to end: the reader brings out what it still has and calls again.
+    /// Read the kernel's log (log right in the slot). → label: number of bytes, words: the bytes;
+    /// [`LOG_ENDING`] if there are no more and the system is about to end: the reader brings out what it
+    /// still has and calls again.
     LogRead = 14,
-    /// Read the census (census right in the slot) from cursor a0 on. → next cursor or 0 at the end; domain index in
-    /// bits 0–7, slot in 8–15, kind in 32–63; the name of the domain.
+    /// Read the census (census right in the slot) from cursor a0 on. → next cursor or 0 at the end; domain
+    /// index in bits 0–7, slot in 8–15, kind in 32–63; the name of the domain.
     CensusRead = 15,
     /// End the system (shutdown right in the slot): a0 is a [`SystemEnd`].
     Shutdown = 16,
     /// Fault by choice: a panic. a0: source line.
     Panic = 17,
 
-    /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages become the
-    /// domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the kernel's: it can be
-    /// neither mapped nor passed on.
+    /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages
+    /// become the domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the
+    /// kernel's: it can be neither mapped nor passed on.
     DomainCreate = 32,
-    /// Set how the domain in the slot runs: a0 priority, a1 budget in µs, a2 period in µs, a3 [`FaultPolicy`](crate::plan::FaultPolicy) and
+    /// Set how the domain in the slot runs: a0 priority, a1 budget in µs, a2 period in µs, a3
+    /// [`FaultPolicy`](crate::plan::FaultPolicy) and
     /// [`CONFIGURE_ENDS_SYSTEM`], a4 slot of the domain that handles its faults, a5 the event bit there.
     DomainConfigure = 33,
     /// Map into the domain in the slot: region in slot a0, at address a1, from page a2, a3 pages, rights a4.
     DomainMap = 34,
     /// Fill slot a0 of the domain in the slot with the region in slot a1, rights a2.
     DomainGiveRegion = 35,
-    /// Fill slot a0 of the domain in the slot with a gate into the domain in slot a1, badge a2; what it grants goes to
-    /// the server's slots from a3 (bits 0–7) on, at most as many as bits 8–15 of a3 say.
+    /// Fill slot a0 of the domain in the slot with a gate into the domain in slot a1, badge a2; what it
+    /// grants goes to the server's slots from a3 (bits 0–7) on, at most as many as bits 8–15 of a3 say.
     DomainGiveGate = 36,
     /// Fill slot a0 of the domain in the slot with event bit a2 of the domain in slot a1.
     DomainGiveEvent = 37,
-    /// Fill slot a0 of the domain in the slot with interrupt line a2, to arrive as its event bit a3; a1 builder right,
-    /// a4 [`INTERRUPT_LEVEL`](crate::plan::INTERRUPT_LEVEL) and such.
+    /// Fill slot a0 of the domain in the slot with interrupt line a2, to arrive as its event bit a3; a1
+    /// builder right, a4 [`INTERRUPT_LEVEL`](crate::plan::INTERRUPT_LEVEL) and such.
     DomainGiveInterrupt = 38,
     /// Let the domain in the slot use a2 I/O ports from port a1 on; a0 builder right.
     DomainGivePorts = 39,
-    /// Fill slot a0 of the domain in the slot with the right of kind a2; a1 builder right; a3 for the log right: the
-    /// event bit that says that there is something to read.
+    /// Fill slot a0 of the domain in the slot with the right of kind a2; a1 builder right; a3 for the log
+    /// right: the event bit that says that there is something to read.
     DomainGiveRight = 40,
     /// Fill slot a0 of the domain in the slot with the domain in slot a1, rights a2.
     DomainGiveDomain = 41,
@@ -92,11 +98,14 @@ pub enum CallNumber {
     DomainStop = 43,
     /// Destroy the domain in the slot: everything it held is given up, its page tables are scrubbed.
     DomainDestroy = 44,
-    /// Take a2 pages from page a1 on out of the region in the slot, as a region of their own in slot a0. Its memory is zeroed.
+    /// Take a2 pages from page a1 on out of the region in the slot, as a region of their own in slot a0. Its
+    /// memory is zeroed.
     RegionCarve = 45,
-    /// Make a region of device memory (builder right in the slot): a0 receiving slot, a1 physical address, a2 pages.
+    /// Make a region of device memory (builder right in the slot): a0 receiving slot, a1 physical address, a2
+    /// pages.
     RegionDevice = 46,
-    /// End the region in the slot: taken back from everyone, scrubbed, and part of what it was carved from again.
+    /// End the region in the slot: taken back from everyone, scrubbed, and part of what it was carved from
+    /// again.
     RegionDelete = 47,
     /// → what the domain in the slot did wrong: kind, code, instruction, address.
     FaultRead = 48,
@@ -270,8 +279,9 @@ impl core::fmt::Display for CallError {
 
 impl core::error::Error for CallError {}
 
-/// How the system ended: the byte that the kernel writes to the exit port. An emulator that turns it into its exit
-/// status as QEMU's `isa-debug-exit` does (`2 × value + 1`) then never ends with 0 or 1, which are its own.
+/// How the system ended: the byte that the kernel writes to the exit port. An emulator that turns it into its
+/// exit status as QEMU's `isa-debug-exit` does (`2 × value + 1`) then never ends with 0 or 1, which are its
+/// own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum SystemEnd {
@@ -279,8 +289,8 @@ pub enum SystemEnd {
     Success = 0x10,
     /// It ended with another code, or faulted.
     Failure = 0x11,
-    /// The kernel found the image, the plan or the machine unfit and started nothing, or a domain whose policy says
-    /// so faulted.
+    /// The kernel found the image, the plan or the machine unfit and started nothing, or a domain whose
+    /// policy says so faulted.
     Halt = 0x12,
     /// The kernel itself failed.
     Panic = 0x13,

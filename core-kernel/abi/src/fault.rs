@@ -14,8 +14,8 @@ pub enum FaultKind {
     WriteDenied = 2,
     /// Jumped to an address that is not mapped for executing. `address` is the address.
     ExecuteDenied = 3,
-    /// Used an instruction that is the kernel's alone, a port or a segment that is not its own, or an address that
-    /// is not canonical (the CPU's general protection fault). `code` is the CPU's error code.
+    /// Used an instruction that is the kernel's alone, a port or a segment that is not its own, or an address
+    /// that is not canonical (the CPU's general protection fault). `code` is the CPU's error code.
     Privileged = 4,
     /// Executed something that is no instruction on this CPU.
     InvalidInstruction = 5,

@@ -1,8 +1,8 @@
 //! The system image: the one file that the boot loader hands to the kernel beside the kernel itself.
 //!
-//! It starts with an [`ImageHeader`], which is all that the kernel reads. The builder's segments follow, laid out
-//! flat and aligned to pages, so that the kernel maps them where they lie and needs no parser and no copy: pages
-//! that the builder needs zeroed, its stack among them, are zeros in the file. Then come the
+//! It starts with an [`ImageHeader`], which is all that the kernel reads. The builder's segments follow, laid
+//! out flat and aligned to pages, so that the kernel maps them where they lie and needs no parser and no
+//! copy: pages that the builder needs zeroed, its stack among them, are zeros in the file. Then come the
 //! [plan](crate::plan) and the bytes of every other domain.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -12,8 +12,8 @@ pub type Digest = [u8; 32];
 
 /// First bytes of a system image.
 pub const IMAGE_MAGIC: [u8; 8] = *b"cloison\0";
-/// Segments that the builder can have: information page, text, read-only data, writable data, stack, heap, and two
-/// more for a linker that cuts finer.
+/// Segments that the builder can have: information page, text, read-only data, writable data, stack, heap,
+/// and two more for a linker that cuts finer.
 pub const BUILDER_SEGMENTS: usize = 8;
 
 /// The start of a system image.
@@ -26,7 +26,8 @@ pub struct ImageHeader {
     pub abi_version: u32,
     /// Port of the machine's debug serial line (16550), or 0 if it has none.
     pub serial_port: u16,
-    /// Port to which the kernel writes a byte to end an emulator's run (`isa-debug-exit`), or 0 if there is none.
+    /// Port to which the kernel writes a byte to end an emulator's run (`isa-debug-exit`), or 0 if there is
+    /// none.
     pub exit_port: u16,
     /// Length of the whole image, in bytes, a multiple of the page size.
     pub image_bytes: u64,

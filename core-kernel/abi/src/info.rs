@@ -1,8 +1,8 @@
 //! The information page: what a domain was given, for the domain itself to read.
 //!
 //! The image builder writes one for each domain, the builder loads it, the domain sees it for reading at
-//! [`crate::limits::INFO_ADDRESS`]. It tells a domain which slot a name of its `domain.toml` became; the slots
-//! themselves stay what grants a right.
+//! [`crate::limits::INFO_ADDRESS`]. It tells a domain which slot a name of its `domain.toml` became; the
+//! slots themselves stay what grants a right.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -48,9 +48,11 @@ pub struct InfoEntry {
     pub badge: u32,
     /// Use and client: slot of the event that signals the other party, or [`crate::plan::NONE`].
     pub signal_slot: u32,
-    /// Bit in this domain's pending word that the other party or the interrupt sets, or [`crate::plan::NONE`].
+    /// Bit in this domain's pending word that the other party or the interrupt sets, or
+    /// [`crate::plan::NONE`].
     pub event_bit: u32,
-    /// Use and client: the value of the manifest's `option` for this use (a TPM locality, say). Ports: the first port.
+    /// Use and client: the value of the manifest's `option` for this use (a TPM locality, say). Ports: the
+    /// first port.
     pub option: u32,
     /// Address of the memory shared with the other party, or of the device's registers; 0 if there is none.
     pub address: u64,

@@ -22,7 +22,8 @@ pub const PRIORITIES: usize = 32;
 pub const BACKGROUND_PRIORITY: u8 = 0;
 /// Time for which a domain runs before another one of its priority has its turn, in microseconds.
 pub const QUANTUM_US: u64 = 10_000;
-/// Shortest period that a plan can ask for, in microseconds. Shorter ones would spend the CPU on timer interrupts.
+/// Shortest period that a plan can ask for, in microseconds. Shorter ones would spend the CPU on timer
+/// interrupts.
 pub const MIN_PERIOD_US: u32 = 100;
 
 /// Words of a gate message, each 8 bytes.
@@ -37,8 +38,9 @@ pub const EVENT_PEER_FAILED: u32 = 63;
 pub const INFO_ADDRESS: u64 = 0x40_0000;
 /// Address at which a domain's image is linked, one page after the information page.
 pub const IMAGE_ADDRESS: u64 = INFO_ADDRESS + PAGE_BYTES;
-/// First address that is never a domain's. The last pages of the lower half stay unmapped, so that the address
-/// after a system call is always canonical (`sysret` with any other one faults in ring 0 on Intel CPUs).
+/// First address that is never a domain's. The last pages of the lower half stay unmapped, so that the
+/// address after a system call is always canonical (`sysret` with any other one faults in ring 0 on Intel
+/// CPUs).
 pub const DOMAIN_END: u64 = 0x7fff_ffff_0000;
 
 /// Where the builder maps the regions that it fills, a part at a time.

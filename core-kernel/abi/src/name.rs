@@ -41,8 +41,8 @@ impl Name {
         Self((u128::from(words[0]) | u128::from(words[1]) << 64).to_le_bytes())
     }
 
-    /// The name as text. A table that was not made by [`Name::new`] can hold anything; what is not visible ASCII
-    /// ends the name.
+    /// The name as text. A table that was not made by [`Name::new`] can hold anything; what is not visible
+    /// ASCII ends the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let length = self.0.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(Self::BYTES);

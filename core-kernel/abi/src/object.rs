@@ -79,8 +79,9 @@ bitflags! {
         const EXECUTE = 1 << 2;
         /// Region: pass on to another domain, and take back.
         const GRANT = 1 << 3;
-        /// Domain: build it: map into it, fill its slots, start, stop and destroy it. Region: carve regions out of it, and
-        /// end it. Only the builder holds it, because what it makes takes places in the kernel's tables.
+        /// Domain: build it: map into it, fill its slots, start, stop and destroy it. Region: carve regions
+        /// out of it, and end it. Only the builder holds it, because what it makes takes places in the
+        /// kernel's tables.
         const BUILD = 1 << 4;
         /// Domain: learn of its faults, read them, and decide what happens then.
         const HANDLE_FAULT = 1 << 5;

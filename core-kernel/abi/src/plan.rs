@@ -1,8 +1,8 @@
 //! The plan: the compiled manifest, as tables of plain values.
 //!
-//! The image builder writes it, the builder domain carries it out from top to bottom: create the regions, load
-//! them, create the domains, map, fill the slots, start. It says everything in full; nothing is left to be worked
-//! out at boot. Objects are named by their index in the plan's own tables.
+//! The image builder writes it, the builder domain carries it out from top to bottom: create the regions,
+//! load them, create the domains, map, fill the slots, start. It says everything in full; nothing is left to
+//! be worked out at boot. Objects are named by their index in the plan's own tables.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -82,7 +82,8 @@ pub struct DomainEntry {
     pub period_us: u32,
     /// What happens when it faults: a [`FaultPolicy`].
     pub on_fault: u32,
-    /// The domain that handles its faults (an index in this table), or [`NONE`]: the kernel or the builder does.
+    /// The domain that handles its faults (an index in this table), or [`NONE`]: the kernel or the builder
+    /// does.
     pub fault_handler: u32,
     /// Event bit of that domain which says that there is a fault, or [`NONE`].
     pub fault_event: u32,
@@ -122,7 +123,8 @@ pub struct RegionEntry {
     pub device_address: u64,
     /// Length, in pages.
     pub pages: u32,
-    /// The domain to which it belongs; a restart of this domain fills it anew. [`NONE`] if it belongs to none.
+    /// The domain to which it belongs; a restart of this domain fills it anew. [`NONE`] if it belongs to
+    /// none.
     pub owner: u32,
 }
 
@@ -172,14 +174,15 @@ pub struct SlotEntry {
     pub slot: u32,
     /// A [`crate::ObjectKind`].
     pub kind: u32,
-    /// Region: index of the region. Gate: the server. Event: the domain that is signalled. Interrupt: the line.
-    /// Domain: its index.
+    /// Region: index of the region. Gate: the server. Event: the domain that is signalled. Interrupt: the
+    /// line. Domain: its index.
     pub object: u32,
     /// [`crate::Rights`] for a region or domain.
     pub rights: u32,
     /// Gate: the badge. Event, interrupt and log right: the bit in the pending word.
     pub badge: u32,
-    /// Gate: first slot of the server that this client's grants fill. Interrupt: [`INTERRUPT_LEVEL`] and such.
+    /// Gate: first slot of the server that this client's grants fill. Interrupt: [`INTERRUPT_LEVEL`] and
+    /// such.
     pub detail: u32,
     /// Gate: how many such slots.
     pub count: u32,

@@ -93,7 +93,8 @@ fn fits(segment: &BuilderSegment, length: u64) -> bool {
 /// Builds the builder and makes it ready to run.
 ///
 /// # Errors
-/// As those of the tables that it fills; none is to be expected from an image that [`check`] has passed, but for too little memory.
+/// As those of the tables that it fills; none is to be expected from an image that [`check`] has passed, but
+/// for too little memory.
 pub fn build(
     kernel: &mut Kernel,
     header: &ImageHeader,

@@ -28,7 +28,8 @@ impl Ending {
 }
 
 impl Kernel {
-    /// Ends the system: at once if nobody reads the log, else when the reader has brought it out, or a moment later.
+    /// Ends the system: at once if nobody reads the log, else when the reader has brought it out, or a moment
+    /// later.
     pub fn end_system(&mut self, how: SystemEnd) {
         if self.ending.how != 0 {
             return;
@@ -42,8 +43,8 @@ impl Kernel {
         }
     }
 
-    /// The reader of the log has read everything. Returns true if it shall bring it out and come again; if it has done so,
-    /// this is the end.
+    /// The reader of the log has read everything. Returns true if it shall bring it out and come again; if it
+    /// has done so, this is the end.
     pub fn log_is_read(&mut self) -> bool {
         if self.ending.how == 0 {
             return false;

@@ -98,7 +98,8 @@ pub struct Kernel {
     pub ending: Ending,
     /// Where interrupts go.
     pub lines: [Option<LineTarget>; MAX_INTERRUPT_LINES],
-    /// Domains whose address space or ports the CPU may not take as loaded any more, from when it settles next.
+    /// Domains whose address space or ports the CPU may not take as loaded any more, from when it settles
+    /// next.
     stale: DomainSet,
     /// The domains; [`Kernel::domain`] is the way to one of them.
     pub(crate) domains: [Domain; TABLE_ENTRIES],
@@ -179,10 +180,10 @@ impl Kernel {
     pub fn halt(&mut self, id: DomainId, state: State) {
         let failed = self.tasks.halt(id, state);
         self.fail(failed, CallError::PeerFailed);
-        let generation = self.tasks.get(id).generation;
-        let gates_to = |capability: &Capability| matches!(capability, Capability::Gate(gate) if gate.server == DomainRef { id, generation });
+        let halted = DomainRef { id, generation: self.tasks.get(id).generation };
+        let leads_there = |held: &Capability| matches!(held, Capability::Gate(gate) if gate.server == halted);
         for other in DomainId::all() {
-            if self.domain(other).slots.iter().any(|(_, capability)| gates_to(capability)) {
+            if self.domain(other).slots.iter().any(|(_, held)| leads_there(held)) {
                 self.signal(other, 1 << EVENT_PEER_FAILED);
             }
         }
@@ -224,8 +225,9 @@ impl Kernel {
         self.hand_over(cpu, id)
     }
 
-    /// Leaves the kernel for a domain that continues the message, or the call, of the one that runs: nothing is to be decided. What the
-    /// segment selectors say may pass between the two; it is as good as a part of the message.
+    /// Leaves the kernel for a domain that continues the message, or the call, of the one that runs: nothing
+    /// is to be decided. What the segment selectors say may pass between the two; it is as good as a part of
+    /// the message.
     #[inline(always)]
     pub fn hand_over(&mut self, cpu: &mut Cpu, id: DomainId) -> *const Context {
         let Domain { context, space, ports, .. } = &mut self.domains[id.index()];

@@ -1,7 +1,7 @@
 //! The kernel's words: its log and the debug output of domains.
 //!
-//! While a domain with the log right (the console) runs, lines wait in a ring for it, so that one party alone writes to
-//! the serial line. Before, and if it ends, the kernel writes to the line itself.
+//! While a domain with the log right (the console) runs, lines wait in a ring for it, so that one party alone
+//! writes to the serial line. Before, and if it ends, the kernel writes to the line itself.
 
 use core::fmt::{self, Write};
 
@@ -55,8 +55,9 @@ impl Log {
         self.ring.pop_words()
     }
 
-    /// Whether there is room for a line of a domain. A domain that floods the ring loses its own lines; it shall neither have the kernel
-    /// wait for the serial line nor fill the last of the room, which is for the kernel's lines.
+    /// Whether there is room for a line of a domain. A domain that floods the ring loses its own lines; it
+    /// shall neither have the kernel wait for the serial line nor fill the last of the room, which is for the
+    /// kernel's lines.
     fn admits_line(&mut self) -> bool {
         const RESERVE: usize = LOG_BYTES / 4;
         let admitted = self.reader.is_none() || self.ring.room() > RESERVE;
@@ -71,8 +72,8 @@ impl Log {
         }
     }
 
-    /// Without a reader, or with one that does not keep up, bytes go to the serial line at once: out of order is
-    /// better than lost.
+    /// Without a reader, or with one that does not keep up, bytes go to the serial line at once: out of order
+    /// is better than lost.
     fn put(&mut self, byte: u8) {
         if self.reader.is_none() || !self.ring.push(byte) {
             self.serial.write(byte);
@@ -95,8 +96,8 @@ impl Kernel {
         self.tell_reader();
     }
 
-    /// Adds text of a domain to its line, and shows the line when it is complete. The star marks a line that did not go
-    /// through a log service; the builder, for which there is none, goes without.
+    /// Adds text of a domain to its line, and shows the line when it is complete. The star marks a line that
+    /// did not go through a log service; the builder, for which there is none, goes without.
     pub fn debug_write(&mut self, id: DomainId, bytes: &[u8]) {
         for byte in bytes {
             if self.domain_mut(id).line.push(*byte) {

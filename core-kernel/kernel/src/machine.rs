@@ -44,7 +44,8 @@ impl Machine {
         builder_pages: Vec::new(),
     };
 
-    /// Checks that pages can be those of a device that a domain drives: not memory, and not the interrupt controllers.
+    /// Checks that pages can be those of a device that a domain drives: not memory, and not the interrupt
+    /// controllers.
     ///
     /// # Errors
     /// [`CallError::BadArgument`].

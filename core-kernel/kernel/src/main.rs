@@ -1,8 +1,8 @@
 //! Cloison's separation kernel.
 //!
-//! The kernel keeps domains apart and lets them communicate as the plan says. It has no driver, no parser and no policy:
-//! it builds one domain, the builder, and that one builds all others. What it decides is in `cloison-rules`; what
-//! needs `unsafe` is in [`arch`]; what domains ask of it is in [`calls`].
+//! The kernel keeps domains apart and lets them communicate as the plan says. It has no driver, no parser and
+//! no policy: it builds one domain, the builder, and that one builds all others. What it decides is in
+//! `cloison-rules`; what needs `unsafe` is in [`arch`]; what domains ask of it is in [`calls`].
 
 #![no_std]
 #![no_main]
@@ -43,8 +43,8 @@ use kernel::Kernel;
 /// The kernel's state, behind its one lock.
 static KERNEL: Mutex<Kernel> = Mutex::new(Kernel::NONE);
 
-/// Called by the boot code, on the kernel's own stack: `information` is the boot loader's, `entered` the time-stamp counter at
-/// the first instruction.
+/// Called by the boot code, on the kernel's own stack: `information` is the boot loader's, `entered` the
+/// time-stamp counter at the first instruction.
 pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
     let cpu = Cpu::init();
     let mut kernel = KERNEL.lock();
@@ -153,7 +153,7 @@ fn introduce(kernel: &mut Kernel, machine: acpi::Machine, image: Run, free: &Fre
     kernel.say(format_args!("protections on: W^X, NX{protections}"));
     if cpu::has_meltdown_flaw() {
         kernel.say(format_args!(
-            "warning: this CPU has the Meltdown flaw; a hostile domain can read the kernel's memory and through it that of others"
+            "warning: this CPU has the Meltdown flaw; a hostile domain can read all memory through the kernel's"
         ));
     }
     let free_kib = free.runs().iter().map(|run| run.pages()).sum::<u64>() * 4;
@@ -164,8 +164,8 @@ fn introduce(kernel: &mut Kernel, machine: acpi::Machine, image: Run, free: &Fre
     ));
 }
 
-/// Called by the entry code: the running domain has made a gate call. Like those below, the function does not return: what the compiler
-/// would restore for a caller, nobody needs.
+/// Called by the entry code: the running domain has made a gate call. Like those below, the function does not
+/// return: what the compiler would restore for a caller, nobody needs.
 pub(crate) extern "C" fn on_gate_call(cpu: &mut Cpu) -> ! {
     at_once(cpu, calls::gate_call_at_once)
 }
@@ -180,8 +180,8 @@ pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
     at_once(cpu, calls::poll)
 }
 
-/// Tries the short way of a call: if nothing stands in its way it passes the CPU on, or only looks, and there is nothing to decide. There are
-/// many of these calls, so every instruction counts.
+/// Tries the short way of a call: if nothing stands in its way it passes the CPU on, or only looks, and there
+/// is nothing to decide. There are many of these calls, so every instruction counts.
 #[inline(always)]
 fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<DomainId>) -> ! {
     let mut kernel = KERNEL.lock();
@@ -195,7 +195,8 @@ fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<Do
     }
 }
 
-/// The calls that take longer. On their own, so that the short ones do not pay for the registers that these need.
+/// The calls that take longer. On their own, so that the short ones do not pay for the registers that these
+/// need.
 #[inline(never)]
 fn carry_out(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
     if let Some(id) = kernel.tasks.current() {

@@ -31,11 +31,12 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= count {
-        // SAFETY: `to` is not inside the area at `from`, so a forward copy reads each byte before it is overwritten.
+        // SAFETY: `to` is not inside the area at `from`, so a forward copy reads each byte before it is
+        // overwritten.
         return unsafe { memcpy(to, from, count) };
     }
-    // SAFETY: the caller vouches for both areas; copying from the end reads each byte before it is overwritten. The
-    // direction flag is put back.
+    // SAFETY: the caller vouches for both areas; copying from the end reads each byte before it is
+    // overwritten. The direction flag is put back.
     unsafe {
         asm!(
             "std",

@@ -1,9 +1,9 @@
 //! The reference monitor: every security-relevant operation asks here.
 //!
-//! The operations are an enum, so a call that has no operation cannot ask, and a match that forgets one does not
-//! compile. Today the policy is static: the plan said who holds which slot, and holding the slot with the right type
-//! and rights is the permission. The answer for a gate is kept in the gate's slot, which is the place of the
-//! decision cache; a monitor domain will be able to answer `Ask`.
+//! The operations are an enum, so a call that has no operation cannot ask, and a match that forgets one does
+//! not compile. Today the policy is static: the plan said who holds which slot, and holding the slot with the
+//! right type and rights is the permission. The answer for a gate is kept in the gate's slot, which is the
+//! place of the decision cache; a monitor domain will be able to answer `Ask`.
 
 use cloison_abi::CallError;
 
@@ -56,8 +56,8 @@ pub enum Decision {
     Denied,
 }
 
-/// Decides whether `subject` may carry out `operation`. The caller has looked the object up in the subject's slots,
-/// with type and rights.
+/// Decides whether `subject` may carry out `operation`. The caller has looked the object up in the subject's
+/// slots, with type and rights.
 ///
 /// # Errors
 /// [`CallError::Denied`].

@@ -1,7 +1,7 @@
 //! Budgets: how much time a domain may take at its own priority in each of its periods.
 //!
-//! A domain that has used up its budget is not stopped: it goes on at the background priority until its next period
-//! begins, so no time is wasted and nobody is kept from running by a domain of higher priority.
+//! A domain that has used up its budget is not stopped: it goes on at the background priority until its next
+//! period begins, so no time is wasted and nobody is kept from running by a domain of higher priority.
 
 /// The account of one domain. Times are in ticks of the time-stamp counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,11 @@ mod tests {
     proptest! {
         /// In no period is more time available than its limit.
         #[test]
-        fn never_more_than_the_limit(limit in 1_u64..1000, period in 1_u64..1000, runs in prop::collection::vec(1_u64..50, 1..100)) {
+        fn never_more_than_the_limit(
+            limit in 1_u64..1000,
+            period in 1_u64..1000,
+            runs in prop::collection::vec(1_u64..50, 1..100),
+        ) {
             let mut budget = Budget::new(limit, period);
             let mut now = 0;
             budget.renew(now);

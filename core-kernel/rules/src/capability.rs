@@ -37,7 +37,8 @@ pub struct Gate {
     pub decision: Decision,
 }
 
-/// What a slot holds. With `repr(u8)` an empty slot is all zeros, so that empty tables need no bytes in the kernel's file.
+/// What a slot holds. With `repr(u8)` an empty slot is all zeros, so that empty tables need no bytes in the
+/// kernel's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Capability {

@@ -1,8 +1,8 @@
 //! The kernel's decisions as pure functions over plain data.
 //!
-//! What a slot holds and who may use it, whether ranges overlap, who runs next, who meets whom in a gate call: all
-//! of it is decided here, without hardware and without `unsafe`, and tested on the host. The kernel carries out
-//! what these functions decide.
+//! What a slot holds and who may use it, whether ranges overlap, who runs next, who meets whom in a gate
+//! call: all of it is decided here, without hardware and without `unsafe`, and tested on the host. The kernel
+//! carries out what these functions decide.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -26,8 +26,8 @@ pub mod text;
 /// Entries of a table of domains: one for each, and the one that is nobody's.
 pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
 
-/// Index of a domain in the kernel's tables: 1 to 31. Entry 0 of a table is nobody's; so an optional index is one byte,
-/// and nobody is zero.
+/// Index of a domain in the kernel's tables: 1 to 31. Entry 0 of a table is nobody's; so an optional index is
+/// one byte, and nobody is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DomainId(NonZeroU8);
 

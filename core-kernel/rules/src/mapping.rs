@@ -25,8 +25,8 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Checks what a call asks for: an aligned range of a domain's addresses, pages inside the region, rights that
-    /// make sense and are never to write and to execute.
+    /// Checks what a call asks for: an aligned range of a domain's addresses, pages inside the region, rights
+    /// that make sense and are never to write and to execute.
     ///
     /// # Errors
     /// [`CallError::BadArgument`].
@@ -71,8 +71,8 @@ impl MappingTable {
     /// A table with nothing in it.
     pub const EMPTY: Self = Self([None; MAX_MAPPINGS]);
 
-    /// Adds a mapping of which no page is in the page tables yet. One that was added before and is not complete is gone on
-    /// with. Returns how many of its pages are in the page tables.
+    /// Adds a mapping of which no page is in the page tables yet. One that was added before and is not
+    /// complete is gone on with. Returns how many of its pages are in the page tables.
     ///
     /// # Errors
     /// [`CallError::Overlap`] with another one, [`CallError::QuotaExceeded`] if the table is full.

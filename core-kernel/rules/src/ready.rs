@@ -84,7 +84,8 @@ impl ReadyQueues {
         Some(id)
     }
 
-    /// Takes a domain out, wherever it is in the queue of this priority. At most as many steps as there are domains.
+    /// Takes a domain out, wherever it is in the queue of this priority. At most as many steps as there are
+    /// domains.
     pub fn remove(&mut self, id: DomainId, priority: u8) {
         let queue = index(priority);
         let mut previous = None;

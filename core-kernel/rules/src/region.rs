@@ -1,7 +1,8 @@
 //! Regions: who may use which pages of memory.
 //!
-//! Every region but the ones made at boot is carved out of another one. A region out of which something has been
-//! carved cannot be mapped or passed on itself, so each page belongs to exactly one region that can be used.
+//! Every region but the ones made at boot is carved out of another one. A region out of which something has
+//! been carved cannot be mapped or passed on itself, so each page belongs to exactly one region that can be
+//! used.
 
 use cloison_abi::{CallError, limits::MAX_REGIONS};
 
@@ -45,8 +46,8 @@ pub struct Region {
 }
 
 impl Region {
-    /// A place in the table that no region takes: one without pages. It is all zeros, so that the table needs no
-    /// bytes in the kernel's file.
+    /// A place in the table that no region takes: one without pages. It is all zeros, so that the table needs
+    /// no bytes in the kernel's file.
     const NONE: Self = Self {
         first_page: 0,
         pages: 0,
@@ -102,7 +103,8 @@ impl RegionTable {
     /// The region behind a reference, if a domain may map it or pass it on now.
     ///
     /// # Errors
-    /// [`CallError::BadState`] if something was carved out of it, it holds page tables, or it is not zeroed yet.
+    /// [`CallError::BadState`] if something was carved out of it, it holds page tables, or it is not zeroed
+    /// yet.
     pub fn usable(&self, region: RegionRef) -> Result<&Region, CallError> {
         let found = self.get(region)?;
         let free = !found.holds_page_tables && found.is_clean() && !self.has_children(region.id);
@@ -112,7 +114,8 @@ impl RegionTable {
     /// Adds a region that is carved from nothing: memory found at boot, or a device.
     ///
     /// # Errors
-    /// [`CallError::TableFull`]; [`CallError::Overlap`] with another region; [`CallError::BadArgument`] for no pages.
+    /// [`CallError::TableFull`]; [`CallError::Overlap`] with another region; [`CallError::BadArgument`] for
+    /// no pages.
     pub fn add(&mut self, first_page: u64, pages: u32, backing: Backing) -> Result<RegionRef, CallError> {
         let region = Region { first_page, pages, parent: None, backing, holds_page_tables: false };
         if pages == 0 || first_page.checked_add(pages.into()).is_none() {
@@ -127,7 +130,8 @@ impl RegionTable {
     /// Takes pages out of a region, as a region of their own, which is not zeroed yet.
     ///
     /// # Errors
-    /// [`CallError::BadArgument`] if they are not all inside; [`CallError::Overlap`] with what was carved before;
+    /// [`CallError::BadArgument`] if they are not all inside; [`CallError::Overlap`] with what was carved
+    /// before;
     /// [`CallError::BadState`] if the parent is in use; [`CallError::TableFull`].
     pub fn carve(&mut self, parent: RegionRef, first: u64, pages: u64) -> Result<RegionRef, CallError> {
         let from = *self.get(parent)?;

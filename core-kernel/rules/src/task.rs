@@ -1,8 +1,8 @@
 //! Who runs, who waits for whom, and who meets whom in a gate call.
 //!
-//! Every domain has one task. Exactly one task runs, or none. A client that calls lends the server its time: the
-//! server runs at the client's priority if that is higher, and the client's account pays, until the reply. The
-//! kernel moves the words of a message; what happens to the tasks is decided here.
+//! Every domain has one task. Exactly one task runs, or none. A client that calls lends the server its time:
+//! the server runs at the client's priority if that is higher, and the client's account pays, until the
+//! reply. The kernel moves the words of a message; what happens to the tasks is decided here.
 
 mod gates;
 mod life;
@@ -35,7 +35,8 @@ pub enum State {
     Waiting,
 }
 
-/// The task of one domain. Its size is a power of two, which makes finding it in the table one instruction cheaper.
+/// The task of one domain. Its size is a power of two, which makes finding it in the table one instruction
+/// cheaper.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub struct Task {
@@ -45,7 +46,8 @@ pub struct Task {
     pub generation: u32,
     /// The priority of its own.
     base_priority: u8,
-    /// The priority that it has without what clients lend: its own, or that of the background while its budget is used up.
+    /// The priority that it has without what clients lend: its own, or that of the background while its
+    /// budget is used up.
     own_priority: u8,
     /// The priority at which it runs now.
     priority: u8,
@@ -125,8 +127,9 @@ pub struct Tasks {
     budgets: [Budget; TABLE_ENTRIES],
     ready: ReadyQueues,
     current: Option<DomainId>,
-    /// Nothing has happened that could change who pays, when the timer has to interrupt, or, if nobody runs, who could. Calls
-    /// and replies that only pass the CPU on along with the account that pays leave this as it is; that is what makes them cheap.
+    /// Nothing has happened that could change who pays, when the timer has to interrupt, or, if nobody runs,
+    /// who could. Calls and replies that only pass the CPU on along with the account that pays leave this as
+    /// it is; that is what makes them cheap.
     settled: bool,
     /// No task has an earlier deadline or renewal than this. It may be too early, never too late.
     next_deadline: u64,
@@ -140,7 +143,8 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// No tasks, all zeros, so that they need no bytes in the kernel's file. [`Tasks::init`] comes before any runs.
+    /// No tasks, all zeros, so that they need no bytes in the kernel's file. [`Tasks::init`] comes before any
+    /// runs.
     pub const EMPTY: Self = Self {
         tasks: [const { Task::FREE }; TABLE_ENTRIES],
         budgets: [Budget::NONE; TABLE_ENTRIES],
@@ -213,7 +217,8 @@ impl Tasks {
         self.settled = false;
     }
 
-    /// A task can run again: at once if its priority is higher than that of the one that runs, else in its turn.
+    /// A task can run again: at once if its priority is higher than that of the one that runs, else in its
+    /// turn.
     #[inline(always)]
     fn make_ready(&mut self, id: DomainId) {
         self.settled = false;

@@ -16,8 +16,8 @@ impl Line {
     /// A line with nothing in it.
     pub const EMPTY: Self = Self { bytes: [0; LINE_BYTES], length: 0 };
 
-    /// Adds a byte. Returns true when the line is complete: at its end, or when it is full. What is not visible
-    /// ASCII becomes a question mark, so that no domain can move the cursor or pass for another.
+    /// Adds a byte. Returns true when the line is complete: at its end, or when it is full. What is not
+    /// visible ASCII becomes a question mark, so that no domain can move the cursor or pass for another.
     pub fn push(&mut self, byte: u8) -> bool {
         if byte == b'\n' {
             return true;

@@ -268,7 +268,8 @@ impl Built {
         self.domains.get(index).copied()
     }
 
-    /// Slots that are needed after the build: all domains, until they are started, and the memory of those that are restarted.
+    /// Slots that are needed after the build: all domains, until they are started, and the memory of those
+    /// that are restarted.
     pub fn kept_slots(&self) -> Vec<u8> {
         let restarts = |owner: u32| {
             let owner = self.plan.domains.get(owner as usize);

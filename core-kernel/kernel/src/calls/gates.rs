@@ -12,8 +12,8 @@ use cloison_rules::{
 
 use crate::kernel::Kernel;
 
-/// Gate call, if the server waits for one. Returns the server if it was so; else nothing has been done, and an error, if there is one,
-/// is left for [`call`] to find.
+/// Gate call, if the server waits for one. Returns the server if it was so; else nothing has been done, and
+/// an error, if there is one, is left for [`call`] to find.
 #[inline(always)]
 pub fn gate_call_at_once(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
     let (server, badge) = target(kernel, id).ok()?;

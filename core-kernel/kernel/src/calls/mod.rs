@@ -1,8 +1,8 @@
 //! System calls: from registers to a function, from its result to registers.
 //!
 //! Every function here looks its objects up in the caller's slots (type and rights are checked there), asks
-//! [`cloison_rules::authorize`], and then does what the call says. None follows a pointer of the caller; each is done in a
-//! bounded number of steps, or does a bounded part and lets the caller call again.
+//! [`cloison_rules::authorize`], and then does what the call says. None follows a pointer of the caller; each
+//! is done in a bounded number of steps, or does a bounded part and lets the caller call again.
 
 mod build;
 mod gates;
@@ -43,8 +43,8 @@ enum Answer {
 
 type Result = core::result::Result<Answer, CallError>;
 
-/// Carries out the call that the running domain has made. Signals come first, and alone in this function, because they are the third kind of
-/// call of which there are many.
+/// Carries out the call that the running domain has made. Signals come first, and alone in this function,
+/// because they are the third kind of call of which there are many.
 pub fn dispatch(kernel: &mut Kernel, id: DomainId) {
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
@@ -92,7 +92,8 @@ fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
             let context = &kernel.domain(id).context;
             let [a0, a1, a2, a3] = context.words();
             let (a4, a5) = (context.r8, context.r9);
-            let arguments = Arguments { slot: context.slot(), label: context.label(), a: [a0, a1, a2, a3, a4, a5] };
+            let a = [a0, a1, a2, a3, a4, a5];
+            let arguments = Arguments { slot: context.slot(), label: context.label(), a };
             match number {
                 $($call => $function(kernel, id, arguments),)*
                 _ => Err(CallError::UnknownCall),

@@ -15,8 +15,8 @@ use crate::{
     kernel::Kernel,
 };
 
-/// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten thousand instructions,
-/// which bounds how long an interrupt waits.
+/// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten
+/// thousand instructions, which bounds how long an interrupt waits.
 const STEP_PAGES: u32 = 64;
 
 /// Rights that are about mapping.
@@ -29,8 +29,8 @@ pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Re
     map_into(kernel, id, arguments.slot, id, [address, first, pages, rights])
 }
 
-/// Maps a region of `holder`'s slot into `target`, [`STEP_PAGES`] at a time. If the quota is used up on the way, what has been mapped
-/// stays, as a shorter mapping.
+/// Maps a region of `holder`'s slot into `target`, [`STEP_PAGES`] at a time. If the quota is used up on the
+/// way, what has been mapped stays, as a shorter mapping.
 pub(super) fn map_into(
     kernel: &mut Kernel,
     holder: DomainId,
@@ -107,7 +107,8 @@ pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     Ok(if revoke_step(kernel, region, Some(id)) { Answer::Done } else { Answer::Again })
 }
 
-/// Takes a region from every domain but `keeper`, unmapping one step's worth at most. Returns whether nobody has it any more.
+/// Takes a region from every domain but `keeper`, unmapping one step's worth at most. Returns whether nobody
+/// has it any more.
 fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: Option<DomainId>) -> bool {
     for other in DomainId::all().filter(|other| Some(*other) != keeper) {
         let is_other = |held: &Capability| !matches!(held, Capability::Region(of, _) if *of == region);
@@ -128,7 +129,8 @@ pub(super) fn info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> R
     Ok(Answer::Words([pages.into(), rights.bits().into(), 0, 0]))
 }
 
-/// Take pages out of a region. The new region is in the receiving slot from the first step on, but of no use until all of it is zeroed.
+/// Take pages out of a region. The new region is in the receiving slot from the first step on, but of no use
+/// until all of it is zeroed.
 pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let [receiver, first, pages, ..] = arguments.a;
     let (parent, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
@@ -151,7 +153,8 @@ pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     Ok(if zero_step(kernel, child)? { Answer::Done } else { Answer::Again })
 }
 
-/// The region in the receiving slot, if it is what an earlier step of the same call has carved and not yet zeroed.
+/// The region in the receiving slot, if it is what an earlier step of the same call has carved and not yet
+/// zeroed.
 fn carved_before(
     kernel: &Kernel,
     id: DomainId,

@@ -45,8 +45,8 @@ pub(super) fn exit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> R
     Ok(Answer::Nothing)
 }
 
-/// The builder has ended: what its memory held is gone. In one step, because it happens once, at boot, and the builder's own pages are
-/// few.
+/// The builder has ended: what its memory held is gone. In one step, because it happens once, at boot, and
+/// the builder's own pages are few.
 fn scrub_builder(kernel: &Kernel) {
     for run in &kernel.machine.builder_pages {
         paging::zero_pages(run.first, run.pages());

@@ -29,8 +29,8 @@ impl Tasks {
         }
     }
 
-    /// What [`Tasks::call`] does when nothing stands in the way: the server waits for a message, so it takes this one and runs on the
-    /// client's account. Returns whether it was so; else nothing has been done.
+    /// What [`Tasks::call`] does when nothing stands in the way: the server waits for a message, so it takes
+    /// this one and runs on the client's account. Returns whether it was so; else nothing has been done.
     #[inline(always)]
     pub fn call_at_once(&mut self, caller: DomainId, server: DomainId) -> bool {
         if self.get(server).state != State::Receiving {
@@ -42,8 +42,9 @@ impl Tasks {
         true
     }
 
-    /// What [`Tasks::reply_wait`] does when nothing stands in the way: a client waits for the reply, nobody else and nothing that is due
-    /// soon has to be looked at, so the client goes on. Returns the client if it was so; else nothing has been done.
+    /// What [`Tasks::reply_wait`] does when nothing stands in the way: a client waits for the reply, nobody
+    /// else and nothing that is due soon has to be looked at, so the client goes on. Returns the client if it
+    /// was so; else nothing has been done.
     #[inline(always)]
     pub fn reply_at_once(&mut self, server: DomainId, mask: u64, deadline: u64) -> Option<DomainId> {
         let task = self.get(server);
@@ -69,8 +70,8 @@ impl Tasks {
         Some(client)
     }
 
-    /// The running task, a server, is done with its client and waits for what comes next. Returns the client to
-    /// which its reply goes, and what comes next.
+    /// The running task, a server, is done with its client and waits for what comes next. Returns the client
+    /// to which its reply goes, and what comes next.
     pub fn reply_wait(&mut self, server: DomainId, mask: u64, deadline: u64) -> (Option<DomainId>, Next) {
         let task = self.task(server);
         let client = task.serving.take();

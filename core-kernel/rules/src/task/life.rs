@@ -42,8 +42,9 @@ impl Tasks {
         Ok(())
     }
 
-    /// Takes a task out of whatever it does. The client that it serves gets an error; with [`State::Stopped`], so do
-    /// those that wait to be served, since nobody will serve them. Returns who gets an error.
+    /// Takes a task out of whatever it does. The client that it serves gets an error; with
+    /// [`State::Stopped`], so do those that wait to be served, since nobody will serve them. Returns who gets
+    /// an error.
     pub fn halt(&mut self, id: DomainId, state: State) -> DomainSet {
         match self.get(id).state {
             State::Ready => {

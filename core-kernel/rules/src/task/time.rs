@@ -28,15 +28,16 @@ impl Tasks {
         self.next_interrupt()
     }
 
-    /// Whether the running task's time is paid by another account than before, so that [`Tasks::charge`] is due.
+    /// Whether the running task's time is paid by another account than before, so that [`Tasks::charge`] is
+    /// due.
     #[inline(always)]
     #[must_use]
     pub fn payer_changed(&self) -> bool {
         self.current.and_then(|current| self.get(current).account) != self.payer
     }
 
-    /// Charges the time since the last charge to who has been paying, and lets the running task's account pay from
-    /// now on, for a turn that begins now.
+    /// Charges the time since the last charge to who has been paying, and lets the running task's account pay
+    /// from now on, for a turn that begins now.
     #[inline(always)]
     pub fn charge(&mut self, now: u64) {
         let elapsed = now.saturating_sub(self.charged_at);
@@ -63,8 +64,8 @@ impl Tasks {
         self.next_deadline.min(exhausted).min(turn)
     }
 
-    /// Does what is due at `now`: renews budgets, ends waits whose deadline has passed, takes the CPU from a task that
-    /// has used up its budget or has had its turn. Returns the tasks whose wait timed out.
+    /// Does what is due at `now`: renews budgets, ends waits whose deadline has passed, takes the CPU from a
+    /// task that has used up its budget or has had its turn. Returns the tasks whose wait timed out.
     pub fn timer(&mut self, now: u64) -> DomainSet {
         self.settled = false;
         let turn_over = now >= self.slice_end;
@@ -83,8 +84,8 @@ impl Tasks {
         timed_out
     }
 
-    /// The budget that pays for the running task is used up. A server on a client's account goes on with its own; a
-    /// task on its own account goes on in the background, until its next period.
+    /// The budget that pays for the running task is used up. A server on a client's account goes on with its
+    /// own; a task on its own account goes on in the background, until its next period.
     fn out_of_budget(&mut self, id: DomainId, payer: DomainId) {
         let renewed_at = self.budget(payer).renewed_at();
         self.next_deadline = self.next_deadline.min(renewed_at);

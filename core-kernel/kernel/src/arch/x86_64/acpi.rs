@@ -31,7 +31,8 @@ struct InPlace;
 impl AcpiHandler for InPlace {
     unsafe fn map_physical_region<T>(&self, physical: usize, size: usize) -> PhysicalMapping<Self, T> {
         let address = NonNull::new(direct(physical as u64) as *mut T).unwrap_or(NonNull::dangling());
-        // SAFETY: the boot tables map the first 4 GiB, where firmware keeps these tables; the crate vouches for `T` being there.
+        // SAFETY: the boot tables map the first 4 GiB, where firmware keeps these tables; the crate vouches
+        // for `T` being there.
         unsafe { PhysicalMapping::new(physical, address, size, size, Self) }
     }
 
@@ -41,7 +42,8 @@ impl AcpiHandler for InPlace {
 /// Reads the tables. The error says what is missing.
 pub fn read(root: Option<usize>) -> Result<Machine, &'static str> {
     let root = root.ok_or("the boot loader found no ACPI tables")?;
-    // SAFETY: the boot loader vouches for the root pointer; everything lies in the first 4 GiB, which are mapped.
+    // SAFETY: the boot loader vouches for the root pointer; everything lies in the first 4 GiB, which are
+    // mapped.
     let tables =
         unsafe { AcpiTables::from_rsdp(InPlace, root) }.map_err(|_| "the ACPI tables are damaged")?;
     let fadt = tables.find_table::<Fadt>().map_err(|_| "there is no ACPI table FADT")?;

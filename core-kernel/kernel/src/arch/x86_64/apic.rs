@@ -12,7 +12,8 @@ use super::{memory::Run, paging::direct};
 pub const FIRST_LINE_VECTOR: u8 = 32;
 /// Vector of the timer.
 pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPT_LINES as u8;
-/// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old CPUs.
+/// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old
+/// CPUs.
 const SPURIOUS_VECTOR: u8 = 0x3f;
 
 const _: () = assert!(
@@ -94,8 +95,8 @@ impl LocalApic {
 
     #[inline]
     fn write(self, register: u64, value: u32) {
-        // SAFETY: `registers` is the page of the local APIC, mapped for good and used for nothing else; the registers written here
-        // make interrupts, never writes to memory.
+        // SAFETY: `registers` is the page of the local APIC, mapped for good and used for nothing else; the
+        // registers written here make interrupts, never writes to memory.
         unsafe { ((self.registers + register) as *mut u32).write_volatile(value) };
     }
 }
@@ -118,8 +119,8 @@ impl IoApic {
         Run::around(physical, physical + 1)
     }
 
-    /// The I/O APIC whose registers lie at a physical address that the direct map maps as a device; it sends interrupts to
-    /// the CPU `target`.
+    /// The I/O APIC whose registers lie at a physical address that the direct map maps as a device; it sends
+    /// interrupts to the CPU `target`.
     pub fn new(physical: u64, target: u8) -> Self {
         Self { registers: direct(physical), target }
     }
@@ -161,8 +162,8 @@ impl IoApic {
 
 /// Silences the two old PICs, which power up with vectors that mean exceptions.
 pub fn silence_old_controllers() {
-    /// The four initialisation words for each (8259A data sheet): begin, vectors from 0x20 and 0x28, cascade, mode; then all
-    /// lines masked.
+    /// The four initialisation words for each (8259A data sheet): begin, vectors from 0x20 and 0x28, cascade,
+    /// mode; then all lines masked.
     const WORDS: [(u16, u8); 10] = [
         (0x20, 0x11),
         (0xa0, 0x11),

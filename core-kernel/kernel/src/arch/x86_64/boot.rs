@@ -1,8 +1,9 @@
 //! From the boot loader to 64-bit mode.
 //!
-//! GRUB enters at `_boot` in 32-bit protected mode without paging (Multiboot2 specification 2.0, section 3.3). The
-//! code below maps the first 4 GiB twice with 2-MiB pages, at 0 and at `KERNEL_BASE`, turns on long mode and SSE, and
-//! calls [`crate::kernel_main`]. These tables live until [`super::paging`] has built the real ones.
+//! GRUB enters at `_boot` in 32-bit protected mode without paging (Multiboot2 specification 2.0, section
+//! 3.3). The code below maps the first 4 GiB twice with 2-MiB pages, at 0 and at `KERNEL_BASE`, turns on long
+//! mode and SSE, and calls [`crate::kernel_main`]. These tables live until [`super::paging`] has built the
+//! real ones.
 
 use core::arch::global_asm;
 
@@ -12,8 +13,8 @@ use cloison_abi::limits::KERNEL_BASE;
 const KERNEL_SLOT: u64 = KERNEL_BASE >> 39 & 0x1ff;
 
 global_asm!(
-    // The header that the boot loader looks for: magic, architecture i386, length, checksum; then the tag that asks
-    // for modules to be aligned to pages, and the end tag.
+    // The header that the boot loader looks for: magic, architecture i386, length, checksum; then the tag
+    // that asks for modules to be aligned to pages, and the end tag.
     ".section .boot.header, \"a\"",
     ".balign 8",
     "boot_header:",
@@ -63,7 +64,8 @@ global_asm!(
     "mov [boot_root], eax",
     "mov [boot_root + {kernel_slot} * 8], eax",
 
-    // CR4: PAE (5), OSFXSR (9), OSXMMEXCPT (10). EFER: long mode (8). CR0: MP (1), not EM (2), WP (16), PG (31).
+    // CR4: PAE (5), OSFXSR (9), OSXMMEXCPT (10). EFER: long mode (8). CR0: MP (1), not EM (2), WP (16), PG
+    // (31).
     "mov eax, cr4",
     "or eax, 0x620",
     "mov cr4, eax",
@@ -83,7 +85,8 @@ global_asm!(
     "push eax",
     "retf",
 
-    // There is no console to speak of yet: say it on the first serial line, as firmware has left it, and stop.
+    // There is no console to speak of yet: say it on the first serial line, as firmware has left it, and
+    // stop.
     "boot_failed:",
     "mov esi, offset boot_message",
     "4: lodsb",

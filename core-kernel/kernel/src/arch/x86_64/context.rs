@@ -1,7 +1,7 @@
 //! What the CPU holds for a domain while the domain does not run.
 
-/// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel SDM
-/// volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
+/// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel
+/// SDM volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
 pub const VECTOR_STATE_BYTES: usize = 832;
 
 /// The vector and floating point registers, as XSAVE writes them.
@@ -13,9 +13,9 @@ impl VectorState {
     /// All zeros: an area that nothing has been saved to.
     pub const EMPTY: Self = Self([0; VECTOR_STATE_BYTES]);
 
-    /// The state in which every domain finds its vector registers at the start and after each system call: header
-    /// bits zero, which XRSTOR reads as "all in their initial state", and the default `mxcsr`, which it loads from
-    /// bytes 24 to 27 even so (Intel SDM volume 1, section 13.8.1).
+    /// The state in which every domain finds its vector registers at the start and after each system call:
+    /// header bits zero, which XRSTOR reads as "all in their initial state", and the default `mxcsr`, which
+    /// it loads from bytes 24 to 27 even so (Intel SDM volume 1, section 13.8.1).
     pub const INITIAL: Self = {
         let mut bytes = [0; VECTOR_STATE_BYTES];
         bytes[24] = 0x80;
@@ -24,7 +24,8 @@ impl VectorState {
     };
 }
 
-/// The general registers of a domain, and how to go back to it. The entry code knows the layout by `offset_of`.
+/// The general registers of a domain, and how to go back to it. The entry code knows the layout by
+/// `offset_of`.
 #[derive(Clone)]
 #[repr(C)]
 pub struct Context {
@@ -46,8 +47,8 @@ pub struct Context {
     pub rip: u64,
     pub rflags: u64,
     pub rsp: u64,
-    /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else 0: it makes a system call, or
-    /// has not started, and they start afresh.
+    /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else
+    /// 0: it makes a system call, or has not started, and they start afresh.
     pub interrupted: u64,
     _align: [u64; 5],
     pub vectors: VectorState,
@@ -85,7 +86,8 @@ impl Context {
         vectors: VectorState::EMPTY,
     };
 
-    /// Makes this the context of a domain before its first instruction: `argument` in `rdi`, everything else zero.
+    /// Makes this the context of a domain before its first instruction: `argument` in `rdi`, everything else
+    /// zero.
     pub fn start(&mut self, entry: u64, stack: u64, argument: u64) {
         *self = Self { rip: entry, rsp: stack, rdi: argument, rflags: RFLAGS_START, ..Self::EMPTY };
     }
@@ -120,8 +122,8 @@ impl Context {
         self.rax >> 8 & 0xff
     }
 
-    /// Lets the domain make its system call again when it runs next: `syscall` is two bytes long, and every register
-    /// is still as it was.
+    /// Lets the domain make its system call again when it runs next: `syscall` is two bytes long, and every
+    /// register is still as it was.
     pub fn repeat_call(&mut self) {
         self.rip = self.rip.wrapping_sub(2);
     }

@@ -79,8 +79,8 @@ pub struct Cpu {
 /// The first CPU.
 struct FirstCpu(UnsafeCell<Cpu>);
 
-// SAFETY: only the first CPU reaches it, through `gs` and through `init`, and only one reference exists at a time: the
-// one that the entry code or `init` made.
+// SAFETY: only the first CPU reaches it, through `gs` and through `init`, and only one reference exists at a
+// time: the one that the entry code or `init` made.
 unsafe impl Sync for FirstCpu {}
 
 static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
@@ -145,7 +145,8 @@ impl Cpu {
         self.loaded == Some(id)
     }
 
-    /// The domain's address space or ports have changed, or it has ended: nothing of it is to be taken as loaded.
+    /// The domain's address space or ports have changed, or it has ended: nothing of it is to be taken as
+    /// loaded.
     pub fn forget(&mut self, id: DomainId) {
         if self.loaded == Some(id) {
             self.loaded = None;
@@ -155,7 +156,8 @@ impl Cpu {
         }
     }
 
-    /// The bitmap stays as the last domain with ports has left it; only a change of that domain costs anything.
+    /// The bitmap stays as the last domain with ports has left it; only a change of that domain costs
+    /// anything.
     #[inline(never)]
     fn switch_ports(&mut self, id: DomainId, ports: &PortRanges) {
         self.task_state.use_bitmap();
@@ -173,11 +175,12 @@ impl Cpu {
     }
 }
 
-/// A domain can load these registers with selectors; another domain shall not find them. Reading them is much cheaper than loading
-/// them, so that comes first. `gs` is cleared while the domain's own base is active, so that the kernel's base stays.
+/// A domain can load these registers with selectors; another domain shall not find them. Reading them is much
+/// cheaper than loading them, so that comes first. `gs` is cleared while the domain's own base is active, so
+/// that the kernel's base stays.
 pub fn clear_segment_selectors() {
-    // SAFETY: in 64-bit mode the kernel uses none of the four; the null selector is always valid. The two `swapgs` cancel
-    // each other, and no interrupt but the NMI, which does not use `gs`, can come between.
+    // SAFETY: in 64-bit mode the kernel uses none of the four; the null selector is always valid. The two
+    // `swapgs` cancel each other, and no interrupt but the NMI, which does not use `gs`, can come between.
     unsafe {
         core::arch::asm!(
             "mov {all:e}, ds",
@@ -204,7 +207,8 @@ pub fn clear_segment_selectors() {
 }
 
 fn set_up_system_call(cpu: u64) {
-    // Flags that are cleared at entry: interrupts, direction, trap, alignment check, nested task, I/O privilege, resume.
+    // Flags that are cleared at entry: interrupts, direction, trap, alignment check, nested task, I/O
+    // privilege, resume.
     let cleared = RFlags::INTERRUPT_FLAG
         | RFlags::DIRECTION_FLAG
         | RFlags::TRAP_FLAG
@@ -213,14 +217,16 @@ fn set_up_system_call(cpu: u64) {
         | RFlags::IOPL_LOW
         | RFlags::IOPL_HIGH
         | RFlags::RESUME_FLAG;
-    // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS from 16 above.
+    // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS
+    // from 16 above.
     const STAR: u32 = 0xc000_0081;
     let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA | 3) << 48;
     LStar::write(x86_64::VirtAddr::from_ptr(entry::syscall_entry as *const ()));
     SFMask::write(cleared);
     GsBase::write(x86_64::VirtAddr::new(cpu));
     KernelGsBase::write(x86_64::VirtAddr::zero());
-    // SAFETY: the selectors name the segments that `tables::load` has set up, and LSTAR leads to the entry code.
+    // SAFETY: the selectors name the segments that `tables::load` has set up, and LSTAR leads to the entry
+    // code.
     unsafe {
         Msr::new(STAR).write(selectors);
         Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
@@ -273,8 +279,8 @@ pub fn protections() -> impl Iterator<Item = &'static str> {
     [SMEP, SMAP, UMIP].into_iter().filter(|feature| feature.is_there()).map(|feature| feature.name)
 }
 
-/// Whether a domain on this CPU could read kernel memory by the Meltdown flaw: an Intel CPU that does not list the immunity
-/// (RDCL_NO, bit 0 of IA32_ARCH_CAPABILITIES).
+/// Whether a domain on this CPU could read kernel memory by the Meltdown flaw: an Intel CPU that does not
+/// list the immunity (RDCL_NO, bit 0 of IA32_ARCH_CAPABILITIES).
 pub fn has_meltdown_flaw() -> bool {
     const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
     let vendor = __cpuid_count(0, 0);
@@ -284,8 +290,8 @@ pub fn has_meltdown_flaw() -> bool {
     intel && !listed()
 }
 
-/// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the kernel's
-/// tables from user code, and the extended state that XSAVE handles.
+/// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the
+/// kernel's tables from user code, and the extended state that XSAVE handles.
 pub fn enable_features() {
     let mut cr4 = Cr4Flags::OSXSAVE | Cr4Flags::PAGE_GLOBAL;
     for (feature, flag) in [
@@ -302,8 +308,8 @@ pub fn enable_features() {
     if AVX.is_there() {
         state |= XCr0Flags::AVX;
     }
-    // SAFETY: `missing_feature` has found nothing missing, so each bit set here is one that the CPU has. The kernel reads no
-    // user memory and runs no user code, so SMAP and SMEP take nothing from it.
+    // SAFETY: `missing_feature` has found nothing missing, so each bit set here is one that the CPU has. The
+    // kernel reads no user memory and runs no user code, so SMAP and SMEP take nothing from it.
     unsafe {
         Efer::update(|flags| flags.insert(EferFlags::NO_EXECUTE_ENABLE));
         Cr4::update(|flags| flags.insert(cr4));

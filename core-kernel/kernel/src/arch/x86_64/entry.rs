@@ -1,8 +1,9 @@
 //! The way into the kernel and out of it.
 //!
 //! A domain enters by a system call, an exception or an interrupt. Each time its registers go into its
-//! [`Context`] first; only then does compiled code run, on the CPU's one kernel stack, from its top. The compiled code
-//! ends by leaving with a context, or with NULL if nobody can run. Nothing stays on the stack between two entries.
+//! [`Context`] first; only then does compiled code run, on the CPU's one kernel stack, from its top. The
+//! compiled code ends by leaving with a context, or with NULL if nobody can run. Nothing stays on the stack
+//! between two entries.
 //!
 //! `gs` points to the CPU's [`Cpu`] while the kernel runs; a domain's own `gs` base is always 0.
 
@@ -33,7 +34,8 @@ unsafe extern "C" {
     pub fn syscall_entry();
     /// The first of [`VECTORS`] stubs, each [`STUB_BYTES`] long.
     pub fn trap_stubs();
-    /// Where a non-maskable interrupt leads: it is counted, for whoever looks with a debugger, and that is all.
+    /// Where a non-maskable interrupt leads: it is counted, for whoever looks with a debugger, and that is
+    /// all.
     pub fn nmi_entry();
     /// Where a double fault leads.
     pub fn double_fault_entry();
@@ -50,16 +52,16 @@ unsafe extern "C" {
 /// Leaves the kernel for the domain that [`crate::kernel::Kernel::leave`] has chosen.
 #[inline(always)]
 pub fn go(context: *const Context) -> ! {
-    // SAFETY: `context` is that of the domain whose address space is loaded and to which the CPU's `context` points. The lock is free
-    // and nothing on the stack is needed any more.
+    // SAFETY: `context` is that of the domain whose address space is loaded and to which the CPU's `context`
+    // points. The lock is free and nothing on the stack is needed any more.
     unsafe { leave(context) }
 }
 
 /// Leaves the kernel for a domain that has made a call and was not interrupted since.
 #[inline(always)]
 pub fn go_back_from_call(context: *const Context) -> ! {
-    // SAFETY: as for `go`; a domain that calls, replies or looks for events is not interrupted while it does, and a domain that waits for
-    // a message or a reply has made a call.
+    // SAFETY: as for `go`; a domain that calls, replies or looks for events is not interrupted while it does,
+    // and a domain that waits for a message or a reply has made a call.
     unsafe { leave_to_call(context) }
 }
 
@@ -137,8 +139,8 @@ global_asm!(
     "leave:",
     "cmp qword ptr [rdi + {interrupted}], 0",
     "jne 2f",
-    // The same, for a domain that has made a call. `eax`: all states that XCR0 enables; they are in the low half, so what `edx` holds
-    // does not matter.
+    // The same, for a domain that has made a call. `eax`: all states that XCR0 enables; they are in the low
+    // half, so what `edx` holds does not matter.
     ".globl leave_to_call",
     "leave_to_call:",
     "mov eax, -1",
@@ -181,8 +183,10 @@ global_asm!(
     ".set vector, 0",
     ".rept {vectors_count}",
     ".balign 16",
-    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)",
+    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)",
+    ".if !(vector == 29 || vector == 30)",
     "push 0",
+    ".endif",
     ".endif",
     "push vector",
     "jmp trap_common",

@@ -52,8 +52,9 @@ pub struct BootFacts {
 pub fn read_boot_facts(information: u64) -> BootFacts {
     let nothing = BootFacts { memory: Vec::new(), image: None, acpi_root: None };
     let header = (KERNEL_BASE + information) as *const BootInformationHeader;
-    // SAFETY: the boot code checked the loader's magic number, so this is the address of Multiboot2 information; the boot tables
-    // map the first 4 GiB, and nothing writes there before this function is done.
+    // SAFETY: the boot code checked the loader's magic number, so this is the address of Multiboot2
+    // information; the boot tables map the first 4 GiB, and nothing writes there before this function is
+    // done.
     let Ok(information) = (unsafe { BootInformation::load(header) }) else { return nothing };
     let mut memory = Vec::new();
     for area in information.memory_map_tag().map_or(&[][..], |tag| tag.memory_areas()) {
@@ -99,8 +100,8 @@ impl FreeMemory {
         Self { runs }
     }
 
-    /// Takes pages from the end of the last run that has as many within the first 4 GiB, which the boot tables map. Returns the
-    /// number of the first one.
+    /// Takes pages from the end of the last run that has as many within the first 4 GiB, which the boot
+    /// tables map. Returns the number of the first one.
     pub fn take(&mut self, pages: u64) -> Option<u64> {
         const MAPPED: u64 = (4 << 30) / PAGE_BYTES;
         let fits = |run: &&mut Run| run.pages() >= pages && run.end <= MAPPED;

@@ -1,8 +1,8 @@
 //! Page tables: the kernel's own address space, and those of domains.
 //!
-//! The kernel's half of every address space is the same: PML4 slot 264, the direct map of physical memory, for the
-//! supervisor only. A domain's tables are made of pages of its own quota; they are given back when it is destroyed,
-//! not before.
+//! The kernel's half of every address space is the same: PML4 slot 264, the direct map of physical memory,
+//! for the supervisor only. A domain's tables are made of pages of its own quota; they are given back when it
+//! is destroyed, not before.
 
 use cloison_abi::{
     CallError, Rights,
@@ -46,23 +46,25 @@ pub fn kernel_image() -> Run {
 pub fn image_header(image: Run) -> ImageHeader {
     const { assert!(size_of::<ImageHeader>() <= PAGE_BYTES as usize) };
     let start = direct(image.first * PAGE_BYTES) as *const ImageHeader;
-    // SAFETY: the boot loader has put the image there, at least a page of it, which is mapped; any bytes make a header.
+    // SAFETY: the boot loader has put the image there, at least a page of it, which is mapped; any bytes make
+    // a header.
     unsafe { start.read() }
 }
 
 /// Fills pages with zeros.
 pub fn zero_pages(first_page: u64, pages: u64) {
     let start = direct(first_page * PAGE_BYTES) as *mut u8;
-    // SAFETY: the callers pass pages of memory that belong to a region or quota whose pages nobody has mapped, so no reference
-    // to them exists; the direct map maps all memory.
+    // SAFETY: the callers pass pages of memory that belong to a region or quota whose pages nobody has
+    // mapped, so no reference to them exists; the direct map maps all memory.
     unsafe { start.write_bytes(0, (pages * PAGE_BYTES) as usize) };
 }
 
 /// Loads an address space.
 #[inline]
 pub fn load(root: u64) {
-    // SAFETY: every root comes from `AddressSpace` or `build_kernel_space`: it is the aligned address of a root table that maps the
-    // kernel as it is mapped now. (`Cr3::write` would check and align it on each switch.)
+    // SAFETY: every root comes from `AddressSpace` or `build_kernel_space`: it is the aligned address of a
+    // root table that maps the kernel as it is mapped now. (`Cr3::write` would check and align it on each
+    // switch.)
     unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
 }
 
@@ -114,12 +116,12 @@ impl AddressSpace {
         self.root
     }
 
-    /// Maps a page of memory or of a device. The caller has checked that `address` is a domain's and that the rights are
-    /// never to write and to execute.
+    /// Maps a page of memory or of a device. The caller has checked that `address` is a domain's and that the
+    /// rights are never to write and to execute.
     ///
     /// # Errors
-    /// [`CallError::QuotaExceeded`] if a table is needed and the quota is used up. [`CallError::Overlap`] if something is
-    /// mapped there.
+    /// [`CallError::QuotaExceeded`] if a table is needed and the quota is used up. [`CallError::Overlap`] if
+    /// something is mapped there.
     pub fn map(&mut self, address: u64, page: u64, rights: Rights, device: bool) -> Result<(), CallError> {
         let mut flags = Flags::PRESENT | Flags::USER_ACCESSIBLE;
         flags.set(Flags::WRITABLE, rights.contains(Rights::WRITE));
@@ -145,8 +147,9 @@ impl AddressSpace {
     }
 }
 
-/// Builds the kernel's address space and loads it. Memory and `devices` (addresses of single pages) appear in the direct map;
-/// text may be executed, read-only data only read, everything else read and written. None if memory for the tables is short.
+/// Builds the kernel's address space and loads it. Memory and `devices` (addresses of single pages) appear in
+/// the direct map; text may be executed, read-only data only read, everything else read and written. None if
+/// memory for the tables is short.
 pub fn build_kernel_space(free: &mut FreeMemory, memory: &[Run], devices: &[u64]) -> Option<u64> {
     let mut take = || free.take(1).map(|page| (page * PAGE_BYTES, zero_pages(page, 1)).0);
     let root = take()?;
@@ -173,8 +176,8 @@ pub fn build_kernel_space(free: &mut FreeMemory, memory: &[Run], devices: &[u64]
     Some(root)
 }
 
-/// Maps the pages around the kernel's image one by one, each with the rights of its section. Pages below 1 MiB and the guard page of
-/// the stack stay out.
+/// Maps the pages around the kernel's image one by one, each with the rights of its section. Pages below 1
+/// MiB and the guard page of the stack stay out.
 fn map_small_pages(root: u64, run: Run, take: &mut impl FnMut() -> Option<u64>) -> Option<()> {
     let text = (&raw const __text_start) as u64..(&raw const __text_end) as u64;
     let rodata = text.end..(&raw const __rodata_end) as u64;
@@ -193,8 +196,9 @@ fn map_small_pages(root: u64, run: Run, take: &mut impl FnMut() -> Option<u64>) 
     Some(())
 }
 
-/// The entry for `address` in its table of `level` (1: page table, 2: page directory). Tables that are missing on the way come from
-/// `take`, which returns the physical address of a zeroed page; they are linked with `links`.
+/// The entry for `address` in its table of `level` (1: page table, 2: page directory). Tables that are
+/// missing on the way come from `take`, which returns the physical address of a zeroed page; they are linked
+/// with `links`.
 fn walk(
     root: u64,
     address: u64,
@@ -216,8 +220,9 @@ fn walk(
 
 /// The page table at a physical address.
 fn table(physical: u64) -> &'static mut PageTable {
-    // SAFETY: only `walk`, `AddressSpace` and `build_kernel_space` pass addresses, those of pages that have become tables and are mapped
-    // by the direct map (or the boot tables, until it exists). The kernel runs on one CPU at a time under its lock, and no two
-    // references to one table live at once: each is used before the next is made, and `AddressSpace::new` uses two tables.
+    // SAFETY: only `walk`, `AddressSpace` and `build_kernel_space` pass addresses, those of pages that have
+    // become tables and are mapped by the direct map (or the boot tables, until it exists). The kernel runs
+    // on one CPU at a time under its lock, and no two references to one table live at once: each is used
+    // before the next is made, and `AddressSpace::new` uses two tables.
     unsafe { &mut *(direct(physical) as *mut PageTable) }
 }

@@ -19,8 +19,8 @@ pub struct Serial {
 }
 
 impl Serial {
-    /// The first serial line of a PC, as firmware has set it up: what the kernel uses until it has read which line the
-    /// image names.
+    /// The first serial line of a PC, as firmware has set it up: what the kernel uses until it has read which
+    /// line the image names.
     pub const FIRST: Self = Self { port: 0x3f8 };
 
     /// The serial line at `port`.
@@ -53,7 +53,8 @@ pub fn write_exit_port(port: u16, value: u8) {
     }
 }
 
-/// Serial line and exit port, for the kernel's last words: a panic cannot take the lock behind which the rest lies.
+/// Serial line and exit port, for the kernel's last words: a panic cannot take the lock behind which the rest
+/// lies.
 static SERIAL_PORT: AtomicU16 = AtomicU16::new(0x3f8);
 static EXIT_PORT: AtomicU16 = AtomicU16::new(0);
 

@@ -14,8 +14,8 @@ use super::{
     entry,
 };
 
-/// Segment selectors. `sysret` wants the user's data segment right before its code segment (AMD APM volume 2, section
-/// 6.1.1).
+/// Segment selectors. `sysret` wants the user's data segment right before its code segment (AMD APM volume 2,
+/// section 6.1.1).
 pub const KERNEL_CODE: u16 = 0x08;
 /// See [`KERNEL_CODE`].
 pub const KERNEL_DATA: u16 = 0x10;
@@ -25,8 +25,8 @@ pub const USER_DATA: u16 = 0x18 | 3;
 pub const USER_CODE: u16 = 0x20 | 3;
 const TASK_STATE: u16 = 0x28;
 
-/// Interrupt stack table entries, from 1: an exception that can strike while the kernel's stack is in use needs a stack of
-/// its own.
+/// Interrupt stack table entries, from 1: an exception that can strike while the kernel's stack is in use
+/// needs a stack of its own.
 const NMI_STACK: u8 = 1;
 const DOUBLE_FAULT_STACK: u8 = 2;
 const MACHINE_CHECK_STACK: u8 = 3;
@@ -40,8 +40,8 @@ const BREAKPOINT: usize = 3;
 /// In a gate's kind: the user may use it.
 const PRIVILEGE_USER: u8 = 3 << 5;
 
-/// Bytes of the I/O bitmap: a bit for each of 65,536 ports, and the byte of ones that has to follow (Intel SDM volume 1,
-/// section 19.5.2).
+/// Bytes of the I/O bitmap: a bit for each of 65,536 ports, and the byte of ones that has to follow (Intel
+/// SDM volume 1, section 19.5.2).
 const BITMAP_BYTES: usize = 65536 / 8 + 1;
 
 /// The task state segment (Intel SDM volume 3, section 8.7) with its I/O bitmap: a one forbids a port.
@@ -151,8 +151,8 @@ pub fn load(cpu: &'static mut Cpu) {
     };
     let segments = pointer((&raw const cpu.segments).cast(), size_of_val(&cpu.segments));
     let gates = pointer((&raw const cpu.gates).cast(), size_of_val(&cpu.gates));
-    // SAFETY: the tables are part of a static, have just been filled with valid entries, and stay where they are. The
-    // selectors name what `fill_segments` put there.
+    // SAFETY: the tables are part of a static, have just been filled with valid entries, and stay where they
+    // are. The selectors name what `fill_segments` put there.
     unsafe {
         lgdt(&segments);
         CS::set_reg(SegmentSelector::new(KERNEL_CODE >> 3, PrivilegeLevel::Ring0));
@@ -193,7 +193,8 @@ fn fill_gates(cpu: &mut Cpu) {
     for vector in 0..entry::VECTORS {
         cpu.gates[vector] = Gate::new(first + vector as u64 * entry::STUB_BYTES, 0);
     }
-    // The one exception that a program asks for by an instruction. Everything else that `int` could name is refused.
+    // The one exception that a program asks for by an instruction. Everything else that `int` could name is
+    // refused.
     cpu.gates[BREAKPOINT].kind |= PRIVILEGE_USER;
     cpu.gates[2] = Gate::new(entry::nmi_entry as *const () as u64, NMI_STACK);
     cpu.gates[8] = Gate::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);

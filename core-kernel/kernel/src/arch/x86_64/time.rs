@@ -11,7 +11,8 @@ use super::apic::LocalApic;
 const PM_TIMER_HZ: u64 = 3_579_545;
 /// The timer has at least 24 bits; these are the ones that count.
 const PM_TIMER_MASK: u32 = 0xff_ffff;
-/// How long the calibration takes: 1/200 s. The error of one timer tick in this time is 56 parts in a million.
+/// How long the calibration takes: 1/200 s. The error of one timer tick in this time is 56 parts in a
+/// million.
 const CALIBRATION_TICKS: u32 = (PM_TIMER_HZ / 200) as u32;
 
 /// The time-stamp counter.
