@@ -1,8 +1,8 @@
 //! Compiles what runs on the target: the kernel, and a system's domains.
 //!
-//! Cargo decides what is out of date; this module only says with which flags. All of it is built for the host's own
-//! Linux target, whose precompiled `core` links freestanding, and with an explicit `--target`, so that build scripts
-//! and procedural macros, which run on the host, do not get the flags.
+//! Cargo decides what is out of date; this module only says with which flags. All of it is built for the
+//! host's own Linux target, whose precompiled `core` links freestanding, and with an explicit `--target`, so
+//! that build scripts and procedural macros, which run on the host, do not get the flags.
 
 use std::{
     env,
@@ -27,7 +27,8 @@ pub const KERNEL: &str = "core-kernel";
 /// A group of packages that are compiled with the same flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The kernel: position independent code (its address does not fit into 32 bits), linked at a fixed address.
+    /// The kernel: position independent code (its address does not fit into 32 bits), linked at a fixed
+    /// address.
     Kernel,
     /// Domains: at a fixed low address.
     Domains,
@@ -177,8 +178,8 @@ fn cargo_home() -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
 }
 
-/// Whether a variable of the environment could change what the compiler makes. Those that Cargo sets for the programs
-/// it runs, this one among them, would also make it compile everything anew.
+/// Whether a variable of the environment could change what the compiler makes. Those that Cargo sets for the
+/// programs it runs, this one among them, would also make it compile everything anew.
 fn changes_the_build(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let harmless = ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR"];

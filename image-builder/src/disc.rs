@@ -53,8 +53,8 @@ pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Re
 }
 
 impl Contents<'_> {
-    /// What GRUB does when the machine starts. There is no menu: a disc holds one system. What it cannot load it
-    /// complains about in plain text, and then gives up.
+    /// What GRUB does when the machine starts. There is no menu: a disc holds one system. What it cannot load
+    /// it complains about in plain text, and then gives up.
     fn grub_config(&self) -> String {
         let terminal = match self.serial_port {
             0 => String::new(),
@@ -104,8 +104,8 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
     write().map(drop).map_err(|error| Failure::file("cannot write", path, &error))
 }
 
-/// The kernel without sections: symbols and debug information, which the boot loader would carry into memory. The
-/// loaded segments are all that is left, unchanged. `None` if this is no 64-bit ELF file.
+/// The kernel without sections: symbols and debug information, which the boot loader would carry into memory.
+/// The loaded segments are all that is left, unchanged. `None` if this is no 64-bit ELF file.
 #[must_use]
 pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
     const SECTION_TABLE: Range<usize> = 0x28..0x30;

@@ -8,8 +8,9 @@
 //! | [`plan`](mod@plan) | the system and the programs of its components | addresses, slots, badges, quotas |
 //! | [`emit`] | the plan | the bytes of the image |
 //!
-//! [`report`](mod@report) and [`graph`] show a system to a person. The binary of this crate adds what needs other tools:
-//! building the programs ([`build`], [`cargo_build`]), writing a disc ([`disc`]), running it ([`run`], [`bench`](mod@bench)).
+//! [`report`](mod@report) and [`graph`] show a system to a person. The binary of this crate adds what needs
+//! other tools: building the programs ([`build`], [`cargo_build`]), writing a disc ([`disc`]), running it
+//! ([`run`], [`bench`](mod@bench)).
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,8 +1,8 @@
 //! Programs that the tool starts: none of them outlives it.
 //!
-//! Each one gets a process group of its own, so that a Ctrl-C at the terminal reaches the tool alone, which then ends
-//! the whole group. Should the tool itself be killed, the kernel ends the program (`setpriv --pdeathsig`, which
-//! Debian always has).
+//! Each one gets a process group of its own, so that a Ctrl-C at the terminal reaches the tool alone, which
+//! then ends the whole group. Should the tool itself be killed, the kernel ends the program (`setpriv
+//! --pdeathsig`, which Debian always has).
 
 use std::{
     io::{self, Read},
@@ -94,7 +94,8 @@ impl Child {
 
     /// Sends a signal to it and to all that it started.
     pub fn signal(&self, signal: Signal) {
-        // An id is free for others only after `wait`, so this cannot hit a stranger. Errors mean: gone already.
+        // An id is free for others only after `wait`, so this cannot hit a stranger. Errors mean: gone
+        // already.
         if let Some(group) = i32::try_from(self.inner.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, signal);
         }
@@ -128,7 +129,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The complaint that counts: with most programs the last line that looks like one, or else the last line.
+    /// The complaint that counts: with most programs the last line that looks like one, or else the last
+    /// line.
     #[must_use]
     pub fn complaint(&self) -> &str {
         let mut lines = self.text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
@@ -240,7 +242,8 @@ mod tests {
         }
         drop(child);
         let grandchild = Path::new("/proc").join(String::from_utf8(text).unwrap().trim());
-        // Its parent is gone, so init reaps it, some time later; until then it is a zombie, which has no command line.
+        // Its parent is gone, so init reaps it, some time later; until then it is a zombie, which has no
+        // command line.
         let runs = || std::fs::read(grandchild.join("cmdline")).is_ok_and(|line| !line.is_empty());
         let gone = (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));

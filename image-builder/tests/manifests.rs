@@ -1,5 +1,5 @@
-//! Every manifest in `tests/manifests/` is accepted or refused as it should be, and so are the manifests of the
-//! project itself.
+//! Every manifest in `tests/manifests/` is accepted or refused as it should be, and so are the manifests of
+//! the project itself.
 
 mod support;
 

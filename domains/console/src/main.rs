@@ -1,7 +1,8 @@
 //! Console: owns the serial port.
 //!
-//! It answers one client's message at a time. When more waits for the port than it wants to keep, it answers later:
-//! whoever writes a lot waits for the port, and nobody else for longer than one message of each client takes.
+//! It answers one client's message at a time. When more waits for the port than it wants to keep, it answers
+//! later: whoever writes a lot waits for the port, and nobody else for longer than one message of each client
+//! takes.
 
 #![no_std]
 #![no_main]
@@ -165,7 +166,8 @@ impl Console {
         }
     }
 
-    /// Sends everything that waits, by polling. A port that is stuck loses it, which beats a system that hangs.
+    /// Sends everything that waits, by polling. A port that is stuck loses it, which beats a system that
+    /// hangs.
     fn bring_out(&mut self) {
         while !self.screen.pending().is_empty() {
             let count = self.uart.write(self.screen.pending()).unwrap_or(usize::MAX);

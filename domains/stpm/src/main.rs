@@ -1,7 +1,7 @@
 //! The TPM service, *STPM*: owns the TPM and carries out one command at a time for each client.
 //!
-//! This file connects the service to the world: the device's registers, the clients' memory and events, and time.
-//! What the service decides is in the crate `stpm-service`.
+//! This file connects the service to the world: the device's registers, the clients' memory and events, and
+//! time. What the service decides is in the crate `stpm-service`.
 
 #![no_std]
 #![no_main]
@@ -22,8 +22,8 @@ use mail::SharedMail;
 use stpm_api::tpm;
 use stpm_service::{Chip, Service, TpmChip};
 
-/// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a key is
-/// made in seconds: the wait grows with what the TPM has taken so far.
+/// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a
+/// key is made in seconds: the wait grows with what the TPM has taken so far.
 const SHORTEST_WAIT: Duration = Duration::from_micros(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
 

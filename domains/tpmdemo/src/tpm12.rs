@@ -10,8 +10,8 @@ use crate::{
     text::{Hex, Letters},
 };
 
-/// The checksum over the endorsement key takes in a number of the asker's choice. Nobody sits between the service
-/// and this domain, so any number will do.
+/// The checksum over the endorsement key takes in a number of the asker's choice. Nobody sits between the
+/// service and this domain, so any number will do.
 const NONCE: [u8; 20] = *b"tpmdemo asks the TPM";
 
 /// Shows everything.

@@ -54,7 +54,8 @@ fn show_registers(session: &mut Session, count: u8) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// Shows the endorsement key that the TPM keeps or, where it keeps none, the one that it derives from its seed.
+/// Shows the endorsement key that the TPM keeps or, where it keeps none, the one that it derives from its
+/// seed.
 fn show_key(session: &mut Session) -> Result<(), DemoError> {
     match session.run(&tpm20::ReadPublic { handle: tpm20::ENDORSEMENT_KEY_HANDLE }) {
         Ok(key) => {

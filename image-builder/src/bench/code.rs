@@ -167,7 +167,8 @@ pub(super) mod tests {
 
     #[test]
     fn stays_in_step_after_padding_that_is_no_code() {
-        // The last two bytes of the first function begin an instruction that would swallow the start of the next.
+        // The last two bytes of the first function begin an instruction that would swallow the start of the
+        // next.
         let mut bytes = vec![0x90; 16];
         bytes[14..].copy_from_slice(b"\x48\xb8");
         bytes.extend_from_slice(b"\x0f\x30");

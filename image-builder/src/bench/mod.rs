@@ -98,7 +98,8 @@ impl Bench<'_> {
         Ok(figures)
     }
 
-    /// Runs the system that makes gate calls while QEMU logs the kernel's instructions. → the kernel's code, and a gate call.
+    /// Runs the system that makes gate calls while QEMU logs the kernel's instructions. → the kernel's code,
+    /// and a gate call.
     fn trace(&self) -> Result<Traced, Failure> {
         let built = self.build(rows::ROUNDS)?;
         let step = self.context.progress.step("tracing gate calls");

@@ -1,9 +1,9 @@
 //! A gate call and its reply, instruction by instruction, out of QEMU's log of a run.
 //!
-//! The log has a line for each instruction that the kernel has carried out. It falls into visits to the kernel, each from a
-//! system call on. While one domain calls and another one answers, two visits alternate: the call, and the reply. The
-//! longest stretch in which they do so without any difference is the steady state; one call and one reply of it
-//! are a round.
+//! The log has a line for each instruction that the kernel has carried out. It falls into visits to the
+//! kernel, each from a system call on. While one domain calls and another one answers, two visits alternate:
+//! the call, and the reply. The longest stretch in which they do so without any difference is the steady
+//! state; one call and one reply of it are a round.
 
 use std::{collections::BTreeMap, io::BufRead, path::Path};
 
@@ -12,8 +12,8 @@ use super::code::{Code, Costly};
 /// Fewest rounds in a row that are a steady state.
 const STEADY: usize = 50;
 
-/// QEMU's arguments for such a log. Each instruction is a block of its own, so that each has its line. A block that is
-/// interrupted before it begins has a second one; that round is then unlike its neighbours.
+/// QEMU's arguments for such a log. Each instruction is a block of its own, so that each has its line. A
+/// block that is interrupted before it begins has a second one; that round is then unlike its neighbours.
 pub(super) fn log_arguments(code: &Code, log: &Path) -> Vec<String> {
     let log = log.display().to_string();
     ["-singlestep", "-d", "exec,nochain", "-dfilter", &code.filter(), "-D", &log].map(String::from).into()
@@ -63,8 +63,8 @@ impl Round {
     }
 }
 
-/// The address in a line such as `Trace 0: 0x7f…80 [0000000000000000/ffff840000108000/0040c290/ff020201]`: after host
-/// address and segment base.
+/// The address in a line such as `Trace 0: 0x7f…80 [0000000000000000/ffff840000108000/0040c290/ff020201]`:
+/// after host address and segment base.
 fn address(line: &str) -> Option<u64> {
     let (_, place) = line.strip_prefix("Trace ")?.split_once('[')?;
     u64::from_str_radix(place.split('/').nth(1)?, 16).ok()

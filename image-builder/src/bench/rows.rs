@@ -65,8 +65,8 @@ pub(super) const HELLO: &str = "manifests/hello.toml";
 /// The system of the demo.
 pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 
-/// The table. References: seL4 16.0 (fast path on, no Meltdown mitigation, FPU on), measured on the same QEMU in the same
-/// way; for memory and disk Unikraft's smallest image.
+/// The table. References: seL4 16.0 (fast path on, no Meltdown mitigation, FPU on), measured on the same QEMU
+/// in the same way; for memory and disk Unikraft's smallest image.
 pub(super) const ROWS: &[Row] = &[
     row("gate call and reply, 4 words", Source::Console("gate-call-4"), Unit::Instructions, 486.0, 300.0),
     row("gate call and reply, no words", Source::Console("gate-call-0"), Unit::Instructions, 452.0, 300.0),

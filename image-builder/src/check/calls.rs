@@ -3,7 +3,8 @@
 use crate::diagnostic::Diagnostic;
 use crate::system::{Call, Draft, LOWEST_PRIORITY};
 
-/// A circle of calls would wait for itself for ever: a server waits for the answer while its client waits for its.
+/// A circle of calls would wait for itself for ever: a server waits for the answer while its client waits for
+/// its.
 pub(super) fn circles(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let calls = draft.calls();
     let mut faults = Vec::new();

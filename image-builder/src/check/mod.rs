@@ -26,7 +26,8 @@ pub struct Check {
     pub run: fn(&Draft<'_>) -> Vec<Diagnostic>,
 }
 
-/// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits, faults.
+/// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
+/// faults.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is not text, or is empty", run: form::unreadable },
@@ -78,7 +79,8 @@ pub const CHECKS: &[Check] = &[
 /// The checks that a file which is not TOML can be put to.
 const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
 
-/// Runs every check. If a file is not TOML, only those of form: what was understood of it says too little for others.
+/// Runs every check. If a file is not TOML, only those of form: what was understood of it says too little for
+/// others.
 #[must_use]
 pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let has_syntax_faults = !form::syntax(draft).is_empty();

@@ -36,8 +36,8 @@ enum Command {
     Run(RunArgs),
     /// Build a system: check its manifest, compile its programs, write the bootable disc
     ///
-    /// The files are in target/images/SYSTEM: boot.iso, and what it is made of. The disc is the same, bit for bit, on
-    /// every machine and in every folder. Its path is printed.
+    /// The files are in target/images/SYSTEM: boot.iso, and what it is made of. The disc is the same, bit for
+    /// bit, on every machine and in every folder. Its path is printed.
     Build(ManifestArgs),
     /// Check a manifest, and say all that is wrong with it
     ///
@@ -52,8 +52,9 @@ enum Command {
     Bench(BenchArgs),
     /// Say which programs this machine lacks, and install them if that needs no password
     ///
-    /// QEMU, swtpm, GRUB's PC modules, xorriso and mtools. They are installed with apt-get when the user is root or may
-    /// use sudo without a password; else the line to type is printed. `run`, `build` and the tests do the same first.
+    /// QEMU, swtpm, GRUB's PC modules, xorriso and mtools. They are installed with apt-get when the user is
+    /// root or may use sudo without a password; else the line to type is printed. `run`, `build` and the
+    /// tests do the same first.
     Doctor,
     /// Run Clippy over the code that runs on the target, with the flags it is built with
     #[command(hide = true)]
@@ -69,8 +70,9 @@ struct ManifestArgs {
 
 /// Build a system and run it in QEMU, with its console in this terminal
 ///
-/// The run ends when the domain that the manifest names in `ends_with` ends, and its exit status says whether that
-/// went well. Ctrl-A x ends it earlier, Ctrl-C stops everything. What you type goes to the system's console.
+/// The run ends when the domain that the manifest names in `ends_with` ends, and its exit status says whether
+/// that went well. Ctrl-A x ends it earlier, Ctrl-C stops everything. What you type goes to the system's
+/// console.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -144,7 +146,8 @@ struct ReportArgs {
 
 /// Draw who can talk to whom, and who owns which device
 ///
-/// Writes graph.svg and graph.dot into the system's folder under target/images, or one of them to standard output.
+/// Writes graph.svg and graph.dot into the system's folder under target/images, or one of them to standard
+/// output.
 #[derive(Debug, Args)]
 struct GraphArgs {
     #[command(flatten)]
@@ -163,8 +166,8 @@ enum GraphForm {
 
 /// Measure what the kernel and the library OS cost, and compare with the references
 ///
-/// Costs are counted in guest instructions, which two runs agree on to the digit; the time until the demo's last line is
-/// the median of several runs.
+/// Costs are counted in guest instructions, which two runs agree on to the digit; the time until the demo's
+/// last line is the median of several runs.
 #[derive(Debug, Args)]
 struct BenchArgs {
     /// The manifest of the benchmark system

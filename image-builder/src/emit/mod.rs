@@ -50,8 +50,8 @@ struct Place {
     digest: Digest,
 }
 
-/// The places of all programs. The builder's, the first, is not among the others: its memory lies in the image as it
-/// is to be mapped.
+/// The places of all programs. The builder's, the first, is not among the others: its memory lies in the
+/// image as it is to be mapped.
 fn program_places(plan: &Plan, mut offset: u64) -> Vec<Place> {
     let mut places = Vec::new();
     for (component, program) in plan.programs.iter().enumerate() {
@@ -90,7 +90,8 @@ fn header(
     }
 }
 
-/// Page tables for the builder's memory, its view of the image, and the window through which it fills regions.
+/// Page tables for the builder's memory, its view of the image, and the window through which it fills
+/// regions.
 fn builder_tables(layout: &Layout, image_bytes: u64) -> u64 {
     let own = layout.parts().map(|part| (part.address, part.pages));
     let image = (BUILDER_IMAGE_ADDRESS, image_bytes / PAGE_BYTES);

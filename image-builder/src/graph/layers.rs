@@ -1,12 +1,14 @@
 //! Lays the domains out in rows: callers above those whom they call, with few lines that cross.
 //!
-//! The usual three steps for layered drawings: a row for each domain, an order within each row, a place for each.
-//! A line that passes a row gets a bend there, which is placed like a domain, so that it runs between the boxes.
+//! The usual three steps for layered drawings: a row for each domain, an order within each row, a place for
+//! each. A line that passes a row gets a bend there, which is placed like a domain, so that it runs between
+//! the boxes.
 
 use super::Link;
 use crate::System;
 
-/// Times that the order of the rows is improved, and that the places are. More change nothing that one would see.
+/// Times that the order of the rows is improved, and that the places are. More change nothing that one would
+/// see.
 const ROUNDS: usize = 12;
 /// Room between two boxes, and around a line that passes between them.
 const GAP: f64 = 36.0;

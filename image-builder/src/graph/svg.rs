@@ -1,4 +1,5 @@
-//! The system as a drawing: domains as boxes, callers above those whom they call, the kernel below all of them.
+//! The system as a drawing: domains as boxes, callers above those whom they call, the kernel below all of
+//! them.
 
 use svg::Document;
 use svg::node::element::path::Data;

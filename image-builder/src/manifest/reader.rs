@@ -1,7 +1,7 @@
 //! Reads tables of a TOML file key by key and notes every fault instead of stopping at the first.
 //!
-//! Why not serde: a derived deserializer returns at its first error, and a manifest with three wrong keys should
-//! say so three times. The tree of the `toml` crate keeps the place of every key and value.
+//! Why not serde: a derived deserializer returns at its first error, and a manifest with three wrong keys
+//! should say so three times. The tree of the `toml` crate keeps the place of every key and value.
 
 use std::path::Path;
 
@@ -76,8 +76,8 @@ fn describe(error: &std::io::Error) -> String {
     }
 }
 
-/// Parses the text and calls `read` with its top table. Faults of syntax do not stop it: what could be understood
-/// is read.
+/// Parses the text and calls `read` with its top table. Faults of syntax do not stop it: what could be
+/// understood is read.
 pub(crate) fn parse<T>(
     source: SourceId,
     text: &str,
@@ -137,8 +137,8 @@ fn table_start(text: &str, at: Span) -> Option<usize> {
     Some(start)
 }
 
-/// Where a key that occurs twice was written first: the parser does not tell, so look for the same beginning of a
-/// line above.
+/// Where a key that occurs twice was written first: the parser does not tell, so look for the same beginning
+/// of a line above.
 fn first_use(text: &str, again: Span) -> Option<Span> {
     let line_start = line_start(text, again.start);
     let beginning = text[line_start..again.end].trim_start();

@@ -201,7 +201,8 @@ impl<'a> Assigner<'a> {
         (first, offer.grant_slots as u32)
     }
 
-    /// An event from one domain to another, if there is to be one: the slot of the sender, the bit of the receiver.
+    /// An event from one domain to another, if there is to be one: the slot of the sender, the bit of the
+    /// receiver.
     fn signal(&mut self, is_wanted: bool, from: DomainId, to: DomainId) -> (u32, u32) {
         if !is_wanted {
             return (NONE, NONE);

@@ -83,8 +83,8 @@ impl Layout {
     }
 }
 
-/// Pages of page tables that these mappings, as address and number of pages, take: the top table and, below it,
-/// each table that at least one page needs.
+/// Pages of page tables that these mappings, as address and number of pages, take: the top table and, below
+/// it, each table that at least one page needs.
 #[must_use]
 pub fn table_pages(mappings: impl IntoIterator<Item = (u64, u64)>) -> u64 {
     // What one table of each level below the top covers, as bits of the address: 2 MiB, 1 GiB, 512 GiB.

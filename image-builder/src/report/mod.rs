@@ -1,5 +1,5 @@
-//! A system for a person to review: who there is, who can talk to whom, who owns what, and, once it is built, what
-//! lies where and with which digest.
+//! A system for a person to review: who there is, who can talk to whom, who owns what, and, once it is built,
+//! what lies where and with which digest.
 //!
 //! Reviewers compare two reports, not two images.
 

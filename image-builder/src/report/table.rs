@@ -11,7 +11,8 @@ const INDENT: &str = "  ";
 const GAP: &str = "  ";
 
 impl Table {
-    /// A table with these heads. A head that begins with a `>` is of a column of numbers, which stand to the right.
+    /// A table with these heads. A head that begins with a `>` is of a column of numbers, which stand to the
+    /// right.
     pub(super) fn new<const N: usize>(heads: [&str; N]) -> Self {
         Self { rows: vec![heads.map(str::to_owned).to_vec()] }
     }

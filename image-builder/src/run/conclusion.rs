@@ -21,7 +21,8 @@ pub enum Conclusion {
     Left,
 }
 
-/// Watches a session until it ends, and hands what it writes to `on_output`. `keyboard` is what the user types with.
+/// Watches a session until it ends, and hands what it writes to `on_output`. `keyboard` is what the user
+/// types with.
 ///
 /// # Errors
 ///

@@ -36,7 +36,8 @@ pub struct Machine {
 pub enum Accelerator {
     /// By the host's own CPU, if it says that it can, else by translation.
     Best,
-    /// By translation, with a clock that advances by exactly one nanosecond per instruction: runs are repeatable.
+    /// By translation, with a clock that advances by exactly one nanosecond per instruction: runs are
+    /// repeatable.
     Counted,
 }
 
@@ -60,7 +61,8 @@ impl Machine {
 
     /// QEMU's arguments. The TPM is behind the socket `tpm`, if there is one.
     ///
-    /// The console is on QEMU's own standard input and output, which are pipes: QEMU never touches the terminal.
+    /// The console is on QEMU's own standard input and output, which are pipes: QEMU never touches the
+    /// terminal.
     #[must_use]
     pub fn arguments(&self, tpm: Option<&Path>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["-nodefaults".into(), "-no-user-config".into()];
@@ -101,7 +103,8 @@ impl Accelerator {
     }
 }
 
-/// Whether the host's CPU says that it has virtualisation. That `/dev/kvm` exists does not say so, and using it may hang.
+/// Whether the host's CPU says that it has virtualisation. That `/dev/kvm` exists does not say so, and using
+/// it may hang.
 fn host_can_virtualise() -> bool {
     let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = about.lines().find(|line| line.starts_with("flags")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Runs an image: a TPM, the machine, and what the machine says.
 //!
-//! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the next
-//! [`Event`] until it has ended; when the session goes, so do its processes.
+//! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the
+//! next [`Event`] until it has ended; when the session goes, so do its processes.
 
 mod conclusion;
 mod machine;

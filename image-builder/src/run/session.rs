@@ -25,7 +25,8 @@ use crate::{
 pub enum End {
     /// The system itself ended it.
     System(SystemEnd),
-    /// QEMU ended with a status of its own. 0: the machine was switched off, or it reset itself after a triple fault.
+    /// QEMU ended with a status of its own. 0: the machine was switched off, or it reset itself after a
+    /// triple fault.
     Status(i32),
     /// QEMU was ended by a signal.
     Signal(i32),
@@ -111,7 +112,8 @@ impl Session {
         }
     }
 
-    /// Types something at the machine's console. What it does not take in time is lost, as with a real serial line.
+    /// Types something at the machine's console. What it does not take in time is lost, as with a real serial
+    /// line.
     pub fn send(&mut self, bytes: &[u8]) {
         if let Some(stdin) = &self.stdin {
             let _ = rustix::io::write(stdin, bytes);

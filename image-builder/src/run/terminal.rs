@@ -12,8 +12,8 @@ use rustix::termios::{
 /// Ctrl-A, as in QEMU and in the terminal programs that people know: what follows is for the tool.
 const ESCAPE: u8 = 0x01;
 
-/// Standard input. If it is a terminal, keys arrive one by one and unchanged, and are not shown; the terminal is as it
-/// was once this value goes. Ctrl-C stays what it is: a signal to the tool.
+/// Standard input. If it is a terminal, keys arrive one by one and unchanged, and are not shown; the terminal
+/// is as it was once this value goes. Ctrl-C stays what it is: a signal to the tool.
 #[derive(Debug)]
 pub struct Keyboard {
     input: Stdin,
@@ -33,8 +33,8 @@ pub enum Key {
 }
 
 impl Keyboard {
-    /// Takes standard input. `None` if it is a terminal that belongs to another program just now: reading from it would
-    /// stop this one.
+    /// Takes standard input. `None` if it is a terminal that belongs to another program just now: reading
+    /// from it would stop this one.
     #[must_use]
     pub fn take() -> Option<Self> {
         let input = stdin();
@@ -85,8 +85,8 @@ impl AsFd for Keyboard {
     }
 }
 
-/// The same terminal, handing over each key at once. Output stays as it is, so that a line feed alone starts a new
-/// line; so do the keys that send signals, but for the one that suspends: the machine would not know.
+/// The same terminal, handing over each key at once. Output stays as it is, so that a line feed alone starts
+/// a new line; so do the keys that send signals, but for the one that suspends: the machine would not know.
 fn key_by_key(before: &Termios) -> Termios {
     let mut after = before.clone();
     after.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN);

@@ -108,7 +108,8 @@ impl Tpm {
     }
 }
 
-/// The state of a TPM 1.2 that has an endorsement key, as a real one has when it leaves the factory. → its file.
+/// The state of a TPM 1.2 that has an endorsement key, as a real one has when it leaves the factory. → its
+/// file.
 fn prepared(cache: &Path, interrupts: &Interrupts) -> Result<PathBuf, Failure> {
     let file = cache.join("tpm-1.2").join(STATE_FILE);
     if file.is_file() {

@@ -1,7 +1,7 @@
 //! Names looked up as far as they can be.
 //!
-//! Says nothing about what it could not find: that is for the checks, which see a name and, beside it, what it
-//! led to or that it led nowhere. So one wrong name does not hide what is wrong elsewhere.
+//! Says nothing about what it could not find: that is for the checks, which see a name and, beside it, what
+//! it led to or that it led nowhere. So one wrong name does not hide what is wrong elsewhere.
 
 use crate::diagnostic::{At, Span};
 use crate::manifest::{

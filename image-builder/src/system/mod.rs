@@ -1,7 +1,7 @@
 //! The system with all names resolved: typed indices, values in range, nothing optional that is not.
 //!
-//! [`Draft`] is the step between: names looked up as far as they can be, for the checks to judge. Only a draft
-//! in which no check found a fault becomes a [`System`].
+//! [`Draft`] is the step between: names looked up as far as they can be, for the checks to judge. Only a
+//! draft in which no check found a fault becomes a [`System`].
 
 mod draft;
 mod resolve;

@@ -25,13 +25,15 @@ pub struct Stated {
     pub is_driver: bool,
 }
 
-/// A priority for each domain. What is stated stays; every other server is above its clients, and a driver above
-/// the lowest. The result can be out of range or upside down if what is stated leaves no room; a check says so.
+/// A priority for each domain. What is stated stays; every other server is above its clients, and a driver
+/// above the lowest. The result can be out of range or upside down if what is stated leaves no room; a check
+/// says so.
 #[must_use]
 pub fn priorities(stated: &[Stated], calls: &[Call]) -> Vec<u64> {
     let floor = |one: &Stated| one.priority.unwrap_or(LOWEST_PRIORITY + u64::from(one.is_driver));
     let mut priorities: Vec<u64> = stated.iter().map(floor).collect();
-    // A chain of calls is at most as long as there are domains; circles, which another check reports, end here too.
+    // A chain of calls is at most as long as there are domains; circles, which another check reports, end
+    // here too.
     for _ in stated {
         for call in calls {
             if stated[call.server].priority.is_none() {
@@ -42,8 +44,8 @@ pub fn priorities(stated: &[Stated], calls: &[Call]) -> Vec<u64> {
     priorities
 }
 
-/// The budget of a domain of which parts are stated. Those at the lowest priority have nobody below whom they could
-/// starve, and so no limit.
+/// The budget of a domain of which parts are stated. Those at the lowest priority have nobody below whom they
+/// could starve, and so no limit.
 #[must_use]
 pub fn budget(budget_us: Option<u64>, period_us: Option<u64>, is_lowest: bool) -> Budget {
     match (budget_us, period_us) {

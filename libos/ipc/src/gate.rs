@@ -40,8 +40,8 @@ pub fn find(name: &str) -> Option<Slot> {
     info::get().find(InfoKind::Use, name).and_then(info::slot)
 }
 
-/// Answers messages for ever, each as `answer` says from the client's badge and the message. For a server that has
-/// nothing else to wait for; one that has calls [`reply_wait`] itself.
+/// Answers messages for ever, each as `answer` says from the client's badge and the message. For a server
+/// that has nothing else to wait for; one that has calls [`reply_wait`] itself.
 pub fn serve(mut answer: impl FnMut(u64, Message) -> Message) -> ! {
     let mut reply = Message::default();
     loop {

@@ -25,11 +25,12 @@
 /// * one struct a reply (`Switched`, `Released`) and the enum `Refusal`;
 /// * `Client<T: Transport>`, one method a request: `client.switch(true, 7)?.was_on`; on the target `T` is a
 ///   [`Slot`](cloison_sys::Slot), which `Client::find("lamp")` looks up;
-/// * `Server`, a trait with one method a request; `answer(&mut server, badge, message) -> Message`, which decodes,
-///   calls the method and encodes; and `serve(&mut server) -> !`, which does so for ever.
+/// * `Server`, a trait with one method a request; `answer(&mut server, badge, message) -> Message`, which
+///   decodes, calls the method and encodes; and `serve(&mut server) -> !`, which does so for ever.
 ///
-/// A request's number is its position. A field's type is anything that is [`wire::Field`](crate::wire::Field);
-/// a declaration whose fields do not fit into the four words does not compile.
+/// A request's number is its position. A field's type is anything that is
+/// [`wire::Field`](crate::wire::Field); a declaration whose fields do not fit into the four words does not
+/// compile.
 #[macro_export]
 macro_rules! interface {
     (
@@ -192,7 +193,8 @@ macro_rules! interface {
                 $(fn $method(&mut self, client: u64, $($in_field: $in_type,)*) -> Result<$reply, $refusal>;)*
             }
 
-            /// Has `server` carry out the request in `message`. Returns the answer, for the next `reply_wait`.
+            /// Has `server` carry out the request in `message`. Returns the answer, for the next
+            /// `reply_wait`.
             pub fn answer(server: &mut impl Server, client: u64, message: Message) -> Message {
                 let outcome = match Request::decode(message) {
                     $(Ok(Request::$request { $($in_field,)* }) => {
@@ -203,8 +205,8 @@ macro_rules! interface {
                 outcome.unwrap_or_else(|refusal| Message { label: refusal.label(), ..Message::default() })
             }
 
-            /// Has `server` carry out every request that comes, for ever. A server that waits for more than requests
-            /// uses [`answer`].
+            /// Has `server` carry out every request that comes, for ever. A server that waits for more than
+            /// requests uses [`answer`].
             pub fn serve(server: &mut impl Server) -> ! {
                 $crate::gate::serve(|client, message| answer(server, client, message))
             }
@@ -212,8 +214,8 @@ macro_rules! interface {
     };
 }
 
-/// Declares an enum without values as a type that a field of a message can have. It takes one byte; a value's number
-/// is its position.
+/// Declares an enum without values as a type that a field of a message can have. It takes one byte; a value's
+/// number is its position.
 ///
 /// ```
 /// cloison_ipc::choice! {

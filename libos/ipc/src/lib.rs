@@ -1,12 +1,12 @@
 //! How domains talk: typed gates, and rings in shared memory.
 //!
-//! * [`interface!`](crate::interface) declares what a server offers; it makes the typed client and the server's
-//!   decoding, so that nobody numbers messages by hand. [`wire`] has the types that fields can have.
+//! * [`interface!`](crate::interface) declares what a server offers; it makes the typed client and the
+//!   server's decoding, so that nobody numbers messages by hand. [`wire`] has the types that fields can have.
 //! * [`ring`]: bytes and records through shared memory.
 //! * [`log`] is the one interface that is not declared so, because the runtime speaks it without this crate.
 //!
-//! Nothing here trusts the other side: what it sends is checked field by field, and a message that is not exactly
-//! what the declaration says is an error.
+//! Nothing here trusts the other side: what it sends is checked field by field, and a message that is not
+//! exactly what the declaration says is an error.
 
 #![no_std]
 #![forbid(unsafe_code)]

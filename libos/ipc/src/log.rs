@@ -1,8 +1,9 @@
 //! The protocol of the `log` gate: text, up to 32 bytes a call.
 //!
-//! The label is the number of bytes, 1 to [`CHUNK_BYTES`]; the words hold them, the rest is zero. The answer is empty.
-//! A line ends with `\n` and may take any number of calls; the server puts the lines of one client together.
-//! It is not an [`interface!`](crate::interface) because the runtime sends it without linking this crate.
+//! The label is the number of bytes, 1 to [`CHUNK_BYTES`]; the words hold them, the rest is zero. The answer
+//! is empty. A line ends with `\n` and may take any number of calls; the server puts the lines of one client
+//! together. It is not an [`interface!`](crate::interface) because the runtime sends it without linking this
+//! crate.
 
 use cloison_sys::{Message, pack, unpack};
 

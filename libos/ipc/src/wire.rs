@@ -1,7 +1,8 @@
 //! How the fields of a message lie in its four words.
 //!
-//! Fields follow each other without gaps, little endian, from byte 0 of the 32 on. What is left over is zero; a
-//! receiver refuses anything else, so there is exactly one encoding of each value and no room for hidden bits.
+//! Fields follow each other without gaps, little endian, from byte 0 of the 32 on. What is left over is zero;
+//! a receiver refuses anything else, so there is exactly one encoding of each value and no room for hidden
+//! bits.
 
 use cloison_abi::Name;
 use cloison_sys::{pack, unpack};
@@ -9,8 +10,8 @@ use cloison_sys::{pack, unpack};
 /// Bytes that the words of a message hold.
 pub const MESSAGE_BYTES: usize = cloison_abi::limits::MESSAGE_WORDS * 8;
 
-/// The message is not one that the interface declares: unknown label, a field out of its range, or bits set that
-/// no field owns.
+/// The message is not one that the interface declares: unknown label, a field out of its range, or bits set
+/// that no field owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -57,7 +58,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Appends bytes. Those beyond the message's end are left out; [`crate::interface!`] does not let it come to that.
+    /// Appends bytes. Those beyond the message's end are left out; [`crate::interface!`] does not let it come
+    /// to that.
     pub fn put(&mut self, bytes: &[u8]) {
         let end = (self.length + bytes.len()).min(MESSAGE_BYTES);
         let room = &mut self.bytes[self.length..end];
@@ -165,7 +167,8 @@ impl Field for Name {
     }
 }
 
-/// Up to `N` bytes, and how many they are. `N` is at most 31, because the number takes one byte of the message.
+/// Up to `N` bytes, and how many they are. `N` is at most 31, because the number takes one byte of the
+/// message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bytes<const N: usize> {
     length: u8,

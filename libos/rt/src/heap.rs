@@ -35,8 +35,8 @@ pub(crate) fn init(info: Info) {
     if bytes == 0 {
         return;
     }
-    // SAFETY: the plan maps this range, readable and writable, for nothing but the heap and for as long as the
-    // domain lives; this runs once, before anything allocates.
+    // SAFETY: the plan maps this range, readable and writable, for nothing but the heap and for as long as
+    // the domain lives; this runs once, before anything allocates.
     unsafe { (*HEAP.0.get()).init(address as *mut u8, bytes as usize) };
 }
 

@@ -33,8 +33,8 @@ use cloison_mem as _;
 
 pub use cloison_sys as sys;
 
-/// Makes `main` the domain's main function. It returns nothing, or a `Result` whose error can be shown: an error is
-/// logged, and the domain ends with code 1.
+/// Makes `main` the domain's main function. It returns nothing, or a `Result` whose error can be shown: an
+/// error is logged, and the domain ends with code 1.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

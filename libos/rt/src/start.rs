@@ -8,8 +8,8 @@ use core::{
 
 use cloison_abi::ABI_VERSION;
 
-// The builder starts a domain here, with an aligned stack and its argument in `rdi`. A call (not a jump) leaves the
-// stack as the ABI wants it at a function's entry; the function does not return.
+// The builder starts a domain here, with an aligned stack and its argument in `rdi`. A call (not a jump)
+// leaves the stack as the ABI wants it at a function's entry; the function does not return.
 #[cfg(cloison_target)]
 core::arch::global_asm!(
     ".section .text._start, \"ax\"",

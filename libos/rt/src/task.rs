@@ -1,7 +1,7 @@
 //! A small executor: futures that wait for events and for points in time.
 //!
-//! One thread, few tasks: whenever something arrives, every task is polled. What a task waits for it says anew at
-//! each poll, so there are no wakers to keep and nothing to allocate.
+//! One thread, few tasks: whenever something arrives, every task is polled. What a task waits for it says
+//! anew at each poll, so there are no wakers to keep and nothing to allocate.
 
 use core::{
     future::{Future, poll_fn},

@@ -69,8 +69,8 @@ pub fn domain_give_region(domain: Slot, to: Slot, region: Slot, rights: Rights) 
     enter(CallNumber::DomainGiveRegion, domain.0, 0, args).done()
 }
 
-/// Fills a slot of a client with a gate into a server. `grants`: first slot of the server for what the client grants,
-/// and how many.
+/// Fills a slot of a client with a gate into a server. `grants`: first slot of the server for what the client
+/// grants, and how many.
 ///
 /// # Errors
 /// [`CallError::SlotTaken`], [`CallError::SelfCall`], any error of the slots.
@@ -120,8 +120,8 @@ pub fn domain_give_ports(domain: Slot, right: Slot, first: u16, count: u16) -> R
     enter(CallNumber::DomainGivePorts, domain.0, 0, args).done()
 }
 
-/// Fills a slot of a domain with a right. `bit` is for the log right: the event that says that there is something to
-/// read.
+/// Fills a slot of a domain with a right. `bit` is for the log right: the event that says that there is
+/// something to read.
 ///
 /// # Errors
 /// [`CallError::SlotTaken`], [`CallError::BadArgument`] if `kind` is no right.
@@ -180,7 +180,8 @@ pub fn region_carve(region: Slot, receiver: Slot, first_page: u64, pages: u64) -
 /// Makes a region of device memory.
 ///
 /// # Errors
-/// [`CallError::BadArgument`] if it is memory, or the kernel's own; [`CallError::Overlap`] with another region.
+/// [`CallError::BadArgument`] if it is memory, or the kernel's own; [`CallError::Overlap`] with another
+/// region.
 pub fn region_device(right: Slot, receiver: Slot, address: u64, pages: u64) -> Result<(), CallError> {
     enter(CallNumber::RegionDevice, right.0, 0, [receiver.0.into(), address, pages, 0, 0, 0]).done()
 }

@@ -20,9 +20,9 @@ pub struct Info {
 /// The information page of this domain.
 #[must_use]
 pub fn get() -> Info {
-    // SAFETY: every domain is started with this page mapped for reading, for as long as it lives; the header is at
-    // its start, the page is aligned, and any bytes make a valid header and valid entries. The number of entries is
-    // bounded by what fits into the page.
+    // SAFETY: every domain is started with this page mapped for reading, for as long as it lives; the header
+    // is at its start, the page is aligned, and any bytes make a valid header and valid entries. The number
+    // of entries is bounded by what fits into the page.
     unsafe {
         let header = &*(INFO_ADDRESS as *const InfoHeader);
         let count = if header.magic == INFO_MAGIC { header.entry_count as usize } else { 0 };

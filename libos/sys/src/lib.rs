@@ -1,7 +1,8 @@
 //! Typed system calls.
 //!
-//! One function a call, with the types that the call is about; [`raw`] is the one place where a domain enters the
-//! kernel. A wrapper that adds no type would be noise, so calls that only the builder makes are in [`build`].
+//! One function a call, with the types that the call is about; [`raw`] is the one place where a domain enters
+//! the kernel. A wrapper that adds no type would be noise, so calls that only the builder makes are in
+//! [`build`].
 
 #![no_std]
 
@@ -97,8 +98,8 @@ pub fn call(gate: Slot, message: Message) -> Result<Message, CallError> {
     enter(CallNumber::Call, gate.0, message.label, [a, b, c, d, 0, 0]).message()
 }
 
-/// Answers the client being served, if any, and waits for the next message, for an event in `events`, or for the
-/// deadline.
+/// Answers the client being served, if any, and waits for the next message, for an event in `events`, or for
+/// the deadline.
 #[inline]
 pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
     let [a, b, c, d] = reply.words;
@@ -113,7 +114,8 @@ pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
     }
 }
 
-/// Waits for one of the events in `events`, or for the deadline. Returns the bits, cleared; 0 if the deadline passed.
+/// Waits for one of the events in `events`, or for the deadline. Returns the bits, cleared; 0 if the deadline
+/// passed.
 #[inline]
 pub fn wait(events: u64, deadline: Instant) -> u64 {
     let outcome = enter(CallNumber::Wait, 0, 0, [0, 0, 0, 0, events, deadline.0]);
@@ -184,7 +186,8 @@ pub fn clock() -> Clock {
 /// Maps pages of a region into this domain, where nothing is mapped yet.
 ///
 /// # Errors
-/// [`CallError::Overlap`], [`CallError::QuotaExceeded`], [`CallError::MissingRight`], [`CallError::BadArgument`].
+/// [`CallError::Overlap`], [`CallError::QuotaExceeded`], [`CallError::MissingRight`],
+/// [`CallError::BadArgument`].
 pub fn region_map(
     region: Slot,
     address: u64,
@@ -210,7 +213,8 @@ pub unsafe fn region_unmap(address: u64) -> Result<(), CallError> {
 /// Gives a region to the server of a gate. Returns the slot in the server's table, for the server to be told.
 ///
 /// # Errors
-/// [`CallError::SlotTaken`] if this gate's places there are used up; [`CallError::MissingRight`] without `GRANT`.
+/// [`CallError::SlotTaken`] if this gate's places there are used up; [`CallError::MissingRight`] without
+/// `GRANT`.
 pub fn region_grant(region: Slot, gate: Slot, rights: Rights) -> Result<Slot, CallError> {
     let args = [gate.0.into(), rights.bits().into(), 0, 0, 0, 0];
     let outcome = enter(CallNumber::RegionGrant, region.0, 0, args);

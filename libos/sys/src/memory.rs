@@ -1,7 +1,8 @@
 //! Memory that this domain shares with others or with devices, and I/O ports.
 //!
-//! The other side can change such memory at any time, so no reference to its bytes is ever made: reads and writes
-//! are volatile copies or atomic accesses, each checked against the length that the information page gives.
+//! The other side can change such memory at any time, so no reference to its bytes is ever made: reads and
+//! writes are volatile copies or atomic accesses, each checked against the length that the information page
+//! gives.
 #![allow(unsafe_code, reason = "addresses from the information page become memory here, and only here")]
 
 use core::{
@@ -22,8 +23,8 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// The memory that an entry (a use or a client) shares with its other party. The plan maps it for as long as the
-    /// domain lives.
+    /// The memory that an entry (a use or a client) shares with its other party. The plan maps it for as long
+    /// as the domain lives.
     #[must_use]
     pub fn of(entry: &'static InfoEntry) -> Option<Self> {
         let shares = entry.kind == InfoKind::Use as u32 || entry.kind == InfoKind::Client as u32;
@@ -45,8 +46,8 @@ impl SharedMemory {
     /// The bytes, each of which the other side can change at any time.
     #[must_use]
     pub fn bytes(&self) -> &'static [AtomicU8] {
-        // SAFETY: the plan maps these bytes, readable and writable, for as long as the domain lives; atomics are
-        // valid for any content and may be shared with another address space.
+        // SAFETY: the plan maps these bytes, readable and writable, for as long as the domain lives; atomics
+        // are valid for any content and may be shared with another address space.
         unsafe { core::slice::from_raw_parts(self.address as *const AtomicU8, self.bytes) }
     }
 
@@ -55,7 +56,8 @@ impl SharedMemory {
     pub fn read(&self, offset: usize, to: &mut [u8]) -> bool {
         let Some(source) = self.at(offset, to.len()) else { return false };
         for (index, byte) in to.iter_mut().enumerate() {
-            // SAFETY: `at` checked the range; a volatile read of a byte is sound whatever the other side does.
+            // SAFETY: `at` checked the range; a volatile read of a byte is sound whatever the other side
+            // does.
             *byte = unsafe { (source as *const u8).add(index).read_volatile() };
         }
         true
@@ -123,9 +125,9 @@ macro_rules! register_access {
         /// If the register lies outside of the device's memory or is not aligned.
         pub fn $write(&self, offset: u64, value: $type) {
             let register = self.register(offset, size_of::<$type>() as u64) as *mut $type;
-            // SAFETY: `register` checked that it is aligned and the device's, which the plan maps for good. What
-            // the device does is bounded by the kernel: without a region for it, a device cannot be told to write
-            // to this domain's memory.
+            // SAFETY: `register` checked that it is aligned and the device's, which the plan maps for good.
+            // What the device does is bounded by the kernel: without a region for it, a device cannot be told
+            // to write to this domain's memory.
             unsafe { register.write_volatile(value) }
         }
     };
@@ -204,7 +206,8 @@ impl Ports {
     }
 }
 
-/// Whether an entry's memory can be a domain's. The page is the builder's and is trusted; this catches mistakes.
+/// Whether an entry's memory can be a domain's. The page is the builder's and is trusted; this catches
+/// mistakes.
 fn plausible(entry: &InfoEntry) -> bool {
     let end = entry.address.checked_add(entry.bytes);
     entry.address != 0 && entry.bytes != 0 && end.is_some_and(|end| end <= DOMAIN_END)

@@ -46,9 +46,9 @@ pub(crate) fn enter(call: CallNumber, slot: u8, label: u32, arguments: [u64; 6])
 #[inline(always)]
 pub(crate) fn enter_raw(rax: u64, [a0, a1, a2, a3, a4, a5]: [u64; 6]) -> Outcome {
     let (status, r0, r1, r2, r3, badge): (u64, u64, u64, u64, u64, u64);
-    // SAFETY: the kernel reads and writes no memory of the caller; the registers that it changes are the ones of
-    // the table in `cloison_abi::call`, all named here or by `clobber_abi`. What a call can do to memory (unmap it)
-    // is guarded by the `unsafe` of the functions that make those calls.
+    // SAFETY: the kernel reads and writes no memory of the caller; the registers that it changes are the ones
+    // of the table in `cloison_abi::call`, all named here or by `clobber_abi`. What a call can do to memory
+    // (unmap it) is guarded by the `unsafe` of the functions that make those calls.
     unsafe {
         asm!(
             "syscall",

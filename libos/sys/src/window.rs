@@ -16,8 +16,8 @@ pub fn image(address: u64) -> Option<&'static [u8]> {
     if address == 0 || !header.is_aligned() {
         return None;
     }
-    // SAFETY: the kernel starts the builder, and nobody else, with the address at which it has mapped the image, for reading and
-    // for good, after checking that the image is as long as its header says.
+    // SAFETY: the kernel starts the builder, and nobody else, with the address at which it has mapped the
+    // image, for reading and for good, after checking that the image is as long as its header says.
     unsafe {
         let bytes = usize::try_from((*header).image_bytes).ok()?;
         Some(core::slice::from_raw_parts(header.cast(), bytes))
@@ -32,7 +32,8 @@ pub fn write(region: Slot, offset: u64, bytes: &[u8]) -> Result<(), CallError> {
     let mut at = offset;
     for chunk in bytes.chunks((BUILDER_WINDOW_BYTES - PAGE_BYTES) as usize) {
         through(region, at, chunk.len() as u64, |target| {
-            // SAFETY: `through` passes the address of as many mapped bytes as the chunk has, which nothing else refers to.
+            // SAFETY: `through` passes the address of as many mapped bytes as the chunk has, which nothing
+            // else refers to.
             unsafe { core::ptr::copy_nonoverlapping(chunk.as_ptr(), target, chunk.len()) }
         })?;
         at += chunk.len() as u64;
@@ -56,7 +57,8 @@ pub fn clear(region: Slot) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Maps the pages around `length` bytes at `offset`, passes the address of the first byte to `action`, and unmaps them.
+/// Maps the pages around `length` bytes at `offset`, passes the address of the first byte to `action`, and
+/// unmaps them.
 fn through(region: Slot, offset: u64, length: u64, action: impl FnOnce(*mut u8)) -> Result<(), CallError> {
     let first = offset / PAGE_BYTES;
     let end = offset.checked_add(length).ok_or(CallError::BadArgument)?.div_ceil(PAGE_BYTES);

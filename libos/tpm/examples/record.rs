@@ -5,8 +5,8 @@
 //! cargo run -p cloison-tpm --example record -- 2.0 > libos/tpm/recorded/tpm20.hex
 //! ```
 //!
-//! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs but
-//! nothing else does.
+//! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs
+//! but nothing else does.
 
 use std::{
     error::Error,

@@ -63,8 +63,8 @@ impl ReturnCode {
     }
 }
 
-/// Takes the number of the parameter, handle or session out of a TPM 2.0 *format one* code (bit 7), and marks it
-/// so that it cannot be taken for a TPM 1.2 code.
+/// Takes the number of the parameter, handle or session out of a TPM 2.0 *format one* code (bit 7), and marks
+/// it so that it cannot be taken for a TPM 1.2 code.
 const fn tpm20_format_one_base(code: u32) -> u32 {
     if code & 0x80 != 0 { 0x1000 | code & 0xbf } else { code }
 }

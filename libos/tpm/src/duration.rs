@@ -1,7 +1,7 @@
 //! How long a command may take.
 //!
-//! A TPM 1.2 states three durations and the specification puts each command into one class. A TPM 2.0 states none;
-//! the PC Client Platform TPM Profile (PTP) gives them in its section on command durations.
+//! A TPM 1.2 states three durations and the specification puts each command into one class. A TPM 2.0 states
+//! none; the PC Client Platform TPM Profile (PTP) gives them in its section on command durations.
 
 use core::time::Duration;
 
@@ -23,16 +23,16 @@ pub struct Durations12 {
 }
 
 impl Durations12 {
-    /// What holds until the TPM has been asked: generous, because a TPM that is given up too early is lost, and
-    /// one that is gone is noticed by its registers, not by its silence.
+    /// What holds until the TPM has been asked: generous, because a TPM that is given up too early is lost,
+    /// and one that is gone is noticed by its registers, not by its silence.
     pub const DEFAULT: Self = Self {
         short: Duration::from_secs(2),
         medium: Duration::from_secs(20),
         long: Duration::from_secs(120),
     };
 
-    /// The durations from the TPM's capability, in microseconds. Some devices give milliseconds instead, and some
-    /// nothing at all: a short duration below 10 ms is taken for milliseconds, 0 for the default.
+    /// The durations from the TPM's capability, in microseconds. Some devices give milliseconds instead, and
+    /// some nothing at all: a short duration below 10 ms is taken for milliseconds, 0 for the default.
     #[must_use]
     pub fn from_stated([short, medium, long]: [u32; 3]) -> Self {
         const LEAST_PLAUSIBLE_US: u32 = 10_000;
@@ -69,7 +69,8 @@ fn longest_12(ordinal: u32, stated: &Durations12) -> Duration {
     }
 }
 
-/// The profile's 20 ms to 750 ms for quick commands hold for a chip; an emulator on a busy machine needs more.
+/// The profile's 20 ms to 750 ms for quick commands hold for a chip; an emulator on a busy machine needs
+/// more.
 fn longest_20(code: u32) -> Duration {
     match code {
         code::PCR_READ

@@ -77,8 +77,8 @@ pub enum CommandFault {
 
 /// Checks the header of a command for a device that takes at most `limit` bytes.
 ///
-/// Both versions' tags pass: which version the device has is the caller's to find out, and trying a command of the
-/// other version on it is how that is done (see [`crate::family`]).
+/// Both versions' tags pass: which version the device has is the caller's to find out, and trying a command
+/// of the other version on it is how that is done (see [`crate::family`]).
 ///
 /// # Errors
 /// Why the command must not reach the device.

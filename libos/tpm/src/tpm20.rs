@@ -161,8 +161,8 @@ fn get_capability(buffer: &mut [u8], capability: u32, first: u32, count: u32) ->
     command(buffer, code::GET_CAPABILITY).u32(capability).u32(first).u32(count).finish()
 }
 
-/// The value of a capability; whether there is more to ask for is of no interest here, because the commands ask
-/// for all that there can be.
+/// The value of a capability; whether there is more to ask for is of no interest here, because the commands
+/// ask for all that there can be.
 fn capability_value(bytes: &[u8], capability: u32) -> Result<Reader<'_>, Error> {
     let mut reader = response(bytes)?;
     let _more = reader.u8()?;
@@ -448,7 +448,8 @@ fn read_public(structure: &[u8]) -> Result<RsaPublicKey<'_>, Error> {
     let mut reader = Reader::new(structure);
     reader.expect_u16("key algorithm", algorithm::RSA)?;
     let (_name_algorithm, _attributes, _policy) = (reader.u16()?, reader.u32()?, reader.sized16()?);
-    // Symmetric algorithm (with bits and mode) and scheme (with a hash) have no further fields if they are null.
+    // Symmetric algorithm (with bits and mode) and scheme (with a hash) have no further fields if they are
+    // null.
     if reader.u16()? != algorithm::NULL {
         let (_symmetric_bits, _mode) = (reader.u16()?, reader.u16()?);
     }

@@ -57,15 +57,16 @@ impl<'a> Reader<'a> {
         Self { left: bytes }
     }
 
-    /// Reads a response's header: the tag must be one of `tags`, the length the number of bytes, the code success.
+    /// Reads a response's header: the tag must be one of `tags`, the length the number of bytes, the code
+    /// success.
     pub(crate) fn response(bytes: &'a [u8], tags: &[u16]) -> Result<Self, Error> {
         let mut reader = Self::new(bytes);
         let (tag, stated, code) = (reader.u16()?, reader.u32()?, reader.u32()?);
         if usize::try_from(stated) != Ok(bytes.len()) {
             return Err(Error::WrongLength { stated, given: bytes.len() });
         }
-        // A TPM of the other version, and one that failed for good, refuse with a tag of their own. The code says
-        // more than the tag does, so it comes first.
+        // A TPM of the other version, and one that failed for good, refuse with a tag of their own. The code
+        // says more than the tag does, so it comes first.
         if code != 0 && bytes.len() == HEADER_BYTES {
             return Err(Error::Refused(ReturnCode(code)));
         }

@@ -1,8 +1,8 @@
 //! Boots systems in QEMU and judges what they print.
 //!
-//! A [scenario](Scenario) is a file `tests/boot/NAME.expect`; [`boot`] carries it out and gives a [`Verdict`]. What
-//! cannot be judged is *broken*, which is as red as *failed*: a run that does not end, a QEMU that fails, a tool that is
-//! missing, a machine that prints nothing.
+//! A [scenario](Scenario) is a file `tests/boot/NAME.expect`; [`boot`] carries it out and gives a
+//! [`Verdict`]. What cannot be judged is *broken*, which is as red as *failed*: a run that does not end, a
+//! QEMU that fails, a tool that is missing, a machine that prints nothing.
 
 mod damage;
 mod judge;

@@ -71,7 +71,8 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// A line that means nothing; a scenario without a manifest, or one that expects nothing and so could not fail.
+    /// A line that means nothing; a scenario without a manifest, or one that expects nothing and so could not
+    /// fail.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut scenario = Self::empty();
         for (index, line) in text.lines().map(str::trim).enumerate() {

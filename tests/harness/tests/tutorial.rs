@@ -1,9 +1,10 @@
-//! What `domains/README.md` has a newcomer type is what lies in this folder's neighbours, and is booted from there.
+//! What `domains/README.md` has a newcomer type is what lies in this folder's neighbours, and is booted from
+//! there.
 
 use std::{fs, path::Path};
 
-/// The files of the tutorial, from `tests/`. In the README the names begin with `my-`, because two packages of one
-/// workspace cannot have the same name.
+/// The files of the tutorial, from `tests/`. In the README the names begin with `my-`, because two packages
+/// of one workspace cannot have the same name.
 const FILES: &[&str] = &[
     "domains/greeter/Cargo.toml",
     "domains/greeter/domain.toml",

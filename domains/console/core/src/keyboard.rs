@@ -25,8 +25,8 @@ pub struct Keyboard {
 }
 
 impl Keyboard {
-    /// Takes a typed byte. Ctrl-] and a digit from 1 on give the focus away, Ctrl-] and `?` list who can have it, Ctrl-]
-    /// twice types one.
+    /// Takes a typed byte. Ctrl-] and a digit from 1 on give the focus away, Ctrl-] and `?` list who can have
+    /// it, Ctrl-] twice types one.
     pub fn press(&mut self, byte: u8) -> Order {
         if !core::mem::take(&mut self.attention) {
             self.attention = byte == ATTENTION;

@@ -86,8 +86,8 @@ mod tests {
     }
 
     proptest! {
-        /// However the text is cut and whatever it holds: each line has the name, none is longer than it may be,
-        /// and the bytes that a terminal gets are visible ASCII.
+        /// However the text is cut and whatever it holds: each line has the name, none is longer than it may
+        /// be, and the bytes that a terminal gets are visible ASCII.
         #[test]
         fn no_text_breaks_out_of_its_lines(pieces in vec(vec(any::<u8>(), 0..33), 0..40)) {
             let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();

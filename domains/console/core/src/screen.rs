@@ -5,8 +5,8 @@ use core::fmt::{self, Write};
 
 use cloison_abi::Name;
 
-/// Bytes that may wait before the console lets its clients wait instead. A little more can be queued: what the
-/// message being dealt with still adds, which is bounded by its 32 bytes.
+/// Bytes that may wait before the console lets its clients wait instead. A little more can be queued: what
+/// the message being dealt with still adds, which is bounded by its 32 bytes.
 pub const SCREEN_BYTES: usize = 8192;
 
 /// Whole lines on their way to the terminal, with all that could drive it made visible.
@@ -23,8 +23,8 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// Adds a line. Bytes that are not visible ASCII appear as `\x1b`, so that no domain can drive the terminal or
-    /// write what looks like another's line.
+    /// Adds a line. Bytes that are not visible ASCII appear as `\x1b`, so that no domain can drive the
+    /// terminal or write what looks like another's line.
     pub fn line(&mut self, name: Option<Name>, text: &[u8]) {
         if let Some(name) = name {
             self.queue.extend(name.as_str().bytes());
@@ -39,7 +39,8 @@ impl Screen {
         self.queue.extend(b"\r\n");
     }
 
-    /// Adds a line of the console's own, unless so much waits already that somebody seems to be playing with the keys.
+    /// Adds a line of the console's own, unless so much waits already that somebody seems to be playing with
+    /// the keys.
     pub fn say(&mut self, text: fmt::Arguments<'_>) {
         if self.is_full() {
             return;

@@ -145,7 +145,8 @@ impl<L: Link + Clone> Tpm<L> {
 }
 
 impl<L: Link> Tpm<L> {
-    /// Sends a command and waits for the response, which goes into `response`. Returns the part that it fills.
+    /// Sends a command and waits for the response, which goes into `response`. Returns the part that it
+    /// fills.
     ///
     /// The service ends each command within the TPM's own time limits, so `deadline` can be
     /// [`Instant::NEVER`]; a caller that has less time gets the TPM to abort.

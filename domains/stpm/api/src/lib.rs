@@ -1,8 +1,8 @@
 //! How a domain sends a command to the TPM: the interface of the gate `tpm`, and a client that waits.
 //!
 //! Messages travel in the two pages that the plan shares between a client and the service: the command in the
-//! first, the response in the second. The gate carries lengths only. `submit` returns at once, so that a client can
-//! do other things and can cancel; an event says that `finish` has something to say.
+//! first, the response in the second. The gate carries lengths only. `submit` returns at once, so that a
+//! client can do other things and can cancel; an event says that `finish` has something to say.
 //!
 //! ```ignore
 //! let mut tpm = Tpm::open("tpm")?;
@@ -59,8 +59,8 @@ cloison_ipc::interface! {
             /// The TPM says that it has failed.
             Failed = "the TPM has failed",
         }
-        /// Opens the TPM. What the client left open is closed first. `max_bytes` is the longest command, as far as the
-        /// service knows yet.
+        /// Opens the TPM. What the client left open is closed first. `max_bytes` is the longest command, as
+        /// far as the service knows yet.
         open: Open {} -> Opened { max_bytes: u32 };
         /// Submits the command of so many bytes that lies in the shared memory. The service takes a copy.
         submit: Submit { bytes: u32 } -> Submitted {};

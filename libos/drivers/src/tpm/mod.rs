@@ -1,8 +1,8 @@
 //! A TPM for PCs: what its two interfaces have in common.
 //!
-//! A driver never waits. [`Interface::send`] takes a command, each [`Interface::poll`] goes as far as the TPM lets it,
-//! and the caller's clock decides when the TPM has taken too long. Interrupts are not used: a TPM is slow, and its
-//! interrupt line is often not connected.
+//! A driver never waits. [`Interface::send`] takes a command, each [`Interface::poll`] goes as far as the TPM
+//! lets it, and the caller's clock decides when the TPM has taken too long. Interrupts are not used: a TPM is
+//! slow, and its interrupt line is often not connected.
 //!
 //! * [`tis`]: the FIFO interface, of every TPM 1.2 and many a 2.0.
 //! * [`crb`]: the command response buffer, of TPM 2.0 alone.
@@ -22,7 +22,8 @@ pub const TPM_ADDRESS: u64 = 0xfed4_0000;
 /// Bytes of registers: five localities of a page each.
 pub const TPM_BYTES: u64 = 5 * 0x1000;
 
-/// A TPM behind one of its interfaces. Points in time are durations since any fixed moment of the caller's choice.
+/// A TPM behind one of its interfaces. Points in time are durations since any fixed moment of the caller's
+/// choice.
 pub trait Interface {
     /// What the interface is called, in short.
     fn name(&self) -> &'static str;
@@ -36,8 +37,8 @@ pub trait Interface {
     /// Sets the timeouts that the TPM stated.
     fn set_timeouts(&mut self, timeouts: Timeouts);
 
-    /// Begins an exchange: takes a copy of the command, which the TPM may carry out for `longest`. The exchange that
-    /// was going on, if any, is abandoned.
+    /// Begins an exchange: takes a copy of the command, which the TPM may carry out for `longest`. The
+    /// exchange that was going on, if any, is abandoned.
     ///
     /// # Errors
     /// [`InterfaceError::CommandLength`] if the command is shorter than a header, or longer than what fits.
@@ -49,15 +50,15 @@ pub trait Interface {
         now: Duration,
     ) -> Result<(), InterfaceError>;
 
-    /// Goes on with the exchange as far as the TPM lets it. Ready: with the response, or with why there is none;
-    /// either way the exchange is over. Nothing to wait for is [`InterfaceError::NothingSent`].
+    /// Goes on with the exchange as far as the TPM lets it. Ready: with the response, or with why there is
+    /// none; either way the exchange is over. Nothing to wait for is [`InterfaceError::NothingSent`].
     fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], InterfaceError>>;
 
     /// The response that the last exchange ended with; empty if it failed.
     fn response(&self) -> &[u8];
 
-    /// Ends the exchange that is going on: no response will come. The TPM is told to abort the command; until it
-    /// has, the next exchange waits.
+    /// Ends the exchange that is going on: no response will come. The TPM is told to abort the command; until
+    /// it has, the next exchange waits.
     fn cancel(&mut self);
 }
 
@@ -110,8 +111,8 @@ impl Timeouts {
         d: Duration::from_millis(750),
     };
 
-    /// The timeouts A to D from the TPM's capability, in microseconds. Some devices give milliseconds instead, and
-    /// some less than they need, so a default is never shortened.
+    /// The timeouts A to D from the TPM's capability, in microseconds. Some devices give milliseconds
+    /// instead, and some less than they need, so a default is never shortened.
     #[must_use]
     pub fn from_stated([a, b, c, d]: [u32; 4]) -> Self {
         const LEAST_PLAUSIBLE_US: u32 = 1000;

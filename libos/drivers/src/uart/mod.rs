@@ -1,7 +1,8 @@
 //! The 16550 UART: a serial port with a FIFO of 16 bytes each way.
 //!
 //! Interrupt driven: [`Uart::send`] fills the FIFO and arms the interrupt that tells when it is empty again;
-//! [`Uart::service`] is what to do at each interrupt. For the moments without interrupts, [`embedded_io::Write`] polls.
+//! [`Uart::service`] is what to do at each interrupt. For the moments without interrupts,
+//! [`embedded_io::Write`] polls.
 //!
 //! Written by hand and not over a published crate, because those tie themselves to real ports or memory: here
 //! the registers are a trait, so that the tests run against a simulated device.
@@ -14,10 +15,11 @@ use embedded_io::{ErrorKind, ErrorType, Write, WriteReady};
 /// Bytes that the transmit FIFO holds.
 pub const FIFO_BYTES: usize = 16;
 
-/// Polls of the line status before a transmitter counts as stuck: more than a character time at the lowest speed,
-/// even if a poll takes 100 ns only.
+/// Polls of the line status before a transmitter counts as stuck: more than a character time at the lowest
+/// speed, even if a poll takes 100 ns only.
 const PATIENCE: u32 = 1_000_000;
-/// Causes handled in one [`Uart::service`]; an honest device has at most one for each byte of its FIFO and a few more.
+/// Causes handled in one [`Uart::service`]; an honest device has at most one for each byte of its FIFO and a
+/// few more.
 const MAX_CAUSES: usize = 4 * FIFO_BYTES;
 
 /// The eight registers of a UART, by offset.
@@ -142,8 +144,8 @@ impl<P: Ports> Uart<P> {
         Ok(uart)
     }
 
-    /// Gives the transmitter as many bytes as it takes now. Returns how many; if they are not all, an interrupt tells
-    /// when to go on.
+    /// Gives the transmitter as many bytes as it takes now. Returns how many; if they are not all, an
+    /// interrupt tells when to go on.
     pub fn send(&mut self, bytes: &[u8]) -> usize {
         let empty = self.ports.read8(register::STATUS) & STATUS_FIFO_EMPTY != 0;
         let count = if empty { bytes.len().min(FIFO_BYTES) } else { 0 };
@@ -155,8 +157,8 @@ impl<P: Ports> Uart<P> {
         count
     }
 
-    /// Deals with an interrupt: hands each received byte to `received`. Afterwards the device has no cause left, so
-    /// that an edge-triggered line can rise again. Returns whether the transmitter takes bytes.
+    /// Deals with an interrupt: hands each received byte to `received`. Afterwards the device has no cause
+    /// left, so that an edge-triggered line can rise again. Returns whether the transmitter takes bytes.
     pub fn service(&mut self, mut received: impl FnMut(u8)) -> bool {
         for _ in 0..MAX_CAUSES {
             let cause = self.ports.read8(register::CAUSE);

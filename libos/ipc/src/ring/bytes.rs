@@ -9,7 +9,8 @@ use super::{Bell, Control, Memory, RingError, Word, advance, distance, pieces};
 pub struct Producer<M, B> {
     memory: M,
     pub(super) bell: B,
-    /// How far this side has written. The copy in the memory is for the other side to read; it is never read back.
+    /// How far this side has written. The copy in the memory is for the other side to read; it is never read
+    /// back.
     position: usize,
 }
 
@@ -68,8 +69,8 @@ impl<M: Memory, B: Bell> Producer<M, B> {
         Ok(())
     }
 
-    /// Tells the consumer to signal when it next makes room. Returns whether the caller may wait for that: false if
-    /// there is more room than `room` bytes already.
+    /// Tells the consumer to signal when it next makes room. Returns whether the caller may wait for that:
+    /// false if there is more room than `room` bytes already.
     ///
     /// # Errors
     /// [`RingError::Corrupt`].
@@ -141,8 +142,8 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
         Ok(())
     }
 
-    /// Tells the producer to signal when it next writes. Returns whether the caller may wait for that: false if more
-    /// than `available` bytes are there already.
+    /// Tells the producer to signal when it next writes. Returns whether the caller may wait for that: false
+    /// if more than `available` bytes are there already.
     ///
     /// # Errors
     /// [`RingError::Corrupt`].
@@ -172,13 +173,14 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
     }
 }
 
-/// A side's own position, as the last holder of that side left it. Nonsense becomes some position: the bytes are lost
-/// then, as the peer, which can always spoil them, wanted.
+/// A side's own position, as the last holder of that side left it. Nonsense becomes some position: the bytes
+/// are lost then, as the peer, which can always spoil them, wanted.
 fn own_position<M: Memory>(memory: &M, word: Control) -> usize {
     memory.word(word).load(Ordering::Acquire) as usize % (2 * memory.capacity())
 }
 
-/// Says that this side may be about to wait. What the other side does from here on, it either sees or it is seen.
+/// Says that this side may be about to wait. What the other side does from here on, it either sees or it is
+/// seen.
 fn fall_asleep<M: Memory>(memory: &M, asleep: Control) {
     memory.word(asleep).store(1, Ordering::Relaxed);
     M::Word::fence(Ordering::SeqCst);

@@ -8,17 +8,17 @@
 //!           written by the producer       written by the consumer
 //! ```
 //!
-//! Positions count modulo twice the capacity, so that full and empty differ. All zeros is an empty ring: nobody has
-//! to set one up.
+//! Positions count modulo twice the capacity, so that full and empty differ. All zeros is an empty ring:
+//! nobody has to set one up.
 //!
-//! **A hostile peer.** Each side keeps its own position to itself and reads only the other's from the memory, once an
-//! operation, and refuses it ([`RingError::Corrupt`]) if it makes no sense. So the peer can spoil what it sends, and
-//! nothing else: every copy stays inside the ring.
+//! **A hostile peer.** Each side keeps its own position to itself and reads only the other's from the memory,
+//! once an operation, and refuses it ([`RingError::Corrupt`]) if it makes no sense. So the peer can spoil
+//! what it sends, and nothing else: every copy stays inside the ring.
 //!
-//! **Who wakes whom.** A side that finds nothing to do sets its "asleep" word, looks once more, and only then waits for
-//! its event. The other side, after each step, looks at that word and signals only if it is set. A full fence on both
-//! sides between the write and the look makes sure that at least one of them sees the other, so no wake-up is lost;
-//! the loom model in `tests/` goes through all interleavings.
+//! **Who wakes whom.** A side that finds nothing to do sets its "asleep" word, looks once more, and only then
+//! waits for its event. The other side, after each step, looks at that word and signals only if it is set. A
+//! full fence on both sides between the write and the look makes sure that at least one of them sees the
+//! other, so no wake-up is lost; the loom model in `tests/` goes through all interleavings.
 
 mod bytes;
 mod records;
@@ -162,7 +162,8 @@ pub trait Bell {
     fn wait(&self) -> Result<(), RingError>;
 }
 
-/// How far `from` is behind `to`, if both are positions in a ring of this capacity and no further apart than that.
+/// How far `from` is behind `to`, if both are positions in a ring of this capacity and no further apart than
+/// that.
 fn distance(from: usize, to: usize, capacity: usize) -> Result<usize, RingError> {
     if to >= 2 * capacity {
         return Err(RingError::Corrupt);

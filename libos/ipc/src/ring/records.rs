@@ -1,7 +1,8 @@
 //! The ring of records: each is read as it was written, whole.
 //!
-//! A record is its length, 4 bytes little endian, and its bytes. The producer shows both in one step, so the consumer
-//! never meets half a record from an honest peer; from another one it takes it for [`RingError::Corrupt`].
+//! A record is its length, 4 bytes little endian, and its bytes. The producer shows both in one step, so the
+//! consumer never meets half a record from an honest peer; from another one it takes it for
+//! [`RingError::Corrupt`].
 
 use super::{Bell, Consumer, Memory, Producer, RingError};
 
@@ -38,7 +39,8 @@ impl<M: Memory, B: Bell> RecordProducer<M, B> {
         Ok(true)
     }
 
-    /// As [`Producer::prepare_wait`]: tells the consumer to signal. Returns false if a record of `bytes` bytes fits now.
+    /// As [`Producer::prepare_wait`]: tells the consumer to signal. Returns false if a record of `bytes`
+    /// bytes fits now.
     ///
     /// # Errors
     /// [`RingError::Corrupt`].

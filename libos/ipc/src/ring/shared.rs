@@ -18,8 +18,8 @@ pub struct SharedRing {
 }
 
 impl SharedRing {
-    /// A ring in `bytes` bytes of the shared memory from `offset` on. `None` if they are not in the memory, not aligned
-    /// to 4 bytes, or too few.
+    /// A ring in `bytes` bytes of the shared memory from `offset` on. `None` if they are not in the memory,
+    /// not aligned to 4 bytes, or too few.
     #[must_use]
     pub fn new(memory: SharedMemory, offset: usize, bytes: usize) -> Option<Self> {
         let inside = offset.checked_add(bytes)? <= memory.len();

@@ -27,7 +27,8 @@ impl<M: Memory, B: Bell> Write for Producer<M, B> {
         self.try_write(bytes)
     }
 
-    /// Written bytes are visible at once; waiting until they are read would make a slow reader everybody's problem.
+    /// Written bytes are visible at once; waiting until they are read would make a slow reader everybody's
+    /// problem.
     fn flush(&mut self) -> Result<(), RingError> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Auditor: prints the census of rights when the system runs, and fails if somebody still holds a right that the builder has to
-//! give up.
+//! Auditor: prints the census of rights when the system runs, and fails if somebody still holds a right that
+//! the builder has to give up.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! The other side of the benchmark: answers each call with what it was sent, and notes in the shared memory when a signal
-//! has let it run.
+//! The other side of the benchmark: answers each call with what it was sent, and notes in the shared memory
+//! when a signal has let it run.
 
 #![no_std]
 #![no_main]

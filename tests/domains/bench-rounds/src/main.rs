@@ -1,5 +1,6 @@
-//! Makes the same gate call again and again. What that costs is counted from outside, in a log of the instructions that the
-//! machine has carried out; so this domain measures nothing and stays quiet, and the log stays short.
+//! Makes the same gate call again and again. What that costs is counted from outside, in a log of the
+//! instructions that the machine has carried out; so this domain measures nothing and stays quiet, and the
+//! log stays short.
 
 #![no_std]
 #![no_main]

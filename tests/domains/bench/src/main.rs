@@ -1,7 +1,8 @@
 //! Counts what calls and signals cost.
 //!
-//! With `-icount shift=0` the time-stamp counter advances by one for each instruction, so differences of it are numbers of
-//! instructions. Each figure is the one that came most often; what reading the counter costs is taken off.
+//! With `-icount shift=0` the time-stamp counter advances by one for each instruction, so differences of it
+//! are numbers of instructions. Each figure is the one that came most often; what reading the counter costs
+//! is taken off.
 
 #![no_std]
 #![no_main]

@@ -1,8 +1,8 @@
-//! The TPM service, with two crashes built in: one while its client waits for the answer to a call, one while the
-//! client waits for the event that says that its command is done.
+//! The TPM service, with two crashes built in: one while its client waits for the answer to a call, one while
+//! the client waits for the event that says that its command is done.
 //!
-//! Service, chip and mail are those of `domains/stpm`. How often it has crashed is in the last byte of the memory
-//! shared with the first client: a restart fills the service's own memory anew, but not that.
+//! Service, chip and mail are those of `domains/stpm`. How often it has crashed is in the last byte of the
+//! memory shared with the first client: a restart fills the service's own memory anew, but not that.
 
 #![no_std]
 #![no_main]

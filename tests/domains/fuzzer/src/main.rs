@@ -1,8 +1,8 @@
 //! Fuzzer: makes random calls with random arguments, and harms nobody.
 //!
-//! The manifest gives the seed (`uses.watch = { from = "watcher", seed = 7 }`); the same seed makes the same calls. Left
-//! out is what would only end or cripple the fuzzer itself: ending, panicking, waiting for ever, unmapping its own
-//! program, emptying the slots by which it reports.
+//! The manifest gives the seed (`uses.watch = { from = "watcher", seed = 7 }`); the same seed makes the same
+//! calls. Left out is what would only end or cripple the fuzzer itself: ending, panicking, waiting for ever,
+//! unmapping its own program, emptying the slots by which it reports.
 
 #![no_std]
 #![no_main]
@@ -105,7 +105,8 @@ impl Fuzzer {
         }
     }
 
-    /// Takes the teeth out of a call that would end or cripple the fuzzer. Returns false if nothing is left of it.
+    /// Takes the teeth out of a call that would end or cripple the fuzzer. Returns false if nothing is left
+    /// of it.
     fn tame(&mut self, call: &mut Call) -> bool {
         let rare = self.random.below(200) == 0;
         let Some(number) = u8::try_from(call.number).ok().and_then(CallNumber::from_number) else {
@@ -135,12 +136,13 @@ impl Fuzzer {
     }
 }
 
-/// Makes the call. The kernel may answer what it likes, but with something that it has declared. Returns whether it was
-/// carried out.
+/// Makes the call. The kernel may answer what it likes, but with something that it has declared. Returns
+/// whether it was carried out.
 #[allow(unsafe_code, reason = "any call can be made, with any arguments")]
 fn make(call: &Call) -> bool {
     let rax = call.number | call.slot << 8 | call.label << 32;
-    // SAFETY: `tame` has left out the calls that unmap this program; if another call does it, the test has failed.
+    // SAFETY: `tame` has left out the calls that unmap this program; if another call does it, the test has
+    // failed.
     let (status, _) = unsafe { any_call(rax, call.arguments) };
     assert!(
         status >= 0 || CallError::from_number(status).is_some(),

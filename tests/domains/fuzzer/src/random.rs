@@ -1,4 +1,5 @@
-//! A small generator of random numbers: SplitMix64, after Steele, Lea and Flood. The same seed gives the same numbers.
+//! A small generator of random numbers: SplitMix64, after Steele, Lea and Flood. The same seed gives the same
+//! numbers.
 
 pub(crate) struct Random(u64);
 

@@ -1,8 +1,8 @@
 //! Prober: tries what is forbidden.
 //!
-//! Each act of the table in [`acts`] announces how it must end, then does it. Most end in a fault; the watcher then
-//! starts the prober again, with the number of the next act as its argument. An act that is refused by an error code
-//! goes on with the next one itself.
+//! Each act of the table in [`acts`] announces how it must end, then does it. Most end in a fault; the
+//! watcher then starts the prober again, with the number of the next act as its argument. An act that is
+//! refused by an error code goes on with the next one itself.
 
 #![no_std]
 #![no_main]

@@ -61,7 +61,8 @@ impl World {
         self.stack_top - STACK_BYTES
     }
 
-    /// The first address behind everything that the plan maps for this domain: behind the page shared with the watcher.
+    /// The first address behind everything that the plan maps for this domain: behind the page shared with
+    /// the watcher.
     pub(crate) fn beyond(&self) -> u64 {
         let shared = info::get().find(InfoKind::Use, "watch");
         shared.map_or(0, |entry| entry.address + entry.bytes)
@@ -92,7 +93,8 @@ impl World {
 /// Makes a call with any registers. Returns the outcome.
 pub(crate) fn call(number: u8, slot: u8, label: u32, arguments: [u64; 6]) -> i32 {
     let rax = u64::from(number) | u64::from(slot) << 8 | u64::from(label) << 32;
-    // SAFETY: the acts never unmap what this program uses; if the kernel lets another call do it, the test has failed.
+    // SAFETY: the acts never unmap what this program uses; if the kernel lets another call do it, the test
+    // has failed.
     unsafe { any_call(rax, arguments).0 }
 }
 
@@ -123,8 +125,8 @@ fn stack_pointer() -> u64 {
     pointer
 }
 
-/// Makes the call `Clock` while the stack pointer holds `stack`, and after `flags` have been set in the flags. Returns
-/// the outcome, and spins for a while before, so that a timer interrupt may find the same.
+/// Makes the call `Clock` while the stack pointer holds `stack`, and after `flags` have been set in the
+/// flags. Returns the outcome, and spins for a while before, so that a timer interrupt may find the same.
 #[unsafe(naked)]
 pub(crate) extern "sysv64" fn call_with_odd_state(stack: u64, flags: u64, spins: u64) -> i32 {
     naked_asm!(
@@ -152,7 +154,8 @@ pub(crate) extern "sysv64" fn call_with_odd_state(stack: u64, flags: u64, spins:
 
 /// Whether what is written at one address is read at the other. Both are mapped, to the same page.
 pub(crate) fn passes_through(write: u64, read: u64, value: u64) -> bool {
-    // SAFETY: the caller has just mapped both addresses, the first one for writing, and nothing else is there.
+    // SAFETY: the caller has just mapped both addresses, the first one for writing, and nothing else is
+    // there.
     unsafe {
         (write as *mut u64).write_volatile(value);
         (read as *const u64).read_volatile() == value

@@ -1,8 +1,9 @@
 //! Switcher: checks the vector registers across context switches.
 //!
-//! Two instances run. One calls the other 50,000 times, which makes 100,000 switches; both fill their vector registers
-//! with a pattern of their own before each call, and must find the initial state after it: nothing kept, nothing
-//! leaked. Then both compute without any call, so that only the timer switches, and must find their pattern unharmed.
+//! Two instances run. One calls the other 50,000 times, which makes 100,000 switches; both fill their vector
+//! registers with a pattern of their own before each call, and must find the initial state after it: nothing
+//! kept, nothing leaked. Then both compute without any call, so that only the timer switches, and must find
+//! their pattern unharmed.
 
 #![no_std]
 #![no_main]
@@ -26,7 +27,8 @@ cloison_rt::entry!(main);
 const ROUND_TRIPS: u32 = 50_000;
 /// How long the timer alone switches.
 const PREEMPTION_TIME: Duration = Duration::from_secs(2);
-/// Rounds of a loop of two instructions for which a pattern is held: some milliseconds, so that many are interrupted.
+/// Rounds of a loop of two instructions for which a pattern is held: some milliseconds, so that many are
+/// interrupted.
 const SPINS: u64 = 1_000_000;
 /// Label of the last call.
 const LAST: u32 = 1;

@@ -62,8 +62,9 @@ unsafe fn kept_state() -> u64 {
 /// Makes a call with this in the vector registers. Returns `rax`, and what is in them then.
 pub(crate) fn call_with(rax: u64, arguments: [u64; 6], before: &Vectors) -> (u64, Vectors) {
     let mut after = Vectors::EMPTY;
-    // SAFETY: both references are good for the bytes that the code reads and writes, and aligned; the calls made here
-    // (`Call`, `ReplyWait`) change no memory. The code keeps the registers that a function has to keep.
+    // SAFETY: both references are good for the bytes that the code reads and writes, and aligned; the calls
+    // made here (`Call`, `ReplyWait`) change no memory. The code keeps the registers that a function has to
+    // keep.
     let outcome = unsafe { enter(rax, &arguments, before, &mut after) };
     (outcome, after)
 }

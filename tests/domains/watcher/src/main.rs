@@ -1,8 +1,9 @@
 //! Watcher: judges what domains under test do.
 //!
-//! Its clients announce each act and how it must end. The watcher holds the right to handle their faults: it compares
-//! a fault with the announcement, and starts the domain again with the next act. After every act it checks that the
-//! bystanders are alive. It ends with an error if one act ended differently, or if nothing happens for too long.
+//! Its clients announce each act and how it must end. The watcher holds the right to handle their faults: it
+//! compares a fault with the announcement, and starts the domain again with the next act. After every act it
+//! checks that the bystanders are alive. It ends with an error if one act ended differently, or if nothing
+//! happens for too long.
 
 #![no_std]
 #![no_main]

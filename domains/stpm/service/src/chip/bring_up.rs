@@ -1,7 +1,7 @@
 //! What a TPM is asked before it is used.
 //!
-//! Firmware normally starts the TPM; where it did not, the first question is refused, the startup command is sent
-//! and the question asked again.
+//! Firmware normally starts the TPM; where it did not, the first question is refused, the startup command is
+//! sent and the question asked again.
 
 use cloison_tpm::{Command, Error, Family, ReturnCode, duration::Durations12, tpm12, tpm20};
 
@@ -67,7 +67,8 @@ impl Question {
         }
     }
 
-    /// Reads the answer. Only the version has to be known; a TPM that refuses to say the rest keeps the defaults.
+    /// Reads the answer. Only the version has to be known; a TPM that refuses to say the rest keeps the
+    /// defaults.
     pub(super) fn read(self, response: &[u8]) -> Result<Answer, ChipError> {
         let read = match self {
             Self::Family => return Ok(Answer::Family(Family::from_probe(response)?)),
@@ -79,8 +80,8 @@ impl Question {
             }),
             Self::Timeouts => tpm12::GetTimeouts.parse(response).map(Answer::Timeouts),
             Self::Durations => tpm12::GetDurations.parse(response).map(Answer::Durations),
-            // The shape of these answers is the same in both versions but for the tag, and all that matters is
-            // whether the next question is refused again.
+            // The shape of these answers is the same in both versions but for the tag, and all that matters
+            // is whether the next question is refused again.
             Self::Startup(_) | Self::SelfTest(_) => return Ok(Answer::Nothing),
         };
         match read {

@@ -26,7 +26,8 @@ pub use error::ChipError;
 
 /// A TPM as the service sees it. Points in time are durations since any fixed moment.
 pub trait Chip {
-    /// Brings the TPM up, unless it is. Ready: with whether that worked. After a failure the next call tries anew.
+    /// Brings the TPM up, unless it is. Ready: with whether that worked. After a failure the next call tries
+    /// anew.
     fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>>;
 
     /// The longest command that the TPM takes, as far as it is known.

@@ -72,7 +72,8 @@ impl<C: Chip, M: Mail> Service<C, M> {
         Self { chip, mail, clients, running: None, next: 0, settling: true }
     }
 
-    /// Goes on with what there is to do. True if the TPM needs to be given time, and `step` to be called again.
+    /// Goes on with what there is to do. True if the TPM needs to be given time, and `step` to be called
+    /// again.
     pub fn step(&mut self, now: Duration) -> bool {
         // Each round ends a command or the bring-up, and nobody can submit meanwhile.
         loop {

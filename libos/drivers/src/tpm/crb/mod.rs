@@ -1,7 +1,8 @@
 //! The command response buffer of a TPM 2.0: *CRB* (TCG *PC Client Platform TPM Profile*, PTP).
 //!
-//! Only buffers among the registers themselves, as discrete and emulated TPMs have them. A TPM in the chipset's
-//! firmware may have its buffers elsewhere in memory; the manifest would have to give the service that memory too.
+//! Only buffers among the registers themselves, as discrete and emulated TPMs have them. A TPM in the
+//! chipset's firmware may have its buffers elsewhere in memory; the manifest would have to give the service
+//! that memory too.
 
 mod register;
 #[cfg(test)]
@@ -250,7 +251,8 @@ impl<R: Registers> Crb<R> {
         self.length = 0;
     }
 
-    /// Reads a register of the locality. All ones are what the bus shows when nothing answers; no register holds that.
+    /// Reads a register of the locality. All ones are what the bus shows when nothing answers; no register
+    /// holds that.
     fn read(&mut self, register: u64) -> Result<u32, InterfaceError> {
         let value = self.registers.read32(at(self.locality, register));
         if value == u32::MAX { Err(InterfaceError::Absent) } else { Ok(value) }

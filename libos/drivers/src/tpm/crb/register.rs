@@ -1,4 +1,5 @@
-//! The registers: where they are and what their bits mean (PTP, section on the CRB interface). Each has 32 bits.
+//! The registers: where they are and what their bits mean (PTP, section on the CRB interface). Each has 32
+//! bits.
 
 use crate::tpm::Locality;
 
@@ -11,7 +12,8 @@ pub(super) const LOCALITY_RELINQUISH: u32 = 1 << 1;
 pub(super) const LOCALITY_STATUS: u64 = 0x0c;
 pub(super) const LOCALITY_GRANTED: u32 = 1 << 0;
 
-/// Which interface this is, and in its highest byte the device's revision. TIS 1.3 has all bits of the type set.
+/// Which interface this is, and in its highest byte the device's revision. TIS 1.3 has all bits of the type
+/// set.
 pub(super) const INTERFACE_ID: u64 = 0x30;
 pub(super) const INTERFACE_TYPE: u32 = 0xf;
 pub(super) const INTERFACE_IS_CRB: u32 = 1;

@@ -113,7 +113,8 @@ impl Inside {
         }
     }
 
-    /// Whether the command goes on; a cancelled one ends. The response is the command's bytes after a good header.
+    /// Whether the command goes on; a cancelled one ends. The response is the command's bytes after a good
+    /// header.
     fn goes_on(&mut self) -> bool {
         let hangs = self.trouble == Trouble::NeverDone && !self.cancelled;
         if self.started && !hangs {

@@ -1,5 +1,5 @@
-//! The FIFO interface of a TPM for PCs: *TIS*, for TPM 1.2 (TCG *PC Client Specific TPM Interface Specification*
-//! 1.3) and 2.0 (TCG *PC Client Platform TPM Profile*, PTP).
+//! The FIFO interface of a TPM for PCs: *TIS*, for TPM 1.2 (TCG *PC Client Specific TPM Interface
+//! Specification* 1.3) and 2.0 (TCG *PC Client Platform TPM Profile*, PTP).
 
 mod register;
 #[cfg(any(test, feature = "simulated"))]
@@ -15,7 +15,8 @@ use super::{Identity, Interface, InterfaceError, Locality, Step, Timeouts, state
 use crate::registers::Registers;
 use register::{Access, Status, at};
 
-/// A TPM behind its FIFO interface. Points in time are durations since any fixed moment of the caller's choice.
+/// A TPM behind its FIFO interface. Points in time are durations since any fixed moment of the caller's
+/// choice.
 pub struct Tis<R> {
     registers: R,
     timeouts: Timeouts,
@@ -180,8 +181,8 @@ impl<R: Registers> Tis<R> {
         Ok(Advance::To(State::Sending { sent: 0, until: now + self.timeouts.d }))
     }
 
-    /// Writes what the TPM takes at once. The last byte goes alone, because before it the TPM must expect more and
-    /// after it no more; a TPM that counts differently has lost bytes.
+    /// Writes what the TPM takes at once. The last byte goes alone, because before it the TPM must expect
+    /// more and after it no more; a TPM that counts differently has lost bytes.
     fn send_bytes(&mut self, sent: usize, now: Duration, until: Duration) -> Result<Advance, InterfaceError> {
         let status = self.status()?;
         let last = self.length.saturating_sub(1);
@@ -283,8 +284,9 @@ impl<R: Registers> Tis<R> {
         self.registers.write8(at(self.locality, register::ACCESS), Access::ACTIVE);
     }
 
-    /// Ends the exchange without a word to the TPM: a device that hangs can hang whoever writes to it, and the client
-    /// has to be told first. The next exchange begins with an abort anyway; until then the locality is kept.
+    /// Ends the exchange without a word to the TPM: a device that hangs can hang whoever writes to it, and
+    /// the client has to be told first. The next exchange begins with an abort anyway; until then the
+    /// locality is kept.
     fn forget(&mut self) {
         self.state = State::Idle;
         self.length = 0;

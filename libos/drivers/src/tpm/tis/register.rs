@@ -1,4 +1,5 @@
-//! The registers: where they are and what their bits mean (TIS 1.3, section on the register space; PTP likewise).
+//! The registers: where they are and what their bits mean (TIS 1.3, section on the register space; PTP
+//! likewise).
 
 use crate::tpm::Locality;
 
@@ -44,7 +45,8 @@ impl Access {
     }
 }
 
-/// The status register. Its flags are the lowest byte, which is what is written; then come 16 bits of burst count.
+/// The status register. Its flags are the lowest byte, which is what is written; then come 16 bits of burst
+/// count.
 #[derive(Clone, Copy)]
 pub(super) struct Status(pub(super) u32);
 

@@ -1,5 +1,5 @@
-//! The peer writes what it likes, when it likes: each operation ends in an error or in bytes, never in an access outside
-//! of the ring (the test memory panics on one).
+//! The peer writes what it likes, when it likes: each operation ends in an error or in bytes, never in an
+//! access outside of the ring (the test memory panics on one).
 
 use core::sync::atomic::Ordering;
 use std::vec;

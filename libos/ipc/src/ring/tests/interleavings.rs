@@ -1,5 +1,5 @@
-//! Two threads under loom, which goes through the interleavings and the stale reads that the memory model allows. A
-//! lost wake-up shows as a deadlock, a byte shown too early as a wrong value.
+//! Two threads under loom, which goes through the interleavings and the stale reads that the memory model
+//! allows. A lost wake-up shows as a deadlock, a byte shown too early as a wrong value.
 
 use core::sync::atomic::Ordering;
 use std::{panic::catch_unwind, sync::Arc, vec::Vec};

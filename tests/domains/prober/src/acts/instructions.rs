@@ -9,21 +9,21 @@ use cloison_abi::FaultKind::{
 
 use super::{Act, Deed::Instruction, act};
 
-/// A function that executes instructions. They may use the registers that a function may, and what lies up to 64 bytes
-/// below the stack pointer.
+/// A function that executes instructions. They may use the registers that a function may, and what lies up to
+/// 64 bytes below the stack pointer.
 macro_rules! run {
     ($($line:literal),+ $(,)?) => {
         || {
-            // SAFETY: none: the CPU must refuse one of these. If it does not, the test has failed; the watcher says so if
-            // it still can.
+            // SAFETY: none: the CPU must refuse one of these. If it does not, the test has failed; the
+            // watcher says so if it still can.
             unsafe { asm!($($line),+, clobber_abi("sysv64")) }
         }
     };
 }
 
-// QEMU 7.2 reads the stack of a far return with the kernel's rights, which SMAP then refuses: hence `ReadDenied`. It imitates
-// an AMD CPU, on which `sysenter` and `sysexit` do not exist in 64-bit mode, and takes 0xf1 for no instruction. It raises no SIMD
-// exceptions, so none is tried.
+// QEMU 7.2 reads the stack of a far return with the kernel's rights, which SMAP then refuses: hence
+// `ReadDenied`. It imitates an AMD CPU, on which `sysenter` and `sysexit` do not exist in 64-bit mode, and
+// takes 0xf1 for no instruction. It raises no SIMD exceptions, so none is tried.
 pub(crate) const ACTS: &[Act] = &[
     act("the CPU cannot be halted", Instruction(&[Privileged], run!("hlt"))),
     act("interrupts cannot be turned off", Instruction(&[Privileged], run!("cli"))),

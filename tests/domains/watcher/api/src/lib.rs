@@ -1,7 +1,7 @@
 //! What a domain under test tells the watcher, and the watcher's side of the shared page.
 //!
-//! A test is a list of acts. Before each, the domain announces how it must end; then it either faults, which the
-//! watcher learns from the kernel, or it says how its call ended.
+//! A test is a list of acts. Before each, the domain announces how it must end; then it either faults, which
+//! the watcher learns from the kernel, or it says how its call ended.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,8 +23,8 @@ cloison_ipc::interface! {
         }
         /// Says where the domain starts, so that the watcher can start it again after a fault.
         place: Place { entry: u64, stack: u64 } -> Placed {};
-        /// Announces an act, whose name is in the shared page. It must end in one of `faults`, at `address` unless
-        /// that is [`ANY_ADDRESS`](super::ANY_ADDRESS); if there are none, it must end with `status`.
+        /// Announces an act, whose name is in the shared page. It must end in one of `faults`, at `address`
+        /// unless that is [`ANY_ADDRESS`](super::ANY_ADDRESS); if there are none, it must end with `status`.
         announce: Announce { act: u16, faults: FaultSet, address: u64, status: i32 } -> Announced {};
         /// Says that the act announced last ended without a fault, and with which status.
         end: End { status: i32 } -> Ended {};
