@@ -16,12 +16,12 @@ static ROUTE: AtomicU32 = AtomicU32::new(UNKNOWN);
 const UNKNOWN: u32 = u32::MAX;
 const KERNEL: u32 = u32::MAX - 1;
 
-/// Logs one line. [`log!`](crate::log!) is the way to call this.
+/// Logs one line; breaks within the text become blanks. [`log!`](crate::log!) is the way to call this.
 pub fn line(text: fmt::Arguments<'_>) {
     let mut writer = Chunks { bytes: [0; MESSAGE_BYTES], length: 0 };
     // `Chunks` never fails, so an error can only come from a `Display` that gives up; what it wrote is shown.
     let _ = writer.write_fmt(text);
-    let _ = writer.write_char('\n');
+    writer.push(b'\n');
     writer.flush();
 }
 
@@ -32,6 +32,14 @@ struct Chunks {
 }
 
 impl Chunks {
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+        if self.length == MESSAGE_BYTES {
+            self.flush();
+        }
+    }
+
     fn flush(&mut self) {
         if self.length > 0 {
             send(&self.bytes[..self.length]);
@@ -42,13 +50,7 @@ impl Chunks {
 
 impl Write for Chunks {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.bytes[self.length] = byte;
-            self.length += 1;
-            if self.length == MESSAGE_BYTES {
-                self.flush();
-            }
-        }
+        text.bytes().for_each(|byte| self.push(if byte == b'\n' { b' ' } else { byte }));
         Ok(())
     }
 }

@@ -4,8 +4,14 @@ use core::panic::PanicInfo;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let line = info.location().map_or(0, |location| location.line());
-    crate::log!("{info}");
+    // Not `{info}`, which puts the message on a line of its own.
+    let line = match info.location() {
+        Some(location) => {
+            crate::log!("panic at {location}: {}", info.message());
+            location.line()
+        }
+        None => 0,
+    };
     if crate::heap::has_refused() {
         let (_, bytes) = cloison_sys::info::get().heap();
         crate::log!("the heap of {} KiB was too small; `heap_kib` in domain.toml sets it", bytes / 1024);

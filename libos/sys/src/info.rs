@@ -50,12 +50,6 @@ impl Info {
         (self.header.heap_address, self.header.heap_bytes)
     }
 
-    /// Everything that was given, in the order of the plan.
-    #[must_use]
-    pub fn entries(&self) -> &'static [InfoEntry] {
-        self.entries
-    }
-
     /// The entry of a kind and name.
     #[must_use]
     pub fn find(&self, kind: InfoKind, name: &str) -> Option<&'static InfoEntry> {
