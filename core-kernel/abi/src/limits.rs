@@ -8,7 +8,7 @@ pub const MAX_DOMAINS: usize = 31;
 /// Slots in a domain's table.
 pub const MAX_SLOTS: usize = 128;
 /// Regions that can exist at one time, in the whole system.
-pub const MAX_REGIONS: usize = 256;
+pub const MAX_REGIONS: usize = 128;
 /// Mappings in one domain's address space.
 pub const MAX_MAPPINGS: usize = 32;
 /// Ranges of I/O ports that one domain can hold.

@@ -1,7 +1,7 @@
 //! The system against the sizes of the kernel's tables.
 
 use cloison_abi::ObjectKind;
-use cloison_abi::call::BUILDER_MEMORY_SLOTS;
+use cloison_abi::call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_FREE};
 use cloison_abi::info::MAX_INFO_ENTRIES;
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
 
@@ -125,6 +125,14 @@ fn each(
     faults
 }
 
+/// Regions that a system can have. The builder holds each in a slot while it builds, but for the page tables of a
+/// domain, in place of which it holds the domain; and it needs one slot more, for the page tables at hand.
+const MOST_REGIONS: usize = {
+    let others = (BUILDER_SLOT_FREE - BUILDER_MEMORY_SLOTS) as usize + 1;
+    let held = MAX_SLOTS - others;
+    if held < MAX_REGIONS { held } else { MAX_REGIONS }
+};
+
 /// Each domain has two regions, its memory and its page tables; the machine's free memory is some more.
 pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut regions = usize::from(BUILDER_MEMORY_SLOTS);
@@ -137,11 +145,11 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
             .filter(|device| device.found.is_some_and(|(_, device)| device.memory.is_some()));
         let own = domain.component.map_or(0, |component| component.regions.len());
         regions += 2 + shared.count() + devices.count() + own;
-        if regions > MAX_REGIONS {
+        if regions > MOST_REGIONS {
             let name = &domain.table.name;
             let message =
-                format!("up to the domain `{}` there are {regions} regions, {MAX_REGIONS} fit", name.value);
-            let help = "give less shared memory; MAX_REGIONS of the ABI crate sets the limit";
+                format!("up to the domain `{}` there are {regions} regions, {MOST_REGIONS} fit", name.value);
+            let help = "give less shared memory; MAX_SLOTS and MAX_REGIONS of the ABI crate set the limit";
             return vec![Diagnostic::new(name.span, message).help(help)];
         }
     }
