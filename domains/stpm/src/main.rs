@@ -6,10 +6,6 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-mod mail;
-
 use core::time::Duration;
 
 use cloison_abi::info::{InfoEntry, InfoKind};
@@ -18,9 +14,8 @@ use cloison_rt::{
     sys::{Instant, Message, Received, info, memory::DeviceMemory, reply_wait},
     time,
 };
-use mail::SharedMail;
 use stpm_api::tpm;
-use stpm_service::{Chip, Service, TpmChip};
+use stpm_service::{Chip, Service, SharedMail, TpmChip};
 
 /// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a
 /// key is made in seconds: the wait grows with what the TPM has taken so far.

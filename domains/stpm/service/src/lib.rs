@@ -1,6 +1,7 @@
 //! What the TPM service decides, apart from how it is reached, so that it all runs in tests on the host.
 //!
 //! * [`Service`]: several clients, one command each, one command in the TPM at a time.
+//! * [`SharedMail`]: the memory and the events by which the clients are reached.
 //! * [`Chip`]: a TPM behind its driver: brought up, timed, and brought up again after trouble.
 
 #![no_std]
@@ -11,7 +12,9 @@ extern crate alloc;
 extern crate std;
 
 mod chip;
+mod mail;
 mod service;
 
 pub use chip::{Chip, ChipError, TpmChip};
+pub use mail::SharedMail;
 pub use service::{Mail, Service};

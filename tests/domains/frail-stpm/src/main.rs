@@ -7,11 +7,6 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-#[path = "../../../../domains/stpm/src/mail.rs"]
-mod mail;
-
 use core::time::Duration;
 
 use cloison_abi::info::InfoKind;
@@ -25,9 +20,8 @@ use cloison_rt::{
     },
     time::{after, since},
 };
-use mail::SharedMail;
 use stpm_api::tpm::{self, Request};
-use stpm_service::{Service, TpmChip};
+use stpm_service::{Service, SharedMail, TpmChip};
 
 cloison_rt::entry!(main);
 

@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use cloison_abi::info::InfoEntry;
-use cloison_rt::sys::{Slot, info, memory::SharedMemory, signal};
+use cloison_sys::{Slot, info, memory::SharedMemory, signal};
 use stpm_api::{COMMAND_OFFSET, RESPONSE_OFFSET};
-use stpm_service::Mail;
+
+use crate::service::Mail;
 
 /// What the plan gave the service for each client.
-pub(crate) struct SharedMail {
+pub struct SharedMail {
     clients: Vec<Place>,
 }
 
@@ -20,7 +21,7 @@ struct Place {
 
 impl SharedMail {
     /// For these clients, in the order of their badges.
-    pub(crate) fn new(clients: impl Iterator<Item = &'static InfoEntry>) -> Self {
+    pub fn new(clients: impl Iterator<Item = &'static InfoEntry>) -> Self {
         let place = |entry| Place { memory: SharedMemory::of(entry), event: info::signal_slot(entry) };
         Self { clients: clients.map(place).collect() }
     }
