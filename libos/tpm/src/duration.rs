@@ -31,14 +31,21 @@ impl Durations12 {
         long: Duration::from_secs(120),
     };
 
+    /// The longest that is believed: a TPM that states nonsense must not keep its client waiting for weeks.
+    pub const MAX: Duration = Duration::from_secs(600);
+
     /// The durations from the TPM's capability, in microseconds. Some devices give milliseconds instead, and
-    /// some nothing at all: a short duration below 10 ms is taken for milliseconds, 0 for the default.
+    /// some nothing at all: a short duration below 10 ms is taken for milliseconds, 0 for the default. None
+    /// is longer than [`Self::MAX`].
     #[must_use]
     pub fn from_stated([short, medium, long]: [u32; 3]) -> Self {
         const LEAST_PLAUSIBLE_US: u32 = 10_000;
         let unit =
             if short < LEAST_PLAUSIBLE_US { Duration::from_millis(1) } else { Duration::from_micros(1) };
-        let scale = |stated: u32, default: Duration| if stated == 0 { default } else { unit * stated };
+        let scale = |stated: u32, default: Duration| match stated {
+            0 => default,
+            _ => (unit * stated).min(Self::MAX),
+        };
         Self {
             short: scale(short, Self::DEFAULT.short),
             medium: scale(medium, Self::DEFAULT.medium),
@@ -82,5 +89,19 @@ fn longest_20(code: u32) -> Duration {
         code::SELF_TEST => Duration::from_secs(10),
         code::CREATE_PRIMARY => Duration::from_secs(180),
         _ => Duration::from_secs(300),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tpm_states_is_scaled_and_bounded() {
+        let Durations12 { short, medium, long } = Durations12::from_stated([20_000, 0, 60_000_000]);
+        assert_eq!((short, medium), (Duration::from_millis(20), Durations12::DEFAULT.medium));
+        assert_eq!(long, Duration::from_secs(60));
+        let Durations12 { short, long, .. } = Durations12::from_stated([20, 1, u32::MAX]);
+        assert_eq!((short, long), (Duration::from_millis(20), Durations12::MAX), "milliseconds");
     }
 }

@@ -9,11 +9,10 @@
 
 pub mod crb;
 mod error;
+mod exchange;
 pub mod tis;
 
 use core::{task::Poll, time::Duration};
-
-use cloison_tpm::{MAX_MESSAGE_BYTES, header::HEADER_BYTES};
 
 pub use error::{InterfaceError, Step};
 
@@ -111,13 +110,17 @@ impl Timeouts {
         d: Duration::from_millis(750),
     };
 
+    /// The longest that is believed: a TPM that states nonsense must not keep its client waiting for weeks.
+    pub const MAX: Duration = Duration::from_secs(60);
+
     /// The timeouts A to D from the TPM's capability, in microseconds. Some devices give milliseconds
-    /// instead, and some less than they need, so a default is never shortened.
+    /// instead, and some less than they need, so a default is never shortened; and none is longer than
+    /// [`Self::MAX`].
     #[must_use]
     pub fn from_stated([a, b, c, d]: [u32; 4]) -> Self {
         const LEAST_PLAUSIBLE_US: u32 = 1000;
         let unit = if a < LEAST_PLAUSIBLE_US { Duration::from_millis(1) } else { Duration::from_micros(1) };
-        let scale = |stated: u32, default: Duration| (unit * stated).max(default);
+        let scale = |stated: u32, default: Duration| (unit * stated).clamp(default, Self::MAX);
         let Self { a: default_a, b: default_b, c: default_c, d: default_d } = Self::DEFAULT;
         Self {
             a: scale(a, default_a),
@@ -126,18 +129,4 @@ impl Timeouts {
             d: scale(d, default_d),
         }
     }
-}
-
-/// What every interface asks while it waits: whether the TPM has had its time.
-fn time_left(now: Duration, until: Duration, step: Step) -> Result<(), InterfaceError> {
-    if now < until { Ok(()) } else { Err(InterfaceError::TimedOut(step)) }
-}
-
-/// The length that a response states in its header, bytes 2 to 5.
-fn stated_length(response: &[u8; MAX_MESSAGE_BYTES]) -> Result<usize, InterfaceError> {
-    let [_, _, a, b, c, d, ..] = *response;
-    let stated = u32::from_be_bytes([a, b, c, d]);
-    let possible = HEADER_BYTES..=MAX_MESSAGE_BYTES;
-    let length = usize::try_from(stated).ok().filter(|length| possible.contains(length));
-    length.ok_or(InterfaceError::ResponseLength { stated })
 }

@@ -23,7 +23,8 @@ impl ChipError {
         match self {
             Self::Interface(InterfaceError::Absent) => Refusal::NoTpm,
             Self::Interface(InterfaceError::TimedOut(_)) => Refusal::TimedOut,
-            Self::Interface(InterfaceError::CommandLength { .. }) => Refusal::Malformed,
+            // No command without a header gets this far.
+            Self::Interface(InterfaceError::CommandLength { .. }) => Refusal::TooLong,
             Self::Interface(InterfaceError::Failed | InterfaceError::BufferElsewhere { .. })
             | Self::Refused(_) => Refusal::Failed,
             Self::Interface(

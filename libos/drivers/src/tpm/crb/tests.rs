@@ -1,10 +1,12 @@
 //! The driver against a simulated TPM.
 
+use core::task::Poll;
 use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::tpm::{Interface, Timeouts};
 
 const LONGEST: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(10);

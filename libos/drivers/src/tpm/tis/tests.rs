@@ -1,14 +1,16 @@
 //! The driver against the simulated TPM.
 
+use core::task::Poll;
 use std::{vec, vec::Vec};
 
-use cloison_tpm::{Command, tpm12};
+use cloison_tpm::{Command, MAX_MESSAGE_BYTES, tpm12};
 use proptest::prelude::*;
 
 use super::{
     simulated::{SimulatedTpm, Trouble},
     *,
 };
+use crate::tpm::{Interface, Timeouts};
 
 const LONGEST: Duration = Duration::from_secs(5);
 /// How much time passes between two polls.
@@ -203,6 +205,7 @@ fn stated_timeouts_lengthen_the_defaults_only() {
     assert_eq!(Timeouts::from_stated([750, 2000, 750, 750]), Timeouts::DEFAULT, "milliseconds");
     assert_eq!(Timeouts::from_stated([0; 4]), Timeouts::DEFAULT);
     assert_eq!(Timeouts::from_stated([1_000_000; 4]).a, Duration::from_secs(1));
+    assert_eq!(Timeouts::from_stated([1, u32::MAX, 0, 0]).b, Timeouts::MAX, "nonsense");
 }
 
 proptest! {
