@@ -44,9 +44,9 @@ impl Clients {
         self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
     }
 
-    /// Shows what each client has said so far, line or not.
-    pub(crate) fn finish(&mut self, screen: &mut Screen) {
-        self.writers.iter_mut().for_each(|(_, lines)| lines.finish(screen));
+    /// The lines that all clients are in the middle of.
+    pub(crate) fn all_lines(&mut self) -> impl Iterator<Item = &mut Lines> {
+        self.writers.iter_mut().map(|(_, lines)| lines)
     }
 
     /// Gives a byte to the domain in focus. The terminal rings if it does not take it.

@@ -156,25 +156,33 @@ impl Console {
                         self.bring_out();
                     }
                 }
-                Ok(LogRead::Ending) => {
-                    self.clients.finish(&mut self.screen);
-                    self.kernel_lines.finish(&mut self.screen);
-                    self.bring_out();
-                }
+                Ok(LogRead::Ending) => self.finish(),
                 Ok(LogRead::Empty) | Err(_) => return,
             }
         }
     }
 
-    /// Sends everything that waits, by polling. A port that is stuck loses it, which beats a system that
-    /// hangs.
-    fn bring_out(&mut self) {
-        while !self.screen.pending().is_empty() {
-            let count = self.uart.write(self.screen.pending()).unwrap_or(usize::MAX);
-            self.screen.sent(count);
+    /// Brings out what everybody has said so far, line or not: the system ends. One at a time, because all of it
+    /// together may be more than the screen has room for.
+    fn finish(&mut self) {
+        for lines in self.clients.all_lines().chain([&mut self.kernel_lines]) {
+            lines.finish(&mut self.screen);
+            bring_out(&mut self.uart, &mut self.screen);
         }
-        let _ = self.uart.flush();
     }
+
+    fn bring_out(&mut self) {
+        bring_out(&mut self.uart, &mut self.screen);
+    }
+}
+
+/// Sends everything that waits, by polling. A port that is stuck loses it, which beats a system that hangs.
+fn bring_out(uart: &mut Uart<Ports>, screen: &mut Screen) {
+    while !screen.pending().is_empty() {
+        let count = uart.write(screen.pending()).unwrap_or(usize::MAX);
+        screen.sent(count);
+    }
+    let _ = uart.flush();
 }
 
 /// Carries out what a typed byte asks for.

@@ -4,9 +4,14 @@
 //! first, the response in the second. The gate carries lengths only. `submit` returns at once, so that a
 //! client can do other things and can cancel; an event says that `finish` has something to say.
 //!
-//! ```ignore
-//! let mut tpm = Tpm::open("tpm")?;
-//! let response = tpm.transmit(command, &mut buffer, deadline)?;
+//! ```no_run
+//! use cloison_sys::Instant;
+//! use stpm_api::{Tpm, TpmError};
+//!
+//! fn ask<'a>(command: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], TpmError> {
+//!     let mut tpm = Tpm::open("tpm")?;
+//!     tpm.transmit(command, buffer, Instant::NEVER)
+//! }
 //! ```
 
 #![no_std]
