@@ -101,7 +101,7 @@ pub fn build(context: &Context, manifest: &Path) -> Result<Built, Failure> {
     let step = context.progress.step("checking the manifest");
     let system = check(context, manifest)?;
     step.done(&format!("{} components", system.components().len()));
-    tools::require(tools::BUILD, &context.progress)?;
+    tools::require(tools::BUILD, &context.progress, &context.interrupts)?;
     let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();
     let binaries = compile_components(context, &system)?;
     context.interrupts.check()?;

@@ -2,7 +2,7 @@
 //!
 //! Nothing on it tells when, where or by whom it was made: equal inputs give equal discs, bit for bit.
 
-use std::{fs, ops::Range, path::Path};
+use std::{fs, io, ops::Range, path::Path};
 
 use object::{
     LittleEndian,
@@ -47,6 +47,13 @@ pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Re
     contents.lay_out(&tree.path().join("tree/boot"))?;
     let new = tree.path().join("disc.iso");
     make(&tree.path().join("tree"), &new, interrupts)?;
+    // Never a new disc beside an old note, whatever stops this halfway.
+    match fs::remove_file(&note) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::file("cannot remove", &note, &error));
+        }
+        _ => {}
+    }
     fs::rename(&new, disc).map_err(|error| Failure::file("cannot write", disc, &error))?;
     write_file(&note, digest.as_bytes())?;
     Ok(true)

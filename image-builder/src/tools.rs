@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Failure, progress::Progress};
+use crate::{Failure, interrupts::Interrupts, progress::Progress};
 
 /// Where GRUB keeps its modules for PCs with a BIOS.
 pub const GRUB_MODULES: &str = "/usr/lib/grub/i386-pc";
@@ -75,8 +75,8 @@ pub fn missing(tools: &[Tool]) -> Vec<Tool> {
 ///
 /// # Errors
 ///
-/// When something is missing and cannot be installed.
-pub fn require(tools: &[Tool], progress: &Progress) -> Result<(), Failure> {
+/// When something is missing and cannot be installed, or somebody asks to stop.
+pub fn require(tools: &[Tool], progress: &Progress, interrupts: &Interrupts) -> Result<(), Failure> {
     let lacking = missing(tools);
     if lacking.is_empty() {
         return Ok(());
@@ -84,25 +84,35 @@ pub fn require(tools: &[Tool], progress: &Progress) -> Result<(), Failure> {
     let Some(apt) = apt_get() else {
         return Err(Failure::Environment(explain_missing(&lacking)));
     };
-    install(apt, &packages(&lacking), progress);
+    install(apt, &packages(&lacking), progress, interrupts)?;
     match missing(tools) {
         still if still.is_empty() => Ok(()),
         still => Err(Failure::Environment(explain_missing(&still))),
     }
 }
 
-/// Installs packages. Whether that worked shows in what is there afterwards.
-fn install(apt: AptGet, packages: &[&str], progress: &Progress) {
+/// Installs packages. Whether that worked shows in what is there afterwards. A Ctrl-C reaches `apt-get`, too,
+/// which has then ended by itself, at a place where it can.
+fn install(
+    apt: AptGet,
+    packages: &[&str],
+    progress: &Progress,
+    interrupts: &Interrupts,
+) -> Result<(), Failure> {
     let step = progress.step("installing host tools");
     step.now(&packages.join(" "));
     // A fresh machine has no package lists, an old one has lists that name files long gone.
     if !apt.run(&["install", "--yes", "--no-install-recommends"], packages) {
+        interrupts.check()?;
         step.now("fetching the package lists");
         apt.run(&["update"], &[]);
+        interrupts.check()?;
         step.now(&packages.join(" "));
         apt.run(&["install", "--yes", "--no-install-recommends"], packages);
     }
+    interrupts.check()?;
     step.done(&packages.join(" "));
+    Ok(())
 }
 
 /// A way to run `apt-get` with the rights it needs.

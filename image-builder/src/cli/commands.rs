@@ -22,7 +22,7 @@ use crate::{
 /// Says what is missing, and gets it if it can.
 pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     let all = [tools::BUILD, tools::RUN].concat();
-    tools::require(&all, &context.progress)?;
+    tools::require(&all, &context.progress, &context.interrupts)?;
     let place = |tool: &tools::Tool| tools::find(tool.name).unwrap_or_else(|| tool.name.into());
     let lines = all.iter().map(|tool| format!("  {:<40} {}\n", tool.purpose, place(tool).display()));
     output::print(&format!("{}nothing is missing", lines.collect::<String>()))
@@ -75,7 +75,7 @@ fn write_graphs(context: &Context, system: &System) -> Result<(), Failure> {
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
     build::check(context, &args.manifest.manifest)?;
-    tools::require(tools::RUN, &context.progress)?;
+    tools::require(tools::RUN, &context.progress, &context.interrupts)?;
     let mut log = args.log.as_deref().map(create).transpose()?;
     args.gdb.map_or(Ok(()), port_is_free)?;
     let built = build::build(context, &args.manifest.manifest)?;
@@ -158,7 +158,7 @@ fn port_is_free(port: u16) -> Result<(), Failure> {
 
 /// Measures and compares.
 pub(super) fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> {
-    tools::require(tools::RUN, &context.progress)?;
+    tools::require(tools::RUN, &context.progress, &context.interrupts)?;
     let bench = Bench { context };
     output::print(&if args.profile { bench.profile() } else { bench.run(&args.manifest) }?)
 }

@@ -39,9 +39,12 @@ pub fn watch(
         let mut files: Vec<BorrowedFd<'_>> = vec![interrupts.as_fd()];
         files.extend(keyboard.as_ref().map(AsFd::as_fd));
         let event = session.next(deadline, &files)?;
+        if let Event::Output(bytes) = &event {
+            on_output(bytes)?;
+        }
         interrupts.check()?;
         match event {
-            Event::Output(bytes) => on_output(&bytes)?,
+            Event::Output(_) => {}
             Event::Deadline => return Ok(Conclusion::TimedOut),
             Event::Ended(end) => return Ok(Conclusion::Ended(end)),
             Event::Ready(_) => match keyboard.as_mut().map_or(Key::Closed, Keyboard::read) {

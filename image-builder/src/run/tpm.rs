@@ -2,13 +2,16 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use cloison_tpm::{
+    self as tpm, Command as _, MAX_MESSAGE_BYTES, header::HEADER_BYTES, tpm12::CreateEndorsementKeyPair,
+};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -84,8 +87,9 @@ impl Tpm {
         fs::create_dir_all(&state).map_err(|error| Failure::file("cannot make", &state, &error))?;
         if version == TpmVersion::V12 && !state.join(STATE_FILE).is_file() {
             let prepared = prepared(cache, interrupts)?;
-            let file = state.join(STATE_FILE);
-            fs::copy(prepared, &file).map_err(|error| Failure::file("cannot write", &file, &error))?;
+            let content =
+                fs::read(&prepared).map_err(|error| Failure::file("cannot read", &prepared, &error))?;
+            crate::disc::write_file(&state.join(STATE_FILE), &content)?;
         }
         let child = start(version, &state, folder.path(), &[], interrupts)?;
         Ok(Self { child, folder })
@@ -132,24 +136,31 @@ fn prepared(cache: &Path, interrupts: &Interrupts) -> Result<PathBuf, Failure> {
     Ok(file)
 }
 
-/// Has a TPM 1.2 make its endorsement key: `TPM_CreateEndorsementKeyPair`, RSA with 2048 bits.
+/// Has a TPM 1.2 make its endorsement key.
 fn create_endorsement_key(socket: &Path) -> Result<(), Failure> {
-    const HEADER: [u8; 10] = [0x00, 0xc1, 0, 0, 0, 54, 0, 0, 0, 0x78];
-    const NONCE: [u8; 20] = [0; 20];
-    // TPM_KEY_PARMS: RSA, OAEP with SHA-1, no signatures; 12 bytes: 2048 bits, 2 primes, the usual exponent.
-    const KEY: [u8; 24] = [0, 0, 0, 1, 0, 3, 0, 1, 0, 0, 0, 12, 0, 0, 8, 0, 0, 0, 0, 2, 0, 0, 0, 0];
-    let talk = || {
-        let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(START_LIMIT))?;
-        stream.write_all(&[&HEADER[..], &NONCE, &KEY].concat())?;
-        let mut answer = [0; 10];
-        stream.read_exact(&mut answer).map(|()| answer)
-    };
-    let answer = talk().map_err(|error| Failure::program("swtpm", &error))?;
-    match answer[6..] {
-        [0, 0, 0, 0] => Ok(()),
-        _ => Err(Failure::Failed(format!("the TPM refuses to make its endorsement key: {answer:02x?}"))),
+    // The nonce guards against somebody between TPM and reader; there is nobody.
+    let command = CreateEndorsementKeyPair { nonce: [0; 20] };
+    let response = transmit(socket, &command).map_err(|error| Failure::program("swtpm", &error))?;
+    match command.parse(&response) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Failed(format!("the TPM does not make its endorsement key: {error}"))),
     }
+}
+
+/// Sends a command to a TPM. → its response, whatever it is.
+fn transmit(socket: &Path, command: &impl tpm::Command) -> io::Result<Vec<u8>> {
+    let mut buffer = [0; MAX_MESSAGE_BYTES];
+    let command = command.write(&mut buffer).map_err(io::Error::other)?;
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(START_LIMIT))?;
+    stream.write_all(command)?;
+    let mut header = [0; HEADER_BYTES];
+    stream.read_exact(&mut header)?;
+    let [_, _, a, b, c, d, ..] = header;
+    let rest = u64::from(u32::from_be_bytes([a, b, c, d])).saturating_sub(HEADER_BYTES as u64);
+    let mut response = header.to_vec();
+    stream.take(rest.min(MAX_MESSAGE_BYTES as u64)).read_to_end(&mut response)?;
+    Ok(response)
 }
 
 /// Starts swtpm and waits until it listens.

@@ -46,7 +46,7 @@ fn observe(
     transcript: &mut Transcript,
 ) -> Result<(Conclusion, Option<String>), Failure> {
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
-    tools::require(tools::RUN, &context.progress)?;
+    tools::require(tools::RUN, &context.progress, &context.interrupts)?;
     let built = built(&context, &scenario.manifest)?;
     let mut machine = Machine::new(&built);
     machine.processors = scenario.processors;
