@@ -194,15 +194,15 @@ fn show(step: &Step<'_>, line: &str) {
     }
 }
 
-/// Shows what the compiler said, and says in a sentence what it means.
+/// Says in a sentence what went wrong; if that is a matter of the code, what the compiler said comes first.
 fn explain(part: Part, finished: &process::Finished) -> Failure {
-    eprint!("{}", diagnostics(&finished.text));
     let what = part.title();
-    match (machine_fault(&finished.text), code_fault(&finished.text)) {
-        (Some(fault), _) => Failure::Environment(format!("{what} failed: {fault}")),
-        (None, Some(fault)) => Failure::Failed(format!("{what} failed: {fault}")),
-        (None, None) => Failure::Failed(format!("{what} failed: see above")),
+    if let Some(fault) = machine_fault(&finished.text) {
+        return Failure::Environment(format!("{what} failed: {fault}"));
     }
+    eprint!("{}", diagnostics(&finished.text));
+    let fault = code_fault(&finished.text).unwrap_or_else(|| "see above".into());
+    Failure::Failed(format!("{what} failed: {fault}"))
 }
 
 /// A sentence for a mistake in a domain's files of which Cargo and the linker speak in terms of their own.
@@ -243,7 +243,7 @@ fn plain(line: &str) -> String {
     pieces.fold(first, |text, piece| text + piece.split_once('m').map_or(piece, |(_, rest)| rest))
 }
 
-/// The line in which a program complains about the machine rather than about what it was given.
+/// What a program complains of that is the machine's fault rather than that of what it was given.
 #[must_use]
 pub fn machine_fault(text: &str) -> Option<&str> {
     let faults = [
@@ -253,7 +253,15 @@ pub fn machine_fault(text: &str) -> Option<&str> {
         "Disk quota exceeded",
         "Not a directory",
     ];
-    text.lines().map(str::trim).find(|line| faults.iter().any(|fault| line.contains(fault)))
+    // A line of somebody's code, as the compiler shows it, may speak of such things too.
+    let of_machine = |line: &&str| !line.contains(" | ") && faults.iter().any(|fault| line.contains(fault));
+    if let Some(line) = text.lines().map(str::trim).find(of_machine) {
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        return Some(line.split(" (os error").next().unwrap_or(line));
+    }
+    // The linker writes to mapped memory, where a full disk is a signal and not an error.
+    text.contains("[Bus error]")
+        .then_some("a bus error ended the linker; is there no space left on the disk?")
 }
 
 #[cfg(test)]
@@ -263,10 +271,12 @@ mod tests {
     #[test]
     fn tells_the_machines_faults_from_the_codes() {
         assert_eq!(
-            machine_fault("error: x\n  No space left on device (os error 28)\n"),
-            Some("No space left on device (os error 28)")
+            machine_fault("error: x\nerror: cannot write y: No space left on device (os error 28)\n"),
+            Some("cannot write y: No space left on device")
         );
-        assert_eq!(machine_fault("error[E0308]: mismatched types"), None);
+        let linker = "collect2: fatal error: ld terminated with signal 7 [Bus error]";
+        assert!(machine_fault(linker).is_some_and(|fault| fault.contains("no space left")));
+        assert_eq!(machine_fault("error[E0308]: mismatched types\n7 | \"Permission denied\""), None);
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// What the operating system said, without the number that Rust puts behind it.
-struct Cause<'a>(&'a io::Error);
+pub(crate) struct Cause<'a>(pub(crate) &'a io::Error);
 
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{At, SourceId, Sources, Span};
+use crate::failure::Cause;
 
 /// A fault in how a file is written, as opposed to what it says.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ fn describe(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
         std::io::ErrorKind::IsADirectory => "this is a folder, not a file".into(),
         std::io::ErrorKind::PermissionDenied => "permission to read the file denied".into(),
-        _ => format!("the file cannot be read: {error}"),
+        _ => format!("the file cannot be read: {}", Cause(error)),
     }
 }
 
