@@ -7,8 +7,9 @@
 //! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
 //! smp: 4                                  processors (default 1)
 //! memory: 64                              MiB (default: the platform's)
-//! status: success                         how the system ends: success (default), failure, halt, panic; or `none`:
-//!                                         it does not, and is stopped a second after the last expected line
+//! status: success                         how the system ends: success (default), failure, halt, panic; or
+//!                                         `none`: it does not, and is stopped a second after the last
+//!                                         expected line
 //! timeout: 60                             seconds (default 60)
 //! damage: plan                            what is wrong with the image (default: nothing)
 //!
@@ -169,7 +170,8 @@ mod tests {
 
     #[test]
     fn reads_every_kind_of_line() {
-        let text = "# c\nmanifest: m.toml\ntpm: none\nsmp: 4\nmemory: 64\nstatus: halt\ntimeout: 5\ndamage: plan\n\n+ a  |   b\n> x\n! unplug tpm\n- c\n";
+        let text = "# c\nmanifest: m.toml\ntpm: none\nsmp: 4\nmemory: 64\nstatus: halt\ntimeout: 5\n\
+                    damage: plan\n\n+ a  |   b\n> x\n! unplug tpm\n- c\n";
         let scenario = Scenario::parse(text).unwrap();
         assert_eq!(scenario.manifest, "m.toml");
         assert_eq!((scenario.tpm, scenario.processors, scenario.memory_mib), (None, 4, Some(64)));

@@ -20,7 +20,7 @@ use cloison_drivers::{
 use cloison_tpm::{
     MAX_MESSAGE_BYTES, ReturnCode,
     duration::{Durations12, longest},
-    header::{CommandHeader, HEADER_BYTES, check_command},
+    header::{CommandHeader, check_command},
 };
 pub use error::ChipError;
 
@@ -51,6 +51,10 @@ pub trait Chip {
     /// Aborts the command.
     fn cancel(&mut self);
 }
+
+/// The longest command of every TPM has at least as many bytes. One that states less states nonsense, and
+/// would get no more commands by which to set that right.
+const LEAST_COMMAND_BYTES: usize = 512;
 
 /// A TPM behind whichever interface it has.
 pub struct TpmChip {
@@ -124,9 +128,13 @@ impl TpmChip {
         }
     }
 
+    /// Nothing that was known still holds: after trouble, the TPM may be another one.
     fn begin(&mut self) -> Result<Option<Question>, ChipError> {
         self.identity = Some(self.interface.identify()?);
         self.startup_sent = false;
+        self.durations = Durations12::DEFAULT;
+        self.max_command_bytes = MAX_MESSAGE_BYTES;
+        self.interface.set_timeouts(Timeouts::DEFAULT);
         Ok(Some(Question::Family))
     }
 
@@ -152,7 +160,7 @@ impl TpmChip {
             Answer::WantsStartup(_) => return Err(ChipError::Garbage),
             Answer::MaxCommandBytes(bytes) => {
                 self.max_command_bytes =
-                    usize::try_from(bytes).unwrap_or(0).clamp(HEADER_BYTES, MAX_MESSAGE_BYTES);
+                    usize::try_from(bytes).unwrap_or(0).clamp(LEAST_COMMAND_BYTES, MAX_MESSAGE_BYTES);
             }
             Answer::Timeouts(stated) => self.interface.set_timeouts(Timeouts::from_stated(stated)),
             Answer::Durations(durations) => self.durations = durations,

@@ -7,6 +7,7 @@ use cloison_drivers::tpm::{
     tis::simulated::{SimulatedTpm, Trouble},
 };
 use cloison_tpm::{Command, Family, tpm12, tpm20};
+use proptest::{collection::vec as some, prelude::*};
 use stpm_api::tpm::{Refusal, Server};
 
 use super::*;
@@ -56,6 +57,18 @@ fn response(family: Family, code: u32, body: &[u8]) -> Vec<u8> {
     [&tag[..], &length.to_be_bytes(), &code.to_be_bytes(), body].concat()
 }
 
+/// Numbers as nobody states them.
+fn numbers() -> impl Strategy<Value = u32> {
+    prop_oneof![0..20_u32, any::<u32>()]
+}
+
+/// Numbers with their length in bytes in front.
+fn sized(values: &[u32]) -> Vec<u8> {
+    let bytes = values.iter().flat_map(|value| value.to_be_bytes());
+    let length = u32::try_from(4 * values.len()).expect("few values");
+    length.to_be_bytes().into_iter().chain(bytes).collect()
+}
+
 /// Longest command 512 bytes; timeouts of 3 s; durations of 1, 2 and 4 s.
 fn capability_12(property: u8) -> Vec<u8> {
     let values: &[u32] = match property {
@@ -63,9 +76,7 @@ fn capability_12(property: u8) -> Vec<u8> {
         0x15 => &[3_000_000; 4],
         _ => &[1_000_000, 2_000_000, 4_000_000],
     };
-    let bytes = values.iter().flat_map(|value| value.to_be_bytes());
-    let length = u32::try_from(4 * values.len()).expect("few values");
-    length.to_be_bytes().into_iter().chain(bytes).collect()
+    sized(values)
 }
 
 fn max_command_20() -> Vec<u8> {
@@ -219,5 +230,52 @@ fn answers_12() -> impl FnMut(&[u8]) -> Vec<u8> {
         0x65 => response(Family::Tpm12, 0, &capability_12(command[21])),
         _ if command[0] == 0x80 => response(Family::Tpm12, 10, &[]),
         _ => response(Family::Tpm12, 0, b"body"),
+    }
+}
+
+proptest! {
+    /// Whatever the registers say and whenever that begins: each command ends, and the TPM is used once it is
+    /// sound.
+    #[test]
+    fn garbage_in_the_registers_is_survived(seed in any::<u64>(), is_up in any::<bool>()) {
+        let tpm = tpm(Family::Tpm12, false);
+        tpm.set_noise(seed);
+        let mut bench = Bench::new(&tpm);
+        if is_up {
+            bench.run();
+        }
+        tpm.set_trouble(Trouble::Garbage);
+        for _ in 0..3 {
+            let _ = bench.transmit(&READ_12);
+        }
+        tpm.set_trouble(Trouble::None);
+        let _ = bench.transmit(&READ_12);
+        prop_assert_eq!(bench.transmit(&READ_12), Ok(response(Family::Tpm12, 0, b"body")));
+    }
+
+    /// Whatever a TPM states about itself: commands still reach it, and none may take for ever.
+    #[test]
+    fn nonsense_in_the_answers_is_survived(
+        bodies in some(prop_oneof![some(any::<u8>(), 0..24), some(numbers(), 1..5).prop_map(|all| sized(&all))], 1..6),
+        refuses in any::<bool>(),
+    ) {
+        let mut bodies = bodies.into_iter().cycle();
+        let tpm = SimulatedTpm::new(move |command| match (command[0], command[9]) {
+            (0x80, _) => response(Family::Tpm12, 10, &[]),
+            (_, 0x65) => {
+                let body = bodies.next().unwrap_or_default();
+                let code = if refuses { u32::from(body.first().copied().unwrap_or(0)) } else { 0 };
+                response(Family::Tpm12, code, if code == 0 { &body } else { &[] })
+            }
+            _ => response(Family::Tpm12, 0, b"body"),
+        });
+        let mut bench = Bench::new(&tpm);
+        bench.run();
+        let outcome = bench.transmit(&READ_12);
+        prop_assert_ne!(&outcome, &Err(Refusal::TooLong));
+        if outcome.is_ok() {
+            tpm.set_trouble(Trouble::Hangs(Step::Execute));
+            prop_assert_eq!(bench.transmit(&READ_12), Err(Refusal::TimedOut));
+        }
     }
 }
