@@ -2,8 +2,8 @@
 
 use cloison_abi::limits::{MAX_INTERRUPT_LINES, PAGE_BYTES};
 
-use crate::diagnostic::{Diagnostic, Span};
-use crate::manifest::{Device, DeviceMemory, DevicePorts, Irq};
+use crate::diagnostic::{At, Diagnostic, Span};
+use crate::manifest::{Device, DeviceMemory, Irq};
 use crate::system::Draft;
 
 /// Last physical address that page tables can name, and one more.
@@ -19,26 +19,22 @@ struct Claim<'a> {
     count: u64,
 }
 
+impl<'a> Claim<'a> {
+    fn new(device: &'a Device, first: &At<u64>, count: &At<u64>) -> Self {
+        Self { device: &device.name.value, at: first.span, first: first.value, count: count.value }
+    }
+}
+
 pub(super) fn memory_overlap(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let claims: Vec<_> = each(draft, |device| device.memory.as_ref())
-        .map(|(device, DeviceMemory { address, bytes })| Claim {
-            device: &device.name.value,
-            at: address.span,
-            first: address.value,
-            count: bytes.value,
-        })
+        .map(|(device, memory)| Claim::new(device, &memory.address, &memory.bytes))
         .collect();
     overlaps("memory", &claims)
 }
 
 pub(super) fn port_overlap(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let claims: Vec<_> = each(draft, |device| device.ports.as_ref())
-        .map(|(device, DevicePorts { first, count })| Claim {
-            device: &device.name.value,
-            at: first.span,
-            first: first.value,
-            count: count.value,
-        })
+        .map(|(device, ports)| Claim::new(device, &ports.first, &ports.count))
         .collect();
     let mut faults = overlaps("ports", &claims);
     for claim in &claims {

@@ -5,19 +5,12 @@
 //! together. It is not an [`interface!`](crate::interface) because the runtime sends it without linking this
 //! crate.
 
-use cloison_sys::{Message, pack, unpack};
+use cloison_sys::{Message, unpack};
 
 use crate::wire::{MESSAGE_BYTES, Malformed};
 
 /// Most bytes of text in one message.
 pub const CHUNK_BYTES: usize = MESSAGE_BYTES;
-
-/// The message for a piece of text. `None` if it is empty or longer than [`CHUNK_BYTES`].
-#[must_use]
-pub fn encode(text: &[u8]) -> Option<Message> {
-    let label = u32::try_from(text.len()).ok()?;
-    (1..=CHUNK_BYTES).contains(&text.len()).then(|| Message { label, words: pack(text) })
-}
 
 /// The text of a message, and how long it is.
 ///
@@ -35,20 +28,21 @@ pub fn decode(message: Message) -> Result<([u8; CHUNK_BYTES], usize), Malformed>
 
 #[cfg(test)]
 mod tests {
+    use cloison_sys::pack;
+
     use super::*;
 
     #[test]
     fn text_comes_back() {
         for text in ["x", "hello\n", "0123456789abcdef0123456789abcde\n"] {
-            let (bytes, length) = decode(encode(text.as_bytes()).unwrap()).unwrap();
+            let message = Message { label: text.len() as u32, words: pack(text.as_bytes()) };
+            let (bytes, length) = decode(message).unwrap();
             assert_eq!(&bytes[..length], text.as_bytes());
         }
     }
 
     #[test]
     fn text_out_of_range_is_refused() {
-        assert_eq!(encode(b""), None);
-        assert_eq!(encode(&[b'x'; 33]), None);
         for (label, words) in [(0, [0; 4]), (33, [0; 4]), (u32::MAX, [0; 4]), (1, [0x100, 0, 0, 0])] {
             assert_eq!(decode(Message { label, words }), Err(Malformed));
         }
