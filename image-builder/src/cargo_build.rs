@@ -16,7 +16,7 @@ use crate::{
     Failure,
     interrupts::Interrupts,
     process,
-    progress::{Progress, Step},
+    progress::{Progress, Step, say},
 };
 
 /// The target triple of all code that runs in a system.
@@ -93,7 +93,7 @@ impl Compiler<'_> {
             return Err(explain(part, &finished));
         }
         step.done(&packages.join(" "));
-        eprint!("{}", diagnostics(&finished.text));
+        say(format_args!("{}", diagnostics(&finished.text)));
         let folder = self.on_target().join(TARGET).join(part.profile());
         Ok(packages.iter().map(|package| folder.join(package)).collect())
     }
@@ -106,7 +106,8 @@ impl Compiler<'_> {
     pub fn lint(&self, part: Part, packages: &[&str]) -> Result<(), Failure> {
         let mut command = self.cargo(part, "clippy", packages);
         command.args(["--", "-Dwarnings"]);
-        let finished = process::run(&mut command, "cargo", self.interrupts, &mut |line| eprintln!("{line}"))?;
+        let finished =
+            process::run(&mut command, "cargo", self.interrupts, &mut |line| say(format_args!("{line}\n")))?;
         if finished.status.success() {
             Ok(())
         } else {
@@ -200,7 +201,7 @@ fn explain(part: Part, finished: &process::Finished) -> Failure {
     if let Some(fault) = machine_fault(&finished.text) {
         return Failure::Environment(format!("{what} failed: {fault}"));
     }
-    eprint!("{}", diagnostics(&finished.text));
+    say(format_args!("{}", diagnostics(&finished.text)));
     let fault = code_fault(&finished.text).unwrap_or_else(|| "see above".into());
     Failure::Failed(format!("{what} failed: {fault}"))
 }

@@ -1,6 +1,7 @@
 //! What the user sees while a system is being built: one line for each step, with the time it took.
 
 use std::{
+    fmt,
     io::{IsTerminal, Write, stderr},
     time::Instant,
 };
@@ -47,8 +48,7 @@ impl Step<'_> {
     pub fn now(&self, detail: &str) {
         if self.progress.live {
             let detail: String = detail.trim().chars().take(50).collect();
-            eprint!("\r\x1b[K  {:<28} {detail}", self.what);
-            let _ = stderr().flush();
+            say(format_args!("\r\x1b[K  {:<28} {detail}", self.what));
         }
     }
 
@@ -57,7 +57,8 @@ impl Step<'_> {
         if self.progress.shown {
             let clear = if self.progress.live { "\r\x1b[K" } else { "" };
             let seconds = self.start.elapsed().as_secs_f64();
-            eprintln!("{clear}  {:<28} {seconds:>6.2} s  {outcome}", std::mem::take(&mut self.what));
+            let what = std::mem::take(&mut self.what);
+            say(format_args!("{clear}  {what:<28} {seconds:>6.2} s  {outcome}\n"));
         }
     }
 }
@@ -66,7 +67,13 @@ impl Drop for Step<'_> {
     fn drop(&mut self) {
         // A step that was not done: leave the line to the message that says why.
         if self.progress.live && !self.what.is_empty() {
-            eprint!("\r\x1b[K");
+            say(format_args!("\r\x1b[K"));
         }
     }
+}
+
+/// Says something on standard error. If nobody reads that any more, the work goes on all the same.
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    let mut out = stderr().lock();
+    let _ = out.write_fmt(text).and_then(|()| out.flush());
 }

@@ -136,6 +136,13 @@ fn a_full_disk_is_told_in_a_sentence() {
 }
 
 #[test]
+fn an_error_output_that_nobody_reads_stops_nothing() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = tool(&["build", HELLO]).stderr(full).output().unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+}
+
+#[test]
 fn a_debuggers_port_that_is_taken_is_told_before_anything_starts() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
