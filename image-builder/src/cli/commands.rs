@@ -71,6 +71,9 @@ fn write_graphs(context: &Context, system: &System) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Lines of a run that can say why it ended.
+const WORTH_KEEPING: usize = 1000;
+
 /// Builds a system and runs it.
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
@@ -85,7 +88,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
         let symbols = built.symbols.display();
         output::note(&format!("waiting for: gdb {symbols} -ex 'target remote :{port}'"));
     }
-    let mut transcript = Transcript::default();
+    let mut transcript = Transcript::of_last(WORTH_KEEPING);
     let keyboard = Keyboard::take();
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
     let conclusion = watch(&mut session, limit, keyboard, &context.interrupts, &mut |bytes| {

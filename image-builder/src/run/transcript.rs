@@ -22,16 +22,27 @@ impl Line {
     }
 }
 
-/// All lines so far.
+/// The lines so far: all of them, or the last.
 #[derive(Debug, Default)]
 pub struct Transcript {
     lines: Vec<Line>,
     rest: Vec<u8>,
+    /// How many lines are worth keeping; `None`: all.
+    worth_keeping: Option<usize>,
 }
 
 impl Transcript {
+    /// Of a machine that may talk for days: it keeps the last `count` lines at the least.
+    #[must_use]
+    pub fn of_last(count: usize) -> Self {
+        Self { worth_keeping: Some(count), ..Self::default() }
+    }
+
     /// Takes what the machine wrote. → the lines that this completes.
     pub fn add(&mut self, bytes: &[u8]) -> &[Line] {
+        if let Some(count) = self.worth_keeping.filter(|count| self.lines.len() > 2 * count) {
+            self.lines.drain(..self.lines.len() - count);
+        }
         let before = self.lines.len();
         for byte in bytes {
             match byte {
@@ -84,6 +95,18 @@ mod tests {
         assert_eq!(texts, ["stpm  | tis: ready", "hello"]);
         assert_eq!(transcript.last_of("stpm"), Some("tis: ready"));
         assert_eq!(transcript.last_of("hello"), None);
+    }
+
+    #[test]
+    fn forgets_old_lines_if_it_may() {
+        let (mut all, mut last) = (Transcript::default(), Transcript::of_last(2));
+        for number in 0..100 {
+            all.add(format!("{number}\n").as_bytes());
+            assert_eq!(last.add(format!("{number}\n").as_bytes()).len(), 1);
+        }
+        assert_eq!(all.lines().len(), 100);
+        assert!((2..=5).contains(&last.lines().len()), "{:?}", last.lines());
+        assert_eq!(last.lines().last(), all.lines().last());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
 
 use cloison_drivers::tpm::InterfaceError;
+use cloison_sys::Message;
 use proptest::prelude::*;
+use stpm_api::tpm;
 
 use super::*;
 
@@ -277,5 +279,29 @@ proptest! {
         service.step(NOW);
         prop_assert_eq!(waiting(&service), 0);
         prop_assert_eq!(fake.0.borrow().woken.len(), before);
+    }
+
+    /// Whatever messages come from whomever, while the TPM fails, answers or takes its time: a client that
+    /// behaves is served as soon as the TPM answers again.
+    #[test]
+    fn no_message_harms_another_client(
+        acts in proptest::collection::vec((0..5_u64, 0..7_u32, 0..80_u64, any::<u64>(), 0..9_usize), 1..200),
+    ) {
+        const HONEST: u64 = 3;
+        let (mut service, fake) = service(4);
+        for (badge, label, bytes, rest, mode) in acts {
+            if let Some(mode) = [Mode::Answers, Mode::TakesLong, Mode::Fails].get(mode) {
+                fake.0.borrow_mut().mode = *mode;
+            }
+            let words = if rest % 2 == 0 { [bytes, 0, 0, 0] } else { [rest; 4] };
+            let badge = if badge == HONEST { rest | 4 } else { badge };
+            let _ = tpm::answer(&mut service, badge, Message { label, words });
+            fake.0.borrow_mut().memory[0][rest as usize % 64] = bytes as u8;
+            service.step(NOW);
+        }
+        prop_assert!(service.submit(HONEST, 10).is_ok());
+        fake.0.borrow_mut().mode = Mode::Answers;
+        prop_assert!(!service.step(NOW));
+        prop_assert_eq!(service.finish(HONEST), done(8));
     }
 }
