@@ -22,6 +22,11 @@ pub struct RegionRef {
     pub generation: u32,
 }
 
+impl RegionRef {
+    /// What stands in an empty place of a table.
+    pub(crate) const NONE: Self = Self { id: RegionId::FIRST, generation: 0 };
+}
+
 /// A gate: an entry into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
@@ -208,6 +213,13 @@ impl SlotTable {
         let held = self.get(slot)?;
         self.0[slot as usize % MAX_SLOTS] = Capability::Empty;
         Ok(held)
+    }
+
+    /// Empties a slot, whatever it holds.
+    pub fn clear(&mut self, slot: u64) {
+        if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot)) {
+            *place = Capability::Empty;
+        }
     }
 
     /// Empties every slot for which `keep` says no.

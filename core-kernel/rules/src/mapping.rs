@@ -22,9 +22,23 @@ pub struct Mapping {
     pub mapped: u32,
     /// READ, WRITE, EXECUTE.
     pub rights: Rights,
+    /// Whether the domain has made it by itself, while it ran. Such a mapping does not survive a restart.
+    pub made_by_domain: bool,
 }
 
 impl Mapping {
+    /// A place in the table that no mapping takes: one without pages. It is all zeros, so that the table
+    /// needs no bytes in the kernel's file.
+    const NONE: Self = Self {
+        region: RegionRef::NONE,
+        address: 0,
+        first_page: 0,
+        pages: 0,
+        mapped: 0,
+        rights: Rights::empty(),
+        made_by_domain: false,
+    };
+
     /// Checks what a call asks for: an aligned range of a domain's addresses, pages inside the region, rights
     /// that make sense and are never to write and to execute.
     ///
@@ -55,7 +69,7 @@ impl Mapping {
             return Err(CallError::BadArgument);
         }
         let (first_page, pages) = (first_page as u32, pages as u32);
-        Ok(Self { region: reference, address, first_page, pages, mapped: 0, rights })
+        Ok(Self { region: reference, address, first_page, pages, mapped: 0, rights, made_by_domain: false })
     }
 
     fn end(&self) -> u64 {
@@ -65,11 +79,11 @@ impl Mapping {
 
 /// The mappings of one domain.
 #[derive(Clone, Debug)]
-pub struct MappingTable([Option<Mapping>; MAX_MAPPINGS]);
+pub struct MappingTable([Mapping; MAX_MAPPINGS]);
 
 impl MappingTable {
     /// A table with nothing in it.
-    pub const EMPTY: Self = Self([None; MAX_MAPPINGS]);
+    pub const EMPTY: Self = Self([Mapping::NONE; MAX_MAPPINGS]);
 
     /// Adds a mapping of which no page is in the page tables yet. One that was added before and is not
     /// complete is gone on with. Returns how many of its pages are in the page tables.
@@ -86,8 +100,8 @@ impl MappingTable {
         if self.iter().any(|old| new.address < old.end() && old.address < new.end()) {
             return Err(CallError::Overlap);
         }
-        let place = self.0.iter_mut().find(|place| place.is_none()).ok_or(CallError::QuotaExceeded)?;
-        *place = Some(new);
+        let place = self.0.iter_mut().find(|place| place.pages == 0).ok_or(CallError::QuotaExceeded)?;
+        *place = new;
         Ok(0)
     }
 
@@ -103,25 +117,32 @@ impl MappingTable {
         self.iter().find(|mapping| mapping.region == region).copied()
     }
 
+    /// A mapping that the domain has made by itself, if there is one.
+    #[must_use]
+    pub fn made_by_domain(&self) -> Option<Mapping> {
+        self.iter().find(|mapping| mapping.made_by_domain).copied()
+    }
+
     /// Notes that the first `mapped` pages of a mapping are in the page tables.
     pub fn progress(&mut self, address: u64, mapped: u32) {
-        self.change(address, |mapping| Some(Mapping { mapped, ..mapping }));
+        if let Some(mapping) = self.find(address) {
+            mapping.mapped = mapped;
+        }
     }
 
     /// Cuts a mapping down to its first `pages` pages; to none, and it is gone.
     pub fn truncate(&mut self, address: u64, pages: u32) {
-        self.change(address, |mapping| (pages > 0).then_some(Mapping { pages, mapped: pages, ..mapping }));
-    }
-
-    fn change(&mut self, address: u64, to: impl FnOnce(Mapping) -> Option<Mapping>) {
-        let starts = |place: &&mut Option<Mapping>| place.is_some_and(|mapping| mapping.address == address);
-        if let Some(place) = self.0.iter_mut().find(starts) {
-            *place = place.and_then(to);
+        if let Some(mapping) = self.find(address) {
+            *mapping = if pages == 0 { Mapping::NONE } else { Mapping { pages, mapped: pages, ..*mapping } };
         }
     }
 
+    fn find(&mut self, address: u64) -> Option<&mut Mapping> {
+        self.0.iter_mut().find(|mapping| mapping.pages > 0 && mapping.address == address)
+    }
+
     fn iter(&self) -> impl Iterator<Item = &Mapping> {
-        self.0.iter().flatten()
+        self.0.iter().filter(|mapping| mapping.pages > 0)
     }
 }
 

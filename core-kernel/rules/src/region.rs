@@ -13,6 +13,9 @@ use crate::capability::RegionRef;
 pub struct RegionId(u16);
 
 impl RegionId {
+    /// The first entry.
+    pub(crate) const FIRST: Self = Self(0);
+
     fn index(self) -> usize {
         usize::from(self.0) % MAX_REGIONS
     }

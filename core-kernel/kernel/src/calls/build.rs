@@ -18,7 +18,7 @@ use cloison_rules::{
 
 use super::{
     Answer, Arguments, Result,
-    regions::{access_rights, begin_scrub, map_into, zero_step},
+    regions::{access_rights, begin_scrub, forget_step, map_into, zero_step},
 };
 use crate::{
     arch::paging::AddressSpace,
@@ -238,7 +238,12 @@ pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     if entry >= DOMAIN_END || stack >= DOMAIN_END || !stack.is_multiple_of(16) {
         return Err(CallError::BadArgument);
     }
-    // The outcome is the caller's before the started domain can run.
+    if !matches!(kernel.tasks.get(domain).state, State::Stopped | State::Faulted) {
+        return Err(CallError::BadState);
+    }
+    if !forget_step(kernel, domain) {
+        return Ok(Answer::Again);
+    }
     kernel.tasks.start(domain)?;
     let started = kernel.domain_mut(domain);
     started.context.start(entry, stack, argument);

@@ -1,6 +1,9 @@
 //! Regions: shaping memory, seeing it, sharing it.
 
-use cloison_abi::{CallError, ObjectKind, Rights, limits::PAGE_BYTES};
+use cloison_abi::{
+    CallError, ObjectKind, Rights,
+    limits::{MAX_SLOTS, PAGE_BYTES},
+};
 use cloison_rules::{
     DomainId,
     authorize::{Operation, authorize},
@@ -40,7 +43,8 @@ pub(super) fn map_into(
 ) -> Result {
     let (reference, held) = kernel.domain(holder).slots.region(slot, Rights::READ)?;
     let region = *kernel.regions.usable(reference)?;
-    let new = Mapping::new(reference, &region, address, first, pages, rights)?;
+    let made_by_domain = holder == target;
+    let new = Mapping { made_by_domain, ..Mapping::new(reference, &region, address, first, pages, rights)? };
     if !held.contains(new.rights) {
         return Err(CallError::MissingRight);
     }
@@ -104,19 +108,46 @@ pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Ri
 pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let (region, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
     authorize(id, Operation::Revoke)?;
-    Ok(if revoke_step(kernel, region, Some(id)) { Answer::Done } else { Answer::Again })
+    Ok(if revoke_step(kernel, region, id) { Answer::Done } else { Answer::Again })
 }
 
-/// Takes a region from every domain but `keeper`, unmapping one step's worth at most. Returns whether nobody
-/// has it any more.
-fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: Option<DomainId>) -> bool {
-    for other in DomainId::all().filter(|other| Some(*other) != keeper) {
-        let is_other = |held: &Capability| !matches!(held, Capability::Region(of, _) if *of == region);
+/// Takes a region from every domain but `keeper` and the one that builds with it, unmapping one step's worth
+/// at most. Returns whether nobody else has it any more.
+fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool {
+    for other in DomainId::all().filter(|other| *other != keeper) {
         let domain = kernel.domain_mut(other);
-        domain.slots.retain(is_other);
+        if domain.slots.iter().any(|(_, held)| is_region(held, region, Rights::BUILD)) {
+            continue;
+        }
+        domain.slots.retain(|held| !is_region(held, region, Rights::empty()));
         if let Some(mapping) = domain.mappings.of_region(region) {
             unmap_step(kernel, other, mapping);
             return false;
+        }
+    }
+    true
+}
+
+/// Whether a slot holds a region, with all of these rights.
+fn is_region(held: &Capability, region: RegionRef, rights: Rights) -> bool {
+    matches!(held, Capability::Region(of, has) if *of == region && has.contains(rights))
+}
+
+/// Before a domain starts again: takes away what it has mapped by itself and what clients have granted to it;
+/// the new program knows nothing of either. One step's worth at most. Returns whether all of it is gone.
+pub(super) fn forget_step(kernel: &mut Kernel, id: DomainId) -> bool {
+    if let Some(mapping) = kernel.domain(id).mappings.made_by_domain() {
+        unmap_step(kernel, id, mapping);
+        return false;
+    }
+    for client in DomainId::all() {
+        for slot in 0..MAX_SLOTS as u64 {
+            let Ok(gate) = kernel.domain(client).slots.gate(slot) else { continue };
+            let granted =
+                u64::from(gate.grant_first)..u64::from(gate.grant_first) + u64::from(gate.grant_count);
+            if gate.server.id == id && !granted.is_empty() {
+                granted.for_each(|slot| kernel.domain_mut(id).slots.clear(slot));
+            }
         }
     }
     true
@@ -211,7 +242,7 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
 pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let (reference, _) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
     authorize(id, Operation::ShapeMemory)?;
-    if !revoke_step(kernel, reference, Some(id)) {
+    if !revoke_step(kernel, reference, id) {
         return Ok(Answer::Again);
     }
     if let Some(mapping) = kernel.domain(id).mappings.of_region(reference) {

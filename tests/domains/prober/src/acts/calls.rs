@@ -9,7 +9,7 @@ use cloison_rt::sys::{self, Instant, Message, Received};
 
 use super::{
     Act,
-    Deed::{Harmless, Refused},
+    Deed::{Harmless, Read, Refused},
     act,
 };
 use crate::world::{World, call, call_with_odd_state};
@@ -178,6 +178,9 @@ pub(crate) const ACTS: &[Act] = &[
         "a call bears the nested-task flag",
         Harmless(|world| call_with_odd_state(world.stack_bottom() + 4096, 1 << 14, 0)),
     ),
+    act("a domain may map what it holds", Harmless(|world| map(world, FREE, 0, 1, READ | WRITE))),
+    act("a fault ends a life in which something was mapped", Read(|_| 0)),
+    act("what was mapped in one life is gone in the next", Read(|_| FREE)),
 ];
 
 /// A call on a slot, with nothing else.
