@@ -162,8 +162,8 @@ impl Console {
         }
     }
 
-    /// Brings out what everybody has said so far, line or not: the system ends. One at a time, because all of it
-    /// together may be more than the screen has room for.
+    /// Brings out what everybody has said so far, line or not: the system ends. One at a time, because all of
+    /// it together may be more than the screen has room for.
     fn finish(&mut self) {
         for lines in self.clients.all_lines().chain([&mut self.kernel_lines]) {
             lines.finish(&mut self.screen);

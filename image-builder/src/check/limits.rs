@@ -125,8 +125,9 @@ fn each(
     faults
 }
 
-/// Regions that a system can have. The builder holds each in a slot while it builds, but for the page tables of a
-/// domain, in place of which it holds the domain; and it needs one slot more, for the page tables at hand.
+/// Regions that a system can have. The builder holds each in a slot while it builds, but for the page tables
+/// of a domain, in place of which it holds the domain; and it needs one slot more, for the page tables at
+/// hand.
 const MOST_REGIONS: usize = {
     let others = (BUILDER_SLOT_FREE - BUILDER_MEMORY_SLOTS) as usize + 1;
     let held = MAX_SLOTS - others;
