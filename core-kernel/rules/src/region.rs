@@ -162,15 +162,21 @@ impl RegionTable {
         self.insert(region)
     }
 
-    /// Ends a region. References to it are worth nothing from now on.
+    /// Whether a region can be ended, and its memory zeroed, now.
     ///
     /// # Errors
     /// [`CallError::BadState`] if something was carved out of it or it holds page tables.
+    pub fn check_deletable(&self, region: RegionRef) -> Result<(), CallError> {
+        let free = !self.get(region)?.holds_page_tables && !self.has_children(region.id);
+        if free { Ok(()) } else { Err(CallError::BadState) }
+    }
+
+    /// Ends a region. References to it are worth nothing from now on.
+    ///
+    /// # Errors
+    /// As [`RegionTable::check_deletable`].
     pub fn delete(&mut self, region: RegionRef) -> Result<(), CallError> {
-        let found = self.get(region)?;
-        if found.holds_page_tables || self.has_children(region.id) {
-            return Err(CallError::BadState);
-        }
+        self.check_deletable(region)?;
         self.regions[region.id.index()] = Region::NONE;
         self.generations[region.id.index()] += 1;
         Ok(())
@@ -216,6 +222,7 @@ mod tests {
         let child = table.carve(parent, 0, 4).unwrap();
         assert_eq!(table.usable(parent), Err(CallError::BadState));
         assert_eq!(table.usable(child), Err(CallError::BadState), "not zeroed yet");
+        assert_eq!(table.check_deletable(parent), Err(CallError::BadState));
         assert_eq!(table.delete(parent), Err(CallError::BadState));
         table.delete(child).unwrap();
         assert_eq!(table.get(child), Err(CallError::BadSlot));

@@ -136,8 +136,11 @@ pub struct Tasks {
     /// Whose budget has been paying since `charged_at`; nobody's while the CPU was idle.
     payer: Option<DomainId>,
     charged_at: u64,
-    /// When the running task has had its turn, if another one of its priority waits.
-    slice_end: u64,
+    /// What is left of each domain's turn. A domain that is preempted goes on with its turn later; one that
+    /// has waited begins a new one.
+    turns: [u64; TABLE_ENTRIES],
+    /// Whether the budget of who pays is used up, as of the last [`Tasks::settle`].
+    payer_is_spent: bool,
     /// Length of a turn.
     quantum: u64,
 }
@@ -154,7 +157,8 @@ impl Tasks {
         next_deadline: 0,
         payer: None,
         charged_at: 0,
-        slice_end: 0,
+        turns: [0; TABLE_ENTRIES],
+        payer_is_spent: false,
         quantum: 0,
     };
 

@@ -30,10 +30,22 @@ const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT);
 
 /// The domain in a slot of the caller, if it may be changed.
 fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainRef, CallError> {
+    let domain = subject_or_ruin(kernel, id, slot)?;
+    check_whole(kernel, domain.id)?;
+    Ok(domain)
+}
+
+/// The same, even if the domain is half destroyed.
+fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainRef, CallError> {
     let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::BUILD)?;
     authorize(id, Operation::Build)?;
     kernel.tasks.resolve(domain)?;
     Ok(domain)
+}
+
+/// Refuses a domain whose destruction has begun and takes several steps: it has no page tables any more.
+fn check_whole(kernel: &Kernel, id: DomainId) -> core::result::Result<(), CallError> {
+    if kernel.domain(id).space.root() == 0 { Err(CallError::BadState) } else { Ok(()) }
 }
 
 /// The domain in a slot of the caller, if the caller may decide about its faults.
@@ -41,6 +53,7 @@ fn patient(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<Dom
     let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::HANDLE_FAULT)?;
     let domain = kernel.tasks.resolve(domain)?;
     authorize(id, Operation::HandleFault(domain))?;
+    check_whole(kernel, domain)?;
     Ok(domain)
 }
 
@@ -270,7 +283,7 @@ pub(super) fn stop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> R
 
 /// Destroy a domain: it ends, then its page tables are scrubbed, then it is gone.
 pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let domain = subject(kernel, id, arguments.slot)?.id;
+    let domain = subject_or_ruin(kernel, id, arguments.slot)?.id;
     if domain == id {
         return Err(CallError::SelfCall);
     }

@@ -242,6 +242,8 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
 pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let (reference, _) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
     authorize(id, Operation::ShapeMemory)?;
+    // Before anything is taken away or zeroed: pages of it may be somebody's region, or live page tables.
+    kernel.regions.check_deletable(reference)?;
     if !revoke_step(kernel, reference, id) {
         return Ok(Answer::Again);
     }

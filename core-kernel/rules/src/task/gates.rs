@@ -19,6 +19,13 @@ impl Tasks {
         }
         self.task(caller).badge = badge;
         match self.get(server).state {
+            State::Receiving => {
+                self.serve_if_paid(server, caller);
+                self.task(server).state = State::Running;
+                self.current = Some(server);
+                self.settled = false;
+                Ok(Called::Taken)
+            }
             State::Free | State::Stopped => Err(CallError::PeerFailed),
             _ => {
                 self.queue_caller(server, caller);
@@ -33,10 +40,11 @@ impl Tasks {
     /// this one and runs on the client's account. Returns whether it was so; else nothing has been done.
     #[inline(always)]
     pub fn call_at_once(&mut self, caller: DomainId, server: DomainId) -> bool {
-        if self.get(server).state != State::Receiving {
+        if self.get(server).state != State::Receiving || self.payer_is_spent {
             return false;
         }
-        self.serve(server, caller);
+        let account = self.get(caller).account;
+        self.serve(server, caller, account);
         self.task(server).state = State::Running;
         self.current = Some(server);
         true
@@ -102,7 +110,7 @@ impl Tasks {
             self.settled = false;
             let after = self.task(caller).next_caller.take();
             self.task(server).callers = after;
-            self.serve(server, caller);
+            self.serve_if_paid(server, caller);
             return Next::Message(caller, self.get(caller).badge);
         }
         if deadline == POLL {
@@ -148,16 +156,24 @@ impl Tasks {
             return None;
         }
         task.pending &= !events;
+        self.turns[target.index()] = self.quantum;
         self.make_ready(target);
         Some(events)
     }
 
-    /// `server` takes the message of `client`, with its priority and on its account.
+    /// `server` takes the message of `client`, with its priority, and on its account, unless that has no time
+    /// to lend: then on its own.
+    fn serve_if_paid(&mut self, server: DomainId, client: DomainId) {
+        let lent = self.get(client).account.filter(|account| !self.is_spent(*account));
+        self.serve(server, client, lent.or(Some(server)));
+    }
+
+    /// `server` takes the message of `client`, with its priority, on an account.
     #[inline(always)]
-    fn serve(&mut self, server: DomainId, client: DomainId) {
+    fn serve(&mut self, server: DomainId, client: DomainId, account: Option<DomainId>) {
         let lender = self.task(client);
         lender.state = State::Served(server);
-        let (priority, account) = (lender.priority, lender.account);
+        let priority = lender.priority;
         let task = self.task(server);
         task.serving = Some(client);
         task.account = account;

@@ -15,6 +15,7 @@ impl Tasks {
         let id = free.ok_or(CallError::TableFull)?;
         let generation = self.get(id).generation;
         *self.budget(id) = Budget::NONE;
+        self.turns[id.index()] = self.quantum;
         *self.task(id) = Task { state: State::Stopped, generation, account: Some(id), ..Task::FREE };
         Ok(DomainRef { id, generation })
     }

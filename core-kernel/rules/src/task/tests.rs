@@ -110,13 +110,14 @@ fn a_reply_to_a_client_that_is_gone_goes_nowhere() {
 #[test]
 fn tasks_of_one_priority_take_turns() {
     let (mut tasks, ids) = system(&[4, 4]);
-    tasks.charge(0);
-    assert_eq!(tasks.pick(), Some(ids[0]));
-    assert_eq!(tasks.next_interrupt(), 100);
+    assert_eq!(tasks.settle(|| 0), 100);
+    assert_eq!(tasks.current(), Some(ids[0]));
     tasks.timer(100);
-    assert_eq!(tasks.pick(), Some(ids[1]));
+    assert_eq!(tasks.settle(|| 100), 200);
+    assert_eq!(tasks.current(), Some(ids[1]));
     tasks.timer(200);
-    assert_eq!(tasks.pick(), Some(ids[0]));
+    tasks.settle(|| 200);
+    assert_eq!(tasks.current(), Some(ids[0]));
 }
 
 #[test]
@@ -157,6 +158,55 @@ fn a_spinner_with_a_budget_does_not_starve_the_rest() {
         tasks.timer(now);
     }
     assert!((2_900..=3_200).contains(&ran[0]), "the spinner ran for {} of 10000", ran[0]);
+}
+
+#[test]
+fn a_spent_budget_does_not_keep_the_timer_busy() {
+    let (mut tasks, ids) = system(&[9]);
+    tasks.configure(ids[0], 9, Budget::new(30, 100));
+    tasks.settle(|| 0);
+    tasks.timer(30);
+    assert_eq!(tasks.settle(|| 30), 100, "nothing is due before the next period");
+    tasks.timer(100);
+    assert_eq!(tasks.settle(|| 100), 130, "the budget of the next period");
+    assert_eq!(tasks.get(ids[0]).priority, 9);
+}
+
+#[test]
+fn an_interrupted_turn_goes_on_where_it_was() {
+    let (mut tasks, ids) = system(&[9, 4, 4]);
+    let [waker, first, second] = ids[..] else { unreachable!() };
+    let mut ran = [0_u64; 3];
+    let mut now = 0;
+    while now < 30_000 {
+        let next = tasks.settle(|| now);
+        let current = tasks.current().unwrap();
+        if current == waker {
+            now += 1;
+            tasks.wait(waker, 1, now + 30);
+            continue;
+        }
+        let next = next.max(now + 1);
+        ran[usize::from(current == second)] += next - now;
+        now = next;
+        tasks.timer(now);
+    }
+    assert!(ran[0].abs_diff(ran[1]) <= 200, "{first:?} ran for {}, {second:?} for {}", ran[0], ran[1]);
+}
+
+#[test]
+fn a_client_without_time_lends_none() {
+    let (mut tasks, ids) = system(&[9, 3]);
+    let [server, client] = ids[..] else { unreachable!() };
+    tasks.configure(client, 3, Budget::new(10, 1000));
+    receive(&mut tasks, server);
+    tasks.settle(|| 0);
+    tasks.timer(10);
+    tasks.settle(|| 10);
+    assert_eq!(tasks.current(), Some(client), "it goes on in the background");
+    assert!(!tasks.call_at_once(client, server));
+    assert_eq!(tasks.call(client, server, 0), Ok(Called::Taken));
+    assert_eq!(tasks.get(server).account, Some(server));
 }
 
 #[test]

@@ -25,7 +25,15 @@ impl Tasks {
             self.charge(now());
         }
         self.settled = true;
+        self.payer_is_spent = self.payer.is_some_and(|payer| self.is_spent(payer));
         self.next_interrupt()
+    }
+
+    /// Whether a domain's budget is used up, so that it runs in the background and has no time to lend.
+    #[inline(always)]
+    pub(super) fn is_spent(&self, id: DomainId) -> bool {
+        let task = self.get(id);
+        task.own_priority != task.base_priority
     }
 
     /// Whether the running task's time is paid by another account than before, so that [`Tasks::charge`] is
@@ -36,49 +44,54 @@ impl Tasks {
         self.current.and_then(|current| self.get(current).account) != self.payer
     }
 
-    /// Charges the time since the last charge to who has been paying, and lets the running task's account pay
-    /// from now on, for a turn that begins now.
+    /// Charges the time since the last charge to who has been paying, off the budget and off the turn, and
+    /// lets the running task's account pay from now on.
     #[inline(always)]
     pub fn charge(&mut self, now: u64) {
         let elapsed = now.saturating_sub(self.charged_at);
         self.charged_at = now;
         if let Some(payer) = self.payer {
             self.budget(payer).charge(elapsed, now);
+            let turn = &mut self.turns[payer.index()];
+            *turn = turn.saturating_sub(elapsed);
         }
         self.payer = self.current.and_then(|current| self.get(current).account);
         if let Some(payer) = self.payer {
             self.budget(payer).renew(now);
         }
-        self.slice_end = now.saturating_add(self.quantum);
     }
 
     /// When the timer has to interrupt next.
     #[inline(always)]
     #[must_use]
     pub fn next_interrupt(&self) -> u64 {
-        let Some(current) = self.current else { return self.next_deadline };
-        let exhausted = self.payer.map(|payer| self.budgets[payer.index()].exhausted_at(self.charged_at));
-        let exhausted = exhausted.unwrap_or(NO_DEADLINE);
-        let shared = self.ready.waits_at(self.get(current).priority);
-        let turn = if shared { self.slice_end } else { NO_DEADLINE };
-        self.next_deadline.min(exhausted).min(turn)
+        let (Some(current), Some(payer)) = (self.current, self.payer) else { return self.next_deadline };
+        let mut next = self.next_deadline;
+        // Who has been sent to the background has nothing left that could run out.
+        if !self.payer_is_spent {
+            next = next.min(self.budgets[payer.index()].exhausted_at(self.charged_at));
+        }
+        if self.ready.waits_at(self.get(current).priority) {
+            next = next.min(self.charged_at.saturating_add(self.turns[payer.index()]));
+        }
+        next
     }
 
     /// Does what is due at `now`: renews budgets, ends waits whose deadline has passed, takes the CPU from a
     /// task that has used up its budget or has had its turn. Returns the tasks whose wait timed out.
     pub fn timer(&mut self, now: u64) -> DomainSet {
         self.settled = false;
-        let turn_over = now >= self.slice_end;
-        let slice_end = self.slice_end;
         self.charge(now);
         let timed_out = self.expire(now);
-        if let Some(current) = self.current {
-            if let Some(payer) = self.payer.filter(|payer| self.budgets[payer.index()].is_exhausted()) {
+        // One that has just been preempted is dealt with when it runs again.
+        if let (Some(current), Some(payer)) = (self.current, self.payer)
+            && self.get(current).account == Some(payer)
+        {
+            if self.budgets[payer.index()].is_exhausted() && !self.is_spent(payer) {
                 self.out_of_budget(current, payer);
-            } else if turn_over && self.ready.waits_at(self.get(current).priority) {
+            } else if self.turns[payer.index()] == 0 && self.ready.waits_at(self.get(current).priority) {
+                self.turns[payer.index()] = self.quantum;
                 self.put_back(current);
-            } else {
-                self.slice_end = slice_end;
             }
         }
         timed_out
@@ -122,6 +135,7 @@ impl Tasks {
             }
             if task.deadline <= now {
                 timed_out |= 1 << id.index();
+                self.turns[id.index()] = self.quantum;
                 self.make_ready(id);
             } else {
                 self.next_deadline = self.next_deadline.min(task.deadline);

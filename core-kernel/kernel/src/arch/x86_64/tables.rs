@@ -158,6 +158,9 @@ pub fn load(cpu: &'static mut Cpu) {
         CS::set_reg(SegmentSelector::new(KERNEL_CODE >> 3, PrivilegeLevel::Ring0));
         SS::set_reg(SegmentSelector::new(KERNEL_DATA >> 3, PrivilegeLevel::Ring0));
         load_tss(SegmentSelector::new(TASK_STATE >> 3, PrivilegeLevel::Ring0));
+        // No local descriptors. After a reset the register holds base 0 and a limit of 64 KiB, so without
+        // this a domain that maps its own page there writes its own call gates into ring 0.
+        core::arch::asm!("lldt {:x}", in(reg) 0_u16, options(nostack, preserves_flags));
         lidt(&gates);
     }
 }
