@@ -26,6 +26,11 @@ pub const QUANTUM_US: u64 = 10_000;
 /// interrupts.
 pub const MIN_PERIOD_US: u32 = 100;
 
+/// Shortest time that a wait with a deadline takes, in microseconds; a deadline that is nearer counts as so
+/// far away. Waking costs whoever runs then, so a domain that wakes as often as it can has to leave the
+/// others most of the CPU.
+pub const MIN_WAIT_US: u64 = 50;
+
 /// Words of a gate message, each 8 bytes.
 pub const MESSAGE_WORDS: usize = 4;
 /// Event bits that a plan can assign: 0 to 62.

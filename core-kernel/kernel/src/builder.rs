@@ -8,6 +8,7 @@ use cloison_abi::{
     },
     image::{BUILDER_SEGMENTS, BuilderSegment, IMAGE_MAGIC, ImageHeader},
     limits::{DOMAIN_END, PAGE_BYTES, PRIORITIES},
+    plan::FaultPolicy,
 };
 use cloison_rules::{budget::Budget, capability::Capability, region::Backing};
 
@@ -70,8 +71,12 @@ pub fn check(header: &ImageHeader, length: u64) -> Result<(), BadImage> {
     if segments.iter().any(|segment| !fits(segment, length)) {
         return Err(BadImage::Layout("a segment of the builder is out of place"));
     }
-    let image =
-        BuilderSegment { address: header.builder_image_address, image_offset: 0, pages: 1, rights: 1 };
+    let image = BuilderSegment {
+        address: header.builder_image_address,
+        image_offset: 0,
+        pages: (length / PAGE_BYTES) as u32,
+        rights: 1,
+    };
     let stack = header.builder_stack.is_multiple_of(16) && header.builder_stack < DOMAIN_END;
     if !fits(&image, length) || !stack || header.builder_entry >= DOMAIN_END {
         return Err(BadImage::Layout("the builder's entry, stack or view of the image is out of place"));
@@ -109,6 +114,8 @@ pub fn build(
     map_segments(kernel, header, image)?;
     give_rights(kernel, &free)?;
     let domain = kernel.domain_mut(builder.id);
+    // Nobody could restart it, and without it nothing starts.
+    domain.on_fault = FaultPolicy::Halt;
     domain.context.start(header.builder_entry, header.builder_stack, header.builder_image_address);
     kernel.tasks.configure(builder.id, PRIORITIES as u8 - 1, Budget::NONE);
     kernel.tasks.start(builder.id)

@@ -1,7 +1,7 @@
 //! A domain has done something wrong.
 
 use cloison_abi::{Fault, FaultKind, call::SystemEnd, plan::FaultPolicy};
-use cloison_rules::{DomainId, task::State};
+use cloison_rules::{DomainId, capability::DomainRef, task::State};
 
 use crate::kernel::Kernel;
 
@@ -33,7 +33,7 @@ impl Kernel {
         let domain = self.domain(id);
         let (name, policy, handler, ends) =
             (domain.name, domain.on_fault, domain.handler, domain.ends_system);
-        let handler = handler.filter(|(handler, _)| self.tasks.resolve(*handler).is_ok());
+        let handler = handler.filter(|(handler, _)| self.can_handle(*handler));
         match (policy, handler) {
             (FaultPolicy::Halt, _) => {
                 self.say(format_args!("{name} faulted: {fault}; the system halts"));
@@ -53,6 +53,23 @@ impl Kernel {
                 if ends {
                     self.end_system(SystemEnd::Failure);
                 }
+            }
+        }
+    }
+
+    /// Whether a fault handler is there to handle anything.
+    fn can_handle(&self, handler: DomainRef) -> bool {
+        let state = self.tasks.resolve(handler).map(|id| self.tasks.get(id).state);
+        state.is_ok_and(|state| !matches!(state, State::Stopped | State::Faulted))
+    }
+
+    /// A domain handles no faults any more: those that wait for it to decide are stopped, and who calls them
+    /// is told.
+    pub fn abandon_patients(&mut self, handler: DomainRef) {
+        for id in DomainId::all() {
+            let waits = self.tasks.get(id).state == State::Faulted;
+            if waits && self.domain(id).handler.is_some_and(|(of, _)| of == handler) {
+                self.halt(id, State::Stopped);
             }
         }
     }

@@ -204,6 +204,7 @@ impl Kernel {
             }
         }
         self.log.reader_ended(ended);
+        self.abandon_patients(ended);
     }
 
     /// The address space or the ports of a domain have changed in a way that the CPU has to notice.

@@ -17,6 +17,8 @@ pub struct Machine {
     pub io_apic: IoApic,
     /// The alarm clock.
     pub timer: Timer,
+    /// Ticks of the time-stamp counter that a wait with a deadline takes at least.
+    pub shortest_wait: u64,
     /// Physical address of the kernel's own root page table, the pattern for all others.
     pub kernel_root: u64,
     /// Memory; device regions lie elsewhere.
@@ -36,6 +38,7 @@ impl Machine {
         local_apic: LocalApic::NONE,
         io_apic: IoApic::NONE,
         timer: Timer::NONE,
+        shortest_wait: 0,
         kernel_root: 0,
         memory: Vec::new(),
         exit_port: 0,

@@ -23,7 +23,7 @@ use cloison_mem as _;
 use cloison_abi::{
     CallError,
     call::{NO_DEADLINE, SystemEnd},
-    limits::{MAX_DOMAINS, QUANTUM_US},
+    limits::{MAX_DOMAINS, MIN_WAIT_US, QUANTUM_US},
 };
 use cloison_rules::DomainId;
 use spin::{Mutex, MutexGuard};
@@ -133,6 +133,7 @@ fn start_machine(
     kernel.machine.io_apic = IoApic::new(machine.io_apic, kernel.machine.local_apic.identity());
     kernel.machine.io_apic.init();
     kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine.timer_port);
+    kernel.machine.shortest_wait = kernel.machine.timer.ticks(MIN_WAIT_US);
     let quantum = kernel.machine.timer.ticks(QUANTUM_US);
     kernel.tasks.init(quantum);
     Ok(())
@@ -270,10 +271,9 @@ pub(crate) extern "C" fn on_kernel_fault(_cpu: *const Cpu, vector: u64, code: u6
 /// A panic of the kernel: there is no state to trust any more, so the words go straight to the serial line.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut log = log::Log::EMPTY;
-    let (serial, exit_port) = arch::serial::ports();
-    log.set_serial(serial);
-    let _ = core::fmt::Write::write_fmt(&mut log, format_args!("\nkernel | panic: {info}\n"));
+    let (mut serial, exit_port) = arch::serial::ports();
+    // A serial line never fails.
+    let _ = core::fmt::Write::write_fmt(&mut serial, format_args!("\nkernel | panic: {info}\n"));
     arch::serial::write_exit_port(exit_port, SystemEnd::Panic as u8);
     cpu::stop()
 }

@@ -179,6 +179,18 @@ impl SlotTable {
         }
     }
 
+    /// Checks that a slot can be filled.
+    ///
+    /// # Errors
+    /// As [`SlotTable::fill`].
+    pub fn check_free(&self, slot: u64) -> Result<(), CallError> {
+        match usize::try_from(slot).ok().and_then(|slot| self.0.get(slot)) {
+            None => Err(CallError::BadArgument),
+            Some(Capability::Empty) => Ok(()),
+            Some(_) => Err(CallError::SlotTaken),
+        }
+    }
+
     /// Fills an empty slot.
     ///
     /// # Errors

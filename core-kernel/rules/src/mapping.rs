@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError, Rights,
-    limits::{DOMAIN_END, MAX_MAPPINGS, PAGE_BYTES},
+    limits::{DOMAIN_END, INFO_ADDRESS, MAX_MAPPINGS, PAGE_BYTES},
 };
 
 use crate::{capability::RegionRef, region::Region};
@@ -63,7 +63,7 @@ impl Mapping {
             || !inside
             || !fits
             || pages == 0
-            || address < PAGE_BYTES
+            || address < INFO_ADDRESS
             || !address.is_multiple_of(PAGE_BYTES)
         {
             return Err(CallError::BadArgument);
@@ -153,6 +153,9 @@ mod tests {
     use super::*;
     use crate::region::{Backing, RegionTable};
 
+    /// The first address that can be mapped.
+    const FIRST: u64 = INFO_ADDRESS;
+
     fn region(pages: u32) -> (RegionRef, Region) {
         let mut table = RegionTable::EMPTY;
         let reference = table.add(0x100, pages, Backing::Memory { zeroed: pages }).unwrap();
@@ -170,25 +173,26 @@ mod tests {
         let read = Rights::READ;
         let cases = [
             (0, 0, 1, read, "the NULL page"),
-            (0x1001, 0, 1, read, "an address that is not aligned"),
-            (0x1000, 0, 0, read, "no pages"),
-            (0x1000, 0, 17, read, "more pages than the region has"),
-            (0x1000, 16, 1, read, "pages after the region's end"),
-            (0x1000, u64::MAX, 1, read, "a page number that overflows"),
-            (0x1000, 0, u64::MAX, read, "a length that overflows"),
+            (INFO_ADDRESS - 0x1000, 0, 1, read, "a page that a NULL pointer with an index could reach"),
+            (FIRST + 1, 0, 1, read, "an address that is not aligned"),
+            (FIRST, 0, 0, read, "no pages"),
+            (FIRST, 0, 17, read, "more pages than the region has"),
+            (FIRST, 16, 1, read, "pages after the region's end"),
+            (FIRST, u64::MAX, 1, read, "a page number that overflows"),
+            (FIRST, 0, u64::MAX, read, "a length that overflows"),
             (DOMAIN_END, 0, 1, read, "the end of a domain's addresses"),
             (0xffff_8400_0000_0000, 0, 1, read, "the kernel's addresses"),
             (0xffff_ffff_ffff_f000, 0, 1, read, "the last page, where the end wraps"),
-            (0x1000, 0, 1, read | Rights::WRITE | Rights::EXECUTE, "writable and executable"),
-            (0x1000, 0, 1, Rights::WRITE, "writable but not readable"),
-            (0x1000, 0, 1, read | Rights::GRANT, "a right that is not about mapping"),
-            (0x1000, 0, 1, Rights::empty(), "no rights"),
+            (FIRST, 0, 1, read | Rights::WRITE | Rights::EXECUTE, "writable and executable"),
+            (FIRST, 0, 1, Rights::WRITE, "writable but not readable"),
+            (FIRST, 0, 1, read | Rights::GRANT, "a right that is not about mapping"),
+            (FIRST, 0, 1, Rights::empty(), "no rights"),
         ];
         for (address, first, pages, rights, why) in cases {
             assert_eq!(map(address, first, pages, rights), Err(CallError::BadArgument), "{why}");
         }
         let (reference, region) = region(1);
-        let unknown = Mapping::new(reference, &region, 0x1000, 0, 1, 1 << 40 | 1);
+        let unknown = Mapping::new(reference, &region, FIRST, 0, 1, 1 << 40 | 1);
         assert_eq!(unknown, Err(CallError::BadArgument), "rights that do not exist");
         assert!(map(DOMAIN_END - 0x1000, 15, 1, read | Rights::EXECUTE).is_ok());
     }
@@ -197,25 +201,25 @@ mod tests {
     fn a_full_table_is_an_error_of_its_owner() {
         let mut table = MappingTable::EMPTY;
         for index in 0..MAX_MAPPINGS as u64 {
-            table.begin(map(0x1000 * (index + 1), 0, 1, Rights::READ).unwrap()).unwrap();
-            table.progress(0x1000 * (index + 1), 1);
+            table.begin(map(FIRST + 0x1000 * index, 0, 1, Rights::READ).unwrap()).unwrap();
+            table.progress(FIRST + 0x1000 * index, 1);
         }
         let one_more = map(0x100_0000, 0, 1, Rights::READ).unwrap();
         assert_eq!(table.begin(one_more), Err(CallError::QuotaExceeded));
-        table.truncate(0x1000, 0);
+        table.truncate(FIRST, 0);
         assert_eq!(table.begin(one_more), Ok(0));
     }
 
     #[test]
     fn a_mapping_is_gone_on_with_only_by_the_same_call() {
         let mut table = MappingTable::EMPTY;
-        let mapping = map(0x1000, 0, 8, Rights::READ).unwrap();
+        let mapping = map(FIRST, 0, 8, Rights::READ).unwrap();
         assert_eq!(table.begin(mapping), Ok(0));
-        table.progress(0x1000, 5);
+        table.progress(FIRST, 5);
         assert_eq!(table.begin(mapping), Ok(5));
         let other = Mapping { rights: Rights::READ | Rights::WRITE, ..mapping };
         assert_eq!(table.begin(other), Err(CallError::Overlap));
-        table.progress(0x1000, 8);
+        table.progress(FIRST, 8);
         assert_eq!(table.begin(mapping), Err(CallError::Overlap), "it is complete");
     }
 
@@ -226,7 +230,7 @@ mod tests {
             let mut table = MappingTable::EMPTY;
             let mut owner = [None; 64];
             for (number, (page, pages)) in asked.into_iter().enumerate() {
-                let mapping = map(page * PAGE_BYTES, 0, pages, Rights::READ).unwrap();
+                let mapping = map(FIRST + page * PAGE_BYTES, 0, pages, Rights::READ).unwrap();
                 if table.begin(mapping).is_ok() {
                     table.progress(mapping.address, mapping.pages);
                     for place in &mut owner[page as usize..(page + pages) as usize] {

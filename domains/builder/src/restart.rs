@@ -39,6 +39,10 @@ pub fn serve(image: &Image, built: &Built) {
         for (index, times) in history.iter_mut().enumerate().filter(|(index, _)| faulted & 1 << index != 0) {
             if let Err(error) = restart(image, built, index, times) {
                 log!("error: {} cannot be restarted: {error}", domains[index].name);
+                if let Some(slot) = built.domain_slot(index) {
+                    // So that nobody waits for it; if even this is refused, there is nothing left to do.
+                    let _ = domain_stop(slot);
+                }
                 bits &= !(1 << index);
             }
         }

@@ -21,7 +21,7 @@ pub struct Configuration {
     pub ends_system: bool,
 }
 
-/// Creates a domain. `quota` is a region that becomes its page tables; it leaves the caller's slot.
+/// Creates a domain. `quota` is a region that becomes its page tables.
 ///
 /// # Errors
 /// [`CallError::TableFull`], [`CallError::SlotTaken`], any error of the slots.

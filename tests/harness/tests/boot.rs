@@ -44,6 +44,8 @@ boot_tests! {
     a_fault_can_halt_the_system: "fault-halt",
     a_system_fails_with_the_domain_it_ends_with: "fault-end",
     forbidden_acts_end_as_they_must: "prober",
+    forbidden_acts_end_as_they_must_without_smap: "prober-no-smap",
+    waking_all_the_time_does_not_starve_others: "restless",
     a_million_random_calls_harm_nobody: "fuzzer",
     vector_registers_survive_context_switches: "switcher",
 }

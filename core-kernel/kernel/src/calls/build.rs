@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError, Name, ObjectKind, Rights,
-    call::CONFIGURE_ENDS_SYSTEM,
+    call::{CONFIGURE_ENDS_SYSTEM, SystemEnd},
     limits::{BACKGROUND_PRIORITY, DOMAIN_END, MAX_INTERRUPT_LINES, MIN_PERIOD_US, PRIORITIES},
     plan::{FaultPolicy, INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
@@ -72,9 +72,7 @@ pub(super) fn create(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     slots.right(arguments.slot, ObjectKind::BuilderRight)?;
     let (quota, _) = slots.region(quota, Rights::GRANT | Rights::WRITE)?;
     authorize(id, Operation::Build)?;
-    if slots.get(receiver).is_ok() {
-        return Err(CallError::SlotTaken);
-    }
+    slots.check_free(receiver)?;
     let region = *kernel.regions.usable(quota)?;
     let mapped = DomainId::all().any(|other| kernel.domain(other).mappings.of_region(quota).is_some());
     if region.backing == Backing::Device || mapped {
@@ -278,6 +276,17 @@ fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
 pub(super) fn stop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let domain = patient(kernel, id, arguments.slot)?;
     kernel.halt(domain, State::Stopped);
+    let stopped = DomainRef { id: domain, generation: kernel.tasks.get(domain).generation };
+    for (line, target) in kernel.lines.iter().enumerate() {
+        if target.is_some_and(|target| target.target == stopped) {
+            kernel.machine.io_apic.mask(line as u8);
+        }
+    }
+    kernel.log.reader_ended(stopped);
+    kernel.abandon_patients(stopped);
+    if kernel.domain(domain).ends_system {
+        kernel.end_system(SystemEnd::Failure);
+    }
     Ok(Answer::Done)
 }
 

@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError, CallNumber,
-    call::{POLL, RECEIVED_EVENTS},
+    call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
 };
 use cloison_rules::{
     DomainId,
@@ -10,7 +10,7 @@ use cloison_rules::{
     task::{Called, Next},
 };
 
-use crate::kernel::Kernel;
+use crate::{arch::time, kernel::Kernel};
 
 /// Gate call, if the server waits for one. Returns the server if it was so; else nothing has been done, and
 /// an error, if there is one, is left for [`call`] to find.
@@ -80,6 +80,7 @@ pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
 pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
     let context = &kernel.domain(id).context;
     let (mask, deadline) = (context.r8, context.r9);
+    let deadline = not_too_soon(kernel, deadline);
     let (client, next) = kernel.tasks.reply_wait(id, mask, deadline);
     if let Some(client) = client {
         kernel.move_message(id, client);
@@ -97,8 +98,18 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
 pub(super) fn wait(kernel: &mut Kernel, id: DomainId) {
     let context = &kernel.domain(id).context;
     let (mask, deadline) = (context.r8, context.r9);
+    let deadline = not_too_soon(kernel, deadline);
     let next = kernel.tasks.wait(id, mask, deadline);
     answer_wait(kernel, id, next);
+}
+
+/// A deadline, put off as [`cloison_abi::limits::MIN_WAIT_US`] says. (A reply at once needs none of this: it
+/// is for deadlines that are no nearer than the one for which the alarm is set.)
+fn not_too_soon(kernel: &Kernel, deadline: u64) -> u64 {
+    if deadline == POLL || deadline == NO_DEADLINE {
+        return deadline;
+    }
+    deadline.max(time::now().saturating_add(kernel.machine.shortest_wait))
 }
 
 /// What a domain that waits for events finds in its registers, if it has not to wait.

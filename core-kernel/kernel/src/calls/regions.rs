@@ -7,7 +7,7 @@ use cloison_abi::{
 use cloison_rules::{
     DomainId,
     authorize::{Operation, authorize},
-    capability::{Capability, RegionRef},
+    capability::{Capability, DomainRef, RegionRef},
     mapping::Mapping,
     region::Backing,
 };
@@ -68,6 +68,10 @@ pub(super) fn map_into(
 /// Remove a mapping of the caller.
 pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let mapping = kernel.domain(id).mappings.starting_at(arguments.a[0]).ok_or(CallError::BadArgument)?;
+    // What the plan has mapped stays: a restarted domain needs it again, and nobody would put it back.
+    if !mapping.made_by_domain {
+        return Err(CallError::BadState);
+    }
     Ok(if unmap_step(kernel, id, mapping) { Answer::Done } else { Answer::Again })
 }
 
@@ -101,6 +105,9 @@ pub(super) fn grant(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
 /// Rights to pass on: some of those held, and only such as are about mapping.
 pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Rights, CallError> {
     let asked = u32::try_from(asked).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
+    if asked.contains(Rights::WRITE | Rights::EXECUTE) {
+        return Err(CallError::BadArgument);
+    }
     if held.intersection(ACCESS).contains(asked) { Ok(asked) } else { Err(CallError::MissingRight) }
 }
 
@@ -108,19 +115,25 @@ pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Ri
 pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let (region, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
     authorize(id, Operation::Revoke)?;
-    Ok(if revoke_step(kernel, region, id) { Answer::Done } else { Answer::Again })
+    Ok(if revoke_step(kernel, region, id, Some(Rights::BUILD)) { Answer::Done } else { Answer::Again })
 }
 
-/// Takes a region from every domain but `keeper` and the one that builds with it, unmapping one step's worth
-/// at most. Returns whether nobody else has it any more.
-fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool {
-    for other in DomainId::all().filter(|other| *other != keeper) {
-        let domain = kernel.domain_mut(other);
-        if domain.slots.iter().any(|(_, held)| is_region(held, region, Rights::BUILD)) {
-            continue;
+/// Takes a region from every domain but `keeper`, and but those that hold all of the rights `spared` to it.
+/// First the slots, then one step's worth of mappings at most. Returns whether nobody else sees it any more.
+fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId, spared: Option<Rights>) -> bool {
+    let keeps = |kernel: &Kernel, id| {
+        let spares = |rights| kernel.domain(id).slots.iter().any(|(_, held)| is_region(held, region, rights));
+        id == keeper || spared.is_some_and(spares)
+    };
+    for other in DomainId::all() {
+        if !keeps(kernel, other) {
+            kernel.domain_mut(other).slots.retain(|held| !is_region(held, region, Rights::empty()));
         }
-        domain.slots.retain(|held| !is_region(held, region, Rights::empty()));
-        if let Some(mapping) = domain.mappings.of_region(region) {
+    }
+    for other in DomainId::all() {
+        if let Some(mapping) = kernel.domain(other).mappings.of_region(region)
+            && !keeps(kernel, other)
+        {
             unmap_step(kernel, other, mapping);
             return false;
         }
@@ -140,12 +153,13 @@ pub(super) fn forget_step(kernel: &mut Kernel, id: DomainId) -> bool {
         unmap_step(kernel, id, mapping);
         return false;
     }
+    let server = DomainRef { id, generation: kernel.tasks.get(id).generation };
     for client in DomainId::all() {
         for slot in 0..MAX_SLOTS as u64 {
             let Ok(gate) = kernel.domain(client).slots.gate(slot) else { continue };
             let granted =
                 u64::from(gate.grant_first)..u64::from(gate.grant_first) + u64::from(gate.grant_count);
-            if gate.server.id == id && !granted.is_empty() {
+            if gate.server == server && !granted.is_empty() {
                 granted.for_each(|slot| kernel.domain_mut(id).slots.clear(slot));
             }
         }
@@ -169,8 +183,9 @@ pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     let child = match carved_before(kernel, id, receiver, parent, [first, pages]) {
         Some(child) => child,
         None => {
-            if kernel.domain(id).slots.get(receiver).is_ok() {
-                return Err(CallError::SlotTaken);
+            kernel.domain(id).slots.check_free(receiver)?;
+            if DomainId::all().any(|other| kernel.domain(other).mappings.of_region(parent).is_some()) {
+                return Err(CallError::BadState);
             }
             let child = kernel.regions.carve(parent, first, pages)?;
             let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(child, rights));
@@ -225,9 +240,7 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     let end = end.filter(|_| address.is_multiple_of(PAGE_BYTES)).ok_or(CallError::BadArgument)?;
     kernel.machine.check_device(Run::around(address, end))?;
     let pages = u32::try_from(pages).map_err(|_| CallError::BadArgument)?;
-    if kernel.domain(id).slots.get(receiver).is_ok() {
-        return Err(CallError::SlotTaken);
-    }
+    kernel.domain(id).slots.check_free(receiver)?;
     let region = kernel.regions.add(address / PAGE_BYTES, pages, Backing::Device)?;
     let rights = Rights::READ | Rights::WRITE | Rights::GRANT | Rights::BUILD;
     let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(region, rights));
@@ -244,7 +257,7 @@ pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     authorize(id, Operation::ShapeMemory)?;
     // Before anything is taken away or zeroed: pages of it may be somebody's region, or live page tables.
     kernel.regions.check_deletable(reference)?;
-    if !revoke_step(kernel, reference, id) {
+    if !revoke_step(kernel, reference, id, None) {
         return Ok(Answer::Again);
     }
     if let Some(mapping) = kernel.domain(id).mappings.of_region(reference) {

@@ -30,9 +30,14 @@ struct InPlace;
 
 impl AcpiHandler for InPlace {
     unsafe fn map_physical_region<T>(&self, physical: usize, size: usize) -> PhysicalMapping<Self, T> {
+        let end = (physical as u64).checked_add(size as u64);
+        assert!(
+            end.is_some_and(|end| end <= 4 << 30),
+            "an ACPI table lies above 4 GiB, where the kernel does not look"
+        );
         let address = NonNull::new(direct(physical as u64) as *mut T).unwrap_or(NonNull::dangling());
-        // SAFETY: the boot tables map the first 4 GiB, where firmware keeps these tables; the crate vouches
-        // for `T` being there.
+        // SAFETY: the boot tables map the first 4 GiB, where the table lies, as has just been checked; the
+        // crate vouches for `T` being there.
         unsafe { PhysicalMapping::new(physical, address, size, size, Self) }
     }
 

@@ -118,8 +118,7 @@ impl Cpu {
         let cpu = unsafe { &mut *first };
         cpu.this = first;
         cpu.stack_top = KERNEL_STACK.top();
-        // SAFETY: as above; the tables go into a static that stays where it is.
-        tables::load(unsafe { &mut *first });
+        tables::load(cpu);
         set_up_system_call(first as u64);
         cpu
     }
@@ -220,6 +219,8 @@ fn set_up_system_call(cpu: u64) {
     // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS
     // from 16 above.
     const STAR: u32 = 0xc000_0081;
+    // The other way into the kernel, `sysenter`, faults while this is 0.
+    const IA32_SYSENTER_CS: u32 = 0x174;
     let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA | 3) << 48;
     LStar::write(x86_64::VirtAddr::from_ptr(entry::syscall_entry as *const ()));
     SFMask::write(cleared);
@@ -229,6 +230,7 @@ fn set_up_system_call(cpu: u64) {
     // code.
     unsafe {
         Msr::new(STAR).write(selectors);
+        Msr::new(IA32_SYSENTER_CS).write(0);
         Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
     }
 }
@@ -293,7 +295,12 @@ pub fn has_meltdown_flaw() -> bool {
 /// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the
 /// kernel's tables from user code, and the extended state that XSAVE handles.
 pub fn enable_features() {
-    let mut cr4 = Cr4Flags::OSXSAVE | Cr4Flags::PAGE_GLOBAL;
+    // Written as a whole: what firmware or boot loader have turned on beside this stays off.
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::PAGE_GLOBAL
+        | Cr4Flags::OSFXSR
+        | Cr4Flags::OSXMMEXCPT_ENABLE
+        | Cr4Flags::OSXSAVE;
     for (feature, flag) in [
         (SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
@@ -312,7 +319,7 @@ pub fn enable_features() {
     // kernel reads no user memory and runs no user code, so SMAP and SMEP take nothing from it.
     unsafe {
         Efer::update(|flags| flags.insert(EferFlags::NO_EXECUTE_ENABLE));
-        Cr4::update(|flags| flags.insert(cr4));
+        Cr4::write_raw(cr4.bits());
         Cr0::update(|flags| flags.insert(Cr0Flags::WRITE_PROTECT | Cr0Flags::NUMERIC_ERROR));
         XCr0::write(state);
     }

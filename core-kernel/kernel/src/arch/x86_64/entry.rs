@@ -215,9 +215,11 @@ global_asm!(
     "mov [rsp + {rsp}], rax",
     "mov rsi, [rbx]",
     "mov rdx, [rbx + 8]",
-    "cld",
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
+    // An interrupt gate leaves the direction flag and the one that turns SMAP off as the domain had set them.
+    "push 2",
+    "popfq",
     "call {on_trap}",
 
     // From the kernel itself: an interrupt can only come while it waits for one; anything else is a bug.

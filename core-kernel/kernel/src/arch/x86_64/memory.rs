@@ -34,7 +34,7 @@ impl Run {
 }
 
 /// Runs of memory that are told apart; more than this many are left unused.
-pub const MAX_RUNS: usize = 16;
+pub const MAX_RUNS: usize = 64;
 /// Memory below this address is left alone: firmware and its tables live there.
 const LOW_MEMORY_END: u64 = 0x10_0000;
 
@@ -60,8 +60,7 @@ pub fn read_boot_facts(information: u64) -> BootFacts {
     for area in information.memory_map_tag().map_or(&[][..], |tag| tag.memory_areas()) {
         let run = Run::within(area.start_address().max(LOW_MEMORY_END), area.end_address());
         if area.typ() == MemoryAreaType::Available && run.pages() > 0 {
-            // More runs than there is room for: the rest of the memory is not used.
-            let _ = memory.push(run);
+            add_run(&mut memory, run);
         }
     }
     let image = information.module_tags().next();
@@ -71,6 +70,18 @@ pub fn read_boot_facts(information: u64) -> BootFacts {
     // The root pointer follows the tag's own header of 8 bytes (Multiboot2 specification, section 3.6.11).
     let acpi_root = version_2.or(version_1).map(|tag| tag + 8 - KERNEL_BASE as usize);
     BootFacts { memory, image, acpi_root }
+}
+
+/// Adds a run, joined to the last one if it goes on where that ends, as the many small areas of UEFI machines
+/// do.
+fn add_run(memory: &mut Vec<Run, MAX_RUNS>, run: Run) {
+    match memory.last_mut() {
+        Some(last) if last.end == run.first => last.end = run.end,
+        // More runs than there is room for: the rest of the memory is not used.
+        _ => {
+            let _ = memory.push(run);
+        }
+    }
 }
 
 /// Memory that nobody uses yet.

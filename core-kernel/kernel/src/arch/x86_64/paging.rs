@@ -157,7 +157,7 @@ pub fn build_kernel_space(free: &mut FreeMemory, memory: &[Run], devices: &[u64]
     let data = Flags::PRESENT | Flags::WRITABLE | Flags::GLOBAL | Flags::NO_EXECUTE;
     let image = kernel_image();
     for run in memory {
-        let first = (run.first * PAGE_BYTES).next_multiple_of(LARGE_PAGE_BYTES) - LARGE_PAGE_BYTES;
+        let first = run.first * PAGE_BYTES / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
         for large in (first..run.end * PAGE_BYTES).step_by(LARGE_PAGE_BYTES as usize) {
             let large_run = Run::around(large, large + LARGE_PAGE_BYTES);
             if large == 0 || large_run.overlaps(image) {
@@ -213,6 +213,7 @@ fn walk(
         if entry.is_unused() {
             entry.set_addr(PhysAddr::new(take()?), links);
         }
+        assert!(!entry.flags().contains(Flags::HUGE_PAGE), "a device's registers lie among memory");
         at = entry.addr().as_u64();
     }
     Some(&mut table(at)[index(level)])

@@ -45,6 +45,13 @@ impl Serial {
     }
 }
 
+impl core::fmt::Write for Serial {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        text.bytes().for_each(|byte| self.write(byte));
+        Ok(())
+    }
+}
+
 /// Writes a byte to the port by which an emulator's run ends, if there is one.
 pub fn write_exit_port(port: u16, value: u8) {
     if port != 0 {

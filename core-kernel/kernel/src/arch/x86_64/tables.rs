@@ -141,7 +141,7 @@ impl Gate {
 pub type Segments = [u64; 7];
 
 /// Fills a CPU's tables and makes the CPU use them.
-pub fn load(cpu: &'static mut Cpu) {
+pub fn load(cpu: &mut Cpu) {
     fill_task_state(cpu);
     fill_segments(cpu);
     fill_gates(cpu);

@@ -112,6 +112,10 @@ pub(crate) const ACTS: &[Act] = &[
     ),
     act("the NULL page cannot be mapped", Refused(BadArgument, |world| map(world, 0, 0, 1, READ))),
     act(
+        "nothing below the information page can be mapped",
+        Refused(BadArgument, |world| map(world, INFO_ADDRESS - PAGE_BYTES, 0, 1, READ)),
+    ),
+    act(
         "the kernel's addresses cannot be mapped",
         Refused(BadArgument, |world| map(world, KERNEL_BASE, 0, 1, READ)),
     ),
