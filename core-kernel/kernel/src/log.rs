@@ -68,7 +68,7 @@ impl Log {
     /// Writes what waits in the ring to the serial line.
     pub fn flush(&mut self) {
         while let Some(byte) = self.ring.pop() {
-            self.serial.write(byte);
+            self.write_serial(byte);
         }
     }
 
@@ -76,7 +76,14 @@ impl Log {
     /// is better than lost.
     fn put(&mut self, byte: u8) {
         if self.reader.is_none() || !self.ring.push(byte) {
-            self.serial.write(byte);
+            self.write_serial(byte);
+        }
+    }
+
+    /// A line that takes no byte is given up, so that it costs the time of waiting for it once.
+    fn write_serial(&mut self, byte: u8) {
+        if !self.serial.write(byte) {
+            self.serial = Serial::at(0);
         }
     }
 }

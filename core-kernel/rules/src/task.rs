@@ -85,12 +85,6 @@ impl Task {
         callers: None,
         next_caller: None,
     };
-
-    /// The client whose message it has taken.
-    #[must_use]
-    pub fn serving(&self) -> Option<DomainId> {
-        self.serving
-    }
 }
 
 /// What became of a call.

@@ -2,7 +2,7 @@
 //!
 //! The kernel starts it with all free memory and all rights. It checks the plan and the digest of every
 //! program, builds what the plan says, and gives its rights up. If the plan wants a domain restarted after a
-//! fault, the builder stays, with no more than it needs for that; else it ends.
+//! fault, the builder stays, with that domain and its memory in its slots; else it ends.
 
 #![no_std]
 #![no_main]

@@ -54,12 +54,15 @@ impl Tasks {
             }
             State::Running => self.give_up_cpu(),
             State::Calling(server) => self.unqueue_caller(server, id),
-            State::Served(server) => {
-                let task = self.task(server);
-                task.serving = None;
-                task.account = Some(server);
-            }
+            State::Served(server) => self.task(server).serving = None,
             State::Free | State::Stopped | State::Faulted | State::Receiving | State::Waiting => {}
+        }
+        // Who has been running on its time goes on with its own.
+        for other in DomainId::all().filter(|other| *other != id) {
+            if self.get(other).account == Some(id) {
+                self.task(other).account = Some(other);
+                self.settled = false;
+            }
         }
         self.task(id).state = state;
         self.fail_clients(id, state == State::Faulted)

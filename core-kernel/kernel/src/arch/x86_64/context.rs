@@ -122,8 +122,8 @@ impl Context {
         self.rax >> 8 & 0xff
     }
 
-    /// Lets the domain make its system call again when it runs next: `syscall` is two bytes long, and every
-    /// register is still as it was.
+    /// Lets the domain make its system call again when it runs next: `syscall` is two bytes long, and the
+    /// arguments are where they were (a call that goes on from where it got to has changed one).
     pub fn repeat_call(&mut self) {
         self.rip = self.rip.wrapping_sub(2);
     }

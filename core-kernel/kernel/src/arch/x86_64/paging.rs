@@ -54,8 +54,8 @@ pub fn image_header(image: Run) -> ImageHeader {
 /// Fills pages with zeros.
 pub fn zero_pages(first_page: u64, pages: u64) {
     let start = direct(first_page * PAGE_BYTES) as *mut u8;
-    // SAFETY: the callers pass pages of memory that belong to a region or quota whose pages nobody has
-    // mapped, so no reference to them exists; the direct map maps all memory.
+    // SAFETY: the callers pass pages of memory that nobody has mapped, or those of a domain that has ended; so
+    // no reference to them is in use. The direct map maps all memory.
     unsafe { start.write_bytes(0, (pages * PAGE_BYTES) as usize) };
 }
 

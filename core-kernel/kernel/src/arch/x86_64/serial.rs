@@ -28,10 +28,10 @@ impl Serial {
         Self { port }
     }
 
-    /// Writes a byte.
-    pub fn write(self, byte: u8) {
+    /// Writes a byte. Returns false if the line did not take it in time; it is not worth asking again.
+    pub fn write(self, byte: u8) -> bool {
         if self.port == 0 {
-            return;
+            return true;
         }
         let mut status = Port::<u8>::new(self.port + LINE_STATUS);
         let mut data = Port::<u8>::new(self.port + DATA);
@@ -41,13 +41,17 @@ impl Serial {
             if ready {
                 data.write(byte);
             }
+            ready
         }
     }
 }
 
 impl core::fmt::Write for Serial {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        text.bytes().for_each(|byte| self.write(byte));
+        // What is lost is lost: these are the last words.
+        text.bytes().for_each(|byte| {
+            self.write(byte);
+        });
         Ok(())
     }
 }
