@@ -1,6 +1,7 @@
 //! The end of the system.
 
 use cloison_abi::call::{NO_DEADLINE, SystemEnd};
+use cloison_rules::{DomainId, capability::DomainRef, task::State};
 
 use crate::{
     arch::{cpu, serial::write_exit_port, time},
@@ -37,9 +38,19 @@ impl Kernel {
         let deadline = time::now().saturating_add(self.machine.timer.ticks(GRACE_US));
         self.ending = Ending { how: how as u8, announced: false, deadline };
         self.tasks.unsettle();
-        match self.log.reader() {
-            Some(reader) => self.notify(reader),
-            None => self.finish(),
+        let Some(reader) = self.log.reader() else { self.finish() };
+        if how == SystemEnd::Halt {
+            self.stop_all_but(reader.0);
+        }
+        self.notify(reader);
+    }
+
+    /// A halt means that nobody does anything any more but to bring out the reason.
+    fn stop_all_but(&mut self, reader: DomainRef) {
+        for id in DomainId::all().filter(|id| *id != reader.id) {
+            if self.tasks.get(id).state != State::Free {
+                self.tasks.halt(id, State::Stopped);
+            }
         }
     }
 
