@@ -64,6 +64,8 @@ pub enum CallNumber {
     Shutdown = 16,
     /// Fault by choice: a panic. a0: source line.
     Panic = 17,
+    /// Give up rights: of those that the slot holds to its domain or region, only the ones in a0 stay.
+    SlotLimit = 18,
 
     /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages
     /// become the domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the
@@ -113,7 +115,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 35] = [
+    pub const ALL: [(u8, Self); 36] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -132,6 +134,7 @@ impl CallNumber {
         (15, Self::CensusRead),
         (16, Self::Shutdown),
         (17, Self::Panic),
+        (18, Self::SlotLimit),
         (32, Self::DomainCreate),
         (33, Self::DomainConfigure),
         (34, Self::DomainMap),
@@ -307,5 +310,36 @@ impl SystemEnd {
     #[must_use]
     pub const fn qemu_status(self) -> i32 {
         (self as i32) * 2 + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_give_each_number_as_the_enums_do() {
+        for (place, (number, call)) in CallNumber::ALL.into_iter().enumerate() {
+            assert_eq!(number, call as u8);
+            assert!(
+                CallNumber::ALL[..place].iter().all(|(earlier, _)| *earlier < number),
+                "{call:?} is in order"
+            );
+            assert_eq!(CallNumber::from_number(number), Some(call));
+        }
+        for (place, error) in CallError::ALL.into_iter().enumerate() {
+            assert_eq!(error as i32, -1 - place as i32);
+            assert_eq!(CallError::from_number(error as i32), Some(error));
+        }
+        assert_eq!(CallError::from_number(0), None);
+        assert_eq!(CallError::from_number(i32::MIN), None);
+    }
+
+    #[test]
+    fn no_end_of_the_system_looks_like_an_end_of_the_emulator() {
+        for end in [SystemEnd::Success, SystemEnd::Failure, SystemEnd::Halt, SystemEnd::Panic] {
+            assert_eq!(SystemEnd::from_number(end as u64), Some(end));
+            assert!(end.qemu_status() > 1);
+        }
     }
 }

@@ -227,6 +227,21 @@ impl SlotTable {
         Ok(held)
     }
 
+    /// Takes away the rights that are not in `kept`.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`] if it is empty; [`CallError::WrongType`] if it holds neither a domain nor a region.
+    pub fn limit(&mut self, slot: u64, kept: Rights) -> Result<(), CallError> {
+        self.get(slot)?;
+        match &mut self.0[slot as usize % MAX_SLOTS] {
+            Capability::Domain(_, rights) | Capability::Region(_, rights) => {
+                *rights &= kept;
+                Ok(())
+            }
+            _ => Err(CallError::WrongType),
+        }
+    }
+
     /// Empties a slot, whatever it holds.
     pub fn clear(&mut self, slot: u64) {
         if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot)) {
@@ -246,5 +261,53 @@ impl SlotTable {
     /// Every slot that is not empty.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Capability)> {
         self.0.iter().enumerate().filter(|(_, capability)| **capability != Capability::Empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(rights: Rights) -> Capability {
+        Capability::Domain(DomainRef { id: DomainId::BUILDER, generation: 0 }, rights)
+    }
+
+    #[test]
+    fn a_slot_is_looked_up_by_number_type_and_right() {
+        let mut slots = SlotTable::EMPTY;
+        assert_eq!(slots.fill(5, domain(Rights::HANDLE_FAULT)), Ok(()));
+        assert_eq!(slots.fill(5, domain(Rights::BUILD)), Err(CallError::SlotTaken));
+        assert_eq!(slots.fill(MAX_SLOTS as u64, domain(Rights::BUILD)), Err(CallError::BadArgument));
+        assert!(slots.domain(5, Rights::HANDLE_FAULT).is_ok());
+        assert_eq!(slots.domain(5, Rights::BUILD), Err(CallError::MissingRight));
+        assert_eq!(slots.region(5, Rights::empty()), Err(CallError::WrongType));
+        assert_eq!(slots.gate(5), Err(CallError::WrongType));
+        assert_eq!(slots.gate(6), Err(CallError::BadSlot));
+        assert_eq!(slots.event(u64::MAX), Err(CallError::BadSlot));
+        assert_eq!(slots.right(5, ObjectKind::LogRight), Err(CallError::WrongType));
+    }
+
+    #[test]
+    fn rights_can_be_given_up_and_not_taken_back() {
+        let mut slots = SlotTable::EMPTY;
+        slots.fill(1, domain(Rights::BUILD | Rights::HANDLE_FAULT)).unwrap();
+        assert_eq!(slots.limit(1, Rights::HANDLE_FAULT), Ok(()));
+        assert_eq!(slots.limit(1, Rights::all()), Ok(()));
+        assert_eq!(slots.domain(1, Rights::BUILD), Err(CallError::MissingRight));
+        assert_eq!(slots.limit(2, Rights::all()), Err(CallError::BadSlot));
+        slots.fill(2, Capability::Right(ObjectKind::CensusRight)).unwrap();
+        assert_eq!(slots.limit(2, Rights::empty()), Err(CallError::WrongType));
+    }
+
+    #[test]
+    fn grants_fill_their_places_and_no_others() {
+        let mut slots = SlotTable::EMPTY;
+        assert_eq!(slots.fill_first(3, 2, domain(Rights::BUILD)), Ok(3));
+        assert_eq!(slots.fill_first(3, 2, domain(Rights::BUILD)), Ok(4));
+        assert_eq!(slots.fill_first(3, 2, domain(Rights::BUILD)), Err(CallError::SlotTaken));
+        assert_eq!(slots.fill_first(3, 0, domain(Rights::BUILD)), Err(CallError::SlotTaken));
+        assert_eq!(slots.iter().count(), 2);
+        slots.clear(3);
+        assert_eq!(slots.iter().count(), 1);
     }
 }

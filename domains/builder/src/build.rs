@@ -17,7 +17,7 @@ use cloison_sys::{
         domain_give_gate, domain_give_interrupt, domain_give_ports, domain_give_region, domain_give_right,
         domain_map, domain_start, region_device,
     },
-    slot_drop, window,
+    slot_drop, slot_limit, window,
 };
 
 use crate::{
@@ -278,6 +278,16 @@ impl Built {
         let regions = self.regions.iter().zip(self.plan.regions);
         let regions = regions.filter(|(_, entry)| entry.device_address == 0 && restarts(entry.owner));
         self.domains.iter().chain(regions.map(|(slot, _)| slot)).map(|slot| slot.0).collect()
+    }
+
+    /// Gives up the rights in the kept slots that a restart does not need: of a domain, to build it; of a region, to
+    /// pass it on and to execute it. (To build with a region stays, so that its domain cannot take it away.)
+    pub fn limit_kept_slots(&self) -> Result<(), BuildError> {
+        let memory = Rights::READ | Rights::WRITE | Rights::BUILD;
+        self.kept_slots().into_iter().map(Slot).try_for_each(|slot| {
+            let rights = if self.domains.contains(&slot) { Rights::HANDLE_FAULT } else { memory };
+            slot_limit(slot, rights).map_err(refused("giving up rights"))
+        })
     }
 
     /// The first slot that was never used.

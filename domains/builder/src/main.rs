@@ -46,7 +46,7 @@ fn run() -> Result<(), BuildError> {
     let image = Image::open(start::argument())?;
     image.check()?;
     let built = build::build(&image)?;
-    drop_rights(&built);
+    drop_rights(&built)?;
     if image.plan().header.flags & SYSTEM_PRINT_CENSUS != 0 {
         census::print();
     }
@@ -58,7 +58,7 @@ fn run() -> Result<(), BuildError> {
 }
 
 /// Gives up every right that is not needed to restart a domain, and says so.
-fn drop_rights(built: &build::Built) {
+fn drop_rights(built: &build::Built) -> Result<(), BuildError> {
     let kept = built.kept_slots();
     for slot in 1..built.slots_used() {
         let needed = kept.contains(&slot) || slot == BUILDER_SLOT_CENSUS;
@@ -67,10 +67,12 @@ fn drop_rights(built: &build::Built) {
             let _ = slot_drop(Slot(slot));
         }
     }
+    built.limit_kept_slots()?;
     log!("rights dropped: builder right, shutdown right, free memory");
     if built.restartable().next().is_some() {
         let names = built.restartable().map(|domain| domain.name.as_str());
         log!("rights kept, to restart after a fault: {}", census::list(names));
     }
     const { assert!(BUILDER_SLOT_FREE > BUILDER_SLOT_SHUTDOWN) };
+    Ok(())
 }

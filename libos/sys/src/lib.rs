@@ -254,6 +254,14 @@ pub fn slot_drop(slot: Slot) -> Result<(), CallError> {
     enter(CallNumber::SlotDrop, slot.0, 0, [0; 6]).done()
 }
 
+/// Gives up rights to the domain or region in a slot: only those in `kept` stay.
+///
+/// # Errors
+/// [`CallError::BadSlot`] if it is empty, [`CallError::WrongType`] if it holds something else.
+pub fn slot_limit(slot: Slot, kept: Rights) -> Result<(), CallError> {
+    enter(CallNumber::SlotLimit, slot.0, 0, [kept.bits().into(), 0, 0, 0, 0, 0]).done()
+}
+
 /// What [`log_read`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogRead {

@@ -111,6 +111,7 @@ fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
         RegionInfo => regions::info,
         InterruptAcknowledge => system::interrupt_acknowledge,
         SlotDrop => system::slot_drop,
+        SlotLimit => system::slot_limit,
         LogRead => system::log_read,
         CensusRead => system::census_read,
         Shutdown => system::shutdown,

@@ -1,7 +1,7 @@
 //! Calls about the caller itself and the system as a whole.
 
 use cloison_abi::{
-    CallError, Fault, FaultKind, ObjectKind,
+    CallError, Fault, FaultKind, ObjectKind, Rights,
     call::{LOG_ENDING, SystemEnd},
     limits::MAX_SLOTS,
     plan::INTERRUPT_LEVEL,
@@ -81,6 +81,13 @@ pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments
 /// Empty a slot of the caller.
 pub(super) fn slot_drop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     kernel.domain_mut(id).slots.take(arguments.slot)?;
+    Ok(Answer::Done)
+}
+
+/// Give up rights to what is in a slot of the caller.
+pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let kept = Rights::from_bits_truncate(arguments.a[0] as u32);
+    kernel.domain_mut(id).slots.limit(arguments.slot, kept)?;
     Ok(Answer::Done)
 }
 

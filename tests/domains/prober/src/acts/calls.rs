@@ -27,7 +27,7 @@ const WRITE: u64 = Rights::WRITE.bits() as u64;
 const EXECUTE: u64 = Rights::EXECUTE.bits() as u64;
 
 /// Calls that look into the slot that they are given.
-const SLOT_CALLS: [CallNumber; 28] = [
+const SLOT_CALLS: [CallNumber; 29] = [
     CallNumber::Call,
     CallNumber::Signal,
     CallNumber::RegionMap,
@@ -36,6 +36,7 @@ const SLOT_CALLS: [CallNumber; 28] = [
     CallNumber::RegionInfo,
     CallNumber::InterruptAcknowledge,
     CallNumber::SlotDrop,
+    CallNumber::SlotLimit,
     CallNumber::LogRead,
     CallNumber::CensusRead,
     CallNumber::Shutdown,
