@@ -70,6 +70,9 @@ impl Kernel {
             let waits = self.tasks.get(id).state == State::Faulted;
             if waits && self.domain(id).handler.is_some_and(|(of, _)| of == handler) {
                 self.halt(id, State::Stopped);
+                if self.domain(id).ends_system {
+                    self.end_system(SystemEnd::Failure);
+                }
             }
         }
     }

@@ -42,6 +42,7 @@ boot_tests! {
     a_domain_takes_its_budget_and_no_more: "hog",
     a_domain_that_faults_is_stopped: "fault-stop",
     a_fault_can_halt_the_system: "fault-halt",
+    a_fault_that_nobody_handles_stops_the_domain: "fault-abandoned",
     a_domain_that_always_faults_is_left_stopped: "fault-forever",
     a_system_fails_with_the_domain_it_ends_with: "fault-end",
     forbidden_acts_end_as_they_must: "prober",
