@@ -47,9 +47,11 @@ pub enum CallNumber {
     RegionGrant = 9,
     /// Take the region in the slot back from every other domain: slots and mappings.
     RegionRevoke = 10,
-    /// → pages and rights of the region in the slot.
+    /// → pages and rights of the region in the slot; its physical address, if the slot holds the right
+    /// [`DMA`](crate::Rights::DMA), else 0.
     RegionInfo = 11,
-    /// Tell the kernel that the interrupt in the slot has been dealt with and may arrive again.
+    /// Tell the kernel that the interrupt in the slot has been dealt with and may arrive again. → for a
+    /// message-signalled one, the address to which the device has to write and the data; for a line, zeros.
     InterruptAcknowledge = 12,
     /// Empty the slot.
     SlotDrop = 13,
@@ -84,7 +86,8 @@ pub enum CallNumber {
     DomainGiveGate = 36,
     /// Fill slot a0 of the domain in the slot with event bit a2 of the domain in slot a1.
     DomainGiveEvent = 37,
-    /// Fill slot a0 of the domain in the slot with interrupt line a2, to arrive as its event bit a3; a1
+    /// Fill slot a0 of the domain in the slot with interrupt a2 (a line, or a message from
+    /// [`MAX_INTERRUPT_LINES`](crate::limits::MAX_INTERRUPT_LINES) on), to arrive as its event bit a3; a1
     /// builder right, a4 [`INTERRUPT_LEVEL`](crate::plan::INTERRUPT_LEVEL) and such.
     DomainGiveInterrupt = 38,
     /// Let the domain in the slot use a2 I/O ports from port a1 on; a0 builder right.

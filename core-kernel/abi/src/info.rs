@@ -6,7 +6,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::Name;
+use crate::{Name, image::Digest};
 
 /// First bytes of an information page.
 pub const INFO_MAGIC: [u8; 8] = *b"cl-info\0";
@@ -26,6 +26,10 @@ pub struct InfoHeader {
     pub entry_count: u32,
     /// The domain's name.
     pub domain: Name,
+    /// Name of the system that it is part of.
+    pub system: Name,
+    /// SHA-256 of that system's manifest, as its author wrote it.
+    pub manifest: Digest,
     /// Start of the heap.
     pub heap_address: u64,
     /// Length of the heap, in bytes.
@@ -54,10 +58,14 @@ pub struct InfoEntry {
     /// Use and client: the value of the manifest's `option` for this use (a TPM locality, say). Ports: the
     /// first port.
     pub option: u32,
-    /// Address of the memory shared with the other party, or of the device's registers; 0 if there is none.
+    /// Address of the memory shared with the other party, of the device's registers, or of the settings; 0 if
+    /// there is none. Where memory is one-way, what this domain writes and the other party reads.
     pub address: u64,
     /// Its length, in bytes. Ports: how many.
     pub bytes: u64,
+    /// Use and client: where memory is one-way, address of what the other party writes and this domain reads,
+    /// `bytes` long as well; else 0.
+    pub incoming_address: u64,
 }
 
 /// What an [`InfoEntry`] describes.
@@ -80,4 +88,13 @@ pub enum InfoKind {
     Domain = 7,
     /// Memory of this domain's own, in `slot`, of `bytes`: not mapped yet, to map and to grant.
     Region = 8,
+    /// Values that the manifest fixes, to read at `address`, of `bytes`: what they are, `name` says
+    /// ([`SETTINGS_PORTS`], [`SETTINGS_ARGUMENTS`]).
+    Settings = 9,
 }
+
+/// Name of the settings that are an array of [`crate::port::PortSettings`]: a switch's ports, in the order of
+/// their numbers, or the ports that a domain has on switches.
+pub const SETTINGS_PORTS: &str = "ports";
+/// Name of the settings that are the domain's arguments, as text in UTF-8.
+pub const SETTINGS_ARGUMENTS: &str = "arguments";

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod name;
 pub mod object;
 pub mod plan;
+pub mod port;
 
 pub use call::{CallError, CallNumber};
 pub use fault::{Fault, FaultKind};
@@ -29,4 +30,4 @@ pub use name::Name;
 pub use object::{ObjectKind, Rights};
 
 /// Version of this contract. Kernel, builder and each domain carry it; a mismatch stops the boot.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -10,11 +10,16 @@ pub const MAX_SLOTS: usize = 128;
 /// Regions that can exist at one time, in the whole system.
 pub const MAX_REGIONS: usize = 128;
 /// Mappings in one domain's address space.
-pub const MAX_MAPPINGS: usize = 32;
+pub const MAX_MAPPINGS: usize = 64;
 /// Ranges of I/O ports that one domain can hold.
 pub const MAX_PORT_RANGES: usize = 4;
 /// Interrupt lines (global system interrupts) that the kernel can deliver.
 pub const MAX_INTERRUPT_LINES: usize = 24;
+/// Message-signalled interrupts that the kernel can deliver. They count on from the lines: the first has the
+/// number [`MAX_INTERRUPT_LINES`].
+pub const MAX_INTERRUPT_MESSAGES: usize = 6;
+/// Lines and messages together.
+pub const MAX_INTERRUPTS: usize = MAX_INTERRUPT_LINES + MAX_INTERRUPT_MESSAGES;
 
 /// Number of scheduling priorities; 0 is the lowest. See [`BACKGROUND_PRIORITY`].
 pub const PRIORITIES: usize = 32;

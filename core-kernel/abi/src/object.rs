@@ -85,5 +85,7 @@ bitflags! {
         const BUILD = 1 << 4;
         /// Domain: learn of its faults, read them, and decide what happens then.
         const HANDLE_FAULT = 1 << 5;
+        /// Region: learn where it lies in physical memory, for a device that reads and writes memory itself.
+        const DMA = 1 << 6;
     }
 }

@@ -3,7 +3,7 @@
 use cloison_abi::{
     CallError, Fault, Name, Rights,
     call::{RECEIVED_EVENTS, SLOT_SELF},
-    limits::{EVENT_PEER_FAILED, MAX_INTERRUPT_LINES},
+    limits::{EVENT_PEER_FAILED, MAX_INTERRUPTS},
     plan::FaultPolicy,
 };
 use cloison_rules::{
@@ -73,7 +73,7 @@ impl Domain {
     };
 }
 
-/// Where the interrupts of a line go.
+/// Where the interrupts of a line, or those of a message, go.
 #[derive(Clone, Copy)]
 pub struct LineTarget {
     /// The domain.
@@ -97,7 +97,7 @@ pub struct Kernel {
     /// How the system is about to end, if it is.
     pub ending: Ending,
     /// Where interrupts go.
-    pub lines: [Option<LineTarget>; MAX_INTERRUPT_LINES],
+    pub lines: [Option<LineTarget>; MAX_INTERRUPTS],
     /// Domains whose address space or ports the CPU may not take as loaded any more, from when it settles
     /// next.
     stale: DomainSet,
@@ -113,7 +113,7 @@ impl Kernel {
         log: Log::EMPTY,
         machine: Machine::NONE,
         ending: Ending::NONE,
-        lines: [None; MAX_INTERRUPT_LINES],
+        lines: [None; MAX_INTERRUPTS],
         stale: 0,
         domains: [const { Domain::NONE }; TABLE_ENTRIES],
     };
@@ -197,7 +197,7 @@ impl Kernel {
         domain.slots = SlotTable::EMPTY;
         domain.ports.clear();
         self.mark_stale(id);
-        for line in 0..MAX_INTERRUPT_LINES {
+        for line in 0..MAX_INTERRUPTS {
             if self.lines[line].is_some_and(|to| to.target == ended) {
                 self.machine.io_apic.mask(line as u8);
                 self.lines[line] = None;

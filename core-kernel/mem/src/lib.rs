@@ -1,14 +1,16 @@
 //! `memcpy`, `memmove`, `memset`, `memcmp` and `bcmp`, for the kernel and for every domain.
 //!
-//! The compiler calls these five by name, and the precompiled `core` leaves them to a C library. The copies
-//! use the CPU's string instructions: eight bytes at a time, then the rest. (Written as plain loops, the
-//! compiler would turn them into calls of themselves.) No vector register is touched, so an early entry path
-//! may use them too.
+//! The compiler calls these five by name, and the precompiled `core` leaves them to a C library. They are in
+//! assembly: written as plain loops, the compiler would turn them into calls of themselves.
 //!
-//! The symbols exist only in programs without an operating system under them; on the host the crate is empty.
+//! The symbols exist only in programs without an operating system under them; on the host there is only the
+//! copy that they are made of.
 
 #![no_std]
 #![allow(unsafe_code, reason = "the five functions are defined by raw pointers")]
 
+mod copy;
 #[cfg(cloison_target)]
 mod functions;
+
+pub use copy::copy;

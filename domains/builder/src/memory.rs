@@ -22,8 +22,9 @@ impl Memory {
     /// The memory that the kernel has put into the builder's slots.
     pub fn find() -> Self {
         let slots = BUILDER_SLOT_MEMORY..BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
-        let run =
-            |slot| region_info(Slot(slot)).ok().map(|(pages, _)| Run { slot: Slot(slot), next: 0, pages });
+        let run = |slot| {
+            region_info(Slot(slot)).ok().map(|info| Run { slot: Slot(slot), next: 0, pages: info.pages })
+        };
         Self { runs: slots.filter_map(run).collect() }
     }
 

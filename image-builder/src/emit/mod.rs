@@ -20,7 +20,7 @@ pub const BUILDER_IMAGE_ADDRESS: u64 = 0x4000_0000;
 #[must_use]
 pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     let mut image = Bytes(vec![0; size_of::<ImageHeader>()]);
-    let segments = builder_segments(plan, &mut image);
+    let segments = builder_segments(system, plan, &mut image);
     let plan_offset = image.align();
     let programs_offset = (plan_offset + tables::length(plan)).next_multiple_of(PAGE_BYTES);
     let places = program_places(plan, programs_offset);
@@ -100,10 +100,10 @@ fn builder_tables(layout: &Layout, image_bytes: u64) -> u64 {
 }
 
 /// Writes the builder's memory as it is to be mapped, stack and heap included.
-fn builder_segments(plan: &Plan, image: &mut Bytes) -> Vec<BuilderSegment> {
+fn builder_segments(system: &System, plan: &Plan, image: &mut Bytes) -> Vec<BuilderSegment> {
     let layout = &plan.builder;
     let program = &plan.programs[0];
-    let info = info_page(name(BUILDER), layout, &[]);
+    let info = info_page(system, name(BUILDER), layout, &[]);
     let mut segments = vec![image.add_part(&layout.info, &info)];
     for (part, segment) in layout.segments.iter().zip(&program.segments) {
         let start = segment.image_offset as usize;
@@ -116,13 +116,15 @@ fn builder_segments(plan: &Plan, image: &mut Bytes) -> Vec<BuilderSegment> {
 }
 
 /// The information page of a domain, as far as it is not zero.
-fn info_page(domain: Name, layout: &Layout, entries: &[InfoEntry]) -> Vec<u8> {
+fn info_page(system: &System, domain: Name, layout: &Layout, entries: &[InfoEntry]) -> Vec<u8> {
     let heap = layout.heap.map_or((0, 0), |heap| (heap.address, heap.pages * PAGE_BYTES));
     let header = InfoHeader {
         magic: INFO_MAGIC,
         abi_version: ABI_VERSION,
         entry_count: entries.len() as u32,
         domain,
+        system: name(&system.name),
+        manifest: system.manifest_digest,
         heap_address: heap.0,
         heap_bytes: heap.1,
     };

@@ -93,7 +93,7 @@ pub(super) fn bytes(system: &System, plan: &Plan, plan_offset: u64, places: &[Pl
     append(&mut bytes, &plan.slots);
     append(&mut bytes, &plan.ports);
     for (domain, planned) in system.domains.iter().zip(&plan.domains) {
-        append(&mut bytes, &info_page(name(&domain.name), &planned.layout, &planned.info));
+        append(&mut bytes, &info_page(system, name(&domain.name), &planned.layout, &planned.info));
     }
     debug_assert_eq!(bytes.len() as u64, offsets.end);
     bytes

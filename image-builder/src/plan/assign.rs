@@ -325,6 +325,7 @@ fn no_entry() -> InfoEntry {
         option: 0,
         address: 0,
         bytes: 0,
+        incoming_address: 0,
     }
 }
 

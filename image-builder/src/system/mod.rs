@@ -24,6 +24,7 @@ use crate::diagnostic::Sources;
 pub struct System {
     pub(crate) sources: Sources,
     pub(crate) name: String,
+    pub(crate) manifest_digest: cloison_abi::image::Digest,
     pub(crate) platform: Platform,
     pub(crate) components: Vec<Component>,
     pub(crate) folders: Vec<PathBuf>,

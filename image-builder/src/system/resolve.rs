@@ -8,6 +8,7 @@ use super::{
     ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftUse, GateId, OnFault, Owned, Stated,
     System, Use, budget, priorities,
 };
+use crate::emit::digest;
 use crate::manifest::Component;
 use crate::{BUILDER, Workspace};
 
@@ -30,6 +31,7 @@ impl System {
         Some(Self {
             sources: inputs.sources.clone(),
             name: inputs.manifest.name.as_ref()?.value.clone(),
+            manifest_digest: digest(inputs.sources.get(inputs.manifest.start.source).text.as_bytes()),
             platform: draft.platform?.clone(),
             domains: domains.collect::<Option<_>>()?,
             ends_with: match draft.ends_with {

@@ -38,6 +38,18 @@ impl Info {
         self.header.domain.as_str()
     }
 
+    /// Name of the system that this domain is part of.
+    #[must_use]
+    pub fn system(&self) -> &'static str {
+        self.header.system.as_str()
+    }
+
+    /// SHA-256 of the system's manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &'static [u8; 32] {
+        &self.header.manifest
+    }
+
     /// Version of the contract for which the page was written.
     #[must_use]
     pub fn abi_version(&self) -> u32 {

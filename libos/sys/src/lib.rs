@@ -9,7 +9,9 @@
 pub mod build;
 pub mod info;
 pub mod memory;
+pub mod one_way;
 mod raw;
+pub mod settings;
 pub mod window;
 
 use cloison_abi::{
@@ -229,21 +231,45 @@ pub fn region_revoke(region: Slot) -> Result<(), CallError> {
     enter(CallNumber::RegionRevoke, region.0, 0, [0; 6]).done()
 }
 
-/// Length in pages of a region, and the rights that the slot holds to it.
-///
-/// # Errors
-/// Any error of the slot.
-pub fn region_info(region: Slot) -> Result<(u64, Rights), CallError> {
-    let outcome = enter(CallNumber::RegionInfo, region.0, 0, [0; 6]);
-    outcome.done().map(|()| (outcome.words[0], Rights::from_bits_truncate(outcome.words[1] as u32)))
+/// What the kernel says of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionInfo {
+    /// Length in pages.
+    pub pages: u64,
+    /// The rights that the slot holds to it.
+    pub rights: Rights,
+    /// Its physical address, for a device; 0 without the right [`Rights::DMA`].
+    pub physical_address: u64,
 }
 
-/// Lets an interrupt arrive again.
+/// Asks about a region.
 ///
 /// # Errors
 /// Any error of the slot.
-pub fn interrupt_acknowledge(interrupt: Slot) -> Result<(), CallError> {
-    enter(CallNumber::InterruptAcknowledge, interrupt.0, 0, [0; 6]).done()
+pub fn region_info(region: Slot) -> Result<RegionInfo, CallError> {
+    let outcome = enter(CallNumber::RegionInfo, region.0, 0, [0; 6]);
+    let [pages, rights, physical_address, _] = outcome.words;
+    let rights = Rights::from_bits_truncate(rights as u32);
+    outcome.done().map(|()| RegionInfo { pages, rights, physical_address })
+}
+
+/// What a device has to write, and where, to make an interrupt that is signalled by message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterruptMessage {
+    /// Where the device writes.
+    pub address: u64,
+    /// What it writes.
+    pub data: u32,
+}
+
+/// Lets an interrupt arrive again. → what the device has to write, if it signals by message.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn interrupt_acknowledge(interrupt: Slot) -> Result<Option<InterruptMessage>, CallError> {
+    let outcome = enter(CallNumber::InterruptAcknowledge, interrupt.0, 0, [0; 6]);
+    let [address, data, ..] = outcome.words;
+    outcome.done().map(|()| (address != 0).then_some(InterruptMessage { address, data: data as u32 }))
 }
 
 /// Empties a slot.

@@ -31,7 +31,9 @@ impl SharedMemory {
     #[must_use]
     pub fn of(entry: &'static InfoEntry) -> Option<Self> {
         let shares = entry.kind == InfoKind::Use as u32 || entry.kind == InfoKind::Client as u32;
-        (shares && plausible(entry)).then_some(Self { address: entry.address, bytes: entry.bytes as usize })
+        let both_write = entry.incoming_address == 0;
+        (shares && both_write && plausible(entry))
+            .then_some(Self { address: entry.address, bytes: entry.bytes as usize })
     }
 
     /// Length in bytes.
@@ -156,6 +158,7 @@ impl DeviceMemory {
     }
 
     register_access!(read8, write8, u8);
+    register_access!(read16, write16, u16);
     register_access!(read32, write32, u32);
 
     fn register(&self, offset: u64, width: u64) -> u64 {
@@ -215,7 +218,7 @@ impl Ports {
 
 /// Whether an entry's memory can be a domain's. The page is the builder's and is trusted; this catches
 /// mistakes.
-fn plausible(entry: &InfoEntry) -> bool {
+pub(crate) fn plausible(entry: &InfoEntry) -> bool {
     let end = entry.address.checked_add(entry.bytes);
     entry.address != 0 && entry.bytes != 0 && end.is_some_and(|end| end <= DOMAIN_END)
 }

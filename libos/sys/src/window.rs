@@ -46,7 +46,7 @@ pub fn write(region: Slot, offset: u64, bytes: &[u8]) -> Result<(), CallError> {
 /// # Errors
 /// As for [`write`].
 pub fn clear(region: Slot) -> Result<(), CallError> {
-    let (pages, _) = crate::region_info(region)?;
+    let pages = crate::region_info(region)?.pages;
     let mut at = 0;
     while at < pages * PAGE_BYTES {
         let length = (pages * PAGE_BYTES - at).min(BUILDER_WINDOW_BYTES);

@@ -3,7 +3,9 @@
 use cloison_abi::{
     CallError, Name, ObjectKind, Rights,
     call::{CONFIGURE_ENDS_SYSTEM, SystemEnd},
-    limits::{BACKGROUND_PRIORITY, DOMAIN_END, MAX_INTERRUPT_LINES, MIN_PERIOD_US, PRIORITIES},
+    limits::{
+        BACKGROUND_PRIORITY, DOMAIN_END, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MIN_PERIOD_US, PRIORITIES,
+    },
     plan::{FaultPolicy, INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
 use cloison_rules::{
@@ -144,9 +146,9 @@ pub(super) fn give_region(kernel: &mut Kernel, id: DomainId, arguments: Argument
     let domain = subject(kernel, id, arguments.slot)?.id;
     let (region, held) = kernel.domain(id).slots.region(region, Rights::GRANT)?;
     kernel.regions.usable(region)?;
-    let grant = rights & u64::from(Rights::GRANT.bits()) != 0;
-    let mut given = access_rights(rights & !u64::from(Rights::GRANT.bits()), held)?;
-    given.set(Rights::GRANT, grant);
+    let beside = Rights::GRANT | Rights::DMA;
+    let access = access_rights(rights & !u64::from(beside.bits()), held)?;
+    let given = access | Rights::from_bits_truncate(rights as u32).intersection(beside);
     give(kernel, domain, slot, Capability::Region(region, given))
 }
 
@@ -173,7 +175,7 @@ pub(super) fn give_event(kernel: &mut Kernel, id: DomainId, arguments: Arguments
     give(kernel, holder, slot, Capability::Event { target, bit })
 }
 
-/// Give an interrupt line.
+/// Give an interrupt. Flags are about lines; a message has none.
 pub(super) fn give_interrupt(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let [slot, right, line, bit, flags, _] = arguments.a;
     let target = subject(kernel, id, arguments.slot)?;
@@ -181,11 +183,10 @@ pub(super) fn give_interrupt(kernel: &mut Kernel, id: DomainId, arguments: Argum
     authorize(id, Operation::GiveDevice)?;
     let bit = event_bit(bit)?;
     let flags = u32::try_from(flags).map_err(|_| CallError::BadArgument)?;
-    let index = usize::try_from(line)
-        .ok()
-        .filter(|line| *line < MAX_INTERRUPT_LINES)
-        .ok_or(CallError::BadArgument)?;
-    if kernel.lines[index].is_some() || flags & !(INTERRUPT_LEVEL | INTERRUPT_ACTIVE_LOW) != 0 {
+    let index =
+        usize::try_from(line).ok().filter(|line| *line < MAX_INTERRUPTS).ok_or(CallError::BadArgument)?;
+    let known = if index < MAX_INTERRUPT_LINES { INTERRUPT_LEVEL | INTERRUPT_ACTIVE_LOW } else { 0 };
+    if kernel.lines[index].is_some() || flags & !known != 0 {
         return Err(CallError::BadArgument);
     }
     let line = index as u8;

@@ -167,11 +167,13 @@ pub(super) fn forget_step(kernel: &mut Kernel, id: DomainId) -> bool {
     true
 }
 
-/// Length and rights of a region.
+/// Length and rights of a region. Its physical address only a driver of a device that reads and writes memory
+/// itself has to know; anyone else could learn from it how memory is laid out.
 pub(super) fn info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let (reference, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::empty())?;
-    let pages = kernel.regions.get(reference)?.pages;
-    Ok(Answer::Words([pages.into(), rights.bits().into(), 0, 0]))
+    let region = kernel.regions.get(reference)?;
+    let address = if rights.contains(Rights::DMA) { region.first_page * PAGE_BYTES } else { 0 };
+    Ok(Answer::Words([region.pages.into(), rights.bits().into(), address, 0]))
 }
 
 /// Take pages out of a region. The new region is in the receiving slot from the first step on, but of no use

@@ -12,7 +12,10 @@ use cloison_rules::{
 };
 
 use super::{Answer, Arguments, Result};
-use crate::{arch::paging, kernel::Kernel};
+use crate::{
+    arch::{apic, paging},
+    kernel::Kernel,
+};
 
 /// Write to the debug output.
 pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
@@ -67,7 +70,7 @@ pub(super) fn clock(kernel: &mut Kernel, _id: DomainId, _arguments: Arguments) -
     Ok(Answer::Words([machine.timer.hertz, machine.entered, machine.started, machine.timer.calibration]))
 }
 
-/// Let an interrupt arrive again. A line that is edge triggered was never kept from it.
+/// Let an interrupt arrive again. A line that is edge triggered was never kept from it, nor was a message.
 pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let line = kernel.domain(id).slots.interrupt(arguments.slot)?;
     authorize(id, Operation::Acknowledge)?;
@@ -75,7 +78,8 @@ pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments
     if target.flags & INTERRUPT_LEVEL != 0 {
         kernel.machine.io_apic.unmask(line, target.flags);
     }
-    Ok(Answer::Done)
+    let (address, data) = apic::message(line, kernel.machine.local_apic.identity()).unwrap_or_default();
+    Ok(Answer::Words([address, data.into(), 0, 0]))
 }
 
 /// Empty a slot of the caller.

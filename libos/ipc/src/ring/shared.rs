@@ -117,6 +117,7 @@ mod tests {
             option: 0,
             address: memory.as_ptr() as u64,
             bytes: bytes as u64,
+            incoming_address: 0,
         }))
     }
 

@@ -1,17 +1,17 @@
 //! Interrupt controllers: the local APIC with its timer, the I/O APIC, and the old PICs, which are silenced.
 
 use cloison_abi::{
-    limits::{KERNEL_BASE, MAX_INTERRUPT_LINES},
+    limits::{KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
     plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
 use x86_64::instructions::port::Port;
 
 use super::{memory::Run, paging::direct};
 
-/// Vector of line 0; the others follow.
+/// Vector of line 0; the others follow, then those of messages.
 pub const FIRST_LINE_VECTOR: u8 = 32;
 /// Vector of the timer.
-pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPT_LINES as u8;
+pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPTS as u8;
 /// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old
 /// CPUs.
 const SPURIOUS_VECTOR: u8 = 0x3f;
@@ -19,6 +19,13 @@ const SPURIOUS_VECTOR: u8 = 0x3f;
 const _: () = assert!(
     (TIMER_VECTOR as usize) < SPURIOUS_VECTOR as usize && SPURIOUS_VECTOR < super::entry::VECTORS as u8
 );
+
+/// What a device writes, and where, for an interrupt that is signalled by message to the CPU `target`; `None`
+/// for a line. Intel SDM volume 3, section 11.11: fixed delivery, edge triggered.
+pub fn message(number: u8, target: u8) -> Option<(u64, u32)> {
+    let address = 0xfee0_0000 | u64::from(target) << 12;
+    (usize::from(number) >= MAX_INTERRUPT_LINES).then(|| (address, u32::from(FIRST_LINE_VECTOR + number)))
+}
 
 /// Registers of the local APIC (Intel SDM volume 3, table 11-1).
 const IDENTITY: u64 = 0x20;
@@ -132,7 +139,7 @@ impl IoApic {
         }
     }
 
-    /// Lets a line interrupt, as `flags` of the plan say.
+    /// Lets a line interrupt, as `flags` of the plan say. A message is not the I/O APIC's business.
     pub fn unmask(self, line: u8, flags: u32) {
         let level = if flags & INTERRUPT_LEVEL != 0 { 1 << 15 } else { 0 };
         let low = if flags & INTERRUPT_ACTIVE_LOW != 0 { 1 << 13 } else { 0 };
@@ -146,6 +153,9 @@ impl IoApic {
 
     /// Writes the redirection entry of a line (Intel I/O APIC data sheet, section 3.2.4).
     fn set(self, line: u8, low: u32) {
+        if usize::from(line) >= MAX_INTERRUPT_LINES {
+            return;
+        }
         let register = 0x10 + 2 * u32::from(line);
         self.write(register + 1, u32::from(self.target) << 24);
         self.write(register, low);

@@ -1,0 +1,35 @@
+//! Values that the manifest fixes for this domain.
+#![allow(unsafe_code, reason = "addresses from the information page become memory here")]
+
+use cloison_abi::{
+    info::{InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS},
+    port::PortSettings,
+};
+
+use crate::{info, memory::plausible};
+
+/// The ports of this switch, in the order of their numbers; or the ports that this domain has on switches.
+#[must_use]
+pub fn ports() -> &'static [PortSettings] {
+    let Some(bytes) = bytes(SETTINGS_PORTS) else { return &[] };
+    let start = bytes.as_ptr().cast::<PortSettings>();
+    if !start.is_aligned() {
+        return &[];
+    }
+    // SAFETY: `bytes` are readable and never change, `start` is aligned, as many entries fit into them, and
+    // any bytes make a valid entry.
+    unsafe { core::slice::from_raw_parts(start, bytes.len() / size_of::<PortSettings>()) }
+}
+
+/// The domain's arguments; empty if the manifest states none.
+#[must_use]
+pub fn arguments() -> &'static str {
+    bytes(SETTINGS_ARGUMENTS).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+}
+
+fn bytes(name: &str) -> Option<&'static [u8]> {
+    let entry = info::get().find(InfoKind::Settings, name).filter(|entry| plausible(entry))?;
+    // SAFETY: the plan maps settings for reading, to this domain alone and for as long as it lives; nobody
+    // writes them.
+    Some(unsafe { core::slice::from_raw_parts(entry.address as *const u8, entry.bytes as usize) })
+}
