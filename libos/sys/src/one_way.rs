@@ -5,9 +5,12 @@
 //! they can change under its eyes.
 #![allow(unsafe_code, reason = "addresses from the information page become memory here")]
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_abi::{
+    info::{InfoEntry, InfoKind},
+    limits::MAX_MAPPINGS,
+};
 
 use crate::memory::plausible;
 
@@ -15,6 +18,22 @@ use crate::memory::plausible;
 pub const WORD_BYTES: usize = 64;
 /// How many words that is.
 pub const WORDS: usize = WORD_BYTES / size_of::<u32>();
+
+/// As [`of`], but `None` too if this memory was taken before: for code that may not promise that it asks once.
+#[must_use]
+pub fn take(entry: &'static InfoEntry) -> Option<(Outgoing, Incoming)> {
+    /// Where taken memory starts. There is a place for each mapping that a domain can have.
+    static TAKEN: [AtomicU64; MAX_MAPPINGS] = [const { AtomicU64::new(0) }; MAX_MAPPINGS];
+    for place in &TAKEN {
+        match place.compare_exchange(0, entry.address, Ordering::Relaxed, Ordering::Relaxed) {
+            // SAFETY: no place before this one holds the address, so this is the first time.
+            Ok(_) => return unsafe { of(entry) },
+            Err(taken) if taken == entry.address => return None,
+            Err(_) => {}
+        }
+    }
+    None
+}
 
 /// Both sides of one-way memory, as a pair: what this domain writes, and what the other party does. `None`
 /// if the entry (a use or a client) has no such memory.
@@ -62,14 +81,13 @@ impl Outgoing {
         self.len() == 0
     }
 
-    /// The word with this number, below [`WORDS`].
+    /// The words. They can be kept apart from the data, which only this value leads to.
     #[must_use]
     #[inline]
-    pub fn word(&self, number: usize) -> &AtomicU32 {
-        assert!(number < WORDS, "a word of the first {WORD_BYTES} bytes");
+    pub fn words(&self) -> &'static [AtomicU32; WORDS] {
         // SAFETY: `of` has checked that the memory is mapped for good, aligned, and longer than the words;
         // as words it is only ever accessed atomically.
-        unsafe { &*self.start.cast::<AtomicU32>().add(number) }
+        unsafe { &*self.start.cast() }
     }
 
     /// `count` bytes of data from `at` on, to fill.
@@ -119,7 +137,7 @@ impl Incoming {
     #[inline]
     pub fn word(&self, number: usize, ordering: Ordering) -> u32 {
         assert!(number < WORDS, "a word of the first {WORD_BYTES} bytes");
-        // SAFETY: as for `Outgoing::word`; loading needs no right to write.
+        // SAFETY: as for `Outgoing::words`; loading needs no right to write.
         unsafe { (*self.start.cast::<AtomicU32>().add(number)).load(ordering) }
     }
 
@@ -132,6 +150,17 @@ impl Incoming {
         // domain may write them now, `copy` does not mind.
         unsafe { cloison_mem::copy(to.as_mut_ptr(), self.start.add(start), to.len()) };
         true
+    }
+
+    /// The eight bytes of data from `at` on, a multiple of eight, little endian. `None` if they are out of
+    /// range.
+    #[must_use]
+    #[inline]
+    pub fn read_u64(&self, at: usize) -> Option<u64> {
+        let start = data(self.bytes, at, size_of::<u64>()).filter(|start| start.is_multiple_of(8))?;
+        // SAFETY: `data` says that the bytes lie in the memory, which `of` found aligned; they are only ever
+        // loaded here, as a whole.
+        Some(unsafe { (*self.start.add(start).cast::<AtomicU64>()).load(Ordering::Relaxed) })
     }
 }
 
@@ -180,7 +209,7 @@ mod tests {
     fn what_one_side_writes_the_other_reads() {
         let [(mut out, from_other), (mut other_out, incoming)] = ends(512);
         out.bytes_mut(3, 5).unwrap().copy_from_slice(b"hello");
-        out.word(1).store(7, Ordering::Release);
+        out.words()[1].store(7, Ordering::Release);
         let mut read = [0; 5];
         assert!(incoming.read(3, &mut read));
         assert_eq!((&read, incoming.word(1, Ordering::Acquire)), (b"hello", 7));
@@ -198,6 +227,10 @@ mod tests {
             assert!(!out.copy_from(at, &incoming, 0, count) && !out.copy_from(0, &incoming, at, count));
             assert!(!incoming.read(at, &mut vec![0; count]), "{count} bytes at {at}");
         }
+        for at in [end - 7, end, usize::MAX - 7, 4] {
+            assert_eq!(incoming.read_u64(at), None, "eight bytes at {at}");
+        }
+        assert_eq!(incoming.read_u64(end - 8), Some(0));
         assert!(out.bytes_mut(0, end).is_some() && out.bytes_mut(end, 0).is_some());
     }
 }
