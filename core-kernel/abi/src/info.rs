@@ -64,7 +64,8 @@ pub struct InfoEntry {
     /// Its length, in bytes. Ports: how many.
     pub bytes: u64,
     /// Use and client: where memory is one-way, address of what the other party writes and this domain reads,
-    /// `bytes` long as well; else 0.
+    /// `bytes` long as well. Device memory: its physical address, for a driver that tells the device where to
+    /// answer. Else 0.
     pub incoming_address: u64,
 }
 

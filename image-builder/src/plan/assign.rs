@@ -123,7 +123,8 @@ impl<'a> Assigner<'a> {
             let region = RegionEntry { name: name(&device.name.value), device_address, pages, owner: NONE };
             let region = self.region(region);
             let address = self.map(id, region, pages);
-            self.tell(id, InfoEntry { kind: InfoKind::DeviceMemory as u32, address, bytes, ..local });
+            let kind = InfoKind::DeviceMemory as u32;
+            self.tell(id, InfoEntry { kind, address, bytes, incoming_address: device_address, ..local });
         }
         if let Some(ports) = &device.ports {
             let (first, count) = (ports.first.value as u16, ports.count.value as u16);
