@@ -7,6 +7,7 @@
 #![no_std]
 
 pub mod build;
+pub mod dma;
 pub mod info;
 pub mod memory;
 pub mod one_way;
