@@ -1,9 +1,9 @@
 //! The machine's facts: no two devices share registers, ports or a line.
 
-use cloison_abi::limits::{MAX_INTERRUPT_LINES, PAGE_BYTES};
+use cloison_abi::limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPT_MESSAGES, PAGE_BYTES};
 
 use crate::diagnostic::{At, Diagnostic, Span};
-use crate::manifest::{Device, DeviceMemory, Irq};
+use crate::manifest::{Device, DeviceMemory, Irq, IrqLine};
 use crate::system::Draft;
 
 /// Last physical address that page tables can name, and one more.
@@ -26,14 +26,14 @@ impl<'a> Claim<'a> {
 }
 
 pub(super) fn memory_overlap(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let claims: Vec<_> = each(draft, |device| device.memory.as_ref())
+    let claims: Vec<_> = each(draft, |device| &device.memory)
         .map(|(device, memory)| Claim::new(device, &memory.address, &memory.bytes))
         .collect();
     overlaps("memory", &claims)
 }
 
 pub(super) fn port_overlap(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let claims: Vec<_> = each(draft, |device| device.ports.as_ref())
+    let claims: Vec<_> = each(draft, |device| &device.ports)
         .map(|(device, ports)| Claim::new(device, &ports.first, &ports.count))
         .collect();
     let mut faults = overlaps("ports", &claims);
@@ -73,7 +73,7 @@ fn overlaps(what: &str, claims: &[Claim<'_>]) -> Vec<Diagnostic> {
 }
 
 pub(super) fn irq(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let lines: Vec<(&Device, &Irq)> = each(draft, |device| device.irq.as_ref()).collect();
+    let lines: Vec<(&Device, &IrqLine)> = each(draft, irq_line).collect();
     let mut faults = Vec::new();
     for (place, (device, irq)) in lines.iter().enumerate() {
         let line = irq.line.value;
@@ -93,9 +93,30 @@ pub(super) fn irq(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+fn irq_line(device: &Device) -> Option<&IrqLine> {
+    match device.irq.as_ref()? {
+        Irq::Line(line) => Some(line),
+        Irq::Message => None,
+    }
+}
+
+/// Only devices that somebody owns take one.
+pub(super) fn messages(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let owned = draft.domains.iter().flat_map(|domain| &domain.devices);
+    let mut interrupt_by_message =
+        owned.filter(|owned| owned.found.is_some_and(|(_, device)| matches!(device.irq, Some(Irq::Message))));
+    let Some(first_too_many) = interrupt_by_message.nth(MAX_INTERRUPT_MESSAGES) else { return Vec::new() };
+    let count = MAX_INTERRUPT_MESSAGES + 1 + interrupt_by_message.count();
+    let message = format!(
+        "{count} devices interrupt by messages, the kernel can deliver those of {MAX_INTERRUPT_MESSAGES}"
+    );
+    let fault = Diagnostic::new(first_too_many.written.span, message).note("the first that does not fit");
+    vec![fault.help("give fewer devices; MAX_INTERRUPT_MESSAGES of the ABI crate sets the limit")]
+}
+
 pub(super) fn page_alignment(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
-    for (device, DeviceMemory { address, bytes }) in each(draft, |device| device.memory.as_ref()) {
+    for (device, DeviceMemory { address, bytes }) in each(draft, |device| &device.memory) {
         let is_whole = address.value.is_multiple_of(PAGE_BYTES) && bytes.value.is_multiple_of(PAGE_BYTES);
         let is_there = bytes.value != 0 && address.value.saturating_add(bytes.value) <= PHYSICAL_END;
         if is_whole && is_there && address.value != 0 {
@@ -112,10 +133,11 @@ pub(super) fn page_alignment(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
-fn each<'a, T>(
+/// Each device with each of its parts of a kind.
+fn each<'a, P: IntoIterator>(
     draft: &Draft<'a>,
-    part: impl Fn(&'a Device) -> Option<T>,
-) -> impl Iterator<Item = (&'a Device, T)> {
+    parts: impl Fn(&'a Device) -> P,
+) -> impl Iterator<Item = (&'a Device, P::Item)> {
     let devices = draft.platform.into_iter().flat_map(|platform| &platform.devices);
-    devices.filter_map(move |device| Some((device, part(device)?)))
+    devices.flat_map(move |device| parts(device).into_iter().map(move |part| (device, part)))
 }

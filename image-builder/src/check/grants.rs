@@ -6,6 +6,9 @@ use crate::diagnostic::{At, Diagnostic, Span, propose};
 use crate::manifest::{Component, OptionRule};
 use crate::system::{Draft, DraftDomain, DraftUse};
 
+/// Longest arguments of a domain, in bytes.
+const MAX_ARGUMENT_BYTES: usize = 1024;
+
 pub(super) fn missing_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each_component(draft, |domain, component, faults| {
         for need in component.gates.iter().filter(|need| !need.is_optional) {
@@ -125,6 +128,27 @@ pub(super) fn superfluous_right(draft: &Draft<'_>) -> Vec<Diagnostic> {
                     .label(component.summary.span, format!("`{}` is described here", component.name));
                 faults.push(fault.help("remove it, or name it in `rights` of [needs]"));
             }
+        }
+    })
+}
+
+pub(super) fn arguments(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    each_component(draft, |domain, component, faults| {
+        let Some(arguments) = &domain.table.arguments else { return };
+        let name = &domain.table.name.value;
+        if component.arguments.is_none() {
+            let message =
+                format!("the domain `{name}` is given arguments that its component did not ask for");
+            let fault = Diagnostic::new(arguments.span, message)
+                .label(component.summary.span, format!("`{}` is described here", component.name));
+            faults
+                .push(fault.help("remove them, or say in the component's domain.toml what `arguments` mean"));
+        }
+        let bytes = arguments.value.len();
+        if bytes > MAX_ARGUMENT_BYTES {
+            let message = format!("the arguments of `{name}` have {bytes} bytes");
+            let help = format!("give at most {MAX_ARGUMENT_BYTES}");
+            faults.push(Diagnostic::new(arguments.span, message).help(help));
         }
     })
 }

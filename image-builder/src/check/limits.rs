@@ -6,7 +6,7 @@ use cloison_abi::info::MAX_INFO_ENTRIES;
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
 
 use crate::diagnostic::Diagnostic;
-use crate::manifest::Component;
+use crate::manifest::{Component, Offer};
 use crate::system::{Draft, DraftDomain, Right};
 
 /// Mappings that every domain has: information page, code, constants, data, stack, heap.
@@ -32,12 +32,13 @@ impl Demand {
         // The right to read the log comes with an event.
         let log =
             domain.rights.iter().filter(|right| right.found == Some(Right(ObjectKind::LogRight))).count();
+        let settings = domain.settings(draft, place).iter().filter(|bytes| **bytes > 0).count();
         let mut demand = Self {
             slots: 1 + regions + rights + handled,
-            mappings: OWN_MAPPINGS,
+            mappings: OWN_MAPPINGS + usize::from(settings > 0),
             events: handled + log,
             port_ranges: 0,
-            info_entries: regions + rights + handled,
+            info_entries: regions + rights + handled + settings,
         };
         demand.add_gates(draft, place);
         demand.add_devices(domain);
@@ -48,7 +49,7 @@ impl Demand {
         for offer in draft.domains[place].uses.iter().filter_map(|grant| Some(grant.offer?.1)) {
             self.slots += 1 + usize::from(offer.signals_server);
             self.events += usize::from(offer.signals_client);
-            self.mappings += usize::from(offer.shared_pages > 0);
+            self.mappings += mappings_of(offer);
             self.info_entries += 1;
         }
         for offer in draft.clients(place) {
@@ -56,7 +57,7 @@ impl Demand {
             self.slots =
                 self.slots.saturating_add(usize::from(offer.signals_client)).saturating_add(grant_slots);
             self.events += usize::from(offer.signals_server);
-            self.mappings += usize::from(offer.shared_pages > 0);
+            self.mappings += mappings_of(offer);
             self.info_entries += 1;
         }
     }
@@ -64,15 +65,20 @@ impl Demand {
     fn add_devices(&mut self, domain: &DraftDomain<'_>) {
         for device in domain.devices.iter().filter_map(|device| Some(device.found?.1)) {
             let has_irq = usize::from(device.irq.is_some());
-            let has_memory = usize::from(device.memory.is_some());
+            let areas = device.memory.len();
             let has_ports = usize::from(device.ports.is_some());
             self.slots += has_irq;
             self.events += has_irq;
-            self.mappings += has_memory;
+            self.mappings += areas;
             self.port_ranges += has_ports;
-            self.info_entries += has_irq + has_memory + has_ports;
+            self.info_entries += has_irq + areas + has_ports;
         }
     }
+}
+
+/// How many mappings each side of a gate has for it.
+fn mappings_of(offer: &Offer) -> usize {
+    usize::from(offer.shared_pages > 0) + 2 * usize::from(offer.one_way_pages > 0)
 }
 
 pub(super) fn domains(draft: &Draft<'_>) -> Vec<Diagnostic> {
@@ -139,13 +145,10 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut regions = usize::from(BUILDER_MEMORY_SLOTS);
     for domain in &draft.domains {
         let shared =
-            domain.uses.iter().filter(|grant| grant.offer.is_some_and(|(_, offer)| offer.shared_pages > 0));
-        let devices = domain
-            .devices
-            .iter()
-            .filter(|device| device.found.is_some_and(|(_, device)| device.memory.is_some()));
+            domain.uses.iter().filter(|grant| grant.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
+        let areas = domain.devices.iter().filter_map(|device| Some(device.found?.1.memory.len()));
         let own = domain.component.map_or(0, |component| component.regions.len());
-        regions += 2 + shared.count() + devices.count() + own;
+        regions += 2 + shared.count() + areas.sum::<usize>() + own;
         if regions > MOST_REGIONS {
             let name = &domain.table.name;
             let message =

@@ -43,7 +43,9 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let components = draft.inputs.components.values().filter_map(Lookup::found);
     let regions = components.flat_map(|component| {
         let own = component.regions.iter().map(|region| (&region.local, region.pages.value, 1));
-        own.chain(component.offers.iter().map(|offer| (&offer.name, offer.shared_pages, 0)))
+        let shared = component.offers.iter().map(|offer| (&offer.name, offer.shared_pages, 0));
+        let one_way = component.offers.iter().map(|offer| (&offer.name, offer.one_way_pages, 0));
+        own.chain(shared).chain(one_way)
     });
     let wrong = regions.filter(|(_, pages, least)| pages < least || *pages > MAX_REGION_PAGES);
     let faults = wrong.map(|(name, pages, least)| {
@@ -54,10 +56,26 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults.collect()
 }
 
+/// One entry of the information page tells of one of the two.
+pub(super) fn two_kinds(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let components = draft.inputs.components.values().filter_map(Lookup::found);
+    let offers = components.flat_map(|component| &component.offers);
+    let wrong = offers.filter(|offer| offer.shared_pages > 0 && offer.one_way_pages > 0);
+    let faults = wrong.map(|offer| {
+        let message = format!(
+            "the gate `{}` has {} pages that both sides write and {} that one side writes",
+            offer.name.value, offer.shared_pages, offer.one_way_pages
+        );
+        Diagnostic::new(offer.name.span, message).help("leave out shared_pages or one_way_pages")
+    });
+    faults.collect()
+}
+
 /// Judges by what the manifest says; [`crate::plan`] judges again when the size of the programs is known.
 pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform else { return Vec::new() };
-    let needs: Vec<u64> = draft.domains.iter().map(pages_of).collect();
+    let domains = draft.domains.iter().enumerate();
+    let needs: Vec<u64> = domains.map(|(place, domain)| pages_of(draft, place, domain)).collect();
     let needed = needs.iter().fold(0u64, |sum, pages| sum.saturating_add(*pages));
     let mib = needed.saturating_mul(PAGE_BYTES).div_ceil(1 << 20);
     let available = platform.memory_mib.saturating_sub(RESERVED_MIB);
@@ -76,12 +94,13 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     ]
 }
 
-fn pages_of(domain: &DraftDomain<'_>) -> u64 {
+fn pages_of(draft: &Draft<'_>, place: usize, domain: &DraftDomain<'_>) -> u64 {
     let Some(component) = domain.component else { return 0 };
     let kib = |stated: &Option<At<u64>>, default| stated.as_ref().map_or(default, |kib| kib.value);
     let stack = kib(&domain.table.stack_kib, component.stack_kib).min(u64::MAX >> 10);
     let heap = kib(&domain.table.heap_kib, component.heap_kib).min(u64::MAX >> 10);
-    let shared = domain.uses.iter().filter_map(|grant| Some(grant.offer?.1.shared_pages));
+    let shared = domain.uses.iter().filter_map(|grant| Some(grant.offer?.1.region_pages()));
     let own = component.regions.iter().map(|region| region.pages.value);
-    shared.chain(own).fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)
+    let settings = (domain.settings(draft, place).iter().sum::<usize>() as u64).div_ceil(PAGE_BYTES);
+    shared.chain(own).chain([settings]).fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)
 }

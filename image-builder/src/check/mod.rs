@@ -9,6 +9,7 @@ mod limits;
 pub(crate) mod memory;
 mod names;
 mod schedule;
+mod switches;
 
 use std::fmt::Write;
 
@@ -27,7 +28,7 @@ pub struct Check {
 }
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
-/// faults.
+/// faults, arguments and switches.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is not text, or is empty", run: form::unreadable },
@@ -58,6 +59,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M031", summary: "two devices of a platform whose ports overlap, or ports above 0xffff", run: devices::port_overlap },
     Check { id: "M032", summary: "two devices of a platform with one interrupt line, or a line that is too high", run: devices::irq },
     Check { id: "M033", summary: "device memory that does not fill whole pages", run: devices::page_alignment },
+    Check { id: "M034", summary: "more devices that interrupt by messages than the kernel can deliver", run: devices::messages },
     Check { id: "M040", summary: "domains that call each other in a circle", run: calls::circles },
     Check { id: "M041", summary: "a client whose priority is above its server's", run: calls::priority_inversion },
     Check { id: "M042", summary: "a priority out of range", run: schedule::priority_range },
@@ -65,6 +67,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M050", summary: "a stack of nothing, or a stack or heap that is too large", run: memory::stack_and_heap },
     Check { id: "M051", summary: "more memory than the machine has", run: memory::machine },
     Check { id: "M052", summary: "a region of no pages, or of too many", run: memory::regions },
+    Check { id: "M053", summary: "a gate with memory that both sides write and memory that one side writes", run: memory::two_kinds },
     Check { id: "M060", summary: "more domains than the kernel's table holds", run: limits::domains },
     Check { id: "M061", summary: "more slots than a domain's table holds", run: limits::slots },
     Check { id: "M062", summary: "more mappings than a domain can have", run: limits::mappings },
@@ -74,6 +77,21 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M066", summary: "more regions than the kernel's table holds", run: limits::regions },
     Check { id: "M070", summary: "a fault policy that does not exist", run: faults::unknown_policy },
     Check { id: "M071", summary: "a fault handler that is missing, not asked for, or the domain itself", run: faults::handler },
+    Check { id: "M080", summary: "arguments that the component did not ask for, or that are too long", run: grants::arguments },
+    Check { id: "M081", summary: "a switch or port without the gate `port` and its one-way memory", run: switches::gate },
+    Check { id: "M082", summary: "the use of a switch without a port", run: switches::without_port },
+    Check { id: "M083", summary: "an address, a network or a MAC address that is none", run: switches::malformed },
+    Check { id: "M084", summary: "an address outside of its switch's network, or one that stands for it", run: switches::outside },
+    Check { id: "M085", summary: "an address used twice on a switch", run: switches::duplicate_address },
+    Check { id: "M086", summary: "a MAC address used twice on a switch", run: switches::duplicate_mac },
+    Check { id: "M087", summary: "a VLAN out of range, or one that nobody else is in", run: switches::lonely },
+    Check { id: "M088", summary: "an access list that names nobody, or whom the port cannot reach", run: switches::access },
+    Check { id: "M089", summary: "an uplink without a network card", run: switches::uplink },
+    Check { id: "M090", summary: "what a port says that does not go together", run: switches::contradictions },
+    Check { id: "M091", summary: "an mtu, a rate or a burst out of range, or that no frame fits", run: switches::sizes },
+    Check { id: "M092", summary: "more ports than a switch can have", run: switches::number },
+    Check { id: "M093", summary: "a forward to a domain that nothing from outside reaches", run: switches::forward },
+    Check { id: "M094", summary: "a port of the host that is forwarded twice, or that is none", run: switches::host_port },
 ];
 
 /// The checks that a file which is not TOML can be put to.

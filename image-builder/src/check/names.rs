@@ -14,6 +14,7 @@ pub(super) fn malformed(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let manifest = &draft.inputs.manifest;
     let domains = manifest.domains.iter().map(|domain| ("domain", &domain.name));
     let system = manifest.name.iter().map(|name| ("system", name));
+    let forwards = manifest.forwards.iter().map(|forward| ("forward", &forward.name));
     let devices = draft.platform.iter().flat_map(|platform| &platform.devices);
     let devices = devices.map(|device| ("device", &device.name));
     let components = draft.inputs.components.values().filter_map(Lookup::found);
@@ -24,7 +25,7 @@ pub(super) fn malformed(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let regions = component.regions.iter().map(|need| ("region", &need.local));
         offers.chain(gates).chain(devices).chain(regions)
     });
-    let names = domains.chain(system).chain(devices).chain(locals);
+    let names = domains.chain(system).chain(forwards).chain(devices).chain(locals);
     names.filter_map(|(kind, name)| malformed_name(kind, name)).collect()
 }
 
@@ -99,9 +100,17 @@ pub(super) fn unknown_domain(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut wanted: Vec<(&At<String>, bool)> = Vec::new();
     wanted.extend(draft.ends_with.iter().map(|named| (named.written, named.found.is_some())));
     for domain in &draft.domains {
-        wanted.extend(domain.uses.iter().map(|grant| (&grant.table.from, grant.server.is_some())));
+        // What a port implies is named by its switch.
+        let uses = domain.uses.iter().filter(|grant| !grant.table.is_port);
+        wanted.extend(uses.map(|grant| (&grant.table.from, grant.server.is_some())));
         wanted.extend(domain.fault_handler.iter().map(|named| (named.written, named.found.is_some())));
     }
+    for switch in &draft.switches {
+        wanted.push((&switch.table.name, switch.domain.is_some()));
+        wanted.extend(switch.ports.iter().map(|port| (&port.table.name, port.domain.is_some())));
+    }
+    let forwards = draft.forwards.iter().filter_map(|forward| forward.to);
+    wanted.extend(forwards.map(|named| (named.written, named.found.is_some())));
     let unknown = wanted.into_iter().filter(|(_, is_known)| !is_known);
     let faults = unknown.map(|(name, _)| {
         let fault = Diagnostic::new(name.span, format!("there is no domain `{}` in this system", name.value));

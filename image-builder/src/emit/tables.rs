@@ -1,6 +1,7 @@
 //! The plan as bytes: header, tables, information pages.
 
 use cloison_abi::ABI_VERSION;
+use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
     DomainEntry, FaultPolicy, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, PortEntry, RegionEntry,
     SYSTEM_PRINT_CENSUS, SlotEntry, Table,
@@ -9,7 +10,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 use super::{Place, info_page};
 use crate::System;
-use crate::plan::{Plan, name};
+use crate::plan::{Part, Plan, name};
 use crate::system::{Domain, DomainId, OnFault};
 
 /// What every table's offset is a multiple of.
@@ -25,6 +26,8 @@ struct Offsets {
     ports: Table,
     /// The information page of each domain.
     info: Vec<u64>,
+    /// The settings of each domain.
+    settings: Vec<u64>,
     end: u64,
 }
 
@@ -45,7 +48,9 @@ impl Offsets {
         let pages = plan.domains.iter();
         let info =
             pages.map(|domain| u64::from(table(1, info_page_bytes(domain.info.len())).offset)).collect();
-        Self { domains, regions, loads, mappings, slots, ports, info, end: end as u64 }
+        let settings = plan.domains.iter();
+        let settings = settings.map(|domain| u64::from(table(1, domain.settings.len()).offset)).collect();
+        Self { domains, regions, loads, mappings, slots, ports, info, settings, end: end as u64 }
     }
 }
 
@@ -53,11 +58,13 @@ fn info_page_bytes(entries: usize) -> usize {
     size_of::<cloison_abi::info::InfoHeader>() + entries * size_of::<cloison_abi::info::InfoEntry>()
 }
 
-/// One load for the information page, one for each segment that has bytes.
+/// One load for the information page, one for each segment that has bytes, one for settings.
 fn load_count(plan: &Plan) -> usize {
     let segments = |component: usize| plan.programs[component].segments.iter();
     let with_bytes = |component| segments(component).filter(|segment| segment.image_bytes > 0).count();
-    plan.domains.iter().map(|domain| 1 + with_bytes(domain.component.0)).sum()
+    let domains = plan.domains.iter();
+    let settings = domains.clone().filter(|domain| domain.layout.settings.is_some()).count();
+    domains.map(|domain| 1 + with_bytes(domain.component.0)).sum::<usize>() + settings
 }
 
 /// How many bytes the plan takes.
@@ -84,7 +91,7 @@ pub(super) fn bytes(system: &System, plan: &Plan, plan_offset: u64, places: &[Pl
     };
     let domains: Vec<_> =
         system.domains().map(|(id, domain)| domain_entry(plan, id, domain, places)).collect();
-    let loads = loads(plan, plan_offset, &offsets.info, places);
+    let loads = loads(plan, plan_offset, &offsets, places);
     let mut bytes = header.as_bytes().to_vec();
     append(&mut bytes, &domains);
     append(&mut bytes, &plan.regions);
@@ -95,6 +102,7 @@ pub(super) fn bytes(system: &System, plan: &Plan, plan_offset: u64, places: &[Pl
     for (domain, planned) in system.domains.iter().zip(&plan.domains) {
         append(&mut bytes, &info_page(system, name(&domain.name), &planned.layout, &planned.info));
     }
+    plan.domains.iter().for_each(|planned| append(&mut bytes, &planned.settings));
     debug_assert_eq!(bytes.len() as u64, offsets.end);
     bytes
 }
@@ -131,17 +139,23 @@ fn domain_entry(plan: &Plan, id: DomainId, domain: &Domain, places: &[Place]) ->
     }
 }
 
-fn loads(plan: &Plan, plan_offset: u64, info: &[u64], places: &[Place]) -> Vec<LoadEntry> {
+fn loads(plan: &Plan, plan_offset: u64, offsets: &Offsets, places: &[Place]) -> Vec<LoadEntry> {
     let mut loads = Vec::new();
-    for (region, (domain, info)) in plan.domains.iter().zip(info).enumerate() {
-        let region = region as u32;
-        loads.push(LoadEntry {
-            image_offset: plan_offset + info,
-            bytes: info_page_bytes(domain.info.len()) as u64,
-            region_offset: 0,
-            region,
-            reserved: 0,
-        });
+    for (place, domain) in plan.domains.iter().enumerate() {
+        let region = place as u32;
+        let mut from_plan = |offset: u64, bytes: usize, part: &Part| {
+            loads.push(LoadEntry {
+                image_offset: plan_offset + offset,
+                bytes: bytes as u64,
+                region_offset: part.first_page * PAGE_BYTES,
+                region,
+                reserved: 0,
+            });
+        };
+        from_plan(offsets.info[place], info_page_bytes(domain.info.len()), &domain.layout.info);
+        if let Some(part) = &domain.layout.settings {
+            from_plan(offsets.settings[place], domain.settings.len(), part);
+        }
         let program = &plan.programs[domain.component.0];
         let start = places[domain.component.0].offset;
         let parts = program.segments.iter().zip(&domain.layout.segments);

@@ -27,6 +27,8 @@ pub struct Component {
     pub regions: Vec<RegionNeed>,
     /// Rights that it needs.
     pub rights: Vec<At<String>>,
+    /// What the arguments of its domain mean, if it takes any.
+    pub arguments: Option<At<String>>,
 }
 
 /// A gate that a component offers.
@@ -38,6 +40,8 @@ pub struct Offer {
     pub summary: String,
     /// Memory shared with each client, in pages.
     pub shared_pages: u64,
+    /// Memory that the client writes and the server reads, and as much the other way, in pages each.
+    pub one_way_pages: u64,
     /// Slots for regions that a client grants, for each client.
     pub grant_slots: u64,
     /// Whether the server can set an event bit of the client.
@@ -88,6 +92,8 @@ pub struct RegionNeed {
     pub local: At<String>,
     /// How large it is.
     pub pages: At<u64>,
+    /// Whether a device reads and writes it too, so that the component has to know where it lies.
+    pub is_dma: bool,
 }
 
 impl Component {
@@ -95,6 +101,7 @@ impl Component {
         let summary = reader.required_text("summary");
         let stack_kib = reader.number("stack_kib").map_or(DEFAULT_STACK_KIB, |kib| kib.value);
         let heap_kib = reader.number("heap_kib").map_or(0, |kib| kib.value);
+        let arguments = reader.text("arguments");
         let offers = reader.entries("offers", |name, item| item.table(|table| Offer::read(name, table)));
         let mut component = Self {
             name: name.to_owned(),
@@ -106,6 +113,7 @@ impl Component {
             devices: Vec::new(),
             regions: Vec::new(),
             rights: Vec::new(),
+            arguments,
         };
         reader.table("needs", |needs| component.read_needs(needs));
         Some(component)
@@ -120,9 +128,8 @@ impl Component {
             let (class, is_optional) = need(item, "class")?;
             Some(DeviceNeed { local, class, is_optional })
         });
-        self.regions = needs.entries("regions", |local, item| {
-            item.table(|table| table.required_number("pages").map(|pages| RegionNeed { local, pages }))?
-        });
+        self.regions =
+            needs.entries("regions", |local, item| item.table(|table| RegionNeed::read(local, table))?);
         self.rights = needs.texts("rights");
     }
 }
@@ -139,13 +146,28 @@ fn need(item: Item<'_, '_, '_>, key: &'static str) -> Option<(At<String>, bool)>
     })?
 }
 
+impl RegionNeed {
+    fn read(local: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let pages = reader.required_number("pages");
+        let is_dma = reader.flag("dma");
+        Some(Self { local, pages: pages?, is_dma })
+    }
+}
+
 impl Offer {
+    /// Length of the region that server and client both see, in pages: 0 if there is none.
+    #[must_use]
+    pub fn region_pages(&self) -> u64 {
+        self.shared_pages.saturating_add(self.one_way_pages.saturating_mul(2))
+    }
+
     fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
         let number = |key, reader: &mut Reader<'_, '_>| reader.number(key).map_or(0, |pages| pages.value);
         Self {
             name,
             summary: reader.required_text("summary").map_or_else(String::new, |summary| summary.value),
             shared_pages: number("shared_pages", reader),
+            one_way_pages: number("one_way_pages", reader),
             grant_slots: number("grant_slots", reader),
             signals_client: reader.flag("signals_client"),
             signals_server: reader.flag("signals_server"),

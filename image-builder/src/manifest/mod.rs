@@ -5,13 +5,15 @@
 mod component;
 mod platform;
 mod reader;
+mod switch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
-pub use platform::{Device, DeviceMemory, DevicePorts, Irq, Platform, Trigger};
+pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, Platform, Trigger};
 pub use reader::{Problem, ProblemKind};
+pub use switch::{ForwardTable, PortTable, SwitchTable};
 
 use crate::Workspace;
 use crate::diagnostic::{At, Sources, Span};
@@ -72,6 +74,10 @@ pub struct Manifest {
     pub has_census: bool,
     /// Its domains.
     pub domains: Vec<DomainTable>,
+    /// Its switches.
+    pub switches: Vec<SwitchTable>,
+    /// Ports of the host that lead into it.
+    pub forwards: Vec<ForwardTable>,
 }
 
 /// One `[domain.NAME]`.
@@ -81,6 +87,8 @@ pub struct DomainTable {
     pub name: At<String>,
     /// The component that it runs.
     pub component: Option<At<String>>,
+    /// Text for its program.
+    pub arguments: Option<At<String>>,
     /// Devices that it is given.
     pub devices: Vec<At<String>>,
     /// Rights that it is given.
@@ -112,6 +120,8 @@ pub struct UseTable {
     pub from: At<String>,
     /// Options for this use, such as `locality = 0`.
     pub options: Vec<(At<String>, At<u64>)>,
+    /// Whether it is there because the domain has a port of a switch.
+    pub is_port: bool,
 }
 
 impl Inputs {
@@ -129,6 +139,9 @@ impl Inputs {
             Manifest::nothing(Span { source, start: 0, end: 0 })
         };
         manifest.domains.sort_by_key(|domain| domain.name.span);
+        manifest.switches.sort_by_key(|switch| switch.name.span);
+        manifest.forwards.sort_by_key(|forward| forward.name.span);
+        switch::connect(&manifest.switches, &mut manifest.domains);
         let mut files = Files { workspace, sources, problems };
         let mut components = BTreeMap::new();
         for name in std::iter::once(crate::BUILDER).chain(manifest.component_names()) {
@@ -190,7 +203,16 @@ impl Files<'_> {
 
 impl Manifest {
     fn nothing(start: Span) -> Self {
-        Self { start, name: None, platform: None, ends_with: None, has_census: false, domains: Vec::new() }
+        Self {
+            start,
+            name: None,
+            platform: None,
+            ends_with: None,
+            has_census: false,
+            domains: Vec::new(),
+            switches: Vec::new(),
+            forwards: Vec::new(),
+        }
     }
 
     fn read(reader: &mut Reader<'_, '_>) -> Self {
@@ -203,6 +225,9 @@ impl Manifest {
         });
         manifest.domains =
             reader.entries("domain", |name, item| item.table(|table| DomainTable::read(name, table)));
+        manifest.switches = reader.entries("switch", SwitchTable::read);
+        manifest.forwards =
+            reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
         manifest
     }
 
@@ -217,11 +242,12 @@ impl DomainTable {
         let mut uses = reader.entries("uses", UseTable::read);
         if let Some(from) = log {
             let local = At { value: "log".to_owned(), span: from.span };
-            uses.push(UseTable { local, from, options: Vec::new() });
+            uses.push(UseTable { local, from, options: Vec::new(), is_port: false });
         }
         Self {
             name,
             component: reader.required_text("component"),
+            arguments: reader.text("arguments"),
             devices: reader.texts("devices"),
             rights: reader.texts("rights"),
             uses,
@@ -240,12 +266,12 @@ impl UseTable {
     /// `uses.tpm = "stpm"` or `uses.tpm = { from = "stpm", locality = 0 }`.
     fn read(local: At<String>, item: reader::Item<'_, '_, '_>) -> Option<Self> {
         if let Some(from) = item.as_text() {
-            return Some(Self { local, from, options: Vec::new() });
+            return Some(Self { local, from, options: Vec::new(), is_port: false });
         }
         item.table(|table| {
             let from = table.required_text("from");
             let options = table.other_numbers();
-            Some(Self { local, from: from?, options })
+            Some(Self { local, from: from?, options, is_port: false })
         })?
     }
 }

@@ -27,15 +27,17 @@ pub struct Device {
     pub name: At<String>,
     /// What kind it is; a component asks for a class, not for a device.
     pub class: At<String>,
-    /// Its registers in memory.
-    pub memory: Option<DeviceMemory>,
+    /// Its registers in memory, one area after the other.
+    pub memory: Vec<DeviceMemory>,
     /// Its I/O ports.
     pub ports: Option<DevicePorts>,
     /// Its interrupt.
     pub irq: Option<Irq>,
+    /// Arguments for QEMU that make the device, for machines that do not have it anyway.
+    pub qemu: Vec<String>,
 }
 
-/// Registers in memory.
+/// An area of registers in memory.
 #[derive(Debug, Clone)]
 pub struct DeviceMemory {
     /// Physical address of the first.
@@ -53,9 +55,18 @@ pub struct DevicePorts {
     pub count: At<u64>,
 }
 
+/// How a device interrupts.
+#[derive(Debug, Clone)]
+pub enum Irq {
+    /// By a line.
+    Line(IrqLine),
+    /// By a message, which its driver tells it to write. The plan gives out the number.
+    Message,
+}
+
 /// An interrupt line.
 #[derive(Debug, Clone)]
-pub struct Irq {
+pub struct IrqLine {
     /// Which.
     pub line: At<u64>,
     /// When it counts as raised.
@@ -118,7 +129,7 @@ fn port(reader: &mut Reader<'_, '_>, key: &'static str) -> u16 {
 impl Device {
     fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let class = reader.required_text("class");
-        let memory = reader.table("memory", |memory| {
+        let memory = reader.tables("memory", |memory| {
             let (address, bytes) = (memory.required_number("address"), memory.required_number("bytes"));
             Some(DeviceMemory { address: address?, bytes: bytes? })
         });
@@ -130,14 +141,22 @@ impl Device {
         Some(Self {
             name,
             class: class?,
-            memory: memory.flatten(),
+            memory,
             ports: ports.flatten(),
             irq: irq.flatten(),
+            qemu: reader.texts("qemu").into_iter().map(|argument| argument.value).collect(),
         })
     }
 }
 
 impl Irq {
+    /// `{ message = true }`, or a line.
+    fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        if reader.flag("message") { Some(Self::Message) } else { IrqLine::read(reader).map(Self::Line) }
+    }
+}
+
+impl IrqLine {
     fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
         let line = reader.required_number("line");
         let trigger = reader.text("trigger");

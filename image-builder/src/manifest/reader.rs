@@ -241,6 +241,21 @@ impl<'d> Reader<'d, '_> {
         self.table_value(key, value, read)
     }
 
+    /// A table, or a list of tables; none if missing.
+    pub(crate) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&mut Reader<'_, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                items.iter().filter_map(|item| self.table_value(key, item, &read).flatten()).collect()
+            }
+            _ => self.table_value(key, value, &read).flatten().into_iter().collect(),
+        }
+    }
+
     /// A table that must be there.
     pub(crate) fn required_table<T>(
         &mut self,
@@ -298,13 +313,18 @@ impl<'d> Reader<'d, '_> {
         self.problems.push(Problem { at, kind: ProblemKind::WrongValue(expected.into(), found.into()) });
     }
 
+    /// Whether the table has a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     fn take(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.push(key);
         self.table.get(key)
     }
 
     fn require(&mut self, key: &'static str) {
-        if !self.table.contains_key(key) {
+        if !self.has(key) {
             let kind = ProblemKind::MissingKey(key, self.name.clone());
             self.problems.push(Problem { at: self.at, kind });
         }

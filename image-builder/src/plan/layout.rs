@@ -23,6 +23,8 @@ pub struct Layout {
     pub stack: Part,
     /// The heap; `None` if the domain has none.
     pub heap: Option<Part>,
+    /// The settings; `None` if the manifest fixes nothing for the domain.
+    pub settings: Option<Part>,
 }
 
 /// A part of a domain's private region.
@@ -47,9 +49,9 @@ impl Part {
 }
 
 impl Layout {
-    /// Lays out a program, a stack and a heap.
+    /// Lays out a program, a stack, a heap and settings.
     #[must_use]
-    pub fn new(program: &Program, stack_pages: u64, heap_pages: u64) -> Self {
+    pub fn new(program: &Program, stack_pages: u64, heap_pages: u64, settings_pages: u64) -> Self {
         let mut next_page = 0;
         let mut part = |address, pages, rights| {
             let part = Part { address, first_page: next_page, pages, rights };
@@ -61,13 +63,15 @@ impl Layout {
         let segments = program.segments.iter().map(|one| part(one.address, one.pages, one.rights)).collect();
         let stack = part(program.end() + GUARD_PAGES * PAGE_BYTES, stack_pages, data);
         let heap = part(stack.end() + GUARD_PAGES * PAGE_BYTES, heap_pages, data);
-        Self { info, segments, stack, heap: (heap_pages > 0).then_some(heap) }
+        let settings = part(heap.end() + GUARD_PAGES * PAGE_BYTES, settings_pages, Rights::READ);
+        let there = |part: Part| (part.pages > 0).then_some(part);
+        Self { info, segments, stack, heap: there(heap), settings: there(settings) }
     }
 
     /// All parts, in the order of their addresses.
     pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
         let first = std::iter::once(self.info).chain(self.segments.iter().copied());
-        first.chain(std::iter::once(self.stack)).chain(self.heap)
+        first.chain(std::iter::once(self.stack)).chain(self.heap).chain(self.settings)
     }
 
     /// Length of the region, in pages.
@@ -79,7 +83,7 @@ impl Layout {
     /// First address above all parts and their guard page.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.heap.unwrap_or(self.stack).end() + GUARD_PAGES * PAGE_BYTES
+        self.settings.or(self.heap).unwrap_or(self.stack).end() + GUARD_PAGES * PAGE_BYTES
     }
 }
 

@@ -5,6 +5,7 @@
 mod assign;
 mod layout;
 mod program;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -57,6 +58,8 @@ pub struct DomainPlan {
     pub quota_pages: u64,
     /// What its information page says.
     pub info: Vec<InfoEntry>,
+    /// What the manifest fixes for it, as bytes.
+    pub settings: Vec<u8>,
     /// The event bit of its fault handler that tells of its faults.
     pub fault_event: Option<u32>,
 }
@@ -75,11 +78,11 @@ pub fn plan(system: &System, binaries: &Binaries) -> Result<Plan, Report> {
         return Err(Report::new(faults.sources, faults.found));
     };
     let builder = system.builder();
-    let builder = Layout::new(&programs[0], pages(builder.stack_kib), pages(builder.heap_kib));
-    let layouts = system
-        .domains
-        .iter()
-        .map(|domain| Layout::new(&programs[domain.component.0], domain.stack_pages, domain.heap_pages));
+    let builder = Layout::new(&programs[0], pages(builder.stack_kib), pages(builder.heap_kib), 0);
+    let layouts = system.domains().map(|(id, domain)| {
+        let settings_pages = page_count(settings::length(system, id));
+        Layout::new(&programs[domain.component.0], domain.stack_pages, domain.heap_pages, settings_pages)
+    });
     let plan = assign::assign(system, programs.clone(), builder, layouts.collect());
     faults.judge(system, &plan);
     if faults.found.is_empty() { Ok(plan) } else { Err(Report::new(faults.sources, faults.found)) }

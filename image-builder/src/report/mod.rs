@@ -6,6 +6,7 @@
 mod built;
 mod table;
 
+use crate::manifest::Irq;
 use crate::system::{Domain, DomainId, OnFault, Use};
 use crate::{Plan, System};
 use table::Table;
@@ -112,10 +113,11 @@ fn devices(system: &System) -> String {
         let owned =
             system.domains().flat_map(|(_, domain)| domain.devices.iter().map(move |owned| (domain, owned)));
         let owner = owned.into_iter().find(|(_, owned)| owned.device.0 == place);
-        let memory = device.memory.as_ref().map_or(String::new(), |memory| {
+        let areas = device.memory.iter().map(|memory| {
             let (address, bytes) = (memory.address.value, memory.bytes.value);
             format!("{address:#x} to {:#x}", address + bytes - 1)
         });
+        let memory = areas.collect::<Vec<_>>().join(", ");
         let ports = device.ports.as_ref().map_or(String::new(), |ports| {
             let (first, count) = (ports.first.value, ports.count.value);
             format!("{first:#x} to {:#x}", first + count - 1)
@@ -127,7 +129,10 @@ fn devices(system: &System) -> String {
             owner.map_or(String::new(), |(_, owned)| owned.local.clone()),
             memory,
             ports,
-            device.irq.as_ref().map_or(String::new(), |irq| format!("line {}", irq.line.value)),
+            device.irq.as_ref().map_or(String::new(), |irq| match irq {
+                Irq::Line(line) => format!("line {}", line.line.value),
+                Irq::Message => "message".to_owned(),
+            }),
         ]);
     }
     table.render("Devices")

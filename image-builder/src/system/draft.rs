@@ -3,12 +3,18 @@
 //! Says nothing about what it could not find: that is for the checks, which see a name and, beside it, what
 //! it led to or that it led nowhere. So one wrong name does not hide what is wrong elsewhere.
 
+use cloison_abi::port::PortSettings;
+
 use crate::diagnostic::{At, Span};
 use crate::manifest::{
     Component, Device, DeviceNeed, DomainTable, GateNeed, Inputs, Lookup, Offer, Platform, UseTable,
 };
 
 use super::Right;
+
+mod switch;
+
+pub use switch::{DraftForward, DraftPort, DraftSwitch, Read};
 
 /// A name and what it led to.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +34,10 @@ pub struct Draft<'a> {
     pub platform: Option<&'a Platform>,
     /// Its domains.
     pub domains: Vec<DraftDomain<'a>>,
+    /// Its switches.
+    pub switches: Vec<DraftSwitch<'a>>,
+    /// Ports of the host that lead into it.
+    pub forwards: Vec<DraftForward<'a>>,
     /// The domain whose end is the end of the run.
     pub ends_with: Option<Named<'a, usize>>,
 }
@@ -93,7 +103,15 @@ impl<'a> Draft<'a> {
         let domains =
             manifest.domains.iter().map(|table| DraftDomain::new(inputs, platform, table)).collect();
         let ends_with = manifest.ends_with.as_ref().map(|written| find_domain(inputs, written));
-        Self { inputs, platform, domains, ends_with }
+        let switches = manifest.switches.iter().enumerate();
+        Self {
+            inputs,
+            platform,
+            domains,
+            switches: switches.map(|(place, table)| DraftSwitch::new(inputs, place, table)).collect(),
+            forwards: manifest.forwards.iter().map(|table| DraftForward::new(inputs, table)).collect(),
+            ends_with,
+        }
     }
 
     /// Every call that the manifest allows.
@@ -123,6 +141,17 @@ impl<'a> Draft<'a> {
 }
 
 impl<'a> DraftDomain<'a> {
+    /// How many bytes its settings take: ports, arguments. The domain's place among all is `place`.
+    pub fn settings(&self, draft: &Draft<'_>, place: usize) -> [usize; 2] {
+        let ports = |switch: &DraftSwitch<'_>| {
+            let own = switch.ports.iter().filter(|port| port.domain == Some(place)).count();
+            own + if switch.domain == Some(place) { switch.ports.len() } else { 0 }
+        };
+        let ports: usize = draft.switches.iter().map(ports).sum();
+        let arguments = self.table.arguments.as_ref().map_or(0, |arguments| arguments.value.len());
+        [ports * size_of::<PortSettings>(), arguments]
+    }
+
     fn new(inputs: &'a Inputs, platform: Option<&'a Platform>, table: &'a DomainTable) -> Self {
         let component = component_of(inputs, table);
         Self {

@@ -4,16 +4,23 @@
 //! draft in which no check found a fault becomes a [`System`].
 
 mod draft;
+mod forward;
 mod resolve;
 mod schedule;
+mod switch;
 
 use std::path::PathBuf;
 
-pub use draft::{Call, Draft, DraftDevice, DraftDomain, DraftUse, Named};
+pub use draft::{
+    Call, Draft, DraftDevice, DraftDomain, DraftForward, DraftPort, DraftSwitch, DraftUse, Named, Read,
+};
+pub use forward::{Forward, Unreachable, reach};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{
     DEFAULT_BUDGET_US, DEFAULT_PERIOD_US, HIGHEST_PRIORITY, LOWEST_PRIORITY, Stated, budget, priorities,
 };
+
+pub use switch::{Mac, Network, PORT_GATE, Port, Switch};
 
 pub use crate::manifest::{Component, Device, Offer, Platform};
 
@@ -29,6 +36,8 @@ pub struct System {
     pub(crate) components: Vec<Component>,
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) domains: Vec<Domain>,
+    pub(crate) switches: Vec<Switch>,
+    pub(crate) forwards: Vec<Forward>,
     pub(crate) ends_with: Option<DomainId>,
     pub(crate) has_census: bool,
 }
@@ -56,6 +65,8 @@ pub struct Domain {
     pub name: String,
     /// The component that it runs.
     pub component: ComponentId,
+    /// Text for its program.
+    pub arguments: String,
     /// Its stack, in pages.
     pub stack_pages: u64,
     /// Its heap, in pages.
@@ -232,11 +243,32 @@ impl System {
         calls.map(|(domain, grant)| Client { domain, grant, offer: self.offer(grant) })
     }
 
+    /// Its switches, in the order of the manifest.
+    #[must_use]
+    pub fn switches(&self) -> &[Switch] {
+        &self.switches
+    }
+
+    /// Ports of the host that lead into it, in the order of the manifest.
+    #[must_use]
+    pub fn forwards(&self) -> &[Forward] {
+        &self.forwards
+    }
+
+    /// The devices that domains were given, in the order of the platform.
+    pub fn devices_in_use(&self) -> impl Iterator<Item = &Device> {
+        let owned = |place: usize| {
+            let mut all = self.domains.iter().flat_map(|domain| &domain.devices);
+            all.any(|owned| owned.device.0 == place)
+        };
+        let devices = self.platform.devices.iter().enumerate();
+        devices.filter(move |(place, _)| owned(*place)).map(|(_, device)| device)
+    }
+
     /// Whether a domain was given a device of this class.
     #[must_use]
     pub fn uses_device_class(&self, class: &str) -> bool {
-        let owned = self.domains.iter().flat_map(|domain| &domain.devices);
-        owned.into_iter().any(|owned| self.device(owned.device).class.value == class)
+        self.devices_in_use().any(|device| device.class.value == class)
     }
 
     /// Name of the domain whose end is the end of the run.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
-    ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftUse, GateId, OnFault, Owned, Stated,
-    System, Use, budget, priorities,
+    ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftSwitch, DraftUse, Forward, GateId,
+    OnFault, Owned, Stated, System, Use, budget, priorities,
 };
 use crate::emit::digest;
 use crate::manifest::Component;
@@ -34,6 +34,8 @@ impl System {
             manifest_digest: digest(inputs.sources.get(inputs.manifest.start.source).text.as_bytes()),
             platform: draft.platform?.clone(),
             domains: domains.collect::<Option<_>>()?,
+            switches: draft.switches.iter().map(DraftSwitch::resolve).collect::<Option<_>>()?,
+            forwards: draft.forwards.iter().map(Forward::resolve).collect::<Option<_>>()?,
             ends_with: match draft.ends_with {
                 Some(named) => Some(DomainId(named.found?)),
                 None => None,
@@ -82,6 +84,7 @@ fn resolve_domain(
     Some(Domain {
         name: table.name.value.clone(),
         component: ComponentId(place),
+        arguments: table.arguments.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
         stack_pages: pages(table.stack_kib.as_ref().map_or(component.stack_kib, |kib| kib.value)),
         heap_pages: pages(table.heap_kib.as_ref().map_or(component.heap_kib, |kib| kib.value)),
         uses: uses.into_iter().map(resolve_use).collect::<Option<_>>()?,
