@@ -3,6 +3,7 @@
 //! * [`interface!`](crate::interface) declares what a server offers; it makes the typed client and the
 //!   server's decoding, so that nobody numbers messages by hand. [`wire`] has the types that fields can have.
 //! * [`ring`]: bytes and records through shared memory.
+//! * [`frames`]: network frames through one-way memory.
 //! * [`log`] is the one interface that is not declared so, because the runtime speaks it without this crate.
 //!
 //! Nothing here trusts the other side: what it sends is checked field by field, and a message that is not
@@ -14,6 +15,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod frames;
 pub mod gate;
 mod interface;
 pub mod log;
