@@ -9,6 +9,8 @@
 #[cfg(any(test, feature = "simulated"))]
 extern crate std;
 
+pub mod pci;
 pub mod registers;
 pub mod tpm;
 pub mod uart;
+pub mod virtio;

@@ -124,6 +124,10 @@ impl Registers for SimulatedTpm {
         }
     }
 
+    fn read16(&mut self, offset: u64) -> u16 {
+        u16::from_le_bytes([self.read8(offset), self.read8(offset + 1)])
+    }
+
     fn read32(&mut self, offset: u64) -> u32 {
         let mut inside = self.0.borrow_mut();
         match inside.trouble {
@@ -138,6 +142,12 @@ impl Registers for SimulatedTpm {
         if inside.trouble != Trouble::Absent {
             inside.write8(offset, value);
         }
+    }
+
+    fn write16(&mut self, offset: u64, value: u16) {
+        let [low, high] = value.to_le_bytes();
+        self.write8(offset, low);
+        self.write8(offset + 1, high);
     }
 
     fn write32(&mut self, offset: u64, value: u32) {

@@ -1,0 +1,283 @@
+//! A network card for tests: its registers, and what it does with its queues.
+
+use std::{boxed::Box, cell::RefCell, rc::Rc, sync::atomic::AtomicU64, vec, vec::Vec};
+
+use cloison_sys::dma::DmaMemory;
+
+use super::super::{
+    Interrupt, Place, VENDOR,
+    transport::{STRUCTURE_COMMON, common, feature, status},
+};
+use crate::{
+    pci::{CAPABILITY_VENDOR, simulated::SimulatedPage},
+    registers::{Area, Registers},
+};
+
+/// Where the card is told that the memory lies.
+const PHYSICAL: u64 = 0x123_4000;
+/// Where the structures lie behind BAR 4.
+const INTERRUPT: u64 = 0x1000;
+const DEVICE: u64 = 0x2000;
+const NOTIFY: u64 = 0x3000;
+const MULTIPLIER: u64 = 4;
+pub(super) const MAC: [u8; 6] = [2, 0, 0, 1, 2, 3];
+
+/// One queue, as the card knows it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ring {
+    pub(super) size: u16,
+    vector: u16,
+    enabled: u16,
+    descriptors: u64,
+    available: u64,
+    used: u64,
+    seen: u16,
+    pub(super) done: u16,
+}
+
+/// The card. Fields that a test may change before the start come first.
+pub(super) struct Card {
+    pub(super) offered: u64,
+    pub(super) sizes: [u16; 2],
+    pub(super) refuses_features: bool,
+    pub(super) never_resets: bool,
+    pub(super) refuses_vectors: bool,
+    pub(super) page: SimulatedPage,
+    pub(super) vectors: SimulatedPage,
+    pub(super) memory: DmaMemory,
+    selects: [u32; 2],
+    pub(super) accepted: u64,
+    status: u8,
+    queue: usize,
+    pub(super) rings: [Ring; 2],
+    pub(super) sent: Vec<Vec<u8>>,
+    pub(super) notifications: u32,
+    pub(super) interrupts: u32,
+}
+
+/// What a driver sees of it.
+#[derive(Clone)]
+pub(super) enum Part {
+    Page(SimulatedPage),
+    Registers(Rc<RefCell<Card>>),
+}
+
+impl Card {
+    pub(super) fn new() -> Self {
+        let page = SimulatedPage::new(VENDOR, 0x1041);
+        page.add_bar(1, 0x1000, false);
+        page.add_bar(4, 0x4000, true);
+        page.add_msix(0x98, 3, 1, 0);
+        let places = [(0, 0x38), (NOTIFY, 0x1000), (INTERRUPT, 1), (DEVICE, 12)];
+        for (kind, (at, bytes)) in (STRUCTURE_COMMON..).zip(places) {
+            let mut body = vec![20, kind, 4, 0, 0, 0];
+            body.extend((at as u32).to_le_bytes());
+            body.extend((bytes as u32).to_le_bytes());
+            body.extend((MULTIPLIER as u32).to_le_bytes());
+            page.add_capability(0x40 + 20 * (kind - 1), CAPABILITY_VENDOR, &body);
+        }
+        let vectors = SimulatedPage::new(0, 0);
+        vectors.allow(0, &[0xff; 48]);
+        let words: Vec<_> = (0..super::DMA_BYTES / 8).map(|_| AtomicU64::new(!0)).collect();
+        Self {
+            offered: 1 << 5 | 1 << 16 | 1 << 28 | feature::EVENT_INDEX | feature::VERSION_1,
+            sizes: [256, 256],
+            refuses_features: false,
+            never_resets: false,
+            refuses_vectors: false,
+            page,
+            vectors,
+            memory: DmaMemory::simulated(Box::leak(words.into_boxed_slice()), PHYSICAL),
+            selects: [0; 2],
+            accepted: 0,
+            status: 0xf,
+            queue: 0,
+            rings: [Ring::default(); 2],
+            sent: Vec::new(),
+            notifications: 0,
+            interrupts: 0,
+        }
+    }
+
+    pub(super) fn shared(self) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(self))
+    }
+
+    pub(super) fn place(card: &Rc<RefCell<Self>>, interrupt: Interrupt) -> Place<Part> {
+        let inside = card.borrow();
+        let area = |registers, address, bytes| Area { registers, address, bytes };
+        Place {
+            config: area(Part::Page(inside.page.clone()), 0, 0x1000),
+            registers: area(Part::Registers(card.clone()), 0xfe00_0000, 0x4000),
+            vectors: Some(area(Part::Page(inside.vectors.clone()), 0xfe00_4000, 0x1000)),
+            memory: inside.memory,
+            interrupt,
+        }
+    }
+
+    pub(super) fn has_event_index(&self) -> bool {
+        self.accepted & feature::EVENT_INDEX != 0
+    }
+
+    /// The offset in the memory of what the card was told lies at an address.
+    fn at(&self, address: u64) -> usize {
+        let at = usize::try_from(address.wrapping_sub(PHYSICAL)).unwrap();
+        assert!(at < self.memory.len(), "the card was sent out of the memory, to {address:#x}");
+        at
+    }
+
+    /// The next buffer that a queue offers: its number, its place and its length.
+    pub(super) fn next_buffer(&mut self, queue: usize) -> Option<(u16, usize, usize)> {
+        let ring = self.rings[queue];
+        let available = self.at(ring.available);
+        if self.memory.load16(available + 2) == ring.seen {
+            return None;
+        }
+        let number = self.memory.load16(available + 4 + 2 * usize::from(ring.seen % ring.size));
+        self.rings[queue].seen = ring.seen.wrapping_add(1);
+        if self.has_event_index() {
+            let event = self.at(ring.used) + 4 + 8 * usize::from(ring.size);
+            self.memory.store16(event, self.rings[queue].seen);
+        }
+        let descriptor = self.at(ring.descriptors) + 16 * usize::from(number);
+        let place = self.at(self.memory.load64(descriptor));
+        let is_written = self.memory.load16(descriptor + 12) & 2 != 0;
+        assert_eq!(is_written, queue == 0, "the card writes received frames only");
+        Some((number, place, self.memory.load32(descriptor + 8) as usize))
+    }
+
+    /// Says that a buffer was used.
+    pub(super) fn finish(&mut self, queue: usize, number: u32, bytes: u32) {
+        let ring = self.rings[queue];
+        let used = self.at(ring.used);
+        let entry = used + 4 + 8 * usize::from(ring.done % ring.size);
+        self.memory.store32(entry, number);
+        self.memory.store32(entry + 4, bytes);
+        let done = ring.done.wrapping_add(1);
+        self.rings[queue].done = done;
+        self.memory.store16(used + 2, done);
+        let available = self.at(ring.available);
+        let interrupts = if self.has_event_index() {
+            self.memory.load16(available + 4 + 2 * usize::from(ring.size)) == ring.done
+        } else {
+            self.memory.load16(available) == 0
+        };
+        self.interrupts += u32::from(interrupts);
+    }
+
+    /// A frame comes in by the wire. False if there is no buffer for it.
+    pub(super) fn receive(&mut self, frame: &[u8]) -> bool {
+        let Some((number, place, bytes)) = self.next_buffer(0) else { return false };
+        assert!(frame.len() + 12 <= bytes);
+        assert!(self.memory.write(place, &[0; 12]) && self.memory.write(place + 12, frame));
+        self.finish(0, number.into(), frame.len() as u32 + 12);
+        true
+    }
+
+    /// Brings out all that there is to send.
+    pub(super) fn transmit(&mut self) {
+        while let Some((number, place, bytes)) = self.next_buffer(1) {
+            let mut frame = vec![0; bytes];
+            assert!(self.memory.read(place, &mut frame));
+            assert_eq!(frame[..12], [0; 12], "a header that asks for nothing");
+            self.sent.push(frame.split_off(12));
+            self.finish(1, number.into(), 0);
+        }
+    }
+
+    fn read(&mut self, at: u64) -> u64 {
+        let ring = self.rings.get(self.queue).copied().unwrap_or_default();
+        match at {
+            common::DEVICE_FEATURE => self.offered >> (32 * self.selects[0]) & u64::from(u32::MAX),
+            common::STATUS if self.never_resets => 0x80,
+            common::STATUS => self.status.into(),
+            common::QUEUE_SIZE => ring.size.into(),
+            common::QUEUE_VECTOR if self.refuses_vectors => 0xffff,
+            common::QUEUE_VECTOR => ring.vector.into(),
+            common::QUEUE_NOTIFY => self.queue as u64,
+            DEVICE..0x2006 => MAC[(at - DEVICE) as usize].into(),
+            0x2006 => 1,
+            _ => 0,
+        }
+    }
+
+    fn write(&mut self, at: u64, value: u64) {
+        if (NOTIFY..NOTIFY + 2 * MULTIPLIER).contains(&at) {
+            assert_eq!(value, (at - NOTIFY) / MULTIPLIER, "the queue's own register");
+            self.notifications += 1;
+            return;
+        }
+        let half = |old: u64, shift: u32| old & !(0xffff_ffff_u64 << shift) | value << shift;
+        let ring = &mut self.rings[self.queue];
+        match at {
+            common::DEVICE_FEATURE_SELECT => self.selects[0] = value as u32,
+            common::DRIVER_FEATURE_SELECT => self.selects[1] = value as u32,
+            common::DRIVER_FEATURE => self.accepted = half(self.accepted, 32 * self.selects[1]),
+            common::STATUS if value == 0 => self.reset(),
+            common::STATUS if self.refuses_features => self.status = value as u8 & !status::FEATURES_OK,
+            common::STATUS => self.status = value as u8,
+            common::QUEUE_SELECT => self.queue = value as usize,
+            common::QUEUE_SIZE => ring.size = value as u16,
+            common::QUEUE_VECTOR => ring.vector = value as u16,
+            common::QUEUE_ENABLE => ring.enabled = value as u16,
+            0x20 | 0x24 => ring.descriptors = half(ring.descriptors, 8 * (at as u32 - 0x20)),
+            0x28 | 0x2c => ring.available = half(ring.available, 8 * (at as u32 - 0x28)),
+            0x30 | 0x34 => ring.used = half(ring.used, 8 * (at as u32 - 0x30)),
+            common::CONFIG_VECTOR => assert_eq!(value, 0xffff),
+            _ => panic!("nothing is written at {at:#x}"),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.status = 0;
+        self.rings = self.sizes.map(|size| Ring { size, vector: 0xffff, ..Ring::default() });
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.status & status::DRIVER_OK != 0 && self.rings.iter().all(|ring| ring.enabled == 1)
+    }
+}
+
+impl Registers for Part {
+    fn read8(&mut self, offset: u64) -> u8 {
+        match self {
+            Self::Page(page) => page.read8(offset),
+            Self::Registers(card) => card.borrow_mut().read(offset) as u8,
+        }
+    }
+
+    fn read16(&mut self, offset: u64) -> u16 {
+        match self {
+            Self::Page(page) => page.read16(offset),
+            Self::Registers(card) => card.borrow_mut().read(offset) as u16,
+        }
+    }
+
+    fn read32(&mut self, offset: u64) -> u32 {
+        match self {
+            Self::Page(page) => page.read32(offset),
+            Self::Registers(card) => card.borrow_mut().read(offset) as u32,
+        }
+    }
+
+    fn write8(&mut self, offset: u64, value: u8) {
+        match self {
+            Self::Page(page) => page.write8(offset, value),
+            Self::Registers(card) => card.borrow_mut().write(offset, value.into()),
+        }
+    }
+
+    fn write16(&mut self, offset: u64, value: u16) {
+        match self {
+            Self::Page(page) => page.write16(offset, value),
+            Self::Registers(card) => card.borrow_mut().write(offset, value.into()),
+        }
+    }
+
+    fn write32(&mut self, offset: u64, value: u32) {
+        match self {
+            Self::Page(page) => page.write32(offset, value),
+            Self::Registers(card) => card.borrow_mut().write(offset, value.into()),
+        }
+    }
+}
