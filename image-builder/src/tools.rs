@@ -43,6 +43,10 @@ const XORRISO: Tool = Tool { name: "xorriso", purpose: "writes the disc's file s
 const MTOOLS: Tool = Tool { name: "mformat", purpose: "writes the disc's boot sector", package: "mtools" };
 const SETPRIV: Tool =
     Tool { name: "setpriv", purpose: "ends QEMU and swtpm when this tool ends", package: "util-linux" };
+/// Fetches Debian's packages.
+pub const APT_GET: Tool = Tool { name: "apt-get", purpose: "fetches Debian's packages", package: "apt" };
+/// Reads Debian's packages.
+pub const DPKG_DEB: Tool = Tool { name: "dpkg-deb", purpose: "reads Debian's packages", package: "dpkg" };
 
 /// What building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
@@ -113,6 +117,21 @@ fn install(
     interrupts.check()?;
     step.done(&packages.join(" "));
     Ok(())
+}
+
+/// Fetches the lists of the packages that there are, if that needs no password. Whether it worked shows in
+/// what the lists say afterwards.
+///
+/// # Errors
+///
+/// When somebody asks to stop.
+pub fn update_package_lists(progress: &Progress, interrupts: &Interrupts) -> Result<(), Failure> {
+    if let Some(apt) = apt_get() {
+        let step = progress.step("fetching the package lists");
+        apt.run(&["update"], &[]);
+        step.done("");
+    }
+    interrupts.check()
 }
 
 /// A way to run `apt-get` with the rights it needs.

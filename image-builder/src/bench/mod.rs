@@ -1,8 +1,10 @@
 //! Measures a system and compares with references: instructions, sizes, and the time until a demo has ended.
 
 mod code;
+mod linux;
 mod round;
 mod rows;
+mod table;
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +15,10 @@ use std::{
 };
 
 use code::Code;
+use linux::Linux;
 use round::Round;
-use rows::{ROWS, Row, Source};
+use rows::{ROWS, Source};
+use table::Table;
 use tempfile::NamedTempFile;
 
 use crate::{
@@ -33,6 +37,8 @@ const TIMES: usize = 3;
 pub struct Bench<'a> {
     /// What it works with.
     pub context: &'a Context,
+    /// Whether Linux is measured as well.
+    pub peers: bool,
 }
 
 /// What was measured, by name.
@@ -45,12 +51,15 @@ impl Bench<'_> {
     ///
     /// When a system cannot be built, or its run does not end well.
     pub fn run(&self, manifest: &Path) -> Result<String, Failure> {
+        // What can fail for want of a network fails first.
+        let linux = self.peers.then(|| Linux::prepare(self.context)).transpose()?;
         let built = build::build(self.context, manifest)?;
         let (hello, demo) = (self.build(rows::HELLO)?, self.build(rows::DEMO)?);
         let mut counted = self.count(&built)?;
         let traced = self.trace()?;
         let costly = traced.code.costly();
-        let mut table = Table::default();
+        let peer = linux.as_ref().map(|linux| linux.measure(&Machine::new(&built))).transpose()?;
+        let mut table = Table::new(peer.unwrap_or_default());
         for row in ROWS {
             let figure = match row.source {
                 Source::Console(name) => counted.remove(name),
@@ -68,7 +77,10 @@ impl Bench<'_> {
         for (name, figure) in counted {
             table.add_other(&name, figure);
         }
-        Ok(table.text)
+        if let Some(linux) = &linux {
+            table.note(&format!("Linux: {}", linux.about()));
+        }
+        Ok(table.finish())
     }
 
     /// Says which of the kernel's functions the instructions of a gate call and its reply are spent in.
@@ -179,49 +191,17 @@ fn counted(built: &Built) -> Machine {
     Machine { accelerator: Accelerator::Counted, ..Machine::new(built) }
 }
 
+/// The one in the middle.
+fn median(figures: &[f64]) -> Option<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
 /// Reads `<name> <number>`.
 fn figure(message: &str) -> Option<(String, f64)> {
     let (name, number) = message.trim().rsplit_once(' ')?;
     Some((name.trim().to_owned(), number.parse().ok()?))
-}
-
-/// The table as text.
-struct Table {
-    text: String,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        let mut table = Self { text: String::new() };
-        table.line(["what", "measured", "reference", "ratio", "target", ""]);
-        table.line(["---", "---:", "---:", "---:", "---:", "---"]);
-        table
-    }
-}
-
-impl Table {
-    fn add(&mut self, row: &Row, figure: Option<f64>) {
-        let show = |number: Option<f64>| number.map(|number| row.unit.show(number)).unwrap_or_default();
-        let ratio = figure.zip(row.reference).map(|(figure, reference)| format!("{:.2}", figure / reference));
-        let verdict = match figure.zip(row.target) {
-            Some((figure, target)) if figure <= target => "met",
-            Some(_) => "not met",
-            None => "",
-        };
-        let measured = figure.map_or_else(|| "not measured".into(), |figure| row.unit.show(figure));
-        let target = row.target.map(|target| format!("≤ {}", row.unit.show(target))).unwrap_or_default();
-        self.line([row.what, &measured, &show(row.reference), &ratio.unwrap_or_default(), &target, verdict]);
-    }
-
-    fn add_other(&mut self, name: &str, figure: f64) {
-        self.line([name, &figure.to_string(), "", "", "", ""]);
-    }
-
-    fn line(&mut self, [what, measured, reference, ratio, target, verdict]: [&str; 6]) {
-        self.text += &format!(
-            "| {what:<46} | {measured:>14} | {reference:>14} | {ratio:>5} | {target:>14} | {verdict:<7} |\n"
-        );
-    }
 }
 
 #[cfg(test)]
@@ -235,15 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_whether_its_target_is_met() {
-        let row = ROWS.iter().find(|row| row.target.is_some()).unwrap();
-        let target = row.target.unwrap();
-        for (figure, verdict) in
-            [(Some(target), "| met "), (Some(target * 2.0), "| not met |"), (None, "not measured")]
-        {
-            let mut table = Table::default();
-            table.add(row, figure);
-            assert!(table.text.lines().last().unwrap().contains(verdict), "{}", table.text);
-        }
+    fn the_median_is_the_one_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[]), None);
     }
 }

@@ -16,8 +16,27 @@ pub(super) struct Row {
     pub(super) what: &'static str,
     pub(super) source: Source,
     pub(super) unit: Unit,
-    pub(super) reference: Option<f64>,
-    pub(super) target: Option<f64>,
+    pub(super) reference: Reference,
+    pub(super) target: Target,
+}
+
+/// What a figure is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Reference {
+    None,
+    /// A figure that was measured once and for all.
+    Of(f64),
+    /// What Linux was measured at under this name, in the same run.
+    Linux(&'static str),
+}
+
+/// What a figure has to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Target {
+    None,
+    AtMost(f64),
+    /// As large as the reference, or larger.
+    AtLeastReference,
 }
 
 /// Where a figure comes from.
@@ -46,6 +65,8 @@ pub(super) enum Unit {
     Times,
     Bytes,
     Seconds,
+    InstructionsPerByte,
+    BitsPerSecond,
 }
 
 impl Unit {
@@ -54,6 +75,8 @@ impl Unit {
             Self::Instructions | Self::Times => format!("{figure:.0}"),
             Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Self::Seconds => format!("{figure:.2} s"),
+            Self::InstructionsPerByte => format!("{figure:.2}"),
+            Self::BitsPerSecond => format!("{:.0} Mbit/s", figure / 1e6),
         }
     }
 }
@@ -66,18 +89,24 @@ pub(super) const HELLO: &str = "manifests/hello.toml";
 pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 
 /// The table. References: seL4 16.0 (fast path on, no Meltdown mitigation, FPU on), measured on the same QEMU
-/// in the same way; for memory and disk Unikraft's smallest image.
+/// in the same way; for memory and disk Unikraft's smallest image. For the network Linux, measured in the same
+/// run.
 pub(super) const ROWS: &[Row] = &[
     row("gate call and reply, 4 words", Source::Console("gate-call-4"), Unit::Instructions, 486.0, 300.0),
     row("gate call and reply, no words", Source::Console("gate-call-0"), Unit::Instructions, 452.0, 300.0),
-    counted("kernel's part of it, 4 words", Source::RoundInstructions, Unit::Instructions, Some(472.0)),
-    costly("- CR3 writes", Costly::Cr3Write, Some(2.0)),
-    costly("- XSAVE", Costly::Xsave, Some(2.0)),
-    costly("- XRSTOR", Costly::Xrstor, Some(2.0)),
-    costly("- MSR writes", Costly::MsrWrite, None),
-    costly("- SYSCALL and SYSRET", Costly::SystemCall, Some(4.0)),
-    costly("- SWAPGS", Costly::Swapgs, None),
-    costly("- segment register loads", Costly::SegmentLoad, None),
+    counted(
+        "kernel's part of it, 4 words",
+        Source::RoundInstructions,
+        Unit::Instructions,
+        Reference::Of(472.0),
+    ),
+    costly("- CR3 writes", Costly::Cr3Write, Reference::Of(2.0)),
+    costly("- XSAVE", Costly::Xsave, Reference::Of(2.0)),
+    costly("- XRSTOR", Costly::Xrstor, Reference::Of(2.0)),
+    costly("- MSR writes", Costly::MsrWrite, Reference::None),
+    costly("- SYSCALL and SYSRET", Costly::SystemCall, Reference::Of(4.0)),
+    costly("- SWAPGS", Costly::Swapgs, Reference::None),
+    costly("- segment register loads", Costly::SegmentLoad, Reference::None),
     row("cheapest system call", Source::Console("cheapest-call"), Unit::Instructions, 264.0, 120.0),
     row(
         "signal until the waiting domain runs",
@@ -100,21 +129,39 @@ pub(super) const ROWS: &[Row] = &[
         what: "TPM demo, QEMU's start to last line",
         source: Source::DemoTime,
         unit: Unit::Seconds,
-        reference: None,
-        target: Some(3.0),
+        reference: Reference::None,
+        target: Target::AtMost(3.0),
     },
+    linux("TCP byte between two domains", "tcp-byte", Unit::InstructionsPerByte, Target::None),
+    linux(
+        "UDP round trip between two domains",
+        "udp-round-trip",
+        Unit::Instructions,
+        Target::AtMost(12_000.0),
+    ),
+    linux(
+        "TCP between two domains, by the wall clock",
+        "tcp-rate",
+        Unit::BitsPerSecond,
+        Target::AtLeastReference,
+    ),
 ];
 
 const fn row(what: &'static str, source: Source, unit: Unit, reference: f64, target: f64) -> Row {
-    Row { what, source, unit, reference: Some(reference), target: Some(target) }
+    Row { what, source, unit, reference: Reference::Of(reference), target: Target::AtMost(target) }
 }
 
 /// A row without a target.
-const fn counted(what: &'static str, source: Source, unit: Unit, reference: Option<f64>) -> Row {
-    Row { what, source, unit, reference, target: None }
+const fn counted(what: &'static str, source: Source, unit: Unit, reference: Reference) -> Row {
+    Row { what, source, unit, reference, target: Target::None }
 }
 
-const fn costly(what: &'static str, kind: Costly, reference: Option<f64>) -> Row {
+/// A row that is compared with what Linux was measured at under the same name.
+const fn linux(what: &'static str, name: &'static str, unit: Unit, target: Target) -> Row {
+    Row { what, source: Source::Console(name), unit, reference: Reference::Linux(name), target }
+}
+
+const fn costly(what: &'static str, kind: Costly, reference: Reference) -> Row {
     counted(what, Source::RoundCostly(kind), Unit::Times, reference)
 }
 

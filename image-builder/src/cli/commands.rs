@@ -162,7 +162,7 @@ fn port_is_free(port: u16) -> Result<(), Failure> {
 /// Measures and compares.
 pub(super) fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> {
     tools::require(tools::RUN, &context.progress, &context.interrupts)?;
-    let bench = Bench { context };
+    let bench = Bench { context, peers: args.peers };
     output::print(&if args.profile { bench.profile() } else { bench.run(&args.manifest) }?)
 }
 

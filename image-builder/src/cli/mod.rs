@@ -176,6 +176,9 @@ struct BenchArgs {
     /// Only show which functions of the kernel the instructions of a gate call and its reply are spent in
     #[arg(long, conflicts_with = "manifest")]
     profile: bool,
+    /// Measure Linux on the same machine as well: Debian's kernel, fetched from its package
+    #[arg(long, conflicts_with = "profile")]
+    peers: bool,
 }
 
 /// Carries out the command line of this process.
