@@ -294,7 +294,7 @@ fn the_rest_of_the_manifest_reaches_the_plan() {
     let own = entries.iter().find(|entry| entry.kind == InfoKind::Region as u32).unwrap();
     assert_eq!((own.name.as_str(), own.bytes), ("scratch", 4 * PAGE_BYTES));
     let ports: Vec<_> = read.ports.iter().map(|ports| (ports.domain, ports.first, ports.count)).collect();
-    assert_eq!(ports, [(read.domain("console"), 0x3f8, 8)]);
+    assert_eq!(ports, [(read.domain("console"), 0x3f8, 8), (read.domain("recorder"), 0xe9, 1)]);
     let (header, _) = read.info(read.domain("client"));
     assert_eq!((header.magic, header.domain.as_str(), header.heap_bytes), (INFO_MAGIC, "client", 128 * 1024));
 }

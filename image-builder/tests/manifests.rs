@@ -134,8 +134,10 @@ fn the_readme_has_the_table_of_checks() {
 #[test]
 fn the_readme_has_the_limits() {
     use cloison_abi::limits::{
-        MAX_DOMAINS, MAX_INTERRUPT_LINES, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS,
+        MAX_DOMAINS, MAX_INTERRUPT_LINES, MAX_INTERRUPT_MESSAGES, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS,
+        MAX_SLOTS, PLAN_EVENTS,
     };
+    use cloison_abi::port::MAX_PORTS;
     let limits = [
         (MAX_DOMAINS - 1, "MAX_DOMAINS"),
         (MAX_SLOTS, "MAX_SLOTS"),
@@ -144,6 +146,8 @@ fn the_readme_has_the_limits() {
         (MAX_PORT_RANGES, "MAX_PORT_RANGES"),
         (MAX_REGIONS, "MAX_REGIONS"),
         (MAX_INTERRUPT_LINES, "MAX_INTERRUPT_LINES"),
+        (MAX_INTERRUPT_MESSAGES, "MAX_INTERRUPT_MESSAGES"),
+        (MAX_PORTS, "MAX_PORTS"),
     ];
     for (limit, constant) in limits {
         let is_row = |line: &str| line.starts_with(&format!("| {limit} ")) && line.contains(constant);
@@ -164,12 +168,14 @@ fn the_examples_of_the_readme_pass() {
             Err(report) => lines(&report, &manifest),
         };
         // An example of a component or platform stands alone; what its system lacks is no fault of it.
-        let own: Vec<_> =
-            faults.iter().filter(|line| kind == "# system" || line.contains(".toml:")).collect();
+        let is_whole = ["# system", "# network"].contains(&kind);
+        let own: Vec<_> = faults.iter().filter(|line| is_whole || line.contains(".toml:")).collect();
         assert!(own.is_empty(), "{kind}: {own:#?}");
         kinds.push(kind.to_owned());
     }
-    assert_eq!(kinds, ["# system", "# system", "# component", "# platform"]);
+    let expected =
+        ["# system", "# system", "# network", "# network", "# network", "# component", "# platform"];
+    assert_eq!(kinds, expected);
 }
 
 /// Puts an example where it belongs: where to load it, and by which manifest.
@@ -183,6 +189,8 @@ fn example(folder: &Path, kind: &str, text: &str) -> (Workspace, PathBuf) {
     let alone = "[system]\nname = \"x\"\nplatform = \"example\"\n[domain.x]\ncomponent = \"example\"\n";
     match kind {
         "# system" => (Workspace { root: project() }, write("system.toml", text)),
+        // What is to be added to a system that has the domains.
+        "# network" => (fixtures(), write("network.toml", &format!("{}{text}", network(text)))),
         "# component" => {
             write("domains/example/domain.toml", text);
             (Workspace { root: folder.to_owned() }, write("alone.toml", alone))
@@ -193,4 +201,19 @@ fn example(folder: &Path, kind: &str, text: &str) -> (Workspace, PathBuf) {
         }
         other => panic!("an example of unknown kind: {other}"),
     }
+}
+
+/// The rest of a system of which an example shows ports: the domains at them, a switch, a network card.
+fn network(example: &str) -> String {
+    let mut text = "[system]\nname = \"x\"\nplatform = \"machine\"\n".to_owned();
+    let mut domain = |name: &str, rest: &str| text += &format!("[domain.{name}]\n{rest}\n");
+    domain("ore", "component = \"ore\"");
+    let ports = example.lines().filter_map(|line| line.trim_end_matches(']').split_once(".port."));
+    ports.for_each(|(_, name)| domain(name, "component = \"host\""));
+    if example.contains("uplink") {
+        domain("nic", "component = \"card\"\ndevices = [\"nic0\"]");
+    } else {
+        text += "[switch.ore]\nnetwork = \"192.168.0.0/24\"\n";
+    }
+    text
 }

@@ -7,6 +7,8 @@ mod svg;
 pub use dot::graph_dot;
 pub use svg::graph_svg;
 
+use std::iter;
+
 use crate::System;
 use crate::system::{Domain, DomainId, Use};
 
@@ -38,15 +40,21 @@ impl Link<'_> {
         self.grants.iter().all(|grant| system.offer(grant).name.value == "log")
     }
 
-    /// Names of the gates, and how much memory the two share.
+    /// Names of the gates, the address if one of them is a port, and how much memory the two share.
     fn label(&self, system: &System) -> String {
-        let gates: Vec<_> = self.grants.iter().map(|grant| system.offer(grant).name.value.as_str()).collect();
-        let pages: u64 = self.grants.iter().map(|grant| system.offer(grant).shared_pages).sum();
-        match pages {
-            0 => gates.join(", "),
-            1 => format!("{} · 1 page", gates.join(", ")),
-            _ => format!("{} · {pages} pages", gates.join(", ")),
-        }
+        let gates = self.grants.iter().map(|grant| system.offer(grant).name.value.clone());
+        let addresses = system
+            .ports()
+            .filter(|(switch, port)| (port.domain, switch.domain) == (self.client, self.server));
+        let addresses = addresses.filter_map(|(_, port)| port.address).map(|address| address.to_string());
+        let pages: u64 = self.grants.iter().map(|grant| system.offer(grant).region_pages()).sum();
+        let pages = match pages {
+            0 => None,
+            1 => Some("1 page".to_owned()),
+            _ => Some(format!("{pages} pages")),
+        };
+        let gates = gates.collect::<Vec<_>>().join(", ");
+        iter::once(gates).chain(addresses).chain(pages).collect::<Vec<_>>().join(" · ")
     }
 }
 

@@ -63,7 +63,8 @@ impl Layout {
         let segments = program.segments.iter().map(|one| part(one.address, one.pages, one.rights)).collect();
         let stack = part(program.end() + GUARD_PAGES * PAGE_BYTES, stack_pages, data);
         let heap = part(stack.end() + GUARD_PAGES * PAGE_BYTES, heap_pages, data);
-        let settings = part(heap.end() + GUARD_PAGES * PAGE_BYTES, settings_pages, Rights::READ);
+        let before = if heap_pages > 0 { heap } else { stack };
+        let settings = part(before.end() + GUARD_PAGES * PAGE_BYTES, settings_pages, Rights::READ);
         let there = |part: Part| (part.pages > 0).then_some(part);
         Self { info, segments, stack, heap: there(heap), settings: there(settings) }
     }

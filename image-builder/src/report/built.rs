@@ -1,6 +1,7 @@
 //! What is known once a system is built.
 
 use cloison_abi::image::ImageHeader;
+use cloison_abi::info::InfoEntry;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{INTERRUPT_LEVEL, MappingEntry, NONE, SlotEntry};
 use cloison_abi::{ObjectKind, Rights};
@@ -17,7 +18,8 @@ pub(super) fn memory(system: &System, plan: &Plan) -> String {
         ["domain", ">program", ">stack", ">heap", ">own regions", ">shared", ">page tables", ">total"];
     let mut table = Table::new(heads);
     let mut add = |name: &str, layout: &Layout, others: [u64; 3]| {
-        let program = 1 + layout.segments.iter().map(|part| part.pages).sum::<u64>();
+        let info = 1 + layout.settings.map_or(0, |settings| settings.pages);
+        let program = info + layout.segments.iter().map(|part| part.pages).sum::<u64>();
         let (stack, heap) = (layout.stack.pages, layout.heap.map_or(0, |heap| heap.pages));
         let [own, shared, tables] = others;
         let cells =
@@ -80,17 +82,31 @@ fn what(plan: &Plan, domain: usize, mapping: &MappingEntry) -> String {
         return format!("registers of {}", region.name);
     }
     if mapping.region as usize != domain {
-        let here = plan.domains[domain].info.iter().find(|entry| entry.address == mapping.address);
-        return here.map_or(String::new(), |entry| format!("shared with {}, for {}", entry.peer, entry.name));
+        let entries = &plan.domains[domain].info;
+        let told = entries.iter().find_map(|entry| shared_as(entry, mapping.address));
+        return told.unwrap_or_default();
     }
+    let is_part = |part: &Option<Part>| part.as_ref().is_some_and(is);
     if is(&layout.info) {
         "information page".to_owned()
     } else if is(&layout.stack) {
         "stack".to_owned()
-    } else if layout.heap.as_ref().is_some_and(is) {
+    } else if is_part(&layout.heap) {
         "heap".to_owned()
+    } else if is_part(&layout.settings) {
+        "settings".to_owned()
     } else {
         "program".to_owned()
+    }
+}
+
+/// With whom memory at an address is shared, if this entry tells of it.
+fn shared_as(entry: &InfoEntry, address: u64) -> Option<String> {
+    let (peer, name) = (entry.peer, entry.name);
+    match (address == entry.address, entry.incoming_address) {
+        (true, 0) => Some(format!("shared with {peer}, for {name}")),
+        (true, _) => Some(format!("to {peer}, for {name}")),
+        (false, incoming) => (incoming == address).then(|| format!("from {peer}, for {name}")),
     }
 }
 

@@ -1,13 +1,14 @@
-//! A system for a person to review: who there is, who can talk to whom, who owns what, and, once it is built,
-//! what lies where and with which digest.
+//! A system for a person to review: who there is, who can talk to whom, who owns what, who has a port on which
+//! switch, and, once it is built, what lies where and with which digest.
 //!
 //! Reviewers compare two reports, not two images.
 
 mod built;
+mod switches;
 mod table;
 
 use crate::manifest::Irq;
-use crate::system::{Domain, DomainId, OnFault, Use};
+use crate::system::{Domain, DomainId, Offer, OnFault, Use};
 use crate::{Plan, System};
 use table::Table;
 
@@ -17,6 +18,8 @@ pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
     let mut text = heading(system);
     text += &domains(system);
     text += &calls(system);
+    text += &switches::switches(system);
+    text += &switches::forwards(system);
     text += &devices(system);
     text += &rights(system);
     if let Some((plan, image)) = built {
@@ -84,7 +87,7 @@ fn calls(system: &System) -> String {
                 system.domain(grant.server).name.clone(),
                 offer.name.value.clone(),
                 grant.local.clone(),
-                count(offer.shared_pages, "page"),
+                memory(offer),
                 events(system, id, grant),
                 offer
                     .option
@@ -94,6 +97,13 @@ fn calls(system: &System) -> String {
         }
     }
     table.render("Who can talk to whom; nobody else can")
+}
+
+fn memory(offer: &Offer) -> String {
+    match offer.one_way_pages {
+        0 => count(offer.shared_pages, "page"),
+        pages => format!("{} each way", count(pages, "page")),
+    }
 }
 
 fn events(system: &System, client: DomainId, grant: &Use) -> String {

@@ -9,6 +9,7 @@ mod resolve;
 mod schedule;
 mod switch;
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 pub use draft::{
@@ -249,10 +250,24 @@ impl System {
         &self.switches
     }
 
+    /// The ports of all switches, each with its switch.
+    pub fn ports(&self) -> impl Iterator<Item = (&Switch, &Port)> {
+        self.switches.iter().flat_map(|switch| switch.ports.iter().map(move |port| (switch, port)))
+    }
+
     /// Ports of the host that lead into it, in the order of the manifest.
     #[must_use]
     pub fn forwards(&self) -> &[Forward] {
         &self.forwards
+    }
+
+    /// The address at which a domain is reached from outside.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not.
+    pub fn reach(&self, domain: DomainId) -> Result<Ipv4Addr, Unreachable> {
+        reach(&self.switches, domain)
     }
 
     /// The devices that domains were given, in the order of the platform.
