@@ -69,6 +69,16 @@ impl Info {
         self.entries.iter().find(|entry| entry.kind == kind as u32 && entry.name == name)
     }
 
+    /// The area of a device's memory with this number, which counts from 0 in the platform file.
+    #[must_use]
+    pub fn find_area(&self, device: &str, number: u32) -> Option<&'static InfoEntry> {
+        let name = Name::new(device)?;
+        let is_area = |entry: &&InfoEntry| {
+            entry.kind == InfoKind::DeviceMemory as u32 && entry.name == name && entry.option == number
+        };
+        self.entries.iter().find(is_area)
+    }
+
     /// The clients of this server's gates.
     pub fn clients(&self) -> impl Iterator<Item = &'static InfoEntry> {
         self.entries.iter().filter(|entry| entry.kind == InfoKind::Client as u32)

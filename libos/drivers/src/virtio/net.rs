@@ -121,6 +121,12 @@ impl<R: Registers> NetCard<R> {
         self.features
     }
 
+    /// Whether it interrupts by messages, and not by a line.
+    #[must_use]
+    pub fn uses_messages(&self) -> bool {
+        self.interrupt != Interrupt::Line
+    }
+
     /// The oldest frame from the wire that has not been taken yet. To be released, or its buffer is lost.
     pub fn next_frame(&mut self) -> Option<Frame> {
         while let Some(used) = self.receive.take(&self.memory) {
@@ -189,7 +195,7 @@ impl<R: Registers> NetCard<R> {
 
     /// To be done at each interrupt: lets a line fall. A message needs nothing.
     pub fn acknowledge(&mut self) {
-        if self.interrupt == Interrupt::Line {
+        if !self.uses_messages() {
             self.transport.acknowledge_line();
         }
     }
