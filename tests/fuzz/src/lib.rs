@@ -1,0 +1,23 @@
+//! Fuzz targets: each takes bytes as an enemy may have written them, and panics if what reads them goes wrong.
+
+mod targets {
+    pub mod frames;
+}
+
+/// A target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name, which is that of its folder in `corpus/`.
+    pub name: &'static str,
+    /// What it does with an input.
+    pub run: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[Target { name: "frames", run: targets::frames::run }];
+
+/// The target with this name.
+#[must_use]
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.iter().copied().find(|target| target.name == name)
+}
