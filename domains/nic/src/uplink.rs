@@ -1,0 +1,146 @@
+//! Between the switch and the wire: frames in batches, each copied once or twice, checksums on the way.
+
+use cloison_drivers::virtio::net::{MAX_FRAME_BYTES, NetCard};
+use cloison_ipc::{
+    frames::{FrameReceiver, FrameSender},
+    ring::RingError,
+};
+use cloison_rt::sys::memory::DeviceMemory;
+use nic_checksum::{Flaw, complete, verify};
+
+use crate::tally::Tally;
+
+/// Frames that go one way before the other way has its turn.
+const BATCH: usize = 64;
+
+/// Frames that were dropped, and why; and how often the port started over.
+#[derive(Default)]
+struct Drops {
+    to_wire: [Tally; Flaw::ALL.len()],
+    too_long: Tally,
+    from_wire: [Tally; Flaw::ALL.len()],
+    corrupt: Tally,
+}
+
+/// A network card and a switch's port.
+pub(crate) struct Uplink {
+    card: NetCard<DeviceMemory>,
+    sender: FrameSender,
+    receiver: FrameReceiver,
+    /// A frame on its way out, in memory that neither the switch nor the card can change.
+    frame: [u8; MAX_FRAME_BYTES],
+    drops: Drops,
+    /// A frame waits for room: at the card, at the switch.
+    card_is_full: bool,
+    switch_is_full: bool,
+}
+
+impl Uplink {
+    pub(crate) fn new(card: NetCard<DeviceMemory>, sender: FrameSender, receiver: FrameReceiver) -> Self {
+        Self {
+            card,
+            sender,
+            receiver,
+            frame: [0; MAX_FRAME_BYTES],
+            drops: Drops::default(),
+            card_is_full: false,
+            switch_is_full: false,
+        }
+    }
+
+    /// Carries a batch each way, and tells each side once. Returns whether there was anything to carry.
+    pub(crate) fn carry(&mut self) -> bool {
+        let sent = self.carry_to_wire().unwrap_or_else(|error| self.start_over(error));
+        let received = self.carry_from_wire().unwrap_or_else(|error| self.start_over(error));
+        self.card.flush();
+        self.receiver.flush();
+        self.sender.flush();
+        sent | received
+    }
+
+    /// The switch's words make no sense: what was under way is given up.
+    #[cold]
+    fn start_over(&mut self, error: RingError) -> bool {
+        self.drops.corrupt.count(format_args!("{error}: the port starts over"));
+        self.sender.resync();
+        self.receiver.resync();
+        true
+    }
+
+    fn carry_to_wire(&mut self) -> Result<bool, RingError> {
+        for carried in 0..BATCH {
+            self.card_is_full = !self.card.has_room();
+            if self.card_is_full {
+                return Ok(carried > 0);
+            }
+            let Some(next) = self.receiver.next()? else { return Ok(carried > 0) };
+            self.send(next.bytes);
+            self.receiver.release();
+        }
+        Ok(true)
+    }
+
+    /// Sends the frame that is next, or drops it. There is room for it.
+    fn send(&mut self, bytes: usize) {
+        let Some(frame) = self.frame.get_mut(..bytes) else {
+            let what =
+                format_args!("a frame of {bytes} bytes is not sent: an Ethernet takes {MAX_FRAME_BYTES}");
+            return self.drops.too_long.count(what);
+        };
+        if !self.receiver.read(0, frame) {
+            return;
+        }
+        match complete(frame) {
+            // There is room, and it is short enough.
+            Ok(()) => drop(self.card.send(frame)),
+            Err(flaw) => self.drops.to_wire[flaw as usize].count(format_args!("a frame is not sent: {flaw}")),
+        }
+    }
+
+    fn carry_from_wire(&mut self) -> Result<bool, RingError> {
+        for carried in 0..BATCH {
+            // Room first, for the longest one: a frame that was taken from the card has to go somewhere.
+            let Some(room) = self.sender.reserve(MAX_FRAME_BYTES)? else {
+                self.switch_is_full = true;
+                return Ok(carried > 0);
+            };
+            self.switch_is_full = false;
+            let Some(frame) = self.card.next_frame() else { return Ok(carried > 0) };
+            let bytes = &mut room[..frame.bytes];
+            // One copy, into memory that the card cannot change; the switch does not see it yet.
+            let checked = if self.card.read(&frame, bytes) { verify(bytes) } else { Err(Flaw::Malformed) };
+            match checked {
+                Ok(()) => self.sender.publish(frame.bytes, 0),
+                Err(flaw) => {
+                    self.drops.from_wire[flaw as usize].count(format_args!("a frame is not let in: {flaw}"));
+                }
+            }
+            self.card.release(frame);
+        }
+        Ok(true)
+    }
+
+    /// Asks to be woken when there is something to carry. False if there is now.
+    pub(crate) fn prepare_wait(&mut self) -> bool {
+        self.prepare().unwrap_or_else(|error| !self.start_over(error))
+    }
+
+    fn prepare(&mut self) -> Result<bool, RingError> {
+        let nothing_to_send = if self.card_is_full {
+            self.card.prepare_wait_for_room()
+        } else {
+            self.receiver.prepare_wait()?
+        };
+        let nothing_received = if self.switch_is_full {
+            self.sender.prepare_wait(MAX_FRAME_BYTES)?
+        } else {
+            self.card.prepare_wait()
+        };
+        Ok(nothing_to_send && nothing_received)
+    }
+
+    /// Lets the card's interrupt line fall.
+    pub(crate) fn acknowledge(&mut self) {
+        self.card.acknowledge();
+    }
+}
