@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Binaries, Failure, Plan, Report, System, Workspace,
+    Addition, Binaries, Failure, Plan, Report, System, Workspace,
     cargo_build::{Compiler, KERNEL, Part},
     disc,
     interrupts::Interrupts,
@@ -83,13 +83,29 @@ pub struct Built {
     pub symbols: PathBuf,
 }
 
+/// What to build.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The manifest.
+    pub manifest: &'a Path,
+    /// What the user has added on the command line.
+    pub addition: Option<&'a Addition>,
+}
+
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
+    fn from(manifest: &'a P) -> Self {
+        Self { manifest: manifest.as_ref(), addition: None }
+    }
+}
+
 /// Reads and checks a manifest.
 ///
 /// # Errors
 ///
 /// All faults of the manifest, ready to print.
-pub fn check(context: &Context, manifest: &Path) -> Result<System, Failure> {
-    crate::load(&context.workspace, manifest).map_err(|report| bad_manifest(&report))
+pub fn check<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<System, Failure> {
+    let Request { manifest, addition } = request.into();
+    crate::load_with(&context.workspace, manifest, addition).map_err(|report| bad_manifest(&report))
 }
 
 /// Builds all that a manifest names and writes it to files.
@@ -97,9 +113,9 @@ pub fn check(context: &Context, manifest: &Path) -> Result<System, Failure> {
 /// # Errors
 ///
 /// When the manifest is bad, a tool is missing, the code does not compile, or a file cannot be written.
-pub fn build(context: &Context, manifest: &Path) -> Result<Built, Failure> {
+pub fn build<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<Built, Failure> {
     let step = context.progress.step("checking the manifest");
-    let system = check(context, manifest)?;
+    let system = check(context, request)?;
     step.done(&format!("{} components", system.components().len()));
     tools::require(tools::BUILD, &context.progress, &context.interrupts)?;
     let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();

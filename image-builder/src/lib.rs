@@ -42,7 +42,7 @@ pub use diagnostic::{Diagnostic, Report};
 pub use emit::image;
 pub use failure::Failure;
 pub use graph::{graph_dot, graph_svg};
-pub use manifest::Platform;
+pub use manifest::{Addition, Platform};
 pub use plan::{Plan, plan};
 pub use report::report;
 pub use system::{ComponentRef, System};
@@ -70,7 +70,20 @@ pub struct Binaries(pub BTreeMap<String, Vec<u8>>);
 ///
 /// Every fault in the input, in one report.
 pub fn load(workspace: &Workspace, manifest: &Path) -> Result<System, Report> {
-    let inputs = Inputs::read(workspace, manifest);
+    load_with(workspace, manifest, None)
+}
+
+/// As [`load`], with more than the manifest itself says.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with(
+    workspace: &Workspace,
+    manifest: &Path,
+    addition: Option<&Addition>,
+) -> Result<System, Report> {
+    let inputs = Inputs::read(workspace, manifest, addition);
     let draft = Draft::new(&inputs);
     let faults = check::run(&draft);
     if faults.is_empty()

@@ -10,12 +10,15 @@ use std::{
 
 use super::{BenchArgs, GraphArgs, GraphForm, ReportArgs, RunArgs, output};
 use crate::{
-    Failure, System,
+    Addition, Failure, System,
     bench::Bench,
-    build::{self, Built, Context},
+    build::{self, Built, Context, Request},
     cargo_build::{KERNEL, Part},
     disc,
-    run::{Keyboard, Machine, Run, Session, Tpm, TpmState, Transcript, watch},
+    run::{
+        CaptureRequest, Devices, HostPorts, Keyboard, Machine, OpenForward, Run, Session, Tpm, TpmState,
+        Transcript, watch,
+    },
     tools,
 };
 
@@ -77,13 +80,17 @@ const WORTH_KEEPING: usize = 1000;
 /// Builds a system and runs it.
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
-    build::check(context, &args.manifest.manifest)?;
+    let system = build::check(context, &args.manifest.manifest)?;
+    let addition = addition(&system, args.capture.as_ref())?;
+    let forwards = OpenForward::open_all(&system, &args.forward, HostPorts::AsStated)?;
     tools::require(tools::RUN, &context.progress, &context.interrupts)?;
     let mut log = args.log.as_deref().map(create).transpose()?;
     args.gdb.map_or(Ok(()), port_is_free)?;
-    let built = build::build(context, &args.manifest.manifest)?;
+    let request = Request { manifest: &args.manifest.manifest, addition: addition.as_ref() };
+    let built = build::build(context, request)?;
     let tpm = start_tpm(context, &built.system, &args)?;
-    let mut session = Session::start(&machine(&built, &args), tpm)?;
+    let mut session = Session::start(&machine(&built, &args, &forwards), tpm)?;
+    forwards.iter().for_each(|forward| output::note(&forward.to_string()));
     if let Some(port) = args.gdb {
         let symbols = built.symbols.display();
         output::note(&format!("waiting for: gdb {symbols} -ex 'target remote :{port}'"));
@@ -110,8 +117,22 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn machine(built: &Built, args: &RunArgs) -> Machine {
+/// What the user wants beside what the manifest says.
+fn addition(system: &System, capture: Option<&CaptureRequest>) -> Result<Option<Addition>, Failure> {
+    let Some(capture) = capture else { return Ok(None) };
+    let addition = capture.addition(system)?;
+    // That the file cannot be written is told before the build.
+    create(&capture.file)?;
+    if addition.is_some() {
+        output::note("a domain `capture` is added: the image and its digests differ from those without it");
+    }
+    Ok(addition)
+}
+
+fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
     let mut machine = Machine::new(built);
+    let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
+    machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
     machine.memory_mib = args.memory.unwrap_or(machine.memory_mib);
     machine.processors = args.smp;
     machine.cpu.clone_from(&args.cpu);

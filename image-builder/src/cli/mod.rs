@@ -7,7 +7,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{Failure, build::Context, interrupts::Interrupts, progress::Progress, run::TpmVersion};
+use crate::{
+    Failure,
+    build::Context,
+    interrupts::Interrupts,
+    progress::Progress,
+    run::{CaptureRequest, ForwardRequest, TpmVersion},
+};
 
 /// Checks a manifest, builds the system it describes, and runs it
 #[derive(Debug, Parser)]
@@ -89,6 +95,18 @@ struct RunArgs {
     /// Keep the TPM's state after the run, and start from it the next time
     #[arg(long)]
     keep: bool,
+    /// Let a port of the host lead to a domain behind the uplink; HOST 0 chooses one that is free
+    ///
+    /// In addition to the forwards that the manifest names. The image stays the same. Only the host itself can
+    /// connect.
+    #[arg(long, value_name = "HOST:DOMAIN:PORT")]
+    forward: Vec<ForwardRequest>,
+    /// Record the frames that a switch takes in, all or those of one port, for Wireshark
+    ///
+    /// Adds a domain `capture` with a mirror port to the system, so the image and its digests differ from those of
+    /// the manifest alone; unless the manifest has such a domain itself.
+    #[arg(long, value_name = "FILE[:SWITCH[:PORT]]")]
+    capture: Option<CaptureRequest>,
     /// Give up after this many seconds; the run has then failed
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,

@@ -10,7 +10,7 @@ pub use svg::graph_svg;
 use std::iter;
 
 use crate::System;
-use crate::system::{Domain, DomainId, Use};
+use crate::system::{Domain, DomainId, LOG_GATE, Use};
 
 /// All gates from one domain to another, drawn as one line.
 struct Link<'a> {
@@ -37,7 +37,7 @@ fn links(system: &System) -> Vec<Link<'_>> {
 impl Link<'_> {
     /// Whether it is for nothing but the log, which nearly everybody has.
     fn is_log(&self, system: &System) -> bool {
-        self.grants.iter().all(|grant| system.offer(grant).name.value == "log")
+        self.grants.iter().all(|grant| system.offer(grant).name.value == LOG_GATE)
     }
 
     /// Names of the gates, the address if one of them is a port, and how much memory the two share.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is looked up here and nothing is judged but form. Every value keeps its place.
 
+mod addition;
 mod component;
 mod platform;
 mod reader;
@@ -10,13 +11,17 @@ mod switch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, Platform, Trigger};
 pub use reader::{Problem, ProblemKind};
 pub use switch::{ForwardTable, PortTable, SwitchTable};
 
+use cloison_abi::image::Digest;
+
 use crate::Workspace;
 use crate::diagnostic::{At, Sources, Span};
+use crate::emit::digest;
 use reader::Reader;
 
 /// Everything that was read for one system.
@@ -28,6 +33,8 @@ pub struct Inputs {
     pub problems: Vec<Problem>,
     /// The manifest.
     pub manifest: Manifest,
+    /// SHA-256 of its text, and of what was added to it.
+    pub digest: Digest,
     /// The components that it names, and the builder.
     pub components: BTreeMap<String, Lookup<Component>>,
     /// The platform that it names.
@@ -125,9 +132,9 @@ pub struct UseTable {
 }
 
 impl Inputs {
-    /// Reads the manifest and every file that it names.
+    /// Reads the manifest, what is added to it, and every file that it names.
     #[must_use]
-    pub fn read(workspace: &Workspace, path: &Path) -> Self {
+    pub fn read(workspace: &Workspace, path: &Path, addition: Option<&Addition>) -> Self {
         let mut sources = Sources::default();
         let mut problems = Vec::new();
         let (source, is_text) =
@@ -138,6 +145,9 @@ impl Inputs {
         } else {
             Manifest::nothing(Span { source, start: 0, end: 0 })
         };
+        if let Some(addition) = addition {
+            addition.read(&mut manifest, &mut sources, &mut problems);
+        }
         manifest.domains.sort_by_key(|domain| domain.name.span);
         manifest.switches.sort_by_key(|switch| switch.name.span);
         manifest.forwards.sort_by_key(|forward| forward.name.span);
@@ -156,6 +166,7 @@ impl Inputs {
             known_platforms: workspace.platform_names(),
             sources: files.sources,
             problems: files.problems,
+            digest: digest((text + addition.map_or("", |addition| &addition.text)).as_bytes()),
             manifest,
             components,
             platform,
@@ -223,12 +234,17 @@ impl Manifest {
             manifest.ends_with = system.text("ends_with");
             manifest.has_census = system.flag("census");
         });
-        manifest.domains =
-            reader.entries("domain", |name, item| item.table(|table| DomainTable::read(name, table)));
-        manifest.switches = reader.entries("switch", SwitchTable::read);
-        manifest.forwards =
-            reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
+        manifest.read_parts(reader);
         manifest
+    }
+
+    /// Reads all tables but that of the system.
+    fn read_parts(&mut self, reader: &mut Reader<'_, '_>) {
+        self.domains =
+            reader.entries("domain", |name, item| item.table(|table| DomainTable::read(name, table)));
+        self.switches = reader.entries("switch", SwitchTable::read);
+        self.forwards =
+            reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
     }
 
     fn component_names(&self) -> impl Iterator<Item = &str> {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Devices;
 use crate::build::Built;
 
 /// A machine that can be started.
@@ -15,6 +16,8 @@ pub struct Machine {
     pub disc: PathBuf,
     /// QEMU's arguments for the platform.
     pub platform: Vec<String>,
+    /// QEMU's arguments for the devices that domains own: those of [`Devices`](super::Devices).
+    pub devices: Vec<String>,
     /// Memory, in MiB.
     pub memory_mib: u32,
     /// Number of processors.
@@ -49,6 +52,7 @@ impl Machine {
         Self {
             disc: built.disc.clone(),
             platform: platform.qemu.clone(),
+            devices: Devices { system: &built.system, forwards: &[], capture: None }.arguments(),
             memory_mib: u32::try_from(platform.memory_mib).unwrap_or(u32::MAX),
             processors: 1,
             cpu: None,
@@ -86,7 +90,7 @@ impl Machine {
         // A triple fault or a reset ends the run instead of starting it over.
         arguments.push("-no-reboot".into());
         arguments.extend(self.accelerator.arguments().map(OsString::from));
-        arguments.extend(self.platform.iter().map(OsString::from));
+        arguments.extend(self.platform.iter().chain(&self.devices).map(OsString::from));
         arguments.extend(self.cpu.iter().flat_map(|cpu| ["-cpu".into(), cpu.into()]));
         arguments.extend(self.extra.iter().map(OsString::from));
         arguments
@@ -112,7 +116,7 @@ fn host_can_virtualise() -> bool {
 }
 
 /// A path inside one of QEMU's option lists, where a comma has to be doubled.
-fn escape(path: &Path) -> String {
+pub(super) fn escape(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
@@ -124,6 +128,7 @@ mod tests {
         Machine {
             disc: "/a,b/boot.iso".into(),
             platform: vec!["-machine".into(), "q35".into()],
+            devices: Vec::new(),
             memory_mib: 128,
             processors: 1,
             cpu: Some("qemu64".into()),

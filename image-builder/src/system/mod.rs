@@ -27,6 +27,9 @@ pub use crate::manifest::{Component, Device, Offer, Platform};
 
 use crate::diagnostic::Sources;
 
+/// Name of the gate behind which text goes to the log.
+pub const LOG_GATE: &str = "log";
+
 /// A system that has passed every check.
 #[derive(Debug)]
 pub struct System {
@@ -284,6 +287,14 @@ impl System {
     #[must_use]
     pub fn uses_device_class(&self, class: &str) -> bool {
         self.devices_in_use().any(|device| device.class.value == class)
+    }
+
+    /// Name of the domain whose log others use, if one does.
+    #[must_use]
+    pub fn log_server(&self) -> Option<&str> {
+        let mut uses = self.domains.iter().flat_map(|domain| &domain.uses);
+        let log = uses.find(|grant| self.offer(grant).name.value == LOG_GATE)?;
+        Some(&self.domain(log.server).name)
     }
 
     /// Name of the domain whose end is the end of the run.

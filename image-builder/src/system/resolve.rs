@@ -8,7 +8,6 @@ use super::{
     ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftSwitch, DraftUse, Forward, GateId,
     OnFault, Owned, Stated, System, Use, budget, priorities,
 };
-use crate::emit::digest;
 use crate::manifest::Component;
 use crate::{BUILDER, Workspace};
 
@@ -31,7 +30,7 @@ impl System {
         Some(Self {
             sources: inputs.sources.clone(),
             name: inputs.manifest.name.as_ref()?.value.clone(),
-            manifest_digest: digest(inputs.sources.get(inputs.manifest.start.source).text.as_bytes()),
+            manifest_digest: inputs.digest,
             platform: draft.platform?.clone(),
             domains: domains.collect::<Option<_>>()?,
             switches: draft.switches.iter().map(DraftSwitch::resolve).collect::<Option<_>>()?,

@@ -4,12 +4,11 @@ use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::port::{ETHERNET_HEADER_BYTES, MAX_PORTS, MAX_VLAN};
 
 use crate::diagnostic::{Diagnostic, Span, propose};
+use crate::run::NETWORK_CARD;
 use crate::system::{Draft, DraftPort, DraftSwitch, PORT_GATE};
 
 use super::each_port;
 
-/// Class of the device that an uplink owns.
-const NETWORK_CARD: &str = "virtio-net";
 /// Smallest and largest packets: RFC 791 lets every host rely on the one, the length field ends with the
 /// other.
 const MTU_RANGE: std::ops::RangeInclusive<u64> = 576..=65_535;

@@ -1,0 +1,128 @@
+//! Recording what passes a switch: adds a domain that writes frames to a file of the host.
+
+use std::{convert::Infallible, path::PathBuf, str::FromStr};
+
+use super::devices::DEBUG_PORT;
+use crate::{
+    Addition, Failure, System,
+    system::{Device, Switch},
+};
+
+/// The domain that is added, and its component.
+const CAPTURE: &str = "capture";
+
+/// Where frames are to go, and which: `FILE[:SWITCH[:PORT]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaptureRequest {
+    /// The file.
+    pub file: PathBuf,
+    /// The switch, if there are several.
+    switch: Option<String>,
+    /// The port, if not all.
+    port: Option<String>,
+}
+
+impl FromStr for CaptureRequest {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let mut parts = text.splitn(3, ':');
+        let file = PathBuf::from(parts.next().unwrap_or_default());
+        let (switch, port) = (parts.next().map(str::to_owned), parts.next().map(str::to_owned));
+        Ok(Self { file, switch, port })
+    }
+}
+
+impl CaptureRequest {
+    /// All that passes the system's only switch, to a file.
+    #[must_use]
+    pub fn all(file: PathBuf) -> Self {
+        Self { file, switch: None, port: None }
+    }
+
+    /// What to add to the system's manifest; `None` if it has a domain that records already.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such switch or port, or when the machine has no port that leads to a file.
+    pub fn addition(&self, system: &System) -> Result<Option<Addition>, Failure> {
+        if system.uses_device_class(DEBUG_PORT) {
+            return Ok(None);
+        }
+        let devices = system.platform().devices.iter();
+        let device = devices.into_iter().find(|device| device.class.value == DEBUG_PORT);
+        let device = device.ok_or_else(|| {
+            let platform = &system.platform().name;
+            impossible(&format!("the platform `{platform}` has no device of the class `{DEBUG_PORT}`"))
+        })?;
+        let switch = self.switch(system)?;
+        let port = self.port.as_ref().map(|port| number_of(system, switch, port)).transpose()?;
+        let text = text(system, device, &system.domain(switch.domain).name, port);
+        Ok(Some(Addition { origin: format!("--{CAPTURE}"), text }))
+    }
+
+    fn switch<'a>(&self, system: &'a System) -> Result<&'a Switch, Failure> {
+        let name = |switch: &Switch| system.domain(switch.domain).name.clone();
+        let names: Vec<_> = system.switches().iter().map(name).collect();
+        match (&self.switch, system.switches()) {
+            (_, []) => Err(impossible("this system has no switch")),
+            (None, [only]) => Ok(only),
+            (None, _) => {
+                let file = self.file.display();
+                Err(impossible(&format!(
+                    "name one of the switches {}: {file}:{}",
+                    names.join(", "),
+                    names[0]
+                )))
+            }
+            (Some(wanted), all) => {
+                let found = all.iter().find(|switch| name(switch) == *wanted);
+                found.ok_or_else(|| {
+                    impossible(&format!("there is no switch `{wanted}`; there is: {}", names.join(", ")))
+                })
+            }
+        }
+    }
+}
+
+/// The number of the port at which a domain is, by which the switch tags what came in there.
+fn number_of(system: &System, switch: &Switch, domain: &str) -> Result<usize, Failure> {
+    let names: Vec<_> = switch.ports.iter().map(|port| system.domain(port.domain).name.as_str()).collect();
+    names.iter().position(|name| *name == domain).ok_or_else(|| {
+        let switch = &system.domain(switch.domain).name;
+        impossible(&format!("the switch `{switch}` has no port `{domain}`; it has: {}", names.join(", ")))
+    })
+}
+
+/// The domain and its port as a manifest would state them.
+fn text(system: &System, device: &Device, switch: &str, port: Option<usize>) -> String {
+    let mut text = format!("[domain.{CAPTURE}]\ncomponent = \"{CAPTURE}\"\n");
+    text += &format!("devices = [\"{}\"]\n", device.name.value);
+    if let Some(log) = system.log_server() {
+        text += &format!("log = \"{log}\"\n");
+    }
+    if let Some(port) = port {
+        text += &format!("arguments = \"{port}\"\n");
+    }
+    text + &format!("\n[switch.{switch}.port.{CAPTURE}]\nmirror = true\n")
+}
+
+fn impossible(why: &str) -> Failure {
+    Failure::Manifest(format!("cannot capture: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> CaptureRequest {
+        text.parse().unwrap_or_else(|never| match never {})
+    }
+
+    #[test]
+    fn reads_file_switch_and_port() {
+        assert_eq!(request("a.pcap"), CaptureRequest::all("a.pcap".into()));
+        let full = request("/tmp/a.pcap:ore:alice");
+        assert_eq!((full.switch.as_deref(), full.port.as_deref()), (Some("ore"), Some("alice")));
+    }
+}

@@ -1,0 +1,98 @@
+//! What a run makes of switches: the network behind the card, forwards, the recording of frames.
+
+mod support;
+
+use std::path::Path;
+
+use cloison_abi::port::PortFlags;
+use image_builder::run::{CaptureRequest, Devices, ForwardRequest, HostPorts, OpenForward};
+use image_builder::{System, load, load_with};
+use support::{everything, fixtures};
+
+fn two_switches() -> System {
+    load(&fixtures(), &fixtures().root.join("manifests/two-switches.toml")).unwrap()
+}
+
+fn capture(text: &str) -> CaptureRequest {
+    text.parse().unwrap_or_else(|never| match never {})
+}
+
+fn requests(texts: &[&str]) -> Vec<ForwardRequest> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn refusal(system: &System, request: &str) -> String {
+    OpenForward::open_all(system, &requests(&[request]), HostPorts::Free).unwrap_err().to_string()
+}
+
+#[test]
+fn the_card_is_on_the_switchs_network() {
+    let system = everything();
+    let forwards = OpenForward::open_all(&system, &requests(&["0:alice:80"]), HostPorts::Free).unwrap();
+    let arguments = Devices { system: &system, forwards: &forwards, capture: None }.arguments();
+    let [shell, web] = [&forwards[0], &forwards[1]].map(|forward| forward.host_port);
+    let network = format!(
+        "user,id=nic0,net=192.168.0.0/24,host=192.168.0.2,dns=192.168.0.3,dhcpstart=192.168.0.15,\
+         hostfwd=tcp:127.0.0.1:{shell}-192.168.0.11:22,hostfwd=tcp:127.0.0.1:{web}-192.168.0.11:80"
+    );
+    let card = ["-netdev", &network, "-device", "virtio-net-pci,netdev=nic0"];
+    assert_eq!(arguments, [card.as_slice(), &["-chardev", "null,id=capture0"]].concat());
+    assert_eq!(forwards[1].name, "alice-80");
+    assert_eq!(
+        forwards[0].to_string(),
+        format!("forward: 127.0.0.1:{shell} leads to alice, 192.168.0.11:22")
+    );
+}
+
+#[test]
+fn a_dhcp_server_gives_out_what_nobody_has() {
+    let system = two_switches();
+    let arguments = Devices { system: &system, forwards: &[], capture: None }.arguments();
+    assert_eq!(arguments[1], "user,id=nic0,net=10.0.0.0/24,dhcpstart=10.0.0.21");
+}
+
+#[test]
+fn a_forward_that_leads_nowhere_is_refused() {
+    let system = two_switches();
+    assert!(refusal(&system, "0:nobody:22").contains("there is no domain `nobody`"));
+    assert!(refusal(&system, "0:bob:22").contains("no port on a switch with an uplink"));
+    assert!(refusal(&system, "0:carol:22").contains("no fixed address"));
+}
+
+#[test]
+fn a_port_in_use_is_told_before_the_machine_starts() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let request = requests(&[&format!("{}:alice:22", taken.local_addr().unwrap().port())]);
+    let error = OpenForward::open_all(&two_switches(), &request, HostPorts::AsStated).unwrap_err();
+    assert!(error.to_string().ends_with("address already in use"), "{error}");
+    assert_eq!(error.status(), 3);
+}
+
+#[test]
+fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
+    let path = fixtures().root.join("manifests/two-switches.toml");
+    let plain = two_switches();
+    let addition = capture("a,b.pcap:inner:alice").addition(&plain).unwrap().unwrap();
+    let system = load_with(&fixtures(), &path, Some(&addition)).unwrap();
+    let ports = &system.switches()[1].ports;
+    let mirror = ports.last().unwrap();
+    assert!(mirror.flags.contains(PortFlags::MIRROR));
+    assert_eq!(system.domain(mirror.domain).name, "capture");
+    assert_eq!(system.domain(mirror.domain).arguments, "0");
+    let arguments =
+        Devices { system: &system, forwards: &[], capture: Some(Path::new("a,b.pcap")) }.arguments();
+    assert!(arguments.contains(&"file,id=capture0,path=a,,b.pcap".to_owned()), "{arguments:?}");
+}
+
+#[test]
+fn capture_asks_for_what_it_cannot_know() {
+    let refusal = |text: &str| capture(text).addition(&two_switches()).unwrap_err().to_string();
+    assert!(refusal("f.pcap").contains("name one of the switches outer, inner: f.pcap:outer"));
+    assert!(refusal("f.pcap:x").contains("there is no switch `x`"));
+    assert!(refusal("f.pcap:inner:nic").contains("the switch `inner` has no port `nic`"));
+}
+
+#[test]
+fn a_system_that_records_already_needs_nothing_more() {
+    assert!(capture("f.pcap").addition(&everything()).unwrap().is_none());
+}
