@@ -1,16 +1,20 @@
 //! A small executor: futures that wait for events and for points in time.
 //!
 //! One thread, few tasks: whenever something arrives, every task is polled. What a task waits for it says
-//! anew at each poll, so there are no wakers to keep and nothing to allocate.
+//! anew at each poll, so there is nothing to keep. All wakers are one: to wake means that something has
+//! changed that another task may wait for, so all are polled once more before the domain sleeps.
 
+use alloc::{boxed::Box, vec::Vec};
 use core::{
     future::{Future, poll_fn},
-    pin::pin,
-    sync::atomic::{AtomicU64, Ordering},
-    task::{Context, Poll, Waker},
+    pin::{Pin, pin},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    task::{Context, Poll},
 };
 
 use cloison_sys::{Instant, wait};
+
+mod waker;
 
 /// Events that have arrived and that no task has taken yet.
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
@@ -18,32 +22,71 @@ static ARRIVED: AtomicU64 = AtomicU64::new(0);
 static WANTED: AtomicU64 = AtomicU64::new(0);
 /// The earliest point in time that some task waits for.
 static DEADLINE: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Whether some task has to be polled once more before the domain sleeps.
+static AGAIN: AtomicBool = AtomicBool::new(false);
+
+/// Rounds that tasks may keep each other awake for until events are looked for nevertheless. A look is a
+/// system call, so not each round has one.
+const ROUNDS_WITHOUT_LOOK: u32 = 8;
 
 /// Runs a future to its end.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
+    let waker = waker::new();
+    let mut context = Context::from_waker(&waker);
+    let mut rounds = 0;
     loop {
         WANTED.store(0, Ordering::Relaxed);
         DEADLINE.store(u64::MAX, Ordering::Relaxed);
+        AGAIN.store(false, Ordering::Relaxed);
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
-        let events = wait(WANTED.load(Ordering::Relaxed), Instant(DEADLINE.load(Ordering::Relaxed)));
-        ARRIVED.fetch_or(events, Ordering::Relaxed);
+        let awake = AGAIN.load(Ordering::Relaxed);
+        rounds = if awake { rounds + 1 } else { 0 };
+        if !awake || rounds % ROUNDS_WITHOUT_LOOK == 0 {
+            let deadline = if awake { Instant::PAST } else { Instant(DEADLINE.load(Ordering::Relaxed)) };
+            let events = wait(WANTED.load(Ordering::Relaxed), deadline);
+            ARRIVED.fetch_or(events, Ordering::Relaxed);
+        }
     }
 }
 
 /// Waits for one of the events in `mask`. Returns those that have arrived.
 pub fn event(mask: u64) -> impl Future<Output = u64> {
-    poll_fn(move |_| {
-        let arrived = ARRIVED.fetch_and(!mask, Ordering::Relaxed) & mask;
-        if arrived != 0 {
-            return Poll::Ready(arrived);
+    poll_fn(move |_| match take(mask) {
+        0 => {
+            want(mask, Instant::NEVER);
+            Poll::Pending
         }
-        WANTED.fetch_or(mask, Ordering::Relaxed);
+        arrived => Poll::Ready(arrived),
+    })
+}
+
+/// Takes those of the events in `mask` that have arrived. For futures that wait for more than events.
+#[must_use]
+pub fn take(mask: u64) -> u64 {
+    ARRIVED.fetch_and(!mask, Ordering::Relaxed) & mask
+}
+
+/// Has all tasks polled when one of the events in `mask` arrives, and at an instant. Holds for this round: a
+/// future that goes on waiting says so at each poll.
+pub fn want(mask: u64, until: Instant) {
+    WANTED.fetch_or(mask, Ordering::Relaxed);
+    DEADLINE.fetch_min(until.0, Ordering::Relaxed);
+}
+
+/// Gives the other tasks a turn.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
         Poll::Pending
     })
+    .await
 }
 
 /// Waits for a point in time.
@@ -52,7 +95,7 @@ pub fn until(instant: Instant) -> impl Future<Output = ()> {
         if Instant::now() >= instant {
             return Poll::Ready(());
         }
-        DEADLINE.fetch_min(instant.0, Ordering::Relaxed);
+        want(0, instant);
         Poll::Pending
     })
 }
@@ -102,6 +145,16 @@ pub async fn join<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::O
                 Poll::Pending
             }
         }
+    })
+    .await
+}
+
+/// Runs futures until all have ended. Each gets a place in the heap.
+pub async fn join_all<F: Future<Output = ()>>(futures: impl IntoIterator<Item = F>) {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    poll_fn(move |context| {
+        running.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await
 }

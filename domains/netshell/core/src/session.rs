@@ -1,0 +1,131 @@
+//! A client's session: read a line, answer it, until the client has no more.
+
+use alloc::string::String;
+use core::{cell::RefCell, fmt, fmt::Write as _, net::Ipv4Addr, time::Duration};
+
+use cloison_net::{Config, Net, TcpConfig, TcpListener};
+use cloison_rt::task;
+use embedded_io_async::{Read, Write};
+
+use crate::{
+    Domain, PORT,
+    command::{Command, ENTRIES},
+    lines::{LINE_BYTES, Line, Lines},
+};
+
+/// How long a client may say nothing.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Answers on port [`PORT`], to as many clients at a time as `clients` says.
+///
+/// # Errors
+/// When the port cannot be listened on.
+pub async fn listen<D: Domain>(net: &Net, domain: &D, clients: usize) -> Result<(), cloison_net::Error> {
+    let tcp = TcpConfig { receive_bytes: 2048, send_bytes: 4096, ..Config::default().tcp };
+    let listener = RefCell::new(TcpListener::bind_with(net, PORT, clients, tcp)?);
+    task::join_all((0..clients).map(|_| serve_next(net, domain, &listener))).await;
+    Ok(())
+}
+
+/// Serves one client after the other, for ever.
+async fn serve_next<D: Domain>(net: &Net, domain: &D, listener: &RefCell<TcpListener>) {
+    loop {
+        let accepted = core::future::poll_fn(|context| listener.borrow_mut().poll_accept(context)).await;
+        let Ok(stream) = accepted else {
+            // No room for another connection now.
+            net.sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        // A client that resets its connection, or falls silent, has had its session.
+        let session = async {
+            serve(&stream, &stream, domain).await?;
+            stream.close().await
+        };
+        let _ = net.within(IDLE, session).await;
+    }
+}
+
+/// Speaks with one client: reads commands from `input`, answers to `output`, until the client says `quit` or
+/// nothing more.
+///
+/// # Errors
+/// The stream's.
+pub async fn serve<R, W, D>(input: R, mut output: W, domain: &D) -> Result<(), W::Error>
+where
+    R: Read<Error = W::Error>,
+    W: Write,
+    D: Domain,
+{
+    let mut lines = Lines::new(input);
+    while let Some(line) = lines.next().await? {
+        let answer = match understand(&line) {
+            Ok(None) => continue,
+            Ok(Some(Command::Quit)) => return Ok(()),
+            Ok(Some(command)) => answer(&command, domain).await,
+            Err(complaint) => complaint,
+        };
+        output.write_all(answer.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+fn understand(line: &Line<'_>) -> Result<Option<Command>, String> {
+    match line {
+        Line::Text(text) => Command::parse(text).map_err(|complaint| text_of(format_args!("{complaint}\n"))),
+        Line::TooLong => Err(text_of(format_args!("this line has more than {LINE_BYTES} bytes\n"))),
+        Line::NotText => Err("this line is not text: only visible ASCII and blanks are\n".into()),
+    }
+}
+
+async fn answer<D: Domain>(command: &Command, domain: &D) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = match command {
+        Command::Ping(to) => {
+            ping(*to, domain, &mut text).await;
+            Ok(())
+        }
+        command => write_answer(command, domain, &mut text),
+    };
+    text
+}
+
+fn write_answer<D: Domain>(command: &Command, domain: &D, out: &mut String) -> fmt::Result {
+    match command {
+        Command::Help => ENTRIES.iter().try_for_each(|entry| writeln!(out, "{entry}")),
+        Command::Version => {
+            writeln!(out, "Cloison {}, ABI version {}", env!("CARGO_PKG_VERSION"), cloison_abi::ABI_VERSION)
+        }
+        Command::Name => writeln!(out, "{} of {}", domain.name(), domain.system()),
+        Command::Manifest => {
+            domain.manifest().iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
+            writeln!(out)
+        }
+        Command::Uptime => {
+            let uptime = domain.uptime();
+            writeln!(out, "{}.{:03} s", uptime.as_secs(), uptime.subsec_millis())
+        }
+        Command::Counters => domain.write_counters(out),
+        Command::Cmdline => writeln!(out, "{}", domain.arguments()),
+        Command::Ping(_) | Command::Quit => Ok(()),
+    }
+}
+
+async fn ping<D: Domain>(to: Ipv4Addr, domain: &D, out: &mut String) {
+    let pinged = domain.ping(to, |reply| {
+        let micros = reply.after.as_micros();
+        let _ = writeln!(out, "{} answers, {}.{} ms", reply.from, micros / 1000, micros % 1000 / 100);
+    });
+    let _ = match pinged.await {
+        Ok(0) => writeln!(out, "nobody answers"),
+        Ok(_) => Ok(()),
+        Err(error) => writeln!(out, "{error}"),
+    };
+}
+
+fn text_of(arguments: fmt::Arguments<'_>) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = text.write_fmt(arguments);
+    text
+}

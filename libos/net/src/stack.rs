@@ -1,0 +1,241 @@
+//! smoltcp's interface and sockets, and when they are given a turn.
+
+use alloc::{collections::VecDeque, vec::Vec};
+use core::{net::Ipv4Addr, task::Waker};
+
+use smoltcp::{
+    iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet},
+    socket::{AnySocket, Socket, dhcpv4, tcp},
+    time::Instant,
+    wire::{IpCidr, Ipv4Cidr},
+};
+
+use crate::{Error, Micros, device::LinkDevice};
+
+/// Frames that are taken in, and passes over the sockets that are made, before the program has its turn.
+const FRAMES_A_TURN: usize = 64;
+/// How long a connection that the program has let go of may take to end by itself.
+const LINGER: Micros = 20_000_000;
+/// How many of them there may be; beyond that, the oldest goes.
+const MAX_LINGERING: usize = 16;
+/// When to look again if smoltcp wants to send at once and yet sends nothing.
+const RETRY: Micros = 1_000;
+/// When to look again if the switch has left no room for so long. It wakes the domain when it has; this is
+/// for one that is gone.
+const RETRY_BLOCKED: Micros = 100_000;
+
+/// A domain's protocol stack.
+pub(crate) struct Stack {
+    pub(crate) interface: Interface,
+    pub(crate) sockets: SocketSet<'static>,
+    pub(crate) device: LinkDevice,
+    pub(crate) name_server: Option<Ipv4Addr>,
+    pub(crate) names: Option<SocketHandle>,
+    pub(crate) lease: Option<SocketHandle>,
+    lingering: VecDeque<Lingering>,
+    /// Whether the program has done something to a socket since the last turn.
+    touched: bool,
+    /// Wakes the future whose turns these are.
+    waker: Waker,
+    /// When smoltcp wants its next turn.
+    due: Option<Micros>,
+    next_number: u16,
+}
+
+struct Lingering {
+    socket: SocketHandle,
+    until: Micros,
+}
+
+impl Stack {
+    pub(crate) fn new(interface: Interface, device: LinkDevice, first_number: u16) -> Self {
+        Self {
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            device,
+            name_server: None,
+            names: None,
+            lease: None,
+            lingering: VecDeque::new(),
+            touched: true,
+            waker: Waker::noop().clone(),
+            due: None,
+            next_number: first_number,
+        }
+    }
+
+    /// Moves what there is to move, then says what the next turn waits for.
+    pub(crate) fn turn(&mut self, waker: &Waker) {
+        let now = self.device.link.now();
+        let woken = self.device.link.take_wake();
+        let is_due = self.due.is_some_and(|due| now >= due);
+        if !(woken | is_due | self.touched) {
+            return self.wait();
+        }
+        self.waker.clone_from(waker);
+        self.touched = false;
+        self.device.is_blocked = false;
+        let busy = self.ingress(now) | self.egress(now);
+        self.take_lease();
+        self.reap(now);
+        self.device.link.flush();
+        let room = self.device.is_blocked.then(|| self.device.frame_bytes());
+        let quiet = self.device.link.prepare_wait(room);
+        self.due = self.next_due(now);
+        if busy | !quiet {
+            self.touch();
+        }
+        self.wait();
+    }
+
+    /// The program has done something to a socket: another turn is wanted.
+    pub(crate) fn touch(&mut self) {
+        self.touched = true;
+        self.waker.wake_by_ref();
+    }
+
+    /// A socket of the set.
+    pub(crate) fn socket<S: AnySocket<'static>>(&mut self, handle: SocketHandle) -> &mut S {
+        self.sockets.get_mut(handle)
+    }
+
+    /// Lets a connection end by itself, without a program that looks after it.
+    pub(crate) fn let_go(&mut self, socket: SocketHandle) {
+        if self.lingering.len() == MAX_LINGERING {
+            self.drop_oldest();
+        }
+        let until = self.device.link.now() + LINGER;
+        self.lingering.push_back(Lingering { socket, until });
+        self.touch();
+    }
+
+    /// Makes room in the heap: ends the oldest connection that nobody looks after. False: there is none.
+    pub(crate) fn drop_oldest(&mut self) -> bool {
+        let oldest = self.lingering.pop_front();
+        if let Some(lingering) = &oldest {
+            self.sockets.remove(lingering.socket);
+        }
+        oldest.is_some()
+    }
+
+    /// A number for a socket of this domain's own choice, another one at each call: 0 to 16383.
+    pub(crate) fn number(&mut self) -> u16 {
+        self.next_number = (self.next_number + 1) & 0x3fff;
+        self.next_number
+    }
+
+    /// Sets the domain's address and the router to elsewhere.
+    pub(crate) fn set_address(&mut self, address: Option<Ipv4Cidr>, gateway: Option<Ipv4Addr>) {
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            // The list has room for one, and is empty.
+            addresses.extend(address.map(IpCidr::Ipv4));
+        });
+        let routes = self.interface.routes_mut();
+        routes.remove_default_ipv4_route();
+        if let Some(gateway) = gateway {
+            // The table has room for one, and is empty.
+            let _ = routes.add_default_ipv4_route(gateway);
+        }
+    }
+
+    /// Takes in what has come. True: there may be more.
+    fn ingress(&mut self, now: Micros) -> bool {
+        (0..FRAMES_A_TURN).all(|_| {
+            let result =
+                self.interface.poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
+            result != PollIngressSingleResult::None
+        })
+    }
+
+    /// Sends what the sockets have. True: there may be more.
+    fn egress(&mut self, now: Micros) -> bool {
+        (0..FRAMES_A_TURN).all(|_| {
+            let result = self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
+            result != PollResult::None
+        })
+    }
+
+    fn next_due(&mut self, now: Micros) -> Option<Micros> {
+        if self.device.is_blocked {
+            return Some(now + RETRY_BLOCKED);
+        }
+        let due = self.interface.poll_at(instant(now), &self.sockets);
+        let due = due.map(|due| u64::try_from(due.total_micros()).unwrap_or(0));
+        let end = self.lingering.front().map(|lingering| lingering.until);
+        due.into_iter().chain(end).min().map(|due| if due <= now { now + RETRY } else { due })
+    }
+
+    fn wait(&mut self) {
+        self.device.link.wait();
+        if let Some(due) = self.due {
+            self.device.link.wait_until(due);
+        }
+    }
+
+    /// Removes connections that have ended, or have had their time.
+    fn reap(&mut self, now: Micros) {
+        let sockets = &mut self.sockets;
+        self.lingering.retain(|lingering| {
+            let socket = sockets.get::<tcp::Socket<'_>>(lingering.socket);
+            // A reset that still has to be sent keeps the address of the other side.
+            let ended = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none();
+            let stays = !ended && now < lingering.until;
+            if !stays {
+                sockets.remove(lingering.socket);
+            }
+            stays
+        });
+    }
+
+    /// Carries out what the DHCP server says.
+    fn take_lease(&mut self) {
+        let Some(lease) = self.lease else { return };
+        match self.sockets.get_mut::<dhcpv4::Socket<'_>>(lease).poll() {
+            None => {}
+            Some(dhcpv4::Event::Deconfigured) => self.set_address(None, None),
+            Some(dhcpv4::Event::Configured(config)) => {
+                let (address, router) = (config.address, config.router);
+                self.name_server = config.dns_servers.first().copied().or(self.name_server);
+                self.set_address(Some(address), router);
+            }
+        }
+    }
+}
+
+/// Whether a socket of the set has this local port.
+pub(crate) fn has_port(sockets: &SocketSet<'_>, port: u16, protocol: Protocol) -> bool {
+    sockets.iter().any(|(_, socket)| match (socket, protocol) {
+        (Socket::Udp(socket), Protocol::Udp) => socket.endpoint().port == port,
+        (Socket::Tcp(socket), Protocol::Tcp) => {
+            socket.listen_endpoint().port == port
+                || socket.local_endpoint().is_some_and(|end| end.port == port)
+        }
+        _ => false,
+    })
+}
+
+/// The protocols that have ports.
+#[derive(Clone, Copy)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// Zeroed memory, if the heap has it.
+pub(crate) fn zeroed(bytes: usize) -> Result<Vec<u8>, Error> {
+    filled(bytes, 0)
+}
+
+/// Memory of `count` values, if the heap has it.
+pub(crate) fn filled<T: Clone>(count: usize, value: T) -> Result<Vec<T>, Error> {
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(count).map_err(|_| Error::OutOfHeap)?;
+    memory.resize(count, value);
+    Ok(memory)
+}
+
+/// A time as smoltcp has it.
+pub(crate) fn instant(time: Micros) -> Instant {
+    Instant::from_micros(time as i64)
+}

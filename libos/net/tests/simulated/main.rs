@@ -1,0 +1,6 @@
+//! Stacks joined by a simulated wire, with a simulated clock: the same run each time.
+
+mod hostile;
+mod lossy;
+mod sockets;
+mod world;

@@ -1,0 +1,225 @@
+//! What the sockets promise.
+
+use std::{net::SocketAddrV4, time::Duration};
+
+use cloison_net::{Config, Error, Net, Read, TcpConfig, TcpListener, TcpStream, UdpSocket, Write};
+use cloison_rt::task::join;
+
+use crate::world::{Faults, World, both, host};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn pair() -> (World, Net, Net) {
+    let world = World::new(Faults::default(), 1);
+    let nets = [1, 2].map(|number| world.net(number, 1500, Config::default()));
+    let [a, b] = nets;
+    (world, a, b)
+}
+
+fn at(number: u8, port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(host(number), port)
+}
+
+#[test]
+fn as_many_connections_wait_as_the_backlog_says() {
+    let (world, client, server) = pair();
+    let mut listener = TcpListener::bind(&server, 22, 3).unwrap();
+    world.run(&[&client, &server], async {
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(TcpStream::connect(&client, at(2, 22)).await.unwrap());
+        }
+        assert_eq!(TcpStream::connect(&client, at(2, 22)).await.err(), Some(Error::Refused));
+        let accepted = listener.accept().await.unwrap();
+        streams.push(TcpStream::connect(&client, at(2, 22)).await.unwrap());
+        assert_eq!(accepted.remote().map(|end| *end.ip()), Some(host(1)));
+        for _ in 0..3 {
+            listener.accept().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_end_of_data_is_seen_and_the_other_direction_stays_open() {
+    let (world, client, server) = pair();
+    let mut listener = TcpListener::bind(&server, 22, 1).unwrap();
+    world.run(&[&client, &server], async {
+        let ask = async {
+            let mut stream = TcpStream::connect(&client, at(2, 22)).await.unwrap();
+            stream.write_all(b"help").await.unwrap();
+            stream.close_write();
+            let mut answer = Vec::new();
+            let mut bytes = [0; 16];
+            while let count @ 1.. = stream.read(&mut bytes).await.unwrap() {
+                answer.extend_from_slice(&bytes[..count]);
+            }
+            assert_eq!(stream.write(b"x").await, Err(Error::Closed));
+            answer
+        };
+        let reply = async {
+            let mut stream = listener.accept().await.unwrap();
+            let mut question = [0; 16];
+            let mut length = 0;
+            while let count @ 1.. = stream.read(&mut question[length..]).await.unwrap() {
+                length += count;
+            }
+            stream.write_all(&question[..length]).await.unwrap();
+            stream.close().await.unwrap();
+        };
+        assert_eq!(both(ask, reply).await, b"help");
+    });
+}
+
+#[test]
+fn a_reset_is_an_error_to_both_reader_and_writer() {
+    let (world, client, server) = pair();
+    let mut listener = TcpListener::bind(&server, 22, 1).unwrap();
+    world.run(&[&client, &server], async {
+        let mut stream = TcpStream::connect(&client, at(2, 22)).await.unwrap();
+        listener.accept().await.unwrap().abort();
+        assert_eq!(stream.read(&mut [0; 4]).await, Err(Error::Reset));
+        assert_eq!(stream.write(b"x").await, Err(Error::Reset));
+    });
+}
+
+#[test]
+fn a_connection_to_nobody_times_out() {
+    let (world, client, _) = pair();
+    let tcp = TcpConfig { timeout: Some(SECOND * 3), ..TcpConfig::default() };
+    let connect = TcpStream::connect_with(&client, at(77, 22), tcp);
+    assert_eq!(world.run(&[&client], connect).err(), Some(Error::TimedOut));
+}
+
+#[test]
+fn a_port_can_be_taken_once() {
+    let (world, client, _) = pair();
+    let _listener = TcpListener::bind(&client, 22, 1).unwrap();
+    assert_eq!(TcpListener::bind(&client, 22, 1).err(), Some(Error::PortTaken));
+    let _socket = UdpSocket::bind(&client, 53).unwrap();
+    assert_eq!(UdpSocket::bind(&client, 53).err(), Some(Error::PortTaken));
+    assert_eq!(world.now(), 0);
+}
+
+#[test]
+fn what_a_dropped_listener_and_its_connections_took_is_free_again() {
+    let (world, client, server) = pair();
+    world.run(&[&client, &server], async {
+        for _ in 0..100 {
+            let mut listener = TcpListener::bind(&server, 22, 2).unwrap();
+            let mut stream = TcpStream::connect(&client, at(2, 22)).await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+            let mut accepted = listener.accept().await.unwrap();
+            assert_eq!(accepted.read(&mut [0; 4]).await, Ok(1));
+        }
+    });
+}
+
+#[test]
+fn datagrams_go_there_and_back() {
+    let (world, client, server) = pair();
+    let (asks, answers) = (UdpSocket::bind(&client, 0).unwrap(), UdpSocket::bind(&server, 7).unwrap());
+    world.run(&[&client, &server], async {
+        let mut bytes = [0; 32];
+        let ask = async {
+            asks.send_to(b"echo", at(2, 7)).await.unwrap();
+            asks.receive_from(&mut bytes).await.unwrap()
+        };
+        let reply = async {
+            let mut bytes = [0; 32];
+            let (length, from) = answers.receive_from(&mut bytes).await.unwrap();
+            assert_eq!(from, at(1, asks.port()));
+            answers.send_to(&bytes[..length], from).await.unwrap();
+        };
+        assert_eq!(both(ask, reply).await, (4, at(2, 7)));
+        assert_eq!(asks.send_to(&[0; 1473], at(2, 7)).await, Err(Error::TooLong));
+        assert_eq!(asks.send_to(b"", SocketAddrV4::new(host(2), 0)).await, Err(Error::BadDestination));
+    });
+}
+
+#[test]
+fn one_host_answers_a_ping_and_all_do_if_all_are_asked() {
+    let world = World::new(Faults::default(), 1);
+    let nets = [1, 2, 3].map(|number| world.net(number, 1500, Config::default()));
+    let [a, b, c] = &nets;
+    world.run(&[a, b, c], async {
+        let mut who = Vec::new();
+        assert_eq!(a.ping(host(2), SECOND, |reply| who.push(reply.from)).await, Ok(1));
+        assert_eq!(a.ping(host(9), SECOND, |reply| who.push(reply.from)).await, Ok(0));
+        assert_eq!(who, [host(2)]);
+        let all = a.addresses().unwrap().broadcast;
+        // The first time, host 3 has to ask for the MAC address of host 1.
+        a.ping(all, SECOND, |_| ()).await.unwrap();
+        who.clear();
+        assert_eq!(a.ping(all, SECOND, |reply| who.push(reply.from)).await, Ok(2));
+        who.sort();
+        assert_eq!(who, [host(2), host(3)]);
+    });
+}
+
+#[test]
+fn an_address_in_dots_needs_no_name_server_and_a_name_does() {
+    let (world, client, _) = pair();
+    world.run(&[&client], async {
+        assert_eq!(client.resolve("10.0.0.7").await, Ok(host(7)));
+        assert_eq!(client.resolve("a..b").await, Err(Error::BadName));
+        assert_eq!(client.resolve("nobody.example").await, Err(Error::UnknownName));
+    });
+}
+
+#[test]
+fn a_name_is_looked_up() {
+    let world = World::new(Faults::default(), 1);
+    let (client, server) = (world.net(1, 1500, Config::default()), world.net(53, 1500, Config::default()));
+    let socket = UdpSocket::bind(&server, 53).unwrap();
+    world.run(&[&client, &server], async {
+        let serve = async {
+            let mut query = [0; 512];
+            let (length, from) = socket.receive_from(&mut query).await.unwrap();
+            socket.send_to(&answer(&query[..length]), from).await.unwrap();
+        };
+        assert_eq!(both(client.resolve("host.example"), serve).await, Ok(host(99)));
+    });
+}
+
+/// A name server's answer: the question, and one address (RFC 1035, section 4.1).
+fn answer(query: &[u8]) -> Vec<u8> {
+    let mut answer = query.to_vec();
+    answer[2..4].copy_from_slice(&[0x81, 0x80]);
+    answer[6..8].copy_from_slice(&[0, 1]);
+    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    answer.extend(host(99).octets());
+    answer
+}
+
+#[test]
+fn a_lease_gives_the_address() {
+    let world = World::new(Faults::default(), 1);
+    let (client, server) = (world.net(0, 1500, Config::default()), world.net(1, 1500, Config::default()));
+    let socket = UdpSocket::bind(&server, 67).unwrap();
+    assert_eq!(client.addresses(), None);
+    world.run(&[&client, &server], async {
+        let serve = async {
+            for kind in [OFFER, ACKNOWLEDGE] {
+                let mut request = [0; 1024];
+                let (length, _) = socket.receive_from(&mut request).await.unwrap();
+                let all = SocketAddrV4::new([255; 4].into(), 68);
+                socket.send_to(&lease(&request[..length], kind), all).await.unwrap();
+            }
+        };
+        let (addresses, ()) = join(client.configured(), serve).await;
+        assert_eq!((addresses.address, addresses.prefix_bits), (host(42), 24));
+        assert_eq!(client.ping(host(1), SECOND, |_| ()).await, Ok(1));
+    });
+}
+
+const OFFER: u8 = 2;
+const ACKNOWLEDGE: u8 = 5;
+
+/// A DHCP server's answer (RFC 2131): the request's header with an address, then the options.
+fn lease(request: &[u8], kind: u8) -> Vec<u8> {
+    let mut reply = request[..240].to_vec();
+    reply[0] = 2;
+    reply[16..20].copy_from_slice(&host(42).octets());
+    reply.extend([53, 1, kind, 54, 4, 10, 0, 0, 1, 51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 0, 255]);
+    reply
+}
