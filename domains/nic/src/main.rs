@@ -8,10 +8,7 @@
 mod tally;
 mod uplink;
 
-use cloison_abi::{
-    info::{InfoEntry, InfoKind},
-    limits::EVENT_PEER_FAILED,
-};
+use cloison_abi::{info::InfoKind, limits::EVENT_PEER_FAILED};
 use cloison_drivers::{
     registers::Area,
     virtio::{Interrupt, Place, net::NetCard},

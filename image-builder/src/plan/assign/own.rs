@@ -66,7 +66,8 @@ impl Assigner<'_> {
         // No owner: registers are not to be filled anew when the driver is.
         let region = self.region(RegionEntry { name: device, device_address, pages, owner: NONE });
         let address = self.map(id, region, 0..pages, Rights::READ | Rights::WRITE);
-        self.tell(id, InfoEntry { kind: InfoKind::DeviceMemory as u32, address, bytes, ..local });
+        let kind = InfoKind::DeviceMemory as u32;
+        self.tell(id, InfoEntry { kind, address, bytes, incoming_address: device_address, ..local });
     }
 
     fn interrupt(&mut self, id: DomainId, irq: &Irq, local: InfoEntry) {

@@ -201,7 +201,12 @@ impl<R: Registers> Function<R> {
         // The lowest bit that can be set says how long it is; none can if there is no BAR.
         let bytes = mask & mask.wrapping_neg();
         let reaches = is_wide || area.address + area.bytes <= 1 << 32;
-        if bytes == 0 || bytes > area.bytes || !area.address.is_multiple_of(bytes) || !reaches {
+        if bytes == 0
+            || area.address == 0
+            || bytes > area.bytes
+            || !area.address.is_multiple_of(bytes)
+            || !reaches
+        {
             return Err(PciError::Misfit { bar, bytes, address: area.address, room: area.bytes });
         }
         let placed = self.write_bar(at, is_wide, area.address);
