@@ -10,7 +10,7 @@ use cloison_ipc::{
 };
 use cloison_rt::{
     log,
-    sys::{Instant, info, settings},
+    sys::{Instant, info, random::random, settings},
     task, time,
 };
 
@@ -38,11 +38,13 @@ pub(crate) fn find(name: &str) -> Result<(&'static PortSettings, Port), Error> {
     if port.sender.longest() < longest { Err(Error::NoMemory) } else { Ok((settings, port)) }
 }
 
-/// Something that differs from start to start and from domain to domain: there is no better source in a
-/// domain so far.
+/// Where numbers begin that an enemy is not to guess. A CPU without a source of random numbers leaves what
+/// differs from start to start and from domain to domain.
 pub(crate) fn seed() -> u64 {
     let name = info::get().domain().bytes();
-    name.fold(Instant::now().0, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let weak =
+        || name.fold(Instant::now().0, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    random().unwrap_or_else(weak)
 }
 
 impl Port {

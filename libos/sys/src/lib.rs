@@ -11,6 +11,7 @@ pub mod dma;
 pub mod info;
 pub mod memory;
 pub mod one_way;
+pub mod random;
 mod raw;
 pub mod settings;
 pub mod window;
