@@ -3,7 +3,10 @@
 use cloison_abi::{
     CallError, CallNumber, Rights,
     call::SLOT_SELF,
-    limits::{DOMAIN_END, INFO_ADDRESS, KERNEL_BASE, MAX_MAPPINGS, MAX_SLOTS, PAGE_BYTES},
+    limits::{
+        DOMAIN_END, INFO_ADDRESS, KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MAX_MAPPINGS, MAX_SLOTS,
+        PAGE_BYTES,
+    },
 };
 use cloison_rt::sys::{self, Instant, Message, Received};
 
@@ -25,6 +28,9 @@ const FREE_TOO: u64 = FREE + 2 * PAGE_BYTES;
 const READ: u64 = Rights::READ.bits() as u64;
 const WRITE: u64 = Rights::WRITE.bits() as u64;
 const EXECUTE: u64 = Rights::EXECUTE.bits() as u64;
+const DMA: u64 = Rights::DMA.bits() as u64;
+/// A slot that the plan leaves empty.
+const FREE_SLOT: u64 = 40;
 
 /// Calls that look into the slot that they are given.
 const SLOT_CALLS: [CallNumber; 29] = [
@@ -94,6 +100,18 @@ pub(crate) const ACTS: &[Act] = &[
         Refused(MissingRight, |_| on(CallNumber::FaultRead, SLOT_SELF)),
     ),
     act("a domain cannot give itself ports", Refused(MissingRight, give_ports)),
+    act("a domain cannot give itself an interrupt line", Refused(MissingRight, |_| give_interrupt(0))),
+    act(
+        "a domain cannot give itself an interrupt message",
+        Refused(MissingRight, |_| give_interrupt(MAX_INTERRUPT_LINES as u64)),
+    ),
+    act(
+        "an interrupt beyond the last is refused",
+        Refused(MissingRight, |_| give_interrupt(MAX_INTERRUPTS as u64)),
+    ),
+    act("a domain cannot give itself memory for devices", Refused(MissingRight, give_for_devices)),
+    act("memory for devices cannot be granted", Refused(MissingRight, |world| grant(world, READ | DMA))),
+    act("where memory lies is told to drivers only", Harmless(learn_physical_address)),
     act("memory cannot be carved without the right", Refused(MissingRight, carve)),
     act(
         "memory cannot be deleted without the right",
@@ -150,8 +168,14 @@ pub(crate) const ACTS: &[Act] = &[
         "the middle of a mapping cannot be unmapped",
         Refused(BadArgument, |world| unmap(world.stack_bottom() + PAGE_BYTES)),
     ),
-    act("a server takes no region that the plan does not foresee", Refused(SlotTaken, grant)),
-    act("a region cannot be granted with more rights than held", Refused(MissingRight, grant_more)),
+    act(
+        "a server takes no region that the plan does not foresee",
+        Refused(SlotTaken, |world| grant(world, READ)),
+    ),
+    act(
+        "a region cannot be granted with more rights than held",
+        Refused(MissingRight, |world| grant(world, READ | EXECUTE)),
+    ),
     act(
         "debug output takes at most 32 bytes",
         Refused(BadArgument, |_| call(CallNumber::DebugWrite as u8, 0, 33, [0; 6])),
@@ -223,20 +247,26 @@ fn give_ports(_: &World) -> i32 {
 }
 
 fn carve(world: &World) -> i32 {
-    call(CallNumber::RegionCarve as u8, world.plot.0, 0, [40, 0, 1, 0, 0, 0])
+    call(CallNumber::RegionCarve as u8, world.plot.0, 0, [FREE_SLOT, 0, 1, 0, 0, 0])
 }
 
-fn grant(world: &World) -> i32 {
-    call(CallNumber::RegionGrant as u8, world.plot.0, 0, [world.watch_gate.0.into(), READ, 0, 0, 0, 0])
+fn grant(world: &World, rights: u64) -> i32 {
+    call(CallNumber::RegionGrant as u8, world.plot.0, 0, [world.watch_gate.0.into(), rights, 0, 0, 0, 0])
 }
 
-fn grant_more(world: &World) -> i32 {
-    call(
-        CallNumber::RegionGrant as u8,
-        world.plot.0,
-        0,
-        [world.watch_gate.0.into(), READ | EXECUTE, 0, 0, 0, 0],
-    )
+fn give_interrupt(number: u64) -> i32 {
+    call(CallNumber::DomainGiveInterrupt as u8, SLOT_SELF, 0, [FREE_SLOT, 0, number, 0, 0, 0])
+}
+
+fn give_for_devices(world: &World) -> i32 {
+    let arguments = [FREE_SLOT, world.plot.0.into(), READ | DMA, 0, 0, 0];
+    call(CallNumber::DomainGiveRegion as u8, SLOT_SELF, 0, arguments)
+}
+
+/// The plan gives the region without the right to know.
+fn learn_physical_address(world: &World) -> i32 {
+    sys::region_info(world.plot)
+        .map_or_else(|error| error as i32, |region| i32::from(region.physical_address != 0))
 }
 
 /// Maps one page next to the other until that is refused, and cleans up.
