@@ -24,6 +24,9 @@ use crate::{
 /// First port that is used for connections to elsewhere: from here on they are free to use (RFC 6335).
 const FIRST_OWN_PORT: u16 = 49_152;
 
+/// How often a silent other side is asked once this side has ended.
+const ASK_AFTER_END: Duration = Duration::from_secs(1);
+
 /// A TCP connection.
 ///
 /// Reading and writing need no exclusive access, so that one future can read while another one writes: the
@@ -99,7 +102,7 @@ impl TcpStream {
     pub fn close_write(&self) {
         self.is_ended.set(true);
         let mut stack = self.net.stack();
-        stack.socket::<tcp::Socket<'_>>(self.socket).close();
+        end(stack.socket(self.socket));
         stack.touch();
     }
 
@@ -220,9 +223,19 @@ impl TcpStream {
 impl Drop for TcpStream {
     fn drop(&mut self) {
         let mut stack = self.net.stack();
-        stack.socket::<tcp::Socket<'_>>(self.socket).close();
+        end(stack.socket(self.socket));
         stack.let_go(self.socket);
     }
+}
+
+/// Ends this side of a connection.
+fn end(socket: &mut tcp::Socket<'_>) {
+    socket.close();
+    // smoltcp 0.14 stops its timer, and sends nothing, when three duplicate acknowledgements come while only
+    // the end (FIN) is under way; if that was lost, both sides would wait for ever. The next keep-alive then
+    // takes the end along.
+    let interval = socket.keep_alive().unwrap_or(duration(ASK_AFTER_END));
+    socket.set_keep_alive(Some(interval));
 }
 
 /// Whether this side's end has been sent, or is to be, and is not acknowledged yet.
