@@ -98,6 +98,15 @@ pub enum Control {
     WakeConsumed,
 }
 
+/// How far both sides are, for people to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// How far this side is.
+    pub own: u32,
+    /// How far the other side says that it is.
+    pub other: u32,
+}
+
 /// The memory of a port, as one side sees it.
 pub trait Memory {
     /// The type of this side's words: one that a model checker can watch, in the tests.

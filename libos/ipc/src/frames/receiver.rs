@@ -3,8 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use super::{
-    Control, FrameSender, HEADER_BYTES, Memory, OneWay, SKIP, UNIT, ask, capacity, distance, place, to_end,
-    units, wake,
+    Control, FrameSender, HEADER_BYTES, Memory, OneWay, Positions, SKIP, UNIT, ask, capacity, distance,
+    place, to_end, units, wake,
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
@@ -118,6 +118,12 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
         self.move_to(self.memory.other(Control::Produced, Ordering::Acquire));
         self.told = self.position;
         self.bell.signal();
+    }
+
+    /// How far this end has released, and how far the other side says that it has sent.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        Positions { own: self.position, other: self.memory.other(Control::Produced, Ordering::Relaxed) }
     }
 
     /// The frame behind a skip, which leads to the start of the ring.

@@ -3,7 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use super::{
-    Control, HEADER_BYTES, Memory, OneWay, SKIP, UNIT, ask, capacity, distance, place, to_end, units, wake,
+    Control, HEADER_BYTES, Memory, OneWay, Positions, SKIP, UNIT, ask, capacity, distance, place, to_end,
+    units, wake,
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
@@ -104,6 +105,12 @@ impl<M: Memory, B: Bell> FrameSender<M, B> {
         (self.told, self.reserved) = (self.position, 0);
         self.memory.own(Control::Produced).store(self.position, Ordering::Release);
         self.bell.signal();
+    }
+
+    /// How far this end has sent, and how far the other side says that it has read.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        Positions { own: self.position, other: self.memory.other(Control::Consumed, Ordering::Relaxed) }
     }
 
     /// Copies from `at` of the other half of another port into the frame that is reserved, from `to_at` on.

@@ -1,0 +1,174 @@
+//! The way of a frame: out of its sender's ring and into its receivers'.
+//!
+//! A frame's start is read into private memory once. What is decided is decided from there, and what is sent
+//! begins with it; so a sender that changes its frame meanwhile gains nothing. The rest is copied straight
+//! from ring to ring.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use cloison_abi::{info::InfoEntry, port::PortSettings};
+use cloison_ipc::{
+    frames::{self, FrameReceiver, FrameSender},
+    ring::RingError,
+};
+use cloison_rt::{log, sys::info};
+use ore_switch::{Cause, Header, PortSet, START_BYTES, Switch};
+
+use crate::Unfit;
+
+/// Frames that a port may send before the next port has its turn.
+const BATCH: usize = 32;
+
+/// All ports, and the switch between them.
+pub(crate) struct Plane {
+    pub(crate) switch: Box<Switch>,
+    pub(crate) settings: &'static [PortSettings],
+    /// To the domains at the ports.
+    senders: Vec<FrameSender>,
+    /// From the domains at the ports.
+    receivers: Vec<FrameReceiver>,
+    /// Ports that something was sent to and that have not been told yet.
+    untold: PortSet,
+    /// Ports that are cut off, because nonsense was in their rings.
+    pub(crate) cut_off: PortSet,
+    /// How often each port was.
+    cuts: Vec<u32>,
+}
+
+impl Plane {
+    /// A switch whose ports are still to be attached.
+    pub(crate) fn new(switch: Box<Switch>, settings: &'static [PortSettings]) -> Self {
+        Self {
+            switch,
+            settings,
+            senders: Vec::new(),
+            receivers: Vec::new(),
+            untold: PortSet::EMPTY,
+            cut_off: PortSet::EMPTY,
+            cuts: Vec::new(),
+        }
+    }
+
+    /// Attaches the next port, in the order of the settings. Returns the mask of the event by which the domain
+    /// there signals.
+    pub(crate) fn attach(&mut self, client: &'static InfoEntry) -> Result<u64, Unfit> {
+        let (sender, receiver) = frames::attach(client).ok_or(Unfit::NoMemory(client.peer))?;
+        self.senders.push(sender);
+        self.receivers.push(receiver);
+        self.cuts.push(0);
+        Ok(info::event_mask(client))
+    }
+
+    /// Gives each of these ports a turn, and tells all receivers. Returns the ports that have more to send.
+    /// The others will signal.
+    pub(crate) fn carry(&mut self, ports: PortSet, now: u64) -> PortSet {
+        let mut more = PortSet::EMPTY;
+        for port in ports & !self.cut_off {
+            match self.turn(port, now) {
+                Ok(true) => more = more | PortSet::of(port),
+                Ok(false) => {}
+                Err(_) => {
+                    self.cut_off(port);
+                }
+            }
+        }
+        for port in core::mem::take(&mut self.untold) {
+            self.senders[port].flush();
+        }
+        more
+    }
+
+    /// Lets in those of these ports that were cut off: their domains have signalled, as each one does when it
+    /// starts. Returns the ports again.
+    pub(crate) fn wake(&mut self, ports: PortSet) -> PortSet {
+        for port in ports & self.cut_off {
+            self.let_in(port);
+        }
+        ports
+    }
+
+    /// Takes in a batch from a port. Returns whether there may be more.
+    fn turn(&mut self, from: usize, now: u64) -> Result<bool, RingError> {
+        for _ in 0..BATCH {
+            let Some(frame) = self.receivers[from].next()? else {
+                self.receivers[from].flush();
+                return self.receivers[from].prepare_wait().map(|asleep| !asleep);
+            };
+            self.take(from, frame.bytes, now);
+            self.receivers[from].release();
+        }
+        self.receivers[from].flush();
+        Ok(true)
+    }
+
+    /// Takes in a frame.
+    #[inline]
+    fn take(&mut self, from: usize, bytes: usize, now: u64) {
+        let mut start = [0; START_BYTES];
+        if !self.receivers[from].read(0, &mut start) {
+            return self.switch.refuse_runt(from, bytes);
+        }
+        for to in self.switch.take(from, &Header::parse(&start, bytes), now) {
+            match self.send(from, to, &start, bytes) {
+                Ok(()) => self.switch.count_out(to, bytes),
+                Err(cause) => self.switch.count_dropped(to, cause),
+            }
+        }
+    }
+
+    /// Sends a frame on, if the receiver has room for it now.
+    #[inline]
+    fn send(&mut self, from: usize, to: usize, start: &[u8; START_BYTES], bytes: usize) -> Result<(), Cause> {
+        if bytes > self.switch.longest(to) {
+            return Err(Cause::TooLong);
+        }
+        if self.cut_off.has(to) {
+            return Err(Cause::CutOff);
+        }
+        let (receiver, sender) = (&self.receivers[from], &mut self.senders[to]);
+        match sender.reserve(bytes) {
+            Ok(Some(place)) => place[..START_BYTES].copy_from_slice(start),
+            Ok(None) => return Err(Cause::NoRoom),
+            Err(RingError::TooLong(_)) => return Err(Cause::TooLong),
+            Err(_) => return Err(self.cut_off(to)),
+        }
+        if !receiver.copy_to(START_BYTES, sender, START_BYTES, bytes - START_BYTES) {
+            return Err(Cause::NoRoom);
+        }
+        sender.publish(bytes, from as u32);
+        self.untold = self.untold | PortSet::of(to);
+        Ok(())
+    }
+
+    /// Has nothing more to do with a port until its domain signals. A port can bring this about as often as it
+    /// likes; only the first time and each time that doubles the number is worth a line.
+    #[cold]
+    fn cut_off(&mut self, port: usize) -> Cause {
+        self.cut_off = self.cut_off | PortSet::of(port);
+        self.cuts[port] = self.cuts[port].saturating_add(1);
+        if self.cuts[port].is_power_of_two() {
+            let (name, times) = (self.settings[port].name, self.cuts[port]);
+            let (sent, read) = (self.receivers[port].positions(), self.senders[port].positions());
+            log!(
+                "{name} is cut off, {times} times so far: its rings make no sense (it sent up to {}, of which {} \
+                 is read; it has read up to {} of {})",
+                sent.other,
+                sent.own,
+                read.other,
+                read.own
+            );
+        }
+        Cause::CutOff
+    }
+
+    /// Begins anew with a port that was cut off.
+    #[cold]
+    fn let_in(&mut self, port: usize) {
+        self.cut_off = self.cut_off & !PortSet::of(port);
+        self.senders[port].resync();
+        self.receivers[port].resync();
+        if self.cuts[port].is_power_of_two() {
+            log!("{} has signalled and is let in again", self.settings[port].name);
+        }
+    }
+}

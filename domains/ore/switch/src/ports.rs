@@ -1,0 +1,84 @@
+//! Sets of ports.
+
+use core::ops::{BitAnd, BitOr, Not};
+
+/// A set of ports, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortSet(pub u32);
+
+impl PortSet {
+    /// No port.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set of one port.
+    #[must_use]
+    #[inline]
+    pub fn of(port: usize) -> Self {
+        Self(1 << (port % 32))
+    }
+
+    /// Whether it holds a port.
+    #[must_use]
+    #[inline]
+    pub fn has(self, port: usize) -> bool {
+        self.0 >> (port % 32) & 1 != 0
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it holds two or more.
+    #[must_use]
+    #[inline]
+    pub fn is_several(self) -> bool {
+        self.0 & self.0.wrapping_sub(1) != 0
+    }
+}
+
+impl Iterator for PortSet {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let port = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(port)
+    }
+}
+
+impl FromIterator<usize> for PortSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(ports: I) -> Self {
+        ports.into_iter().fold(Self::EMPTY, |set, port| set | Self::of(port))
+    }
+}
+
+impl BitAnd for PortSet {
+    type Output = Self;
+
+    #[inline]
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl BitOr for PortSet {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Not for PortSet {
+    type Output = Self;
+
+    #[inline]
+    fn not(self) -> Self {
+        Self(!self.0)
+    }
+}
