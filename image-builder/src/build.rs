@@ -60,7 +60,7 @@ impl Context {
     /// Where a system's files go.
     #[must_use]
     pub fn folder(&self, system: &System) -> PathBuf {
-        self.target.join("images").join(system.name())
+        self.target.join("images").join(system.image_name())
     }
 }
 

@@ -8,15 +8,15 @@ use crate::diagnostic::{Sources, Span};
 /// that are added to it.
 #[derive(Debug, Clone)]
 pub struct Addition {
-    /// Where it comes from, for whoever reads of faults in it.
-    pub origin: String,
+    /// What it is called, by the option that adds it.
+    pub name: &'static str,
     /// What the manifest would have said.
     pub text: String,
 }
 
 impl Addition {
     pub(super) fn read(&self, manifest: &mut Manifest, sources: &mut Sources, problems: &mut Vec<Problem>) {
-        let source = sources.add(self.origin.clone(), self.text.clone());
+        let source = sources.add(format!("--{}", self.name), self.text.clone());
         let added = reader::parse(source, &self.text, problems, |reader| {
             let mut added = Manifest::nothing(Span { source, start: 0, end: 0 });
             added.read_parts(reader);

@@ -33,6 +33,8 @@ pub struct Inputs {
     pub problems: Vec<Problem>,
     /// The manifest.
     pub manifest: Manifest,
+    /// What was added to it on the command line, by name.
+    pub addition: Option<&'static str>,
     /// SHA-256 of its text, and of what was added to it.
     pub digest: Digest,
     /// The components that it names, and the builder.
@@ -166,6 +168,7 @@ impl Inputs {
             known_platforms: workspace.platform_names(),
             sources: files.sources,
             problems: files.problems,
+            addition: addition.map(|addition| addition.name),
             digest: digest((text + addition.map_or("", |addition| &addition.text)).as_bytes()),
             manifest,
             components,

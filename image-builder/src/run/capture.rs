@@ -11,8 +11,9 @@ use crate::{
 /// The domain that is added, and its component.
 const CAPTURE: &str = "capture";
 
-/// Where frames are to go, and which: `FILE[:SWITCH[:PORT]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where frames are to go, and which: `FILE[:SWITCH[:PORT]]`. By default all that the system's only switch
+/// takes in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CaptureRequest {
     /// The file.
     pub file: PathBuf,
@@ -34,12 +35,6 @@ impl FromStr for CaptureRequest {
 }
 
 impl CaptureRequest {
-    /// All that passes the system's only switch, to a file.
-    #[must_use]
-    pub fn all(file: PathBuf) -> Self {
-        Self { file, switch: None, port: None }
-    }
-
     /// What to add to the system's manifest; `None` if it has a domain that records already.
     ///
     /// # Errors
@@ -58,7 +53,7 @@ impl CaptureRequest {
         let switch = self.switch(system)?;
         let port = self.port.as_ref().map(|port| number_of(system, switch, port)).transpose()?;
         let text = text(system, device, &system.domain(switch.domain).name, port);
-        Ok(Some(Addition { origin: format!("--{CAPTURE}"), text }))
+        Ok(Some(Addition { name: CAPTURE, text }))
     }
 
     fn switch<'a>(&self, system: &'a System) -> Result<&'a Switch, Failure> {
@@ -121,7 +116,7 @@ mod tests {
 
     #[test]
     fn reads_file_switch_and_port() {
-        assert_eq!(request("a.pcap"), CaptureRequest::all("a.pcap".into()));
+        assert_eq!(request("a.pcap"), CaptureRequest { file: "a.pcap".into(), ..CaptureRequest::default() });
         let full = request("/tmp/a.pcap:ore:alice");
         assert_eq!((full.switch.as_deref(), full.port.as_deref()), (Some("ore"), Some("alice")));
     }

@@ -53,6 +53,11 @@ impl Transcript {
         &self.lines[before..]
     }
 
+    /// Adds a line of somebody else's, such as the host's, in front of one that the machine has begun.
+    pub fn add_line(&mut self, text: String) {
+        self.lines.push(Line { text });
+    }
+
     /// Takes a last line that has no end. → whether there is one.
     pub fn finish(&mut self) -> bool {
         let unfinished = !self.rest.is_empty();

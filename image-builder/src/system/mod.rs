@@ -35,6 +35,7 @@ pub const LOG_GATE: &str = "log";
 pub struct System {
     pub(crate) sources: Sources,
     pub(crate) name: String,
+    pub(crate) addition: Option<&'static str>,
     pub(crate) manifest_digest: cloison_abi::image::Digest,
     pub(crate) platform: Platform,
     pub(crate) components: Vec<Component>,
@@ -185,6 +186,15 @@ impl System {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its name, and what was added to its manifest on the command line: one for each of its images.
+    #[must_use]
+    pub fn image_name(&self) -> String {
+        match self.addition {
+            Some(addition) => format!("{}+{addition}", self.name),
+            None => self.name.clone(),
+        }
     }
 
     /// The machine that it runs on.

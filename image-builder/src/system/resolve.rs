@@ -30,6 +30,7 @@ impl System {
         Some(Self {
             sources: inputs.sources.clone(),
             name: inputs.manifest.name.as_ref()?.value.clone(),
+            addition: inputs.addition,
             manifest_digest: inputs.digest,
             platform: draft.platform?.clone(),
             domains: domains.collect::<Option<_>>()?,

@@ -8,18 +8,22 @@ use std::{
 };
 
 use image_builder::{
-    Failure,
-    build::{self, Built, Context},
+    Addition, Failure,
+    build::{self, Built, Context, Request},
     disc,
     interrupts::Interrupts,
     progress,
-    run::{Conclusion, Event, Machine, Session, Tpm, TpmState, Transcript},
+    run::{
+        CaptureRequest, Conclusion, Devices, End, Event, HostPorts, Machine, OpenForward, Session, Tpm,
+        TpmState, Transcript,
+    },
     tools,
 };
 use tempfile::TempDir;
 
 use crate::{
     Damage, Observation, Scenario, Verdict,
+    host::{Host, HostCommand},
     judge::{Progress, judge},
     scenario::Step,
 };
@@ -47,8 +51,13 @@ fn observe(
 ) -> Result<(Conclusion, Option<String>), Failure> {
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
     tools::require(tools::RUN, &context.progress, &context.interrupts)?;
-    let built = built(&context, &scenario.manifest)?;
+    let built = built(&context, &scenario.manifest, scenario.has_capture)?;
+    let forwards = OpenForward::open_all(&built.system, &scenario.forwards, HostPorts::Free)?;
+    let host = Host::new(&forwards)?;
+    let capture = scenario.has_capture.then(|| host.capture_file());
     let mut machine = Machine::new(&built);
+    machine.devices =
+        Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);
     machine.memory_mib = scenario.memory_mib.unwrap_or(machine.memory_mib);
@@ -60,64 +69,133 @@ fn observe(
     let cache = context.target.join("tpm");
     let version = scenario.tpm.filter(|_| built.system.uses_device_class(Tpm::DEVICE_CLASS));
     let start = |version| Tpm::start(version, &TpmState::Fresh, &cache, &context.interrupts);
-    let mut session = Session::start(&machine, version.map(start).transpose()?)?;
-    let conclusion = play(scenario, &mut session, transcript)?;
-    Ok((conclusion, session.complaint()))
+    let session = Session::start(&machine, version.map(start).transpose()?)?;
+    let progress = Progress::new(scenario);
+    let mut play = Play { session, transcript, host, command: None, progress, is_stopped: false };
+    let conclusion = play.run(scenario)?;
+    Ok((conclusion, play.session.complaint()))
 }
 
-/// Watches a machine, and types and pulls what the scenario says when its turn has come.
-fn play(
-    scenario: &Scenario,
-    session: &mut Session,
-    transcript: &mut Transcript,
-) -> Result<Conclusion, Failure> {
-    let deadline = Instant::now() + scenario.timeout;
-    let mut quiet_until = None;
-    let mut progress = Progress::new(scenario);
-    while let Some(step) = progress.act() {
-        act(step, session);
-    }
-    loop {
-        match session.next(Some(quiet_until.unwrap_or(deadline)), &[])? {
-            Event::Output(bytes) => {
-                for line in transcript.add(&bytes) {
-                    progress.see(&line.text);
-                    while let Some(step) = progress.act() {
-                        act(step, session);
-                    }
-                }
+/// A machine that runs, and how far it has come.
+struct Play<'a> {
+    session: Session,
+    transcript: &'a mut Transcript,
+    host: Host,
+    command: Option<HostCommand>,
+    progress: Progress<'a>,
+    is_stopped: bool,
+}
+
+impl Play<'_> {
+    /// Watches the machine, and does what the scenario says when its turn has come.
+    fn run(&mut self, scenario: &Scenario) -> Result<Conclusion, Failure> {
+        let deadline = Instant::now() + scenario.timeout;
+        let mut quiet_until = None;
+        loop {
+            self.act()?;
+            if self.is_stopped {
+                return Ok(Conclusion::Left);
             }
-            Event::Ended(end) => return Ok(Conclusion::Ended(end)),
-            Event::Deadline if quiet_until.is_some() => return Ok(Conclusion::Left),
-            Event::Deadline => return Ok(Conclusion::TimedOut),
-            Event::Ready(_) => {}
-        }
-        if scenario.end.is_none() && progress.is_complete() && quiet_until.is_none() {
-            quiet_until = Some(Instant::now() + QUIET);
+            let is_complete = self.progress.is_complete() && self.command.is_none();
+            if scenario.end.is_none() && is_complete && quiet_until.is_none() {
+                quiet_until = Some(Instant::now() + QUIET);
+            }
+            let until = quiet_until.unwrap_or(deadline);
+            match self.next(until)? {
+                Event::Output(bytes) => self.see(&bytes)?,
+                Event::Ready(_) => self.hear()?,
+                Event::Ended(end) => return self.finish(end),
+                Event::Deadline if Instant::now() < until => self.give_up(),
+                Event::Deadline if quiet_until.is_some() => return Ok(Conclusion::Left),
+                Event::Deadline => return Ok(Conclusion::TimedOut),
+            }
         }
     }
-}
 
-fn act(step: &Step, session: &mut Session) {
-    match step {
-        Step::Type(text) => session.send(format!("{text}\r").as_bytes()),
-        Step::UnplugTpm => session.unplug_tpm(),
-        Step::FreezeTpm => session.freeze_tpm(),
-        Step::See(_) => {}
+    /// Waits for the machine and for the command, until then or until the command's time is up.
+    fn next(&mut self, until: Instant) -> Result<Event, Failure> {
+        let output = self.command.as_ref().and_then(HostCommand::output);
+        let limit = self.command.as_ref().map(HostCommand::deadline);
+        let others: Vec<_> = output.into_iter().collect();
+        self.session.next(Some(limit.map_or(until, |limit| limit.min(until))), &others)
+    }
+
+    /// Does what is to be done by now, one command at a time.
+    fn act(&mut self) -> Result<(), Failure> {
+        while self.command.is_none() {
+            match self.progress.act() {
+                None => break,
+                Some(Step::Stop) => self.is_stopped = true,
+                Some(Step::Command(line)) => self.command = Some(self.host.start(line)?),
+                Some(Step::Type(text)) => self.session.send(format!("{text}\r").as_bytes()),
+                Some(Step::UnplugTpm) => self.session.unplug_tpm(),
+                Some(Step::FreezeTpm) => self.session.freeze_tpm(),
+                Some(Step::See(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the machine wrote, and does what each line asks for before the next.
+    fn see(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        for line in self.transcript.add(bytes).to_vec() {
+            self.progress.see(&line.text);
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    /// Takes what the command wrote.
+    fn hear(&mut self) -> Result<(), Failure> {
+        let Some(command) = &mut self.command else { return Ok(()) };
+        let (lines, is_over) = command.read()?;
+        if is_over {
+            self.command = None;
+        }
+        lines.into_iter().for_each(|line| self.add(line));
+        Ok(())
+    }
+
+    /// Ends a command whose time is up.
+    fn give_up(&mut self) {
+        if let Some(mut command) = self.command.take() {
+            self.add(command.give_up());
+        }
+    }
+
+    fn add(&mut self, line: String) {
+        self.progress.see(&line);
+        self.transcript.add_line(line);
+    }
+
+    /// Lets a command that still runs say what the machine told it before its end.
+    fn finish(&mut self, end: End) -> Result<Conclusion, Failure> {
+        while self.command.is_some() {
+            self.hear()?;
+        }
+        Ok(Conclusion::Ended(end))
     }
 }
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.
-fn built(context: &Context, manifest: &str) -> Result<Arc<Built>, Failure> {
-    static BUILT: LazyLock<Mutex<HashMap<PathBuf, Arc<Built>>>> = LazyLock::new(Mutex::default);
-    let path = context.workspace.root.join(manifest);
+fn built(context: &Context, manifest: &str, has_capture: bool) -> Result<Arc<Built>, Failure> {
+    type Systems = HashMap<(PathBuf, bool), Arc<Built>>;
+    static BUILT: LazyLock<Mutex<Systems>> = LazyLock::new(Mutex::default);
+    let key = (context.workspace.root.join(manifest), has_capture);
     let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(built) = all.get(&path) {
+    if let Some(built) = all.get(&key) {
         return Ok(Arc::clone(built));
     }
-    let built = Arc::new(build::build(context, &path)?);
-    all.insert(path, Arc::clone(&built));
+    let addition = if has_capture { capture(context, &key.0)? } else { None };
+    let request = Request { manifest: &key.0, addition: addition.as_ref() };
+    let built = Arc::new(build::build(context, request)?);
+    all.insert(key, Arc::clone(&built));
     Ok(built)
+}
+
+/// What records all that the system's only switch takes in.
+fn capture(context: &Context, manifest: &Path) -> Result<Option<Addition>, Failure> {
+    CaptureRequest::default().addition(&build::check(context, manifest)?)
 }
 
 /// A disc with something wrong on it, in a folder of its own.

@@ -11,12 +11,18 @@
 //!                                         `none`: it does not, and is stopped a second after the last
 //!                                         expected line
 //! timeout: 60                             seconds (default 60)
+//! forward: 0:alice:22                     a port of the host that leads to a domain, beside those of the
+//!                                         manifest; may come several times. HOST is always chosen anew
+//! capture: yes                            records what the only switch takes in (default: no)
 //! damage: plan                            what is wrong with the image (default: nothing)
 //!
 //! + hello | hello                         a line with this text must come, after those above
 //! > some text                             then this is typed, with Enter; ^] is Ctrl-]
 //! ! unplug tpm                            then the TPM is pulled out
 //! ! freeze tpm                            then the TPM stops answering
+//! $ some command                          then this runs on the host; see `host` for what it finds there, and
+//!                                         for the lines that it adds
+//! ! stop                                  then the machine is ended, and that is how it is to end
 //! - panic                                 no line may ever have this text
 //! ```
 //!
@@ -25,7 +31,7 @@
 use std::time::Duration;
 
 use cloison_abi::call::SystemEnd;
-use image_builder::run::TpmVersion;
+use image_builder::run::{ForwardRequest, TpmVersion};
 
 use crate::Damage;
 
@@ -48,6 +54,10 @@ pub struct Scenario {
     pub timeout: Duration,
     /// What is wrong with the image.
     pub damage: Option<Damage>,
+    /// Forwards beside those of the manifest.
+    pub forwards: Vec<ForwardRequest>,
+    /// Whether frames are recorded.
+    pub has_capture: bool,
     /// What has to happen, in this order.
     pub steps: Vec<Step>,
     /// What must not be printed.
@@ -65,6 +75,10 @@ pub enum Step {
     UnplugTpm,
     /// The TPM stops answering.
     FreezeTpm,
+    /// This command runs on the host.
+    Command(String),
+    /// The machine is ended.
+    Stop,
 }
 
 impl Scenario {
@@ -87,7 +101,20 @@ impl Scenario {
         if !scenario.steps.iter().any(|step| matches!(step, Step::See(_))) {
             return Err("the scenario expects nothing, so it could not fail".into());
         }
+        scenario.judge_stop()?;
         Ok(scenario)
+    }
+
+    /// A machine that is ended does not end by itself, and does nothing more.
+    fn judge_stop(&mut self) -> Result<(), String> {
+        match self.steps.iter().position(|step| *step == Step::Stop) {
+            None => Ok(()),
+            Some(place) if place + 1 < self.steps.len() => Err("nothing can come after `! stop`".into()),
+            Some(_) => {
+                self.end = None;
+                Ok(())
+            }
+        }
     }
 
     fn empty() -> Self {
@@ -100,6 +127,8 @@ impl Scenario {
             end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
             damage: None,
+            forwards: Vec::new(),
+            has_capture: false,
             steps: Vec::new(),
             forbidden: Vec::new(),
         }
@@ -112,6 +141,8 @@ impl Scenario {
             ("+", text) => self.steps.push(Step::See(squeeze(text))),
             ("-", text) => self.forbidden.push(squeeze(text)),
             (">", text) => self.steps.push(Step::Type(text.replace("^]", "\x1d"))),
+            ("$", command) => self.steps.push(Step::Command(command.to_owned())),
+            ("!", "stop") => self.steps.push(Step::Stop),
             ("!", "unplug tpm") => self.steps.push(Step::UnplugTpm),
             ("!", "freeze tpm") => self.steps.push(Step::FreezeTpm),
             (key, value) => self.setting(key.strip_suffix(':')?, value.trim())?,
@@ -128,10 +159,20 @@ impl Scenario {
             "memory" => self.memory_mib = Some(value.parse().ok()?),
             "status" => self.end = end(value)?,
             "timeout" => self.timeout = Duration::from_secs(value.parse().ok()?),
+            "forward" => self.forwards.push(value.parse().ok()?),
+            "capture" => self.has_capture = yes_or_no(value)?,
             "damage" => self.damage = Some(Damage::from_name(value)?),
             _ => return None,
         }
         Some(())
+    }
+}
+
+fn yes_or_no(value: &str) -> Option<bool> {
+    match value {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -182,11 +223,33 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_understand() {
-        for line in ["tmp: 1.2", "tpm: 3.0", "smp: many", "+", "* a", "a | b", "status: good", "damage: all"]
-        {
+        for line in [
+            "capture: maybe",
+            "forward: 22",
+            "tmp: 1.2",
+            "tpm: 3.0",
+            "smp: many",
+            "+",
+            "* a",
+            "a | b",
+            "status: good",
+            "damage: all",
+        ] {
             let text = format!("manifest: m\n+ a\n{line}\n");
             assert_eq!(Scenario::parse(&text), Err(format!("line 3: `{line}` means nothing")));
         }
+    }
+
+    #[test]
+    fn reads_commands_and_the_end() {
+        let text =
+            "manifest: m\nforward: 0:alice:22\ncapture: yes\n$ nc  -w 1 x | head\n+ host | a\n! stop\n";
+        let scenario = Scenario::parse(text).unwrap();
+        let command = Step::Command("nc  -w 1 x | head".into());
+        assert_eq!(scenario.steps, [command, Step::See("host | a".into()), Step::Stop]);
+        assert_eq!((scenario.end, scenario.has_capture), (None, true));
+        assert_eq!(scenario.forwards, ["0:alice:22".parse().unwrap()]);
+        assert!(Scenario::parse("manifest: m\n! stop\n+ a\n").is_err());
     }
 
     #[test]

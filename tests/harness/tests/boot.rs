@@ -37,6 +37,7 @@ boot_tests! {
     futures_run_by_time_and_by_events: "tasks",
     a_crashed_tpm_service_is_restarted: "stpm-restart",
     the_console_keeps_clients_apart: "console",
+    what_the_host_says_is_judged_too: "host-command",
     a_closed_log_falls_back_to_the_kernel: "log-closed",
     memory_is_lent_and_taken_back: "loan",
     a_domain_takes_its_budget_and_no_more: "hog",

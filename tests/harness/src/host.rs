@@ -1,0 +1,195 @@
+//! Commands that a scenario runs on the host while its machine runs.
+//!
+//! A command is a line for `sh`, in a folder of its own for each scenario. It finds in its environment, for
+//! each forward, `FORWARD_` and the forward's name in upper case, with `_` for each `-`: the host's port
+//! that leads into the machine. A forward of the scenario's own is named after where it leads: `0:alice:22`
+//! gives `FORWARD_ALICE_22`. `CAPTURE` is the file of recorded frames, if there is one.
+//!
+//! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
+//! 0: `host | exit status 7`.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::pipe,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    thread,
+    time::{Duration, Instant},
+};
+
+use image_builder::{
+    Failure,
+    process::{self, Child, read_some},
+    run::OpenForward,
+};
+use tempfile::TempDir;
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The status with which `sh` says that a program is not there.
+const NOT_FOUND: i32 = 127;
+
+/// What commands find on the host.
+pub(crate) struct Host {
+    folder: TempDir,
+    environment: Vec<(String, OsString)>,
+}
+
+impl Host {
+    /// Sets up a folder, and tells of forwards.
+    pub(crate) fn new(forwards: &[OpenForward]) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()
+            .map_err(|error| Failure::file("cannot write in", &std::env::temp_dir(), &error))?;
+        let ports =
+            forwards.iter().map(|forward| (variable(&forward.name), forward.host_port.to_string().into()));
+        let mut host = Self { environment: ports.collect(), folder };
+        host.environment.push(("CAPTURE".into(), host.capture_file().into()));
+        Ok(host)
+    }
+
+    /// The file of recorded frames.
+    pub(crate) fn capture_file(&self) -> PathBuf {
+        self.folder.path().join("capture.pcap")
+    }
+
+    /// Starts a command.
+    pub(crate) fn start(&self, line: &str) -> Result<HostCommand, Failure> {
+        let refused = |error| Failure::program("sh", &error);
+        let (output, input) = pipe().map_err(refused)?;
+        let mut command = process::command(Path::new("/bin/sh"));
+        command.args(["-c", line]).current_dir(self.folder.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(std::process::Stdio::null());
+        command.stdout(input.try_clone().map_err(refused)?).stderr(input);
+        let child = Child::start(&mut command, "sh")?;
+        Ok(HostCommand {
+            line: line.to_owned(),
+            child,
+            output: Some(File::from(OwnedFd::from(output))),
+            text: Vec::new(),
+            deadline: Instant::now() + LIMIT,
+        })
+    }
+}
+
+/// The variable that holds a forward's port.
+fn variable(forward: &str) -> String {
+    format!("FORWARD_{}", forward.to_uppercase().replace('-', "_"))
+}
+
+/// A command that runs on the host. It is ended, with all that it started, when this value goes.
+pub(crate) struct HostCommand {
+    line: String,
+    child: Child,
+    output: Option<File>,
+    text: Vec<u8>,
+    deadline: Instant,
+}
+
+impl HostCommand {
+    /// What to wait for: something to read, or the end of it.
+    pub(crate) fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.output.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Until when it may run.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Takes what it has printed. → the lines that this completes, and whether it is over.
+    ///
+    /// # Errors
+    ///
+    /// When its program is not there.
+    pub(crate) fn read(&mut self) -> Result<(Vec<String>, bool), Failure> {
+        read_some(&mut self.output, &mut self.text);
+        let is_over = self.output.is_none();
+        let mut lines = self.lines(is_over);
+        if is_over {
+            lines.extend(self.end()?);
+        }
+        Ok((lines, is_over))
+    }
+
+    /// Whole lines; at the end, the rest as well.
+    fn lines(&mut self, is_over: bool) -> Vec<String> {
+        let end = self.text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let whole: Vec<u8> = self.text.drain(..if is_over { self.text.len() } else { end }).collect();
+        String::from_utf8_lossy(&whole).lines().map(host_line).collect()
+    }
+
+    /// Waits for its end, and ends it if it has closed its output but goes on.
+    fn end(&mut self) -> Result<Option<String>, Failure> {
+        while Instant::now() < self.deadline {
+            if let Some(status) = self.child.ended() {
+                return self.judge(status);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(Some(self.give_up()))
+    }
+
+    /// Ends it because its time is up. → the line that says so.
+    pub(crate) fn give_up(&mut self) -> String {
+        self.child.end();
+        host_line(&format!("`{}` did not end within {} s", self.line, LIMIT.as_secs()))
+    }
+
+    fn judge(&self, status: ExitStatus) -> Result<Option<String>, Failure> {
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Ok(None),
+            (Some(NOT_FOUND), _) => {
+                Err(Failure::Environment(format!("`{}` needs a program that is not there", self.line)))
+            }
+            (Some(code), _) => Ok(Some(host_line(&format!("exit status {code}")))),
+            (None, signal) => Ok(Some(host_line(&format!("signal {}", signal.unwrap_or_default())))),
+        }
+    }
+}
+
+fn host_line(text: &str) -> String {
+    format!("host | {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a command to its end.
+    fn run(line: &str) -> Result<Vec<String>, Failure> {
+        let host = Host::new(&[]).unwrap();
+        let mut command = host.start(line)?;
+        let mut all = Vec::new();
+        loop {
+            let (lines, is_over) = command.read()?;
+            all.extend(lines);
+            if is_over {
+                return Ok(all);
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_prints_lines_and_its_status() {
+        assert_eq!(run("echo one; printf two >&2").unwrap(), ["host | one", "host | two"]);
+        assert_eq!(run("exit 7").unwrap(), ["host | exit status 7"]);
+        assert_eq!(run("basename $CAPTURE").unwrap(), ["host | capture.pcap"]);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_no_verdict() {
+        let error = run("no-such-program").unwrap_err();
+        assert!(error.to_string().contains("`no-such-program` needs a program that is not there"), "{error}");
+    }
+
+    #[test]
+    fn forwards_are_variables() {
+        assert_eq!(variable("alice-22"), "FORWARD_ALICE_22");
+    }
+}
