@@ -47,6 +47,8 @@ const SETPRIV: Tool =
 pub const APT_GET: Tool = Tool { name: "apt-get", purpose: "fetches Debian's packages", package: "apt" };
 /// Reads Debian's packages.
 pub const DPKG_DEB: Tool = Tool { name: "dpkg-deb", purpose: "reads Debian's packages", package: "dpkg" };
+/// Measures what a domain's TCP is worth, from the host.
+pub const IPERF3: Tool = Tool { name: "iperf3", purpose: "measures the network", package: "iperf3" };
 
 /// What building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];

@@ -1,0 +1,106 @@
+//! The host's own sockets and clock, for tests: nothing blocks, and what is not ready is tried again soon.
+
+use std::{
+    future::{Future, poll_fn},
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    pin::pin,
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use iperf_protocol::{Clock, Connector, Error, Listener};
+
+/// Longest time that a test may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a future to its end.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let start = Instant::now();
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return output;
+        }
+        assert!(start.elapsed() < LIMIT, "the test has not ended after {LIMIT:?}");
+        thread::sleep(Duration::from_micros(50));
+    }
+}
+
+pub struct Socket(pub TcpStream);
+
+pub struct Port(pub TcpListener);
+
+pub struct Address(pub SocketAddr);
+
+pub struct WallClock(pub Instant);
+
+impl Port {
+    /// A port that is free, and its address.
+    pub fn open() -> (Self, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        (Self(listener), address)
+    }
+}
+
+impl Listener for Port {
+    type Stream = Socket;
+
+    async fn accept(&mut self) -> Result<Socket, Error> {
+        let (stream, _) = when_ready(|| self.0.accept()).await.map_err(Error::network)?;
+        stream.set_nonblocking(true).unwrap();
+        Ok(Socket(stream))
+    }
+}
+
+impl Connector for Address {
+    type Stream = Socket;
+
+    async fn connect(&mut self) -> Result<Socket, Error> {
+        let stream = TcpStream::connect(self.0).map_err(Error::network)?;
+        stream.set_nonblocking(true).unwrap();
+        Ok(Socket(stream))
+    }
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        let end = self.now() + time;
+        poll_fn(|_| if self.now() >= end { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+impl embedded_io_async::ErrorType for Socket {
+    type Error = std::io::Error;
+}
+
+impl embedded_io_async::Read for Socket {
+    async fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        when_ready(|| self.0.read(to)).await
+    }
+}
+
+impl embedded_io_async::Write for Socket {
+    async fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
+        when_ready(|| self.0.write(from)).await
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn when_ready<T>(mut attempt: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    poll_fn(|_| match attempt() {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    })
+    .await
+}

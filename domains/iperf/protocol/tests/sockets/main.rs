@@ -1,0 +1,167 @@
+//! Server and client over the host's sockets: with each other, with the real iperf3, and with strangers.
+
+mod host;
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use host::{Address, Port, WallClock, block_on};
+use image_builder::{interrupts::Interrupts, progress::Progress, tools};
+use iperf_protocol::{ClientOptions, Direction, Error, Report, call, serve};
+
+fn clock() -> WallClock {
+    WallClock(Instant::now())
+}
+
+fn options(server: SocketAddr) -> ClientOptions {
+    let SocketAddr::V4(server) = server else { panic!("not IPv4") };
+    ClientOptions { server, time: Duration::from_secs(1), reverse: false, streams: 1 }
+}
+
+/// Runs the server for one client, in a thread of its own.
+fn served(mut port: Port) -> thread::JoinHandle<Result<Report, Error>> {
+    thread::spawn(move || block_on(serve(&mut port, &clock())))
+}
+
+fn called(options: ClientOptions) -> Result<Report, Error> {
+    block_on(call(&mut Address(options.server.into()), &clock(), &options, 42))
+}
+
+/// The real iperf3, with these arguments. It is installed if it is not there, as all programs are.
+fn iperf3(arguments: &[&str]) -> Command {
+    tools::require(&[tools::IPERF3], &Progress::silent(), &Interrupts::none().unwrap()).unwrap();
+    let mut command = Command::new(tools::IPERF3.name);
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// All that a program has said.
+fn said(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// A real server that ends after one test. → its port.
+fn real_server() -> (Child, SocketAddr) {
+    let (port, address) = Port::open();
+    drop(port);
+    let number = address.port().to_string();
+    let child = iperf3(&["-s", "-1", "-4", "-p", &number]).stdout(Stdio::null()).spawn().unwrap();
+    // It is ready when somebody is refused no more; a connection to look would be its one test.
+    thread::sleep(Duration::from_millis(500));
+    (child, address)
+}
+
+fn check(report: &Report, direction: Direction, streams: usize) {
+    assert_eq!((report.direction, report.streams), (direction, streams));
+    assert!(report.bytes > 1 << 20 && report.bits_per_second() > 1e6, "{report}");
+    assert!((0.8..3.0).contains(&report.time.as_secs_f64()), "{report}");
+}
+
+#[test]
+fn server_and_client_agree() {
+    for (reverse, direction) in [(false, Direction::Sent), (true, Direction::Received)] {
+        let (port, address) = Port::open();
+        let server = served(port);
+        let client = called(ClientOptions { reverse, streams: 2, ..options(address) }).unwrap();
+        check(&client, direction, 2);
+        let server = server.join().unwrap().unwrap();
+        assert_ne!(server.direction, client.direction);
+        assert_eq!(server.streams, 2);
+        // The sender states what the receiver has seen.
+        assert_eq!(server.bytes, client.bytes);
+    }
+}
+
+#[test]
+fn the_real_client_measures_this_server() {
+    for (arguments, direction, streams) in [
+        (&["-t", "1"][..], Direction::Received, 1),
+        (&["-t", "1", "-R"], Direction::Sent, 1),
+        (&["-t", "1", "-P", "2"], Direction::Received, 2),
+        (&["-t", "2", "-O", "1", "-R", "-P", "2"], Direction::Sent, 2),
+    ] {
+        let (port, address) = Port::open();
+        let server = served(port);
+        let number = address.port().to_string();
+        let common = ["-c", "127.0.0.1", "-p", &number, "--connect-timeout", "5000"];
+        let output = iperf3(&[&common, arguments].concat()).output().unwrap();
+        let text = said(&output);
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        assert!(text.contains("receiver") && text.contains("iperf Done"), "{arguments:?}: {text}");
+        let report = server.join().unwrap().unwrap();
+        assert_eq!((report.direction, report.streams), (direction, streams), "{arguments:?}");
+        assert!(report.bytes > 1 << 20, "{arguments:?}: {report}");
+    }
+}
+
+#[test]
+fn the_real_client_understands_a_refusal() {
+    let (port, address) = Port::open();
+    let server = served(port);
+    let number = address.port().to_string();
+    let output = iperf3(&["-c", "127.0.0.1", "-p", &number, "-t", "1", "-u"]).output().unwrap();
+    assert!(!output.status.success());
+    let text = said(&output);
+    assert!(text.contains("not implemented"), "{text}");
+    assert!(matches!(server.join().unwrap(), Err(Error::Unsupported(_))));
+}
+
+#[test]
+fn this_client_measures_the_real_server() {
+    for (reverse, streams) in [(false, 1), (true, 1), (false, 2)] {
+        let (mut server, address) = real_server();
+        let report = called(ClientOptions { reverse, streams, ..options(address) });
+        let direction = if reverse { Direction::Received } else { Direction::Sent };
+        check(&report.unwrap(), direction, streams);
+        assert!(server.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_second_client_hears_that_the_server_is_busy() {
+    let (port, address) = Port::open();
+    let server = served(port);
+    let first = thread::spawn(move || called(options(address)));
+    thread::sleep(Duration::from_millis(400));
+    assert_eq!(called(options(address)), Err(Error::Busy));
+    check(&first.join().unwrap().unwrap(), Direction::Sent, 1);
+    assert!(server.join().unwrap().is_ok());
+}
+
+#[test]
+fn strangers_are_refused_and_do_no_harm() {
+    let cookie = *iperf_protocol::Cookie::new(1).bytes();
+    let with_object =
+        |length: u32, text: &str| [&cookie[..], &length.to_be_bytes(), text.as_bytes()].concat();
+    let messages: [Vec<u8>; 6] = [
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: x\r\n\r\n".to_vec(),
+        b"hello".to_vec(),
+        vec![0xff; 4096],
+        with_object(u32::MAX, "{"),
+        with_object(9, "{\"tcp\":tr"),
+        with_object(4, "null"),
+    ];
+    let (mut port, address) = Port::open();
+    for message in messages {
+        let stranger = thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            // It may be refused before it has said all.
+            let _ = stream.write_all(&message);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let error = block_on(serve(&mut port, &clock())).unwrap_err();
+        let is_expected = matches!(error, Error::Garbage(_) | Error::Ended | Error::Network(_));
+        assert!(is_expected, "{error:?}");
+        stranger.join().unwrap();
+    }
+    let server = served(port);
+    check(&called(options(address)).unwrap(), Direction::Sent, 1);
+    assert!(server.join().unwrap().is_ok());
+}

@@ -1,0 +1,99 @@
+//! Measures TCP with iperf3's protocol, as server or client.
+//!
+//! The protocol is in the crate `iperf-protocol`; here it gets its connections and its clock.
+
+#![no_std]
+#![no_main]
+
+use core::{net::SocketAddrV4, time::Duration};
+
+use cloison_net::{Config, Net, TcpConfig, TcpListener, TcpStream};
+use cloison_rt::{
+    log,
+    sys::{self, settings},
+    task,
+};
+use iperf_protocol::{ClientOptions, Clock, Connector, Error, Listener, Report, Role};
+
+cloison_rt::entry!(main);
+
+/// Connections that wait until they are accepted: what a client with the most streams makes at once.
+const BACKLOG: usize = iperf_protocol::MAX_STREAMS + 1;
+
+fn main() -> Result<(), Error> {
+    let role = Role::parse(settings::arguments()).map_err(Error::network)?;
+    let net = Net::attach("net", Config::default()).map_err(Error::network)?;
+    match task::block_on(task::select(net.run(), play(&net, role))) {
+        task::Either::First(never) => match never {},
+        task::Either::Second(result) => result,
+    }
+}
+
+async fn play(net: &Net, role: Role) -> Result<(), Error> {
+    net.configured().await;
+    match role {
+        Role::Server(port) => serve(net, port).await,
+        Role::Client(options) => call(net, &options).await,
+    }
+}
+
+/// Serves for ever, one client after the other.
+async fn serve(net: &Net, port: u16) -> Result<(), Error> {
+    let listener = TcpListener::bind_with(net, port, BACKLOG, TcpConfig::BULK).map_err(Error::network)?;
+    let mut listener = Port(listener);
+    log!("server listening on {port}");
+    loop {
+        say(iperf_protocol::serve(&mut listener, &NetClock(net)).await);
+    }
+}
+
+async fn call(net: &Net, options: &ClientOptions) -> Result<(), Error> {
+    log!("connecting to {}", options.server);
+    let mut server = Server { net, address: options.server };
+    let report = iperf_protocol::call(&mut server, &NetClock(net), options, sys::Instant::now().0).await?;
+    say(Ok(report));
+    Ok(())
+}
+
+fn say(result: Result<Report, Error>) {
+    match result {
+        Ok(report) => log!("{report}"),
+        Err(error) => log!("no result: {error}"),
+    }
+}
+
+struct NetClock<'a>(&'a Net);
+
+impl Clock for NetClock<'_> {
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.0.now())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.0.sleep(time).await;
+    }
+}
+
+struct Port(TcpListener);
+
+impl Listener for Port {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> Result<TcpStream, Error> {
+        self.0.accept().await.map_err(Error::network)
+    }
+}
+
+struct Server<'a> {
+    net: &'a Net,
+    address: SocketAddrV4,
+}
+
+impl Connector for Server<'_> {
+    type Stream = TcpStream;
+
+    async fn connect(&mut self) -> Result<TcpStream, Error> {
+        let connected = TcpStream::connect_with(self.net, self.address, TcpConfig::BULK).await;
+        connected.map_err(Error::network)
+    }
+}
