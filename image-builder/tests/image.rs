@@ -5,13 +5,14 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
-use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind};
-use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
+use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
+use cloison_abi::limits::{INFO_ADDRESS, MAX_INTERRUPT_LINES, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
     DomainEntry, FaultPolicy, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, PortEntry, RegionEntry,
     SlotEntry, Table,
 };
-use cloison_abi::{ABI_VERSION, ObjectKind, Rights};
+use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
+use cloison_abi::{ABI_VERSION, Name, ObjectKind, Rights};
 use image_builder::emit::digest;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -341,4 +342,115 @@ fn the_report_is_the_one_reviewed() {
     }
     let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == reviewed, "not what {} says; run with UPDATE=1 and review it:\n{found}", path.display());
+}
+
+impl Read {
+    /// The settings of a domain, as the domain reads them.
+    fn settings(&self, domain: u32, name: &str) -> Vec<u8> {
+        let (_, entries) = self.info(domain);
+        let is_it =
+            |entry: &&InfoEntry| entry.kind == InfoKind::Settings as u32 && entry.name.as_str() == name;
+        let Some(entry) = entries.iter().find(is_it) else { return Vec::new() };
+        let mut mappings = self.mappings_of(domain);
+        let part = mappings.find(|part| (part.address..end(part)).contains(&entry.address)).unwrap();
+        assert_eq!((part.region, part.rights), (domain, Rights::READ.bits()));
+        let start = u64::from(part.first_page) * PAGE_BYTES + entry.address - part.address;
+        slice(&self.private_memory(domain), start, entry.bytes).to_vec()
+    }
+
+    /// The ports that a domain's settings tell of.
+    fn ports_of(&self, domain: u32) -> Vec<PortSettings> {
+        let bytes = self.settings(domain, SETTINGS_PORTS);
+        assert!(bytes.len().is_multiple_of(size_of::<PortSettings>()));
+        bytes
+            .chunks(size_of::<PortSettings>())
+            .map(|port| PortSettings::read_from_bytes(port).unwrap())
+            .collect()
+    }
+}
+
+#[test]
+fn one_way_memory_is_written_by_one_side_only() {
+    let read = Read::everything();
+    let (client, server) = (read.domain("alice"), read.domain("ore"));
+    let (_, entries) = read.info(client);
+    let uses = entries.iter().find(|entry| entry.name.as_str() == "net").unwrap();
+    let (_, entries) = read.info(server);
+    let serves = entries.iter().find(|entry| entry.peer.as_str() == "alice").unwrap();
+    assert_eq!((uses.bytes, serves.bytes), (9 * PAGE_BYTES, 9 * PAGE_BYTES));
+    let view = |domain, address| {
+        let mapping = read.mappings_of(domain).find(|one| one.address == address).unwrap();
+        (mapping.region, mapping.first_page, mapping.pages, Rights::from_bits(mapping.rights).unwrap())
+    };
+    let (region, both) = (view(client, uses.address).0, Rights::READ | Rights::WRITE);
+    assert_eq!(view(client, uses.address), (region, 0, 9, both));
+    assert_eq!(view(server, serves.incoming_address), (region, 0, 9, Rights::READ));
+    assert_eq!(view(server, serves.address), (region, 9, 9, both));
+    assert_eq!(view(client, uses.incoming_address), (region, 9, 9, Rights::READ));
+    assert_eq!(read.regions[region as usize].pages, 18);
+}
+
+#[test]
+fn a_switch_knows_its_ports_by_the_badges_of_its_clients() {
+    let read = Read::everything();
+    let switch = read.domain("ore");
+    let ports = read.ports_of(switch);
+    let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(names, ["nic", "alice", "bob", "recorder"], "the uplink first, then as the manifest has them");
+    let (_, entries) = read.info(switch);
+    for port in &ports {
+        let is_client = |entry: &&InfoEntry| {
+            entry.kind == InfoKind::Client as u32 && entry.name.as_str() == "port" && entry.peer == port.name
+        };
+        assert_eq!(entries.iter().find(is_client).unwrap().badge, port.badge);
+        assert_eq!(port.switch.as_str(), "ore");
+    }
+    let [nic, alice, bob, recorder] = ports[..] else { panic!("{names:?}") };
+    let flags = [nic, alice, bob, recorder].map(|port| PortFlags::from_bits(port.flags).unwrap());
+    assert_eq!(flags, [PortFlags::UPLINK, PortFlags::empty(), PortFlags::DHCP, PortFlags::MIRROR]);
+    assert_eq!([nic, alice, bob, recorder].map(|port| port.may_send_to), [0b110, 0b001, 0b011, 0]);
+    assert_eq!([nic, alice, bob, recorder].map(|port| port.mtu), [UPLINK_MTU, 9000, 9000, 9000]);
+    assert_eq!((alice.rate_bytes, alice.burst_bytes), (12_500_000, 32 * 1024));
+    assert_eq!((nic.mac, bob.mac), ([2, 1, 0, 0, 0, 0], [2, 1, 0, 0, 0, 2]));
+    assert_eq!((nic.vlan, recorder.mac), (DEFAULT_VLAN, [0; 6]));
+}
+
+#[test]
+fn a_domain_is_told_of_its_port_and_not_of_what_is_the_switchs_business() {
+    let read = Read::everything();
+    let [port] = read.ports_of(read.domain("alice"))[..] else { panic!("one port") };
+    let expected = PortSettings {
+        name: Name::new("net").unwrap(),
+        switch: Name::new("ore").unwrap(),
+        mac: [2, 0, 0, 0, 0, 11],
+        address: [192, 168, 0, 11],
+        prefix_bits: 24,
+        gateway: [192, 168, 0, 2],
+        name_server: [192, 168, 0, 3],
+        mtu: 9000,
+        ..PortSettings::default()
+    };
+    assert_eq!(port, expected);
+    let [port] = read.ports_of(read.domain("bob"))[..] else { panic!("one port") };
+    assert_eq!((port.flags, port.address, port.prefix_bits), (PortFlags::DHCP.bits(), [0; 4], 0));
+    assert_eq!(read.settings(read.domain("alice"), SETTINGS_ARGUMENTS), b"hello, bob");
+    assert!(read.settings(read.domain("quiet"), SETTINGS_ARGUMENTS).is_empty());
+}
+
+#[test]
+fn a_card_gets_its_areas_its_message_and_memory_whose_place_it_may_know() {
+    let read = Read::everything();
+    let card = read.domain("nic");
+    let (_, entries) = read.info(card);
+    let areas: Vec<_> = entries.iter().filter(|entry| entry.kind == InfoKind::DeviceMemory as u32).collect();
+    assert_eq!(
+        areas.iter().map(|area| (area.option, area.bytes)).collect::<Vec<_>>(),
+        [(0, 0x1000), (1, 0x4000)]
+    );
+    let slot = |kind| read.slots_of(card).find(|slot| slot.kind == kind as u32).unwrap();
+    assert_eq!(slot(ObjectKind::Interrupt).object, MAX_INTERRUPT_LINES as u32);
+    assert!(Rights::from_bits(slot(ObjectKind::Region).rights).unwrap().contains(Rights::DMA));
+    let keeper =
+        read.slots_of(read.domain("keeper")).find(|slot| slot.kind == ObjectKind::Region as u32).unwrap();
+    assert!(!Rights::from_bits(keeper.rights).unwrap().contains(Rights::DMA));
 }
