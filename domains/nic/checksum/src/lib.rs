@@ -209,12 +209,24 @@ impl Transport {
 
 /// The sum of 16-bit words, in the byte order of this machine: the sum of swapped words is the swapped sum
 /// (RFC 1071), so nothing has to be swapped. It is not folded yet.
+///
+/// Eight bytes a step, as an addition with carry does them; four steps a turn, as most frames are long.
 fn sum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks();
-    let words: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-    let mut last = [0; 4];
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (turns, words) = words.as_chunks::<4>();
+    let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
-    words + u64::from(u32::from_ne_bytes(last))
+    let mut sum = wide(&last);
+    for [a, b, c, d] in turns {
+        sum = sum + wide(a) + wide(b) + wide(c) + wide(d);
+    }
+    let sum = words.iter().fold(sum, |sum, word| sum + wide(word));
+    // What has been carried over 64 bits counts as a one, and so does each half of them.
+    (sum >> 64) as u64 + (sum as u64 >> 32) + (sum as u64 & 0xffff_ffff)
+}
+
+fn wide(word: &[u8; 8]) -> u128 {
+    u64::from_ne_bytes(*word).into()
 }
 
 /// Adds what has been carried over to what is left, until there is no carry.
