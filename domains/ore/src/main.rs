@@ -36,33 +36,57 @@ fn main() -> Result<(), Unfit> {
     let settings = settings::ports();
     let mut plane = Plane::new(Box::new(Switch::new(settings, time::hertz())), settings);
     let attach = |port| client(port).and_then(|client| plane.attach(client));
-    let events: Vec<u64> = settings.iter().map(attach).collect::<Result<_, _>>()?;
+    let bits: Vec<u32> = settings.iter().map(attach).collect::<Result<_, _>>()?;
     announce(settings);
-    serve(&mut plane, &events)
+    serve(&mut plane, &Events::new(&bits))
 }
 
 /// Carries frames and answers questions, for ever.
-fn serve(plane: &mut Plane, events: &[u64]) -> ! {
-    let all = events.iter().fold(0, |all, event| all | event);
+fn serve(plane: &mut Plane, events: &Events) -> ! {
     // What came in before this life of the switch.
-    let mut awake: PortSet = (0..events.len()).collect();
+    let mut awake = events.ports(events.mask);
     let mut reply = Message::default();
     loop {
         awake = plane.carry(awake, Instant::now().0);
         let deadline = if awake.is_empty() { Instant::NEVER } else { Instant::PAST };
-        let received = reply_wait(reply, all, deadline);
+        let received = reply_wait(reply, events.mask, deadline);
         reply = Message::default();
         match received {
-            Received::Events(arrived) => awake = awake | plane.wake(who(events, arrived)),
+            Received::Events(arrived) => awake = awake | plane.wake(events.ports(arrived)),
             Received::Message { badge, message } => reply = gate::answer(plane, badge, message),
             Received::TimedOut => {}
         }
     }
 }
 
-/// The ports whose events have arrived.
-fn who(events: &[u64], arrived: u64) -> PortSet {
-    events.iter().enumerate().filter(|(_, event)| *event & arrived != 0).map(|(port, _)| port).collect()
+/// By which event the domain at each port signals.
+struct Events {
+    mask: u64,
+    /// The port of each event.
+    ports: [PortSet; u64::BITS as usize],
+}
+
+impl Events {
+    /// `bits` are the ports' event bits, in the order of the ports.
+    fn new(bits: &[u32]) -> Self {
+        let mut events = Self { mask: 0, ports: [PortSet::EMPTY; u64::BITS as usize] };
+        for (port, bit) in bits.iter().enumerate() {
+            let bit = bit % u64::BITS;
+            events.mask |= 1 << bit;
+            events.ports[bit as usize] = PortSet::of(port);
+        }
+        events
+    }
+
+    /// The ports whose events are in a mask.
+    fn ports(&self, mut mask: u64) -> PortSet {
+        let mut ports = PortSet::EMPTY;
+        while mask != 0 {
+            ports = ports | self.ports[mask.trailing_zeros() as usize];
+            mask &= mask - 1;
+        }
+        ports
+    }
 }
 
 /// The client that a port belongs to.

@@ -11,7 +11,7 @@ use cloison_ipc::{
     frames::{self, FrameReceiver, FrameSender},
     ring::RingError,
 };
-use cloison_rt::{log, sys::info};
+use cloison_rt::log;
 use ore_switch::{Cause, Header, PortSet, START_BYTES, Switch};
 
 use crate::Unfit;
@@ -49,14 +49,14 @@ impl Plane {
         }
     }
 
-    /// Attaches the next port, in the order of the settings. Returns the mask of the event by which the domain
+    /// Attaches the next port, in the order of the settings. Returns the bit of the event by which the domain
     /// there signals.
-    pub(crate) fn attach(&mut self, client: &'static InfoEntry) -> Result<u64, Unfit> {
+    pub(crate) fn attach(&mut self, client: &'static InfoEntry) -> Result<u32, Unfit> {
         let (sender, receiver) = frames::attach(client).ok_or(Unfit::NoMemory(client.peer))?;
         self.senders.push(sender);
         self.receivers.push(receiver);
         self.cuts.push(0);
-        Ok(info::event_mask(client))
+        Ok(client.event_bit)
     }
 
     /// Gives each of these ports a turn, and tells all receivers. Returns the ports that have more to send.
