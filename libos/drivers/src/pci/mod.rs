@@ -6,7 +6,7 @@
 //! A driver sees only the memory that the platform file states, so the function is moved there, wherever the
 //! firmware has put it.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulated"))]
 pub(crate) mod simulated;
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,7 @@ impl SimulatedPage {
         self.allow(u64::from(at) + 3, &[0xc0]);
     }
 
+    #[cfg(test)]
     pub(crate) fn area(&self) -> Area<Self> {
         Area { registers: self.clone(), address: 0, bytes: CONFIG_BYTES }
     }

@@ -3,8 +3,8 @@
 //! The card is left without a control queue; it then takes in every frame (section 5.1.6.5.1 lets a driver
 //! change that, this one does not), which is what a switch's uplink wants.
 
-#[cfg(test)]
-mod simulated;
+#[cfg(any(test, feature = "simulated"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 

@@ -1,4 +1,6 @@
-//! A network card for tests: its registers, and what it does with its queues.
+//! A network card for tests, here and in domains: its registers, and what it does with its queues.
+//!
+//! A test that uses it wrongly fails: the methods panic.
 
 use std::{boxed::Box, cell::RefCell, rc::Rc, sync::atomic::AtomicU64, vec, vec::Vec};
 
@@ -36,12 +38,13 @@ pub(super) struct Ring {
 }
 
 /// The card. Fields that a test may change before the start come first.
-pub(super) struct Card {
-    pub(super) offered: u64,
-    pub(super) sizes: [u16; 2],
-    pub(super) refuses_features: bool,
-    pub(super) never_resets: bool,
-    pub(super) refuses_vectors: bool,
+#[allow(missing_docs, reason = "named after the registers behind them")]
+pub struct Card {
+    pub offered: u64,
+    pub sizes: [u16; 2],
+    pub refuses_features: bool,
+    pub never_resets: bool,
+    pub refuses_vectors: bool,
     pub(super) page: SimulatedPage,
     pub(super) vectors: SimulatedPage,
     pub(super) memory: DmaMemory,
@@ -50,20 +53,26 @@ pub(super) struct Card {
     status: u8,
     queue: usize,
     pub(super) rings: [Ring; 2],
-    pub(super) sent: Vec<Vec<u8>>,
-    pub(super) notifications: u32,
-    pub(super) interrupts: u32,
+    pub sent: Vec<Vec<u8>>,
+    pub notifications: u32,
+    pub interrupts: u32,
 }
 
 /// What a driver sees of it.
 #[derive(Clone)]
-pub(super) enum Part {
+pub struct Part(Side);
+
+#[derive(Clone)]
+enum Side {
     Page(SimulatedPage),
     Registers(Rc<RefCell<Card>>),
 }
 
 impl Card {
-    pub(super) fn new() -> Self {
+    /// A card that behaves.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "nobody asks for one")]
+    pub fn new() -> Self {
         let page = SimulatedPage::new(VENDOR, 0x1041);
         page.add_bar(1, 0x1000, false);
         page.add_bar(4, 0x4000, true);
@@ -99,17 +108,21 @@ impl Card {
         }
     }
 
-    pub(super) fn shared(self) -> Rc<RefCell<Self>> {
+    /// The card, for driver and test to share.
+    #[must_use]
+    pub fn shared(self) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(self))
     }
 
-    pub(super) fn place(card: &Rc<RefCell<Self>>, interrupt: Interrupt) -> Place<Part> {
+    /// Where a driver finds it.
+    #[must_use]
+    pub fn place(card: &Rc<RefCell<Self>>, interrupt: Interrupt) -> Place<Part> {
         let inside = card.borrow();
         let area = |registers, address, bytes| Area { registers, address, bytes };
         Place {
-            config: area(Part::Page(inside.page.clone()), 0, 0x1000),
-            registers: area(Part::Registers(card.clone()), 0xfe00_0000, 0x4000),
-            vectors: Some(area(Part::Page(inside.vectors.clone()), 0xfe00_4000, 0x1000)),
+            config: area(Part(Side::Page(inside.page.clone())), 0, 0x1000),
+            registers: area(Part(Side::Registers(card.clone())), 0xfe00_0000, 0x4000),
+            vectors: Some(area(Part(Side::Page(inside.vectors.clone())), 0xfe00_4000, 0x1000)),
             memory: inside.memory,
             interrupt,
         }
@@ -166,7 +179,7 @@ impl Card {
     }
 
     /// A frame comes in by the wire. False if there is no buffer for it.
-    pub(super) fn receive(&mut self, frame: &[u8]) -> bool {
+    pub fn receive(&mut self, frame: &[u8]) -> bool {
         let Some((number, place, bytes)) = self.next_buffer(0) else { return false };
         assert!(frame.len() + 12 <= bytes);
         assert!(self.memory.write(place, &[0; 12]) && self.memory.write(place + 12, frame));
@@ -175,7 +188,7 @@ impl Card {
     }
 
     /// Brings out all that there is to send.
-    pub(super) fn transmit(&mut self) {
+    pub fn transmit(&mut self) {
         while let Some((number, place, bytes)) = self.next_buffer(1) {
             let mut frame = vec![0; bytes];
             assert!(self.memory.read(place, &mut frame));
@@ -233,6 +246,7 @@ impl Card {
         self.rings = self.sizes.map(|size| Ring { size, vector: 0xffff, ..Ring::default() });
     }
 
+    #[cfg(test)]
     pub(super) fn is_up(&self) -> bool {
         self.status & status::DRIVER_OK != 0 && self.rings.iter().all(|ring| ring.enabled == 1)
     }
@@ -240,44 +254,44 @@ impl Card {
 
 impl Registers for Part {
     fn read8(&mut self, offset: u64) -> u8 {
-        match self {
-            Self::Page(page) => page.read8(offset),
-            Self::Registers(card) => card.borrow_mut().read(offset) as u8,
+        match &mut self.0 {
+            Side::Page(page) => page.read8(offset),
+            Side::Registers(card) => card.borrow_mut().read(offset) as u8,
         }
     }
 
     fn read16(&mut self, offset: u64) -> u16 {
-        match self {
-            Self::Page(page) => page.read16(offset),
-            Self::Registers(card) => card.borrow_mut().read(offset) as u16,
+        match &mut self.0 {
+            Side::Page(page) => page.read16(offset),
+            Side::Registers(card) => card.borrow_mut().read(offset) as u16,
         }
     }
 
     fn read32(&mut self, offset: u64) -> u32 {
-        match self {
-            Self::Page(page) => page.read32(offset),
-            Self::Registers(card) => card.borrow_mut().read(offset) as u32,
+        match &mut self.0 {
+            Side::Page(page) => page.read32(offset),
+            Side::Registers(card) => card.borrow_mut().read(offset) as u32,
         }
     }
 
     fn write8(&mut self, offset: u64, value: u8) {
-        match self {
-            Self::Page(page) => page.write8(offset, value),
-            Self::Registers(card) => card.borrow_mut().write(offset, value.into()),
+        match &mut self.0 {
+            Side::Page(page) => page.write8(offset, value),
+            Side::Registers(card) => card.borrow_mut().write(offset, value.into()),
         }
     }
 
     fn write16(&mut self, offset: u64, value: u16) {
-        match self {
-            Self::Page(page) => page.write16(offset, value),
-            Self::Registers(card) => card.borrow_mut().write(offset, value.into()),
+        match &mut self.0 {
+            Side::Page(page) => page.write16(offset, value),
+            Side::Registers(card) => card.borrow_mut().write(offset, value.into()),
         }
     }
 
     fn write32(&mut self, offset: u64, value: u32) {
-        match self {
-            Self::Page(page) => page.write32(offset, value),
-            Self::Registers(card) => card.borrow_mut().write(offset, value.into()),
+        match &mut self.0 {
+            Side::Page(page) => page.write32(offset, value),
+            Side::Registers(card) => card.borrow_mut().write(offset, value.into()),
         }
     }
 }

@@ -1,67 +1,90 @@
 //! Between the switch and the wire: frames in batches, each copied once or twice, checksums on the way.
 
-use cloison_drivers::virtio::net::{MAX_FRAME_BYTES, NetCard};
+#[cfg(test)]
+mod tests;
+
+use cloison_drivers::{
+    registers::Registers,
+    virtio::net::{MAX_FRAME_BYTES, NetCard},
+};
 use cloison_ipc::{
     frames::{FrameReceiver, FrameSender},
     ring::RingError,
 };
-use cloison_rt::sys::memory::DeviceMemory;
 use nic_checksum::{Flaw, complete, verify};
 
-use crate::tally::Tally;
+use crate::{Log, tally::Tally};
 
 /// Frames that go one way before the other way has its turn.
 const BATCH: usize = 64;
 
-/// Frames that were dropped, and why; and how often the port started over.
-#[derive(Default)]
+/// Frames that were dropped, and why; how often the port started over.
+#[derive(Debug, Default)]
 struct Drops {
     to_wire: [Tally; Flaw::ALL.len()],
     too_long: Tally,
     from_wire: [Tally; Flaw::ALL.len()],
     corrupt: Tally,
+    /// How often the card has said what cannot be, when the log was last told.
+    nonsense: u32,
 }
 
 /// A network card and a switch's port.
-pub(crate) struct Uplink {
-    card: NetCard<DeviceMemory>,
+#[derive(Debug)]
+pub struct Uplink<R> {
+    card: NetCard<R>,
     sender: FrameSender,
     receiver: FrameReceiver,
     /// A frame on its way out, in memory that neither the switch nor the card can change.
     frame: [u8; MAX_FRAME_BYTES],
     drops: Drops,
+    log: Log,
     /// A frame waits for room: at the card, at the switch.
     card_is_full: bool,
     switch_is_full: bool,
 }
 
-impl Uplink {
-    pub(crate) fn new(card: NetCard<DeviceMemory>, sender: FrameSender, receiver: FrameReceiver) -> Self {
+impl<R: Registers> Uplink<R> {
+    /// Between a card that is up and both ends of the port.
+    pub fn new(card: NetCard<R>, sender: FrameSender, receiver: FrameReceiver, log: Log) -> Self {
         Self {
             card,
             sender,
             receiver,
             frame: [0; MAX_FRAME_BYTES],
             drops: Drops::default(),
+            log,
             card_is_full: false,
             switch_is_full: false,
         }
     }
 
     /// Carries a batch each way, and tells each side once. Returns whether there was anything to carry.
-    pub(crate) fn carry(&mut self) -> bool {
+    pub fn carry(&mut self) -> bool {
         let sent = self.carry_to_wire().unwrap_or_else(|error| self.start_over(error));
         let received = self.carry_from_wire().unwrap_or_else(|error| self.start_over(error));
         self.card.flush();
         self.receiver.flush();
         self.sender.flush();
+        self.tell_nonsense();
         sent | received
+    }
+
+    /// Tells the log when the card has said ten times as much nonsense as it had when the log was last told.
+    fn tell_nonsense(&mut self) {
+        let nonsense = self.card.nonsense();
+        if nonsense > self.drops.nonsense.saturating_mul(10) {
+            self.drops.nonsense = nonsense;
+            (self.log)(format_args!(
+                "the card has named buffers or lengths that cannot be ({nonsense} so far)"
+            ));
+        }
     }
 
     /// The switch's words make no sense: what was under way is given up.
     #[cold]
     fn start_over(&mut self, error: RingError) -> bool {
-        self.drops.corrupt.count(format_args!("{error}: the port starts over"));
+        self.drops.corrupt.count(self.log, format_args!("{error}: the port starts over"));
         self.sender.resync();
         self.receiver.resync();
         true
@@ -85,7 +108,7 @@ impl Uplink {
         let Some(frame) = self.frame.get_mut(..bytes) else {
             let what =
                 format_args!("a frame of {bytes} bytes is not sent: an Ethernet takes {MAX_FRAME_BYTES}");
-            return self.drops.too_long.count(what);
+            return self.drops.too_long.count(self.log, what);
         };
         if !self.receiver.read(0, frame) {
             return;
@@ -93,7 +116,9 @@ impl Uplink {
         match complete(frame) {
             // There is room, and it is short enough.
             Ok(()) => drop(self.card.send(frame)),
-            Err(flaw) => self.drops.to_wire[flaw as usize].count(format_args!("a frame is not sent: {flaw}")),
+            Err(flaw) => {
+                self.drops.to_wire[flaw as usize].count(self.log, format_args!("a frame is not sent: {flaw}"))
+            }
         }
     }
 
@@ -112,7 +137,8 @@ impl Uplink {
             match checked {
                 Ok(()) => self.sender.publish(frame.bytes, 0),
                 Err(flaw) => {
-                    self.drops.from_wire[flaw as usize].count(format_args!("a frame is not let in: {flaw}"));
+                    self.drops.from_wire[flaw as usize]
+                        .count(self.log, format_args!("a frame is not let in: {flaw}"));
                 }
             }
             self.card.release(frame);
@@ -121,7 +147,7 @@ impl Uplink {
     }
 
     /// Asks to be woken when there is something to carry. False if there is now.
-    pub(crate) fn prepare_wait(&mut self) -> bool {
+    pub fn prepare_wait(&mut self) -> bool {
         self.prepare().unwrap_or_else(|error| !self.start_over(error))
     }
 
@@ -140,7 +166,7 @@ impl Uplink {
     }
 
     /// Lets the card's interrupt line fall.
-    pub(crate) fn acknowledge(&mut self) {
+    pub fn acknowledge(&mut self) {
         self.card.acknowledge();
     }
 }

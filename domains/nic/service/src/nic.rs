@@ -1,0 +1,97 @@
+//! What the domain was given, and its loop.
+
+use cloison_abi::{info::InfoKind, limits::EVENT_PEER_FAILED};
+use cloison_drivers::{
+    registers::Area,
+    virtio::{Interrupt, Place, net::NetCard},
+};
+use cloison_ipc::frames;
+use cloison_sys::{Instant, Slot, dma::DmaMemory, info, interrupt_acknowledge, memory::DeviceMemory, wait};
+
+use crate::{Log, Uplink};
+
+/// What the component's `domain.toml` calls the card, its memory and the port.
+const CARD: &str = "card";
+const MEMORY: &str = "dma";
+const PORT: &str = "net";
+/// Areas of the card's memory, in the order in which the platform file has to state them.
+const CONFIG: u32 = 0;
+const REGISTERS: u32 = 1;
+const VECTORS: u32 = 2;
+
+/// A network card at a port of a switch.
+#[derive(Debug)]
+pub struct Nic {
+    uplink: Uplink<DeviceMemory>,
+    interrupt: Slot,
+    interrupt_event: u64,
+    port_events: u64,
+}
+
+impl Nic {
+    /// Brings up what the domain was given, and says what it is.
+    ///
+    /// # Errors
+    /// What is missing. Why a card cannot be used, the log says in more words.
+    pub fn open(log: Log) -> Result<Self, &'static str> {
+        let port = info::get().find(InfoKind::Use, PORT).ok_or("this domain has no port on a switch")?;
+        let interrupt = info::get().find(InfoKind::Interrupt, CARD).ok_or("the card has no interrupt")?;
+        let slot = info::slot(interrupt).ok_or("the card's interrupt has no slot")?;
+        let card = NetCard::start(place(slot)?).map_err(|error| {
+            log(format_args!("{error}"));
+            "the network card cannot be used"
+        })?;
+        introduce(&card, log);
+        let (sender, receiver) = frames::attach(port).ok_or("the port has no memory for frames")?;
+        Ok(Self {
+            uplink: Uplink::new(card, sender, receiver, log),
+            interrupt: slot,
+            interrupt_event: info::event_mask(interrupt),
+            // A switch that fails is no reason to stop: it comes back, or frames wait for ever.
+            port_events: info::event_mask(port) | 1 << EVENT_PEER_FAILED,
+        })
+    }
+
+    /// Carries a batch each way. If there is nothing to carry, waits until there is.
+    pub fn turn(&mut self) {
+        if self.uplink.carry() || !self.uplink.prepare_wait() {
+            return;
+        }
+        let events = wait(self.interrupt_event | self.port_events, Instant::NEVER);
+        if events & self.interrupt_event != 0 {
+            self.uplink.acknowledge();
+            // It is this domain's: `place` has asked for it before. A line is masked until here.
+            let _ = interrupt_acknowledge(self.interrupt);
+        }
+    }
+}
+
+/// Where the card is, and how it interrupts.
+fn place(interrupt: Slot) -> Result<Place<DeviceMemory>, &'static str> {
+    let memory =
+        info::get().find(InfoKind::Region, MEMORY).ok_or("this domain has no memory for a device")?;
+    let message =
+        interrupt_acknowledge(interrupt).map_err(|_| "the card's interrupt is not this domain's")?;
+    Ok(Place {
+        config: area(CONFIG).ok_or("the platform file states no configuration page for the card")?,
+        registers: area(REGISTERS).ok_or("the platform file states no memory for the card's registers")?,
+        vectors: area(VECTORS),
+        memory: DmaMemory::map(memory).map_err(|_| "the memory for the card cannot be mapped")?,
+        interrupt: message.map_or(Interrupt::Line, Interrupt::Message),
+    })
+}
+
+fn area(number: u32) -> Option<Area<DeviceMemory>> {
+    info::get().find_area(CARD, number).and_then(Area::of)
+}
+
+fn introduce(card: &NetCard<DeviceMemory>, log: Log) {
+    let [a, b, c, d, e, f] = card.mac();
+    let link = if card.link_is_up() { "up" } else { "down" };
+    let interrupt = if card.uses_messages() { "MSI-X" } else { "interrupt line" };
+    log(format_args!(
+        "virtio network card {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}, link {link}, features {:#x}, \
+         {interrupt}",
+        card.features()
+    ));
+}
