@@ -51,6 +51,7 @@ boot_tests! {
     waking_all_the_time_does_not_starve_others: "restless",
     a_million_random_calls_harm_nobody: "fuzzer",
     vector_registers_survive_context_switches: "switcher",
+    a_hostile_port_harms_nobody: "frame-prober",
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! Frame-prober: a hostile domain at a port of a switch.
+//!
+//! It works on the port's memory by hand, so that it can do what the library would not let it do. Each act is
+//! one of a table; the switch's own counters, which it may ask for, say how the act ended.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod acts;
+mod port;
+mod switch;
+
+use alloc::string::String;
+
+use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_rt::{
+    log,
+    sys::{info, settings},
+};
+
+use acts::{ACTS, Attacker};
+
+cloison_rt::entry!(main);
+
+fn main() -> Result<(), String> {
+    let port = info::get().find(InfoKind::Use, "net").ok_or("the plan gives this domain no port")?;
+    match settings::arguments() {
+        "attack" => attack(Attacker::new(port)?),
+        "write" => write(port),
+        other => Err(alloc::format!("its arguments are `{other}`, neither `attack` nor `write`")),
+    }
+}
+
+/// Does one act after the other.
+fn attack(mut attacker: Attacker) -> Result<(), String> {
+    for (name, act) in ACTS {
+        match act(&mut attacker) {
+            Ok(()) => log!("pass: {name}"),
+            Err(seen) => return Err(alloc::format!("{name}: {seen}")),
+        }
+    }
+    log!("all {} acts ended as expected", ACTS.len());
+    attacker.say_done();
+    Ok(())
+}
+
+/// Writes into what the switch sends. The kernel has mapped it for reading.
+#[allow(unsafe_code, reason = "it faults on purpose")]
+fn write(port: &InfoEntry) -> Result<(), String> {
+    log!("writing at {:#x}, where only the switch may", port.incoming_address);
+    // SAFETY: the write faults; if it did not, it would change words that only the switch's side of this port
+    // writes and that no reference of this domain leads to.
+    unsafe { (port.incoming_address as *mut u32).write_volatile(7) };
+    Err("the memory that comes in can be written".into())
+}
