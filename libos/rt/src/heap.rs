@@ -5,7 +5,6 @@ use core::{
     alloc::{GlobalAlloc, Layout},
     cell::UnsafeCell,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use cloison_sys::info::Info;
@@ -19,15 +18,6 @@ unsafe impl Sync for DomainHeap {}
 
 #[cfg_attr(cloison_target, global_allocator)]
 static HEAP: DomainHeap = DomainHeap(UnsafeCell::new(Heap::empty()));
-
-/// Whether the last allocation was refused.
-static HAS_REFUSED: AtomicBool = AtomicBool::new(false);
-
-/// Whether the heap was too small when it was last asked. A program that can do without goes on and asks again.
-#[cfg_attr(not(cloison_target), expect(dead_code, reason = "only the target's panic handler asks"))]
-pub(crate) fn has_refused() -> bool {
-    HAS_REFUSED.load(Ordering::Relaxed)
-}
 
 /// Hands the plan's heap to the allocator. Called once, before main.
 pub(crate) fn init(info: Info) {
@@ -45,9 +35,7 @@ unsafe impl GlobalAlloc for DomainHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: one thread, and `Heap` calls nothing that allocates.
         let heap = unsafe { &mut *self.0.get() };
-        let block = heap.allocate_first_fit(layout);
-        HAS_REFUSED.store(block.is_err(), Ordering::Relaxed);
-        block.map_or(ptr::null_mut(), NonNull::as_ptr)
+        heap.allocate_first_fit(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {

@@ -2,6 +2,9 @@
 
 use core::panic::PanicInfo;
 
+/// Where `alloc` panics when the heap has refused what a program cannot do without.
+const ALLOCATION: &str = "alloc/src/alloc.rs";
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     // Not `{info}`, which puts the message on a line of its own.
@@ -12,7 +15,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         }
         None => 0,
     };
-    if crate::heap::has_refused() {
+    if info.location().is_some_and(|location| location.file().ends_with(ALLOCATION)) {
         let (_, bytes) = cloison_sys::info::get().heap();
         crate::log!("the heap of {} KiB was too small; `heap_kib` in domain.toml sets it", bytes / 1024);
     }

@@ -70,7 +70,11 @@ pub fn judge(scenario: &Scenario, seen: &Observation<'_>) -> Verdict {
     let complaint = seen.complaint.as_deref().unwrap_or("nothing");
     let end = match seen.conclusion {
         Conclusion::TimedOut => {
-            return Verdict::Broken(format!("no end within {:?}; last line: {last}", scenario.timeout));
+            let lines = match judge_lines(scenario, seen.lines) {
+                Some(Verdict::Fail(reason)) => format!("; {reason}"),
+                _ => String::new(),
+            };
+            return Verdict::Broken(format!("no end within {:?}{lines}; last line: {last}", scenario.timeout));
         }
         Conclusion::Ended(End::Signal(signal)) => {
             return Verdict::Broken(format!("signal {signal} ended QEMU; it said: {complaint}"));

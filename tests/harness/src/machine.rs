@@ -51,10 +51,10 @@ fn observe(
 ) -> Result<(Conclusion, Option<String>), Failure> {
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
     tools::require(tools::RUN, &context.progress, &context.interrupts)?;
-    let built = built(&context, &scenario.manifest, scenario.has_capture)?;
+    let built = built(&context, scenario)?;
     let forwards = OpenForward::open_all(&built.system, &scenario.forwards, HostPorts::Free)?;
     let host = Host::new(&forwards)?;
-    let capture = scenario.has_capture.then(|| host.capture_file());
+    let capture = scenario.capture.as_ref().map(|_| host.capture_file());
     let mut machine = Machine::new(&built);
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
@@ -178,24 +178,25 @@ impl Play<'_> {
 }
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.
-fn built(context: &Context, manifest: &str, has_capture: bool) -> Result<Arc<Built>, Failure> {
-    type Systems = HashMap<(PathBuf, bool), Arc<Built>>;
+fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> {
+    type Systems = HashMap<(PathBuf, Option<String>), Arc<Built>>;
     static BUILT: LazyLock<Mutex<Systems>> = LazyLock::new(Mutex::default);
-    let key = (context.workspace.root.join(manifest), has_capture);
+    let key = (context.workspace.root.join(&scenario.manifest), scenario.capture.clone());
     let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(built) = all.get(&key) {
         return Ok(Arc::clone(built));
     }
-    let addition = if has_capture { capture(context, &key.0)? } else { None };
-    let request = Request { manifest: &key.0, addition: addition.as_ref() };
+    let (manifest, capture) = &key;
+    let addition = capture.as_ref().map(|which| addition(context, manifest, which)).transpose()?.flatten();
+    let request = Request { manifest, addition: addition.as_ref() };
     let built = Arc::new(build::build(context, request)?);
     all.insert(key, Arc::clone(&built));
     Ok(built)
 }
 
-/// What records all that the system's only switch takes in.
-fn capture(context: &Context, manifest: &Path) -> Result<Option<Addition>, Failure> {
-    CaptureRequest::default().addition(&build::check(context, manifest)?)
+/// What records frames.
+fn addition(context: &Context, manifest: &Path, which: &str) -> Result<Option<Addition>, Failure> {
+    CaptureRequest::of_switch(which).addition(&build::check(context, manifest)?)
 }
 
 /// A disc with something wrong on it, in a folder of its own.

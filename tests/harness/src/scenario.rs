@@ -13,7 +13,8 @@
 //! timeout: 60                             seconds (default 60)
 //! forward: 0:alice:22                     a port of the host that leads to a domain, beside those of the
 //!                                         manifest; may come several times. HOST is always chosen anew
-//! capture: yes                            records what the only switch takes in (default: no)
+//! capture: yes                            records what the switch takes in (default: no); `ore`, if there are
+//!                                         several, or `ore:alice`, for one port
 //! damage: plan                            what is wrong with the image (default: nothing)
 //!
 //! + hello | hello                         a line with this text must come, after those above
@@ -56,8 +57,8 @@ pub struct Scenario {
     pub damage: Option<Damage>,
     /// Forwards beside those of the manifest.
     pub forwards: Vec<ForwardRequest>,
-    /// Whether frames are recorded.
-    pub has_capture: bool,
+    /// Which frames are recorded: `SWITCH[:PORT]`, or empty for those of the only switch.
+    pub capture: Option<String>,
     /// What has to happen, in this order.
     pub steps: Vec<Step>,
     /// What must not be printed.
@@ -128,7 +129,7 @@ impl Scenario {
             timeout: Duration::from_secs(60),
             damage: None,
             forwards: Vec::new(),
-            has_capture: false,
+            capture: None,
             steps: Vec::new(),
             forbidden: Vec::new(),
         }
@@ -160,7 +161,7 @@ impl Scenario {
             "status" => self.end = end(value)?,
             "timeout" => self.timeout = Duration::from_secs(value.parse().ok()?),
             "forward" => self.forwards.push(value.parse().ok()?),
-            "capture" => self.has_capture = yes_or_no(value)?,
+            "capture" => self.capture = capture(value),
             "damage" => self.damage = Some(Damage::from_name(value)?),
             _ => return None,
         }
@@ -168,11 +169,11 @@ impl Scenario {
     }
 }
 
-fn yes_or_no(value: &str) -> Option<bool> {
+fn capture(value: &str) -> Option<String> {
     match value {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
+        "no" => None,
+        "yes" => Some(String::new()),
+        which => Some(which.to_owned()),
     }
 }
 
@@ -224,7 +225,6 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_understand() {
         for line in [
-            "capture: maybe",
             "forward: 22",
             "tmp: 1.2",
             "tpm: 3.0",
@@ -247,7 +247,7 @@ mod tests {
         let scenario = Scenario::parse(text).unwrap();
         let command = Step::Command("nc  -w 1 x | head".into());
         assert_eq!(scenario.steps, [command, Step::See("host | a".into()), Step::Stop]);
-        assert_eq!((scenario.end, scenario.has_capture), (None, true));
+        assert_eq!((scenario.end, scenario.capture), (None, Some(String::new())));
         assert_eq!(scenario.forwards, ["0:alice:22".parse().unwrap()]);
         assert!(Scenario::parse("manifest: m\n! stop\n+ a\n").is_err());
     }
