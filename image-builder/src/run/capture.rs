@@ -11,9 +11,8 @@ use crate::{
 /// The domain that is added, and its component.
 const CAPTURE: &str = "capture";
 
-/// Where frames are to go, and which: `FILE[:SWITCH[:PORT]]`. By default all that the system's only switch
-/// takes in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where frames are to go, and which: `FILE[:SWITCH[:PORT]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaptureRequest {
     /// The file.
     pub file: PathBuf,
@@ -27,14 +26,20 @@ impl FromStr for CaptureRequest {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let mut parts = text.splitn(3, ':');
-        let file = PathBuf::from(parts.next().unwrap_or_default());
-        let (switch, port) = (parts.next().map(str::to_owned), parts.next().map(str::to_owned));
-        Ok(Self { file, switch, port })
+        let (file, which) = text.split_once(':').unwrap_or((text, ""));
+        Ok(Self { file: file.into(), ..Self::of_switch(which) })
     }
 }
 
 impl CaptureRequest {
+    /// Which frames: `SWITCH[:PORT]`, or nothing for all that the system's only switch takes in.
+    #[must_use]
+    pub fn of_switch(which: &str) -> Self {
+        let (switch, port) = which.split_once(':').unwrap_or((which, ""));
+        let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Self { file: PathBuf::new(), switch: stated(switch), port: stated(port) }
+    }
+
     /// What to add to the system's manifest; `None` if it has a domain that records already.
     ///
     /// # Errors
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn reads_file_switch_and_port() {
-        assert_eq!(request("a.pcap"), CaptureRequest { file: "a.pcap".into(), ..CaptureRequest::default() });
+        assert_eq!(request("a.pcap"), CaptureRequest { file: "a.pcap".into(), switch: None, port: None });
         let full = request("/tmp/a.pcap:ore:alice");
         assert_eq!((full.switch.as_deref(), full.port.as_deref()), (Some("ore"), Some("alice")));
     }

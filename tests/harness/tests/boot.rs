@@ -40,6 +40,7 @@ boot_tests! {
     the_console_keeps_clients_apart: "console",
     what_the_host_says_is_judged_too: "host-command",
     the_host_reaches_a_domain_through_a_forward: "forward",
+    the_host_reaches_a_domain_through_a_forward: "forward",
     a_closed_log_falls_back_to_the_kernel: "log-closed",
     memory_is_lent_and_taken_back: "loan",
     a_domain_takes_its_budget_and_no_more: "hog",

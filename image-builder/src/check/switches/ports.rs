@@ -14,8 +14,8 @@ use super::each_port;
 const MTU_RANGE: std::ops::RangeInclusive<u64> = 576..=65_535;
 /// Bytes of one direction's memory that hold no frames: the words of its ring.
 const RING_WORDS_BYTES: u64 = 64;
-/// Bytes beside each frame in a ring, with what aligning it costs.
-const FRAME_RECORD_BYTES: u64 = 64;
+/// Bytes in front of each frame in a ring.
+const FRAME_HEADER_BYTES: u64 = 8;
 /// Highest rate, in Mbit/s, and largest burst, in KiB.
 const MAX_RATE: u64 = 1_000_000;
 
@@ -240,16 +240,22 @@ fn wrong_mtu(draft: &Draft<'_>, switch: &DraftSwitch<'_>) -> Option<Diagnostic> 
     }
     let component = draft.domains[switch.domain?].component?;
     let offer = component.offers.iter().find(|offer| offer.name.value == PORT_GATE)?;
-    let needed = RING_WORDS_BYTES + 2 * (mtu + u64::from(ETHERNET_HEADER_BYTES) + FRAME_RECORD_BYTES);
-    let pages = needed.div_ceil(PAGE_BYTES);
+    let pages = ring_pages(mtu + u64::from(ETHERNET_HEADER_BYTES));
     let (there, gate) = (offer.one_way_pages, offer.name.span);
     (there > 0 && there < pages).then(|| {
         let message = format!(
-            "two frames with the mtu {mtu} of the switch `{name}` take {pages} pages, a port has {there}"
+            "frames with the mtu {mtu} of the switch `{name}` need {pages} pages, a port has {there}"
         );
         let fault = Diagnostic::new(at, message).label(gate, "the pages are stated here");
         fault.help("give a smaller `mtu`, or the component's gate more one_way_pages")
     })
+}
+
+/// Pages of the smallest ring for frames so long. It holds two of them, and its length is a power of two, as
+/// the library's `frames` says.
+fn ring_pages(frame_bytes: u64) -> u64 {
+    let ring = (2 * (frame_bytes + FRAME_HEADER_BYTES)).next_power_of_two();
+    (RING_WORDS_BYTES + ring).div_ceil(PAGE_BYTES)
 }
 
 /// A frame longer than the burst would never be let through.
