@@ -13,11 +13,13 @@ mod port;
 mod switch;
 
 use alloc::string::String;
+use core::time::Duration;
 
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_rt::{
     log,
     sys::{info, settings},
+    time,
 };
 
 use acts::{ACTS, Attacker};
@@ -33,8 +35,12 @@ fn main() -> Result<(), String> {
     }
 }
 
+/// How long the other domains get to start.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Does one act after the other.
 fn attack(mut attacker: Attacker) -> Result<(), String> {
+    time::sleep(PATIENCE);
     for (name, act) in ACTS {
         match act(&mut attacker) {
             Ok(()) => log!("pass: {name}"),
