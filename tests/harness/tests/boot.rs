@@ -37,6 +37,7 @@ boot_tests! {
     futures_run_by_time_and_by_events: "tasks",
     a_crashed_tpm_service_is_restarted: "stpm-restart",
     a_switch_that_crashes_loses_no_byte: "ore-restart",
+    a_network_card_that_crashes_is_restarted: "nic-restart",
     the_console_keeps_clients_apart: "console",
     what_the_host_says_is_judged_too: "host-command",
     the_host_reaches_a_domain_through_a_forward: "forward",
