@@ -79,6 +79,12 @@ impl Info {
         self.entries.iter().find(is_area)
     }
 
+    /// All that this domain was given.
+    #[must_use]
+    pub fn entries(&self) -> &'static [InfoEntry] {
+        self.entries
+    }
+
     /// The clients of this server's gates.
     pub fn clients(&self) -> impl Iterator<Item = &'static InfoEntry> {
         self.entries.iter().filter(|entry| entry.kind == InfoKind::Client as u32)

@@ -8,7 +8,7 @@ use cloison_abi::{
         PAGE_BYTES,
     },
 };
-use cloison_rt::sys::{self, Instant, Message, Received};
+use cloison_rt::sys::{self, Instant, Message, Received, info};
 
 use super::{
     Act,
@@ -72,6 +72,7 @@ pub(crate) const ACTS: &[Act] = &[
         "a slot beyond the table is refused by every call",
         Refused(BadSlot, |_| each_slot_call(MAX_SLOTS as u8)),
     ),
+    act("no slot but its own leads anywhere", Refused(BadSlot, |_| calls_beyond_its_slots())),
     act("the last slot number is refused by every call", Refused(BadSlot, |_| each_slot_call(u8::MAX))),
     act("a gate is no event", Refused(WrongType, |world| on(CallNumber::Signal, world.watch_gate.0))),
     act("a gate is no region", Refused(WrongType, |world| on(CallNumber::RegionInfo, world.watch_gate.0))),
@@ -221,6 +222,15 @@ fn on(number: CallNumber, slot: u8) -> i32 {
 fn each_slot_call(slot: u8) -> i32 {
     let outcomes = SLOT_CALLS.iter().map(|number| on(*number, slot));
     outcomes.into_iter().find(|outcome| *outcome != BadSlot as i32).unwrap_or(BadSlot as i32)
+}
+
+/// Tries every call with every slot that this domain was not given. Slots are given out from 1 on, without a
+/// gap. Returns the outcome that is not [`BadSlot`], or else that.
+fn calls_beyond_its_slots() -> i32 {
+    let given = info::get().entries().iter().flat_map(|entry| [info::slot(entry), info::signal_slot(entry)]);
+    let last = given.flatten().map(|slot| slot.0).max().unwrap_or(0);
+    let mut outcomes = (last + 1..=u8::MAX).map(each_slot_call);
+    outcomes.find(|outcome| *outcome != BadSlot as i32).unwrap_or(BadSlot as i32)
 }
 
 /// Tries every number that no call has. Returns the outcome that is not [`UnknownCall`], or else that.
