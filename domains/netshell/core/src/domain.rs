@@ -1,9 +1,12 @@
 //! What a shell says of its domain.
 
+use alloc::vec::Vec;
 use core::{fmt, net::Ipv4Addr, time::Duration};
 
+use cloison_abi::info::InfoKind;
 use cloison_net::{EchoReply, Error, Net};
 use cloison_rt::sys::{Instant, info, settings};
+use ore_api::counters::Client;
 
 /// How long a ping waits for answers.
 const PING_WAIT: Duration = Duration::from_secs(1);
@@ -71,10 +74,26 @@ impl Domain for ThisDomain {
     fn write_counters(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let counters = self.net.counters();
         writeln!(out, "in   {:>10} frames {:>14} bytes", counters.frames_in, counters.bytes_in)?;
-        writeln!(out, "out  {:>10} frames {:>14} bytes", counters.frames_out, counters.bytes_out)
+        writeln!(out, "out  {:>10} frames {:>14} bytes", counters.frames_out, counters.bytes_out)?;
+        write_switch(out)
     }
 
     async fn ping(&self, to: Ipv4Addr, each: impl FnMut(EchoReply)) -> Result<usize, Error> {
         self.net.ping(to, PING_WAIT, each).await
+    }
+}
+
+/// Writes what the switch has counted, a line for each port, if this domain may ask it.
+fn write_switch(out: &mut dyn fmt::Write) -> fmt::Result {
+    if info::get().find(InfoKind::Use, "counters").is_none() {
+        return Ok(());
+    }
+    let reports = Client::find("counters").and_then(|switch| {
+        // Collected first: the reports borrow the client.
+        ore_api::reports(&switch)?.collect::<Result<Vec<_>, _>>()
+    });
+    match reports {
+        Ok(reports) => reports.iter().try_for_each(|report| writeln!(out, "{report}")),
+        Err(error) => writeln!(out, "the switch: {error}"),
     }
 }

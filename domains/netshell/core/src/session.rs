@@ -13,8 +13,8 @@ use crate::{
     lines::{LINE_BYTES, Line, Lines},
 };
 
-/// How long a client may say nothing.
-const IDLE: Duration = Duration::from_secs(300);
+/// How long a client may stay.
+const SESSION: Duration = Duration::from_secs(300);
 
 /// Answers on port [`PORT`], to as many clients at a time as `clients` says.
 ///
@@ -36,12 +36,12 @@ async fn serve_next<D: Domain>(net: &Net, domain: &D, listener: &RefCell<TcpList
             net.sleep(Duration::from_secs(1)).await;
             continue;
         };
-        // A client that resets its connection, or falls silent, has had its session.
+        // A client that resets its connection, or stays too long, has had its session.
         let session = async {
             serve(&stream, &stream, domain).await?;
             stream.close().await
         };
-        let _ = net.within(IDLE, session).await;
+        let _ = net.within(SESSION, session).await;
     }
 }
 

@@ -1,0 +1,35 @@
+//! HTTP requests, and the pages that answer them.
+//!
+//! [`serve`] reads requests from a connection and answers each, until the client has no more. What there is to
+//! show comes from a [`Site`].
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod connection;
+mod page;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+
+use ore_api::{CountersError, Report};
+
+pub use connection::serve;
+pub use request::{HEAD_BYTES, Request};
+
+/// What the pages show.
+pub trait Site {
+    /// Name of the domain.
+    fn domain(&self) -> &str;
+    /// Name of the system.
+    fn system(&self) -> &str;
+    /// The switch's ports, and what they have counted.
+    ///
+    /// # Errors
+    /// Why the switch does not say.
+    fn reports(&self) -> Result<Vec<Report>, CountersError>;
+}
