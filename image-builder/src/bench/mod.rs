@@ -2,6 +2,7 @@
 
 mod code;
 mod linux;
+mod network;
 mod round;
 mod rows;
 mod table;
@@ -55,14 +56,20 @@ impl Bench<'_> {
         let linux = self.peers.then(|| Linux::prepare(self.context)).transpose()?;
         let built = build::build(self.context, manifest)?;
         let (hello, demo) = (self.build(rows::HELLO)?, self.build(rows::DEMO)?);
-        let mut counted = self.count(&built)?;
+        let mut figures = self.count(&built)?;
+        for network in rows::NETWORK {
+            figures.extend(self.count(&self.build(network)?)?);
+        }
         let traced = self.trace()?;
         let costly = traced.code.costly();
-        let peer = linux.as_ref().map(|linux| linux.measure(&Machine::new(&built))).transpose()?;
-        let mut table = Table::new(peer.unwrap_or_default());
+        let peer = self.measure_network(linux.as_ref(), &Machine::new(&built), &mut figures)?;
+        let mut table = Table::new(peer);
         for row in ROWS {
             let figure = match row.source {
-                Source::Console(name) => counted.remove(name),
+                Source::Named(name) => figures.get(name).copied(),
+                Source::Less(name, part) => {
+                    figures.get(name).zip(figures.get(part)).map(|(all, part)| all - part)
+                }
                 Source::RoundInstructions => Some(traced.round.instructions() as f64),
                 Source::RoundCostly(kind) => Some(traced.round.count(kind, &costly) as f64),
                 Source::KernelText => {
@@ -74,13 +81,30 @@ impl Bench<'_> {
             };
             table.add(row, figure);
         }
-        for (name, figure) in counted {
-            table.add_other(&name, figure);
+        let has_row = |name: &str| ROWS.iter().any(|row| row.source.uses(name));
+        for (name, figure) in figures.iter().filter(|(name, _)| !has_row(name)) {
+            table.add_other(name, *figure);
         }
         if let Some(linux) = &linux {
             table.note(&format!("Linux: {}", linux.about()));
         }
         Ok(table.finish())
+    }
+
+    /// Measures rates. → what Linux was measured at.
+    fn measure_network(
+        &self,
+        linux: Option<&Linux<'_>>,
+        machine: &Machine,
+        figures: &mut Figures,
+    ) -> Result<Figures, Failure> {
+        // One after the other: a machine that is busy with something else is so for both.
+        figures.extend(self.rate_between_domains()?);
+        let mut peer = linux.map(|linux| linux.measure(machine)).transpose()?.unwrap_or_default();
+        let (own, linux) = self.rates_of_host(linux)?;
+        figures.extend(own);
+        peer.extend(linux);
+        Ok(peer)
     }
 
     /// Says which of the kernel's functions the instructions of a gate call and its reply are spent in.
@@ -101,12 +125,13 @@ impl Bench<'_> {
     fn count(&self, built: &Built) -> Result<Figures, Failure> {
         let step = self.context.progress.step("counting instructions");
         let booted = self.boot(built, &counted(built))?;
-        let lines = booted.transcript.lines().iter().filter(|line| line.name() == Some("bench"));
+        let is_measured = |name: Option<&str>| name.is_some_and(|name| name.starts_with("bench"));
+        let lines = booted.transcript.lines().iter().filter(|line| is_measured(line.name()));
         let figures: Figures = lines.filter_map(|line| figure(line.message())).collect();
         if figures.is_empty() {
             return Err(Failure::Failed(format!("{} printed no figures", built.system.name())));
         }
-        step.done(&format!("{} figures", figures.len()));
+        step.done(&format!("{}: {} figures", built.system.name(), figures.len()));
         Ok(figures)
     }
 

@@ -42,8 +42,10 @@ pub(super) enum Target {
 /// Where a figure comes from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The benchmark system prints it under this name.
-    Console(&'static str),
+    /// It was measured under this name: a benchmark system has printed it, or it is a rate.
+    Named(&'static str),
+    /// The first, less the second, which is a part of it.
+    Less(&'static str, &'static str),
     /// The kernel's instructions in a gate call and reply.
     RoundInstructions,
     /// Those of them that are costly in this way.
@@ -56,6 +58,17 @@ pub(super) enum Source {
     HelloMemory,
     /// From QEMU's start to the last line of the demo's domain.
     DemoTime,
+}
+
+impl Source {
+    /// Whether it is the figure of this name, or made of it.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        match self {
+            Self::Named(whole) => *whole == name,
+            Self::Less(whole, part) => *whole == name || *part == name,
+            _ => false,
+        }
+    }
 }
 
 /// What a figure counts.
@@ -83,6 +96,12 @@ impl Unit {
 
 /// The system that makes gate calls while QEMU logs them.
 pub(super) const ROUNDS: &str = "manifests/bench-rounds.toml";
+/// The systems of the network whose instructions are counted.
+pub(super) const NETWORK: [&str; 2] = ["manifests/bench-net.toml", "manifests/bench-sockets.toml"];
+/// The system of two domains that measure TCP between them.
+pub(super) const BETWEEN_DOMAINS: &str = "manifests/iperf.toml";
+/// The system with a domain that the host measures.
+pub(super) const FROM_HOST: &str = "manifests/iperf-host.toml";
 /// The system of the hello domain.
 pub(super) const HELLO: &str = "manifests/hello.toml";
 /// The system of the demo.
@@ -92,8 +111,8 @@ pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 /// in the same way; for memory and disk Unikraft's smallest image. For the network Linux, measured in the same
 /// run.
 pub(super) const ROWS: &[Row] = &[
-    row("gate call and reply, 4 words", Source::Console("gate-call-4"), Unit::Instructions, 486.0, 300.0),
-    row("gate call and reply, no words", Source::Console("gate-call-0"), Unit::Instructions, 452.0, 300.0),
+    row("gate call and reply, 4 words", Source::Named("gate-call-4"), Unit::Instructions, 486.0, 300.0),
+    row("gate call and reply, no words", Source::Named("gate-call-0"), Unit::Instructions, 452.0, 300.0),
     counted(
         "kernel's part of it, 4 words",
         Source::RoundInstructions,
@@ -107,17 +126,17 @@ pub(super) const ROWS: &[Row] = &[
     costly("- SYSCALL and SYSRET", Costly::SystemCall, Reference::Of(4.0)),
     costly("- SWAPGS", Costly::Swapgs, Reference::None),
     costly("- segment register loads", Costly::SegmentLoad, Reference::None),
-    row("cheapest system call", Source::Console("cheapest-call"), Unit::Instructions, 264.0, 120.0),
+    row("cheapest system call", Source::Named("cheapest-call"), Unit::Instructions, 264.0, 120.0),
     row(
         "signal until the waiting domain runs",
-        Source::Console("signal-to-waiter"),
+        Source::Named("signal-to-waiter"),
         Unit::Instructions,
         556.0,
         300.0,
     ),
     row(
         "kernel entry to first domain, waits aside",
-        Source::Console("kernel-to-first-domain"),
+        Source::Named("kernel-to-first-domain"),
         Unit::Instructions,
         1_030_000.0,
         500_000.0,
@@ -132,19 +151,28 @@ pub(super) const ROWS: &[Row] = &[
         reference: Reference::None,
         target: Target::AtMost(3.0),
     },
-    linux("TCP byte between two domains", "tcp-byte", Unit::InstructionsPerByte, Target::None),
+    frame("1500-byte frame, ring to ring, one of 16", "frame-1500-batch", Target::AtMost(1200.0)),
+    frame("- the same, one alone, all asleep", "frame-1500-one", Target::None),
+    counted("- its copy", Source::Named(FRAME_COPY), Unit::Instructions, Reference::None),
+    counted("64-byte frame, one of 16", Source::Named("frame-64-batch"), Unit::Instructions, Reference::None),
+    counted("- one alone, all asleep", Source::Named("frame-64-one"), Unit::Instructions, Reference::None),
+    counted("64-byte frame to 8 receivers", Source::Named("flood-64"), Unit::Instructions, Reference::None),
+    counted(
+        "1500-byte frame to 8 receivers",
+        Source::Named("flood-1500"),
+        Unit::Instructions,
+        Reference::None,
+    ),
     linux(
         "UDP round trip between two domains",
         "udp-round-trip",
         Unit::Instructions,
         Target::AtMost(12_000.0),
     ),
-    linux(
-        "TCP between two domains, by the wall clock",
-        "tcp-rate",
-        Unit::BitsPerSecond,
-        Target::AtLeastReference,
-    ),
+    linux("TCP between two domains, per byte", "tcp-byte", Unit::InstructionsPerByte, Target::None),
+    linux("TCP between two domains", "tcp-rate", Unit::BitsPerSecond, Target::AtLeastReference),
+    linux("TCP from the host to a domain", "host-to-domain", Unit::BitsPerSecond, Target::None),
+    linux("TCP from a domain to the host", "domain-to-host", Unit::BitsPerSecond, Target::None),
 ];
 
 const fn row(what: &'static str, source: Source, unit: Unit, reference: f64, target: f64) -> Row {
@@ -156,9 +184,18 @@ const fn counted(what: &'static str, source: Source, unit: Unit, reference: Refe
     Row { what, source, unit, reference, target: Target::None }
 }
 
+/// The copy that a frame takes from ring to ring.
+const FRAME_COPY: &str = "frame-copy-1500";
+
+/// A frame of 1500 bytes, without its copy.
+const fn frame(what: &'static str, name: &'static str, target: Target) -> Row {
+    let source = Source::Less(name, FRAME_COPY);
+    Row { what, source, unit: Unit::Instructions, reference: Reference::None, target }
+}
+
 /// A row that is compared with what Linux was measured at under the same name.
 const fn linux(what: &'static str, name: &'static str, unit: Unit, target: Target) -> Row {
-    Row { what, source: Source::Console(name), unit, reference: Reference::Linux(name), target }
+    Row { what, source: Source::Named(name), unit, reference: Reference::Linux(name), target }
 }
 
 const fn costly(what: &'static str, kind: Costly, reference: Reference) -> Row {

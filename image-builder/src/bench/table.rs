@@ -91,8 +91,7 @@ mod tests {
     use super::{super::rows::Source, *};
 
     fn line(reference: Reference, target: Target, figure: Option<f64>) -> String {
-        let row =
-            Row { what: "x", source: Source::Console("x"), unit: Unit::Instructions, reference, target };
+        let row = Row { what: "x", source: Source::Named("x"), unit: Unit::Instructions, reference, target };
         let mut table = Table::new(Figures::from([("x".to_owned(), 200.0)]));
         table.add(&row, figure);
         table.finish().lines().last().unwrap().to_owned()

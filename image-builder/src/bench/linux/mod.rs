@@ -77,28 +77,33 @@ impl<'a> Linux<'a> {
         &self.about
     }
 
-    /// Measures on a machine. Its disc stays in the drive; Linux does not look at it.
+    /// Measures on a machine.
     ///
     /// # Errors
     ///
     /// When Linux does not boot, or does not come to its end in time.
     pub(super) fn measure(&self, machine: &Machine) -> Result<Figures, Failure> {
         let step = self.context.progress.step("measuring Linux");
-        let rates = self.boot(machine.clone(), "AMOUNT=-t2 RUNS=3")?;
+        let rates = self.boot(machine, "AMOUNT=-t2 RUNS=3")?;
         let counting = Machine { accelerator: Accelerator::Counted, ..machine.clone() };
-        let counted = self.boot(counting, "AMOUNT=-n16M RUNS=3")?;
+        let counted = self.boot(&counting, "AMOUNT=-n16M RUNS=3")?;
         let figures = figures(&rates, &counted);
         step.done(&format!("{} figures", figures.len()));
         Ok(figures)
     }
 
+    /// The machine with Linux on it, with settings for its script. The devices stay, and the disc too; Linux does
+    /// not look at it.
+    pub(super) fn machine(&self, machine: &Machine, settings: &str) -> Machine {
+        let (kernel, initramfs) = (self.kernel.display().to_string(), self.initramfs.display().to_string());
+        let settings = format!("console=ttyS0 quiet panic=-1 {settings}");
+        let extra = ["-kernel", &kernel, "-initrd", &initramfs, "-append", &settings];
+        Machine { extra: extra.map(String::from).into(), ..machine.clone() }
+    }
+
     /// Boots it with settings for its script. → what it printed.
-    fn boot(&self, mut machine: Machine, settings: &str) -> Result<Lines, Failure> {
-        machine.extra = ["-kernel", &self.kernel.display().to_string()].map(String::from).into();
-        machine.extra.extend(["-initrd", &self.initramfs.display().to_string()].map(String::from));
-        machine
-            .extra
-            .extend(["-append", &format!("console=ttyS0 quiet panic=-1 {settings}")].map(String::from));
+    fn boot(&self, machine: &Machine, settings: &str) -> Result<Lines, Failure> {
+        let machine = self.machine(machine, settings);
         let mut session = Session::start(&machine, None)?;
         let mut transcript = Transcript::default();
         let conclusion = watch(&mut session, Some(LIMIT), None, &self.context.interrupts, &mut |bytes| {

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The first process of the Linux that the benchmark compares with. It measures, prints lines of the form
 # `linux | name number`, and switches the machine off. From the kernel's command line: AMOUNT, how much
-# iperf3 transfers (`-t3`: for 3 s), and RUNS, how often.
+# iperf3 transfers (`-t3`: for 3 s), and RUNS, how often; or SERVE, the address at which the host measures it.
 
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -36,12 +36,28 @@ join() {
     nsenter -t $! -n ip link set "net$1" up
 }
 
-for module in llc stp bridge veth; do
-    insmod "/modules/$module.ko"
-done
-echo "linux | release $(uname -r)"
+# Loads modules; each comes after those that it needs.
+load() {
+    for module in "$@"; do
+        insmod "/modules/$module.ko"
+    done
+}
 
+echo "linux | release $(uname -r)"
 ip link set lo up
+
+if [ -n "$SERVE" ]; then
+    load virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
+    load failover net_failover virtio_net
+    ip addr add "$SERVE" dev eth0
+    ip link set eth0 up
+    # One line of its own; the machine is switched off from outside.
+    iperf3 -s --forceflush | while read -r line; do
+        case $line in "Server listening"*) echo "linux | server listening" ;; esac
+    done
+fi
+
+load llc stp bridge veth
 iperf3 -s -D
 sleep 0.5
 measure tcp-loopback iperf3 -c 127.0.0.1
