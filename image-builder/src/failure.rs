@@ -9,6 +9,8 @@ pub enum Failure {
     Failed(String),
     /// The manifest is bad. The text is the whole list of its faults, ready to print.
     Manifest(String),
+    /// The command line asks for what the system does not have.
+    Usage(String),
     /// The machine on which the tool runs lacks something: a program, room on the disk, a permission.
     Environment(String),
     /// Somebody asked the tool to stop: Ctrl-C, or a signal.
@@ -21,7 +23,7 @@ impl Failure {
     pub const fn status(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
-            Self::Manifest(_) => 2,
+            Self::Manifest(_) | Self::Usage(_) => 2,
             Self::Environment(_) => 3,
             Self::Interrupted => 130,
         }
@@ -49,7 +51,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(text) | Self::Manifest(text) | Self::Environment(text) => out.write_str(text),
+            Self::Failed(text) | Self::Manifest(text) | Self::Usage(text) | Self::Environment(text) => {
+                out.write_str(text)
+            }
             Self::Interrupted => out.write_str("stopped as asked, nothing is left running"),
         }
     }

@@ -41,7 +41,7 @@ fn corpus() -> Vec<Vec<u8>> {
 }
 
 /// What a change puts in.
-const PIECES: [&[u8]; 14] = [
+const PIECES: [&[u8]; 17] = [
     b"",
     b"\"",
     b"[",
@@ -56,6 +56,9 @@ const PIECES: [&[u8]; 14] = [
     "é".as_bytes(),
     b"[domain.a]\n",
     b"uses.log = \"console\"\n",
+    b"[switch.ore.port.a]\n",
+    b"\"dhcp\"",
+    b"\"192.168.0.11\"",
 ];
 
 proptest! {

@@ -57,6 +57,26 @@ fn a_bad_manifest_ends_with_2_and_nothing_is_built() {
 }
 
 #[test]
+fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
+    const FORWARD: &str = "tests/manifests/accept/forward.toml";
+    let nowhere = tempfile::tempdir().unwrap();
+    let file = nowhere.path().join("no/folder.pcap").display().to_string();
+    let cases = [
+        (FORWARD, ["--forward", "0:nobody:22"], 2, "error: cannot forward to `nobody`: there is no domain"),
+        (FORWARD, ["--forward", "22"], 2, "not HOST:DOMAIN:PORT"),
+        (HELLO, ["--forward", "0:hello:22"], 2, "it has no port on a switch with an uplink"),
+        (HELLO, ["--capture", "x.pcap"], 2, "error: cannot capture: this system has no switch"),
+        (FORWARD, ["--capture", "x.pcap:ore:bob"], 2, "no port `bob`; it has: nic, alice"),
+        (FORWARD, ["--capture", &file], 3, "folder.pcap: no such file or directory"),
+    ];
+    for (manifest, [option, value], status, text) in cases {
+        let (output, target) = with_own_target(&["run", manifest, option, value]);
+        assert_says(&output, status, text);
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0, "{option} {value} has built something");
+    }
+}
+
+#[test]
 fn a_manifest_that_is_not_there_ends_with_2() {
     let (output, _target) = with_own_target(&["run", "manifests/nothing.toml"]);
     assert_says(&output, 2, "manifests/nothing.toml");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{At, Diagnostic, Span, propose};
-use crate::manifest::{Component, OptionRule};
-use crate::system::{Draft, DraftDomain, DraftUse};
+use crate::manifest::{Component, GateNeed, OptionRule};
+use crate::system::{Draft, DraftDomain, DraftUse, PORT_GATE};
 
 /// Longest arguments of a domain, in bytes.
 const MAX_ARGUMENT_BYTES: usize = 1024;
@@ -21,17 +21,21 @@ pub(super) fn missing_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
                 format!("the domain `{}` was not given the gate `{local}`", domain.table.name.value);
             let fault = Diagnostic::new(domain.table.name.span, message)
                 .label(need.local.span, format!("`{}` needs it", component.name));
-            let key = if local == "log" { "log".to_owned() } else { format!("uses.{local}") };
-            faults.push(match servers.as_slice() {
-                [] => fault.help(format!(
-                    "no domain of this system offers a gate `{}`; add one that does",
-                    need.gate.value
-                )),
-                [server] => fault.help(format!("add `{key} = \"{server}\"`")),
-                all => fault.help(format!("add `{key} = ` and one of {}", all.join(", "))),
-            });
+            faults.push(fault.help(how_to_give(&domain.table.name.value, need, &servers)));
         }
     })
+}
+
+/// What to write so that a domain has a gate.
+fn how_to_give(domain: &str, need: &GateNeed, servers: &[&str]) -> String {
+    let (gate, local) = (&need.gate.value, &need.local.value);
+    let key = if local == "log" { "log".to_owned() } else { format!("uses.{local}") };
+    match servers {
+        [] => format!("no domain of this system offers a gate `{gate}`; add one that does"),
+        [switch, ..] if gate == PORT_GATE => format!("add `[switch.{switch}.port.{domain}]`"),
+        [server] => format!("add `{key} = \"{server}\"`"),
+        all => format!("add `{key} = ` and one of {}", all.join(", ")),
+    }
 }
 
 /// The domains that offer a gate of this name.

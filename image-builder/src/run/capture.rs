@@ -108,7 +108,7 @@ fn text(system: &System, device: &Device, switch: &str, port: Option<usize>) -> 
 }
 
 fn impossible(why: &str) -> Failure {
-    Failure::Manifest(format!("cannot capture: {why}"))
+    Failure::Usage(format!("cannot capture: {why}"))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl ForwardRequest {
         let Self { host_port, domain, port } = self;
         let Some((to, _)) = system.domains().find(|(_, known)| known.name == *domain) else {
             let reason = format!("there is no domain `{domain}` in this system");
-            return Err(Failure::Manifest(format!("cannot forward to `{domain}`: {reason}")));
+            return Err(Failure::Usage(format!("cannot forward to `{domain}`: {reason}")));
         };
         let host_port = (*host_port != 0).then_some(*host_port);
         Ok(Forward { name: format!("{domain}-{port}"), host_port, to, port: *port })
@@ -97,7 +97,7 @@ impl OpenForward {
         let domain = name_of(system, forward.to);
         let address = system.reach(forward.to);
         let address =
-            address.map_err(|why| Failure::Manifest(format!("cannot forward to `{domain}`: {why}")))?;
+            address.map_err(|why| Failure::Usage(format!("cannot forward to `{domain}`: {why}")))?;
         let wanted = forward.host_port.filter(|_| host_ports == HostPorts::AsStated);
         let (reserved, host_port) =
             reserve(wanted.unwrap_or(0)).map_err(|error| refused(wanted, &domain, error))?;
