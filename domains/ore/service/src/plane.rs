@@ -104,10 +104,7 @@ impl Plane {
     /// Takes in a frame.
     #[inline]
     fn take(&mut self, from: usize, bytes: usize, now: u64) {
-        let mut start = [0; START_BYTES];
-        if !self.receivers[from].read(0, &mut start) {
-            return self.switch.refuse_runt(from, bytes);
-        }
+        let Some(start) = self.receivers[from].start() else { return self.switch.refuse_runt(from, bytes) };
         for to in self.switch.take(from, &Header::parse(&start, bytes), now) {
             match self.send(from, to, &start, bytes) {
                 Ok(()) => self.switch.count_out(to, bytes),
@@ -150,8 +147,8 @@ impl Plane {
             let (name, times) = (self.settings[port].name, self.cuts[port]);
             let (sent, read) = (self.receivers[port].positions(), self.senders[port].positions());
             log!(
-                "{name} is cut off, {times} times so far: its rings make no sense (it sent up to {}, of which {} \
-                 is read; it has read up to {} of {})",
+                "{name} is cut off (no. {times}): its rings make no sense; it sent up to {}, of which {} is read, \
+                 and has read up to {} of {}",
                 sent.other,
                 sent.own,
                 read.other,

@@ -42,7 +42,7 @@ impl Memory for OneWay {
     }
 
     #[inline]
-    fn header(&self, at: usize) -> Option<u64> {
+    fn read_u64(&self, at: usize) -> Option<u64> {
         self.incoming.read_u64(at)
     }
 

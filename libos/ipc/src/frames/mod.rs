@@ -67,6 +67,8 @@ use crate::ring::{Bell, Doorbell, RingError, Word};
 
 /// Bytes in front of each frame.
 pub const HEADER_BYTES: usize = 8;
+/// Bytes that [`FrameReceiver::start`] gives.
+pub const START_BYTES: usize = 16;
 /// Length in a header behind which there is no frame: the next record lies at the start of the ring.
 pub const SKIP: u32 = u32::MAX;
 /// Bytes that a position counts as one.
@@ -123,8 +125,8 @@ pub trait Memory {
     /// A word of the other half, as it is now.
     fn other(&self, word: Control, ordering: Ordering) -> u32;
 
-    /// The header at `at` in the other half.
-    fn header(&self, at: usize) -> Option<u64>;
+    /// Eight bytes of the other half from `at` on, a multiple of eight, read as one word.
+    fn read_u64(&self, at: usize) -> Option<u64>;
 
     /// Copies out of the other half. False, and nothing is copied, if it is out of range.
     fn read(&self, at: usize, to: &mut [u8]) -> bool;

@@ -3,8 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use super::{
-    Control, FrameSender, HEADER_BYTES, Memory, OneWay, Positions, SKIP, UNIT, ask, capacity, distance,
-    place, to_end, units, wake,
+    Control, FrameSender, HEADER_BYTES, Memory, OneWay, Positions, SKIP, START_BYTES, UNIT, ask, capacity,
+    distance, place, to_end, units, wake,
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
@@ -64,6 +64,17 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
             return self.next_at_start(available).map(Some);
         }
         self.accept(start, left, header).map(Some)
+    }
+
+    /// The first bytes of the frame that [`next`](Self::next) gave, copied out as words. `None` if it is
+    /// shorter. Each call reads them anew, and the other side may have changed them.
+    #[must_use]
+    #[inline]
+    pub fn start(&self) -> Option<[u8; START_BYTES]> {
+        // A frame begins at a multiple of eight, and so do the words.
+        let first = self.has(0, START_BYTES).then(|| self.memory.read_u64(self.at)).flatten()?;
+        let second = self.memory.read_u64(self.at + size_of::<u64>())?;
+        Some((u128::from(first) | u128::from(second) << 64).to_le_bytes())
     }
 
     /// Copies out of the frame that [`next`](Self::next) gave, from `at` on. False, and nothing is copied, if
@@ -156,7 +167,7 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
 
     #[inline]
     fn header(&self, position: u32) -> Result<u64, RingError> {
-        self.memory.header(place(position, self.capacity)).ok_or(RingError::Corrupt)
+        self.memory.read_u64(place(position, self.capacity)).ok_or(RingError::Corrupt)
     }
 
     /// Units that were sent and are not released.

@@ -30,6 +30,11 @@ pub(crate) fn run(mut port: Port, first: [u8; 6], receivers: usize) -> Result<()
         report(name, measure(&mut port, Load { to: first, receivers: 1, bytes, frames: 1 })?);
         report(batch_name, measure(&mut port, Load { to: first, receivers: 1, bytes, frames: BATCH })?);
     }
+    report("carry-1500-one", carry(&mut port, Load { to: first, receivers: 1, bytes: 1500, frames: 1 })?);
+    report(
+        "carry-1500-batch",
+        carry(&mut port, Load { to: first, receivers: 1, bytes: 1500, frames: BATCH })?,
+    );
     report("flood-64", measure(&mut port, Load { to: BROADCAST, receivers, bytes: 64, frames: 1 })?);
     report("flood-1500", measure(&mut port, Load { to: BROADCAST, receivers, bytes: 1500, frames: 1 })?);
     report("frame-copy-1500", copy(&mut port, first)?);
@@ -63,14 +68,28 @@ fn measure(port: &mut Port, load: Load) -> Result<u64, &'static str> {
     Ok(counts.most_frequent() / u64::from(load.frames))
 }
 
-fn send(port: &mut Port, load: Load) -> Result<(), &'static str> {
+/// What it costs to bring a frame from the sender's ring into the receiver's: the signal to the switch, its
+/// work, its signal to the receiver, and until it sleeps again. The switch's priority is higher than the
+/// sender's, and the receiver's is not, so that all this is done when the sender's signal returns.
+fn carry(port: &mut Port, load: Load) -> Result<u64, &'static str> {
+    let mut counts = Counts::default();
+    for _ in 0..WARM_UP + SAMPLES {
+        counts.add(send(port, load)?);
+        answer(port, |_| 0)?;
+    }
+    Ok(counts.most_frequent() / u64::from(load.frames))
+}
+
+/// Sends a batch. → how long it took to tell the switch.
+fn send(port: &mut Port, load: Load) -> Result<u64, &'static str> {
     let (mac, ticks) = (port.mac, Instant::now().0);
     for rest in (0..load.frames).rev() {
         Note { ticks, rest }.write(load.to, mac, port.reserve(load.bytes)?);
         port.sender.publish(load.bytes, 0);
     }
+    let before = Instant::now().0;
     port.sender.flush();
-    Ok(())
+    Ok(Instant::now().0 - before)
 }
 
 /// Waits for a receiver's answer, and has a look at it. → the time that it states, and what the look says.

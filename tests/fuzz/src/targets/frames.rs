@@ -84,7 +84,7 @@ impl Memory for Port {
         self.0.other[word as usize].load(ordering)
     }
 
-    fn header(&self, at: usize) -> Option<u64> {
+    fn read_u64(&self, at: usize) -> Option<u64> {
         self.0.bytes[at..].first_chunk().map(|header| u64::from_le_bytes(*header))
     }
 

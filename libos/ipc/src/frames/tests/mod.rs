@@ -59,7 +59,7 @@ impl<W: Word, C: Cell, P: core::ops::Deref<Target = Port<W, C>>> Memory for Side
         self.port.words[1 - self.own][word as usize].load(ordering)
     }
 
-    fn header(&self, at: usize) -> Option<u64> {
+    fn read_u64(&self, at: usize) -> Option<u64> {
         assert!(at.is_multiple_of(UNIT));
         Some(self.port.halves[1 - self.own][at / UNIT].get())
     }
@@ -158,6 +158,7 @@ fn receive(receiver: &mut Receiver) -> Result<Option<(Vec<u8>, u32)>, RingError>
     let Some(frame) = receiver.next()? else { return Ok(None) };
     let mut bytes = vec![0; frame.bytes];
     assert!(receiver.read(0, &mut bytes));
+    assert_eq!(receiver.start().as_ref(), bytes.first_chunk());
     assert!(!receiver.read(1, &mut bytes) || bytes.is_empty());
     receiver.release();
     Ok(Some((bytes, frame.tag)))
