@@ -36,7 +36,7 @@ pub(crate) enum Seen {
 impl Frame {
     /// How long it is: all lengths come, a few long ones among them.
     pub(crate) fn bytes(&self) -> usize {
-        let long = if self.number % 37 == 0 { 9000 } else { 0 };
+        let long = if self.number.is_multiple_of(37) { 9000 } else { 0 };
         BYTES_AT + (self.number as usize * 7) % 1490 + long
     }
 

@@ -27,9 +27,11 @@ const OTHER_TYPE: u16 = 0x0101;
 const BROADCAST: [u8; 6] = [0xff; 6];
 
 type Outcome = Result<(), String>;
+/// What is done, by whom.
+type Act = fn(&mut Attacker) -> Outcome;
 
 /// All acts, in the order in which they are done.
-pub(crate) const ACTS: &[(&str, fn(&mut Attacker) -> Outcome)] = &[
+pub(crate) const ACTS: &[(&str, Act)] = &[
     ("another domain's address cannot be used", |it| {
         let sources = [it.peer, it.other];
         it.all_dropped(Cause::Spoofed, &sources.map(|source| frame(it.peer, source, PAIR_TYPE, 60)))
