@@ -1,12 +1,9 @@
 //! What the domain was given, and its loop.
 
 use cloison_abi::{info::InfoKind, limits::EVENT_PEER_FAILED};
-use cloison_drivers::{
-    registers::Area,
-    virtio::{Interrupt, Place, net::NetCard},
-};
+use cloison_drivers::virtio::{Place, net::NetCard};
 use cloison_ipc::frames;
-use cloison_sys::{Instant, Slot, dma::DmaMemory, info, interrupt_acknowledge, memory::DeviceMemory, wait};
+use cloison_sys::{Instant, Slot, info, interrupt_acknowledge, memory::DeviceMemory, wait};
 
 use crate::{Log, Uplink};
 
@@ -14,10 +11,6 @@ use crate::{Log, Uplink};
 const CARD: &str = "card";
 const MEMORY: &str = "dma";
 const PORT: &str = "net";
-/// Areas of the card's memory, in the order in which the platform file has to state them.
-const CONFIG: u32 = 0;
-const REGISTERS: u32 = 1;
-const VECTORS: u32 = 2;
 
 /// A network card at a port of a switch.
 #[derive(Debug)]
@@ -37,7 +30,7 @@ impl Nic {
         let port = info::get().find(InfoKind::Use, PORT).ok_or("this domain has no port on a switch")?;
         let interrupt = info::get().find(InfoKind::Interrupt, CARD).ok_or("the card has no interrupt")?;
         let slot = info::slot(interrupt).ok_or("the card's interrupt has no slot")?;
-        let card = NetCard::start(place(slot)?).map_err(|error| {
+        let card = Place::find(CARD, MEMORY).and_then(NetCard::start).map_err(|error| {
             log(format_args!("{error}"));
             "the network card cannot be used"
         })?;
@@ -60,29 +53,10 @@ impl Nic {
         let events = wait(self.interrupt_event | self.port_events, Instant::NEVER);
         if events & self.interrupt_event != 0 {
             self.uplink.acknowledge();
-            // It is this domain's: `place` has asked for it before. A line is masked until here.
+            // It is this domain's: `open` has asked for it before. A line is masked until here.
             let _ = interrupt_acknowledge(self.interrupt);
         }
     }
-}
-
-/// Where the card is, and how it interrupts.
-fn place(interrupt: Slot) -> Result<Place<DeviceMemory>, &'static str> {
-    let memory =
-        info::get().find(InfoKind::Region, MEMORY).ok_or("this domain has no memory for a device")?;
-    let message =
-        interrupt_acknowledge(interrupt).map_err(|_| "the card's interrupt is not this domain's")?;
-    Ok(Place {
-        config: area(CONFIG).ok_or("the platform file states no configuration page for the card")?,
-        registers: area(REGISTERS).ok_or("the platform file states no memory for the card's registers")?,
-        vectors: area(VECTORS),
-        memory: DmaMemory::map(memory).map_err(|_| "the memory for the card cannot be mapped")?,
-        interrupt: message.map_or(Interrupt::Line, Interrupt::Message),
-    })
-}
-
-fn area(number: u32) -> Option<Area<DeviceMemory>> {
-    info::get().find_area(CARD, number).and_then(Area::of)
 }
 
 fn introduce(card: &NetCard<DeviceMemory>, log: Log) {

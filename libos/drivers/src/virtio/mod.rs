@@ -6,24 +6,31 @@
 //! Rust references while the device owns them, trust which buffer a device says it has used, compare event
 //! indices in a way that breaks when they wrap around, and interrupt for each frame sent.
 
+pub mod console;
 pub mod net;
 mod queue;
 mod transport;
 
 use core::fmt;
 
-use cloison_sys::{InterruptMessage, dma::DmaMemory};
+use cloison_abi::info::InfoKind;
+use cloison_sys::{InterruptMessage, dma::DmaMemory, info, interrupt_acknowledge, memory::DeviceMemory};
 
 use crate::{pci::PciError, registers::Area};
 
 /// PCI vendor of every virtio device.
 pub const VENDOR: u16 = 0x1af4;
-/// A network card's PCI device number, without legacy (section 4.1.2), and with.
-pub const NET_DEVICES: [u16; 2] = [0x1041, 0x1000];
+
+/// Areas of a device's memory, in the order in which a platform file states them.
+const AREA_CONFIG: u32 = 0;
+const AREA_REGISTERS: u32 = 1;
+const AREA_VECTORS: u32 = 2;
 
 /// Why a device cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VirtioError {
+    /// The domain was not given this.
+    NotGiven(&'static str),
     /// It is none that PCI knows how to use.
     Pci(PciError),
     /// It is another device: its vendor and number.
@@ -47,6 +54,7 @@ pub enum VirtioError {
 impl fmt::Display for VirtioError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotGiven(what) => write!(out, "this domain was given no {what}"),
             Self::Pci(error) => error.fmt(out),
             Self::AnotherDevice(vendor, device) => {
                 write!(out, "the PCI function is {vendor:04x}:{device:04x}, no virtio device of this kind")
@@ -106,4 +114,27 @@ pub struct Place<R> {
     pub memory: DmaMemory,
     /// How it interrupts.
     pub interrupt: Interrupt,
+}
+
+impl Place<DeviceMemory> {
+    /// Where this domain has its device, by the names that its `domain.toml` gives to device and memory.
+    /// Takes the memory: a device has all of it.
+    ///
+    /// # Errors
+    /// [`VirtioError::NotGiven`].
+    pub fn find(device: &str, memory: &str) -> Result<Self, VirtioError> {
+        let missing = VirtioError::NotGiven;
+        let area = |number| info::get().find_area(device, number).and_then(Area::of);
+        let interrupt = info::get().find(InfoKind::Interrupt, device).and_then(info::slot);
+        let interrupt = interrupt.ok_or(missing("interrupt of the device"))?;
+        let message = interrupt_acknowledge(interrupt).map_err(|_| missing("right to the interrupt"))?;
+        let memory = info::get().find(InfoKind::Region, memory).ok_or(missing("memory for the device"))?;
+        Ok(Self {
+            config: area(AREA_CONFIG).ok_or(missing("configuration page of the device"))?,
+            registers: area(AREA_REGISTERS).ok_or(missing("memory for the device's registers"))?,
+            vectors: area(AREA_VECTORS),
+            memory: DmaMemory::map(memory).map_err(|_| missing("right to memory for the device"))?,
+            interrupt: message.map_or(Interrupt::Line, Interrupt::Message),
+        })
+    }
 }

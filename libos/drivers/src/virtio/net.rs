@@ -11,12 +11,14 @@ mod tests;
 use cloison_sys::dma::DmaMemory;
 
 use super::{
-    Interrupt, NET_DEVICES, Place, VirtioError,
+    Interrupt, Place, VirtioError,
     queue::{self, BUFFER_BYTES, Queue},
     transport::Transport,
 };
 use crate::registers::Registers;
 
+/// PCI device numbers of network cards, without legacy (section 4.1.2) and with.
+const DEVICES: [u16; 2] = [0x1041, 0x1000];
 /// Memory that the card and its driver share, in bytes.
 pub const DMA_BYTES: usize = 2 * queue::BYTES;
 /// Longest frame: an Ethernet header and an IP packet of 1500 bytes.
@@ -69,7 +71,7 @@ impl<R: Registers> NetCard<R> {
         if memory.len() < DMA_BYTES {
             return Err(VirtioError::LittleMemory(DMA_BYTES));
         }
-        let mut transport = Transport::open(config, registers, vectors, interrupt, &NET_DEVICES)?;
+        let mut transport = Transport::open(config, registers, vectors, interrupt, &DEVICES)?;
         let features = transport.negotiate(FEATURE_MAC | FEATURE_STATUS)?;
         let receive = transport.queue(RECEIVE, &memory, 0, features)?;
         let transmit = transport.queue(TRANSMIT, &memory, queue::BYTES, features)?;

@@ -194,7 +194,7 @@ fn a_switch_that_spoils_its_words_is_survived_and_told_of() {
     }
     let mut world = World::with_log(log);
     for word in 0..25 {
-        world.switch[0].store(word << 60 | 0x0123_4567 * word, core::sync::atomic::Ordering::Relaxed);
+        world.switch[0].store((word << 60) | (0x0123_4567 * word), core::sync::atomic::Ordering::Relaxed);
         world.uplink.carry();
         world.uplink.prepare_wait();
     }

@@ -45,9 +45,9 @@ pub struct Card {
     pub refuses_features: bool,
     pub never_resets: bool,
     pub refuses_vectors: bool,
-    pub(super) page: SimulatedPage,
+    pub(in crate::virtio) page: SimulatedPage,
     pub(super) vectors: SimulatedPage,
-    pub(super) memory: DmaMemory,
+    pub(in crate::virtio) memory: DmaMemory,
     selects: [u32; 2],
     pub(super) accepted: u64,
     status: u8,
@@ -140,7 +140,7 @@ impl Card {
     }
 
     /// The next buffer that a queue offers: its number, its place and its length.
-    pub(super) fn next_buffer(&mut self, queue: usize) -> Option<(u16, usize, usize)> {
+    pub(in crate::virtio) fn next_buffer(&mut self, queue: usize) -> Option<(u16, usize, usize)> {
         let ring = self.rings[queue];
         let available = self.at(ring.available);
         if self.memory.load16(available + 2) == ring.seen {
@@ -160,7 +160,7 @@ impl Card {
     }
 
     /// Says that a buffer was used.
-    pub(super) fn finish(&mut self, queue: usize, number: u32, bytes: u32) {
+    pub(in crate::virtio) fn finish(&mut self, queue: usize, number: u32, bytes: u32) {
         let ring = self.rings[queue];
         let used = self.at(ring.used);
         let entry = used + 4 + 8 * usize::from(ring.done % ring.size);
