@@ -210,24 +210,6 @@ impl Ports {
         };
     }
 
-    /// Writes bytes to a port, one after the other.
-    ///
-    /// # Panics
-    /// If the device has no such port.
-    pub fn write_all8(&self, offset: u16, bytes: &[u8]) {
-        // SAFETY: the instruction reads the bytes of the slice, upwards, as the direction flag is clear in
-        // compiled code; about the port, see `write8`.
-        unsafe {
-            asm!(
-                "rep outsb",
-                in("dx") self.port(offset),
-                inout("rsi") bytes.as_ptr() => _,
-                inout("rcx") bytes.len() => _,
-                options(nostack, preserves_flags, readonly)
-            )
-        };
-    }
-
     fn port(&self, offset: u16) -> u16 {
         assert!(offset < self.count, "{OUTSIDE}");
         self.first + offset
