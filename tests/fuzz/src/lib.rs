@@ -1,6 +1,7 @@
 //! Fuzz targets: each takes bytes as an enemy may have written them, and panics if what reads them goes wrong.
 
 mod targets {
+    pub mod checksums;
     pub mod frames;
 }
 
@@ -14,7 +15,10 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[Target { name: "frames", run: targets::frames::run }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "checksums", run: targets::checksums::run },
+    Target { name: "frames", run: targets::frames::run },
+];
 
 /// The target with this name.
 #[must_use]
