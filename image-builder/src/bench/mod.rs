@@ -1,10 +1,12 @@
 //! Measures a system and compares with references: instructions, sizes, and the time until a demo has ended.
 
 mod code;
+mod gdb;
 mod linux;
 mod network;
 mod round;
 mod rows;
+mod steps;
 mod table;
 
 use std::{
@@ -32,6 +34,17 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(120);
 /// How often a time is taken.
 const TIMES: usize = 3;
+
+/// Something that the kernel and the domains can be busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Load {
+    /// A gate call and its reply, in the kernel
+    Gate,
+    /// UDP round trips between two domains, in the kernel and in all domains
+    Udp,
+    /// TCP in bulk between two domains, in the kernel and in all domains
+    Tcp,
+}
 
 /// Measures.
 #[derive(Debug)]
@@ -107,14 +120,17 @@ impl Bench<'_> {
         Ok(peer)
     }
 
-    /// Says which of the kernel's functions the instructions of a gate call and its reply are spent in.
+    /// Says which functions the instructions of a load are spent in.
     ///
     /// # Errors
     ///
-    /// When the system that makes gate calls cannot be built, or its run does not end well.
-    pub fn profile(&self) -> Result<String, Failure> {
-        let Traced { code, round } = self.trace()?;
-        Ok(round.profile(&code))
+    /// When the system that makes the load cannot be built, or does not run as it should.
+    pub fn profile(&self, load: Load) -> Result<String, Failure> {
+        match load {
+            Load::Gate => self.trace().map(|Traced { code, round }| round.profile(&code)),
+            Load::Udp => self.follow(rows::UDP),
+            Load::Tcp => self.follow(rows::TCP),
+        }
     }
 
     fn build(&self, manifest: &str) -> Result<Built, Failure> {

@@ -18,7 +18,7 @@ use crate::{
 
 /// What a server says when it can be measured; the domain and Linux say the same.
 const READY: &str = "server listening";
-/// How long it may take until it can.
+/// How long a system may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the host's iperf3 tries to measure it, and how long it pauses after a try.
 const TRIES: usize = 5;
@@ -81,7 +81,7 @@ impl Linux<'_> {
 /// Boots a server and has the host's iperf3 measure it through a port of the host.
 fn measure(context: &Context, machine: &Machine, port: u16) -> Result<Figures, Failure> {
     let mut session = Session::start(machine, None)?;
-    wait_until_ready(context, &mut session)?;
+    wait_for_line(context, &mut session, READY)?;
     let (mut to, mut from) = (Vec::new(), Vec::new());
     for _ in 0..TIMES {
         to.push(iperf3(context, port, &[])?);
@@ -90,14 +90,15 @@ fn measure(context: &Context, machine: &Machine, port: u16) -> Result<Figures, F
     Ok(named([("host-to-domain", &to), ("domain-to-host", &from)]))
 }
 
-fn wait_until_ready(context: &Context, session: &mut Session) -> Result<(), Failure> {
+/// Waits until somebody says what begins so.
+pub(super) fn wait_for_line(context: &Context, session: &mut Session, begin: &str) -> Result<(), Failure> {
     let deadline = Some(Instant::now() + PATIENCE);
     let mut transcript = Transcript::default();
     loop {
         let others: [BorrowedFd<'_>; 1] = [context.interrupts.as_fd()];
         match session.next(deadline, &others)? {
             Event::Output(bytes) => {
-                let ready = |line: &crate::run::Line| line.message().starts_with(READY);
+                let ready = |line: &crate::run::Line| line.message().starts_with(begin);
                 if transcript.add(&bytes).iter().any(ready) {
                     return Ok(());
                 }
@@ -106,7 +107,7 @@ fn wait_until_ready(context: &Context, session: &mut Session) -> Result<(), Fail
             Event::Deadline | Event::Ended(_) => {
                 let last = transcript.lines().last().map_or("nothing", |line| line.text.as_str());
                 let complaint = session.complaint().unwrap_or_else(|| format!("the last line is: {last}"));
-                return Err(Failure::Failed(format!("no iperf server has started; {complaint}")));
+                return Err(Failure::Failed(format!("nobody has said `{begin}`; {complaint}")));
             }
         }
     }

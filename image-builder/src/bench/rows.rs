@@ -98,6 +98,9 @@ impl Unit {
 pub(super) const ROUNDS: &str = "manifests/bench-rounds.toml";
 /// The systems of the network whose instructions are counted.
 pub(super) const NETWORK: [&str; 2] = ["manifests/bench-net.toml", "manifests/bench-sockets.toml"];
+/// The systems that make UDP round trips, and send over TCP, for ever.
+pub(super) const UDP: &str = "manifests/profile-udp.toml";
+pub(super) const TCP: &str = "manifests/profile-tcp.toml";
 /// The system of two domains that measure TCP between them.
 pub(super) const BETWEEN_DOMAINS: &str = "manifests/iperf.toml";
 /// The system with a domain that the host measures.

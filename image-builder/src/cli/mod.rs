@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     Failure,
+    bench::Load,
     build::Context,
     interrupts::Interrupts,
     progress::Progress,
@@ -191,9 +192,10 @@ struct BenchArgs {
     /// The manifest of the benchmark system
     #[arg(default_value = "manifests/bench.toml")]
     manifest: PathBuf,
-    /// Only show which functions of the kernel the instructions of a gate call and its reply are spent in
-    #[arg(long, conflicts_with = "manifest")]
-    profile: bool,
+    /// Only show which functions the instructions of a load are spent in
+    #[arg(long, value_enum, conflicts_with = "manifest", value_name = "LOAD")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "gate")]
+    profile: Option<Load>,
     /// Measure Linux on the same machine as well: Debian's kernel, fetched from its package
     #[arg(long, conflicts_with = "profile")]
     peers: bool,

@@ -45,11 +45,15 @@ fn main() -> Result<(), Error> {
     }
 }
 
-/// Plays the side that the arguments name: the one that answers, or the one that measures it.
+/// Plays the part that the arguments name.
 async fn play(net: &Net) -> Result<(), Error> {
-    match settings::arguments().parse::<Ipv4Addr>() {
-        Ok(other) => measure(net, other).await,
-        Err(_) => {
+    let mut words = settings::arguments().split_ascii_whitespace();
+    let other = words.next().and_then(|word| word.parse::<Ipv4Addr>().ok());
+    match (other, words.next()) {
+        (Some(other), Some("udp")) => round_trips(net, SocketAddrV4::new(other, ECHO_PORT)).await,
+        (Some(other), Some("tcp")) => bytes(net, SocketAddrV4::new(other, DISCARD_PORT)).await,
+        (Some(other), _) => measure(net, other).await,
+        (None, _) => {
             let (echoed, discarded) = task::join(echo(net), discard(net)).await;
             echoed.and(discarded)
         }
@@ -60,6 +64,26 @@ async fn measure(net: &Net, other: Ipv4Addr) -> Result<(), Error> {
     log!("udp-round-trip {}", round_trip(net, SocketAddrV4::new(other, ECHO_PORT)).await?);
     log!("tcp-byte {}", byte(net, SocketAddrV4::new(other, DISCARD_PORT)).await?);
     Ok(())
+}
+
+/// Round trips for ever.
+async fn round_trips(net: &Net, to: SocketAddrV4) -> Result<(), Error> {
+    round_trip(net, to).await?;
+    log!("ready to be profiled");
+    loop {
+        round_trip(net, to).await?;
+    }
+}
+
+/// Bytes for ever.
+async fn bytes(net: &Net, to: SocketAddrV4) -> Result<(), Error> {
+    let mut stream = TcpStream::connect_with(net, to, TcpConfig::BULK).await?;
+    let block = alloc::vec![0; BLOCK_BYTES];
+    send(&mut stream, &block, WARM_UP_BLOCKS).await?;
+    log!("ready to be profiled");
+    loop {
+        stream.write_all(&block).await?;
+    }
 }
 
 /// The median of many round trips.
