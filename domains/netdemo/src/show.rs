@@ -13,10 +13,9 @@ use crate::discard;
 
 extern crate alloc;
 
-/// How often everybody is asked, and for how long they may answer. Not all are there when this domain starts,
-/// and whoever is asked for the first time has to ask for a MAC address before it can answer.
-const ROUNDS: usize = 4;
-const ROUND: Duration = Duration::from_millis(300);
+/// How often everybody is asked, and for how long they may answer: not all are there when this domain starts.
+const ROUNDS: usize = 2;
+const ROUND: Duration = Duration::from_millis(600);
 /// How often a peer is tried that does not accept connections yet.
 const TRIES: usize = 20;
 /// How much is sent.

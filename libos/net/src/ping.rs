@@ -1,12 +1,15 @@
 //! Echo requests, and who answers them.
 
+use alloc::vec::Vec;
 use core::{
+    cell::Cell,
     future::poll_fn,
     net::Ipv4Addr,
     task::{Context, Poll},
     time::Duration,
 };
 
+use cloison_rt::task;
 use smoltcp::{
     iface::SocketHandle,
     phy::ChecksumCapabilities,
@@ -21,6 +24,8 @@ use crate::{
 
 /// Replies that can wait: as many hosts as one switch has ports can answer at once.
 const REPLIES: usize = 32;
+/// Hosts that one call tells of, at most.
+const MAX_HOSTS: usize = 256;
 /// Data in a request, as much as other systems send.
 const DATA_BYTES: usize = 56;
 /// A request or reply, without its IP header.
@@ -36,11 +41,12 @@ pub struct EchoReply {
 }
 
 impl Net {
-    /// Sends one echo request and shows `each` who answers within `wait`. Returns how many did. One host is
-    /// waited for only until it answers; to the broadcast address, each host of the network can answer.
+    /// Sends an echo request and shows `each` who answers within `wait`, a host once. Returns how many did. A
+    /// single host is waited for only until it answers.
     ///
-    /// A host that does not know this one's MAC address has to ask for it first, and its first answer may be
-    /// lost on that account.
+    /// To the broadcast address, each host of the network can answer. Those that do not know this one's MAC
+    /// address have to ask for it first, and lose their answer over it; so all are asked a second time after
+    /// half the time.
     ///
     /// # Errors
     /// [`Error::NoAddress`], [`Error::BadDestination`], [`Error::OutOfHeap`].
@@ -53,26 +59,36 @@ impl Net {
         let addresses = self.addresses().ok_or(Error::NoAddress)?;
         let asks_all = to.is_broadcast() || to == addresses.broadcast;
         let echo = Echo::new(self)?;
-        echo.request(to)?;
-        let mut replies = 0;
+        echo.request(to, 0)?;
+        let ask_again = async {
+            self.sleep(if asks_all { wait / 2 } else { wait }).await;
+            // The same as before, which went out.
+            let _ = echo.request(to, 1);
+            core::future::pending::<()>().await
+        };
+        let mut known = Vec::new();
         let collect = async {
-            while replies == 0 || asks_all {
-                each(poll_fn(|context| echo.poll_reply(context)).await);
-                replies += 1;
+            while (known.is_empty() || asks_all) && known.len() < MAX_HOSTS {
+                let reply = poll_fn(|context| echo.poll_reply(context)).await;
+                if !known.contains(&reply.from) {
+                    known.push(reply.from);
+                    each(reply);
+                }
             }
         };
         // That the time is over is no error: it is how a broadcast ends, and what the number 0 says.
-        let _ = self.within(wait, collect).await;
-        Ok(replies)
+        let _ = self.within(wait, task::select(collect, ask_again)).await;
+        Ok(known.len())
     }
 }
 
-/// One request and its replies.
+/// Two requests and their replies.
 struct Echo {
     net: Net,
     socket: SocketHandle,
     number: u16,
-    sent: Micros,
+    /// When each was sent.
+    sent: [Cell<Micros>; 2],
 }
 
 impl Echo {
@@ -82,14 +98,14 @@ impl Echo {
         let number = stack.number();
         // A new socket can be bound to any number.
         socket.bind(icmp::Endpoint::Ident(number)).map_err(|_| Error::BadDestination)?;
-        let sent = stack.device.link.now();
-        Ok(Self { net: net.clone(), socket: stack.sockets.add(socket), number, sent })
+        Ok(Self { net: net.clone(), socket: stack.sockets.add(socket), number, sent: Default::default() })
     }
 
-    fn request(&self, to: Ipv4Addr) -> Result<(), Error> {
-        let request = Icmpv4Repr::EchoRequest { ident: self.number, seq_no: 1, data: &[0; DATA_BYTES] };
+    fn request(&self, to: Ipv4Addr, which: u16) -> Result<(), Error> {
+        let request = Icmpv4Repr::EchoRequest { ident: self.number, seq_no: which, data: &[0; DATA_BYTES] };
         let mut stack = self.net.stack();
         stack.touch();
+        self.sent[usize::from(which)].set(stack.device.link.now());
         let socket = stack.socket::<icmp::Socket<'_>>(self.socket);
         let packet = socket.send(PACKET_BYTES, to.into()).map_err(|_| Error::BadDestination)?;
         request.emit(&mut Icmpv4Packet::new_unchecked(packet), &ChecksumCapabilities::ignored());
@@ -100,10 +116,9 @@ impl Echo {
         let mut stack = self.net.stack();
         let now = stack.device.link.now();
         let socket = stack.socket::<icmp::Socket<'_>>(self.socket);
-        while let Ok((packet, from)) = socket.recv() {
-            let IpAddress::Ipv4(from) = from;
-            if is_reply(packet) {
-                return Poll::Ready(EchoReply { from, after: Duration::from_micros(now - self.sent) });
+        while let Ok((packet, IpAddress::Ipv4(from))) = socket.recv() {
+            if let Some(sent) = reply_to(packet).and_then(|which| self.sent.get(which)) {
+                return Poll::Ready(EchoReply { from, after: Duration::from_micros(now - sent.get()) });
             }
         }
         socket.register_recv_waker(context.waker());
@@ -117,11 +132,14 @@ impl Drop for Echo {
     }
 }
 
-/// The socket takes packets with its number only, but errors about requests as well.
-fn is_reply(packet: &[u8]) -> bool {
-    let packet = Icmpv4Packet::new_checked(packet);
-    let message = packet.and_then(|packet| Icmpv4Repr::parse(&packet, &ChecksumCapabilities::ignored()));
-    matches!(message, Ok(Icmpv4Repr::EchoReply { .. }))
+/// Which request a packet replies to, if it does: the socket takes what has its number, errors about requests
+/// among them.
+fn reply_to(packet: &[u8]) -> Option<usize> {
+    let packet = Icmpv4Packet::new_checked(packet).ok()?;
+    match Icmpv4Repr::parse(&packet, &ChecksumCapabilities::ignored()).ok()? {
+        Icmpv4Repr::EchoReply { seq_no, .. } => Some(seq_no.into()),
+        _ => None,
+    }
 }
 
 fn buffer(packets: usize) -> Result<icmp::PacketBuffer<'static>, Error> {
