@@ -16,7 +16,8 @@ const PORT: &str = "net";
 #[derive(Debug)]
 pub struct Nic {
     uplink: Uplink<DeviceMemory>,
-    interrupt: Slot,
+    /// The interrupt, if it is a line: that is masked until it has been dealt with.
+    line: Option<Slot>,
     interrupt_event: u64,
     port_events: u64,
 }
@@ -35,10 +36,11 @@ impl Nic {
             "the network card cannot be used"
         })?;
         introduce(&card, log);
+        let line = (!card.uses_messages()).then_some(slot);
         let (sender, receiver) = frames::attach(port).ok_or("the port has no memory for frames")?;
         Ok(Self {
             uplink: Uplink::new(card, sender, receiver, log),
-            interrupt: slot,
+            line,
             interrupt_event: info::event_mask(interrupt),
             // A switch that fails is no reason to stop: it comes back, or frames wait for ever.
             port_events: info::event_mask(port) | 1 << EVENT_PEER_FAILED,
@@ -51,10 +53,12 @@ impl Nic {
             return;
         }
         let events = wait(self.interrupt_event | self.port_events, Instant::NEVER);
-        if events & self.interrupt_event != 0 {
+        if let Some(line) = self.line
+            && events & self.interrupt_event != 0
+        {
             self.uplink.acknowledge();
-            // It is this domain's: `open` has asked for it before. A line is masked until here.
-            let _ = interrupt_acknowledge(self.interrupt);
+            // It is this domain's: `Place::find` has asked for it before.
+            let _ = interrupt_acknowledge(line);
         }
     }
 }

@@ -208,9 +208,10 @@ impl<R: Registers> Transport<R> {
         if !notify.is_multiple_of(2) || notify + 2 > self.notify_bytes {
             return Err(VirtioError::NoRegisters("notification register for each queue"));
         }
-        self.write16(common::QUEUE_ENABLE, 1);
         let has_event_index = features & feature::EVENT_INDEX != 0;
-        Ok(Queue::new(number, memory, at, size, has_event_index, self.notify + notify))
+        let queue = Queue::new(number, memory, at, size, has_event_index, self.notify + notify);
+        self.write16(common::QUEUE_ENABLE, 1);
+        Ok(queue)
     }
 
     /// All queues share the first vector; changes of the configuration make no interrupt.
@@ -236,9 +237,9 @@ impl<R: Registers> Transport<R> {
         self.area.registers.write16(queue.notify_register(), queue.number());
     }
 
-    /// Lets the interrupt line fall. Returns whether it was this device that raised it.
-    pub(super) fn acknowledge_line(&mut self) -> bool {
-        self.area.registers.read8(self.interrupt) != 0
+    /// Lets the interrupt line fall, which reading the interrupt status does.
+    pub(super) fn acknowledge_line(&mut self) {
+        self.area.registers.read8(self.interrupt);
     }
 
     /// Reads the start of the device's own configuration: twice the same generation, or whatever it is after
