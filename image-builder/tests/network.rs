@@ -36,7 +36,11 @@ fn the_card_is_on_the_switchs_network() {
          hostfwd=tcp:127.0.0.1:{shell}-192.168.0.11:22,hostfwd=tcp:127.0.0.1:{web}-192.168.0.11:80"
     );
     let card = ["-netdev", &network, "-device", "virtio-net-pci,netdev=nic0"];
-    assert_eq!(arguments, [card.as_slice(), &["-chardev", "null,id=capture0"]].concat());
+    assert_eq!(
+        arguments,
+        [card.as_slice(), &["-chardev", "null,id=capture0", "-device", "isa-debugcon,chardev=capture0"]]
+            .concat()
+    );
     assert_eq!(forwards[1].name, "alice-80");
     assert_eq!(
         forwards[0].to_string(),
@@ -72,7 +76,7 @@ fn a_port_in_use_is_told_before_the_machine_starts() {
 fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
     let path = fixtures().root.join("manifests/two-switches.toml");
     let plain = two_switches();
-    let addition = capture("a,b.pcap:inner:alice").addition(&plain).unwrap().unwrap();
+    let addition = capture("a,b.pcap:inner:alice").addition(&fixtures(), &plain).unwrap().unwrap();
     let system = load_with(&fixtures(), &path, Some(&addition)).unwrap();
     let ports = &system.switches()[1].ports;
     let mirror = ports.last().unwrap();
@@ -86,7 +90,7 @@ fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
 
 #[test]
 fn capture_asks_for_what_it_cannot_know() {
-    let refusal = |text: &str| capture(text).addition(&two_switches()).unwrap_err().to_string();
+    let refusal = |text: &str| capture(text).addition(&fixtures(), &two_switches()).unwrap_err().to_string();
     assert!(refusal("f.pcap").contains("name one of the switches outer, inner: f.pcap:outer"));
     assert!(refusal("f.pcap:x").contains("there is no switch `x`"));
     assert!(refusal("f.pcap:inner:nic").contains("the switch `inner` has no port `nic`"));
@@ -94,5 +98,8 @@ fn capture_asks_for_what_it_cannot_know() {
 
 #[test]
 fn a_system_that_records_already_needs_nothing_more() {
-    assert!(capture("f.pcap").addition(&everything()).unwrap().is_none());
+    let path = fixtures().root.join("manifests/two-switches.toml");
+    let addition = capture("f.pcap:inner").addition(&fixtures(), &two_switches()).unwrap();
+    let recorded = load_with(&fixtures(), &path, addition.as_ref()).unwrap();
+    assert!(capture("f.pcap").addition(&fixtures(), &recorded).unwrap().is_none());
 }

@@ -81,7 +81,7 @@ const WORTH_KEEPING: usize = 1000;
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
     let system = build::check(context, &args.manifest.manifest)?;
-    let addition = addition(&system, args.capture.as_ref())?;
+    let addition = addition(context, &system, args.capture.as_ref())?;
     let forwards = OpenForward::open_all(&system, &args.forward, HostPorts::AsStated)?;
     tools::require(tools::RUN, &context.progress, &context.interrupts)?;
     let mut log = args.log.as_deref().map(create).transpose()?;
@@ -118,9 +118,13 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
 }
 
 /// What the user wants beside what the manifest says.
-fn addition(system: &System, capture: Option<&CaptureRequest>) -> Result<Option<Addition>, Failure> {
+fn addition(
+    context: &Context,
+    system: &System,
+    capture: Option<&CaptureRequest>,
+) -> Result<Option<Addition>, Failure> {
     let Some(capture) = capture else { return Ok(None) };
-    let addition = capture.addition(system)?;
+    let addition = capture.addition(&context.workspace, system)?;
     // That the file cannot be written is told before the build.
     create(&capture.file)?;
     if addition.is_some() {

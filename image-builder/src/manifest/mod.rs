@@ -177,6 +177,13 @@ impl Inputs {
     }
 }
 
+/// A component by itself, if there is one and it can be read.
+#[must_use]
+pub fn component(workspace: &Workspace, name: &str) -> Option<Component> {
+    let mut files = Files { workspace, sources: Sources::default(), problems: Vec::new() };
+    files.component(name).found().cloned()
+}
+
 /// Where files are found and what became of them.
 struct Files<'a> {
     workspace: &'a Workspace,

@@ -2,10 +2,10 @@
 
 use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
-use super::devices::DEBUG_PORT;
 use crate::{
-    Addition, Failure, System,
-    system::{Device, Switch},
+    Addition, Failure, System, Workspace,
+    manifest::{Component, DeviceNeed, component},
+    system::{LOG_GATE, Switch},
 };
 
 /// The domain that is added, and its component.
@@ -44,20 +44,22 @@ impl CaptureRequest {
     ///
     /// # Errors
     ///
-    /// When there is no such switch or port, or when the machine has no port that leads to a file.
-    pub fn addition(&self, system: &System) -> Result<Option<Addition>, Failure> {
-        if system.uses_device_class(DEBUG_PORT) {
+    /// When there is no such switch or port, or when the machine lacks what the component needs.
+    pub fn addition(&self, workspace: &Workspace, system: &System) -> Result<Option<Addition>, Failure> {
+        if system.components().iter().any(|component| component.name == CAPTURE) {
             return Ok(None);
         }
-        let devices = system.platform().devices.iter();
-        let device = devices.into_iter().find(|device| device.class.value == DEBUG_PORT);
-        let device = device.ok_or_else(|| {
-            let platform = &system.platform().name;
-            impossible(&format!("the platform `{platform}` has no device of the class `{DEBUG_PORT}`"))
-        })?;
         let switch = self.switch(system)?;
         let port = self.port.as_ref().map(|port| number_of(system, switch, port)).transpose()?;
-        let text = text(system, device, &system.domain(switch.domain).name, port);
+        let component = component(workspace, CAPTURE);
+        let component = component.ok_or_else(|| impossible(&format!("there is no component `{CAPTURE}`")))?;
+        let mut text = format!("[domain.{CAPTURE}]\ncomponent = \"{CAPTURE}\"\n");
+        text += &needs(system, &component)?;
+        if let Some(port) = port {
+            text += &format!("arguments = \"{port}\"\n");
+        }
+        let switch = &system.domain(switch.domain).name;
+        text += &format!("\n[switch.{switch}.port.{CAPTURE}]\nmirror = true\n");
         Ok(Some(Addition { name: CAPTURE, text }))
     }
 
@@ -94,17 +96,23 @@ fn number_of(system: &System, switch: &Switch, domain: &str) -> Result<usize, Fa
     })
 }
 
-/// The domain and its port as a manifest would state them.
-fn text(system: &System, device: &Device, switch: &str, port: Option<usize>) -> String {
-    let mut text = format!("[domain.{CAPTURE}]\ncomponent = \"{CAPTURE}\"\n");
-    text += &format!("devices = [\"{}\"]\n", device.name.value);
-    if let Some(log) = system.log_server() {
+/// What gives the component its devices and its log, as a manifest would state it.
+fn needs(system: &System, component: &Component) -> Result<String, Failure> {
+    let platform = system.platform();
+    let device = |need: &DeviceNeed| {
+        let class = &need.class.value;
+        let device = platform.devices.iter().find(|device| device.class.value == *class);
+        let lacks =
+            || impossible(&format!("the platform `{}` has no device of the class `{class}`", platform.name));
+        Ok(format!("\"{}\"", device.ok_or_else(lacks)?.name.value))
+    };
+    let devices: Vec<String> = component.devices.iter().map(device).collect::<Result<_, Failure>>()?;
+    let mut text = format!("devices = [{}]\n", devices.join(", "));
+    let has_log = component.gates.iter().any(|need| need.gate.value == LOG_GATE);
+    if let Some(log) = system.log_server().filter(|_| has_log) {
         text += &format!("log = \"{log}\"\n");
     }
-    if let Some(port) = port {
-        text += &format!("arguments = \"{port}\"\n");
-    }
-    text + &format!("\n[switch.{switch}.port.{CAPTURE}]\nmirror = true\n")
+    Ok(text)
 }
 
 fn impossible(why: &str) -> Failure {

@@ -10,10 +10,8 @@ use crate::{
     system::{Device, Network, Switch},
 };
 
-/// Class of a network card.
+/// Class of a network card, which an uplink needs.
 pub const NETWORK_CARD: &str = "virtio-net";
-/// Class of a port that writes to a file of the host.
-pub const DEBUG_PORT: &str = "debug-port";
 /// Addresses that QEMU's DHCP server gives out, one after the other.
 const DHCP_ADDRESSES: u32 = 16;
 /// The first of them in a network, unless somebody has one of them.
@@ -37,14 +35,19 @@ impl Devices<'_> {
         self.system.devices_in_use().flat_map(|device| self.of_device(device)).collect()
     }
 
-    /// What is behind the device, then the device itself, which names it by the device's own name.
+    /// What is behind the device, if its arguments name that by the device's own name; then the device.
     fn of_device(&self, device: &Device) -> Vec<String> {
         let id = &device.name.value;
-        let mut arguments = match device.class.value.as_str() {
-            NETWORK_CARD => vec!["-netdev".to_owned(), self.network(id)],
-            DEBUG_PORT => vec!["-chardev".to_owned(), self.file(id)],
-            _ => Vec::new(),
+        let has = |key: &str| {
+            let mut options = device.qemu.iter().flat_map(|argument| argument.split(','));
+            options.any(|option| option.split_once('=') == Some((key, id.as_str())))
         };
+        let mut arguments = Vec::new();
+        if has("netdev") {
+            arguments.extend(["-netdev".to_owned(), self.network(id)]);
+        } else if has("chardev") {
+            arguments.extend(["-chardev".to_owned(), self.file(id)]);
+        }
         arguments.extend(device.qemu.iter().cloned());
         arguments
     }

@@ -74,7 +74,10 @@ pub fn judge(scenario: &Scenario, seen: &Observation<'_>) -> Verdict {
                 Some(Verdict::Fail(reason)) => format!("; {reason}"),
                 _ => String::new(),
             };
-            return Verdict::Broken(format!("no end within {:?}{lines}; last line: {last}", scenario.timeout));
+            return Verdict::Broken(format!(
+                "no end within {:?}{lines}; last line: {last}",
+                scenario.timeout
+            ));
         }
         Conclusion::Ended(End::Signal(signal)) => {
             return Verdict::Broken(format!("signal {signal} ended QEMU; it said: {complaint}"));

@@ -196,7 +196,7 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
 
 /// What records frames.
 fn addition(context: &Context, manifest: &Path, which: &str) -> Result<Option<Addition>, Failure> {
-    CaptureRequest::of_switch(which).addition(&build::check(context, manifest)?)
+    CaptureRequest::of_switch(which).addition(&context.workspace, &build::check(context, manifest)?)
 }
 
 /// A disc with something wrong on it, in a folder of its own.
