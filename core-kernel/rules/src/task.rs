@@ -219,15 +219,18 @@ impl Tasks {
     /// turn.
     #[inline(always)]
     fn make_ready(&mut self, id: DomainId) {
-        self.settled = false;
         let priority = self.get(id).priority;
-        match self.current {
-            Some(current) if self.get(current).priority < priority => {
+        let running = self.current.map(|current| (current, self.get(current).priority));
+        match running {
+            Some((current, running)) if running < priority => {
+                self.settled = false;
                 self.preempt(current);
                 self.task(id).state = State::Running;
                 self.current = Some(id);
             }
             _ => {
+                // One of lower priority ends nobody's turn, so all stays as it was decided.
+                self.settled &= running.is_some_and(|(_, running)| running > priority);
                 self.task(id).state = State::Ready;
                 self.ready.push_back(id, priority);
             }
