@@ -30,7 +30,7 @@ use spin::{Mutex, MutexGuard};
 
 use arch::{
     acpi,
-    apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, TIMER_VECTOR},
+    apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, SPURIOUS_VECTOR, TIMER_VECTOR},
     cpu::{self, Cpu},
     entry,
     memory::{self, BootFacts, FreeMemory, Run},
@@ -245,6 +245,9 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         kernel.fail(timed_out, CallError::TimedOut);
     } else if vector < TIMER_VECTOR.into() {
         line_interrupt(kernel, vector as u8 - FIRST_LINE_VECTOR);
+    } else if vector != SPURIOUS_VECTOR.into() {
+        // A device has made up a vector.
+        kernel.machine.local_apic.end_of_interrupt();
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) fn give_region(kernel: &mut Kernel, id: DomainId, arguments: Argument
     kernel.regions.usable(region)?;
     let beside = Rights::GRANT | Rights::DMA;
     let access = access_rights(rights & !u64::from(beside.bits()), held)?;
-    let given = access | Rights::from_bits_truncate(rights as u32).intersection(beside);
+    let given = access | (Rights::from_bits_truncate(rights as u32) & beside & held);
     give(kernel, domain, slot, Capability::Region(region, given))
 }
 

@@ -12,12 +12,13 @@ use super::{memory::Run, paging::direct};
 pub const FIRST_LINE_VECTOR: u8 = 32;
 /// Vector of the timer.
 pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPTS as u8;
-/// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old
-/// CPUs.
-const SPURIOUS_VECTOR: u8 = 0x3f;
+/// Vector of interrupts that were withdrawn while on their way, and that get no end of interrupt. Its low four
+/// bits have to be ones on old CPUs. Nothing else is in its class of 16: whatever a device did with it would
+/// hold back that class only.
+pub const SPURIOUS_VECTOR: u8 = 0xff;
 
 const _: () = assert!(
-    (TIMER_VECTOR as usize) < SPURIOUS_VECTOR as usize && SPURIOUS_VECTOR < super::entry::VECTORS as u8
+    TIMER_VECTOR / 16 < SPURIOUS_VECTOR / 16 && (SPURIOUS_VECTOR as usize) < super::entry::VECTORS
 );
 
 /// What a device writes, and where, for an interrupt that is signalled by message to the CPU `target`; `None`
