@@ -12,7 +12,7 @@ use core::{
 
 use cloison_abi::{
     info::{InfoEntry, InfoKind},
-    limits::DOMAIN_END,
+    limits::{DOMAIN_END, INFO_ADDRESS, PAGE_BYTES},
 };
 
 /// Bytes before the first aligned word, the words, and the bytes behind them.
@@ -32,7 +32,7 @@ impl SharedMemory {
     pub fn of(entry: &'static InfoEntry) -> Option<Self> {
         let shares = entry.kind == InfoKind::Use as u32 || entry.kind == InfoKind::Client as u32;
         let both_write = entry.incoming_address == 0;
-        (shares && both_write && plausible(entry))
+        (shares && both_write && leads_to_memory(entry))
             .then_some(Self { address: entry.address, bytes: entry.bytes as usize })
     }
 
@@ -148,7 +148,7 @@ impl DeviceMemory {
     #[must_use]
     pub fn of(entry: &'static InfoEntry) -> Option<Self> {
         let device = entry.kind == InfoKind::DeviceMemory as u32;
-        (device && plausible(entry)).then_some(Self { address: entry.address, bytes: entry.bytes })
+        (device && leads_to_memory(entry)).then_some(Self { address: entry.address, bytes: entry.bytes })
     }
 
     /// Length in bytes.
@@ -216,11 +216,19 @@ impl Ports {
     }
 }
 
-/// Whether an entry's memory can be a domain's. The page is the builder's and is trusted; this catches
-/// mistakes.
-pub(crate) fn plausible(entry: &InfoEntry) -> bool {
-    let end = entry.address.checked_add(entry.bytes);
-    entry.address != 0 && entry.bytes != 0 && end.is_some_and(|end| end <= DOMAIN_END)
+/// Whether an entry leads to memory: it is one of the information page, which nobody can write, and its memory
+/// lies where a domain's can. Entries that a program makes up itself lead nowhere.
+pub(crate) fn leads_to_memory(entry: &'static InfoEntry) -> bool {
+    let page = INFO_ADDRESS..INFO_ADDRESS + PAGE_BYTES;
+    // On the host, tests make up entries, for memory of their own.
+    let is_from_page = !cfg!(cloison_target) || page.contains(&(&raw const *entry as u64));
+    is_from_page && is_in_domain(entry.address, entry.bytes)
+}
+
+/// Whether memory lies where a domain's can.
+pub(crate) fn is_in_domain(address: u64, bytes: u64) -> bool {
+    let end = address.checked_add(bytes);
+    address != 0 && bytes != 0 && end.is_some_and(|end| end <= DOMAIN_END)
 }
 
 #[cfg(test)]

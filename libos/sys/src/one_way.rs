@@ -12,7 +12,7 @@ use cloison_abi::{
     limits::MAX_MAPPINGS,
 };
 
-use crate::memory::plausible;
+use crate::memory::{is_in_domain, leads_to_memory};
 
 /// Bytes at the start of each side's memory that hold words, for both sides to look at; the rest is data.
 pub const WORD_BYTES: usize = 64;
@@ -43,14 +43,15 @@ pub fn take(entry: &'static InfoEntry) -> Option<(Outgoing, Incoming)> {
 #[must_use]
 pub unsafe fn of(entry: &'static InfoEntry) -> Option<(Outgoing, Incoming)> {
     let shares = entry.kind == InfoKind::Use as u32 || entry.kind == InfoKind::Client as u32;
-    let incoming = InfoEntry { address: entry.incoming_address, ..*entry };
     let fits = entry.bytes > WORD_BYTES as u64 && entry.address.is_multiple_of(WORD_BYTES as u64);
     let fits = fits && entry.incoming_address.is_multiple_of(WORD_BYTES as u64);
     let bytes = usize::try_from(entry.bytes).ok()?;
-    (shares && fits && plausible(entry) && plausible(&incoming)).then(|| {
-        let outgoing = Outgoing { start: entry.address as *mut u8, bytes };
-        (outgoing, Incoming { start: entry.incoming_address as *const u8, bytes })
-    })
+    (shares && fits && leads_to_memory(entry) && is_in_domain(entry.incoming_address, entry.bytes)).then(
+        || {
+            let outgoing = Outgoing { start: entry.address as *mut u8, bytes };
+            (outgoing, Incoming { start: entry.incoming_address as *const u8, bytes })
+        },
+    )
 }
 
 /// Memory that this domain writes and another one reads.

@@ -6,7 +6,7 @@ use cloison_abi::{
     port::PortSettings,
 };
 
-use crate::{info, memory::plausible};
+use crate::{info, memory::leads_to_memory};
 
 /// The ports of this switch, in the order of their numbers; or the ports that this domain has on switches.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn arguments() -> &'static str {
 }
 
 fn bytes(name: &str) -> Option<&'static [u8]> {
-    let entry = info::get().find(InfoKind::Settings, name).filter(|entry| plausible(entry))?;
+    let entry = info::get().find(InfoKind::Settings, name).filter(|entry| leads_to_memory(entry))?;
     // SAFETY: the plan maps settings for reading, to this domain alone and for as long as it lives; nobody
     // writes them.
     Some(unsafe { core::slice::from_raw_parts(entry.address as *const u8, entry.bytes as usize) })
