@@ -6,7 +6,7 @@
 
 use cloison_net::{Config, Error, Net};
 use cloison_rt::task;
-use netshell_core::{Terminal, ThisDomain};
+use netshell_core::{End, Terminal, ThisDomain};
 
 cloison_rt::entry!(main);
 
@@ -28,8 +28,8 @@ fn main() -> Result<(), Error> {
 }
 
 async fn on_console(domain: &ThisDomain) {
-    if let Some((keyboard, log)) = Terminal::find() {
-        // The terminal's streams do not fail; that they end means that the console is gone.
-        let _ = netshell_core::serve(keyboard, log, domain).await;
-    }
+    let Some((mut keyboard, mut log)) = Terminal::find() else { return };
+    // Nobody can hang up a keyboard: after `quit`, the next session begins. That the input ends means that the
+    // console has spoilt the ring.
+    while netshell_core::serve(&mut keyboard, &mut log, domain).await == Ok(End::Quit) {}
 }

@@ -40,6 +40,8 @@ boot_tests! {
     a_network_card_that_crashes_is_restarted: "nic-restart",
     the_console_keeps_clients_apart: "console",
     what_the_host_says_is_judged_too: "host-command",
+    domains_see_each_other_over_a_switch: "net-demo",
+    virtual_lans_are_kept_apart: "vlan-demo",
     the_host_reaches_a_domain_through_a_forward: "forward",
     two_domains_measure_tcp_between_them: "iperf",
     the_hosts_iperf3_measures_a_domain: "iperf-host",

@@ -17,7 +17,7 @@ mod terminal;
 pub use command::{Command, Complaint};
 pub use domain::{Domain, ThisDomain};
 pub use lines::{LINE_BYTES, Line, Lines};
-pub use session::{listen, serve};
+pub use session::{End, listen, serve};
 pub use terminal::Terminal;
 
 /// The port on which a shell answers.

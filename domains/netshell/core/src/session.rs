@@ -45,12 +45,21 @@ async fn serve_next<D: Domain>(net: &Net, domain: &D, listener: &RefCell<TcpList
     }
 }
 
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client said `quit`.
+    Quit,
+    /// The client's input ended.
+    Input,
+}
+
 /// Speaks with one client: reads commands from `input`, answers to `output`, until the client says `quit` or
 /// nothing more.
 ///
 /// # Errors
 /// The stream's.
-pub async fn serve<R, W, D>(input: R, mut output: W, domain: &D) -> Result<(), W::Error>
+pub async fn serve<R, W, D>(input: R, mut output: W, domain: &D) -> Result<End, W::Error>
 where
     R: Read<Error = W::Error>,
     W: Write,
@@ -60,13 +69,13 @@ where
     while let Some(line) = lines.next().await? {
         let answer = match understand(&line) {
             Ok(None) => continue,
-            Ok(Some(Command::Quit)) => return Ok(()),
+            Ok(Some(Command::Quit)) => return Ok(End::Quit),
             Ok(Some(command)) => answer(&command, domain).await,
             Err(complaint) => complaint,
         };
         output.write_all(answer.as_bytes()).await?;
     }
-    Ok(())
+    Ok(End::Input)
 }
 
 fn understand(line: &Line<'_>) -> Result<Option<Command>, String> {
