@@ -72,7 +72,7 @@ const DNS_QUERY: [u8; 71] = [
 
 #[test]
 fn the_sum_is_that_of_the_specification() {
-    let bytes: Vec<u8> = (0..200_u32).map(|at| (at * at >> 3) as u8 | 0xc0).collect();
+    let bytes: Vec<u8> = (0..200_u32).map(|at| ((at * at) >> 3) as u8 | 0xc0).collect();
     for (start, end) in (0..9).flat_map(|start| (start..200).map(move |end| (start, end))) {
         let part = &bytes[start..end];
         assert_eq!((!fold(sum(part))).to_ne_bytes(), plain(part).to_be_bytes(), "{start}..{end}");
