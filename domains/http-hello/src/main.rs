@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 use core::{cell::RefCell, future::poll_fn, time::Duration};
 
-use cloison_net::{Config, Error, Net, TcpListener};
+use cloison_net::{Config, Error, Net, TcpConfig, TcpListener};
 use cloison_rt::{log, sys::info, task};
 use http_hello_core::Site;
 use netshell_core::ThisDomain;
@@ -17,15 +17,19 @@ use ore_api::{CountersError, Report, counters};
 cloison_rt::entry!(main);
 
 const PORT: u16 = 80;
+/// The buffers of a connection: a request, and most of a page.
+const TCP: TcpConfig = TcpConfig { receive_bytes: 4096, send_bytes: 8192, ..TcpConfig::DEFAULT };
 /// Browsers open several connections, and keep them.
 const CLIENTS: usize = 4;
+/// Connections that wait for their turn.
+const BACKLOG: usize = 8;
 /// How long a client may stay.
 const SESSION: Duration = Duration::from_secs(15);
 
 fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;
     let domain = ThisDomain::new(&net);
-    let listener = RefCell::new(TcpListener::bind(&net, PORT, CLIENTS)?);
+    let listener = RefCell::new(TcpListener::bind_with(&net, PORT, BACKLOG, TCP)?);
     let pages = task::join_all((0..CLIENTS).map(|_| serve_next(&net, &listener)));
     let shell = async {
         if let Err(error) = netshell_core::listen(&net, &domain, 1).await {
@@ -43,12 +47,9 @@ async fn serve_next(net: &Net, listener: &RefCell<TcpListener>) {
             net.sleep(Duration::from_secs(1)).await;
             continue;
         };
-        let session = async {
-            http_hello_core::serve(&stream, &stream, &ThisSite).await?;
-            stream.close().await
-        };
-        // A client that resets its connection, or stays too long, has had its turn.
-        let _ = net.within(SESSION, session).await;
+        // A client that resets its connection, or stays too long, has had its turn. The connection ends by
+        // itself, behind the next one's.
+        let _ = net.within(SESSION, http_hello_core::serve(&stream, &stream, &ThisSite)).await;
     }
 }
 

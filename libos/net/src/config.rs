@@ -45,7 +45,8 @@ impl TcpConfig {
         ..Self::DEFAULT
     };
 
-    const DEFAULT: Self = Self {
+    /// What a connection has unless it is told otherwise.
+    pub const DEFAULT: Self = Self {
         receive_bytes: 16 << 10,
         send_bytes: 16 << 10,
         timeout: Some(Duration::from_secs(60)),

@@ -18,6 +18,9 @@ const FRAMES_A_TURN: usize = 64;
 const LINGER: Micros = 20_000_000;
 /// How many of them there may be; beyond that, the oldest goes.
 const MAX_LINGERING: usize = 16;
+/// How many of these only wait for packets that may still be under way (TIME-WAIT). What they keep from others
+/// is their buffers, and the worst that can come of fewer is a needless reset.
+const MAX_TIME_WAIT: usize = 4;
 /// When to look again if smoltcp wants to send at once and yet sends nothing.
 const RETRY: Micros = 1_000;
 /// When to look again if the switch has left no room for so long. It wakes the domain when it has; this is
@@ -176,11 +179,24 @@ impl Stack {
     /// Removes connections that have ended, or have had their time.
     fn reap(&mut self, now: Micros) {
         let sockets = &mut self.sockets;
+        let state = |sockets: &SocketSet<'_>, lingering: &Lingering| {
+            sockets.get::<tcp::Socket<'_>>(lingering.socket).state()
+        };
+        let waiting = self.lingering.iter().filter(|one| state(sockets, one) == tcp::State::TimeWait).count();
+        let mut surplus = waiting.saturating_sub(MAX_TIME_WAIT);
         self.lingering.retain(|lingering| {
-            let socket = sockets.get::<tcp::Socket<'_>>(lingering.socket);
-            // A reset that still has to be sent keeps the address of the other side.
-            let ended = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none();
-            let stays = !ended && now < lingering.until;
+            let stays = match state(sockets, lingering) {
+                // A reset that still has to be sent keeps the address of the other side.
+                tcp::State::Closed => {
+                    sockets.get::<tcp::Socket<'_>>(lingering.socket).remote_endpoint().is_some()
+                }
+                tcp::State::TimeWait if surplus > 0 => {
+                    surplus -= 1;
+                    false
+                }
+                _ => true,
+            };
+            let stays = stays && now < lingering.until;
             if !stays {
                 sockets.remove(lingering.socket);
             }
