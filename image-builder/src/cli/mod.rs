@@ -185,9 +185,14 @@ enum GraphForm {
 
 /// Measure what the kernel and the library OS cost, and compare with the references
 ///
-/// Costs are counted in guest instructions, which two runs agree on to the digit; the time until the demo's
-/// last line is the median of several runs.
+/// Costs are counted in guest instructions, which two runs agree on to the digit. Times and rates are by the
+/// wall clock, medians of several runs, and say something beside others of the same run only: `--peers`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo image bench                   the table
+  cargo image bench --peers           the same, with Linux on the same machine beside it
+  cargo image bench --profile=udp     where the instructions of UDP round trips go")]
 struct BenchArgs {
     /// The manifest of the benchmark system
     #[arg(default_value = "manifests/bench.toml")]
