@@ -49,6 +49,12 @@ pub const APT_GET: Tool = Tool { name: "apt-get", purpose: "fetches Debian's pac
 pub const DPKG_DEB: Tool = Tool { name: "dpkg-deb", purpose: "reads Debian's packages", package: "dpkg" };
 /// Measures what a domain's TCP is worth, from the host.
 pub const IPERF3: Tool = Tool { name: "iperf3", purpose: "measures the network", package: "iperf3" };
+const NC: Tool = Tool { name: "nc", purpose: "talks to a domain's ports", package: "netcat-openbsd" };
+const CURL: Tool = Tool { name: "curl", purpose: "fetches a domain's page", package: "curl" };
+const TSHARK: Tool = Tool { name: "tshark", purpose: "reads recorded frames", package: "tshark" };
+
+/// What a test may run on the host.
+pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, TSHARK];
 
 /// What building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];

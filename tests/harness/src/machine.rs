@@ -17,7 +17,7 @@ use image_builder::{
         CaptureRequest, Conclusion, Devices, End, Event, HostPorts, Machine, OpenForward, Session, Tpm,
         TpmState, Transcript,
     },
-    tools,
+    tools::{self, Tool},
 };
 use tempfile::TempDir;
 
@@ -50,7 +50,8 @@ fn observe(
     transcript: &mut Transcript,
 ) -> Result<(Conclusion, Option<String>), Failure> {
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
-    tools::require(tools::RUN, &context.progress, &context.interrupts)?;
+    let needed = [tools::RUN, &clients(scenario)].concat();
+    tools::require(&needed, &context.progress, &context.interrupts)?;
     let built = built(&context, scenario)?;
     let forwards = OpenForward::open_all(&built.system, &scenario.forwards, HostPorts::Free)?;
     let host = Host::new(&forwards)?;
@@ -175,6 +176,15 @@ impl Play<'_> {
         }
         Ok(Conclusion::Ended(end))
     }
+}
+
+/// The programs that the scenario's commands run on the host.
+fn clients(scenario: &Scenario) -> Vec<Tool> {
+    let runs = |tool: &Tool| {
+        let is_word = |command: &str| command.split_ascii_whitespace().any(|word| word == tool.name);
+        scenario.steps.iter().any(|step| matches!(step, Step::Command(command) if is_word(command)))
+    };
+    tools::CLIENTS.iter().copied().filter(runs).collect()
 }
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.
