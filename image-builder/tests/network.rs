@@ -52,7 +52,7 @@ fn the_card_is_on_the_switchs_network() {
 fn a_dhcp_server_gives_out_what_nobody_has() {
     let system = two_switches();
     let arguments = Devices { system: &system, forwards: &[], capture: None }.arguments();
-    assert_eq!(arguments[1], "user,id=nic0,net=10.0.0.0/24,dhcpstart=10.0.0.21");
+    assert_eq!(arguments[1], "user,id=nic0,net=10.0.0.0/24,restrict=on,dhcpstart=10.0.0.21");
 }
 
 #[test]

@@ -74,6 +74,9 @@ fn network_options(switch: &Switch) -> Vec<String> {
     let inside = |address: &Ipv4Addr| network.contains(*address);
     let mut options = vec![format!("net={network}")];
     options.extend(switch.gateway.filter(inside).map(|address| format!("host={address}")));
+    // Without a router there is no way out: forwards lead in, and nothing else passes. With one, what a domain
+    // sends to it reaches the host's own services too.
+    options.extend(switch.gateway.is_none().then(|| "restrict=on".to_owned()));
     options.extend(switch.name_server.filter(inside).map(|address| format!("dns={address}")));
     if switch.ports.iter().any(|port| port.flags.contains(PortFlags::DHCP)) {
         options.extend(dhcp_start(switch, network).map(|address| format!("dhcpstart={address}")));
