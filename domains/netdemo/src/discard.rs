@@ -38,8 +38,8 @@ async fn take(stream: TcpStream) -> Result<(), Error> {
     stream.close().await
 }
 
-/// Sends `bytes` bytes to a host's port 9. Returns how long it took, from the first byte until the last one was
-/// acknowledged.
+/// Sends `bytes` bytes to a host's port 9. Returns how long it took, from the first byte until the last one
+/// was acknowledged.
 pub async fn send(net: &Net, to: SocketAddrV4, bytes: u64) -> Result<Duration, Error> {
     let stream =
         TcpStream::connect_with(net, to, TcpConfig { receive_bytes: 1024, ..TcpConfig::BULK }).await?;

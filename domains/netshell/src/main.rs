@@ -29,7 +29,7 @@ fn main() -> Result<(), Error> {
 
 async fn on_console(domain: &ThisDomain) {
     let Some((mut keyboard, mut log)) = Terminal::find() else { return };
-    // Nobody can hang up a keyboard: after `quit`, the next session begins. That the input ends means that the
-    // console has spoilt the ring.
+    // Nobody can hang up a keyboard: after `quit`, the next session begins. That the input ends means that
+    // the console has spoilt the ring.
     while netshell_core::serve(&mut keyboard, &mut log, domain).await == Ok(End::Quit) {}
 }

@@ -10,8 +10,8 @@ use cloison_rt::{log, sys::settings, task};
 
 cloison_rt::entry!(main);
 
-/// How often a host is asked before it counts as not there, and for how long it may answer. A first request may
-/// only find out MAC addresses, or come before the host has started.
+/// How often a host is asked before it counts as not there, and for how long it may answer. A first request
+/// may only find out MAC addresses, or come before the host has started.
 const TRIES: usize = 2;
 const WAIT: Duration = Duration::from_millis(1100);
 

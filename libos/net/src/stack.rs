@@ -18,8 +18,8 @@ const FRAMES_A_TURN: usize = 64;
 const LINGER: Micros = 20_000_000;
 /// How many of them there may be; beyond that, the oldest goes.
 const MAX_LINGERING: usize = 16;
-/// How many of these only wait for packets that may still be under way (TIME-WAIT). What they keep from others
-/// is their buffers, and the worst that can come of fewer is a needless reset.
+/// How many of these only wait for packets that may still be under way (TIME-WAIT). What they keep from
+/// others is their buffers, and the worst that can come of fewer is a needless reset.
 const MAX_TIME_WAIT: usize = 4;
 /// When to look again if smoltcp wants to send at once and yet sends nothing.
 const RETRY: Micros = 1_000;

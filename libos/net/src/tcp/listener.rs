@@ -6,7 +6,10 @@ use core::{
     task::{Context, Poll},
 };
 
-use smoltcp::{iface::SocketHandle, socket::tcp};
+use smoltcp::{
+    iface::SocketHandle,
+    socket::{Socket, tcp},
+};
 
 use super::{add, stream::TcpStream};
 use crate::{Error, Net, TcpConfig};
@@ -125,8 +128,9 @@ impl Drop for TcpListener {
     }
 }
 
-fn listens_on(socket: &smoltcp::socket::Socket<'_>, port: u16) -> bool {
-    matches!(socket, smoltcp::socket::Socket::Tcp(socket) if socket.is_listening() && socket.listen_endpoint().port == port)
+fn listens_on(socket: &Socket<'_>, port: u16) -> bool {
+    let Socket::Tcp(socket) = socket else { return false };
+    socket.is_listening() && socket.listen_endpoint().port == port
 }
 
 /// Has a closed socket listen. It can only refuse an open one, or port 0.

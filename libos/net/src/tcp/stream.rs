@@ -88,8 +88,8 @@ impl TcpStream {
         poll_fn(|context| self.poll_read(context, |socket| socket.recv(&mut take))).await
     }
 
-    /// Writes in place: waits for room, has `fill` put bytes into a piece of it, and sends as many as it says.
-    /// `fill` must not use the network.
+    /// Writes in place: waits for room, has `fill` put bytes into a piece of it, and sends as many as it
+    /// says. `fill` must not use the network.
     ///
     /// # Errors
     /// [`Error::Reset`], [`Error::Closed`].
