@@ -6,7 +6,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Name, image::Digest};
+use crate::{Name, image::Digest, plan::NONE};
 
 /// First bytes of an information page.
 pub const INFO_MAGIC: [u8; 8] = *b"cl-info\0";
@@ -67,6 +67,23 @@ pub struct InfoEntry {
     /// `bytes` long as well. Device memory: its physical address, for a driver that tells the device where to
     /// answer. Else 0.
     pub incoming_address: u64,
+}
+
+impl InfoEntry {
+    /// Nothing: what an entry is made from.
+    pub const EMPTY: Self = Self {
+        name: Name::EMPTY,
+        peer: Name::EMPTY,
+        kind: 0,
+        slot: NONE,
+        badge: 0,
+        signal_slot: NONE,
+        event_bit: NONE,
+        option: 0,
+        address: 0,
+        bytes: 0,
+        incoming_address: 0,
+    };
 }
 
 /// What an [`InfoEntry`] describes.

@@ -151,8 +151,7 @@ fn give_rights(kernel: &mut Kernel, free: &FreeMemory) -> Result<(), CallError> 
     let mut runs = heapless::Vec::<Run, { crate::arch::memory::MAX_RUNS }>::new();
     runs.extend(free.runs().iter().copied().filter(|run| run.pages() > 0));
     runs.sort_unstable_by_key(|run| core::cmp::Reverse(run.pages()));
-    let rights =
-        Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT | Rights::BUILD | Rights::DMA;
+    let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT | Rights::BUILD | Rights::DMA;
     for (slot, run) in runs.iter().take(BUILDER_MEMORY_SLOTS.into()).enumerate() {
         let region = kernel.regions.add(run.first, run.pages() as u32, Backing::Memory { zeroed: 0 })?;
         let slot = u64::from(BUILDER_SLOT_MEMORY) + slot as u64;

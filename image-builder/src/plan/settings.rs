@@ -8,7 +8,7 @@ use cloison_abi::info::{InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS}
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
 
-use super::assign::{name, no_entry};
+use super::assign::name;
 use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
 
 /// How many bytes a domain's settings take.
@@ -31,7 +31,7 @@ pub(super) fn settings(
         [(SETTINGS_PORTS, ports, address), (SETTINGS_ARGUMENTS, arguments, address + ports.len() as u64)];
     let entries = parts.iter().filter(|(_, bytes, _)| !bytes.is_empty()).map(|(kind, bytes, address)| {
         let (name, bytes, address) = (name(kind), bytes.len() as u64, *address);
-        InfoEntry { name, kind: InfoKind::Settings as u32, address, bytes, ..no_entry() }
+        InfoEntry { name, kind: InfoKind::Settings as u32, address, bytes, ..InfoEntry::EMPTY }
     });
     let entries = entries.collect();
     ([ports, arguments].concat(), entries)

@@ -178,8 +178,6 @@ mod tests {
 
     use std::{boxed::Box, vec};
 
-    use cloison_abi::{Name, plan::NONE};
-
     use super::*;
 
     /// Both ends of memory of this size each way.
@@ -187,17 +185,11 @@ mod tests {
         let memory = || Box::leak(vec![[0_u64; 8]; bytes / 64].into_boxed_slice()).as_ptr() as u64;
         let (one, other) = (memory().next_multiple_of(64), memory().next_multiple_of(64));
         let entry = |address, incoming_address| InfoEntry {
-            name: Name::default(),
-            peer: Name::default(),
             kind: InfoKind::Use as u32,
-            slot: NONE,
-            badge: 0,
-            signal_slot: NONE,
-            event_bit: NONE,
-            option: 0,
             address,
             bytes: bytes as u64 - 64,
             incoming_address,
+            ..InfoEntry::EMPTY
         };
         [(one, other), (other, one)].map(|(address, incoming)| {
             let entry = Box::leak(Box::new(entry(address, incoming)));

@@ -5,7 +5,7 @@ use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{NONE, RegionEntry, SlotEntry};
 use cloison_abi::{ObjectKind, Rights};
 
-use super::{Assigner, index, name, no_entry, no_slot};
+use super::{Assigner, index, name, no_slot};
 use crate::system::{DomainId, Offer, Use};
 
 /// Where one side of a gate sees the memory that both see.
@@ -35,7 +35,7 @@ impl Assigner<'_> {
             badge,
             option: grant.option as u32,
             bytes: offer.shared_pages.max(offer.one_way_pages) * PAGE_BYTES,
-            ..no_entry()
+            ..InfoEntry::EMPTY
         };
         self.tell(
             client,

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{MappingEntry, NONE, PortEntry, RegionEntry, SlotEntry};
+use cloison_abi::plan::{MappingEntry, PortEntry, RegionEntry, SlotEntry};
 use cloison_abi::{Name, ObjectKind, Rights};
 
 use super::layout::{GUARD_PAGES, Layout};
@@ -99,7 +99,7 @@ impl<'a> Assigner<'a> {
         let slot = self.slot(handler, SlotEntry { kind, object: index(id), rights, ..no_slot() });
         let local = name(&domain.name);
         let kind = InfoKind::Domain as u32;
-        self.tell(handler, InfoEntry { name: local, peer: local, kind, slot, event_bit, ..no_entry() });
+        self.tell(handler, InfoEntry { name: local, peer: local, kind, slot, event_bit, ..InfoEntry::EMPTY });
         Some(event_bit)
     }
 
@@ -185,22 +185,6 @@ impl<'a> Assigner<'a> {
 
 fn no_slot() -> SlotEntry {
     SlotEntry { domain: 0, slot: 0, kind: 0, object: 0, rights: 0, badge: 0, detail: 0, count: 0 }
-}
-
-pub(super) fn no_entry() -> InfoEntry {
-    InfoEntry {
-        name: Name::default(),
-        peer: Name::default(),
-        kind: 0,
-        slot: NONE,
-        badge: 0,
-        signal_slot: NONE,
-        event_bit: NONE,
-        option: 0,
-        address: 0,
-        bytes: 0,
-        incoming_address: 0,
-    }
 }
 
 fn index(id: DomainId) -> u32 {

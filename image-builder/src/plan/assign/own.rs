@@ -5,7 +5,7 @@ use cloison_abi::limits::{MAX_INTERRUPT_LINES, PAGE_BYTES};
 use cloison_abi::plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL, NONE, PortEntry, RegionEntry, SlotEntry};
 use cloison_abi::{Name, ObjectKind, Rights};
 
-use super::{Assigner, index, name, no_entry, no_slot};
+use super::{Assigner, index, name, no_slot};
 use crate::manifest::{DeviceMemory, Irq, IrqLine, RegionNeed, Trigger};
 use crate::plan::page_count;
 use crate::system::{Device, Domain, DomainId, Owned};
@@ -32,7 +32,10 @@ impl Assigner<'_> {
         let kind = ObjectKind::Region as u32;
         let slot = self.slot(id, SlotEntry { kind, object: region, rights, ..no_slot() });
         let bytes = need.pages.value * PAGE_BYTES;
-        self.tell(id, InfoEntry { name: local, kind: InfoKind::Region as u32, slot, bytes, ..no_entry() });
+        self.tell(
+            id,
+            InfoEntry { name: local, kind: InfoKind::Region as u32, slot, bytes, ..InfoEntry::EMPTY },
+        );
     }
 
     /// The right to read the log comes with an event: there is something to read.
@@ -40,11 +43,14 @@ impl Assigner<'_> {
         let event_bit = if right == ObjectKind::LogRight { self.event(id) } else { NONE };
         let badge = if event_bit == NONE { 0 } else { event_bit };
         let slot = self.slot(id, SlotEntry { kind: right as u32, badge, ..no_slot() });
-        self.tell(id, InfoEntry { name: local, kind: InfoKind::Right as u32, slot, event_bit, ..no_entry() });
+        self.tell(
+            id,
+            InfoEntry { name: local, kind: InfoKind::Right as u32, slot, event_bit, ..InfoEntry::EMPTY },
+        );
     }
 
     fn device(&mut self, id: DomainId, owned: &Owned, device: &Device) {
-        let local = InfoEntry { name: name(&owned.local), ..no_entry() };
+        let local = InfoEntry { name: name(&owned.local), ..InfoEntry::EMPTY };
         for (area, memory) in device.memory.iter().enumerate() {
             let option = area as u32;
             self.device_memory(id, name(&device.name.value), memory, InfoEntry { option, ..local });

@@ -98,7 +98,7 @@ impl Bell for Doorbell {
 mod tests {
     use std::{boxed::Box, vec};
 
-    use cloison_abi::{Name, info::InfoKind, plan::NONE};
+    use cloison_abi::info::InfoKind;
 
     use super::*;
     use crate::ring::{Consumer, Producer};
@@ -107,17 +107,10 @@ mod tests {
     fn shared(bytes: usize) -> &'static InfoEntry {
         let memory = Box::leak(vec![0_u64; bytes / 8].into_boxed_slice());
         Box::leak(Box::new(InfoEntry {
-            name: Name::default(),
-            peer: Name::default(),
             kind: InfoKind::Use as u32,
-            slot: NONE,
-            badge: 0,
-            signal_slot: NONE,
-            event_bit: NONE,
-            option: 0,
             address: memory.as_ptr() as u64,
             bytes: bytes as u64,
-            incoming_address: 0,
+            ..InfoEntry::EMPTY
         }))
     }
 

@@ -17,9 +17,8 @@ pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPTS as u8;
 /// hold back that class only.
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
-const _: () = assert!(
-    TIMER_VECTOR / 16 < SPURIOUS_VECTOR / 16 && (SPURIOUS_VECTOR as usize) < super::entry::VECTORS
-);
+const _: () =
+    assert!(TIMER_VECTOR / 16 < SPURIOUS_VECTOR / 16 && (SPURIOUS_VECTOR as usize) < super::entry::VECTORS);
 
 /// What a device writes, and where, for an interrupt that is signalled by message to the CPU `target`; `None`
 /// for a line. Intel SDM volume 3, section 11.11: fixed delivery, edge triggered.

@@ -1,10 +1,6 @@
 use std::{boxed::Box, cell::RefCell, rc::Rc, string::String, sync::Mutex, vec, vec::Vec};
 
-use cloison_abi::{
-    Name,
-    info::{InfoEntry, InfoKind},
-    plan::NONE,
-};
+use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::virtio::{
     Interrupt,
     net::simulated::{Card, Part},
@@ -84,17 +80,11 @@ fn memory() -> &'static [AtomicU64] {
 
 fn entry(own: &'static [AtomicU64], other: &'static [AtomicU64]) -> &'static InfoEntry {
     Box::leak(Box::new(InfoEntry {
-        name: Name::default(),
-        peer: Name::default(),
         kind: InfoKind::Use as u32,
-        slot: NONE,
-        badge: 0,
-        signal_slot: NONE,
-        event_bit: NONE,
-        option: 0,
         address: own.as_ptr() as u64,
         bytes: PORT_BYTES as u64,
         incoming_address: other.as_ptr() as u64,
+        ..InfoEntry::EMPTY
     }))
 }
 
