@@ -7,7 +7,11 @@ use smoltcp::{
     time::Instant,
 };
 
-use crate::{Error, Link, stack::zeroed};
+use crate::{
+    Error, Link,
+    flows::{Flows, Verdict},
+    stack::zeroed,
+};
 
 /// What has passed a domain's port, as the domain sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,18 +26,23 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Answers that were not sent because the port had no room for them.
     pub dropped_out: u64,
+    /// Segments that no honest peer sends, and that no connection has seen.
+    pub refused_in: u64,
 }
 
 /// The device that smoltcp sees.
 pub(crate) struct LinkDevice {
     pub(crate) link: Box<dyn Link>,
     pub(crate) counters: Counters,
+    pub(crate) flows: Flows,
     /// Whether a frame had no room since this was last looked at.
     pub(crate) is_blocked: bool,
     frame_bytes: usize,
     /// A frame is copied here before anything looks at it: in the shared memory it could change between two
     /// looks.
     received: Vec<u8>,
+    /// Length of the frame there that nobody has consumed yet.
+    pending: Option<usize>,
     /// Where an answer goes that has no room in the port.
     discarded: Vec<u8>,
 }
@@ -43,11 +52,28 @@ impl LinkDevice {
         Ok(Self {
             link,
             counters: Counters::default(),
+            flows: Flows::default(),
             is_blocked: false,
             frame_bytes,
             received: zeroed(frame_bytes)?,
+            pending: None,
             discarded: zeroed(frame_bytes)?,
         })
+    }
+
+    /// Takes in the next frame, for [`Device::receive`] to hand on. `None`: there is none.
+    pub(crate) fn fetch(&mut self) -> Option<Verdict> {
+        let bytes = self.link.receive(&mut self.received)?;
+        self.counters.frames_in += 1;
+        self.counters.bytes_in += bytes as u64;
+        self.pending = Some(bytes);
+        Some(self.flows.take_in(&mut self.received[..bytes]))
+    }
+
+    /// Drops the frame that was taken in.
+    pub(crate) fn refuse(&mut self) {
+        self.pending = None;
+        self.counters.refused_in += 1;
     }
 
     /// Length of the largest frame, for which there is to be room before anything is sent.
@@ -61,11 +87,13 @@ impl Device for LinkDevice {
     type TxToken<'a> = Transmit<'a>;
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Transmit<'_>)> {
-        let bytes = self.link.receive(&mut self.received)?;
-        self.counters.frames_in += 1;
-        self.counters.bytes_in += bytes as u64;
-        let answer =
-            Transmit { link: &mut *self.link, counters: &mut self.counters, discarded: &mut self.discarded };
+        let bytes = self.pending.take()?;
+        let answer = Transmit {
+            link: &mut *self.link,
+            counters: &mut self.counters,
+            flows: &mut self.flows,
+            discarded: &mut self.discarded,
+        };
         Some((Received(&self.received[..bytes]), answer))
     }
 
@@ -74,7 +102,12 @@ impl Device for LinkDevice {
             self.is_blocked = true;
             return None;
         }
-        Some(Transmit { link: &mut *self.link, counters: &mut self.counters, discarded: &mut self.discarded })
+        Some(Transmit {
+            link: &mut *self.link,
+            counters: &mut self.counters,
+            flows: &mut self.flows,
+            discarded: &mut self.discarded,
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -101,6 +134,7 @@ impl RxToken for Received<'_> {
 pub(crate) struct Transmit<'a> {
     link: &'a mut dyn Link,
     counters: &'a mut Counters,
+    flows: &'a mut Flows,
     discarded: &'a mut [u8],
 }
 
@@ -108,9 +142,13 @@ impl TxToken for Transmit<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, bytes: usize, write: F) -> R {
         let Some(frame) = self.link.reserve(bytes) else {
             self.counters.dropped_out += 1;
-            return write(&mut self.discarded[..bytes]);
+            let result = write(&mut self.discarded[..bytes]);
+            // smoltcp takes it as sent, and goes on from there.
+            self.flows.put_out(&mut self.discarded[..bytes]);
+            return result;
         };
         let result = write(frame);
+        self.flows.put_out(&mut frame[..bytes]);
         self.link.publish(bytes);
         self.counters.frames_out += 1;
         self.counters.bytes_out += bytes as u64;

@@ -27,6 +27,7 @@ extern crate alloc;
 mod config;
 mod device;
 mod error;
+mod flows;
 mod link;
 mod names;
 mod net;

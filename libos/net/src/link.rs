@@ -1,4 +1,4 @@
-//! What the stack needs of the world: frames in, frames out, the time, and to be woken.
+//! What the stack needs of the world: frames in, frames out, the time, to be woken, and luck.
 
 /// Microseconds since some moment before the domain started.
 pub type Micros = u64;
@@ -33,4 +33,7 @@ pub trait Link {
 
     /// The time.
     fn now(&self) -> Micros;
+
+    /// A number that nobody else can guess.
+    fn random(&mut self) -> u64;
 }

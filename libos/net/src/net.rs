@@ -56,26 +56,21 @@ impl Net {
     /// [`Error::NoPort`], [`Error::NoMemory`], [`Error::OutOfHeap`].
     pub fn attach(name: &str, config: Config) -> Result<Self, Error> {
         let (settings, link) = port::find(name)?;
-        Self::new(Box::new(link), settings, config, port::seed())
+        Self::new(Box::new(link), settings, config)
     }
 
-    /// The network on any link. `seed` decides the numbers that are to differ from start to start.
+    /// The network on any link.
     ///
     /// # Errors
     /// [`Error::OutOfHeap`].
-    pub fn new(
-        link: Box<dyn Link>,
-        settings: &PortSettings,
-        config: Config,
-        seed: u64,
-    ) -> Result<Self, Error> {
+    pub fn new(link: Box<dyn Link>, settings: &PortSettings, config: Config) -> Result<Self, Error> {
         let mtu = settings.mtu.clamp(MTU_RANGE.0, MTU_RANGE.1);
         let mut device = LinkDevice::new(link, (mtu + ETHERNET_HEADER_BYTES) as usize)?;
         let mut options = iface::Config::new(EthernetAddress(settings.mac).into());
-        options.random_seed = seed;
+        options.random_seed = device.link.random();
         let now = instant(device.link.now());
         let interface = iface::Interface::new(options, &mut device, now);
-        let mut stack = Stack::new(interface, device, seed as u16);
+        let mut stack = Stack::new(interface, device);
         configure(&mut stack, settings);
         Ok(Self { stack: Rc::new(RefCell::new(stack)), config, mtu: mtu as usize, mac: settings.mac })
     }

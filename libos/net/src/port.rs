@@ -27,6 +27,8 @@ pub(crate) struct Port {
     has_complained: bool,
     /// A port is looked at once before anybody has woken it.
     is_new: bool,
+    /// State of a generator for a CPU that has no source of random numbers.
+    weak: u64,
 }
 
 /// The port of this name, with what the manifest says of it.
@@ -38,20 +40,15 @@ pub(crate) fn find(name: &str) -> Result<(&'static PortSettings, Port), Error> {
     if port.sender.longest() < longest { Err(Error::NoMemory) } else { Ok((settings, port)) }
 }
 
-/// Where numbers begin that an enemy is not to guess. A CPU without a source of random numbers leaves what
-/// differs from start to start and from domain to domain.
-pub(crate) fn seed() -> u64 {
-    let name = info::get().domain().bytes();
-    let weak =
-        || name.fold(Instant::now().0, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    random().unwrap_or_else(weak)
-}
-
 impl Port {
     fn new(entry: &'static InfoEntry) -> Option<Self> {
         let (sender, receiver) = frames::attach(entry)?;
         let wake = info::event_mask(entry);
-        Some(Self { sender, receiver, wake, clock: Clock::new(), has_complained: false, is_new: true })
+        // What differs from start to start, and from domain to domain.
+        let name = info::get().domain().bytes();
+        let weak = name.fold(Instant::now().0, |state, byte| mix(state ^ u64::from(byte)));
+        let clock = Clock::new();
+        Some(Self { sender, receiver, wake, clock, has_complained: false, is_new: true, weak })
     }
 
     /// The switch's side of the rings is not as it can be. Whatever is between the two sides is given up.
@@ -127,6 +124,20 @@ impl Link for Port {
     fn now(&self) -> Micros {
         self.clock.micros(Instant::now())
     }
+
+    fn random(&mut self) -> u64 {
+        random().unwrap_or_else(|| {
+            self.weak = self.weak.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            mix(self.weak ^ Instant::now().0)
+        })
+    }
+}
+
+/// Has each bit depend on all others: the last step of MurmurHash3 for 64 bits.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let number = (number ^ (number >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    number ^ (number >> 33)
 }
 
 /// Ticks of the time-stamp counter as microseconds and back, by one multiplication each.

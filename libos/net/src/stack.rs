@@ -4,16 +4,22 @@ use alloc::{collections::VecDeque, vec::Vec};
 use core::{net::Ipv4Addr, task::Waker};
 
 use smoltcp::{
-    iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet},
+    iface::{Interface, PollResult, SocketHandle, SocketSet},
     socket::{AnySocket, Socket, dhcpv4, tcp},
     time::Instant,
     wire::{IpCidr, Ipv4Cidr},
 };
 
-use crate::{Error, Micros, device::LinkDevice};
+use crate::{
+    Error, Micros,
+    device::LinkDevice,
+    flows::{Ends, Verdict},
+};
 
 /// Frames that are taken in, and passes over the sockets that are made, before the program has its turn.
 const FRAMES_A_TURN: usize = 64;
+/// First port that is used for connections to elsewhere: from here on they are free to use (RFC 6335).
+const FIRST_OWN_PORT: u16 = 49_152;
 /// How long a connection that the program has let go of may take to end by itself.
 const LINGER: Micros = 20_000_000;
 /// How many of them there may be; beyond that, the oldest goes.
@@ -42,7 +48,6 @@ pub(crate) struct Stack {
     waker: Waker,
     /// When smoltcp wants its next turn.
     due: Option<Micros>,
-    next_number: u16,
 }
 
 struct Lingering {
@@ -51,7 +56,7 @@ struct Lingering {
 }
 
 impl Stack {
-    pub(crate) fn new(interface: Interface, device: LinkDevice, first_number: u16) -> Self {
+    pub(crate) fn new(interface: Interface, device: LinkDevice) -> Self {
         Self {
             interface,
             sockets: SocketSet::new(Vec::new()),
@@ -63,7 +68,6 @@ impl Stack {
             touched: true,
             waker: Waker::noop().clone(),
             due: None,
-            next_number: first_number,
         }
     }
 
@@ -121,10 +125,27 @@ impl Stack {
         oldest.is_some()
     }
 
-    /// A number for a socket of this domain's own choice, another one at each call: 0 to 16383.
+    /// A number for a socket of this domain's own choice, that nobody guesses: 0 to 16383.
     pub(crate) fn number(&mut self) -> u16 {
-        self.next_number = (self.next_number + 1) & 0x3fff;
-        self.next_number
+        self.device.link.random() as u16 & 0x3fff
+    }
+
+    /// A local port that no other socket has.
+    pub(crate) fn own_port(&mut self, protocol: Protocol) -> Result<u16, Error> {
+        // More tries than a domain has sockets would be of little use; its memory bounds those well below this.
+        for _ in 0..1024 {
+            let port = FIRST_OWN_PORT + self.number();
+            if !has_port(&self.sockets, port, protocol) {
+                return Ok(port);
+            }
+        }
+        Err(Error::PortTaken)
+    }
+
+    /// Takes a connection down that is about to begin.
+    pub(crate) fn open(&mut self, ends: Ends) {
+        let shift = self.device.link.random() as u32;
+        self.device.flows.open(ends, shift, |ends| connection(&self.sockets, ends).is_some());
     }
 
     /// Sets the domain's address and the router to elsewhere.
@@ -145,10 +166,28 @@ impl Stack {
     /// Takes in what has come. True: there may be more.
     fn ingress(&mut self, now: Micros) -> bool {
         (0..FRAMES_A_TURN).all(|_| {
-            let result =
+            let Some(verdict) = self.device.fetch() else { return false };
+            if self.admits(verdict) {
                 self.interface.poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
-            result != PollIngressSingleResult::None
+            } else {
+                self.device.refuse();
+            }
+            true
         })
+    }
+
+    /// Whether smoltcp may see the frame that was fetched.
+    fn admits(&mut self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Harmless => true,
+            Verdict::Suspect(ends) => connection(&self.sockets, ends).is_none(),
+            Verdict::Opens(ends) => {
+                if connection(&self.sockets, ends).is_none() {
+                    self.open(ends);
+                }
+                true
+            }
+        }
     }
 
     /// Sends what the sockets have. True: there may be more.
@@ -217,6 +256,12 @@ impl Stack {
             }
         }
     }
+}
+
+/// The socket that has the connection between two ends.
+fn connection(sockets: &SocketSet<'_>, ends: Ends) -> Option<SocketHandle> {
+    let has = |socket: &Socket<'_>| matches!(socket, Socket::Tcp(socket) if Ends::of(socket) == Some(ends));
+    sockets.iter().find(|(_, socket)| has(socket)).map(|(handle, _)| handle)
 }
 
 /// Whether a socket of the set has this local port.

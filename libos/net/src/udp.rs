@@ -33,7 +33,7 @@ impl UdpSocket {
         let mut socket = udp::Socket::new(buffer(net)?, buffer(net)?);
         let mut stack = net.stack();
         let port = match port {
-            0 => 0xc000 + stack.number(),
+            0 => stack.own_port(Protocol::Udp)?,
             port => port,
         };
         if has_port(&stack.sockets, port, Protocol::Udp) {

@@ -13,7 +13,12 @@ use crate::{Error, Net, TcpConfig, stack::zeroed};
 fn add(net: &Net, config: &TcpConfig) -> Result<SocketHandle, Error> {
     loop {
         match socket(config) {
-            Ok(socket) => return Ok(net.stack().sockets.add(socket)),
+            Ok(socket) => {
+                let mut stack = net.stack();
+                let sockets = stack.sockets.iter().count() + 1;
+                stack.device.flows.reserve(sockets)?;
+                return Ok(stack.sockets.add(socket));
+            }
             Err(error) if !net.stack().drop_oldest() => return Err(error),
             Err(_) => {}
         }

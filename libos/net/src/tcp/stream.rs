@@ -18,11 +18,9 @@ use smoltcp::{
 use super::{add, duration};
 use crate::{
     Error, Net, TcpConfig,
-    stack::{Protocol, Stack, has_port},
+    flows::Ends,
+    stack::{Protocol, Stack},
 };
-
-/// First port that is used for connections to elsewhere: from here on they are free to use (RFC 6335).
-const FIRST_OWN_PORT: u16 = 49_152;
 
 /// How often a silent other side is asked once this side has ended.
 const ASK_AFTER_END: Duration = Duration::from_secs(1);
@@ -132,13 +130,12 @@ impl TcpStream {
 
     fn start(&self, to: SocketAddrV4) -> Result<(), Error> {
         let mut stack = self.net.stack();
-        if stack.interface.ipv4_addr().is_none() {
-            return Err(Error::NoAddress);
-        }
+        let address = stack.interface.ipv4_addr().ok_or(Error::NoAddress)?;
         if to.port() == 0 || !IpAddress::from(*to.ip()).is_unicast() {
             return Err(Error::BadDestination);
         }
-        let port = own_port(&mut stack)?;
+        let port = stack.own_port(Protocol::Tcp)?;
+        stack.open(Ends::new((address, port).into(), to.into()));
         stack.touch();
         let Stack { interface, sockets, .. } = &mut *stack;
         let socket = sockets.get_mut::<tcp::Socket<'_>>(self.socket);
@@ -241,18 +238,6 @@ fn end(socket: &mut tcp::Socket<'_>) {
 /// Whether this side's end has been sent, or is to be, and is not acknowledged yet.
 fn sends_end(state: State) -> bool {
     matches!(state, State::FinWait1 | State::Closing | State::LastAck)
-}
-
-/// A local port that no other connection has.
-fn own_port(stack: &mut Stack) -> Result<u16, Error> {
-    // More tries than a domain has sockets would be of no use; its memory bounds those well below this.
-    for _ in 0..1024 {
-        let port = FIRST_OWN_PORT + stack.number();
-        if !has_port(&stack.sockets, port, Protocol::Tcp) {
-            return Ok(port);
-        }
-    }
-    Err(Error::PortTaken)
 }
 
 impl ErrorType for TcpStream {

@@ -2,5 +2,7 @@
 
 mod hostile;
 mod lossy;
+mod numbers;
+mod segments;
 mod sockets;
 mod world;

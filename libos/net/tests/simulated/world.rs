@@ -63,13 +63,14 @@ impl World {
             mtu,
             ..PortSettings::default()
         };
-        Net::new(Box::new(self.link()), &settings, config, host.into()).unwrap()
+        Net::new(Box::new(self.link()), &settings, config).unwrap()
     }
 
     pub fn link(&self) -> Port {
         let inboxes = &mut self.0.borrow_mut().inboxes;
         inboxes.push(BTreeMap::new());
-        Port { wire: self.0.clone(), number: inboxes.len() - 1, room: Vec::new() }
+        let number = inboxes.len() - 1;
+        Port { wire: self.0.clone(), number, room: Vec::new(), random: Random(1 + number as u64) }
     }
 
     /// Runs `nets` and `main` until `main` ends.
@@ -133,6 +134,7 @@ pub struct Port {
     wire: Rc<RefCell<Wire>>,
     number: usize,
     room: Vec<u8>,
+    random: Random,
 }
 
 impl Port {
@@ -180,6 +182,10 @@ impl Link for Port {
 
     fn now(&self) -> u64 {
         self.wire.borrow().now
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next()
     }
 }
 

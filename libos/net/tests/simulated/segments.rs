@@ -1,0 +1,292 @@
+//! TCP segments that no honest peer sends: whatever they say, the stack goes on.
+//!
+//! The peer here knows what a stack has said last, and makes segments that are next to what is right: next to
+//! it, at the ends of the window, and half the number space away.
+
+use std::{cell::RefCell, collections::BTreeMap, net::SocketAddrV4, time::Duration};
+
+use cloison_net::{Config, Link, Net, Read, TcpListener, TcpStream, Write};
+use cloison_rt::task::{join, select};
+
+use crate::world::{Faults, Port, Random, World, host};
+
+/// The stack, and the peer that it must bear.
+const VICTIM: [u8; 6] = [2, 0, 10, 0, 0, 1];
+const PEER: [u8; 6] = [2, 0, 10, 0, 0, 3];
+const PORT: u16 = 22;
+/// How many peers there are, one after the other, and how often each sends something.
+const PEERS: u64 = 120;
+const STEPS: usize = 3_000;
+const HALF: u32 = 1 << 31;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const PSH: u8 = 8;
+const ACK: u8 = 16;
+
+/// Two connections that are given up before anything answers the second one. What smoltcp last announced is
+/// still that of the first one, and the last number is as far from it as can be.
+#[test]
+fn four_segments_of_a_stranger_do_no_harm() {
+    let world = World::new(Faults::default(), 1);
+    let victim = world.net(1, 1500, Config::default());
+    let mut peer = world.link();
+    let _listener = TcpListener::bind(&victim, PORT, 1).unwrap();
+    let a_while = Duration::from_millis(1);
+    put(&mut peer, &arp(1));
+    put(&mut peer, &Segment { flags: SYN, number: 1000, ..Segment::default() }.frame());
+    world.run(&[&victim], victim.sleep(a_while));
+    put(&mut peer, &Segment { flags: RST, number: 1001, ..Segment::default() }.frame());
+    world.run(&[&victim], victim.sleep(a_while));
+    put(&mut peer, &Segment { flags: SYN, number: 0x10_0000, ..Segment::default() }.frame());
+    put(&mut peer, &Segment { flags: RST, number: 0x10_0001 + HALF, ..Segment::default() }.frame());
+    world.run(&[&victim], victim.sleep(a_while));
+    assert_eq!(victim.counters().refused_in, 1);
+}
+
+/// As many more as the environment says in `SEGMENT_PEERS`.
+#[test]
+fn no_segment_harms_the_stack() {
+    let peers = std::env::var("SEGMENT_PEERS").map_or(PEERS, |peers| peers.parse().unwrap());
+    for seed in 1..=peers {
+        let harm = std::panic::catch_unwind(|| meet(seed));
+        assert!(harm.is_ok(), "by peer {seed}");
+    }
+}
+
+/// Has a stack with two servers and a client meet one peer.
+fn meet(seed: u64) {
+    let world = World::new(Faults::default(), 1);
+    let victim = world.net(1, 1500, Config::default());
+    let listener = RefCell::new(TcpListener::bind(&victim, PORT, 4).unwrap());
+    let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let peer = Peer { link: world.link(), random, seen: BTreeMap::new() };
+    let work = join(
+        join(serve(&victim, &listener, Random(82)), serve(&victim, &listener, Random(159))),
+        call(&victim),
+    );
+    world.run(&[&victim], select(peer.attack(&victim), work));
+}
+
+async fn serve(net: &Net, listener: &RefCell<TcpListener>, mut random: Random) {
+    loop {
+        let accepted = std::future::poll_fn(|context| listener.borrow_mut().poll_accept(context)).await;
+        let mut stream = accepted.unwrap();
+        let work = async {
+            let mut bytes = [0; 700];
+            for _ in 0..random.below(30) {
+                let count @ 1.. = stream.read(&mut bytes).await? else { break };
+                stream.write_all(&bytes[..count]).await?;
+                if random.below(4) == 0 {
+                    stream.write_all(&[7; 5000]).await?;
+                }
+            }
+            if random.below(2) == 0 {
+                stream.close_write();
+                stream.read(&mut bytes).await?;
+            }
+            Ok::<(), cloison_net::Error>(())
+        };
+        let _ = net.within(Duration::from_millis(500), work).await;
+    }
+}
+
+async fn call(net: &Net) {
+    loop {
+        let call = async {
+            let mut stream = TcpStream::connect(net, SocketAddrV4::new(host(3), 80)).await?;
+            stream.write_all(&[1; 3000]).await?;
+            stream.read(&mut [0; 300]).await
+        };
+        let _ = net.within(Duration::from_millis(100), call).await;
+        net.sleep(Duration::from_micros(300)).await;
+    }
+}
+
+struct Peer {
+    link: Port,
+    random: Random,
+    /// What the victim has said last on each connection, by the peer's port and the victim's.
+    seen: BTreeMap<(u16, u16), Seen>,
+}
+
+/// What would be right to send next.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    number: u32,
+    acknowledged: u32,
+    window: u16,
+}
+
+impl Peer {
+    async fn attack(mut self, net: &Net) {
+        for step in 0..STEPS {
+            if step % 200 == 0 {
+                put(&mut self.link, &arp(1));
+            }
+            self.listen();
+            for _ in 0..=self.random.below(4) {
+                self.send();
+            }
+            let pause = self.pick([60, 60, 60, 60, 60, 15_000, 15_000, 15_000, 200_000, 2_000_000]);
+            net.sleep(Duration::from_micros(pause)).await;
+        }
+    }
+
+    /// Takes down what the victim has said.
+    fn listen(&mut self) {
+        let mut buffer = [0; 2000];
+        while let Some(bytes) = self.link.receive(&mut buffer) {
+            let frame = &buffer[..bytes];
+            if bytes >= 42 && frame[12..14] == [8, 6] {
+                put(&mut self.link, &arp(2));
+            } else if bytes >= 54 && frame[12..14] == [8, 0] && frame[23] == 6 {
+                self.take_down(frame);
+            }
+        }
+    }
+
+    fn take_down(&mut self, frame: &[u8]) {
+        let half = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        let word = |at: usize| u32::from(half(at)) << 16 | u32::from(half(at + 2));
+        let flags = frame[47];
+        let header = 20 + u32::from(frame[46] >> 4) * 4;
+        let length = u32::from(half(16)) - header + u32::from((flags & SYN) >> 1) + u32::from(flags & FIN);
+        let seen = self.seen.entry((half(36), half(34))).or_default();
+        seen.acknowledged = word(38).wrapping_add(length);
+        seen.window = half(48);
+        if flags & ACK != 0 {
+            seen.number = word(42);
+        } else if flags & SYN != 0 {
+            seen.number = self.random.next() as u32;
+        }
+    }
+
+    fn send(&mut self) {
+        let ports = self.ports();
+        let first = self.pick([0, 0xffff_fff0, HALF - 16, HALF]);
+        let seen = *self.seen.entry(ports).or_insert(Seen { number: first, ..Seen::default() });
+        let flags = self.flags();
+        let segment = Segment {
+            ports,
+            number: seen.number.wrapping_add(self.offset(seen.window)),
+            acknowledged: seen.acknowledged.wrapping_add(self.offset(seen.window)),
+            flags,
+            window: self.pick([0, 0x0101, 0x6464, 0xffff, 0xffff]),
+            length: (self.random.below(60) == 0).then(|| self.random.next() as u8),
+            options: self.options(seen.acknowledged),
+            data: self.pick([1, 1400, 700, 0, 0, 0]),
+        };
+        put(&mut self.link, &segment.frame());
+        if flags == SYN
+            && let Some(seen) = self.seen.get_mut(&ports)
+        {
+            seen.number = segment.number.wrapping_add(1);
+        }
+        while self.seen.len() > 24 {
+            let ports = self.known();
+            self.seen.remove(&ports);
+        }
+    }
+
+    fn ports(&mut self) -> (u16, u16) {
+        if self.seen.is_empty() || self.random.below(10) == 0 {
+            (1000 + self.random.below(20) as u16, PORT)
+        } else {
+            self.known()
+        }
+    }
+
+    fn known(&mut self) -> (u16, u16) {
+        let place = self.random.below(self.seen.len() as u64) as usize;
+        self.seen.keys().nth(place).copied().unwrap()
+    }
+
+    fn flags(&mut self) -> u8 {
+        let any = self.random.next() as u8;
+        let data = self.pick([ACK, ACK, ACK, ACK | PSH, ACK | PSH | FIN]);
+        self.pick([SYN, SYN | ACK, FIN | ACK, RST | ACK, RST, any, data, data, data, data, data, data])
+    }
+
+    /// How far from what is right.
+    fn offset(&mut self, window: u16) -> u32 {
+        let window = u32::from(window);
+        let near = self.random.below(3000) as u32;
+        let wrong = self.pick([
+            1,
+            u32::MAX,
+            window,
+            window.wrapping_neg(),
+            HALF - 1,
+            HALF,
+            HALF + 1,
+            near,
+            near.wrapping_neg(),
+        ]);
+        if self.random.below(14) < 9 { wrong } else { 0 }
+    }
+
+    fn options(&mut self, acknowledged: u32) -> Vec<u8> {
+        let any = (self.random.next() as u32).to_be_bytes();
+        let piece = [acknowledged.wrapping_add(any[0].into()), acknowledged.wrapping_add(HALF)];
+        let [from, to] = piece.map(u32::to_be_bytes);
+        match self.random.below(21) {
+            0 => vec![2, 4, 0, any[0] % 3],
+            1 => vec![3, 3, any[0], 1],
+            2 => vec![4, 2, 1, 1],
+            3 => [&[1, 1, 5, 10][..], &from, &to].concat(),
+            4 => [&[1, 1, 8, 10][..], &any, &any].concat(),
+            5 => vec![0, any[0], any[1], 0],
+            6 => any.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn pick<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
+        all[self.random.below(N as u64) as usize]
+    }
+}
+
+#[derive(Default)]
+struct Segment {
+    ports: (u16, u16),
+    number: u32,
+    acknowledged: u32,
+    flags: u8,
+    window: u16,
+    /// What the header says of its length, if it lies.
+    length: Option<u8>,
+    options: Vec<u8>,
+    data: usize,
+}
+
+impl Segment {
+    fn frame(&self) -> Vec<u8> {
+        let bytes = 40 + self.options.len() + self.data;
+        let (source, destination) = if self.ports.0 == 0 { (4096, PORT) } else { self.ports };
+        let length = self.length.unwrap_or((5 + self.options.len() / 4) as u8 * 16);
+        let mut frame = [&VICTIM[..], &PEER, &[8, 0, 0x45, 0], &(bytes as u16).to_be_bytes()].concat();
+        frame.extend([0, 0, 0, 0, 64, 6, 0, 0]);
+        frame.extend(host(3).octets().iter().chain(&host(1).octets()));
+        frame.extend(source.to_be_bytes().iter().chain(&destination.to_be_bytes()));
+        frame.extend(self.number.to_be_bytes().iter().chain(&self.acknowledged.to_be_bytes()));
+        frame.extend([length, self.flags]);
+        frame.extend(self.window.to_be_bytes().iter().chain(&[0; 4]).chain(&self.options));
+        frame.resize(14 + bytes, 9);
+        frame
+    }
+}
+
+fn put(link: &mut impl Link, frame: &[u8]) {
+    link.reserve(frame.len()).unwrap().copy_from_slice(frame);
+    link.publish(frame.len());
+}
+
+/// A request (1) or reply (2) that tells the victim the peer's MAC address.
+fn arp(operation: u8) -> Vec<u8> {
+    let mut frame = [&VICTIM[..], &PEER, &[8, 6, 0, 1, 8, 0, 6, 4, 0, operation], &PEER].concat();
+    frame.extend(host(3).octets());
+    frame.extend(VICTIM.iter().chain(&host(1).octets()));
+    frame
+}
