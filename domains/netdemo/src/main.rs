@@ -1,5 +1,5 @@
-//! Shows who is on its network, and how fast data gets to a peer. Serves beside that: a shell on port 22, and
-//! port 9 for whoever wants to measure.
+//! Shows who is on its network, and how fast data gets to a peer. Serves beside that: a shell on port 22 and, if
+//! it was given a terminal, on the console; and port 9 for whoever wants to measure.
 
 #![no_std]
 #![no_main]
@@ -31,7 +31,10 @@ fn main() -> Result<(), Error> {
             watched("the demo", show::all(&net, peer)).await;
         }
     };
-    task::block_on(task::select(net.run(), task::join(serve, show)));
+    task::block_on(task::select(
+        net.run(),
+        task::join(task::join(serve, netshell_core::on_console(&domain)), show),
+    ));
     Ok(())
 }
 

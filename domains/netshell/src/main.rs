@@ -6,7 +6,7 @@
 
 use cloison_net::{Config, Error, Net};
 use cloison_rt::task;
-use netshell_core::{End, Terminal, ThisDomain};
+use netshell_core::ThisDomain;
 
 cloison_rt::entry!(main);
 
@@ -17,19 +17,12 @@ fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;
     let domain = ThisDomain::new(&net);
     let shells = async {
-        let (served, ()) =
-            task::join(netshell_core::listen(&net, &domain, CLIENTS), on_console(&domain)).await;
+        let on_port = netshell_core::listen(&net, &domain, CLIENTS);
+        let (served, ()) = task::join(on_port, netshell_core::on_console(&domain)).await;
         served
     };
     match task::block_on(task::select(net.run(), shells)) {
         task::Either::First(never) => match never {},
         task::Either::Second(served) => served,
     }
-}
-
-async fn on_console(domain: &ThisDomain) {
-    let Some((mut keyboard, mut log)) = Terminal::find() else { return };
-    // Nobody can hang up a keyboard: after `quit`, the next session begins. That the input ends means that
-    // the console has spoilt the ring.
-    while netshell_core::serve(&mut keyboard, &mut log, domain).await == Ok(End::Quit) {}
 }

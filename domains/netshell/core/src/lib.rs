@@ -1,7 +1,7 @@
 //! A small shell over any stream: one command a line, an answer in plain text.
 //!
 //! [`serve`] speaks with one client. What it says of the domain comes from a [`Domain`]; [`ThisDomain`] is
-//! the one that it runs in. [`listen`] serves a port, several connections at a time.
+//! the one that it runs in. [`listen`] serves a port, several connections at a time, [`on_console`] the keyboard.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,7 +18,7 @@ pub use command::{Command, Complaint};
 pub use domain::{Domain, ThisDomain};
 pub use lines::{LINE_BYTES, Line, Lines};
 pub use session::{End, listen, serve};
-pub use terminal::Terminal;
+pub use terminal::on_console;
 
 /// The port on which a shell answers.
 pub const PORT: u16 = 22;

@@ -11,19 +11,27 @@ use cloison_rt::{
 };
 use embedded_io_async::{ErrorType, Read, Write};
 
+use crate::{Domain, End, serve};
+
+/// Serves the console, if this domain was given a terminal there. Nobody can hang up a keyboard: after `quit`, the
+/// next session begins. That the input ends means that the console has spoilt the ring.
+pub async fn on_console<D: Domain>(domain: &D) {
+    let Some((mut keyboard, mut log)) = Terminal::find() else { return };
+    while serve(&mut keyboard, &mut log, domain).await == Ok(End::Quit) {}
+}
+
 /// The keyboard half of a terminal; [`Log`] is the other one.
-pub struct Terminal {
+struct Terminal {
     keyboard: Consumer<SharedRing, Doorbell>,
     typed: u64,
 }
 
 /// Lines of the log as a stream that is written to.
-pub struct Log;
+struct Log;
 
 impl Terminal {
     /// The terminal that this domain was given by the name `terminal`, if it was.
-    #[must_use]
-    pub fn find() -> Option<(Self, Log)> {
+    fn find() -> Option<(Self, Log)> {
         let entry: &'static InfoEntry = info::get().find(InfoKind::Use, "terminal")?;
         let ring = SharedRing::of(entry)?;
         let keyboard = Consumer::new(ring, Doorbell::of(entry));
