@@ -61,6 +61,7 @@ boot_tests! {
     a_million_random_calls_harm_nobody: "fuzzer",
     vector_registers_survive_context_switches: "switcher",
     a_hostile_port_harms_nobody: "frame-prober",
+    a_port_that_burns_the_switchs_time_leaves_most_of_it: "burner",
 }
 
 #[test]

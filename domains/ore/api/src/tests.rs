@@ -62,7 +62,7 @@ fn every_port_is_a_line() {
         [
             "alice, VLAN 1, 192.168.0.11, 02:00:c0:a8:00:0b: in 0 frames, 0 bytes; out 3 frames, 180 bytes",
             "nic, VLAN 1, 02:00:c0:a8:00:0c, uplink, cut off: in 1 frames, 60 bytes; out 3 frames, 180 bytes; \
-             dropped: 4 too short, 5 over its rate, 6 carries a VLAN tag",
+             dropped: 4 too short, 5 carries a VLAN tag, 6 false source address",
         ]
     );
 }

@@ -9,29 +9,34 @@ extern crate alloc;
 mod counters;
 mod plane;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 use cloison_abi::{
     info::InfoEntry,
-    port::{PortFlags, PortSettings},
+    port::{MAX_PORTS, PortFlags, PortSettings},
 };
+use cloison_ipc::gate::ANSWER_MALFORMED;
 use cloison_rt::{
     log,
     sys::{Instant, Message, Received, info, reply_wait, settings},
     time,
 };
 use ore_api::counters as gate;
-use ore_switch::{PortSet, Switch};
+use ore_switch::PortSet;
 
 use plane::Plane;
 
 /// What `domain.toml` calls the gate whose clients are ports.
 const PORT: &str = "port";
+/// What it calls the one whose clients may ask.
+const COUNTERS: &str = "counters";
 
 /// A switch at work.
 pub struct Ore {
     plane: Plane,
     events: Events,
+    /// Badges of the clients that may ask; those of ports may not.
+    may_ask: Vec<u64>,
     /// Ports that may have something to send.
     awake: PortSet,
     /// The answer to the question that came last.
@@ -45,29 +50,50 @@ impl Ore {
     /// [`Unfit`].
     pub fn open() -> Result<Self, Unfit> {
         let settings = settings::ports();
-        let mut plane = Plane::new(Box::new(Switch::new(settings, time::hertz())), settings);
+        let mut plane = Plane::new(settings, time::hertz());
         let attach = |port| client(port).and_then(|client| plane.attach(client));
         let bits: Vec<u32> = settings.iter().map(attach).collect::<Result<_, _>>()?;
         announce(settings);
         let events = Events::new(&bits);
         // What came in before this life.
         let awake = events.ports(events.mask);
-        Ok(Self { plane, events, awake, reply: Message::default() })
+        let info = info::get();
+        let askers = info.clients().filter(|entry| entry.name.as_str() == COUNTERS);
+        let may_ask = askers.map(|entry| entry.badge.into()).collect();
+        Ok(Self { plane, events, may_ask, awake, reply: Message::default() })
     }
 
     /// Carries what there is to carry, then waits for more, or for a question.
     #[inline]
     pub fn turn(&mut self) {
-        self.awake = self.plane.carry(self.awake, Instant::now().0);
-        let deadline = if self.awake.is_empty() { Instant::NEVER } else { Instant::PAST };
-        match reply_wait(core::mem::take(&mut self.reply), self.events.mask, deadline) {
+        self.awake = self.plane.carry(self.awake);
+        let (events, deadline) = self.pause();
+        match reply_wait(core::mem::take(&mut self.reply), events, deadline) {
             Received::Events(arrived) => {
                 self.awake = self.awake | self.plane.wake(self.events.ports(arrived));
             }
-            Received::Message { badge, message } => {
-                self.reply = gate::answer(&mut self.plane, badge, message);
-            }
+            Received::Message { badge, message } => self.reply = self.answer(badge, message),
             Received::TimedOut => {}
+        }
+    }
+
+    /// What to wait for, and until when. A port that is awake is looked at again in any case, so what it
+    /// signals can wait too.
+    #[inline]
+    fn pause(&self) -> (u64, Instant) {
+        match self.plane.pace.next_at(self.awake) {
+            None => (self.events.mask, Instant::NEVER),
+            Some(at) if at <= Instant::now().0 => (self.events.of(!self.awake), Instant::PAST),
+            Some(at) => (self.events.of(!self.awake), Instant(at)),
+        }
+    }
+
+    /// Answers a question, if the client may ask: whoever has a port has a way to send one.
+    fn answer(&mut self, badge: u64, message: Message) -> Message {
+        if self.may_ask.contains(&badge) {
+            gate::answer(&mut self.plane, badge, message)
+        } else {
+            Message { label: ANSWER_MALFORMED, ..Message::default() }
         }
     }
 }
@@ -77,14 +103,17 @@ struct Events {
     mask: u64,
     /// The port of each event.
     ports: [PortSet; u64::BITS as usize],
+    /// The event of each port, as a mask.
+    masks: [u64; MAX_PORTS],
 }
 
 impl Events {
     /// `bits` are the ports' event bits, in the order of the ports.
     fn new(bits: &[u32]) -> Self {
-        let mut events = Self { mask: 0, ports: [PortSet::EMPTY; u64::BITS as usize] };
-        for (port, bit) in bits.iter().enumerate() {
+        let mut events = Self { mask: 0, ports: [PortSet::EMPTY; u64::BITS as usize], masks: [0; MAX_PORTS] };
+        for (port, bit) in bits.iter().enumerate().take(MAX_PORTS) {
             let bit = bit % u64::BITS;
+            events.masks[port] = 1 << bit;
             events.mask |= 1 << bit;
             events.ports[bit as usize] = PortSet::of(port);
         }
@@ -99,6 +128,11 @@ impl Events {
             mask &= mask - 1;
         }
         ports
+    }
+
+    /// The events of these ports.
+    fn of(&self, ports: PortSet) -> u64 {
+        ports.filter_map(|port| self.masks.get(port)).fold(0, |events, mask| events | mask)
     }
 }
 

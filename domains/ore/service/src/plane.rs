@@ -11,17 +11,19 @@ use cloison_ipc::{
     frames::{self, FrameReceiver, FrameSender},
     ring::RingError,
 };
-use cloison_rt::log;
-use ore_switch::{Cause, Header, PortSet, START_BYTES, Switch};
+use cloison_rt::{log, sys::Instant};
+use ore_switch::{Cause, Header, Pace, PortSet, START_BYTES, Switch};
 
 use crate::Unfit;
 
-/// Frames that a port may send before the next port has its turn.
+/// Frames that a port may send before the next port has its turn. A frame counts once for each receiver, so that
+/// those for everybody do not make a turn long.
 const BATCH: usize = 32;
 
 /// All ports, and the switch between them.
 pub(crate) struct Plane {
     pub(crate) switch: Box<Switch>,
+    pub(crate) pace: Pace,
     pub(crate) settings: &'static [PortSettings],
     /// To the domains at the ports.
     senders: Vec<FrameSender>,
@@ -37,9 +39,10 @@ pub(crate) struct Plane {
 
 impl Plane {
     /// A switch whose ports are still to be attached.
-    pub(crate) fn new(switch: Box<Switch>, settings: &'static [PortSettings]) -> Self {
+    pub(crate) fn new(settings: &'static [PortSettings], hertz: u64) -> Self {
         Self {
-            switch,
+            switch: Box::new(Switch::new(settings, hertz)),
+            pace: Pace::new(settings, hertz),
             settings,
             senders: Vec::new(),
             receivers: Vec::new(),
@@ -59,23 +62,21 @@ impl Plane {
         Ok(client.event_bit)
     }
 
-    /// Gives each of these ports a turn, and tells all receivers. Returns the ports that have more to send.
-    /// The others will signal.
-    pub(crate) fn carry(&mut self, ports: PortSet, now: u64) -> PortSet {
-        let mut more = PortSet::EMPTY;
-        for port in ports & !self.cut_off {
-            match self.turn(port, now) {
-                Ok(true) => more = more | PortSet::of(port),
-                Ok(false) => {}
-                Err(_) => {
-                    self.cut_off(port);
-                }
+    /// Gives each of these ports a turn, if it may have one now. Returns the ports that have more to send, or had
+    /// no turn. The others will signal.
+    pub(crate) fn carry(&mut self, ports: PortSet) -> PortSet {
+        let mut now = Instant::now().0;
+        let (mut more, mut left) = (PortSet::EMPTY, ports & !self.cut_off);
+        while let Some(port) = self.pace.next(left, now) {
+            left = left & !PortSet::of(port);
+            let has_more = self.turn(port, now);
+            let begin = core::mem::replace(&mut now, Instant::now().0);
+            let may_go_on = self.pace.charge_turn(port, now.saturating_sub(begin), now);
+            if has_more || !may_go_on {
+                more = more | PortSet::of(port);
             }
         }
-        for port in core::mem::take(&mut self.untold) {
-            self.senders[port].flush();
-        }
-        more
+        more | left
     }
 
     /// Lets in those of these ports that were cut off: their domains have signalled, as each one does when it
@@ -87,30 +88,53 @@ impl Plane {
         ports
     }
 
-    /// Takes in a batch from a port. Returns whether there may be more.
-    fn turn(&mut self, from: usize, now: u64) -> Result<bool, RingError> {
-        for _ in 0..BATCH {
+    /// Takes in a batch from a port, and tells the receivers. Returns whether there may be more.
+    fn turn(&mut self, from: usize, now: u64) -> bool {
+        let more = self.take_batch(from, now);
+        for port in core::mem::take(&mut self.untold) {
+            self.senders[port].flush();
+        }
+        more.unwrap_or_else(|_| {
+            self.cut_off(from);
+            false
+        })
+    }
+
+    #[inline]
+    fn take_batch(&mut self, from: usize, now: u64) -> Result<bool, RingError> {
+        let mut left = BATCH;
+        while left > 0 {
             let Some(frame) = self.receivers[from].next()? else {
                 self.receivers[from].flush();
                 return self.receivers[from].prepare_wait().map(|asleep| !asleep);
             };
-            self.take(from, frame.bytes, now);
+            left = left.saturating_sub(self.take(from, frame.bytes, now));
             self.receivers[from].release();
+            if !self.pace.charge_frame(from, frame.bytes, now) {
+                break;
+            }
         }
         self.receivers[from].flush();
         Ok(true)
     }
 
-    /// Takes in a frame.
+    /// Takes in a frame. Returns for how many it counts.
     #[inline]
-    fn take(&mut self, from: usize, bytes: usize, now: u64) {
-        let Some(start) = self.receivers[from].start() else { return self.switch.refuse_runt(from, bytes) };
-        for to in self.switch.take(from, &Header::parse(&start, bytes), now) {
+    fn take(&mut self, from: usize, bytes: usize, now: u64) -> usize {
+        let start = self.receivers[from].start();
+        let Some(header) = Header::parse(&start, bytes) else {
+            self.switch.refuse_runt(from, bytes);
+            return 1;
+        };
+        let mut copies = 0;
+        for to in self.switch.take(from, &header, now) {
+            copies += 1;
             match self.send(from, to, &start, bytes) {
                 Ok(()) => self.switch.count_out(to, bytes),
                 Err(cause) => self.switch.count_dropped(to, cause),
             }
         }
+        copies.max(1)
     }
 
     /// Sends a frame on, if the receiver has room for it now.
@@ -124,12 +148,15 @@ impl Plane {
         }
         let (receiver, sender) = (&self.receivers[from], &mut self.senders[to]);
         match sender.reserve(bytes) {
-            Ok(Some(place)) => place[..START_BYTES].copy_from_slice(start),
+            Ok(Some(place)) => match place.first_chunk_mut() {
+                Some(first) => *first = *start,
+                None => place.copy_from_slice(&start[..bytes]),
+            },
             Ok(None) => return Err(Cause::NoRoom),
             Err(RingError::TooLong(_)) => return Err(Cause::TooLong),
             Err(_) => return Err(self.cut_off(to)),
         }
-        if !receiver.copy_to(START_BYTES, sender, START_BYTES, bytes - START_BYTES) {
+        if bytes > START_BYTES && !receiver.copy_to(START_BYTES, sender, START_BYTES, bytes - START_BYTES) {
             return Err(Cause::NoRoom);
         }
         sender.publish(bytes, from as u32);

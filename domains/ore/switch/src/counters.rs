@@ -24,12 +24,14 @@ causes! {
     // Counted at the port where the frame came in.
     /// It is too short for an Ethernet header.
     Runt = "too short",
-    /// The port has used up its rate.
-    RateLimit = "over its rate",
     /// It carries a VLAN tag; which VLAN a frame belongs to, its port decides.
     Tagged = "carries a VLAN tag",
     /// Its source is not the port's address; at an uplink: it is a port's, or a group's.
     Spoofed = "false source address",
+    /// The packet in it is not from the port's IPv4 address, or from one that another has.
+    Forged = "false IP address",
+    /// A DHCP server may have sent it, and the port is no uplink.
+    DhcpServer = "not from an uplink and perhaps a DHCP server's",
     /// It is for an address that a switch never forwards.
     Reserved = "for switches only",
     /// The access list does not let the port send there.

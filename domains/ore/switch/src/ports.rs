@@ -31,11 +31,11 @@ impl PortSet {
         self.0 == 0
     }
 
-    /// Whether it holds two or more.
+    /// The port in it with the lowest number.
     #[must_use]
     #[inline]
-    pub fn is_several(self) -> bool {
-        self.0 & self.0.wrapping_sub(1) != 0
+    pub fn first(self) -> Option<usize> {
+        (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
     }
 }
 
@@ -44,7 +44,7 @@ impl Iterator for PortSet {
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let port = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        let port = self.first()?;
         self.0 &= self.0 - 1;
         Some(port)
     }

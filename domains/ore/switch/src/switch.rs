@@ -1,8 +1,10 @@
 //! The decision.
 
+use core::net::Ipv4Addr;
+
 use cloison_abi::port::{ETHERNET_HEADER_BYTES, MAX_PORTS, PortFlags, PortSettings};
 
-use crate::{Cause, Counters, Header, Mac, PortSet, bucket::Bucket, learned::Learned};
+use crate::{Cause, Counters, Header, Mac, Packet, PortSet, learned::Learned};
 
 /// For how long an address outside of the machine is remembered, in seconds (IEEE 802.1D, table 7-5).
 const AGE_SECONDS: u64 = 300;
@@ -13,9 +15,14 @@ const HASHES: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Switch {
     ports: [Port; MAX_PORTS],
+    /// A bit for the last six bits of each IPv4 address among the ports', so that most others need no search.
+    addresses: u64,
     counters: [Counters; MAX_PORTS],
     /// The ports whose address has this hash.
     by_hash: [PortSet; HASHES],
+    /// Routers and name servers of the ports' networks: a domain that has such an address has it from the
+    /// manifest, as its port's.
+    routers: [[Ipv4Addr; 2]; MAX_PORTS],
     mirrors: PortSet,
     uplinks: PortSet,
     learned: Learned,
@@ -25,6 +32,8 @@ pub struct Switch {
 #[derive(Clone, Copy, Debug)]
 struct Port {
     mac: Mac,
+    /// Its IPv4 address; unspecified: none that the switch knows.
+    address: Ipv4Addr,
     vlan: u16,
     uplink: bool,
     mirror: bool,
@@ -36,7 +45,6 @@ struct Port {
     allowed: PortSet,
     /// Those of these that are uplinks.
     uplinks: PortSet,
-    bucket: Bucket,
 }
 
 impl Switch {
@@ -45,23 +53,26 @@ impl Switch {
     #[must_use]
     pub fn new(settings: &[PortSettings], hertz: u64) -> Self {
         let settings = &settings[..settings.len().min(MAX_PORTS)];
-        let none = Port::new(&PortSettings::default(), hertz);
+        let none = Port::new(&PortSettings::default());
         let mut switch = Self {
             ports: [none; MAX_PORTS],
+            addresses: 0,
             counters: [Counters::default(); MAX_PORTS],
             by_hash: [PortSet::EMPTY; HASHES],
+            routers: [[Ipv4Addr::UNSPECIFIED; 2]; MAX_PORTS],
             mirrors: with_flag(settings, PortFlags::MIRROR),
             uplinks: with_flag(settings, PortFlags::UPLINK),
             learned: Learned::new(AGE_SECONDS.saturating_mul(hertz)),
         };
         for (number, port) in settings.iter().enumerate() {
-            switch.add(number, port, settings, hertz);
+            switch.add(number, port, settings);
         }
         switch
     }
 
-    fn add(&mut self, number: usize, settings: &PortSettings, all: &[PortSettings], hertz: u64) {
-        let mut port = Port::new(settings, hertz);
+    fn add(&mut self, number: usize, settings: &PortSettings, all: &[PortSettings]) {
+        let mut port = Port::new(settings);
+        self.routers[number] = [settings.gateway.into(), settings.name_server.into()];
         if !port.mirror {
             let same_vlan: PortSet =
                 (0..all.len()).filter(|other| all[*other].vlan == settings.vlan).collect();
@@ -70,6 +81,9 @@ impl Switch {
             port.uplinks = port.allowed & self.uplinks;
             let bucket = &mut self.by_hash[port.mac.hash()];
             *bucket = *bucket | PortSet::of(number);
+        }
+        if !port.address.is_unspecified() {
+            self.addresses |= bit_of(port.address);
         }
         self.ports[number] = port;
     }
@@ -115,26 +129,25 @@ impl Switch {
         self.counters.get(port)
     }
 
-    /// Mirrors see what is refused too, but not what is over the rate: the limit spares them as well.
+    /// Mirrors see what is refused too.
     #[cold]
     fn refuse(&mut self, from: usize, cause: Cause) -> PortSet {
         self.count_dropped(from, cause);
-        if cause == Cause::RateLimit { PortSet::EMPTY } else { self.mirrors & !PortSet::of(from) }
+        self.mirrors & !PortSet::of(from)
     }
 
     #[inline]
     fn decide(&mut self, from: usize, header: &Header, now: u64) -> Result<PortSet, Cause> {
-        let port = &mut self.ports[from];
-        if !port.bucket.take(header.bytes, now) {
-            return Err(Cause::RateLimit);
-        }
         if header.is_tagged() {
             return Err(Cause::Tagged);
         }
+        let port = &self.ports[from];
         if port.uplink {
-            self.learn(from, header.source, now)?;
+            self.admit_from_outside(from, header, now)?;
         } else if header.source != port.mac {
             return Err(if port.mirror { Cause::Denied } else { Cause::Spoofed });
+        } else {
+            self.admit(port, header)?;
         }
         if header.destination.is_group() {
             self.group(from, header.destination)
@@ -143,13 +156,51 @@ impl Switch {
         }
     }
 
+    /// Whether a domain may send this, which comes from its MAC address.
+    #[inline]
+    fn admit(&self, port: &Port, header: &Header) -> Result<(), Cause> {
+        match header.packet {
+            Packet::Other => Ok(()),
+            Packet::Ipv4(address) => self.admit_address(port, address),
+            Packet::Arp(address, mac) if mac == Some(port.mac) => self.admit_address(port, address),
+            Packet::Arp(..) => Err(Cause::Forged),
+            Packet::MayServeDhcp(_) => Err(Cause::DhcpServer),
+        }
+    }
+
+    /// Whether a domain may say that a packet is from this address.
+    #[inline]
+    fn admit_address(&self, port: &Port, address: Ipv4Addr) -> Result<(), Cause> {
+        // Unspecified: a client of DHCP that has none yet, or one that asks whether an address is free.
+        if address == port.address || address.is_unspecified() {
+            return Ok(());
+        }
+        let fixed = !port.address.is_unspecified();
+        if fixed || self.is_domains(address) || self.routers.as_flattened().contains(&address) {
+            return Err(Cause::Forged);
+        }
+        Ok(())
+    }
+
     /// Remembers what an uplink says to be behind it, unless that cannot be.
-    fn learn(&mut self, from: usize, source: Mac, now: u64) -> Result<(), Cause> {
+    fn admit_from_outside(&mut self, from: usize, header: &Header, now: u64) -> Result<(), Cause> {
+        let source = header.source;
         if source.is_group() || self.owner(source, !PortSet::of(from)).is_some() {
             return Err(Cause::Spoofed);
         }
+        if let Packet::Arp(address, _) | Packet::Ipv4(address) | Packet::MayServeDhcp(address) = header.packet
+            && self.is_domains(address)
+        {
+            return Err(Cause::Forged);
+        }
         self.learned.learn(source, self.ports[from].vlan, from, now);
         Ok(())
+    }
+
+    /// Whether this is the IPv4 address of a port.
+    fn is_domains(&self, address: Ipv4Addr) -> bool {
+        let may_be = self.addresses & bit_of(address) != 0 && !address.is_unspecified();
+        may_be && self.ports.iter().any(|port| port.address == address)
     }
 
     /// Who gets a frame for a group: all of the VLAN that the access list names.
@@ -194,12 +245,13 @@ impl Switch {
 }
 
 impl Port {
-    fn new(settings: &PortSettings, hertz: u64) -> Self {
+    fn new(settings: &PortSettings) -> Self {
         let flags = PortFlags::from_bits_truncate(settings.flags);
         let mirror = flags.contains(PortFlags::MIRROR);
         let longest = settings.mtu.saturating_add(ETHERNET_HEADER_BYTES) as usize;
         Self {
             mac: if mirror { Mac::NOBODY } else { settings.mac.into() },
+            address: settings.address.into(),
             vlan: settings.vlan,
             uplink: flags.contains(PortFlags::UPLINK),
             mirror,
@@ -207,7 +259,6 @@ impl Port {
             neighbours: PortSet::EMPTY,
             allowed: PortSet::EMPTY,
             uplinks: PortSet::EMPTY,
-            bucket: Bucket::new(settings.rate_bytes, settings.burst_bytes, hertz),
         }
     }
 }
@@ -220,6 +271,11 @@ fn some(receivers: PortSet, present: PortSet) -> Result<PortSet, Cause> {
         (true, false) => Err(Cause::Denied),
         (true, true) => Err(Cause::NoReceiver),
     }
+}
+
+/// The bit of an address in [`Switch::addresses`].
+fn bit_of(address: Ipv4Addr) -> u64 {
+    1 << (u32::from(address) % u64::BITS)
 }
 
 fn with_flag(settings: &[PortSettings], flag: PortFlags) -> PortSet {

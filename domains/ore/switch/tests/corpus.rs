@@ -11,6 +11,8 @@ use proptest::prelude::*;
 fn ports() -> Vec<PortSettings> {
     let port = |last, vlan, flags: PortFlags| PortSettings {
         mac: [2, 0, 0, 0, 0, last],
+        address: if flags.is_empty() { [192, 168, 0, last] } else { [0; 4] },
+        gateway: [192, 168, 0, 254],
         vlan,
         flags: flags.bits(),
         may_send_to: u32::MAX,
@@ -38,32 +40,46 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 
 /// Takes a frame in as the domain `ore` does.
 fn take(switch: &mut Switch, from: usize, frame: &[u8]) -> PortSet {
-    let Some(start) = frame.first_chunk::<START_BYTES>() else {
+    let mut start = [0; START_BYTES];
+    let read = frame.len().min(START_BYTES);
+    start[..read].copy_from_slice(&frame[..read]);
+    let Some(header) = Header::parse(&start, frame.len()) else {
         switch.refuse_runt(from, frame.len());
         return PortSet::EMPTY;
     };
-    switch.take(from, &Header::parse(start, frame.len()), 0)
+    switch.take(from, &header, 0)
 }
 
 #[test]
 fn the_corpus_goes_where_it_belongs() {
     let expected = [
+        ("arp-for-the-gateway", Err(Cause::Forged)),
+        ("arp-forged-address", Err(Cause::Forged)),
+        ("arp-forged-mac", Err(Cause::Forged)),
+        ("arp-other-hardware", Err(Cause::Forged)),
+        ("arp-probe", Ok(0b110)),
         ("arp-reply", Err(Cause::Spoofed)),
         ("arp-request", Ok(0b110)),
+        ("arp-short", Err(Cause::Forged)),
+        ("dhcp-discover", Ok(0b110)),
+        ("dhcp-offer", Err(Cause::DhcpServer)),
         ("empty", Err(Cause::Runt)),
         ("giant", Ok(0b010)),
         ("group-source", Err(Cause::Spoofed)),
+        ("ipv4-forged-source", Err(Cause::Forged)),
         ("ipv4-tcp-syn", Ok(0b010)),
         ("ipv4-udp", Ok(0b010)),
         ("ipv6-neighbour", Ok(0b110)),
         ("lldp", Err(Cause::Reserved)),
         ("ones", Err(Cause::Spoofed)),
         ("runt", Err(Cause::Runt)),
-        ("runt-15", Err(Cause::Runt)),
+        ("runt-13", Err(Cause::Runt)),
         ("shortest", Ok(0b010)),
         ("spanning-tree", Err(Cause::Reserved)),
         ("spoofed", Err(Cause::Spoofed)),
         ("to-itself", Err(Cause::NoReceiver)),
+        ("udp-later-fragment", Ok(0b010)),
+        ("udp-options", Err(Cause::DhcpServer)),
         ("unknown-destination", Ok(0b100)),
         ("vlan-8021ad", Err(Cause::Tagged)),
         ("vlan-8021q", Err(Cause::Tagged)),

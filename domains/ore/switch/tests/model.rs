@@ -15,12 +15,38 @@ fn mac(number: u8) -> [u8; 6] {
     }
 }
 
+/// IPv4 addresses of the test: those of ports 0 to 7, the router's and the name server's, others, and none.
+fn address(number: u8) -> [u8; 4] {
+    if number == NOBODY { [0; 4] } else { [10, 0, 0, number] }
+}
+
+const ROUTER: u8 = 8;
+const NAME_SERVER: u8 = 9;
+const NOBODY: u8 = 12;
+
+/// What is in a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Content {
+    Tag(u16),
+    Arp,
+    /// ARP with another MAC address in it than the frame's.
+    ForgedArp,
+    /// ARP for hardware that is not Ethernet.
+    OtherArp,
+    Tcp,
+    Udp(u16),
+    UdpWithOptions,
+    Other,
+}
+
 #[derive(Clone, Debug)]
 struct Sent {
     from: usize,
     destination: u8,
     source: u8,
-    ethertype: u16,
+    content: Content,
+    /// Number of the IPv4 address that it says it is from.
+    sender: u8,
     /// Since the frame before.
     ticks: u64,
 }
@@ -31,25 +57,40 @@ fn any_port() -> impl Strategy<Value = PortSettings> {
         2 => Just(PortFlags::UPLINK),
         1 => Just(PortFlags::MIRROR)
     ];
-    (1..3_u16, flags, any::<u32>(), any::<bool>()).prop_map(|(vlan, flags, list, listed)| PortSettings {
-        vlan,
-        flags: flags.bits(),
-        may_send_to: if listed { list } else { u32::MAX },
-        mtu: 1500,
-        ..PortSettings::default()
-    })
+    (1..3_u16, flags, any::<u32>(), any::<bool>(), any::<bool>()).prop_map(
+        |(vlan, flags, list, listed, fixed)| PortSettings {
+            vlan,
+            flags: flags.bits(),
+            // Made into the port's own below.
+            address: if fixed && flags.is_empty() { [1; 4] } else { [0; 4] },
+            may_send_to: if listed { list } else { u32::MAX },
+            mtu: 1500,
+            ..PortSettings::default()
+        },
+    )
 }
 
 fn any_sent() -> impl Strategy<Value = Sent> {
-    let ethertype = prop_oneof![8 => Just(0x0800), 1 => Just(0x8100), 1 => Just(0x88a8)];
-    // Mostly from the port's own address.
+    let content = prop_oneof![
+        1 => prop_oneof![Just(0x8100_u16), Just(0x88a8)].prop_map(Content::Tag),
+        3 => Just(Content::Arp),
+        1 => Just(Content::ForgedArp),
+        1 => Just(Content::OtherArp),
+        3 => Just(Content::Tcp),
+        3 => prop_oneof![Just(67_u16), any::<u16>()].prop_map(Content::Udp),
+        1 => Just(Content::UdpWithOptions),
+        3 => Just(Content::Other),
+    ];
+    // Mostly from the port's own addresses.
     let source = prop_oneof![3 => Just(u8::MAX), 2 => 0..24_u8];
-    (0..8_usize, 0..24_u8, source, ethertype, 0..150_u64).prop_map(
-        |(from, destination, source, ethertype, ticks)| Sent {
+    let sender = prop_oneof![3 => Just(u8::MAX), 2 => 0..=NOBODY];
+    (0..8_usize, 0..24_u8, source, content, sender, 0..150_u64).prop_map(
+        |(from, destination, source, content, sender, ticks)| Sent {
             from,
             destination,
             source: if source == u8::MAX { from as u8 } else { source },
-            ethertype,
+            content,
+            sender: if sender == u8::MAX { from as u8 } else { sender },
             ticks,
         },
     )
@@ -84,7 +125,7 @@ impl Model {
     /// Who gets the frame, or why nobody does.
     fn decide(&mut self, sent: &Sent, now: u64) -> Result<Vec<usize>, Cause> {
         let (from, source, destination) = (sent.from, mac(sent.source), mac(sent.destination));
-        if sent.ethertype != 0x0800 {
+        if matches!(sent.content, Content::Tag(_)) {
             return Err(Cause::Tagged);
         }
         if self.is(from, PortFlags::MIRROR) {
@@ -94,16 +135,48 @@ impl Model {
             if source[0] & 1 != 0 || self.owner(source).is_some_and(|owner| owner != from) {
                 return Err(Cause::Spoofed);
             }
+            if self.says_address(sent) && self.is_ports(address(sent.sender)) {
+                return Err(Cause::Forged);
+            }
             let vlan = self.ports[from].vlan;
             self.seen.retain(|(mac, seen_vlan, ..)| (*mac, *seen_vlan) != (source, vlan));
             self.seen.push((source, vlan, from, now));
         } else if source != self.ports[from].mac {
             return Err(Cause::Spoofed);
+        } else {
+            self.content(sent)?;
         }
         if destination[..5] == [0x01, 0x80, 0xc2, 0, 0] && destination[5] < 16 {
             return Err(Cause::Reserved);
         }
         self.receivers(from, destination, now)
+    }
+
+    fn says_address(&self, sent: &Sent) -> bool {
+        !matches!(sent.content, Content::Other | Content::Tag(_)) && sent.sender != NOBODY
+    }
+
+    fn is_ports(&self, address: [u8; 4]) -> bool {
+        self.ports.iter().any(|port| port.address == address)
+    }
+
+    /// What a domain may not say.
+    fn content(&self, sent: &Sent) -> Result<(), Cause> {
+        match sent.content {
+            Content::Udp(67) | Content::UdpWithOptions => return Err(Cause::DhcpServer),
+            Content::ForgedArp | Content::OtherArp => return Err(Cause::Forged),
+            _ => {}
+        }
+        let (own, said) = (self.ports[sent.from].address, address(sent.sender));
+        let is_free = own == [0; 4] && !self.is_ports(said) && !self.is_router(sent.sender);
+        let allowed = !self.says_address(sent) || said == own || is_free;
+        if allowed { Ok(()) } else { Err(Cause::Forged) }
+    }
+
+    /// As far as the settings say so.
+    fn is_router(&self, sender: u8) -> bool {
+        let stated = self.ports.iter().any(|port| port.gateway != [0; 4]);
+        stated && (sender == ROUTER || sender == NAME_SERVER)
     }
 
     fn receivers(&self, from: usize, destination: [u8; 6], now: u64) -> Result<Vec<usize>, Cause> {
@@ -135,10 +208,28 @@ impl Model {
 /// The header of a frame, by way of its bytes.
 fn header(sent: &Sent, bytes: usize) -> Header {
     let mut start = [0; START_BYTES];
-    start[..6].copy_from_slice(&mac(sent.destination));
-    start[6..12].copy_from_slice(&mac(sent.source));
-    start[12..14].copy_from_slice(&sent.ethertype.to_be_bytes());
-    Header::parse(&start, bytes)
+    let mut put = |at: usize, bytes: &[u8]| start[at..][..bytes.len()].copy_from_slice(bytes);
+    put(0, &mac(sent.destination));
+    put(6, &mac(sent.source));
+    let hardware = if sent.content == Content::OtherArp { 6 } else { 1 };
+    let sender_mac = if sent.content == Content::ForgedArp { mac(19) } else { mac(sent.source) };
+    match sent.content {
+        Content::Tag(tag) => put(12, &tag.to_be_bytes()),
+        Content::Other => put(12, &[0x88, 0xb5]),
+        Content::Arp | Content::ForgedArp | Content::OtherArp => {
+            put(12, &[8, 6, 0, hardware, 8, 0, 6, 4, 0, 1]);
+            put(22, &sender_mac);
+            put(28, &address(sent.sender));
+        }
+        Content::Tcp | Content::Udp(_) | Content::UdpWithOptions => {
+            let first = if sent.content == Content::UdpWithOptions { 0x46 } else { 0x45 };
+            put(12, &[8, 0, first]);
+            put(23, &[if sent.content == Content::Tcp { 6 } else { 17 }]);
+            put(26, &address(sent.sender));
+            put(34, &if let Content::Udp(port) = sent.content { port } else { 67 }.to_be_bytes());
+        }
+    }
+    Header::parse(&start, bytes).unwrap()
 }
 
 proptest! {
@@ -150,6 +241,10 @@ proptest! {
     ) {
         for (number, port) in ports.iter_mut().enumerate() {
             port.mac = mac(number as u8);
+            if port.address != [0; 4] {
+                port.address = address(number as u8);
+                (port.gateway, port.name_server) = (address(ROUTER), address(NAME_SERVER));
+            }
         }
         let mirrors: PortSet =
             (0..ports.len()).filter(|port| ports[*port].flags & PortFlags::MIRROR.bits() != 0).collect();
@@ -199,7 +294,7 @@ fn office() -> Vec<PortSettings> {
 }
 
 fn frame(from: usize, source: u8, destination: u8) -> Sent {
-    Sent { from, destination, source, ethertype: 0x0800, ticks: 0 }
+    Sent { from, destination, source, content: Content::Other, sender: NOBODY, ticks: 0 }
 }
 
 #[test]
@@ -222,18 +317,6 @@ fn another_lan_is_out_of_reach() {
     }
     assert_eq!(switch.counters(0).unwrap().dropped(Cause::NoReceiver), 1);
     assert_eq!(switch.counters(3).unwrap().dropped(Cause::NoReceiver), 3);
-}
-
-#[test]
-fn what_is_over_the_rate_is_dropped_before_anything_else() {
-    let mut ports = office();
-    (ports[0].rate_bytes, ports[0].burst_bytes) = (1000, 1000);
-    let mut switch = Switch::new(&ports, 1_000_000);
-    let passed = |switch: &mut Switch, now| {
-        (0..100).filter(|_| !switch.take(0, &header(&frame(0, 0, 1), 100), now).is_empty()).count()
-    };
-    assert_eq!((passed(&mut switch, 0), passed(&mut switch, 500_000)), (10, 5));
-    assert_eq!(switch.counters(0).unwrap().dropped(Cause::RateLimit), 185);
 }
 
 #[test]

@@ -67,8 +67,9 @@ use crate::ring::{Bell, Doorbell, RingError, Word};
 
 /// Bytes in front of each frame.
 pub const HEADER_BYTES: usize = 8;
-/// Bytes that [`FrameReceiver::start`] gives.
-pub const START_BYTES: usize = 16;
+/// Bytes that [`FrameReceiver::start`] gives: the Ethernet header, and behind it an ARP packet, or an IPv4 header
+/// and the ports of TCP or UDP.
+pub const START_BYTES: usize = 48;
 /// Length in a header behind which there is no frame: the next record lies at the start of the ring.
 pub const SKIP: u32 = u32::MAX;
 /// Bytes that a position counts as one.

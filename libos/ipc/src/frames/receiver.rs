@@ -66,15 +66,20 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
         self.accept(start, left, header).map(Some)
     }
 
-    /// The first bytes of the frame that [`next`](Self::next) gave, copied out as words. `None` if it is
-    /// shorter. Each call reads them anew, and the other side may have changed them.
+    /// The first bytes of the frame that [`next`](Self::next) gave, copied out; zeros behind a shorter one. Each
+    /// call reads them anew, and the other side may have changed them.
     #[must_use]
     #[inline]
-    pub fn start(&self) -> Option<[u8; START_BYTES]> {
-        // A frame begins at a multiple of eight, and so do the words.
-        let first = self.has(0, START_BYTES).then(|| self.memory.read_u64(self.at)).flatten()?;
-        let second = self.memory.read_u64(self.at + size_of::<u64>())?;
-        Some((u128::from(first) | u128::from(second) << 64).to_le_bytes())
+    pub fn start(&self) -> [u8; START_BYTES] {
+        let mut start = [0; START_BYTES];
+        // Without a variable length, the copy is a few instructions.
+        let read = if self.bytes >= START_BYTES {
+            self.memory.read(self.at, &mut start)
+        } else {
+            self.memory.read(self.at, &mut start[..self.bytes])
+        };
+        debug_assert!(read, "`next` has found the frame inside of the ring");
+        start
     }
 
     /// Copies out of the frame that [`next`](Self::next) gave, from `at` on. False, and nothing is copied, if

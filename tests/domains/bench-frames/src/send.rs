@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// Frames of a batch.
 const BATCH: u32 = 16;
 /// Where the part of a frame begins that a switch copies from ring to ring.
-const COPIED_FROM: usize = 16;
+const COPIED_FROM: usize = cloison_ipc::frames::START_BYTES;
 
 pub(crate) fn run(mut port: Port, first: [u8; 6], receivers: usize) -> Result<(), &'static str> {
     time::sleep(PATIENCE);

@@ -4,12 +4,18 @@ use alloc::{format, string::String, vec, vec::Vec};
 use core::time::Duration;
 
 use cloison_abi::info::InfoEntry;
-use cloison_ipc::frames::{Control, SKIP};
-use cloison_rt::{sys::info, time};
-use ore_api::Cause;
+use cloison_ipc::{
+    Failure,
+    frames::{Control, SKIP},
+};
+use cloison_rt::{
+    sys::{Instant, info},
+    time,
+};
+use ore_api::{Cause, counters};
 
 use crate::{
-    port::{Port, frame},
+    port::{Port, arp, frame, udp},
     switch::Switch,
 };
 
@@ -24,7 +30,10 @@ const PAIR_TYPE: u16 = 0x88b5;
 const DONE_TYPE: u16 = 0x88b6;
 /// Type of frames that may arrive, and mean nothing to anybody.
 const OTHER_TYPE: u16 = 0x0101;
-const BROADCAST: [u8; 6] = [0xff; 6];
+pub(crate) const BROADCAST: [u8; 6] = [0xff; 6];
+/// What the manifest lets it send.
+const BYTES_PER_SECOND: u32 = 10_000_000 / 8;
+const BURST: usize = 64 * 1024;
 
 type Outcome = Result<(), String>;
 /// What is done, by whom.
@@ -36,6 +45,29 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
         let sources = [it.peer, it.other];
         it.all_dropped(Cause::Spoofed, &sources.map(|source| frame(it.peer, source, PAIR_TYPE, 60)))
     }),
+    ("another domain's IP address cannot be used", |it| {
+        let forged = [
+            // Who has bob's address is eve, says eve; or alice, who did not ask for it.
+            arp(it.other, it.own, it.own, it.peer_address),
+            arp(it.peer, it.own, it.peer, it.own_address),
+            udp(it.other, it.own, it.peer_address, 7),
+        ];
+        it.all_dropped(Cause::Forged, &forged)
+    }),
+    ("nobody here is a DHCP server", |it| {
+        it.all_dropped(Cause::DhcpServer, &[udp(it.peer, it.own, it.own_address, 67)])
+    }),
+    ("its own IP address can be used", |it| {
+        let own = [arp(it.peer, it.own, it.own, it.own_address), udp(it.peer, it.own, it.own_address, 7)];
+        it.nothing_dropped(&own, 1)
+    }),
+    ("who has a port may not read the counters for it", |it| {
+        match counters::Client::new(it.port.gate).ports() {
+            Err(Failure::Malformed) => Ok(()),
+            Err(other) => Err(format!("{other}")),
+            Ok(count) => Err(format!("the switch has {} ports, says the gate of a port", count.ports)),
+        }
+    }),
     ("a group has no frames of its own", |it| {
         it.all_dropped(Cause::Spoofed, &[frame(it.peer, [3, 0, 0, 0, 0, 1], PAIR_TYPE, 60)])
     }),
@@ -46,13 +78,13 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
     }),
     ("another LAN is out of reach", |it| {
         it.nothing_reaches(ELSEWHERE, |it| {
-            it.port.send(&[frame(BROADCAST, it.own, OTHER_TYPE, 60)]);
+            it.port.send(&[frame(BROADCAST, it.own, OTHER_TYPE, 60)])?;
             it.all_dropped(Cause::NoReceiver, &[frame(it.elsewhere, it.own, PAIR_TYPE, 60)])
         })
     }),
     ("the access list holds, for one and for all", |it| {
         it.nothing_reaches(FORBIDDEN, |it| {
-            it.port.send(&[frame(BROADCAST, it.own, OTHER_TYPE, 60)]);
+            it.port.send(&[frame(BROADCAST, it.own, OTHER_TYPE, 60)])?;
             it.all_dropped(Cause::Denied, &[frame(it.forbidden, it.own, PAIR_TYPE, 60)])
         })
     }),
@@ -60,17 +92,17 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
         it.all_dropped(Cause::Reserved, &[frame([1, 0x80, 0xc2, 0, 0, 0], it.own, 0x88cc, 60)])
     }),
     ("frames without a header are dropped", |it| {
-        it.all_dropped(Cause::Runt, &[0, 1, 13, 14, 15].map(|bytes| frame(it.peer, it.own, PAIR_TYPE, bytes)))
+        it.all_dropped(Cause::Runt, &[0, 1, 12, 13].map(|bytes| frame(it.peer, it.own, PAIR_TYPE, bytes)))
     }),
     ("frames longer than a receiver takes are dropped for it", |it| {
         let before = it.switch.dropped(PAIR[1], Cause::TooLong)?;
         it.port.send(&[
             frame(it.peer, it.own, OTHER_TYPE, 16 * 1024 + 15),
             frame(it.peer, it.own, OTHER_TYPE, 30_000),
-        ]);
+        ])?;
         it.same("frames too long", it.switch.dropped(PAIR[1], Cause::TooLong)?, before + 2)
     }),
-    ("a flood ends at the rate limit", Attacker::flood),
+    ("a flood waits for its rate, and loses nothing", Attacker::flood),
     ("positions that cannot be cut the port off", Attacker::lie_about_positions),
     ("lengths that cannot be cut the port off", Attacker::lie_about_lengths),
     ("skips that lead nowhere cut the port off", Attacker::skip_to_nowhere),
@@ -102,6 +134,9 @@ pub(crate) struct Attacker {
     peer: [u8; 6],
     forbidden: [u8; 6],
     elsewhere: [u8; 6],
+    own_address: [u8; 4],
+    /// The one of bob.
+    peer_address: [u8; 4],
 }
 
 impl Attacker {
@@ -110,20 +145,44 @@ impl Attacker {
         let mac = |name| switch.port(name).map(|report| report.facts.mac);
         let (own, [other, peer]) = (mac(name)?, [mac(PAIR[0])?, mac(PAIR[1])?]);
         let (forbidden, elsewhere) = (mac(FORBIDDEN)?, mac(ELSEWHERE)?);
-        Ok(Self { port: Port::new(entry)?, switch, name, own, other, peer, forbidden, elsewhere })
+        let address = |name| switch.port(name).map(|report| report.facts.address);
+        let (own_address, peer_address) = (address(name)?, address(PAIR[1])?);
+        let port = Port::new(entry)?;
+        Ok(Self { port, switch, name, own, other, peer, forbidden, elsewhere, own_address, peer_address })
     }
 
     /// Tells the pair that all is over.
-    pub(crate) fn say_done(&mut self) {
+    pub(crate) fn say_done(&mut self) -> Outcome {
         let own = self.own;
-        self.port.send(&[self.other, self.peer].map(|to| frame(to, own, DONE_TYPE, 60)));
+        self.port.send(&[self.other, self.peer].map(|to| frame(to, own, DONE_TYPE, 60)))
     }
 
     /// Sends frames, each of which has to be dropped here for this cause.
     fn all_dropped(&mut self, cause: Cause, frames: &[Vec<u8>]) -> Outcome {
         let before = self.switch.dropped(self.name, cause)?;
-        self.port.send(frames);
+        self.port.send(frames)?;
         self.same(cause.name(), self.switch.dropped(self.name, cause)?, before + frames.len() as u64)
+    }
+
+    /// Sends frames several times, all of which have to be taken in and sent on.
+    fn nothing_dropped(&mut self, frames: &[Vec<u8>], times: usize) -> Outcome {
+        let (taken, refused) = self.taken_and_refused()?;
+        for _ in 0..times {
+            self.port.send(frames)?;
+        }
+        self.port.wait_until_taken()?;
+        let (taken_after, refused_after) = self.taken_and_refused()?;
+        self.same("frames taken in", taken_after, taken + (times * frames.len()) as u64)?;
+        self.same("frames dropped", refused_after, refused)
+    }
+
+    /// Frames that came in at this port, and those of them that were dropped.
+    fn taken_and_refused(&self) -> Result<(u64, u64), String> {
+        let counters = self.switch.port(self.name)?.counters;
+        // The other causes are for frames that were to come out here.
+        let outgoing = [Cause::TooLong, Cause::NoRoom, Cause::CutOff];
+        let causes = Cause::ALL.iter().filter(|cause| !outgoing.contains(cause));
+        Ok((counters.frames_in, causes.map(|cause| counters.dropped(*cause)).sum()))
     }
 
     /// Acts, and nothing may come out at that port meanwhile.
@@ -133,15 +192,19 @@ impl Attacker {
         self.same("frames there", self.switch.port(name)?.counters.frames_out, before)
     }
 
-    /// Sends more to everybody than its rate allows, 128 frames at a time.
+    /// Sends more to everybody than its rate allows, and measures how long that takes.
     fn flood(&mut self) -> Outcome {
-        let before = self.switch.dropped(self.name, Cause::RateLimit)?;
-        let frames = vec![frame(BROADCAST, self.own, OTHER_TYPE, 700); 128];
-        for _ in 0..50 {
-            self.port.send(&frames);
+        const BYTES: usize = 700;
+        const FRAMES: usize = 1000;
+        const TIMES: usize = 10;
+        let start = Instant::now();
+        self.nothing_dropped(&vec![frame(BROADCAST, self.own, OTHER_TYPE, BYTES); FRAMES / TIMES], TIMES)?;
+        let took = time::since(start);
+        let least = Duration::from_secs((FRAMES * BYTES - BURST) as u64) / BYTES_PER_SECOND;
+        if took < least {
+            return Err(format!("{FRAMES} frames took {took:?}, at its rate they take {least:?}"));
         }
-        let dropped = self.switch.dropped(self.name, Cause::RateLimit)? - before;
-        if dropped > 5000 { Ok(()) } else { Err(format!("only {dropped} of 6400 frames were over the rate")) }
+        Ok(())
     }
 
     fn lie_about_positions(&mut self) -> Outcome {
@@ -203,7 +266,7 @@ impl Attacker {
     /// An honest frame still gets through.
     fn works(&mut self) -> Outcome {
         let before = self.switch.port(self.name)?.counters.frames_in;
-        self.port.send(&[frame(self.peer, self.own, OTHER_TYPE, 60)]);
+        self.port.send(&[frame(self.peer, self.own, OTHER_TYPE, 60)])?;
         self.same("frames taken in", self.switch.port(self.name)?.counters.frames_in, before + 1)
     }
 

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod acts;
+mod burn;
 mod port;
 mod switch;
 
@@ -23,6 +24,7 @@ use cloison_rt::{
 };
 
 use acts::{ACTS, Attacker};
+use port::Port;
 
 cloison_rt::entry!(main);
 
@@ -31,7 +33,10 @@ fn main() -> Result<(), String> {
     match settings::arguments() {
         "attack" => attack(Attacker::new(port)?),
         "write" => write(port),
-        other => Err(alloc::format!("its arguments are `{other}`, neither `attack` nor `write`")),
+        "burn" => burn::empty(Port::new(port)?),
+        "burn by turns" => burn::by_turns(Port::new(port)?),
+        "compute" => burn::compute(),
+        other => Err(alloc::format!("its arguments are `{other}`, and this is none of its tasks")),
     }
 }
 
@@ -48,8 +53,7 @@ fn attack(mut attacker: Attacker) -> Result<(), String> {
         }
     }
     log!("all {} acts ended as expected", ACTS.len());
-    attacker.say_done();
-    Ok(())
+    attacker.say_done()
 }
 
 /// Writes into what the switch sends. The kernel has mapped it for reading.

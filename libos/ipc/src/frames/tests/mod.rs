@@ -8,7 +8,7 @@ mod restart;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::{rc::Rc, vec, vec::Vec};
 
-use super::{Control, FrameReceiver, FrameSender, Memory, UNIT};
+use super::{Control, FrameReceiver, FrameSender, Memory, START_BYTES, UNIT};
 use crate::ring::{Bell, RingError, Word};
 
 /// A word of eight bytes, as `Word` is one of four.
@@ -158,7 +158,9 @@ fn receive(receiver: &mut Receiver) -> Result<Option<(Vec<u8>, u32)>, RingError>
     let Some(frame) = receiver.next()? else { return Ok(None) };
     let mut bytes = vec![0; frame.bytes];
     assert!(receiver.read(0, &mut bytes));
-    assert_eq!(receiver.start().as_ref(), bytes.first_chunk());
+    let mut start = bytes.clone();
+    start.resize(START_BYTES, 0);
+    assert_eq!(receiver.start()[..], start);
     assert!(!receiver.read(1, &mut bytes) || bytes.is_empty());
     receiver.release();
     Ok(Some((bytes, frame.tag)))
