@@ -3,6 +3,7 @@
 mod targets {
     pub mod checksums;
     pub mod frames;
+    pub mod switch;
 }
 
 /// A target.
@@ -18,6 +19,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "checksums", run: targets::checksums::run },
     Target { name: "frames", run: targets::frames::run },
+    Target { name: "switch", run: targets::switch::run },
 ];
 
 /// The target with this name.

@@ -86,7 +86,7 @@ mod tests {
         assert!((0..100).all(|_| Bucket::new((0, 1_000_000), 0).take(u64::MAX, 7) <= 7));
         for (rate, burst) in [((u64::MAX, u64::MAX), u64::MAX), ((1, u64::MAX), 0), ((u64::MAX, 1), 1)] {
             let mut bucket = Bucket::new(rate, burst);
-            (bucket.take(u64::MAX, u64::MAX), bucket.take(u64::MAX, 0));
+            assert!(bucket.take(u64::MAX, u64::MAX) <= bucket.take(u64::MAX, 0));
         }
     }
 }
