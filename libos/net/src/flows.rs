@@ -20,7 +20,7 @@ use smoltcp::{
     wire::{IpAddress, IpEndpoint},
 };
 
-use crate::Error;
+use crate::{Error, Micros};
 
 /// What nobody can receive or announce at once: more than a heap holds. Sequence numbers that are no further
 /// than this from a third one are in order, with room for a buffer between.
@@ -63,6 +63,7 @@ struct Flow {
     stage: Stage,
     /// What is added to the sequence numbers that this side sends.
     shift: u32,
+    since: Micros,
 }
 
 #[derive(Clone, Copy)]
@@ -84,15 +85,20 @@ impl Flows {
 
     /// Takes a connection down that is about to begin; what was known of an earlier one between the same ends
     /// is no longer so.
-    pub(crate) fn open(&mut self, ends: Ends, shift: u32, is_live: impl Fn(Ends) -> bool) {
+    pub(crate) fn open(&mut self, ends: Ends, shift: u32, now: Micros, is_live: impl Fn(Ends) -> bool) {
         self.flows.retain(|flow| flow.ends != ends);
         if self.flows.len() == self.flows.capacity() {
             self.flows.retain(|flow| is_live(flow.ends));
         }
         // If all are live, no socket is left that could take another one: smoltcp will refuse it.
         if self.flows.len() < self.flows.capacity() {
-            self.flows.push(Flow { ends, stage: Stage::Unanswered, shift });
+            self.flows.push(Flow { ends, stage: Stage::Unanswered, shift, since: now });
         }
+    }
+
+    /// All connections, and when they began; the oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ends, Micros)> {
+        self.flows.iter().map(|flow| (flow.ends, flow.since))
     }
 
     /// Looks at a frame that has come in, and makes of what it acknowledges smoltcp's own numbers.
@@ -166,6 +172,10 @@ impl Ends {
     /// The ends of a socket's connection, if it has one.
     pub(crate) fn of(socket: &tcp::Socket<'_>) -> Option<Self> {
         Some(Self::new(socket.local_endpoint()?, socket.remote_endpoint()?))
+    }
+
+    pub(crate) fn local_port(self) -> u16 {
+        self.ports as u16
     }
 
     /// As the other side sees them.
@@ -251,7 +261,7 @@ mod tests {
     fn flows() -> Flows {
         let mut flows = Flows::default();
         flows.flows.reserve_exact(2);
-        flows.open(ends(), SHIFT, |_| true);
+        flows.open(ends(), SHIFT, 0, |_| true);
         flows
     }
 
@@ -302,7 +312,7 @@ mod tests {
         for port in 1..100 {
             let other = SocketAddrV4::new(*THERE.ip(), port);
             assert_eq!(flows.take_in(&mut frame(other, HERE, ACK, 1, 1)), Verdict::Harmless);
-            flows.open(Ends::new(HERE.into(), other.into()), 0, |open| open == ends());
+            flows.open(Ends::new(HERE.into(), other.into()), 0, 0, |open| open == ends());
             assert_eq!(flows.flows.len(), 2);
         }
         assert_eq!(judge(&mut flows, ACK, 1, 1), Verdict::Suspect(ends()));

@@ -28,6 +28,7 @@ mod config;
 mod device;
 mod error;
 mod flows;
+mod half_open;
 mod link;
 mod names;
 mod net;

@@ -48,6 +48,8 @@ pub(crate) struct Stack {
     waker: Waker,
     /// When smoltcp wants its next turn.
     due: Option<Micros>,
+    /// When to look for connections that take too long to be made.
+    pub(crate) half_open_until: Option<Micros>,
 }
 
 struct Lingering {
@@ -68,6 +70,7 @@ impl Stack {
             touched: true,
             waker: Waker::noop().clone(),
             due: None,
+            half_open_until: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Stack {
         let busy = self.ingress(now) | self.egress(now);
         self.take_lease();
         self.reap(now);
+        self.expire_half_open(now);
         self.device.link.flush();
         let room = self.device.is_blocked.then(|| self.device.frame_bytes());
         let quiet = self.device.link.prepare_wait(room);
@@ -144,8 +148,8 @@ impl Stack {
 
     /// Takes a connection down that is about to begin.
     pub(crate) fn open(&mut self, ends: Ends) {
-        let shift = self.device.link.random() as u32;
-        self.device.flows.open(ends, shift, |ends| connection(&self.sockets, ends).is_some());
+        let (shift, now) = (self.device.link.random() as u32, self.device.link.now());
+        self.device.flows.open(ends, shift, now, |ends| connection(&self.sockets, ends).is_some());
     }
 
     /// Sets the domain's address and the router to elsewhere.
@@ -167,7 +171,7 @@ impl Stack {
     fn ingress(&mut self, now: Micros) -> bool {
         (0..FRAMES_A_TURN).all(|_| {
             let Some(verdict) = self.device.fetch() else { return false };
-            if self.admits(verdict) {
+            if self.admits(verdict, now) {
                 self.interface.poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
             } else {
                 self.device.refuse();
@@ -177,12 +181,13 @@ impl Stack {
     }
 
     /// Whether smoltcp may see the frame that was fetched.
-    fn admits(&mut self, verdict: Verdict) -> bool {
+    fn admits(&mut self, verdict: Verdict, now: Micros) -> bool {
         match verdict {
             Verdict::Harmless => true,
             Verdict::Suspect(ends) => connection(&self.sockets, ends).is_none(),
             Verdict::Opens(ends) => {
                 if connection(&self.sockets, ends).is_none() {
+                    self.make_way(ends.local_port(), now);
                     self.open(ends);
                 }
                 true
@@ -205,7 +210,11 @@ impl Stack {
         let due = self.interface.poll_at(instant(now), &self.sockets);
         let due = due.map(|due| u64::try_from(due.total_micros()).unwrap_or(0));
         let end = self.lingering.front().map(|lingering| lingering.until);
-        due.into_iter().chain(end).min().map(|due| if due <= now { now + RETRY } else { due })
+        due.into_iter()
+            .chain(end)
+            .chain(self.half_open_until)
+            .min()
+            .map(|due| if due <= now { now + RETRY } else { due })
     }
 
     fn wait(&mut self) {
@@ -259,7 +268,7 @@ impl Stack {
 }
 
 /// The socket that has the connection between two ends.
-fn connection(sockets: &SocketSet<'_>, ends: Ends) -> Option<SocketHandle> {
+pub(crate) fn connection(sockets: &SocketSet<'_>, ends: Ends) -> Option<SocketHandle> {
     let has = |socket: &Socket<'_>| matches!(socket, Socket::Tcp(socket) if Ends::of(socket) == Some(ends));
     sockets.iter().find(|(_, socket)| has(socket)).map(|(handle, _)| handle)
 }

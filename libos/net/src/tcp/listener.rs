@@ -6,13 +6,13 @@ use core::{
     task::{Context, Poll},
 };
 
-use smoltcp::{
-    iface::SocketHandle,
-    socket::{Socket, tcp},
-};
+use smoltcp::{iface::SocketHandle, socket::tcp};
 
 use super::{add, stream::TcpStream};
-use crate::{Error, Net, TcpConfig};
+use crate::{
+    Error, Net, TcpConfig,
+    half_open::{listen, listens_on},
+};
 
 /// Accepts connections to a port. Dropped, it resets those that nobody has accepted.
 pub struct TcpListener {
@@ -126,15 +126,4 @@ impl Drop for TcpListener {
             stack.let_go(handle);
         }
     }
-}
-
-fn listens_on(socket: &Socket<'_>, port: u16) -> bool {
-    let Socket::Tcp(socket) = socket else { return false };
-    socket.is_listening() && socket.listen_endpoint().port == port
-}
-
-/// Has a closed socket listen. It can only refuse an open one, or port 0.
-fn listen(socket: &mut tcp::Socket<'_>, port: u16) {
-    let listens = socket.listen(port);
-    debug_assert!(listens.is_ok(), "a closed socket can listen");
 }

@@ -8,22 +8,16 @@ use std::{cell::RefCell, collections::BTreeMap, net::SocketAddrV4, time::Duratio
 use cloison_net::{Config, Link, Net, Read, TcpListener, TcpStream, Write};
 use cloison_rt::task::{join, select};
 
-use crate::world::{Faults, Port, Random, World, host};
+use crate::{
+    frames::{ACK, FIN, PSH, RST, SYN, Segment, arp, put},
+    world::{Faults, Port, Random, World, host},
+};
 
-/// The stack, and the peer that it must bear.
-const VICTIM: [u8; 6] = [2, 0, 10, 0, 0, 1];
-const PEER: [u8; 6] = [2, 0, 10, 0, 0, 3];
 const PORT: u16 = 22;
 /// How many peers there are, one after the other, and how often each sends something.
 const PEERS: u64 = 120;
 const STEPS: usize = 3_000;
 const HALF: u32 = 1 << 31;
-
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const PSH: u8 = 8;
-const ACK: u8 = 16;
 
 /// Two connections that are given up before anything answers the second one. What smoltcp last announced is
 /// still that of the first one, and the last number is as far from it as can be.
@@ -246,47 +240,4 @@ impl Peer {
     fn pick<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
         all[self.random.below(N as u64) as usize]
     }
-}
-
-#[derive(Default)]
-struct Segment {
-    ports: (u16, u16),
-    number: u32,
-    acknowledged: u32,
-    flags: u8,
-    window: u16,
-    /// What the header says of its length, if it lies.
-    length: Option<u8>,
-    options: Vec<u8>,
-    data: usize,
-}
-
-impl Segment {
-    fn frame(&self) -> Vec<u8> {
-        let bytes = 40 + self.options.len() + self.data;
-        let (source, destination) = if self.ports.0 == 0 { (4096, PORT) } else { self.ports };
-        let length = self.length.unwrap_or((5 + self.options.len() / 4) as u8 * 16);
-        let mut frame = [&VICTIM[..], &PEER, &[8, 0, 0x45, 0], &(bytes as u16).to_be_bytes()].concat();
-        frame.extend([0, 0, 0, 0, 64, 6, 0, 0]);
-        frame.extend(host(3).octets().iter().chain(&host(1).octets()));
-        frame.extend(source.to_be_bytes().iter().chain(&destination.to_be_bytes()));
-        frame.extend(self.number.to_be_bytes().iter().chain(&self.acknowledged.to_be_bytes()));
-        frame.extend([length, self.flags]);
-        frame.extend(self.window.to_be_bytes().iter().chain(&[0; 4]).chain(&self.options));
-        frame.resize(14 + bytes, 9);
-        frame
-    }
-}
-
-fn put(link: &mut impl Link, frame: &[u8]) {
-    link.reserve(frame.len()).unwrap().copy_from_slice(frame);
-    link.publish(frame.len());
-}
-
-/// A request (1) or reply (2) that tells the victim the peer's MAC address.
-fn arp(operation: u8) -> Vec<u8> {
-    let mut frame = [&VICTIM[..], &PEER, &[8, 6, 0, 1, 8, 0, 6, 4, 0, operation], &PEER].concat();
-    frame.extend(host(3).octets());
-    frame.extend(VICTIM.iter().chain(&host(1).octets()));
-    frame
 }
