@@ -1,5 +1,5 @@
-//! TCP connections as their frames show them, on the way between the link and smoltcp. Two things happen here
-//! that smoltcp leaves open:
+//! TCP connections as their frames show them, on the way between the link and smoltcp. Three things happen
+//! here that smoltcp leaves open:
 //!
 //! *Segments that would end the program.* smoltcp 0.14 compares sequence numbers of a segment, of what it has
 //! received and of the window that it last announced, as if all of them were less than 2³¹ apart. Nothing makes
@@ -7,6 +7,10 @@
 //! one; and a peer can put any number into a segment. Four segments of a stranger are enough for a subtraction
 //! that panics. So whatever is [`FAR`] from what this side has acknowledged last, or comes before it has
 //! acknowledged anything, does not reach a connection. No honest peer sends either.
+//!
+//! *Questions without end.* A peer whose window is 0 is asked for room again and again, in growing intervals. If
+//! it acknowledges all that this side sent, its end included, and the window stays 0, smoltcp 0.14 goes on to ask
+//! (in FIN-WAIT-2), in no intervals at all. A side that has ended needs no room; so it is told that there is some.
 //!
 //! *First sequence numbers.* smoltcp's come from a generator that gives itself away after a few. Here a random
 //! number is added to those of each connection, and taken off again from what the other side acknowledges; so
@@ -63,6 +67,8 @@ struct Flow {
     stage: Stage,
     /// What is added to the sequence numbers that this side sends.
     shift: u32,
+    /// What acknowledges all that this side sent has this number, once this side has ended.
+    end: Option<u32>,
     since: Micros,
 }
 
@@ -92,7 +98,7 @@ impl Flows {
         }
         // If all are live, no socket is left that could take another one: smoltcp will refuse it.
         if self.flows.len() < self.flows.capacity() {
-            self.flows.push(Flow { ends, stage: Stage::Unanswered, shift, since: now });
+            self.flows.push(Flow { ends, stage: Stage::Unanswered, shift, end: None, since: now });
         }
     }
 
@@ -117,6 +123,9 @@ impl Flows {
         let Some(flow) = flow else { return Verdict::Harmless };
         let is_expected = flow.is_expected(&segment);
         if segment.flags() & ACK != 0 {
+            if flow.end == Some(segment.acknowledged()) {
+                segment.open_window();
+            }
             segment.set_acknowledged(segment.acknowledged().wrapping_sub(flow.shift));
         }
         if is_expected { Verdict::Harmless } else { Verdict::Suspect(ends) }
@@ -128,6 +137,9 @@ impl Flows {
         let Some(flow) = self.find(segment.ends.swapped()) else { return };
         let number = segment.number().wrapping_add(flow.shift);
         segment.set_number(number);
+        if segment.flags() & FIN != 0 {
+            flow.end = Some(number.wrapping_add(segment.data_bytes() + 1));
+        }
         match segment.flags() & (SYN | ACK | RST) {
             SYN => flow.stage = Stage::Asking(number.wrapping_add(1)),
             flags if flags & (ACK | RST) == ACK => flow.stage = Stage::Acknowledged(segment.acknowledged()),
@@ -187,6 +199,8 @@ impl Ends {
 /// A TCP segment in its frame.
 struct Segment<'a> {
     header: &'a mut [u8; 20],
+    /// Its length, by the packet that it is in.
+    bytes: u16,
     /// As those of the side that receives it.
     ends: Ends,
 }
@@ -201,9 +215,10 @@ impl<'a> Segment<'a> {
             return None;
         }
         let addresses = u64::from(word(header, 12)) << 32 | u64::from(word(header, 16));
-        let length = usize::from(header[0] & 15) * 4;
-        let header = packet.get_mut(length..)?.first_chunk_mut()?;
-        Some(Self { ends: Ends { addresses, ports: word(header, 0) }, header })
+        let length = u16::from(header[0] & 15) * 4;
+        let bytes = u16::from_be_bytes([header[2], header[3]]).wrapping_sub(length);
+        let header = packet.get_mut(length.into()..)?.first_chunk_mut()?;
+        Some(Self { bytes, ends: Ends { addresses, ports: word(header, 0) }, header })
     }
 
     fn flags(&self) -> u8 {
@@ -216,6 +231,17 @@ impl<'a> Segment<'a> {
 
     fn acknowledged(&self) -> u32 {
         word(self.header, 8)
+    }
+
+    fn data_bytes(&self) -> u32 {
+        u32::from(self.bytes.saturating_sub(u16::from(self.header[12] >> 4) * 4))
+    }
+
+    /// Makes of a window of 0 one of 1.
+    fn open_window(&mut self) {
+        if self.header[14..16] == [0, 0] {
+            self.header[15] = 1;
+        }
     }
 
     fn set_number(&mut self, number: u32) {
@@ -304,6 +330,20 @@ mod tests {
         let mut received = frame(THERE, HERE, ACK, 8, 6);
         assert_eq!(flows.take_in(&mut received), Verdict::Harmless);
         assert_eq!(received, frame(THERE, HERE, ACK, 8, 0x0001_0006));
+    }
+
+    #[test]
+    fn who_has_ended_and_been_acknowledged_sees_room() {
+        let mut flows = flows();
+        let mut sent = frame(HERE, THERE, FIN | ACK, 1, 8);
+        // 40 bytes of headers, 5 of data.
+        sent[16..18].copy_from_slice(&[0, 45]);
+        flows.put_out(&mut sent);
+        for (acknowledged, window) in [(SHIFT + 6, 0), (SHIFT + 7, 1)] {
+            let mut received = frame(THERE, HERE, ACK, 8, acknowledged);
+            assert_eq!(flows.take_in(&mut received), Verdict::Harmless);
+            assert_eq!(received[48..50], [0, window]);
+        }
     }
 
     #[test]

@@ -39,6 +39,34 @@ fn four_segments_of_a_stranger_do_no_harm() {
     assert_eq!(victim.counters().refused_in, 1);
 }
 
+/// A client that has no room, and acknowledges all the same, the server's end included. smoltcp would ask it for
+/// room without a pause.
+#[test]
+fn a_client_without_room_is_not_asked_for_it_without_end() {
+    let world = World::new(Faults::default(), 1);
+    let victim = world.net(1, 1500, Config::default());
+    let mut listener = TcpListener::bind(&victim, PORT, 1).unwrap();
+    let mut peer = Peer { link: world.link(), random: Random(1), seen: BTreeMap::new() };
+    put(&mut peer.link, &arp(1));
+    put(&mut peer.link, &Segment { flags: SYN, number: 1000, ..Segment::default() }.frame());
+    let serve = async {
+        let mut stream = listener.accept().await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        drop(stream);
+        std::future::pending::<()>().await
+    };
+    let acknowledge = async {
+        for _ in 0..100 {
+            victim.sleep(Duration::from_millis(100)).await;
+            peer.listen();
+            let Seen { number, acknowledged, .. } = peer.seen[&(4096, PORT)];
+            let segment = Segment { flags: ACK, number, acknowledged, ..Segment::default() };
+            put(&mut peer.link, &segment.frame());
+        }
+    };
+    world.run(&[&victim], select(acknowledge, serve));
+}
+
 /// As many more as the environment says in `SEGMENT_PEERS`.
 #[test]
 fn no_segment_harms_the_stack() {

@@ -22,6 +22,8 @@ use cloison_net::{Config, Link, Net};
 const LATENCY: u64 = 20;
 /// Frames that can wait at one port.
 const CAPACITY: usize = 256;
+/// Frames at one moment: more are a stack that sends without end.
+const MAX_AT_ONCE: u64 = 10_000;
 
 /// What goes wrong on the wire, in parts of a thousand.
 #[derive(Clone, Copy, Default)]
@@ -37,6 +39,8 @@ pub struct Wire {
     deadline: Option<u64>,
     sent: u64,
     pub frames: u64,
+    /// Of them, those at this moment.
+    at_once: u64,
     pub faults: Faults,
     random: Random,
     /// What travels to each port, by arrival and order.
@@ -106,11 +110,14 @@ impl Wire {
         let arrivals = self.inboxes.iter().filter_map(|inbox| inbox.keys().next().map(|(at, _)| *at));
         // What has arrived at a stack that does not run waits for ever.
         let ahead = arrivals.filter(|at| *at > self.now);
+        self.at_once = 0;
         self.now = ahead.chain(self.deadline).min().expect("all wait, and nothing will ever come");
     }
 
     fn send(&mut self, from: usize, frame: &[u8]) {
         self.frames += 1;
+        self.at_once += 1;
+        assert!(self.at_once <= MAX_AT_ONCE, "a stack sends without end");
         let others = (0..self.inboxes.len()).filter(|port| *port != from);
         for to in others.collect::<Vec<_>>() {
             if self.random.chance(self.faults.lost) {
