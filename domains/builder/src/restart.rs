@@ -20,8 +20,8 @@ use crate::{
 const RESTARTS: usize = 8;
 /// See [`RESTARTS`].
 const WINDOW: Duration = Duration::from_secs(10);
-/// How long it waits the first time. Each further time it is twice as long, up to the longest: whoever can make
-/// a domain fault from outside must not be able to end it for good, nor to keep the system busy with it.
+/// How long it waits the first time. Each further time it is twice as long, up to the longest: whoever can
+/// make a domain fault from outside must not be able to end it for good, nor to keep the system busy with it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

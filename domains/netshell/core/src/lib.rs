@@ -1,7 +1,8 @@
 //! A small shell over any stream: one command a line, an answer in plain text.
 //!
 //! [`serve`] speaks with one client. What it says of the domain comes from a [`Domain`]; [`ThisDomain`] is
-//! the one that it runs in. [`listen`] serves a port, several connections at a time, [`on_console`] the keyboard.
+//! the one that it runs in. [`listen`] serves a port, several connections at a time, [`on_console`] the
+//! keyboard.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -13,8 +13,8 @@ use embedded_io_async::{ErrorType, Read, Write};
 
 use crate::{Domain, End, serve};
 
-/// Serves the console, if this domain was given a terminal there. Nobody can hang up a keyboard: after `quit`, the
-/// next session begins. That the input ends means that the console has spoilt the ring.
+/// Serves the console, if this domain was given a terminal there. Nobody can hang up a keyboard: after
+/// `quit`, the next session begins. That the input ends means that the console has spoilt the ring.
 pub async fn on_console<D: Domain>(domain: &D) {
     let Some((mut keyboard, mut log)) = Terminal::find() else { return };
     while serve(&mut keyboard, &mut log, domain).await == Ok(End::Quit) {}

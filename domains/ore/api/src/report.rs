@@ -51,7 +51,8 @@ impl Report {
     }
 }
 
-/// One line: `alice, VLAN 1, 192.168.0.11, 02:00:c0:a8:00:0b: in 7 frames, 588 bytes; out …; dropped: 2 no room`.
+/// One line: `alice, VLAN 1, 192.168.0.11, 02:00:c0:a8:00:0b: in 7 frames, 588 bytes; out …; dropped: 2 no
+/// room`.
 impl core::fmt::Display for Report {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (facts, counters) = (&self.facts, &self.counters);

@@ -1,5 +1,5 @@
-//! The work of the virtual switch *ORe*: waits, and decides whose turn it is. What becomes of a frame, the crate
-//! `ore-switch` says; how it gets there is in `plane.rs`.
+//! The work of the virtual switch *ORe*: waits, and decides whose turn it is. What becomes of a frame, the
+//! crate `ore-switch` says; how it gets there is in `plane.rs`.
 
 #![no_std]
 #![forbid(unsafe_code)]

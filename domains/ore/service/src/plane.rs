@@ -16,8 +16,8 @@ use ore_switch::{Cause, Header, Pace, PortSet, START_BYTES, Switch};
 
 use crate::Unfit;
 
-/// Frames that a port may send before the next port has its turn. A frame counts once for each receiver, so that
-/// those for everybody do not make a turn long.
+/// Frames that a port may send before the next port has its turn. A frame counts once for each receiver, so
+/// that those for everybody do not make a turn long.
 const BATCH: usize = 32;
 
 /// All ports, and the switch between them.
@@ -62,8 +62,8 @@ impl Plane {
         Ok(client.event_bit)
     }
 
-    /// Gives each of these ports a turn, if it may have one now. Returns the ports that have more to send, or had
-    /// no turn. The others will signal.
+    /// Gives each of these ports a turn, if it may have one now. Returns the ports that have more to send, or
+    /// had no turn. The others will signal.
     pub(crate) fn carry(&mut self, ports: PortSet) -> PortSet {
         let mut now = Instant::now().0;
         let (mut more, mut left) = (PortSet::EMPTY, ports & !self.cut_off);
@@ -164,8 +164,8 @@ impl Plane {
         Ok(())
     }
 
-    /// Has nothing more to do with a port until its domain signals. A port can bring this about as often as it
-    /// likes; only the first time and each time that doubles the number is worth a line.
+    /// Has nothing more to do with a port until its domain signals. A port can bring this about as often as
+    /// it likes; only the first time and each time that doubles the number is worth a line.
     #[cold]
     fn cut_off(&mut self, port: usize) -> Cause {
         self.cut_off = self.cut_off | PortSet::of(port);

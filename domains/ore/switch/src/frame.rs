@@ -2,8 +2,8 @@
 
 use core::net::Ipv4Addr;
 
-/// Bytes of a frame that the switch looks at: the Ethernet header, and behind it an ARP packet, or an IPv4 header
-/// and the ports of UDP. Behind a shorter frame stand zeros.
+/// Bytes of a frame that the switch looks at: the Ethernet header, and behind it an ARP packet, or an IPv4
+/// header and the ports of UDP. Behind a shorter frame stand zeros.
 pub const START_BYTES: usize = 48;
 
 /// Bytes of an Ethernet header.

@@ -40,9 +40,9 @@
 //! writes where to be woken, then, behind a full fence, reads the position, and sleeps only if nothing is
 //! there. With both fences at least one of the two reads what the other wrote. If it is the sleeper, it does
 //! not sleep. If it is the waker, then the position W that it reads is the one at which the other still is;
-//! and W has been passed since the last flush, not earlier: had it been passed at an earlier flush, that flush
-//! would have written its position before this sleeper looked, or have read W itself and signalled. The loom
-//! model in `tests/` goes through the interleavings, and finds the deadlock if a fence is left out.
+//! and W has been passed since the last flush, not earlier: had it been passed at an earlier flush, that
+//! flush would have written its position before this sleeper looked, or have read W itself and signalled. The
+//! loom model in `tests/` goes through the interleavings, and finds the deadlock if a fence is left out.
 //!
 //! **A side that is restarted** finds its own words as it left them, since nobody else writes them. It goes
 //! on from there if they make sense beside the other's; else the sender gives up what it sent, and the
@@ -67,8 +67,8 @@ use crate::ring::{Bell, Doorbell, RingError, Word};
 
 /// Bytes in front of each frame.
 pub const HEADER_BYTES: usize = 8;
-/// Bytes that [`FrameReceiver::start`] gives: the Ethernet header, and behind it an ARP packet, or an IPv4 header
-/// and the ports of TCP or UDP.
+/// Bytes that [`FrameReceiver::start`] gives: the Ethernet header, and behind it an ARP packet, or an IPv4
+/// header and the ports of TCP or UDP.
 pub const START_BYTES: usize = 48;
 /// Length in a header behind which there is no frame: the next record lies at the start of the ring.
 pub const SKIP: u32 = u32::MAX;

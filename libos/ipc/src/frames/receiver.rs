@@ -66,8 +66,8 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
         self.accept(start, left, header).map(Some)
     }
 
-    /// The first bytes of the frame that [`next`](Self::next) gave, copied out; zeros behind a shorter one. Each
-    /// call reads them anew, and the other side may have changed them.
+    /// The first bytes of the frame that [`next`](Self::next) gave, copied out; zeros behind a shorter one.
+    /// Each call reads them anew, and the other side may have changed them.
     #[must_use]
     #[inline]
     pub fn start(&self) -> [u8; START_BYTES] {
