@@ -12,6 +12,7 @@ use core::{
 };
 
 use cloison_abi::port::{ETHERNET_HEADER_BYTES, PortFlags, PortSettings};
+use cloison_rt::heap;
 use smoltcp::{
     iface,
     socket::dhcpv4,
@@ -56,10 +57,12 @@ impl Net {
     /// [`Error::NoPort`], [`Error::NoMemory`], [`Error::OutOfHeap`].
     pub fn attach(name: &str, config: Config) -> Result<Self, Error> {
         let (settings, link) = port::find(name)?;
-        Self::new(Box::new(link), settings, config)
+        let net = Self::new(Box::new(link), settings, config)?;
+        net.stack().socket_bytes = config.socket_bytes.unwrap_or(heap::free() / 4 * 3);
+        Ok(net)
     }
 
-    /// The network on any link.
+    /// The network on any link. Its sockets may take all memory, unless `config` says how much.
     ///
     /// # Errors
     /// [`Error::OutOfHeap`].
@@ -71,6 +74,7 @@ impl Net {
         let now = instant(device.link.now());
         let interface = iface::Interface::new(options, &mut device, now);
         let mut stack = Stack::new(interface, device);
+        stack.socket_bytes = config.socket_bytes.unwrap_or(usize::MAX);
         configure(&mut stack, settings);
         Ok(Self { stack: Rc::new(RefCell::new(stack)), config, mtu: mtu as usize, mac: settings.mac })
     }

@@ -93,8 +93,9 @@ struct Echo {
 
 impl Echo {
     fn new(net: &Net) -> Result<Self, Error> {
-        let mut socket = icmp::Socket::new(buffer(REPLIES)?, buffer(1)?);
         let mut stack = net.stack();
+        stack.make_room((REPLIES + 1) * PACKET_BYTES)?;
+        let mut socket = icmp::Socket::new(buffer(REPLIES)?, buffer(1)?);
         let number = stack.number();
         // A new socket can be bound to any number.
         socket.bind(icmp::Endpoint::Ident(number)).map_err(|_| Error::BadDestination)?;

@@ -27,6 +27,8 @@ const MAX_LINGERING: usize = 16;
 /// How many of these only wait for packets that may still be under way (TIME-WAIT). What they keep from
 /// others is their buffers, and the worst that can come of fewer is a needless reset.
 const MAX_TIME_WAIT: usize = 4;
+/// What a socket takes beside its buffers: a place in a list, which is copied to a longer one when it is full.
+const SOCKET_BYTES: usize = 3 * size_of::<Socket<'static>>();
 /// When to look again if smoltcp wants to send at once and yet sends nothing.
 const RETRY: Micros = 1_000;
 /// When to look again if the switch has left no room for so long. It wakes the domain when it has; this is
@@ -41,6 +43,8 @@ pub(crate) struct Stack {
     pub(crate) name_server: Option<Ipv4Addr>,
     pub(crate) names: Option<SocketHandle>,
     pub(crate) lease: Option<SocketHandle>,
+    /// How much of the heap the sockets may take.
+    pub(crate) socket_bytes: usize,
     lingering: VecDeque<Lingering>,
     /// Whether the program has done something to a socket since the last turn.
     touched: bool,
@@ -66,6 +70,7 @@ impl Stack {
             name_server: None,
             names: None,
             lease: None,
+            socket_bytes: usize::MAX,
             lingering: VecDeque::new(),
             touched: true,
             waker: Waker::noop().clone(),
@@ -120,7 +125,22 @@ impl Stack {
         self.touch();
     }
 
-    /// Makes room in the heap: ends the oldest connection that nobody looks after. False: there is none.
+    /// Makes sure that a socket with buffers of so many bytes may be added. Connections that are only waiting for
+    /// their end give way to it.
+    pub(crate) fn make_room(&mut self, buffers: usize) -> Result<(), Error> {
+        loop {
+            let taken: usize =
+                self.sockets.iter().map(|(_, socket)| SOCKET_BYTES + buffer_bytes(socket)).sum();
+            if taken.saturating_add(SOCKET_BYTES).saturating_add(buffers) <= self.socket_bytes {
+                return Ok(());
+            }
+            if !self.drop_oldest() {
+                return Err(Error::OutOfHeap);
+            }
+        }
+    }
+
+    /// Ends the oldest connection that nobody looks after. False: there is none.
     pub(crate) fn drop_oldest(&mut self) -> bool {
         let oldest = self.lingering.pop_front();
         if let Some(lingering) = &oldest {
@@ -271,6 +291,16 @@ impl Stack {
 pub(crate) fn connection(sockets: &SocketSet<'_>, ends: Ends) -> Option<SocketHandle> {
     let has = |socket: &Socket<'_>| matches!(socket, Socket::Tcp(socket) if Ends::of(socket) == Some(ends));
     sockets.iter().find(|(_, socket)| has(socket)).map(|(handle, _)| handle)
+}
+
+/// What a socket's buffers take of the heap.
+fn buffer_bytes(socket: &Socket<'_>) -> usize {
+    match socket {
+        Socket::Tcp(socket) => socket.recv_capacity() + socket.send_capacity(),
+        Socket::Udp(socket) => socket.payload_recv_capacity() + socket.payload_send_capacity(),
+        Socket::Icmp(socket) => socket.payload_recv_capacity() + socket.payload_send_capacity(),
+        _ => 0,
+    }
 }
 
 /// Whether a socket of the set has this local port.

@@ -30,8 +30,9 @@ impl UdpSocket {
     /// # Errors
     /// [`Error::PortTaken`], [`Error::OutOfHeap`].
     pub fn bind(net: &Net, port: u16) -> Result<Self, Error> {
-        let mut socket = udp::Socket::new(buffer(net)?, buffer(net)?);
         let mut stack = net.stack();
+        stack.make_room(2 * net.config.udp.bytes)?;
+        let mut socket = udp::Socket::new(buffer(net)?, buffer(net)?);
         let port = match port {
             0 => stack.own_port(Protocol::Udp)?,
             port => port,

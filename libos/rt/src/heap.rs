@@ -19,6 +19,13 @@ unsafe impl Sync for DomainHeap {}
 #[cfg_attr(cloison_target, global_allocator)]
 static HEAP: DomainHeap = DomainHeap(UnsafeCell::new(Heap::empty()));
 
+/// Bytes of the heap that nobody has now. Not all of them can be had in one piece.
+#[must_use]
+pub fn free() -> usize {
+    // SAFETY: one thread, and `Heap` calls nothing that comes back here.
+    unsafe { (*HEAP.0.get()).free() }
+}
+
 /// Hands the plan's heap to the allocator. Called once, before main.
 pub(crate) fn init(info: Info) {
     let (address, bytes) = info.heap();

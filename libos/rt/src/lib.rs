@@ -20,7 +20,7 @@ extern crate alloc;
 #[doc(hidden)]
 pub mod start;
 
-mod heap;
+pub mod heap;
 pub mod log;
 pub mod task;
 pub mod time;

@@ -41,6 +41,7 @@ boot_tests! {
     the_console_keeps_clients_apart: "console",
     what_the_host_says_is_judged_too: "host-command",
     domains_see_each_other_over_a_switch: "net-demo",
+    a_page_bears_many_clients: "page-load",
     virtual_lans_are_kept_apart: "vlan-demo",
     the_host_reaches_a_domain_through_a_forward: "forward",
     two_domains_measure_tcp_between_them: "iperf",

@@ -9,17 +9,16 @@ use smoltcp::{iface::SocketHandle, socket::tcp};
 
 use crate::{Error, Net, TcpConfig, stack::zeroed};
 
-/// Adds a socket. If the heap is short, connections that are only waiting for their end make room for it.
+/// Adds a socket. If memory is short, connections that are only waiting for their end make room for it.
 fn add(net: &Net, config: &TcpConfig) -> Result<SocketHandle, Error> {
+    let mut stack = net.stack();
+    stack.make_room(config.receive_bytes + config.send_bytes)?;
+    let sockets = stack.sockets.iter().count() + 1;
+    stack.device.flows.reserve(sockets)?;
     loop {
         match socket(config) {
-            Ok(socket) => {
-                let mut stack = net.stack();
-                let sockets = stack.sockets.iter().count() + 1;
-                stack.device.flows.reserve(sockets)?;
-                return Ok(stack.sockets.add(socket));
-            }
-            Err(error) if !net.stack().drop_oldest() => return Err(error),
+            Ok(socket) => return Ok(stack.sockets.add(socket)),
+            Err(error) if !stack.drop_oldest() => return Err(error),
             Err(_) => {}
         }
     }

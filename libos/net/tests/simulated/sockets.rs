@@ -114,6 +114,34 @@ fn what_a_dropped_listener_and_its_connections_took_is_free_again() {
     });
 }
 
+/// With room for so many sockets, what others cause takes no more.
+#[test]
+fn all_sockets_together_take_what_they_may_and_no_more() {
+    let world = World::new(Faults::default(), 1);
+    let client = world.net(1, 1500, Config::default());
+    let tcp = TcpConfig { receive_bytes: 10_000, send_bytes: 10_000, ..TcpConfig::default() };
+    let socket_bytes = Some(125_000);
+    let server = world.net(2, 1500, Config { tcp, socket_bytes, ..Config::default() });
+    assert_eq!(TcpListener::bind(&server, 23, 6).err(), Some(Error::OutOfHeap));
+    let mut listener = TcpListener::bind(&server, 22, 3).unwrap();
+    world.run(&[&client, &server], async {
+        for _ in 0..20 {
+            let mut accepted = Vec::new();
+            let mut asked = Vec::new();
+            // Nobody is there to accept; but sockets listen again.
+            assert!(server.within(SECOND / 100, listener.accept()).await.is_err());
+            while let Ok(stream) = TcpStream::connect(&client, at(2, 22)).await {
+                asked.push(stream);
+                accepted.push(listener.accept().await.unwrap());
+            }
+            assert_eq!(accepted.len(), 5);
+            assert_eq!(UdpSocket::bind(&server, 0).err(), Some(Error::OutOfHeap));
+            // What they leave behind gives way to the next ones.
+            drop((accepted, asked));
+        }
+    });
+}
+
 #[test]
 fn datagrams_go_there_and_back() {
     let (world, client, server) = pair();
