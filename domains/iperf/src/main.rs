@@ -13,12 +13,15 @@ use cloison_rt::{
     sys::{self, settings},
     task,
 };
-use iperf_protocol::{ClientOptions, Clock, Connector, Error, Listener, Report, Role};
+use iperf_protocol::{ClientOptions, Clock, Connector, Error, Listener, Newcomers, Role, Tally};
 
 cloison_rt::entry!(main);
 
 /// Connections that wait until they are accepted: what a client with the most streams makes at once.
 const BACKLOG: usize = iperf_protocol::MAX_STREAMS + 1;
+
+/// Pause after the network has failed.
+const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> Result<(), Error> {
     let role = Role::parse(settings::arguments()).map_err(Error::network)?;
@@ -40,10 +43,23 @@ async fn play(net: &Net, role: Role) -> Result<(), Error> {
 /// Serves for ever, one client after the other.
 async fn serve(net: &Net, port: u16) -> Result<(), Error> {
     let listener = TcpListener::bind_with(net, port, BACKLOG, TcpConfig::BULK).map_err(Error::network)?;
-    let mut listener = Port(listener);
+    let clock = NetClock(net);
+    let mut newcomers = Newcomers::new(Port(listener), &clock);
+    let mut failures = Tally::default();
     log!("server listening on {port}");
     loop {
-        say(iperf_protocol::serve(&mut listener, &NetClock(net)).await);
+        match iperf_protocol::serve(&mut newcomers).await {
+            Ok(report) => log!("{report}"),
+            Err(error) => {
+                if let Some(count) = failures.count(&error) {
+                    log!("no result: {error} ({count} so far)");
+                }
+                // Without a port, there is nothing to do but try again; not at once.
+                if matches!(error, Error::Network(_)) {
+                    net.sleep(PAUSE).await;
+                }
+            }
+        }
     }
 }
 
@@ -51,15 +67,8 @@ async fn call(net: &Net, options: &ClientOptions) -> Result<(), Error> {
     log!("connecting to {}", options.server);
     let mut server = Server { net, address: options.server };
     let report = iperf_protocol::call(&mut server, &NetClock(net), options, sys::Instant::now().0).await?;
-    say(Ok(report));
+    log!("{report}");
     Ok(())
-}
-
-fn say(result: Result<Report, Error>) {
-    match result {
-        Ok(report) => log!("{report}"),
-        Err(error) => log!("no result: {error}"),
-    }
 }
 
 struct NetClock<'a>(&'a Net);

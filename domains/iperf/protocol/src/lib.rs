@@ -35,11 +35,13 @@ mod control;
 mod cookie;
 mod error;
 mod host;
+mod newcomers;
 mod parameters;
 mod report;
 mod results;
 mod server;
 mod state;
+mod tally;
 mod transfer;
 
 pub use arguments::{ClientOptions, Role};
@@ -47,11 +49,13 @@ pub use client::call;
 pub use cookie::Cookie;
 pub use error::Error;
 pub use host::{Clock, Connector, Listener};
+pub use newcomers::Newcomers;
 pub use parameters::Parameters;
 pub use report::{Direction, Report};
 pub use results::{Results, StreamResult};
 pub use server::serve;
 pub use state::State;
+pub use tally::Tally;
 
 /// The port on which an iperf3 server listens.
 pub const PORT: u16 = 5201;

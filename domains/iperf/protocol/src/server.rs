@@ -7,37 +7,45 @@ use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 
 use crate::{
-    Clock, Cookie, Error, Listener, Parameters, Report, State,
-    control::{Control, read_cookie},
+    Clock, Cookie, Error, Listener, Newcomers, Parameters, Report, State,
+    control::Control,
     host::within,
     transfer::{Moved, Transfer},
 };
 
-/// How long the client may take to prepare a test, and to end it.
+/// How long the client may take to prepare a test, to say that the time is over, and to end it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a new connection may take to say whether it belongs to the test.
-const PATIENCE_FOR_COOKIE: Duration = Duration::from_secs(2);
+/// How long a test takes at most that ends after so many bytes.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Waits for a client and makes the test that it asks for. Others that come meanwhile are told that the
 /// server is busy.
 ///
 /// # Errors
 ///
-/// When the client asks for something that there is not, does not keep to the protocol, or goes away. The
-/// server can serve the next one.
-pub async fn serve<L: Listener, C: Clock>(listener: &mut L, clock: &C) -> Result<Report, Error> {
-    let mut control = Control(listener.accept().await?);
-    let prepared = prepare(&mut control, listener, clock);
+/// When a stranger comes, or the client asks for something that there is not, does not keep to the protocol, or
+/// goes away. The server can serve the next one.
+pub async fn serve<'a, L, C>(newcomers: &mut Newcomers<'a, L, C>) -> Result<Report, Error>
+where
+    L: Listener<Stream: 'a>,
+    C: Clock,
+{
+    let clock = newcomers.clock();
+    let (stream, cookie) = newcomers.next().await?;
+    let (mut control, cookie) = (Control(stream), cookie?);
+    let prepared = prepare(&mut control, cookie, newcomers);
     let (parameters, mut streams) =
         within(clock, PATIENCE, "the client did not prepare the test", prepared).await?;
     let transfer = Transfer {
         clock,
         direction: parameters.direction_of_server(),
         block_bytes: parameters.len,
-        omit: Duration::from_secs(parameters.omit.into()),
+        omit: seconds(parameters.omit),
     };
     let running = transfer.run(&mut streams, control.expect(State::TestEnd));
-    let moved = match select(running, deny_all(listener)).await {
+    let running =
+        within(clock, longest(&parameters), "the client did not say that the time is over", running);
+    let moved = match select(running, deny_all(newcomers.dismiss())).await {
         Either::First(result) => result?,
         Either::Second(error) => return Err(error),
     };
@@ -48,13 +56,28 @@ pub async fn serve<L: Listener, C: Clock>(listener: &mut L, clock: &C) -> Result
     Ok(moved.report(transfer.direction, seen))
 }
 
+/// How long data may flow.
+fn longest(parameters: &Parameters) -> Duration {
+    match parameters.time {
+        0 => LONGEST,
+        time => seconds(parameters.omit) + seconds(time) + PATIENCE,
+    }
+}
+
+fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
+}
+
 /// Agrees on the parameters and gets the streams.
-async fn prepare<L: Listener>(
+async fn prepare<'a, L, C>(
     control: &mut Control<L::Stream>,
-    listener: &mut L,
-    clock: &impl Clock,
-) -> Result<(Parameters, Vec<L::Stream>), Error> {
-    let cookie = read_cookie(&mut control.0).await?;
+    cookie: Cookie,
+    newcomers: &mut Newcomers<'a, L, C>,
+) -> Result<(Parameters, Vec<L::Stream>), Error>
+where
+    L: Listener<Stream: 'a>,
+    C: Clock,
+{
     control.send_state(State::ParamExchange).await?;
     let parameters: Parameters = control.receive().await?;
     if let Some(refusal) = parameters.refusal() {
@@ -64,8 +87,8 @@ async fn prepare<L: Listener>(
     control.send_state(State::CreateStreams).await?;
     let mut streams = Vec::new();
     while streams.len() < parameters.parallel {
-        let mut stream = listener.accept().await?;
-        if belongs(&mut stream, cookie, clock).await {
+        let (stream, shown) = newcomers.next().await?;
+        if shown == Ok(cookie) {
             streams.push(stream);
         } else {
             // Whether the stranger hears it is not the test's business.
@@ -75,12 +98,6 @@ async fn prepare<L: Listener>(
     control.send_state(State::TestStart).await?;
     control.send_state(State::TestRunning).await?;
     Ok((parameters, streams))
-}
-
-/// Whether a new connection belongs to the test.
-async fn belongs(stream: &mut (impl Read + Write), cookie: Cookie, clock: &impl Clock) -> bool {
-    let shown = within(clock, PATIENCE_FOR_COOKIE, "no cookie came", read_cookie(stream)).await;
-    shown == Ok(cookie)
 }
 
 /// Tells everybody who comes that the server is busy. Ready only when the port fails.

@@ -12,7 +12,7 @@ use std::{
 
 use host::{Address, Port, WallClock, block_on};
 use image_builder::{interrupts::Interrupts, progress::Progress, tools};
-use iperf_protocol::{ClientOptions, Direction, Error, Report, call, serve};
+use iperf_protocol::{ClientOptions, Cookie, Direction, Error, Newcomers, Report, call, serve};
 
 fn clock() -> WallClock {
     WallClock(Instant::now())
@@ -24,8 +24,8 @@ fn options(server: SocketAddr) -> ClientOptions {
 }
 
 /// Runs the server for one client, in a thread of its own.
-fn served(mut port: Port) -> thread::JoinHandle<Result<Report, Error>> {
-    thread::spawn(move || block_on(serve(&mut port, &clock())))
+fn served(port: Port) -> thread::JoinHandle<Result<Report, Error>> {
+    thread::spawn(move || block_on(serve(&mut Newcomers::new(port, &clock()))))
 }
 
 fn called(options: ClientOptions) -> Result<Report, Error> {
@@ -136,7 +136,7 @@ fn a_second_client_hears_that_the_server_is_busy() {
 
 #[test]
 fn strangers_are_refused_and_do_no_harm() {
-    let cookie = *iperf_protocol::Cookie::new(1).bytes();
+    let cookie = *Cookie::new(1).bytes();
     let with_object =
         |length: u32, text: &str| [&cookie[..], &length.to_be_bytes(), text.as_bytes()].concat();
     let messages: [Vec<u8>; 6] = [
@@ -147,7 +147,9 @@ fn strangers_are_refused_and_do_no_harm() {
         with_object(9, "{\"tcp\":tr"),
         with_object(4, "null"),
     ];
-    let (mut port, address) = Port::open();
+    let (port, address) = Port::open();
+    let clock = clock();
+    let mut newcomers = Newcomers::new(port, &clock);
     for message in messages {
         let stranger = thread::spawn(move || {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -156,12 +158,38 @@ fn strangers_are_refused_and_do_no_harm() {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let _ = stream.read_to_end(&mut Vec::new());
         });
-        let error = block_on(serve(&mut port, &clock())).unwrap_err();
+        let error = block_on(serve(&mut newcomers)).unwrap_err();
         let is_expected = matches!(error, Error::Garbage(_) | Error::Ended | Error::Network(_));
         assert!(is_expected, "{error:?}");
         stranger.join().unwrap();
     }
+    let client = thread::spawn(move || called(options(address)));
+    assert!(block_on(serve(&mut newcomers)).is_ok());
+    check(&client.join().unwrap().unwrap(), Direction::Sent, 1);
+}
+
+/// More of them than are heard at a time, before the client comes and between its connections.
+#[test]
+fn silent_strangers_delay_nobody() {
+    let (port, address) = Port::open();
+    let strangers =
+        |count| -> Vec<TcpStream> { (0..count).map(|_| TcpStream::connect(address).unwrap()).collect() };
+    let before = strangers(6);
     let server = served(port);
-    check(&called(options(address)).unwrap(), Direction::Sent, 1);
-    assert!(server.join().unwrap().is_ok());
+    let mut client = TcpStream::connect(address).unwrap();
+    let start = Instant::now();
+    client.write_all(Cookie::new(7).bytes()).unwrap();
+    let mut state = [0];
+    client.read_exact(&mut state).unwrap();
+    let parameters = br#"{"tcp":true,"time":1,"parallel":1}"#;
+    client.write_all(&(parameters.len() as u32).to_be_bytes()).unwrap();
+    client.write_all(parameters).unwrap();
+    client.read_exact(&mut state).unwrap();
+    let between = strangers(6);
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(Cookie::new(7).bytes()).unwrap();
+    client.read_exact(&mut [0; 2]).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    drop((before, between, client));
+    assert_eq!(server.join().unwrap(), Err(Error::Ended));
 }
