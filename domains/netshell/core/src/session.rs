@@ -1,7 +1,13 @@
 //! A client's session: read a line, answer it, until the client has no more.
 
 use alloc::string::String;
-use core::{cell::RefCell, fmt, fmt::Write as _, net::Ipv4Addr, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    fmt,
+    fmt::Write as _,
+    net::Ipv4Addr,
+    time::Duration,
+};
 
 use cloison_net::{Config, Net, TcpConfig, TcpListener};
 use cloison_rt::task;
@@ -15,6 +21,8 @@ use crate::{
 
 /// How long a client may stay.
 const SESSION: Duration = Duration::from_secs(300);
+/// How long it may take for a line, and to take the answer.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Answers on port [`PORT`], to as many clients at a time as `clients` says.
 ///
@@ -37,11 +45,24 @@ async fn serve_next<D: Domain>(net: &Net, domain: &D, listener: &RefCell<TcpList
             continue;
         };
         // A client that resets its connection, or stays too long, has had its session.
+        let last_line = Cell::new(net.now());
         let session = async {
-            serve(&stream, &stream, domain).await?;
+            serve_lines(&stream, &stream, domain, || last_line.set(net.now())).await?;
             stream.close().await
         };
-        let _ = net.within(SESSION, session).await;
+        let _ = net.within(SESSION, task::select(session, idle(net, &last_line))).await;
+    }
+}
+
+/// Ready when the last line is too long ago.
+async fn idle(net: &Net, last_line: &Cell<u64>) {
+    let limit = IDLE.as_micros() as u64;
+    loop {
+        let ago = net.now().saturating_sub(last_line.get());
+        if ago >= limit {
+            return;
+        }
+        net.sleep(Duration::from_micros(limit - ago)).await;
     }
 }
 
@@ -59,7 +80,17 @@ pub enum End {
 ///
 /// # Errors
 /// The stream's.
-pub async fn serve<R, W, D>(input: R, mut output: W, domain: &D) -> Result<End, W::Error>
+pub async fn serve<R, W, D>(input: R, output: W, domain: &D) -> Result<End, W::Error>
+where
+    R: Read<Error = W::Error>,
+    W: Write,
+    D: Domain,
+{
+    serve_lines(input, output, domain, || ()).await
+}
+
+/// The same; tells `each` of every line.
+async fn serve_lines<R, W, D>(input: R, mut output: W, domain: &D, each: impl Fn()) -> Result<End, W::Error>
 where
     R: Read<Error = W::Error>,
     W: Write,
@@ -67,6 +98,7 @@ where
 {
     let mut lines = Lines::new(input);
     while let Some(line) = lines.next().await? {
+        each();
         let answer = match understand(&line) {
             Ok(None) => continue,
             Ok(Some(Command::Quit)) => return Ok(End::Quit),
