@@ -22,7 +22,7 @@ const ALL_SHARE: (u64, u64) = (16, 25);
 /// turn is much shorter, and if it seems not to be, somebody of a higher priority ran meanwhile.
 const BURSTS_PER_SECOND: u64 = 1000;
 /// What a turn counts besides what is measured, as a part of a second: the kernel's work when a signal wakes
-/// the switch, and when it goes to sleep again (836 instructions).
+/// the switch, and when it goes to sleep again (some 800 instructions).
 const WAKES_PER_SECOND: u64 = 1_000_000;
 /// What a frame counts at least towards a port's rate, in bytes: the shortest one of Ethernet.
 const SHORTEST: u64 = 64;
