@@ -3,7 +3,10 @@
 #![no_std]
 #![no_main]
 
-use core::{net::Ipv4Addr, time::Duration};
+extern crate alloc;
+
+use alloc::vec::Vec;
+use core::{cell::Cell, net::Ipv4Addr, time::Duration};
 
 use cloison_net::{Config, Error, Net};
 use cloison_rt::{log, sys::settings, task};
@@ -27,12 +30,20 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
+/// Asks all hosts at the same time, then says in their order who has answered.
 async fn ask_all(net: &Net) -> Result<(), Error> {
-    for word in settings::arguments().split_ascii_whitespace() {
-        match word.parse() {
-            Ok(host) if is_there(net, host).await? => log!("{host} answers"),
-            Ok(host) => log!("{host} does not answer"),
-            Err(_) => log!("`{word}` is no IPv4 address, such as 192.168.0.12"),
+    let words: Vec<&str> = settings::arguments().split_ascii_whitespace().collect();
+    let answers: Vec<_> = words.iter().map(|_| Cell::new(Ok(false))).collect();
+    let asked = words.iter().zip(&answers).filter_map(|(word, answer)| {
+        let host = word.parse().ok()?;
+        Some(async move { answer.set(is_there(net, host).await) })
+    });
+    task::join_all(asked).await;
+    for (word, answer) in words.iter().zip(answers) {
+        match (word.parse::<Ipv4Addr>(), answer.into_inner()?) {
+            (Ok(host), true) => log!("{host} answers"),
+            (Ok(host), false) => log!("{host} does not answer"),
+            (Err(_), _) => log!("`{word}` is no IPv4 address, such as 192.168.0.12"),
         }
     }
     Ok(())
