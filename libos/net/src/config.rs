@@ -9,9 +9,9 @@ pub struct Config {
     pub tcp: TcpConfig,
     /// For datagrams.
     pub udp: UdpConfig,
-    /// How much of the heap all sockets together may take. The rest is for the program's own use: most programs
-    /// end if they find no room, and how many sockets there are is for others to say. `None`: three quarters of
-    /// what is free when the network is attached.
+    /// How much of the heap all sockets together may take. The rest is for the program's own use: most
+    /// programs end if they find no room, and how many sockets there are is for others to say. `None`: three
+    /// quarters of what is free when the network is attached.
     pub socket_bytes: Option<usize>,
 }
 

@@ -2,20 +2,21 @@
 //! here that smoltcp leaves open:
 //!
 //! *Segments that would end the program.* smoltcp 0.14 compares sequence numbers of a segment, of what it has
-//! received and of the window that it last announced, as if all of them were less than 2³¹ apart. Nothing makes
-//! sure of that: of a connection whose start nobody has answered yet, the window is still that of an earlier
-//! one; and a peer can put any number into a segment. Four segments of a stranger are enough for a subtraction
-//! that panics. So whatever is [`FAR`] from what this side has acknowledged last, or comes before it has
-//! acknowledged anything, does not reach a connection. No honest peer sends either.
+//! received and of the window that it last announced, as if all of them were less than 2³¹ apart. Nothing
+//! makes sure of that: of a connection whose start nobody has answered yet, the window is still that of an
+//! earlier one; and a peer can put any number into a segment. Four segments of a stranger are enough for a
+//! subtraction that panics. So whatever is [`FAR`] from what this side has acknowledged last, or comes before
+//! it has acknowledged anything, does not reach a connection. No honest peer sends either.
 //!
-//! *Questions without end.* A peer whose window is 0 is asked for room again and again, in growing intervals. If
-//! it acknowledges all that this side sent, its end included, and the window stays 0, smoltcp 0.14 goes on to ask
-//! (in FIN-WAIT-2), in no intervals at all. A side that has ended needs no room; so it is told that there is some.
+//! *Questions without end.* A peer whose window is 0 is asked for room again and again, in growing intervals.
+//! If it acknowledges all that this side sent, its end included, and the window stays 0, smoltcp 0.14 goes on
+//! to ask (in FIN-WAIT-2), in no intervals at all. A side that has ended needs no room; so it is told that
+//! there is some.
 //!
-//! *First sequence numbers.* smoltcp's come from a generator that gives itself away after a few. Here a random
-//! number is added to those of each connection, and taken off again from what the other side acknowledges; so
-//! nobody sees the generator's numbers. (What the other side says of single pieces that it has received,
-//! smoltcp does not read.)
+//! *First sequence numbers.* smoltcp's come from a generator that gives itself away after a few. Here a
+//! random number is added to those of each connection, and taken off again from what the other side
+//! acknowledges; so nobody sees the generator's numbers. (What the other side says of single pieces that it
+//! has received, smoltcp does not read.)
 
 use alloc::vec::Vec;
 
@@ -35,7 +36,8 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// Both ends of a connection: in the upper halves what the other side has, in the lower ones what this side has.
+/// Both ends of a connection: in the upper halves what the other side has, in the lower ones what this side
+/// has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
     addresses: u64,

@@ -1,10 +1,10 @@
-//! Connections that others have asked for and not made yet: they have been answered, and have not acknowledged
-//! the answer (SYN-RECEIVED).
+//! Connections that others have asked for and not made yet: they have been answered, and have not
+//! acknowledged the answer (SYN-RECEIVED).
 //!
-//! Each of them takes a socket that listened, and costs the other side a segment, whose source address need not
-//! be true. So they have little time; and if they have all sockets of a port, the oldest gives way to the next.
-//! Whoever wants to keep others out has to ask as often as there are sockets in the time that an honest answer
-//! takes.
+//! Each of them takes a socket that listened, and costs the other side a segment, whose source address need
+//! not be true. So they have little time; and if they have all sockets of a port, the oldest gives way to the
+//! next. Whoever wants to keep others out has to ask as often as there are sockets in the time that an honest
+//! answer takes.
 
 use smoltcp::{
     iface::{SocketHandle, SocketSet},

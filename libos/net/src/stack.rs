@@ -27,7 +27,8 @@ const MAX_LINGERING: usize = 16;
 /// How many of these only wait for packets that may still be under way (TIME-WAIT). What they keep from
 /// others is their buffers, and the worst that can come of fewer is a needless reset.
 const MAX_TIME_WAIT: usize = 4;
-/// What a socket takes beside its buffers: a place in a list, which is copied to a longer one when it is full.
+/// What a socket takes beside its buffers: a place in a list, which is copied to a longer one when it is
+/// full.
 const SOCKET_BYTES: usize = 3 * size_of::<Socket<'static>>();
 /// When to look again if smoltcp wants to send at once and yet sends nothing.
 const RETRY: Micros = 1_000;
@@ -125,8 +126,8 @@ impl Stack {
         self.touch();
     }
 
-    /// Makes sure that a socket with buffers of so many bytes may be added. Connections that are only waiting for
-    /// their end give way to it.
+    /// Makes sure that a socket with buffers of so many bytes may be added. Connections that are only waiting
+    /// for their end give way to it.
     pub(crate) fn make_room(&mut self, buffers: usize) -> Result<(), Error> {
         loop {
             let taken: usize =
@@ -156,7 +157,8 @@ impl Stack {
 
     /// A local port that no other socket has.
     pub(crate) fn own_port(&mut self, protocol: Protocol) -> Result<u16, Error> {
-        // More tries than a domain has sockets would be of little use; its memory bounds those well below this.
+        // More tries than a domain has sockets would be of little use; its memory bounds those well below
+        // this.
         for _ in 0..1024 {
             let port = FIRST_OWN_PORT + self.number();
             if !has_port(&self.sockets, port, protocol) {

@@ -18,7 +18,8 @@ type Shown<S> = (S, Result<Cookie, Error>);
 /// A connection that is being heard.
 type Hearing<'a, S> = Pin<Box<dyn Future<Output = Shown<S>> + 'a>>;
 
-/// A port with those who have come to it. All are heard at the same time, so that nobody waits for the others.
+/// A port with those who have come to it. All are heard at the same time, so that nobody waits for the
+/// others.
 pub struct Newcomers<'a, L: Listener, C> {
     listener: L,
     clock: &'a C,

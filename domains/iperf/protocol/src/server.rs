@@ -23,8 +23,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 ///
-/// When a stranger comes, or the client asks for something that there is not, does not keep to the protocol, or
-/// goes away. The server can serve the next one.
+/// When a stranger comes, or the client asks for something that there is not, does not keep to the protocol,
+/// or goes away. The server can serve the next one.
 pub async fn serve<'a, L, C>(newcomers: &mut Newcomers<'a, L, C>) -> Result<Report, Error>
 where
     L: Listener<Stream: 'a>,

@@ -1,5 +1,5 @@
-//! What went wrong, by kind. The log hears of the first time, the tenth, the hundredth and so on, so that strangers
-//! cannot flood it.
+//! What went wrong, by kind. The log hears of the first time, the tenth, the hundredth and so on, so that
+//! strangers cannot flood it.
 
 use core::mem::{Discriminant, discriminant};
 

@@ -39,8 +39,8 @@ fn four_segments_of_a_stranger_do_no_harm() {
     assert_eq!(victim.counters().refused_in, 1);
 }
 
-/// A client that has no room, and acknowledges all the same, the server's end included. smoltcp would ask it for
-/// room without a pause.
+/// A client that has no room, and acknowledges all the same, the server's end included. smoltcp would ask it
+/// for room without a pause.
 #[test]
 fn a_client_without_room_is_not_asked_for_it_without_end() {
     let world = World::new(Faults::default(), 1);
