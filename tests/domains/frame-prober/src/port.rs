@@ -71,7 +71,7 @@ impl Port {
         Ok(Self { outgoing, incoming, event, gate, capacity, position })
     }
 
-    /// Sends frames, as an honest domain would, and gives the switch time.
+    /// Sends frames, as an honest domain would, and waits until the switch has taken them.
     pub(crate) fn send(&mut self, frames: &[Vec<u8>]) -> Result<(), String> {
         for frame in frames {
             let units = (HEADER_BYTES + frame.len()).div_ceil(UNIT) as u32;
@@ -87,11 +87,11 @@ impl Port {
         }
         self.say(Control::Produced, self.position);
         self.ring();
-        Ok(())
+        self.wait_for_room(self.capacity)
     }
 
-    /// Waits until the switch has taken all but so much.
-    pub(crate) fn wait_for_room(&mut self, units: u32) -> Result<(), String> {
+    /// Waits until there is so much room in the ring.
+    fn wait_for_room(&self, units: u32) -> Result<(), String> {
         for _ in 0..PATIENCE {
             let used = self.position.wrapping_sub(self.hear(Control::Consumed));
             if used + units <= self.capacity {
