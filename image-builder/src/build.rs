@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Addition, Binaries, Failure, Plan, Report, System, Workspace,
     cargo_build::{Compiler, KERNEL, Part},
-    disc,
+    disc::{self, Firmware},
     interrupts::Interrupts,
     progress::Progress,
     tools,
@@ -77,10 +77,29 @@ pub struct Built {
     pub kernel: Vec<u8>,
     /// The folder of the files below.
     pub folder: PathBuf,
-    /// The disc.
+    /// The disc, for a machine with a BIOS.
     pub disc: PathBuf,
     /// The kernel with its symbols, for a debugger.
     pub symbols: PathBuf,
+}
+
+impl Built {
+    /// The disc for a machine with this firmware, written if it is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// When a tool is missing or the disc cannot be written.
+    pub fn disc_for(&self, firmware: Firmware, context: &Context) -> Result<PathBuf, Failure> {
+        if firmware == Firmware::Bios {
+            return Ok(self.disc.clone());
+        }
+        tools::require(firmware.tools(), &context.progress, &context.interrupts)?;
+        let path = self.folder.join("boot-uefi.iso");
+        let serial_port = self.system.platform().serial_port;
+        let contents = disc::Contents { kernel: &self.kernel, image: &self.image, serial_port, firmware };
+        disc::write(&path, contents, &context.interrupts)?;
+        Ok(path)
+    }
 }
 
 /// What to build.
@@ -163,7 +182,8 @@ fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8])
     let step = context.progress.step("writing the disc");
     let path = folder.join("boot.iso");
     let serial_port = system.platform().serial_port;
-    let contents = disc::Contents { kernel: &kernel, image: &image, serial_port };
+    let firmware = Firmware::Bios;
+    let contents = disc::Contents { kernel: &kernel, image: &image, serial_port, firmware };
     let written = disc::write(&path, contents, &context.interrupts)?;
     step.done(&if written { path.display().to_string() } else { "unchanged".into() });
     let symbols = folder.join("kernel.symbols.elf");

@@ -19,6 +19,34 @@ const MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot";
 /// The time of everything on the disc. It also is what GRUB looks for to tell the disc from others.
 const TIME: &str = "2025010100000000";
 
+/// What starts the machine, and with that, which GRUB the disc has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// A BIOS.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+impl Firmware {
+    /// Where GRUB keeps its modules for it.
+    const fn grub_modules(self) -> &'static str {
+        match self {
+            Self::Bios => "/usr/lib/grub/i386-pc",
+            Self::Uefi => "/usr/lib/grub/x86_64-efi",
+        }
+    }
+
+    /// What the host needs for it beside what every disc needs.
+    #[must_use]
+    pub const fn tools(self) -> &'static [tools::Tool] {
+        match self {
+            Self::Bios => &[],
+            Self::Uefi => tools::UEFI,
+        }
+    }
+}
+
 /// What is on a disc.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents<'a> {
@@ -28,6 +56,8 @@ pub struct Contents<'a> {
     pub image: &'a [u8],
     /// The machine's serial port, on which GRUB complains; 0: none.
     pub serial_port: u16,
+    /// What starts it.
+    pub firmware: Firmware,
 }
 
 /// Writes the disc, unless `disc` was made of the same contents already. → whether it was written.
@@ -46,7 +76,7 @@ pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Re
         tempfile::tempdir_in(folder).map_err(|error| Failure::file("cannot write in", folder, &error))?;
     contents.lay_out(&tree.path().join("tree/boot"))?;
     let new = tree.path().join("disc.iso");
-    make(&tree.path().join("tree"), &new, interrupts)?;
+    make(&tree.path().join("tree"), &new, contents.firmware, interrupts)?;
     // Never a new disc beside an old note, whatever stops this halfway.
     match fs::remove_file(&note) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -78,7 +108,13 @@ impl Contents<'_> {
     /// A digest of all of it.
     fn digest(&self) -> String {
         let mut digest = Sha256::new();
-        for part in [MODULES.as_bytes(), self.grub_config().as_bytes(), self.kernel, self.image] {
+        for part in [
+            self.firmware.grub_modules().as_bytes(),
+            MODULES.as_bytes(),
+            self.grub_config().as_bytes(),
+            self.kernel,
+            self.image,
+        ] {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -132,12 +168,12 @@ pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Runs GRUB's tool, which gathers its modules and has xorriso write the disc.
-fn make(tree: &Path, disc: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
+fn make(tree: &Path, disc: &Path, firmware: Firmware, interrupts: &Interrupts) -> Result<(), Failure> {
     let mut command = process::command(&tools::path(tools::GRUB)?);
     command
         // Its own temporary files, too, belong where they are cleaned up with the rest.
         .env("TMPDIR", disc.parent().unwrap_or(Path::new(".")))
-        .args(["--directory", tools::GRUB_MODULES, "--install-modules", MODULES])
+        .args(["--directory", firmware.grub_modules(), "--install-modules", MODULES])
         .args(["--locales=", "--fonts=", "--themes=", "--output"])
         .args([disc, tree])
         .args(["-volid", "CLOISON", "--set_all_file_dates", TIME])
@@ -184,9 +220,12 @@ mod tests {
 
     #[test]
     fn a_disc_of_other_parts_is_another_disc() {
-        let digest = |kernel, image, serial_port| Contents { kernel, image, serial_port }.digest();
+        let of =
+            |kernel, image, serial_port, firmware| Contents { kernel, image, serial_port, firmware }.digest();
+        let digest = |kernel, image, serial_port| of(kernel, image, serial_port, Firmware::Bios);
         assert_ne!(digest(b"ab", b"c", 0), digest(b"a", b"bc", 0));
         assert_ne!(digest(b"ab", b"c", 0), digest(b"ab", b"c", 0x3f8));
         assert_eq!(digest(b"ab", b"c", 0x3f8), digest(b"ab", b"c", 0x3f8));
+        assert_ne!(digest(b"ab", b"c", 0), of(b"ab", b"c", 0, Firmware::Uefi));
     }
 }

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{Failure, interrupts::Interrupts, progress::Progress};
 
-/// Where GRUB keeps its modules for PCs with a BIOS.
-pub const GRUB_MODULES: &str = "/usr/lib/grub/i386-pc";
+/// UEFI firmware for the machine.
+pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 
 /// Something that the host must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,12 @@ const XORRISO: Tool = Tool { name: "xorriso", purpose: "writes the disc's file s
 const MTOOLS: Tool = Tool { name: "mformat", purpose: "writes the disc's boot sector", package: "mtools" };
 const SETPRIV: Tool =
     Tool { name: "setpriv", purpose: "ends QEMU and swtpm when this tool ends", package: "util-linux" };
+const OVMF: Tool = Tool { name: UEFI_FIRMWARE, purpose: "the machine's UEFI firmware", package: "ovmf" };
+const GRUB_EFI: Tool = Tool {
+    name: "/usr/lib/grub/x86_64-efi/multiboot2.mod",
+    purpose: "GRUB's modules for UEFI",
+    package: "grub-efi-amd64-bin",
+};
 /// Fetches Debian's packages.
 pub const APT_GET: Tool = Tool { name: "apt-get", purpose: "fetches Debian's packages", package: "apt" };
 /// Reads Debian's packages.
@@ -60,6 +66,9 @@ pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, TSHARK];
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
 /// What running one needs besides.
 pub const RUN: &[Tool] = &[QEMU, SWTPM];
+
+/// What a machine with UEFI firmware needs besides.
+pub const UEFI: &[Tool] = &[OVMF, GRUB_EFI];
 
 /// The full path of a program, as the shell would find it.
 #[must_use]

@@ -10,13 +10,15 @@ use cloison_abi::{
     limits::{DOMAIN_END, PAGE_BYTES, PRIORITIES},
     plan::FaultPolicy,
 };
-use cloison_rules::{budget::Budget, capability::Capability, region::Backing};
+use cloison_rules::{
+    budget::Budget,
+    capability::Capability,
+    memory::{FreeMemory, MAX_RUNS, Run},
+    region::Backing,
+};
 
 use crate::{
-    arch::{
-        memory::{FreeMemory, Run},
-        paging::{AddressSpace, zero_pages},
-    },
+    arch::paging::{AddressSpace, zero_pages},
     kernel::Kernel,
 };
 
@@ -148,7 +150,7 @@ fn map_segments(kernel: &mut Kernel, header: &ImageHeader, image: Run) -> Result
 
 /// Gives the builder all rights that there are, and all memory that is free: the largest runs of it.
 fn give_rights(kernel: &mut Kernel, free: &FreeMemory) -> Result<(), CallError> {
-    let mut runs = heapless::Vec::<Run, { crate::arch::memory::MAX_RUNS }>::new();
+    let mut runs = heapless::Vec::<Run, { MAX_RUNS }>::new();
     runs.extend(free.runs().iter().copied().filter(|run| run.pages() > 0));
     runs.sort_unstable_by_key(|run| core::cmp::Reverse(run.pages()));
     let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT | Rights::BUILD | Rights::DMA;

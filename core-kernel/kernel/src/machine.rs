@@ -1,11 +1,11 @@
 //! What the kernel has found of the machine.
 
 use cloison_abi::CallError;
+use cloison_rules::memory::{self, MAX_RUNS, Run};
 use heapless::Vec;
 
 use crate::arch::{
     apic::{IoApic, LocalApic},
-    memory::{MAX_RUNS, Run},
     time::Timer,
 };
 
@@ -23,6 +23,8 @@ pub struct Machine {
     pub kernel_root: u64,
     /// Memory; device regions lie elsewhere.
     pub memory: Vec<Run, MAX_RUNS>,
+    /// Where the system image lies, which need not be in that memory.
+    pub image: Run,
     /// Port by which an emulator's run ends, or 0.
     pub exit_port: u16,
     /// The time-stamp counter at the kernel's entry, and when the first domain started.
@@ -41,22 +43,19 @@ impl Machine {
         shortest_wait: 0,
         kernel_root: 0,
         memory: Vec::new(),
+        image: Run::NONE,
         exit_port: 0,
         entered: 0,
         started: 0,
         builder_pages: Vec::new(),
     };
 
-    /// Checks that pages can be those of a device that a domain drives: not memory, and not the interrupt
-    /// controllers.
+    /// Checks that pages can be those of a device that a domain drives.
     ///
     /// # Errors
     /// [`CallError::BadArgument`].
     pub fn check_device(&self, pages: Run) -> Result<(), CallError> {
-        let controllers = [self.local_apic.page(), self.io_apic.page()];
-        let taken = self.memory.iter().chain(&controllers).any(|run| run.overlaps(pages));
-        // Memory below 1 MiB is firmware's; the kernel neither maps nor gives it.
-        let low = pages.first < 0x100;
-        if taken || low { Err(CallError::BadArgument) } else { Ok(()) }
+        let others = [self.image, self.local_apic.page(), self.io_apic.page()];
+        memory::check_device(pages, self.memory.iter().copied().chain(others))
     }
 }

@@ -25,7 +25,10 @@ use cloison_abi::{
     call::{NO_DEADLINE, SystemEnd},
     limits::{MAX_DOMAINS, MIN_WAIT_US, QUANTUM_US},
 };
-use cloison_rules::DomainId;
+use cloison_rules::{
+    DomainId,
+    memory::{FreeMemory, Run, image_place},
+};
 use spin::{Mutex, MutexGuard};
 
 use arch::{
@@ -33,7 +36,7 @@ use arch::{
     apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, SPURIOUS_VECTOR, TIMER_VECTOR},
     cpu::{self, Cpu},
     entry,
-    memory::{self, BootFacts, FreeMemory, Run},
+    memory::{self, BootFacts},
     paging,
     serial::Serial,
     time::{self, Timer},
@@ -70,6 +73,7 @@ fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
     cpu::enable_features();
     let machine = acpi::read(facts.acpi_root).map_err(|what| unfit(kernel, format_args!("{what}")))?;
     let mut free = FreeMemory::new(&facts.memory, &[paging::kernel_image(), image]);
+    kernel.machine.image = image;
     start_machine(kernel, &facts, machine, &mut free)?;
     introduce(kernel, machine, image, &free);
     let header = paging::image_header(image);
@@ -99,7 +103,8 @@ fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
     let Some((start, end)) = facts.image else {
         return Err(unfit(kernel, format_args!("{}", builder::BadImage::Missing)));
     };
-    let image = Run::around(start, end);
+    let image = image_place(start, end, paging::kernel_image())
+        .map_err(|why| unfit(kernel, format_args!("the system image lies where it cannot be used: {why}")))?;
     let header = paging::image_header(image);
     if header.magic == cloison_abi::image::IMAGE_MAGIC {
         kernel.log.set_serial(Serial::at(header.serial_port));
@@ -122,7 +127,7 @@ fn start_machine(
     free: &mut FreeMemory,
 ) -> Result<(), Unfit> {
     let devices = [machine.local_apic, machine.io_apic];
-    let root = paging::build_kernel_space(free, &facts.memory, &devices);
+    let root = paging::build_kernel_space(free, &facts.memory, kernel.machine.image, &devices);
     let root =
         root.ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
     kernel.machine.kernel_root = root;

@@ -18,6 +18,7 @@ pub mod authorize;
 pub mod budget;
 pub mod capability;
 pub mod mapping;
+pub mod memory;
 pub mod ready;
 pub mod region;
 pub mod task;

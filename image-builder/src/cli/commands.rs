@@ -14,7 +14,7 @@ use crate::{
     bench::Bench,
     build::{self, Built, Context, Request},
     cargo_build::{KERNEL, Part},
-    disc,
+    disc::{self, Firmware},
     run::{
         CaptureRequest, Devices, HostPorts, Keyboard, Machine, OpenForward, Run, Session, Tpm, TpmState,
         Transcript, watch,
@@ -89,7 +89,9 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     let request = Request { manifest: &args.manifest.manifest, addition: addition.as_ref() };
     let built = build::build(context, request)?;
     let tpm = start_tpm(context, &built.system, &args)?;
-    let mut session = Session::start(&machine(&built, &args, &forwards), tpm)?;
+    let mut machine = machine(&built, &args, &forwards);
+    machine.disc = built.disc_for(machine.firmware, context)?;
+    let mut session = Session::start(&machine, tpm)?;
     forwards.iter().for_each(|forward| output::note(&forward.to_string()));
     if let Some(port) = args.gdb {
         let symbols = built.symbols.display();
@@ -138,6 +140,7 @@ fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
     let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
     machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
     machine.memory_mib = args.memory.unwrap_or(machine.memory_mib);
+    machine.firmware = if args.uefi { Firmware::Uefi } else { Firmware::Bios };
     machine.processors = args.smp;
     machine.cpu.clone_from(&args.cpu);
     machine.debugger_port = args.gdb;

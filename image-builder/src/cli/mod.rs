@@ -126,6 +126,9 @@ struct RunArgs {
     /// QEMU's name of the CPU to imitate, instead of the platform's
     #[arg(long, value_name = "NAME")]
     cpu: Option<String>,
+    /// Start the machine with UEFI firmware instead of a BIOS
+    #[arg(long)]
+    uefi: bool,
     /// More arguments for QEMU
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     qemu: Vec<String>,

@@ -7,13 +7,15 @@ use std::{
 };
 
 use super::Devices;
-use crate::build::Built;
+use crate::{build::Built, disc::Firmware, tools};
 
 /// A machine that can be started.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// The disc it boots from.
     pub disc: PathBuf,
+    /// What starts it.
+    pub firmware: Firmware,
     /// QEMU's arguments for the platform.
     pub platform: Vec<String>,
     /// QEMU's arguments for the devices that domains own: those of [`Devices`](super::Devices).
@@ -51,6 +53,7 @@ impl Machine {
         let platform = built.system.platform();
         Self {
             disc: built.disc.clone(),
+            firmware: Firmware::Bios,
             platform: platform.qemu.clone(),
             devices: Devices { system: &built.system, forwards: &[], capture: None }.arguments(),
             memory_mib: u32::try_from(platform.memory_mib).unwrap_or(u32::MAX),
@@ -78,6 +81,9 @@ impl Machine {
         add("-serial", "chardev:console".into());
         add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port));
         add("-drive", format!("file={},format=raw,media=cdrom,readonly=on", escape(&self.disc)));
+        if self.firmware == Firmware::Uefi {
+            add("-bios", tools::UEFI_FIRMWARE.into());
+        }
         if let Some(socket) = tpm {
             add("-chardev", format!("socket,id=tpm,path={}", escape(socket)));
             add("-tpmdev", "emulator,id=tpm0,chardev=tpm".into());
@@ -127,6 +133,7 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             disc: "/a,b/boot.iso".into(),
+            firmware: Firmware::Bios,
             platform: vec!["-machine".into(), "q35".into()],
             devices: Vec::new(),
             memory_mib: 128,

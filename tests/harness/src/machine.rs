@@ -10,7 +10,7 @@ use std::{
 use image_builder::{
     Addition, Failure,
     build::{self, Built, Context, Request},
-    disc,
+    disc::{self, Firmware},
     interrupts::Interrupts,
     progress,
     run::{
@@ -19,10 +19,9 @@ use image_builder::{
     },
     tools::{self, Tool},
 };
-use tempfile::TempDir;
 
 use crate::{
-    Damage, Observation, Scenario, Verdict,
+    Observation, Scenario, Verdict,
     host::{Host, HostCommand},
     judge::{Progress, judge},
     scenario::Step,
@@ -50,7 +49,7 @@ fn observe(
     transcript: &mut Transcript,
 ) -> Result<(Conclusion, Option<String>), Failure> {
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
-    let needed = [tools::RUN, &clients(scenario)].concat();
+    let needed = [tools::RUN, scenario.firmware.tools(), &clients(scenario)].concat();
     tools::require(&needed, &context.progress, &context.interrupts)?;
     let built = built(&context, scenario)?;
     let forwards = OpenForward::open_all(&built.system, &scenario.forwards, HostPorts::Free)?;
@@ -59,13 +58,15 @@ fn observe(
     let mut machine = Machine::new(&built);
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
+    machine.firmware = scenario.firmware;
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);
     machine.memory_mib = scenario.memory_mib.unwrap_or(machine.memory_mib);
     // The folder has to live for as long as the machine that boots from it.
-    let damaged = scenario.damage.map(|damage| damaged_disc(&context, &built, damage)).transpose()?;
-    if let Some((_folder, disc)) = &damaged {
-        machine.disc.clone_from(disc);
+    let folder = tempfile::tempdir()
+        .map_err(|error| Failure::file("cannot write in", &std::env::temp_dir(), &error))?;
+    if let Some(disc) = disc_of_its_own(&context, &built, scenario, folder.path())? {
+        machine.disc = disc;
     }
     let cache = context.target.join("tpm");
     let version = scenario.tpm.filter(|_| built.system.uses_device_class(Tpm::DEVICE_CLASS));
@@ -209,16 +210,26 @@ fn addition(context: &Context, manifest: &Path, which: &str) -> Result<Option<Ad
     CaptureRequest::of_switch(which).addition(&context.workspace, &build::check(context, manifest)?)
 }
 
-/// A disc with something wrong on it, in a folder of its own.
-fn damaged_disc(context: &Context, built: &Built, damage: Damage) -> Result<(TempDir, PathBuf), Failure> {
-    let folder = tempfile::tempdir()
-        .map_err(|error| Failure::file("cannot write in", &std::env::temp_dir(), &error))?;
-    let image = damage
-        .apply(built.image.clone())
-        .ok_or_else(|| Failure::Failed(format!("the image of {} is none", built.system.name())))?;
-    let disc: PathBuf = Path::join(folder.path(), "boot.iso");
+/// A disc that differs from the one that the tool has written, if the scenario asks for one: with something
+/// wrong on it, or for another firmware.
+fn disc_of_its_own(
+    context: &Context,
+    built: &Built,
+    scenario: &Scenario,
+    folder: &Path,
+) -> Result<Option<PathBuf>, Failure> {
+    let firmware = scenario.firmware;
+    if scenario.damage.is_none() && firmware == Firmware::Bios {
+        return Ok(None);
+    }
+    let no_image = || Failure::Failed(format!("the image of {} is none", built.system.name()));
+    let image = match scenario.damage {
+        Some(damage) => damage.apply(built.image.clone()).ok_or_else(no_image)?,
+        None => built.image.clone(),
+    };
+    let disc = folder.join("boot.iso");
     let serial_port = built.system.platform().serial_port;
-    let contents = disc::Contents { kernel: &built.kernel, image: &image, serial_port };
+    let contents = disc::Contents { kernel: &built.kernel, image: &image, serial_port, firmware };
     disc::write(&disc, contents, &context.interrupts)?;
-    Ok((folder, disc))
+    Ok(Some(disc))
 }

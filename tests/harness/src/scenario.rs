@@ -4,6 +4,7 @@
 //! # Lines that begin with # are comments.
 //! manifest: manifests/tpm-demo.toml       the system; needed
 //! tpm: 1.2                                1.2 (default), 2.0 or none
+//! firmware: uefi                          bios (default) or uefi
 //! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
 //! smp: 4                                  processors (default 1)
 //! memory: 64                              MiB (default: the platform's)
@@ -32,7 +33,10 @@
 use std::time::Duration;
 
 use cloison_abi::call::SystemEnd;
-use image_builder::run::{ForwardRequest, TpmVersion};
+use image_builder::{
+    disc::Firmware,
+    run::{ForwardRequest, TpmVersion},
+};
 
 use crate::Damage;
 
@@ -43,6 +47,8 @@ pub struct Scenario {
     pub manifest: String,
     /// The machine's TPM.
     pub tpm: Option<TpmVersion>,
+    /// What starts the machine.
+    pub firmware: Firmware,
     /// QEMU's name of the CPU.
     pub cpu: Option<String>,
     /// Processors.
@@ -122,6 +128,7 @@ impl Scenario {
         Self {
             manifest: String::new(),
             tpm: Some(TpmVersion::V12),
+            firmware: Firmware::Bios,
             cpu: None,
             processors: 1,
             memory_mib: None,
@@ -155,6 +162,7 @@ impl Scenario {
         match key {
             "manifest" => self.manifest = value.to_owned(),
             "tpm" => self.tpm = tpm(value)?,
+            "firmware" => self.firmware = firmware(value)?,
             "cpu" => self.cpu = Some(value.to_owned()),
             "smp" => self.processors = value.parse().ok()?,
             "memory" => self.memory_mib = Some(value.parse().ok()?),
@@ -166,6 +174,14 @@ impl Scenario {
             _ => return None,
         }
         Some(())
+    }
+}
+
+fn firmware(value: &str) -> Option<Firmware> {
+    match value {
+        "bios" => Some(Firmware::Bios),
+        "uefi" => Some(Firmware::Uefi),
+        _ => None,
     }
 }
 
@@ -229,6 +245,7 @@ mod tests {
             "tmp: 1.2",
             "tpm: 3.0",
             "smp: many",
+            "firmware: coreboot",
             "+",
             "* a",
             "a | b",

@@ -9,14 +9,12 @@ use cloison_rules::{
     authorize::{Operation, authorize},
     capability::{Capability, DomainRef, RegionRef},
     mapping::Mapping,
+    memory::Run,
     region::Backing,
 };
 
 use super::{Answer, Arguments, Result};
-use crate::{
-    arch::{memory::Run, paging},
-    kernel::Kernel,
-};
+use crate::{arch::paging, kernel::Kernel};
 
 /// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten
 /// thousand instructions, which bounds how long an interrupt waits.

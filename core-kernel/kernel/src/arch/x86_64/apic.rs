@@ -4,9 +4,10 @@ use cloison_abi::{
     limits::{KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
     plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
+use cloison_rules::memory::Run;
 use x86_64::instructions::port::Port;
 
-use super::{memory::Run, paging::direct};
+use super::paging::direct;
 
 /// Vector of line 0; the others follow, then those of messages.
 pub const FIRST_LINE_VECTOR: u8 = 32;

@@ -1,42 +1,9 @@
 //! What the boot loader says about memory.
 
-use cloison_abi::limits::{KERNEL_BASE, PAGE_BYTES};
+use cloison_abi::limits::KERNEL_BASE;
+use cloison_rules::memory::{MAX_RUNS, Run, add_run};
 use heapless::Vec;
 use multiboot2::{BootInformation, BootInformationHeader, MemoryAreaType};
-
-/// A run of pages: numbers of the first one and of the one after the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    pub first: u64,
-    pub end: u64,
-}
-
-impl Run {
-    /// The pages that a range of bytes touches.
-    pub fn around(start: u64, end: u64) -> Self {
-        Self { first: start / PAGE_BYTES, end: end.div_ceil(PAGE_BYTES) }
-    }
-
-    /// The pages that lie in a range of bytes as a whole.
-    fn within(start: u64, end: u64) -> Self {
-        Self { first: start.div_ceil(PAGE_BYTES), end: end / PAGE_BYTES }
-    }
-
-    /// How many pages.
-    pub fn pages(self) -> u64 {
-        self.end.saturating_sub(self.first)
-    }
-
-    /// Whether two runs share a page.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.first < other.end && other.first < self.end
-    }
-}
-
-/// Runs of memory that are told apart; more than this many are left unused.
-pub const MAX_RUNS: usize = 64;
-/// Memory below this address is left alone: firmware and its tables live there.
-const LOW_MEMORY_END: u64 = 0x10_0000;
 
 /// What the kernel takes from the boot loader's information before it gives up the memory in which that lies.
 pub struct BootFacts {
@@ -58,8 +25,8 @@ pub fn read_boot_facts(information: u64) -> BootFacts {
     let Ok(information) = (unsafe { BootInformation::load(header) }) else { return nothing };
     let mut memory = Vec::new();
     for area in information.memory_map_tag().map_or(&[][..], |tag| tag.memory_areas()) {
-        let run = Run::within(area.start_address().max(LOW_MEMORY_END), area.end_address());
-        if area.typ() == MemoryAreaType::Available && run.pages() > 0 {
+        let run = Run::usable(area.start_address(), area.end_address());
+        if let Some(run) = run.filter(|_| area.typ() == MemoryAreaType::Available) {
             add_run(&mut memory, run);
         }
     }
@@ -70,59 +37,4 @@ pub fn read_boot_facts(information: u64) -> BootFacts {
     // The root pointer follows the tag's own header of 8 bytes (Multiboot2 specification, section 3.6.11).
     let acpi_root = version_2.or(version_1).map(|tag| tag + 8 - KERNEL_BASE as usize);
     BootFacts { memory, image, acpi_root }
-}
-
-/// Adds a run, joined to the last one if it goes on where that ends, as the many small areas of UEFI machines
-/// do.
-fn add_run(memory: &mut Vec<Run, MAX_RUNS>, run: Run) {
-    match memory.last_mut() {
-        Some(last) if last.end == run.first => last.end = run.end,
-        // More runs than there is room for: the rest of the memory is not used.
-        _ => {
-            let _ = memory.push(run);
-        }
-    }
-}
-
-/// Memory that nobody uses yet.
-pub struct FreeMemory {
-    runs: Vec<Run, MAX_RUNS>,
-}
-
-impl FreeMemory {
-    /// All memory but what is in use.
-    pub fn new(memory: &[Run], used: &[Run]) -> Self {
-        let mut runs = Vec::new();
-        for run in memory {
-            let mut first = run.first;
-            while first < run.end {
-                let taken = |page| used.iter().find(|run| run.first <= page && page < run.end);
-                if let Some(taken) = taken(first) {
-                    first = taken.end;
-                    continue;
-                }
-                let next = used.iter().map(|run| run.first).filter(|start| *start > first).min();
-                let end = run.end.min(next.unwrap_or(run.end));
-                // As above: without room, memory is left unused.
-                let _ = runs.push(Run { first, end });
-                first = end;
-            }
-        }
-        Self { runs }
-    }
-
-    /// Takes pages from the end of the last run that has as many within the first 4 GiB, which the boot
-    /// tables map. Returns the number of the first one.
-    pub fn take(&mut self, pages: u64) -> Option<u64> {
-        const MAPPED: u64 = (4 << 30) / PAGE_BYTES;
-        let fits = |run: &&mut Run| run.pages() >= pages && run.end <= MAPPED;
-        let run = self.runs.iter_mut().rev().find(fits)?;
-        run.end -= pages;
-        Some(run.end)
-    }
-
-    /// What is left.
-    pub fn runs(&self) -> &[Run] {
-        &self.runs
-    }
 }

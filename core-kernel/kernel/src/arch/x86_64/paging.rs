@@ -9,20 +9,16 @@ use cloison_abi::{
     image::ImageHeader,
     limits::{KERNEL_BASE, PAGE_BYTES},
 };
+use cloison_rules::memory::{FreeMemory, LOW_MEMORY_END, Piece, Run, without};
 use x86_64::{
     PhysAddr, VirtAddr,
     structures::paging::{PageTable, PageTableFlags as Flags, page_table::PageTableEntry},
 };
 
-use super::{
-    cpu::KERNEL_STACK,
-    memory::{FreeMemory, Run},
-};
+use super::cpu::KERNEL_STACK;
 
 /// PML4 slots of the kernel.
 const KERNEL_SLOTS: core::ops::Range<usize> = 264..272;
-/// Bytes that one entry of a page directory covers.
-const LARGE_PAGE_BYTES: u64 = 2 << 20;
 
 unsafe extern "C" {
     static __text_start: u8;
@@ -39,7 +35,7 @@ pub fn direct(physical: u64) -> u64 {
 
 /// The memory that the kernel's image takes, boot code included.
 pub fn kernel_image() -> Run {
-    Run::around(0x10_0000, (&raw const __kernel_end) as u64 - KERNEL_BASE)
+    Run::around(LOW_MEMORY_END, (&raw const __kernel_end) as u64 - KERNEL_BASE)
 }
 
 /// Copies the header of the system image that lies in these pages.
@@ -147,52 +143,51 @@ impl AddressSpace {
     }
 }
 
-/// Builds the kernel's address space and loads it. Memory and `devices` (addresses of single pages) appear in
-/// the direct map; text may be executed, read-only data only read, everything else read and written. None if
-/// memory for the tables is short.
-pub fn build_kernel_space(free: &mut FreeMemory, memory: &[Run], devices: &[u64]) -> Option<u64> {
+/// Builds the kernel's address space and loads it. Memory, the system image (which need not be in that memory)
+/// and `devices` (addresses of single pages) appear in the direct map, and nothing else does; text may be
+/// executed, read-only data only read, everything else read and written. None if memory for the tables is
+/// short.
+pub fn build_kernel_space(free: &mut FreeMemory, memory: &[Run], image: Run, devices: &[u64]) -> Option<u64> {
     let mut take = || free.take(1).map(|page| (page * PAGE_BYTES, zero_pages(page, 1)).0);
     let root = take()?;
-    let links = Flags::PRESENT | Flags::WRITABLE;
-    let data = Flags::PRESENT | Flags::WRITABLE | Flags::GLOBAL | Flags::NO_EXECUTE;
-    let image = kernel_image();
-    for run in memory {
-        let first = run.first * PAGE_BYTES / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
-        for large in (first..run.end * PAGE_BYTES).step_by(LARGE_PAGE_BYTES as usize) {
-            let large_run = Run::around(large, large + LARGE_PAGE_BYTES);
-            if large == 0 || large_run.overlaps(image) {
-                map_small_pages(root, large_run, &mut take)?;
-            } else {
-                let entry = walk(root, direct(large), 2, &mut take, links)?;
-                entry.set_addr(PhysAddr::new(large), data | Flags::HUGE_PAGE);
-            }
+    let kernel = kernel_image();
+    let beside = without(&[kernel, image], memory);
+    for run in memory.iter().chain(&beside) {
+        for piece in run.pieces(|large| large.overlaps(kernel)) {
+            map_piece(root, piece, &mut take)?;
         }
     }
     for device in devices {
-        let entry = walk(root, direct(*device), 1, &mut take, links)?;
-        entry.set_addr(PhysAddr::new(*device), data | Flags::NO_CACHE | Flags::WRITE_THROUGH);
+        let entry = walk(root, direct(*device), 1, &mut take, LINKS)?;
+        entry.set_addr(PhysAddr::new(*device), DATA | Flags::NO_CACHE | Flags::WRITE_THROUGH);
     }
     load(root);
     Some(root)
 }
 
-/// Maps the pages around the kernel's image one by one, each with the rights of its section. Pages below 1
-/// MiB and the guard page of the stack stay out.
-fn map_small_pages(root: u64, run: Run, take: &mut impl FnMut() -> Option<u64>) -> Option<()> {
+/// Links of the kernel's own tables.
+const LINKS: Flags = Flags::PRESENT.union(Flags::WRITABLE);
+/// The kernel's own memory.
+const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::GLOBAL).union(Flags::NO_EXECUTE);
+
+/// Maps memory with the rights of the section of the kernel's image in which it lies, if it lies in one. The
+/// guard page of the stack stays out.
+fn map_piece(root: u64, piece: Piece, take: &mut impl FnMut() -> Option<u64>) -> Option<()> {
+    let physical = PhysAddr::new(piece.page * PAGE_BYTES);
+    let address = direct(piece.page * PAGE_BYTES);
+    if piece.large {
+        walk(root, address, 2, take, LINKS)?.set_addr(physical, DATA | Flags::HUGE_PAGE);
+        return Some(());
+    }
     let text = (&raw const __text_start) as u64..(&raw const __text_end) as u64;
     let rodata = text.end..(&raw const __rodata_end) as u64;
-    let guard = KERNEL_STACK.guard();
-    for page in run.first.max(0x100)..run.end {
-        let address = direct(page * PAGE_BYTES);
-        let flags = match address {
-            _ if address == guard => continue,
-            _ if text.contains(&address) => Flags::empty(),
-            _ if rodata.contains(&address) => Flags::NO_EXECUTE,
-            _ => Flags::NO_EXECUTE | Flags::WRITABLE,
-        };
-        let entry = walk(root, address, 1, take, Flags::PRESENT | Flags::WRITABLE)?;
-        entry.set_addr(PhysAddr::new(page * PAGE_BYTES), flags | Flags::PRESENT | Flags::GLOBAL);
-    }
+    let flags = match address {
+        _ if address == KERNEL_STACK.guard() => return Some(()),
+        _ if text.contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
+        _ if rodata.contains(&address) => DATA.difference(Flags::WRITABLE),
+        _ => DATA,
+    };
+    walk(root, address, 1, take, LINKS)?.set_addr(physical, flags);
     Some(())
 }
 
