@@ -5,11 +5,7 @@
 
 use core::time::Duration;
 
-use crate::{
-    header::{TAG_20_NO_SESSIONS, TAG_20_SESSIONS},
-    tpm12::ordinal,
-    tpm20::code,
-};
+use crate::{Family, header::CommandHeader, tpm12::ordinal, tpm20::code};
 
 /// The durations of a TPM 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +50,21 @@ impl Durations12 {
     }
 }
 
-/// How long the command with this tag and ordinal may take.
+/// How long the command with this header may take.
 #[must_use]
-pub fn longest(tag: u16, ordinal: u32, stated: &Durations12) -> Duration {
-    match tag {
-        TAG_20_NO_SESSIONS | TAG_20_SESSIONS => longest_20(ordinal),
-        _ => longest_12(ordinal, stated),
+pub fn longest(command: &CommandHeader, stated: &Durations12) -> Duration {
+    match command.family() {
+        Family::Tpm20 => longest_20(command.ordinal),
+        Family::Tpm12 => longest_12(command.ordinal, stated),
+    }
+}
+
+/// How long a self-test may take.
+#[must_use]
+pub fn self_test(family: Family, stated: &Durations12) -> Duration {
+    match family {
+        Family::Tpm20 => longest_20(code::SELF_TEST),
+        Family::Tpm12 => longest_12(ordinal::CONTINUE_SELF_TEST, stated),
     }
 }
 

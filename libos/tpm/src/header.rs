@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::wire::Reader;
+use crate::{Family, tpm12::ordinal, tpm20::code, wire::Reader};
 
 /// Bytes of the header that every command and every response begins with: tag, length, ordinal or code.
 pub const HEADER_BYTES: usize = 10;
@@ -37,6 +37,26 @@ pub struct CommandHeader {
     pub length: usize,
     /// The command: *ordinal* in TPM 1.2, *command code* in 2.0.
     pub ordinal: u32,
+}
+
+impl CommandHeader {
+    /// The version that the command is of.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self.tag {
+            TAG_20_NO_SESSIONS | TAG_20_SESSIONS => Family::Tpm20,
+            _ => Family::Tpm12,
+        }
+    }
+
+    /// Whether the command has the TPM test itself.
+    #[must_use]
+    pub const fn is_self_test(&self) -> bool {
+        match self.family() {
+            Family::Tpm12 => matches!(self.ordinal, ordinal::SELF_TEST_FULL | ordinal::CONTINUE_SELF_TEST),
+            Family::Tpm20 => matches!(self.ordinal, code::SELF_TEST | code::INCREMENTAL_SELF_TEST),
+        }
+    }
 }
 
 /// Why a command must not reach a device.

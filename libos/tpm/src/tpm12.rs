@@ -20,6 +20,8 @@ pub mod ordinal {
     pub const PCR_READ: u32 = 0x15;
     /// `TPM_GetRandom`.
     pub const GET_RANDOM: u32 = 0x46;
+    /// `TPM_SelfTestFull`.
+    pub const SELF_TEST_FULL: u32 = 0x50;
     /// `TPM_ContinueSelfTest`.
     pub const CONTINUE_SELF_TEST: u32 = 0x53;
     /// `TPM_GetCapability`.

@@ -11,6 +11,8 @@ use crate::{
 pub mod code {
     /// `TPM2_CreatePrimary`.
     pub const CREATE_PRIMARY: u32 = 0x131;
+    /// `TPM2_IncrementalSelfTest`.
+    pub const INCREMENTAL_SELF_TEST: u32 = 0x142;
     /// `TPM2_SelfTest`.
     pub const SELF_TEST: u32 = 0x143;
     /// `TPM2_Startup`.
