@@ -67,8 +67,8 @@ impl Question {
         }
     }
 
-    /// Reads the answer. Only the version has to be known; a TPM that refuses to say the rest keeps the
-    /// defaults.
+    /// Reads the answer. Only the version has to be known; a TPM that refuses to say the rest, or says it in a
+    /// form of its own, keeps the defaults.
     pub(super) fn read(self, response: &[u8]) -> Result<Answer, ChipError> {
         let read = match self {
             Self::Family => return Ok(Answer::Family(Family::from_probe(response)?)),
@@ -87,7 +87,9 @@ impl Question {
         match read {
             Err(Error::Refused(ReturnCode::FAIL)) => Err(ChipError::Refused(ReturnCode::FAIL)),
             Err(Error::Refused(code)) if code.wants_startup() => Ok(self.wants_startup()),
-            Err(Error::Refused(_)) => Ok(Answer::Nothing),
+            Err(Error::Refused(_) | Error::Truncated { .. } | Error::Unexpected { .. }) => {
+                Ok(Answer::Nothing)
+            }
             read => Ok(read?),
         }
     }

@@ -2,6 +2,7 @@
 
 mod bring_up;
 mod error;
+mod repeat;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +20,11 @@ use cloison_drivers::{
 };
 use cloison_tpm::{
     MAX_MESSAGE_BYTES, ReturnCode,
-    duration::{Durations12, longest},
+    duration::{self, Durations12},
     header::{CommandHeader, check_command},
 };
 pub use error::ChipError;
+use repeat::{Limits, Repeater, return_code};
 
 /// A TPM as the service sees it. Points in time are durations since any fixed moment.
 pub trait Chip {
@@ -58,7 +60,7 @@ const LEAST_COMMAND_BYTES: usize = 512;
 
 /// A TPM behind whichever interface it has.
 pub struct TpmChip {
-    interface: Box<dyn Interface>,
+    repeater: Repeater,
     stage: Stage,
     durations: Durations12,
     max_command_bytes: usize,
@@ -89,13 +91,17 @@ enum Told {
 impl TpmChip {
     /// A TPM behind `registers`, which say themselves which interface they are. Lines for people go to `log`.
     pub fn new(mut registers: impl Registers + 'static, log: fn(fmt::Arguments<'_>)) -> Self {
+        // A TPM with both interfaces has the one that its registers name; where there is none, the older one
+        // says so.
         let interface: Box<dyn Interface> = if crb::is_offered(&mut registers) {
+            log(format_args!("crb: offered at {TPM_ADDRESS:#x}"));
             Box::new(Crb::new(registers))
         } else {
+            log(format_args!("crb: not offered at {TPM_ADDRESS:#x}; next: tis"));
             Box::new(Tis::new(registers))
         };
         Self {
-            interface,
+            repeater: Repeater::new(interface),
             stage: Stage::Down,
             durations: Durations12::DEFAULT,
             max_command_bytes: MAX_MESSAGE_BYTES,
@@ -113,7 +119,7 @@ impl TpmChip {
             let next = match self.stage {
                 Stage::Up => return Poll::Ready(Ok(())),
                 Stage::Down => self.begin(),
-                Stage::Asking(question) => match self.interface.poll(now).map_err(ChipError::Interface) {
+                Stage::Asking(question) => match self.repeater.poll(now) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(response) => {
                         let answer = response.and_then(|response| question.read(response));
@@ -130,11 +136,11 @@ impl TpmChip {
 
     /// Nothing that was known still holds: after trouble, the TPM may be another one.
     fn begin(&mut self) -> Result<Option<Question>, ChipError> {
-        self.identity = Some(self.interface.identify()?);
+        self.identity = Some(self.repeater.interface().identify()?);
         self.startup_sent = false;
         self.durations = Durations12::DEFAULT;
         self.max_command_bytes = MAX_MESSAGE_BYTES;
-        self.interface.set_timeouts(Timeouts::DEFAULT);
+        self.repeater.interface().set_timeouts(Timeouts::DEFAULT);
         Ok(Some(Question::Family))
     }
 
@@ -162,7 +168,7 @@ impl TpmChip {
                 self.max_command_bytes =
                     usize::try_from(bytes).unwrap_or(0).clamp(LEAST_COMMAND_BYTES, MAX_MESSAGE_BYTES);
             }
-            Answer::Timeouts(stated) => self.interface.set_timeouts(Timeouts::from_stated(stated)),
+            Answer::Timeouts(stated) => self.repeater.interface().set_timeouts(Timeouts::from_stated(stated)),
             Answer::Durations(durations) => self.durations = durations,
             Answer::Family(_) | Answer::Nothing => {}
         }
@@ -173,7 +179,7 @@ impl TpmChip {
         let Some(identity) = self.identity else { return };
         if self.told.replace(Told::Found(identity)) != Some(Told::Found(identity)) {
             let Identity { vendor, device, revision } = identity;
-            let (name, maker) = (self.interface.name(), vendor_name(vendor));
+            let (name, maker) = (self.repeater.interface().name(), vendor_name(vendor));
             (self.log)(format_args!(
                 "{name}: vendor {vendor:#06x} ({maker}) device {device:#06x} rev: {revision}"
             ));
@@ -186,7 +192,7 @@ impl TpmChip {
             return;
         }
         self.told = Some(Told::Failed(error));
-        let name = self.interface.name();
+        let name = self.repeater.interface().name();
         if error == ChipError::Interface(InterfaceError::Absent) {
             (self.log)(format_args!("{name}: no TPM answers at {TPM_ADDRESS:#x}"));
         } else {
@@ -215,26 +221,29 @@ impl Chip for TpmChip {
         command: &[u8],
         now: Duration,
     ) -> Result<(), ChipError> {
-        let longest = longest(header.tag, header.ordinal, &self.durations);
-        Ok(self.interface.send(locality, command, longest, now)?)
+        let limits = Limits {
+            command: duration::longest(header, &self.durations),
+            self_test: duration::self_test(header.family(), &self.durations),
+        };
+        self.repeater.send(locality, header, command, limits, now)
     }
 
     fn poll(&mut self, now: Duration) -> Poll<Result<&[u8], ChipError>> {
-        let polled = match self.interface.poll(now) {
+        let polled = match self.repeater.poll(now) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(polled) => polled.map(<[u8]>::len).map_err(ChipError::Interface),
+            Poll::Ready(polled) => polled.map(return_code),
         };
-        if let Err(error) = polled {
-            self.fail(error);
-        } else if return_code(self.interface.response()) == Some(ReturnCode::FAIL) {
+        match polled {
+            Err(error) => self.fail(error),
             // The client gets the response, which says it; the TPM may be a new one next time.
-            self.fail(ChipError::Refused(ReturnCode::FAIL));
+            Ok(Some(ReturnCode::FAIL)) => self.fail(ChipError::Refused(ReturnCode::FAIL)),
+            Ok(_) => {}
         }
-        Poll::Ready(polled.map(|_| self.interface.response()))
+        Poll::Ready(polled.map(|_| self.repeater.interface().response()))
     }
 
     fn cancel(&mut self) {
-        self.interface.cancel();
+        self.repeater.cancel();
     }
 }
 
@@ -251,10 +260,4 @@ fn vendor_name(vendor: u16) -> &'static str {
         0x8086 => "Intel",
         _ => "unknown",
     }
-}
-
-/// The code in a response's header.
-fn return_code(response: &[u8]) -> Option<ReturnCode> {
-    let code = response.get(6..)?.first_chunk::<4>()?;
-    Some(ReturnCode(u32::from_be_bytes(*code)))
 }

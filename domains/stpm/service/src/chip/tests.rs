@@ -26,6 +26,7 @@ fn logged() -> Vec<String> {
     LOG.with_borrow_mut(core::mem::take)
 }
 
+const PROBED: &str = "crb: not offered at 0xfed40000; next: tis";
 const FOUND: &str = "tis: vendor 0x1014 (IBM) device 0x0001 rev: 1";
 
 /// A TPM as firmware left it or, with `fresh`, as power left it.
@@ -148,7 +149,7 @@ fn tpm_is_brought_up_before_the_first_command() {
             let tpm = tpm(family, fresh);
             let mut bench = Bench::new(&tpm);
             bench.run();
-            assert_eq!(logged(), [FOUND]);
+            assert_eq!(logged(), [PROBED, FOUND]);
             assert_eq!(bench.service.open(0).map(|opened| opened.max_bytes), Ok(512));
             let questions = tpm.commands().len();
             let expected = if family == Family::Tpm12 { 4 } else { 2 } + if fresh { 3 } else { 0 };
@@ -174,7 +175,7 @@ fn no_tpm_is_said_once_and_to_each_client() {
     for _ in 0..3 {
         assert_eq!(bench.transmit(&READ_12), Err(Refusal::NoTpm));
     }
-    assert_eq!(logged(), ["tis: no TPM answers at 0xfed40000"]);
+    assert_eq!(logged(), [PROBED, "tis: no TPM answers at 0xfed40000"]);
     tpm.set_trouble(Trouble::None);
     assert!(bench.transmit(&READ_12).is_ok());
     assert_eq!(logged(), [FOUND]);
@@ -193,7 +194,7 @@ fn tpm_that_hangs_is_given_up_after_its_own_time_and_taken_up_again() {
     tpm.set_trouble(Trouble::None);
     assert!(bench.transmit(&READ_12).is_ok());
     let hung = "tis: the TPM did not carry out the command in time; the next command starts afresh";
-    assert_eq!(logged(), [FOUND, hung, FOUND]);
+    assert_eq!(logged(), [PROBED, FOUND, hung, FOUND]);
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn tpm_that_vanishes_or_says_garbage_is_an_error_until_it_is_back() {
 #[test]
 fn tpm_that_says_it_failed_is_asked_afresh() {
     let failing = Rc::new(RefCell::new(false));
-    let (says, mut inside) = (failing.clone(), answers_12());
+    let (says, mut inside) = (failing.clone(), tpm_12_inside());
     let tpm = SimulatedTpm::new(move |command| {
         if *says.borrow() { response(Family::Tpm12, ReturnCode::FAIL.0, &[]) } else { inside(command) }
     });
@@ -226,7 +227,40 @@ fn tpm_that_says_it_failed_is_asked_afresh() {
     assert!(bench.transmit(&READ_12).is_ok());
 }
 
-fn answers_12() -> impl FnMut(&[u8]) -> Vec<u8> {
+/// What a TPM need not say, it may say in any form.
+#[test]
+fn tpm_with_answers_of_its_own_form_is_used_all_the_same() {
+    let short = [0, 0, 0, 2, 1, 1];
+    for body in [&[][..], &[0, 0, 0, 0], &short, &[0, 0, 0, 9, 1]] {
+        let body = body.to_vec();
+        let tpm = SimulatedTpm::new(move |command| match (command[0], command[9]) {
+            (0x80, _) => response(Family::Tpm12, 10, &[]),
+            (_, 0x65) => response(Family::Tpm12, 0, &body),
+            _ => response(Family::Tpm12, 0, b"body"),
+        });
+        let mut bench = Bench::new(&tpm);
+        assert_eq!(bench.transmit(&READ_12), Ok(response(Family::Tpm12, 0, b"body")));
+        assert_eq!(logged(), [PROBED, FOUND]);
+    }
+}
+
+/// A TPM whose self-test still runs when it is brought up states its limits a little later.
+#[test]
+fn busy_tpm_is_brought_up_when_it_is_done() {
+    let (mut busy, mut inside) = (3, tpm_12_inside());
+    let tpm = SimulatedTpm::new(move |command| {
+        if busy > 0 {
+            busy -= 1;
+            return response(Family::Tpm12, ReturnCode::DOING_SELF_TEST.0, &[]);
+        }
+        inside(command)
+    });
+    let mut bench = Bench::new(&tpm);
+    assert_eq!(bench.transmit(&READ_12), Ok(response(Family::Tpm12, 0, b"body")));
+    assert_eq!(bench.service.open(0).map(|opened| opened.max_bytes), Ok(512));
+}
+
+fn tpm_12_inside() -> impl FnMut(&[u8]) -> Vec<u8> {
     |command| match command[9] {
         0x65 => response(Family::Tpm12, 0, &capability_12(command[21])),
         _ if command[0] == 0x80 => response(Family::Tpm12, 10, &[]),
