@@ -37,7 +37,7 @@ mod wire;
 pub use code::ReturnCode;
 pub use error::Error;
 pub use family::Family;
-pub use public_key::RsaPublicKey;
+pub use public_key::{KeyKind, PublicKey};
 
 /// The longest command or response that this crate and the services on top of it carry, in bytes. TPM 1.2 and
 /// 2.0 devices for PCs state 4096 or less.

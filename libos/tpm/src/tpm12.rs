@@ -3,7 +3,7 @@
 use sha1::{Digest, Sha1};
 
 use crate::{
-    Command, Error, RsaPublicKey,
+    Command, Error, KeyKind, PublicKey,
     duration::Durations12,
     header::{TAG_12_COMMAND, TAG_12_RESPONSE},
     wire::{Reader, Writer},
@@ -250,22 +250,26 @@ impl Command for GetKeyHandles {
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<Handles<'a>, Error> {
         let mut reader = capability(bytes)?;
         let count = reader.u16()?;
-        Handles::read(&mut reader, usize::from(count))
+        Handles::read(&mut reader, usize::from(count), false)
     }
 }
 
 /// A list of handles, still in the response's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handles<'a>(&'a [u8]);
+pub struct Handles<'a> {
+    bytes: &'a [u8],
+    /// The TPM has more of them than it listed. Only a TPM 2.0 says so.
+    pub has_more: bool,
+}
 
 impl<'a> Handles<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a>, count: usize) -> Result<Self, Error> {
-        reader.bytes(count.saturating_mul(4)).map(Self)
+    pub(crate) fn read(reader: &mut Reader<'a>, count: usize, has_more: bool) -> Result<Self, Error> {
+        Ok(Self { bytes: reader.bytes(count.saturating_mul(4))?, has_more })
     }
 
     /// The handles, in the TPM's order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.0.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes))
+        self.bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes))
     }
 }
 
@@ -336,13 +340,13 @@ pub struct ReadPubek {
 }
 
 impl Command for ReadPubek {
-    type Response<'a> = RsaPublicKey<'a>;
+    type Response<'a> = PublicKey<'a>;
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
         command(buffer, ordinal::READ_PUBEK).bytes(&self.nonce).finish()
     }
 
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<RsaPublicKey<'a>, Error> {
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<PublicKey<'a>, Error> {
         read_checked_key(bytes, &self.nonce)
     }
 }
@@ -355,7 +359,7 @@ pub struct CreateEndorsementKeyPair {
 }
 
 impl Command for CreateEndorsementKeyPair {
-    type Response<'a> = RsaPublicKey<'a>;
+    type Response<'a> = PublicKey<'a>;
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
         command(buffer, ordinal::CREATE_ENDORSEMENT_KEY_PAIR)
@@ -371,13 +375,13 @@ impl Command for CreateEndorsementKeyPair {
             .finish()
     }
 
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<RsaPublicKey<'a>, Error> {
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<PublicKey<'a>, Error> {
         read_checked_key(bytes, &self.nonce)
     }
 }
 
 /// Reads a `TPM_PUBKEY` and the checksum over it and the nonce.
-fn read_checked_key<'a>(bytes: &'a [u8], nonce: &[u8; DIGEST_BYTES]) -> Result<RsaPublicKey<'a>, Error> {
+fn read_checked_key<'a>(bytes: &'a [u8], nonce: &[u8; DIGEST_BYTES]) -> Result<PublicKey<'a>, Error> {
     let mut reader = response(bytes)?;
     let key = read_public_key(&mut reader)?;
     let checksum: [u8; DIGEST_BYTES] = reader.array()?;
@@ -386,24 +390,32 @@ fn read_checked_key<'a>(bytes: &'a [u8], nonce: &[u8; DIGEST_BYTES]) -> Result<R
     if checksum == expected { Ok(key) } else { Err(Error::WrongChecksum) }
 }
 
-/// Reads a `TPM_PUBKEY` (part 2, section 10.5) that holds an RSA key.
-fn read_public_key<'a>(reader: &mut Reader<'a>) -> Result<RsaPublicKey<'a>, Error> {
+/// Reads a `TPM_PUBKEY` (part 2, section 10.5).
+fn read_public_key<'a>(reader: &mut Reader<'a>) -> Result<PublicKey<'a>, Error> {
     let start = *reader;
-    reader.expect_u32("key algorithm", ALGORITHM_RSA)?;
+    let algorithm = reader.u32()?;
     let (_encryption_scheme, _signature_scheme) = (reader.u16()?, reader.u16()?);
-    let mut parameters = reader.sized32().map(Reader::new)?;
+    let (parameters, key) = (reader.sized32()?, reader.sized32()?);
+    let kind = match algorithm {
+        ALGORITHM_RSA => read_rsa(parameters, key)?,
+        algorithm => KeyKind::Other { algorithm },
+    };
+    Ok(PublicKey { kind, structure: reader.since(start) })
+}
+
+/// Reads `TPM_RSA_KEY_PARMS`, which belong to a modulus.
+fn read_rsa<'a>(parameters: &[u8], modulus: &'a [u8]) -> Result<KeyKind<'a>, Error> {
+    let mut parameters = Reader::new(parameters);
     let (bits, _primes) = (parameters.u32()?, parameters.u32()?);
-    let exponent = read_exponent(parameters.sized32()?)?;
-    let modulus = reader.sized32()?;
-    Ok(RsaPublicKey { bits, exponent, modulus, structure: reader.since(start) })
+    Ok(KeyKind::Rsa { bits, exponent: read_exponent(parameters.sized32()?)?, modulus })
 }
 
 /// An exponent as a number; no bytes at all mean the default.
 fn read_exponent(bytes: &[u8]) -> Result<u32, Error> {
-    let too_long = Error::Unexpected { field: "exponent's length", value: 0 };
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     if bytes.len() > 4 {
-        return Err(too_long);
+        return Err(Error::Unexpected { field: "exponent's length", value: length });
     }
     let stated = bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
-    Ok(RsaPublicKey::exponent_from(stated))
+    Ok(PublicKey::exponent_from(stated))
 }

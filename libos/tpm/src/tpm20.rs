@@ -1,7 +1,7 @@
 //! Commands of TPM 2.0 (TCG *TPM Library*, parts 2 and 3, revision 1.38 and later).
 
 use crate::{
-    Command, Error, RsaPublicKey,
+    Command, Error, KeyKind, PublicKey,
     header::{TAG_20_NO_SESSIONS, TAG_20_SESSIONS},
     tpm12::Handles,
     wire::{Reader, Writer},
@@ -70,7 +70,28 @@ mod algorithm {
     pub(super) const AES: u16 = 0x06;
     pub(super) const SHA256: u16 = 0x0b;
     pub(super) const NULL: u16 = 0x10;
+    /// The only scheme that states no hash.
+    pub(super) const RSAES: u16 = 0x15;
+    /// The only scheme that states a count besides.
+    pub(super) const ECDAA: u16 = 0x1a;
+    pub(super) const ECC: u16 = 0x23;
     pub(super) const CFB: u16 = 0x43;
+}
+
+/// What people call a hash algorithm (part 2, section 6.3).
+#[must_use]
+pub const fn hash_name(algorithm: u16) -> Option<&'static str> {
+    match algorithm {
+        0x04 => Some("sha1"),
+        0x0b => Some("sha256"),
+        0x0c => Some("sha384"),
+        0x0d => Some("sha512"),
+        0x12 => Some("sm3_256"),
+        0x27 => Some("sha3_256"),
+        0x28 => Some("sha3_384"),
+        0x29 => Some("sha3_512"),
+        _ => None,
+    }
 }
 
 /// `TPM_RS_PW`: the session that carries a password.
@@ -107,6 +128,12 @@ impl Bank {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
         }
+    }
+
+    /// The bank of this hash algorithm, if this crate can read it.
+    #[must_use]
+    pub fn of_algorithm(algorithm: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|bank| bank.algorithm() == algorithm)
     }
 
     const fn algorithm(self) -> u16 {
@@ -163,13 +190,12 @@ fn get_capability(buffer: &mut [u8], capability: u32, first: u32, count: u32) ->
     command(buffer, code::GET_CAPABILITY).u32(capability).u32(first).u32(count).finish()
 }
 
-/// The value of a capability; whether there is more to ask for is of no interest here, because the commands
-/// ask for all that there can be.
-fn capability_value(bytes: &[u8], capability: u32) -> Result<Reader<'_>, Error> {
+/// The value of a capability, and whether the TPM has more than it says: it may say less than it was asked for.
+fn capability_value(bytes: &[u8], capability: u32) -> Result<(Reader<'_>, bool), Error> {
     let mut reader = response(bytes)?;
-    let _more = reader.u8()?;
+    let has_more = reader.u8()? != 0;
     reader.expect_u32("capability", capability)?;
-    Ok(reader)
+    Ok((reader, has_more))
 }
 
 /// Reads a run of properties.
@@ -183,12 +209,16 @@ pub struct GetProperties {
 
 /// Properties and their values, still in the response's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Properties<'a>(&'a [u8]);
+pub struct Properties<'a> {
+    bytes: &'a [u8],
+    /// The TPM has more of them than it listed.
+    pub has_more: bool,
+}
 
 impl<'a> Properties<'a> {
     /// Each property and its value, in the TPM's order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
-        self.0.as_chunks::<8>().0.iter().map(|[a, b, c, d, e, f, g, h]| {
+        self.bytes.as_chunks::<8>().0.iter().map(|[a, b, c, d, e, f, g, h]| {
             (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]))
         })
     }
@@ -197,12 +227,6 @@ impl<'a> Properties<'a> {
     #[must_use]
     pub fn find(&self, property: u32) -> Option<u32> {
         self.iter().find(|(known, _)| *known == property).map(|(_, value)| value)
-    }
-
-    /// The text that `N` properties from `first` on hold, four letters in each, padded with zeros.
-    #[must_use]
-    pub fn text<const N: usize>(&self, first: u32) -> [[u8; 4]; N] {
-        core::array::from_fn(|index| self.find(first + index as u32).unwrap_or(0).to_be_bytes())
     }
 }
 
@@ -214,16 +238,16 @@ impl Command for GetProperties {
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<Properties<'a>, Error> {
-        let mut reader = capability_value(bytes, capability::PROPERTIES)?;
+        let (mut reader, has_more) = capability_value(bytes, capability::PROPERTIES)?;
         let count = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
-        reader.bytes(count.saturating_mul(8)).map(Properties)
+        Ok(Properties { bytes: reader.bytes(count.saturating_mul(8))?, has_more })
     }
 }
 
 /// Lists handles.
 #[derive(Clone, Copy, Debug)]
 pub struct GetHandles {
-    /// The first one that may be listed: [`FIRST_TRANSIENT`] or [`FIRST_PERSISTENT`].
+    /// The first one that may be listed: [`FIRST_TRANSIENT`], [`FIRST_PERSISTENT`], or one after these.
     pub first: u32,
 }
 
@@ -236,9 +260,9 @@ impl Command for GetHandles {
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<Handles<'a>, Error> {
-        let mut reader = capability_value(bytes, capability::HANDLES)?;
+        let (mut reader, has_more) = capability_value(bytes, capability::HANDLES)?;
         let count = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
-        Handles::read(&mut reader, count)
+        Handles::read(&mut reader, count, has_more)
     }
 }
 
@@ -246,50 +270,77 @@ impl Command for GetHandles {
 #[derive(Clone, Copy, Debug)]
 pub struct GetBanks;
 
-/// For each of [`Bank::ALL`], whether the TPM has registers in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Banks([bool; Bank::ALL.len()]);
+/// The banks that a TPM states, still in the response's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Banks<'a> {
+    bytes: &'a [u8],
+    count: u32,
+    /// The TPM has more of them than it listed.
+    pub has_more: bool,
+}
 
-impl Banks {
-    /// Whether the TPM has registers in this bank.
-    #[must_use]
-    pub fn has(&self, bank: Bank) -> bool {
-        self.iter().any(|found| found == bank)
+/// A hash algorithm, and the registers allocated in its bank (`TPMS_PCR_SELECTION`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection<'a> {
+    /// The algorithm's identifier; see [`hash_name`] and [`Bank::of_algorithm`].
+    pub algorithm: u16,
+    bits: &'a [u8],
+}
+
+impl<'a> Banks<'a> {
+    /// The banks, in the TPM's order. One without any registers may be among them.
+    pub fn iter(&self) -> impl Iterator<Item = Selection<'a>> + use<'a> {
+        let mut reader = Reader::new(self.bytes);
+        (0..self.count).map_while(move |_| Selection::read(&mut reader).ok())
     }
 
-    /// The banks that the TPM has registers in.
-    pub fn iter(&self) -> impl Iterator<Item = Bank> + use<> {
-        Bank::ALL.into_iter().zip(self.0).filter(|(_, allocated)| *allocated).map(|(bank, _)| bank)
+    /// The registers of one bank.
+    #[must_use]
+    pub fn find(&self, bank: Bank) -> Option<Selection<'a>> {
+        self.iter().find(|selection| selection.algorithm == bank.algorithm())
+    }
+}
+
+impl<'a> Selection<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let algorithm = reader.u16()?;
+        let count = reader.u8()?;
+        Ok(Self { algorithm, bits: reader.bytes(usize::from(count))? })
+    }
+
+    /// The registers that are allocated, by number.
+    pub fn registers(&self) -> impl Iterator<Item = u16> + use<'a> {
+        let bits = self.bits;
+        let has = move |register: &u16| {
+            bits.get(usize::from(register / 8)).is_some_and(|byte| byte >> (register % 8) & 1 != 0)
+        };
+        (0..8 * bits.len() as u16).filter(has)
+    }
+
+    /// Whether this register is allocated.
+    #[must_use]
+    pub fn has(&self, register: u16) -> bool {
+        self.registers().any(|allocated| allocated == register)
     }
 }
 
 impl Command for GetBanks {
-    type Response<'a> = Banks;
+    type Response<'a> = Banks<'a>;
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
         const MORE_THAN_ANY_TPM_HAS: u32 = 16;
         get_capability(buffer, capability::PCRS, 0, MORE_THAN_ANY_TPM_HAS)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Banks, Error> {
-        let mut reader = capability_value(bytes, capability::PCRS)?;
-        let mut banks = Banks::default();
-        for _ in 0..reader.u32()? {
-            let (algorithm, selected) = read_selection(&mut reader)?;
-            let allocated = selected.iter().any(|byte| *byte != 0);
-            for (bank, found) in Bank::ALL.into_iter().zip(&mut banks.0) {
-                *found |= allocated && bank.algorithm() == algorithm;
-            }
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<Banks<'a>, Error> {
+        let (mut reader, has_more) = capability_value(bytes, capability::PCRS)?;
+        let count = reader.u32()?;
+        let start = reader;
+        for _ in 0..count {
+            Selection::read(&mut reader)?;
         }
-        Ok(banks)
+        Ok(Banks { bytes: reader.since(start), count, has_more })
     }
-}
-
-/// Reads a `TPMS_PCR_SELECTION`: a hash algorithm, and one bit for each register.
-fn read_selection<'a>(reader: &mut Reader<'a>) -> Result<(u16, &'a [u8]), Error> {
-    let algorithm = reader.u16()?;
-    let count = reader.u8()?;
-    Ok((algorithm, reader.bytes(usize::from(count))?))
 }
 
 /// Reads one register of one bank.
@@ -297,7 +348,7 @@ fn read_selection<'a>(reader: &mut Reader<'a>) -> Result<(u16, &'a [u8]), Error>
 pub struct PcrRead {
     /// The bank.
     pub bank: Bank,
-    /// Which register: 0 to 23.
+    /// Which register. A PC has 0 to 23.
     pub register: u8,
 }
 
@@ -306,8 +357,11 @@ impl Command for PcrRead {
     type Response<'a> = &'a [u8];
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
-        let selected = 1_u32.checked_shl(self.register.into()).unwrap_or(0).to_le_bytes();
-        command(buffer, code::PCR_READ).u32(1).u16(self.bank.algorithm()).u8(3).bytes(&selected[..3]).finish()
+        // TPMs for PCs want at least three bytes of bits, and others as many as they have registers for.
+        let zeros = self.register / 8;
+        let writer = command(buffer, code::PCR_READ).u32(1).u16(self.bank.algorithm()).u8(zeros.max(2) + 1);
+        let writer = (0..zeros).fold(writer, |writer, _| writer.u8(0)).u8(1 << (self.register % 8));
+        (zeros..2).fold(writer, |writer, _| writer.u8(0)).finish()
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
@@ -354,8 +408,8 @@ pub struct CreateEndorsementKey;
 pub struct LoadedKey<'a> {
     /// Its handle; give it to [`FlushContext`].
     pub handle: u32,
-    /// Its public part.
-    pub key: RsaPublicKey<'a>,
+    /// Its public part, or what is wrong with it: whichever it is, the key is loaded.
+    pub key: Result<PublicKey<'a>, Error>,
 }
 
 impl Command for CreateEndorsementKey {
@@ -376,8 +430,8 @@ impl Command for CreateEndorsementKey {
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<LoadedKey<'a>, Error> {
         let mut reader = Reader::response(bytes, &[TAG_20_SESSIONS])?;
         let handle = reader.u32()?;
-        let _parameter_bytes = reader.u32()?;
-        let key = read_public(reader.sized16()?)?;
+        let mut parameters = || reader.u32().and_then(|_bytes| reader.sized16());
+        let key = parameters().and_then(read_public);
         Ok(LoadedKey { handle, key })
     }
 }
@@ -426,7 +480,7 @@ impl Command for FlushContext {
     }
 }
 
-/// Reads the public part of a loaded or kept RSA key.
+/// Reads the public part of a loaded or kept key.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPublic {
     /// Its handle.
@@ -434,32 +488,63 @@ pub struct ReadPublic {
 }
 
 impl Command for ReadPublic {
-    type Response<'a> = RsaPublicKey<'a>;
+    type Response<'a> = PublicKey<'a>;
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
         command(buffer, code::READ_PUBLIC).u32(self.handle).finish()
     }
 
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<RsaPublicKey<'a>, Error> {
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<PublicKey<'a>, Error> {
         read_public(response(bytes)?.sized16()?)
     }
 }
 
-/// Reads a `TPMT_PUBLIC` (part 2, section 12.2.4) that holds an RSA key.
-fn read_public(structure: &[u8]) -> Result<RsaPublicKey<'_>, Error> {
+/// Reads a `TPMT_PUBLIC` (part 2, section 12.2.4).
+fn read_public(structure: &[u8]) -> Result<PublicKey<'_>, Error> {
     let mut reader = Reader::new(structure);
-    reader.expect_u16("key algorithm", algorithm::RSA)?;
+    let algorithm = reader.u16()?;
     let (_name_algorithm, _attributes, _policy) = (reader.u16()?, reader.u32()?, reader.sized16()?);
-    // Symmetric algorithm (with bits and mode) and scheme (with a hash) have no further fields if they are
-    // null.
-    if reader.u16()? != algorithm::NULL {
-        let (_symmetric_bits, _mode) = (reader.u16()?, reader.u16()?);
-    }
-    if reader.u16()? != algorithm::NULL {
-        let _hash = reader.u16()?;
-    }
+    let kind = match algorithm {
+        algorithm::RSA => read_rsa(&mut reader)?,
+        algorithm::ECC => read_ecc(&mut reader)?,
+        other => KeyKind::Other { algorithm: other.into() },
+    };
+    Ok(PublicKey { kind, structure })
+}
+
+/// Reads `TPMS_RSA_PARMS` and the modulus.
+fn read_rsa<'a>(reader: &mut Reader<'a>) -> Result<KeyKind<'a>, Error> {
+    skip_symmetric(reader)?;
+    skip_scheme(reader)?;
     let bits = u32::from(reader.u16()?);
-    let exponent = RsaPublicKey::exponent_from(reader.u32()?);
-    let modulus = reader.sized16()?;
-    Ok(RsaPublicKey { bits, exponent, modulus, structure })
+    let exponent = PublicKey::exponent_from(reader.u32()?);
+    Ok(KeyKind::Rsa { bits, exponent, modulus: reader.sized16()? })
+}
+
+/// Reads `TPMS_ECC_PARMS` and the point.
+fn read_ecc<'a>(reader: &mut Reader<'a>) -> Result<KeyKind<'a>, Error> {
+    skip_symmetric(reader)?;
+    skip_scheme(reader)?;
+    let curve = reader.u16()?;
+    // The key derivation has the form of a scheme.
+    skip_scheme(reader)?;
+    Ok(KeyKind::Ecc { curve, x: reader.sized16()?, y: reader.sized16()? })
+}
+
+/// A cipher with its bits and mode, or none.
+fn skip_symmetric(reader: &mut Reader<'_>) -> Result<(), Error> {
+    if reader.u16()? != algorithm::NULL {
+        let (_bits, _mode) = (reader.u16()?, reader.u16()?);
+    }
+    Ok(())
+}
+
+/// A scheme with what belongs to it, or none.
+fn skip_scheme(reader: &mut Reader<'_>) -> Result<(), Error> {
+    let details = match reader.u16()? {
+        algorithm::NULL | algorithm::RSAES => 0,
+        algorithm::ECDAA => 4,
+        _hash_follows => 2,
+    };
+    reader.bytes(details).map(drop)
 }
