@@ -3,14 +3,15 @@
 use core::fmt;
 
 use cloison_tpm::Error;
-use stpm_api::{Failure, TpmError, tpm::Refusal};
+use stpm_api::{TpmError, tpm::Refusal};
+use tpmdemo_core::Failure;
 
 /// Why the demo ends early.
 pub(crate) enum DemoError {
     /// No response came.
     Service(TpmError),
-    /// The response is not what it should be, or a refusal.
-    Response(Error),
+    /// The TPM answers as neither version does.
+    Version(Error),
 }
 
 impl DemoError {
@@ -26,20 +27,23 @@ impl From<TpmError> for DemoError {
     }
 }
 
-impl From<Error> for DemoError {
-    fn from(error: Error) -> Self {
-        Self::Response(error)
+impl From<Failure<TpmError>> for DemoError {
+    fn from(failure: Failure<TpmError>) -> Self {
+        match failure {
+            Failure::Transmit(error) => Self::Service(error),
+            Failure::Version(error) => Self::Version(error),
+        }
     }
 }
 
 impl fmt::Display for DemoError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Service(TpmError::Service(Failure::Refused(Refusal::NoTpm))) => {
+            Self::Service(TpmError::Service(stpm_api::Failure::Refused(Refusal::NoTpm))) => {
                 write!(out, "there is no TPM in this machine, or it does not answer")
             }
             Self::Service(error) => error.fmt(out),
-            Self::Response(error) => error.fmt(out),
+            Self::Version(error) => write!(out, "the TPM's version cannot be told: {error}"),
         }
     }
 }

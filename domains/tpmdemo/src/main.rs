@@ -1,19 +1,15 @@
 //! Shows what the TPM says about itself: version, registers, loaded keys, endorsement key.
 //!
-//! It has no way to the TPM but the service behind the gate `tpm`.
+//! It has no way to the TPM but the service behind the gate `tpm`. What is asked and shown is in the crate
+//! `tpmdemo-core`.
 
 #![no_std]
 #![no_main]
 
 mod error;
-mod key;
 mod session;
-mod text;
-mod tpm12;
-mod tpm20;
 
 use cloison_rt::log;
-use cloison_tpm::Family;
 use error::DemoError;
 use session::Session;
 
@@ -31,9 +27,5 @@ fn main() -> Result<(), DemoError> {
 }
 
 fn show() -> Result<(), DemoError> {
-    let mut session = Session::open()?;
-    match session.family()? {
-        Family::Tpm12 => tpm12::show(&mut session),
-        Family::Tpm20 => tpm20::show(&mut session),
-    }
+    Ok(tpmdemo_core::show(&mut Session::open()?, cloison_rt::log::line)?)
 }

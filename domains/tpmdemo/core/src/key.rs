@@ -1,30 +1,55 @@
 //! How keys are shown.
 
-use cloison_rt::log;
-use cloison_tpm::RsaPublicKey;
+use cloison_tpm::{KeyKind, PublicKey};
 
-use crate::text::Hex;
+use crate::{Log, text::Hex};
 
-/// Bytes of the modulus in a line.
+/// Bytes of a long number in a line.
 const BYTES_PER_LINE: usize = 32;
 
 /// Shows the public part of the endorsement key.
-pub(crate) fn show_endorsement_key(key: &RsaPublicKey<'_>) {
-    log!("endorsement key: RSA, {} bits, exponent {}", key.bits, key.exponent);
-    for line in key.modulus.chunks(BYTES_PER_LINE) {
-        log!("    {}", Hex(line));
+pub(crate) fn show_endorsement_key(log: Log, key: &PublicKey<'_>) {
+    match key.kind {
+        KeyKind::Rsa { bits, exponent, modulus } => {
+            log(format_args!("endorsement key: RSA, {bits} bits, exponent {exponent}"));
+            show_number(log, modulus);
+        }
+        KeyKind::Ecc { curve, x, y } => {
+            log(format_args!("endorsement key: ECC, curve {}", Curve(curve)));
+            show_number(log, x);
+            show_number(log, y);
+        }
+        KeyKind::Other { algorithm } => {
+            log(format_args!(
+                "endorsement key: of algorithm {algorithm:#06x}, whose keys are not shown here"
+            ));
+        }
     }
-    log!("endorsement key SHA-1: {}", Hex(&key.sha1()));
+    log(format_args!("endorsement key SHA-1: {}", Hex(&key.sha1())));
 }
 
-/// Shows which keys are loaded.
-pub(crate) fn show_handles(handles: impl Iterator<Item = u32>) {
-    let mut found = false;
-    for handle in handles {
-        found = true;
-        log!("key handle: {handle:#010x}");
+fn show_number(log: Log, bytes: &[u8]) {
+    for line in bytes.chunks(BYTES_PER_LINE) {
+        log(format_args!("    {}", Hex(line)));
     }
-    if !found {
-        log!("no key handles are loaded");
+}
+
+/// A curve's name (TCG *Algorithm Registry*, `TPM_ECC_CURVE`), or its number.
+struct Curve(u16);
+
+impl core::fmt::Display for Curve {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let name = match self.0 {
+            0x01 => "NIST P-192",
+            0x02 => "NIST P-224",
+            0x03 => "NIST P-256",
+            0x04 => "NIST P-384",
+            0x05 => "NIST P-521",
+            0x10 => "BN P-256",
+            0x11 => "BN P-638",
+            0x20 => "SM2 P-256",
+            number => return write!(out, "{number:#06x}"),
+        };
+        out.write_str(name)
     }
 }

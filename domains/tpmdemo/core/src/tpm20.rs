@@ -1,72 +1,104 @@
 //! What a TPM 2.0 says about itself.
 
-use cloison_rt::log;
-use cloison_tpm::{
-    Error,
-    tpm20::{self, property},
-};
+mod properties;
+mod registers;
+
+use cloison_tpm::{Error, tpm20};
 
 use crate::{
-    error::DemoError,
-    key::{show_endorsement_key, show_handles},
-    session::Session,
-    text::{Hex, Letters},
+    key::show_endorsement_key,
+    session::{Session, Transmit},
 };
 
-/// The properties shown all lie in a run of this length.
-const PROPERTIES: tpm20::GetProperties =
-    tpm20::GetProperties { first: property::FAMILY_INDICATOR, count: 32 };
+/// Handles that are shown of a list at the most.
+const MOST_HANDLES: usize = 1024;
 
 /// Shows everything.
-pub(crate) fn show(session: &mut Session) -> Result<(), DemoError> {
-    let registers = show_properties(session)?;
-    show_registers(session, registers)?;
-    show_handles(session.run(&tpm20::GetHandles { first: tpm20::FIRST_TRANSIENT })?.iter());
-    for handle in session.run(&tpm20::GetHandles { first: tpm20::FIRST_PERSISTENT })?.iter() {
-        log!("key kept in the TPM: {handle:#010x}");
+pub(crate) fn show<T: Transmit>(session: &mut Session<'_, T>) -> Result<(), T::Error> {
+    let count = properties::show(session)?;
+    registers::show(session, count)?;
+    if show_handles(session, tpm20::FIRST_TRANSIENT, "key handle")? == Some(0) {
+        session.say(format_args!("no key handles are loaded"));
     }
+    show_handles(session, tpm20::FIRST_PERSISTENT, "key kept in the TPM")?;
     show_key(session)
 }
 
-/// Returns how many registers there are.
-fn show_properties(session: &mut Session) -> Result<u8, DemoError> {
-    let properties = session.run(&PROPERTIES)?;
-    let number = |property| properties.find(property).unwrap_or(0);
-    let family = properties.text::<1>(property::FAMILY_INDICATOR);
-    let (revision, firmware) = (number(property::REVISION), number(property::FIRMWARE_VERSION_1));
-    log!("TPM version {}, revision {}.{:02}", Letters(family.as_flattened()), revision / 100, revision % 100);
-    let manufacturer = properties.text::<1>(property::MANUFACTURER);
-    let vendor = properties.text::<4>(property::VENDOR_STRING_1);
-    log!("manufacturer {}, \"{}\"", Letters(manufacturer.as_flattened()), Letters(vendor.as_flattened()));
-    log!("firmware {firmware:#010x} {:#010x}", number(property::FIRMWARE_VERSION_2));
-    Ok(u8::try_from(number(property::PCR_COUNT)).unwrap_or(u8::MAX))
-}
-
-fn show_registers(session: &mut Session, count: u8) -> Result<(), DemoError> {
-    let banks = session.run(&tpm20::GetBanks)?;
-    log!("{count} PCR registers are available");
-    for register in 0..count {
-        for bank in banks.iter() {
-            let digest = session.run(&tpm20::PcrRead { bank, register })?;
-            log!("PCR-{register:02} {}: {}", bank.name(), Hex(digest));
+/// Shows a list, which may come in parts. Returns how many handles there were, if the TPM said so.
+fn show_handles<T: Transmit>(
+    session: &mut Session<'_, T>,
+    mut first: u32,
+    title: &str,
+) -> Result<Option<usize>, T::Error> {
+    let log = session.log();
+    let mut count = 0;
+    loop {
+        let handles = match session.run(&tpm20::GetHandles { first })? {
+            Ok(handles) => handles,
+            Err(error) => {
+                log(format_args!("{title}: not shown: {error}"));
+                return Ok(None);
+            }
+        };
+        let mut next = None;
+        for handle in handles.iter() {
+            log(format_args!("{title}: {handle:#010x}"));
+            next = handle.checked_add(1);
+            count += 1;
+        }
+        match next {
+            _ if !handles.has_more => return Ok(Some(count)),
+            Some(next) if next > first && count < MOST_HANDLES => first = next,
+            _ => {
+                log(format_args!("{title}: the TPM has more than it lists"));
+                return Ok(Some(count));
+            }
         }
     }
-    Ok(())
 }
 
 /// Shows the endorsement key that the TPM keeps or, where it keeps none, the one that it derives from its
 /// seed.
-fn show_key(session: &mut Session) -> Result<(), DemoError> {
-    match session.run(&tpm20::ReadPublic { handle: tpm20::ENDORSEMENT_KEY_HANDLE }) {
+fn show_key<T: Transmit>(session: &mut Session<'_, T>) -> Result<(), T::Error> {
+    let log = session.log();
+    match session.run(&tpm20::ReadPublic { handle: tpm20::ENDORSEMENT_KEY_HANDLE })? {
         Ok(key) => {
-            show_endorsement_key(&key);
+            show_endorsement_key(log, &key);
             return Ok(());
         }
-        Err(DemoError::Response(Error::Refused(_))) => {}
-        Err(error) => return Err(error),
+        Err(Error::Refused(_)) => {}
+        Err(error) => {
+            log(format_args!("endorsement key: kept in the TPM, not shown: {error}"));
+            return Ok(());
+        }
     }
-    let made = session.run(&tpm20::CreateEndorsementKey)?;
-    show_endorsement_key(&made.key);
-    let handle = made.handle;
-    session.run(&tpm20::FlushContext { handle })
+    let handle = match session.run(&tpm20::CreateEndorsementKey)? {
+        Ok(made) => {
+            match made.key {
+                Ok(key) => show_endorsement_key(log, &key),
+                Err(error) => log(format_args!("endorsement key: made, but not shown: {error}")),
+            }
+            made.handle
+        }
+        Err(error) => {
+            show_why_no_key(session, error);
+            return Ok(());
+        }
+    };
+    if let Err(error) = session.run(&tpm20::FlushContext { handle })? {
+        log(format_args!("endorsement key: still loaded as {handle:#010x}: {error}"));
+    }
+    Ok(())
+}
+
+fn show_why_no_key<T: Transmit>(session: &Session<'_, T>, error: Error) {
+    let reason = match error {
+        Error::Refused(code) => match code.name() {
+            "AUTH_FAIL" | "BAD_AUTH" => "makes none without the endorsement hierarchy's password",
+            "HIERARCHY" => "makes none while the endorsement hierarchy is switched off",
+            _ => "makes none",
+        },
+        _ => "makes none",
+    };
+    session.say(format_args!("endorsement key: the TPM keeps none, and {reason}: {error}"));
 }

@@ -1,0 +1,40 @@
+//! The way to the TPM.
+
+use core::time::Duration;
+
+use cloison_rt::{
+    sys::Instant,
+    time::{after, sleep},
+};
+use stpm_api::{Tpm, TpmError};
+use tpmdemo_core::Transmit;
+
+/// How long a service that is being restarted is waited for.
+const RESTART_TIME: Duration = Duration::from_secs(5);
+/// How long between two tries.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
+/// An open TPM.
+pub(crate) struct Session(Tpm);
+
+impl Session {
+    /// Opens the TPM; waits for the service if it is just being restarted.
+    pub(crate) fn open() -> Result<Self, TpmError> {
+        let deadline = after(RESTART_TIME);
+        loop {
+            match Tpm::open("tpm") {
+                Err(error) if error.is_restart() && Instant::now() < deadline => sleep(TRY_AGAIN),
+                opened => return opened.map(Self),
+            }
+        }
+    }
+}
+
+impl Transmit for Session {
+    type Error = TpmError;
+
+    /// The service ends each command within the TPM's own time limits, so there is no need for a deadline.
+    fn transmit<'b>(&mut self, command: &[u8], response: &'b mut [u8]) -> Result<&'b [u8], TpmError> {
+        self.0.transmit(command, response, Instant::NEVER)
+    }
+}
