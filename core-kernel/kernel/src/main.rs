@@ -27,6 +27,7 @@ use cloison_abi::{
 };
 use cloison_rules::{
     DomainId,
+    cpu::unfit_apic,
     memory::{FreeMemory, Run, image_place},
 };
 use spin::{Mutex, MutexGuard};
@@ -69,8 +70,14 @@ fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
     let facts = memory::read_boot_facts(information);
     // The image first: it says how to end, should the CPU be unfit.
     let image = find_image(kernel, &facts)?;
+    // Before anything that a CPU could take amiss: a machine that stands still then has said this much.
+    let version = env!("CARGO_PKG_VERSION");
+    let abi = cloison_abi::ABI_VERSION;
+    kernel.say(format_args!("Cloison {version}, ABI version {abi}, room for {MAX_DOMAINS} domains"));
     check_cpu(kernel)?;
-    cpu::enable_features();
+    cpu::enable_features().map_err(|register| {
+        unfit(kernel, format_args!("this CPU does not keep what the kernel writes to {register}"))
+    })?;
     let machine = acpi::read(facts.acpi_root).map_err(|what| unfit(kernel, format_args!("{what}")))?;
     let mut free = FreeMemory::new(&facts.memory, &[paging::kernel_image(), image]);
     kernel.machine.image = image;
@@ -92,10 +99,10 @@ fn unfit(kernel: &mut Kernel, why: core::fmt::Arguments<'_>) -> Unfit {
 }
 
 fn check_cpu(kernel: &mut Kernel) -> Result<(), Unfit> {
-    match cpu::missing_feature() {
-        Some(feature) => Err(unfit(kernel, format_args!("this CPU lacks {feature}, which the kernel needs"))),
-        None => Ok(()),
+    if let Some(feature) = cpu::missing_feature() {
+        return Err(unfit(kernel, format_args!("this CPU lacks {feature}, which the kernel needs")));
     }
+    unfit_apic(cpu::apic_base()).map_or(Ok(()), |why| Err(unfit(kernel, format_args!("{why}"))))
 }
 
 /// Finds the system image and takes from its header what the kernel needs to speak and to end.
@@ -137,26 +144,27 @@ fn start_machine(
     kernel.machine.local_apic.init();
     kernel.machine.io_apic = IoApic::new(machine.io_apic, kernel.machine.local_apic.identity());
     kernel.machine.io_apic.init();
-    kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine.timer_port);
+    kernel.machine.timer =
+        Timer::calibrate(kernel.machine.local_apic, machine.timer_port).ok_or_else(|| {
+            unfit(kernel, format_args!("the clock cannot be measured: no three samples of it agree"))
+        })?;
     kernel.machine.shortest_wait = kernel.machine.timer.ticks(MIN_WAIT_US);
     let quantum = kernel.machine.timer.ticks(QUANTUM_US);
     kernel.tasks.init(quantum);
     Ok(())
 }
 
-/// Says what there is: version, CPU, memory, image.
+/// Says what there is: CPU, memory, image.
 fn introduce(kernel: &mut Kernel, machine: acpi::Machine, image: Run, free: &FreeMemory) {
-    let version = env!("CARGO_PKG_VERSION");
-    let abi = cloison_abi::ABI_VERSION;
-    kernel.say(format_args!("Cloison {version}, ABI version {abi}, room for {MAX_DOMAINS} domains"));
     let megahertz = kernel.machine.timer.hertz / 1_000_000;
     kernel.say(format_args!("1 of {} CPUs in use, clock {megahertz} MHz", machine.cpus));
     let mut protections = heapless::String::<64>::new();
-    for name in cpu::protections() {
-        // There is room for all that the CPU module knows.
-        let _ = core::fmt::Write::write_fmt(&mut protections, format_args!(", {name}"));
+    for name in cpu::control_registers().protections() {
+        let comma = if protections.is_empty() { "" } else { ", " };
+        // There is room for all that there are.
+        let _ = core::fmt::Write::write_fmt(&mut protections, format_args!("{comma}{name}"));
     }
-    kernel.say(format_args!("protections on: W^X, NX{protections}"));
+    kernel.say(format_args!("protections on: {protections}"));
     if cpu::has_meltdown_flaw() {
         kernel.say(format_args!(
             "warning: this CPU has the Meltdown flaw; a hostile domain can read all memory through the kernel's"

@@ -17,6 +17,8 @@ use cloison_abi::limits::MAX_DOMAINS;
 pub mod authorize;
 pub mod budget;
 pub mod capability;
+pub mod clock;
+pub mod cpu;
 pub mod mapping;
 pub mod memory;
 pub mod ready;

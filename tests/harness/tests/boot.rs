@@ -22,6 +22,8 @@ boot_tests! {
     hello_boots_in_8_gib: "hello-memory-8g",
     hello_boots_with_uefi_firmware: "hello-uefi",
     hello_boots_with_uefi_firmware_and_4_gib: "hello-uefi-memory-4g",
+    a_cpu_that_stands_still_has_been_spoken_on_before: "hello-cpu-westmere",
+    another_cpu_that_stands_still_has_been_spoken_on_before: "hello-cpu-opteron",
     a_cpu_without_a_feature_is_refused: "hello-qemu64",
     the_tutorials_domains_talk: "tutorial",
     tpm_demo_reads_a_tpm_1_2: "tpm-demo-1.2",

@@ -1,9 +1,13 @@
 //! One CPU: what belongs to it alone, which features it needs, and the registers set once at boot.
 
-use core::{arch::x86_64::__cpuid_count, cell::UnsafeCell, ptr};
+use core::{
+    arch::x86_64::{__cpuid_count, CpuidResult},
+    cell::UnsafeCell,
+    ptr,
+};
 
 use cloison_abi::limits::MAX_PORT_RANGES;
-use cloison_rules::DomainId;
+use cloison_rules::{DomainId, clock::Stated, cpu::ControlRegisters};
 use x86_64::registers::{
     control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
     model_specific::{GsBase, KernelGsBase, LStar, Msr, SFMask},
@@ -276,11 +280,6 @@ pub fn missing_feature() -> Option<&'static str> {
     NEEDED.iter().find(|feature| !feature.is_there()).map(|feature| feature.name)
 }
 
-/// The protections that the CPU offers beyond what the kernel needs, and that are on.
-pub fn protections() -> impl Iterator<Item = &'static str> {
-    [SMEP, SMAP, UMIP].into_iter().filter(|feature| feature.is_there()).map(|feature| feature.name)
-}
-
 /// Whether a domain on this CPU could read kernel memory by the Meltdown flaw: an Intel CPU that does not
 /// list the immunity (RDCL_NO, bit 0 of IA32_ARCH_CAPABILITIES).
 pub fn has_meltdown_flaw() -> bool {
@@ -292,9 +291,41 @@ pub fn has_meltdown_flaw() -> bool {
     intel && !listed()
 }
 
+/// The registers that turn protections on, as they are. The kernel has to have turned XSAVE on.
+pub fn control_registers() -> ControlRegisters {
+    ControlRegisters {
+        cr0: Cr0::read_raw(),
+        cr4: Cr4::read_raw(),
+        efer: Efer::read_raw(),
+        xcr0: XCr0::read_raw(),
+    }
+}
+
+/// The base register of the local APIC. The CPU has to have one.
+pub fn apic_base() -> u64 {
+    const IA32_APIC_BASE: u32 = 0x1b;
+    // SAFETY: the callers have checked that the CPU has a local APIC, and so this register.
+    unsafe { Msr::new(IA32_APIC_BASE).read() }
+}
+
+/// What the CPU says about its clock, if it does.
+pub fn stated_clock() -> Option<Stated> {
+    let highest = __cpuid_count(0, 0).eax;
+    let leaf = |number| {
+        if number <= highest {
+            __cpuid_count(number, 0)
+        } else {
+            CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 }
+        }
+    };
+    let ratio = leaf(0x15);
+    Stated::from_cpuid([ratio.eax, ratio.ebx, ratio.ecx], leaf(0x16).eax)
+}
+
 /// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the
-/// kernel's tables from user code, and the extended state that XSAVE handles.
-pub fn enable_features() {
+/// kernel's tables from user code, and the extended state that XSAVE handles. Names the register that does not
+/// hold then what was written to it, if there is one.
+pub fn enable_features() -> Result<(), &'static str> {
     // Written as a whole: what firmware or boot loader have turned on beside this stays off.
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
         | Cr4Flags::PAGE_GLOBAL
@@ -323,6 +354,9 @@ pub fn enable_features() {
         Cr0::update(|flags| flags.insert(Cr0Flags::WRITE_PROTECT | Cr0Flags::NUMERIC_ERROR));
         XCr0::write(state);
     }
+    let found = control_registers();
+    let written = ControlRegisters { cr4: cr4.bits(), xcr0: state.bits(), ..found };
+    found.not_kept(written).map_or(Ok(()), Err)
 }
 
 /// Stops the CPU for good.

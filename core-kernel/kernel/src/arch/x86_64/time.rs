@@ -3,17 +3,10 @@
 use core::arch::x86_64::_rdtsc;
 
 use cloison_abi::call::NO_DEADLINE;
+use cloison_rules::clock::{self, Calibration, Clock, Reading};
 use x86_64::instructions::port::Port;
 
-use super::apic::LocalApic;
-
-/// Frequency of the power management timer (ACPI specification 6.5, section 4.8.3.3).
-const PM_TIMER_HZ: u64 = 3_579_545;
-/// The timer has at least 24 bits; these are the ones that count.
-const PM_TIMER_MASK: u32 = 0xff_ffff;
-/// How long the calibration takes: 1/200 s. The error of one timer tick in this time is 56 parts in a
-/// million.
-const CALIBRATION_TICKS: u32 = (PM_TIMER_HZ / 200) as u32;
+use super::{apic::LocalApic, cpu};
 
 /// The time-stamp counter.
 #[inline]
@@ -38,27 +31,12 @@ impl Timer {
     /// No alarm clock: what stands in until boot has found it.
     pub const NONE: Self = Self { local_apic: LocalApic::NONE, hertz: 0, ratio: 0, calibration: 0 };
 
-    /// Measures both clocks against the power management timer.
-    pub fn calibrate(local_apic: LocalApic, timer_port: u16) -> Self {
-        let mut port = Port::<u32>::new(timer_port);
-        // SAFETY: ACPI says that this port is the timer; reading it has no side effect.
-        let mut read = || unsafe { port.read() } & PM_TIMER_MASK;
-        let begin = read();
-        let counter = now();
-        local_apic.set_timer(u32::MAX);
-        let mut passed = 0;
-        while passed < CALIBRATION_TICKS {
-            passed = read().wrapping_sub(begin) & PM_TIMER_MASK;
-        }
-        let calibration = (now() - counter).max(1);
-        let timer_ticks = u64::from(u32::MAX - local_apic.timer_left());
+    /// Measures both clocks against the power management timer. None if that gives no clear answer.
+    pub fn calibrate(local_apic: LocalApic, timer_port: u16) -> Option<Self> {
+        let begin = now();
+        let Clock { hertz, ratio } = clock::decide(measure(local_apic, timer_port), cpu::stated_clock())?;
         local_apic.set_timer(0);
-        Self {
-            local_apic,
-            hertz: calibration * PM_TIMER_HZ / u64::from(passed),
-            ratio: ((timer_ticks << 32) / calibration).max(1),
-            calibration,
-        }
+        Some(Self { local_apic, hertz, ratio, calibration: now() - begin })
     }
 
     /// Ticks of the time-stamp counter in so many microseconds.
@@ -75,4 +53,25 @@ impl Timer {
         let ticks = (u128::from(ahead) * u128::from(self.ratio)) >> 32;
         self.local_apic.set_timer(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
     }
+}
+
+/// Takes samples until enough of them agree.
+fn measure(local_apic: LocalApic, timer_port: u16) -> Option<Clock> {
+    let mut port = Port::<u32>::new(timer_port);
+    // SAFETY: ACPI says that this port is the timer; reading it has no side effect.
+    let mut reference = || unsafe { port.read() };
+    let mut calibration = Calibration::new();
+    clock::lengths().find_map(|length| {
+        local_apic.set_timer(u32::MAX);
+        let begin = read(&mut reference, local_apic);
+        while clock::reference_passed(begin.reference, reference()) < length {}
+        calibration.add(begin, read(&mut reference, local_apic))
+    })
+}
+
+fn read(reference: &mut impl FnMut() -> u32, local_apic: LocalApic) -> Reading {
+    let before = now();
+    let reference = reference();
+    let timer = local_apic.timer_left();
+    Reading { before, reference, timer, after: now() }
 }
