@@ -109,11 +109,13 @@ pub struct Request<'a> {
     pub manifest: &'a Path,
     /// What the user has added on the command line.
     pub addition: Option<&'a Addition>,
+    /// The package that stands in for the builder's program, in a test of the kernel.
+    pub builder: Option<&'a str>,
 }
 
 impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
     fn from(manifest: &'a P) -> Self {
-        Self { manifest: manifest.as_ref(), addition: None }
+        Self { manifest: manifest.as_ref(), addition: None, builder: None }
     }
 }
 
@@ -123,7 +125,7 @@ impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
 ///
 /// All faults of the manifest, ready to print.
 pub fn check<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<System, Failure> {
-    let Request { manifest, addition } = request.into();
+    let Request { manifest, addition, .. } = request.into();
     crate::load_with(&context.workspace, manifest, addition).map_err(|report| bad_manifest(&report))
 }
 
@@ -133,20 +135,27 @@ pub fn check<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<S
 ///
 /// When the manifest is bad, a tool is missing, the code does not compile, or a file cannot be written.
 pub fn build<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<Built, Failure> {
+    let request = request.into();
     let step = context.progress.step("checking the manifest");
     let system = check(context, request)?;
     step.done(&format!("{} components", system.components().len()));
     tools::require(tools::BUILD, &context.progress, &context.interrupts)?;
     let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();
-    let binaries = compile_components(context, &system)?;
+    let binaries = compile_components(context, &system, request.builder)?;
     context.interrupts.check()?;
     write(context, system, &binaries, &read(&symbols)?)
 }
 
 /// Compiles a system's components, all in one go.
-fn compile_components(context: &Context, system: &System) -> Result<Binaries, Failure> {
+fn compile_components(
+    context: &Context,
+    system: &System,
+    builder: Option<&str>,
+) -> Result<Binaries, Failure> {
     let components = system.components();
-    let packages: Vec<&str> = components.iter().map(|component| component.package.as_str()).collect();
+    let mut packages: Vec<&str> = components.iter().map(|component| component.package.as_str()).collect();
+    // The first component is the builder.
+    packages[0] = builder.unwrap_or(packages[0]);
     let programs = context.compiler().build(Part::Domains, &packages)?;
     let mut binaries = BTreeMap::new();
     for (component, program) in components.iter().zip(&programs) {

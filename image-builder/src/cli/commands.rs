@@ -86,7 +86,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     tools::require(tools::RUN, &context.progress, &context.interrupts)?;
     let mut log = args.log.as_deref().map(create).transpose()?;
     args.gdb.map_or(Ok(()), port_is_free)?;
-    let request = Request { manifest: &args.manifest.manifest, addition: addition.as_ref() };
+    let request = Request { manifest: &args.manifest.manifest, addition: addition.as_ref(), builder: None };
     let built = build::build(context, request)?;
     let tpm = start_tpm(context, &built.system, &args)?;
     let mut machine = machine(&built, &args, &forwards);

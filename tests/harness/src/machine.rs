@@ -190,16 +190,17 @@ fn clients(scenario: &Scenario) -> Vec<Tool> {
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.
 fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> {
-    type Systems = HashMap<(PathBuf, Option<String>), Arc<Built>>;
+    type Systems = HashMap<(PathBuf, Option<String>, Option<String>), Arc<Built>>;
     static BUILT: LazyLock<Mutex<Systems>> = LazyLock::new(Mutex::default);
-    let key = (context.workspace.root.join(&scenario.manifest), scenario.capture.clone());
+    let manifest = context.workspace.root.join(&scenario.manifest);
+    let key = (manifest, scenario.capture.clone(), scenario.builder.clone());
     let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(built) = all.get(&key) {
         return Ok(Arc::clone(built));
     }
-    let (manifest, capture) = &key;
+    let (manifest, capture, builder) = &key;
     let addition = capture.as_ref().map(|which| addition(context, manifest, which)).transpose()?.flatten();
-    let request = Request { manifest, addition: addition.as_ref() };
+    let request = Request { manifest, addition: addition.as_ref(), builder: builder.as_deref() };
     let built = Arc::new(build::build(context, request)?);
     all.insert(key, Arc::clone(&built));
     Ok(built)

@@ -17,6 +17,7 @@
 //! capture: yes                            records what the switch takes in (default: no); `ore`, if there are
 //!                                         several, or `ore:alice`, for one port
 //! damage: plan                            what is wrong with the image (default: nothing)
+//! builder: architect                      the program that stands in for the builder's
 //!
 //! + hello | hello                         a line with this text must come, after those above
 //! > some text                             then this is typed, with Enter; ^] is Ctrl-]
@@ -61,6 +62,8 @@ pub struct Scenario {
     pub timeout: Duration,
     /// What is wrong with the image.
     pub damage: Option<Damage>,
+    /// The package that stands in for the builder's program.
+    pub builder: Option<String>,
     /// Forwards beside those of the manifest.
     pub forwards: Vec<ForwardRequest>,
     /// Which frames are recorded: `SWITCH[:PORT]`, or empty for those of the only switch.
@@ -135,6 +138,7 @@ impl Scenario {
             end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
             damage: None,
+            builder: None,
             forwards: Vec::new(),
             capture: None,
             steps: Vec::new(),
@@ -170,6 +174,7 @@ impl Scenario {
             "timeout" => self.timeout = Duration::from_secs(value.parse().ok()?),
             "forward" => self.forwards.push(value.parse().ok()?),
             "capture" => self.capture = capture(value),
+            "builder" => self.builder = Some(value.to_owned()),
             "damage" => self.damage = Some(Damage::from_name(value)?),
             _ => return None,
         }

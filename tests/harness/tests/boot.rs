@@ -60,6 +60,7 @@ boot_tests! {
     a_domain_that_always_faults_is_given_pauses: "fault-again",
     a_system_fails_with_the_domain_it_ends_with: "fault-end",
     forbidden_acts_end_as_they_must: "prober",
+    the_kernel_keeps_its_rules_before_a_builder: "architect",
     forbidden_acts_end_as_they_must_without_smap: "prober-no-smap",
     a_domain_without_a_port_sends_no_frame: "prober-no-port",
     waking_all_the_time_does_not_starve_others: "restless",

@@ -1,0 +1,286 @@
+//! The acts: a property that has to hold, and what shows it.
+
+use cloison_abi::{
+    CallError, CallNumber, ObjectKind, Rights,
+    call::BUILDER_SLOT_CENSUS,
+    limits::{BUILDER_WINDOW_ADDRESS, DOMAIN_END, KERNEL_BASE, MAX_INTERRUPTS},
+    plan::FaultPolicy,
+};
+use cloison_rt::time::after;
+use cloison_sys::{
+    Slot,
+    build::{
+        Configuration, domain_configure, domain_create, domain_give_domain, domain_give_event,
+        domain_give_gate, domain_give_interrupt, domain_give_ports, domain_give_region, domain_give_right,
+        domain_map, domain_start, domain_stop, region_carve, region_delete, region_device,
+    },
+    region_map, wait,
+};
+use core::time::Duration;
+
+use crate::{
+    child::{CODE_ADDRESS, TABLE_PAGES},
+    outcome::{Outcome, refused, same},
+    site::{RIGHT, Site, configuration, number},
+};
+
+/// A slot that holds a right, but not the builder's.
+const OTHER_RIGHT: Slot = Slot(BUILDER_SLOT_CENSUS);
+/// Two ports that do nothing: the delay port of old and the one beside it.
+const PORT: u16 = 0x80;
+const OTHER_PORT: u16 = 0x84;
+/// An interrupt line that no device of the machine uses.
+const LINE: u32 = 7;
+/// The slot of a child that an act fills.
+const CHILD_SLOT: Slot = Slot(10);
+
+/// An act.
+type Act = fn(&mut Site) -> Outcome;
+
+/// All of them.
+pub const ACTS: &[(&str, Act)] = &[
+    ("a deleted region is zero for whoever has its pages next", deleted_is_zero),
+    ("page tables are zero when they are memory again", tables_are_zero),
+    ("page tables can be neither mapped nor given nor carved nor deleted", tables_are_the_kernels),
+    ("no domain is made of memory that somebody sees", no_tables_in_sight),
+    ("memory is no device, nor is what the kernel or firmware uses", memory_is_no_device),
+    ("a domain that runs is not configured", running_is_not_configured),
+    ("a configuration is in range", configuration_is_in_range),
+    ("the slot that names a domain itself stays", own_slot_stays),
+    ("a slot that is taken is not filled", taken_stays),
+    ("a domain gets no gate into itself", no_gate_into_itself),
+    ("an interrupt goes to one domain", one_interrupt_one_domain),
+    ("an interrupt of a destroyed domain can be given again", interrupt_comes_back),
+    ("devices and rights are given with the builder right alone", builder_right_is_needed),
+    ("ports are in range", ports_are_in_range),
+    ("a right that is none is not given", no_other_rights),
+    ("a domain starts at an address of its own, with an aligned stack", start_is_in_range),
+    ("a domain that runs is not started", running_is_not_started),
+    ("a domain that is stopped does not run", stopped_is_still),
+    ("a domain does not destroy itself", not_itself),
+    ("a destroyed domain's ports are closed for the next", ports_of_the_last),
+    ("a domain that has ended has no ports", no_ports_after_the_end),
+    ("an event for a destroyed domain does not reach the next", events_of_the_last),
+    ("a mapping is not replaced", no_mapping_over_another),
+];
+
+fn deleted_is_zero(site: &mut Site) -> Outcome {
+    let whole = site.region(2)?;
+    let part = site.part(whole, 0, 1)?;
+    cloison_sys::window::write(part, 8, b"a secret")?;
+    site.delete(part)?;
+    same(site.view(whole, Rights::READ)?.is_zero(), true)
+}
+
+fn tables_are_zero(site: &mut Site) -> Outcome {
+    let quota = site.region(TABLE_PAGES)?;
+    let child = site.child_with(quota)?;
+    site.destroy(child.domain)?;
+    same(site.view(quota, Rights::READ)?.is_zero(), true)
+}
+
+fn tables_are_the_kernels(site: &mut Site) -> Outcome {
+    let quota = site.region(TABLE_PAGES)?;
+    let child = site.child_with(quota)?;
+    let spare = site.slot();
+    refused(region_map(quota, BUILDER_WINDOW_ADDRESS, 0, 1, Rights::READ), CallError::BadState)?;
+    refused(
+        domain_map(child.domain, quota, CODE_ADDRESS + 0x1_0000, 0, 1, Rights::READ),
+        CallError::BadState,
+    )?;
+    refused(domain_give_region(child.domain, CHILD_SLOT, quota, Rights::READ), CallError::BadState)?;
+    refused(region_carve(quota, spare, 0, 1), CallError::BadState)?;
+    refused(region_delete(quota), CallError::BadState)?;
+    // Had the refused call scrubbed them, the domain could not run any more.
+    same(child.reads(PORT)?, false)
+}
+
+fn no_tables_in_sight(site: &mut Site) -> Outcome {
+    let (quota, receiver) = (site.region(TABLE_PAGES)?, site.slot());
+    site.view(quota, Rights::READ)?;
+    refused(domain_create(RIGHT, receiver, quota, cloison_abi::Name::default()), CallError::BadState)
+}
+
+fn memory_is_no_device(site: &mut Site) -> Outcome {
+    let receiver = site.slot();
+    let memory = [0, 0xf_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0xfee0_0000, 0xfec0_0000];
+    for address in memory {
+        refused(region_device(RIGHT, receiver, address, 1), CallError::BadArgument)?;
+    }
+    refused(region_device(RIGHT, receiver, 0xfed4_0800, 1), CallError::BadArgument)?;
+    refused(region_device(RIGHT, receiver, 0xfed4_0000, u64::MAX / 2), CallError::BadArgument)?;
+    refused(region_device(OTHER_RIGHT, receiver, 0xfed4_0000, 1), CallError::WrongType)?;
+    region_device(RIGHT, receiver, 0xfed4_0000, 1)?;
+    Ok(region_delete(receiver)?)
+}
+
+fn running_is_not_configured(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    child.count()?;
+    refused(domain_configure(child.domain, &configuration()), CallError::BadState)
+}
+
+fn configuration_is_in_range(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    let good = configuration();
+    for bad in [
+        Configuration { priority: 0, ..good },
+        Configuration { priority: 32, ..good },
+        Configuration { budget_us: 200, period_us: 100, ..good },
+        Configuration { budget_us: 0, period_us: 100, ..good },
+        Configuration { budget_us: 1, period_us: 99, ..good },
+    ] {
+        refused(domain_configure(child.domain, &bad), CallError::BadArgument)?;
+    }
+    let bit_out_of_range = Configuration { handler: Some((child.domain, 63)), ..good };
+    refused(domain_configure(child.domain, &bit_out_of_range), CallError::BadArgument)?;
+    let stopped = Configuration { on_fault: FaultPolicy::Stop, priority: 31, ..good };
+    Ok(domain_configure(child.domain, &stopped)?)
+}
+
+fn own_slot_stays(site: &mut Site) -> Outcome {
+    let (child, region) = (site.child()?, site.region(1)?);
+    refused(domain_give_region(child.domain, Slot(0), region, Rights::READ), CallError::BadArgument)?;
+    let (status, _) = child.call(CallNumber::SlotDrop, 0, [0; 6])?;
+    let refilled = domain_give_region(child.domain, Slot(0), region, Rights::READ);
+    refused(refilled, CallError::BadArgument)?;
+    same(status, 0)
+}
+
+fn taken_stays(site: &mut Site) -> Outcome {
+    let (child, region) = (site.child()?, site.region(1)?);
+    domain_give_region(child.domain, CHILD_SLOT, region, Rights::READ)?;
+    let again = domain_give_region(child.domain, CHILD_SLOT, region, Rights::READ | Rights::WRITE);
+    refused(again, CallError::SlotTaken)?;
+    let beyond = domain_give_region(child.domain, Slot(128), region, Rights::READ);
+    refused(beyond, CallError::BadArgument)?;
+    let twice = domain_create(RIGHT, region, region, cloison_abi::Name::default());
+    refused(twice, CallError::SlotTaken)
+}
+
+fn no_gate_into_itself(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    refused(domain_give_gate(child.domain, CHILD_SLOT, child.domain, 0, (0, 0)), CallError::SelfCall)
+}
+
+fn one_interrupt_one_domain(site: &mut Site) -> Outcome {
+    let (one, other) = (site.child()?, site.child()?);
+    domain_give_interrupt(one.domain, CHILD_SLOT, RIGHT, LINE, 1, 0)?;
+    let again = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, LINE, 1, 0);
+    refused(again, CallError::BadArgument)?;
+    let beyond = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, MAX_INTERRUPTS as u32, 1, 0);
+    refused(beyond, CallError::BadArgument)?;
+    let flags = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, LINE + 1, 1, 1 << 7);
+    refused(flags, CallError::BadArgument)
+}
+
+fn interrupt_comes_back(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    domain_give_interrupt(child.domain, CHILD_SLOT, RIGHT, LINE, 1, 0)?;
+    site.destroy(child.domain)?;
+    let next = site.child()?;
+    Ok(domain_give_interrupt(next.domain, CHILD_SLOT, RIGHT, LINE, 1, 0)?)
+}
+
+fn builder_right_is_needed(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    let line = domain_give_interrupt(child.domain, CHILD_SLOT, OTHER_RIGHT, LINE, 1, 0);
+    refused(line, CallError::WrongType)?;
+    refused(domain_give_ports(child.domain, OTHER_RIGHT, PORT, 1), CallError::WrongType)?;
+    let right = domain_give_right(child.domain, CHILD_SLOT, OTHER_RIGHT, ObjectKind::ShutdownRight, 0);
+    refused(right, CallError::WrongType)?;
+    let (quota, receiver) = (site.region(TABLE_PAGES)?, site.slot());
+    let created = domain_create(OTHER_RIGHT, receiver, quota, cloison_abi::Name::default());
+    refused(created, CallError::WrongType)
+}
+
+fn ports_are_in_range(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    refused(domain_give_ports(child.domain, RIGHT, 0xffff, 2), CallError::BadArgument)?;
+    refused(domain_give_ports(child.domain, RIGHT, PORT, 0), CallError::BadArgument)
+}
+
+fn no_other_rights(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    let kind = domain_give_right(child.domain, CHILD_SLOT, RIGHT, ObjectKind::Region, 0);
+    refused(kind, CallError::BadArgument)?;
+    let rights = domain_give_domain(child.domain, CHILD_SLOT, child.domain, Rights::WRITE);
+    refused(rights, CallError::BadArgument)
+}
+
+fn start_is_in_range(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    for (entry, stack) in [
+        (KERNEL_BASE, CODE_ADDRESS),
+        (DOMAIN_END, CODE_ADDRESS),
+        (CODE_ADDRESS, DOMAIN_END),
+        (CODE_ADDRESS, KERNEL_BASE),
+        (CODE_ADDRESS, CODE_ADDRESS + 8),
+    ] {
+        refused(domain_start(child.domain, entry, stack, 0), CallError::BadArgument)?;
+    }
+    Ok(())
+}
+
+fn running_is_not_started(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    child.count()?;
+    refused(domain_start(child.domain, CODE_ADDRESS, CODE_ADDRESS, 0), CallError::BadState)
+}
+
+fn stopped_is_still(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    child.count()?;
+    domain_stop(child.domain)?;
+    let counted = child.counted();
+    wait(0, after(Duration::from_millis(20)));
+    same(child.counted(), counted)
+}
+
+fn not_itself(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    domain_give_domain(child.domain, CHILD_SLOT, child.domain, Rights::BUILD)?;
+    let (status, _) = child.call(CallNumber::DomainDestroy, CHILD_SLOT.0, [0; 6])?;
+    same(status, number(CallError::SelfCall))
+}
+
+fn ports_of_the_last(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    domain_give_ports(child.domain, RIGHT, PORT, 1)?;
+    same(child.reads(PORT)?, true)?;
+    same(child.reads(OTHER_PORT)?, false)?;
+    site.destroy(child.domain)?;
+    let without = site.child()?;
+    same(without.reads(PORT)?, false)?;
+    let with_another = site.child()?;
+    domain_give_ports(with_another.domain, RIGHT, OTHER_PORT, 1)?;
+    same(with_another.reads(OTHER_PORT)?, true)?;
+    same(with_another.reads(PORT)?, false)
+}
+
+fn no_ports_after_the_end(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    domain_give_ports(child.domain, RIGHT, PORT, 1)?;
+    same(child.reads(PORT)?, true)?;
+    child.last_call(CallNumber::Exit, 0)?;
+    same(child.reads(PORT)?, false)
+}
+
+fn events_of_the_last(site: &mut Site) -> Outcome {
+    let (holder, target) = (site.child()?, site.child()?);
+    domain_give_event(holder.domain, CHILD_SLOT, target.domain, 3)?;
+    same(holder.call(CallNumber::Signal, CHILD_SLOT.0, [0; 6])?.0, 0)?;
+    site.destroy(target.domain)?;
+    let next = site.child()?;
+    next.count()?;
+    same(holder.call(CallNumber::Signal, CHILD_SLOT.0, [0; 6])?.0, number(CallError::PeerFailed))
+}
+
+fn no_mapping_over_another(site: &mut Site) -> Outcome {
+    let (child, region) = (site.child()?, site.region(1)?);
+    let over = domain_map(child.domain, region, CODE_ADDRESS, 0, 1, Rights::READ);
+    refused(over, CallError::Overlap)?;
+    let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE;
+    refused(domain_map(child.domain, region, CODE_ADDRESS + 0x2000, 0, 1, rights), CallError::BadArgument)?;
+    refused(region_map(region, KERNEL_BASE, 0, 1, Rights::READ), CallError::BadArgument)
+}

@@ -1,0 +1,131 @@
+//! A child: a domain with a page of code that does one thing, tells what came of it in a page that the architect
+//! sees, and faults, which ends its turn.
+#![allow(unsafe_code, reason = "the child's program is a few instructions")]
+
+use core::{arch::global_asm, time::Duration};
+
+use cloison_abi::{CallNumber, Fault, FaultKind, Rights, limits::IMAGE_ADDRESS};
+use cloison_rt::time::after;
+use cloison_sys::{
+    Slot,
+    build::{domain_map, domain_start, fault_read},
+    wait, window,
+};
+
+use crate::{outcome::Outcome, site::View};
+
+/// Pages for a child's page tables.
+pub const TABLE_PAGES: u64 = 8;
+/// Where a child's code lies.
+pub const CODE_ADDRESS: u64 = IMAGE_ADDRESS;
+/// Where a child's page lies.
+const PAGE_ADDRESS: u64 = CODE_ADDRESS + 0x1000;
+/// The event that says that a child has faulted: the one that a configuration without a handler's bit names.
+const FAULTED: u64 = 1;
+/// Words of the page: what comes back, behind the seven registers that go in.
+const RESULT: usize = 7;
+
+// `rdi` is the address of the page. Each piece ends in an instruction that faults.
+global_asm!(
+    ".globl child_call",
+    "child_call:",
+    "mov rbx, rdi",
+    "mov rax, [rbx]",
+    "mov rdi, [rbx + 8]",
+    "mov rsi, [rbx + 16]",
+    "mov rdx, [rbx + 24]",
+    "mov r10, [rbx + 32]",
+    "mov r8, [rbx + 40]",
+    "mov r9, [rbx + 48]",
+    "syscall",
+    "mov [rbx + 56], rax",
+    "mov [rbx + 64], rdi",
+    "ud2",
+    ".globl child_port",
+    "child_port:",
+    "mov rdx, [rdi]",
+    "in al, dx",
+    "ud2",
+    ".globl child_count",
+    "child_count: inc qword ptr [rdi + 56]",
+    "jmp child_count",
+    ".globl child_end",
+    "child_end:",
+);
+
+unsafe extern "C" {
+    static child_call: u8;
+    static child_port: u8;
+    static child_count: u8;
+    static child_end: u8;
+}
+
+/// A child.
+pub struct Child {
+    /// The domain.
+    pub domain: Slot,
+    view: View,
+}
+
+impl Child {
+    /// Fills a child's code and maps what it needs.
+    pub fn new(domain: Slot, code: Slot, page: Slot, view: View) -> Outcome<Self> {
+        let length = &raw const child_end as usize - &raw const child_call as usize;
+        // SAFETY: both labels lie in this program's text, the second behind the first.
+        let program = unsafe { core::slice::from_raw_parts(&raw const child_call, length) };
+        window::write(code, 0, program)?;
+        domain_map(domain, code, CODE_ADDRESS, 0, 1, Rights::READ | Rights::EXECUTE)?;
+        domain_map(domain, page, PAGE_ADDRESS, 0, 1, Rights::READ | Rights::WRITE)?;
+        Ok(Self { domain, view })
+    }
+
+    /// Has the child make a call. Returns the status and the first result.
+    pub fn call(&self, call: CallNumber, slot: u8, arguments: [u64; 6]) -> Outcome<(i32, u64)> {
+        self.view.set(0, call as u64 | u64::from(slot) << 8);
+        for (word, argument) in (1..).zip(arguments) {
+            self.view.set(word, argument);
+        }
+        self.start(&raw const child_call)?;
+        self.fault()?;
+        Ok((self.view.get(RESULT) as i32, self.view.get(RESULT + 1)))
+    }
+
+    /// Has the child make a call from which it does not come back.
+    pub fn last_call(&self, call: CallNumber, slot: u8) -> Outcome {
+        self.view.set(0, call as u64 | u64::from(slot) << 8);
+        self.start(&raw const child_call)?;
+        wait(FAULTED, after(Duration::from_millis(50)));
+        Ok(())
+    }
+
+    /// Has the child read a port. Returns whether it could.
+    pub fn reads(&self, port: u16) -> Outcome<bool> {
+        self.view.set(0, port.into());
+        self.start(&raw const child_port)?;
+        Ok(self.fault()?.kind == FaultKind::InvalidInstruction)
+    }
+
+    /// Lets the child count, until it has begun.
+    pub fn count(&self) -> Outcome {
+        self.start(&raw const child_count)?;
+        while self.counted() == 0 {
+            wait(0, after(Duration::from_millis(1)));
+        }
+        Ok(())
+    }
+
+    /// How far it has counted.
+    pub fn counted(&self) -> u64 {
+        self.view.get(RESULT)
+    }
+
+    fn start(&self, piece: *const u8) -> Outcome {
+        let offset = piece as u64 - (&raw const child_call) as u64;
+        Ok(domain_start(self.domain, CODE_ADDRESS + offset, CODE_ADDRESS, PAGE_ADDRESS)?)
+    }
+
+    fn fault(&self) -> Outcome<Fault> {
+        wait(FAULTED, after(Duration::from_secs(20)));
+        Ok(fault_read(self.domain)?)
+    }
+}
