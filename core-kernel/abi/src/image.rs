@@ -47,6 +47,9 @@ pub struct ImageHeader {
     pub builder_quota_pages: u32,
     /// How many of `builder_segments` are in use.
     pub builder_segment_count: u32,
+    /// [`checksum`] of this header, with 0 here, and of the pages of the builder's segments, one after the
+    /// other. The kernel starts no builder for which it is wrong.
+    pub builder_checksum: u64,
     /// The builder's segments.
     pub builder_segments: [BuilderSegment; BUILDER_SEGMENTS],
 }
@@ -63,4 +66,48 @@ pub struct BuilderSegment {
     pub pages: u32,
     /// [`crate::Rights`] of the mapping.
     pub rights: u32,
+}
+
+/// A checksum of bytes, taken by words of 8, that goes on from the checksum of what comes before (0 for
+/// nothing). Every step can be undone, so a change within one word always shows; any other change goes
+/// unnoticed once in 2^64. It notices damage, not a person who changes the image and the checksum with it.
+#[must_use]
+pub fn checksum(before: u64, bytes: &[u8]) -> u64 {
+    /// Odd, so that multiplying by it can be undone; the bits are those of the golden ratio.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut words = bytes.chunks_exact(8);
+    let step = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    let sum = words.by_ref().fold(before, |sum, word| {
+        let mut whole = [0; 8];
+        whole.copy_from_slice(word);
+        step(sum, u64::from_le_bytes(whole))
+    });
+    let mut rest = [0; 8];
+    rest[..words.remainder().len()].copy_from_slice(words.remainder());
+    if words.remainder().is_empty() { sum } else { step(sum, u64::from_le_bytes(rest)) }
+}
+
+impl ImageHeader {
+    /// [`checksum`] of the header, with 0 in place of the checksum that it states.
+    #[must_use]
+    pub fn own_checksum(&self) -> u64 {
+        checksum(0, Self { builder_checksum: 0, ..*self }.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_changed_bit_changes_the_checksum() {
+        let bytes: [u8; 27] = core::array::from_fn(|place| place as u8);
+        let sum = checksum(0, &bytes);
+        assert_eq!(checksum(checksum(0, &bytes[..16]), &bytes[16..]), sum, "it goes on");
+        for bit in 0..8 * bytes.len() {
+            let mut changed = bytes;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(checksum(0, &changed), sum, "bit {bit}");
+        }
+    }
 }

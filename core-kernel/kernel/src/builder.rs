@@ -18,7 +18,7 @@ use cloison_rules::{
 };
 
 use crate::{
-    arch::paging::{AddressSpace, zero_pages},
+    arch::paging::{AddressSpace, page_checksum, zero_pages},
     kernel::Kernel,
 };
 
@@ -34,6 +34,8 @@ pub enum BadImage {
     Length(u64, u64),
     /// A part of it lies where it cannot: which.
     Layout(&'static str),
+    /// Its header or the builder has changed: the checksum that it states, and the one that it has.
+    Checksum(u64, u64),
 }
 
 impl core::fmt::Display for BadImage {
@@ -48,6 +50,11 @@ impl core::fmt::Display for BadImage {
                 write!(out, "the system image is {found} bytes long and should be {stated}")
             }
             Self::Layout(what) => write!(out, "the system image is damaged: {what}"),
+            Self::Checksum(stated, found) => write!(
+                out,
+                "the system image is damaged: header and builder have the checksum {found:016x} and should \
+                 have {stated:016x}"
+            ),
         }
     }
 }
@@ -84,6 +91,18 @@ pub fn check(header: &ImageHeader, length: u64) -> Result<(), BadImage> {
         return Err(BadImage::Layout("the builder's entry, stack or view of the image is out of place"));
     }
     Ok(())
+}
+
+/// Checks that header and builder are as the image builder wrote them. [`check`] has passed, so the segments lie
+/// in the image.
+pub fn check_builder(header: &ImageHeader, image: Run) -> Result<(), BadImage> {
+    let segments = header.builder_segments.iter().take(header.builder_segment_count as usize);
+    let found = segments.fold(header.own_checksum(), |sum, segment| {
+        let first = image.first + segment.image_offset / PAGE_BYTES;
+        (first..first + u64::from(segment.pages)).fold(sum, page_checksum)
+    });
+    let stated = header.builder_checksum;
+    if found == stated { Ok(()) } else { Err(BadImage::Checksum(stated, found)) }
 }
 
 fn fits(segment: &BuilderSegment, length: u64) -> bool {

@@ -85,6 +85,7 @@ fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
     introduce(kernel, machine, image, &free);
     let header = paging::image_header(image);
     builder::check(&header, image.pages() * cloison_abi::limits::PAGE_BYTES)
+        .and_then(|()| builder::check_builder(&header, image))
         .map_err(|why| unfit(kernel, format_args!("{why}")))?;
     builder::build(kernel, &header, image, free).map_err(|why| {
         unfit(kernel, format_args!("the builder cannot be built: {why}; the machine has too little memory"))

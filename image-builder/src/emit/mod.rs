@@ -4,7 +4,7 @@ mod tables;
 
 use cloison_abi::ABI_VERSION;
 use cloison_abi::Name;
-use cloison_abi::image::{BUILDER_SEGMENTS, BuilderSegment, Digest, IMAGE_MAGIC, ImageHeader};
+use cloison_abi::image::{BUILDER_SEGMENTS, BuilderSegment, Digest, IMAGE_MAGIC, ImageHeader, checksum};
 use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader};
 use cloison_abi::limits::{BUILDER_WINDOW_ADDRESS, BUILDER_WINDOW_BYTES, PAGE_BYTES};
 use sha2::{Digest as _, Sha256};
@@ -32,7 +32,11 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
         image.0.extend_from_slice(&program.image);
     }
     let image_bytes = image.align();
-    let header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
+    let mut header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
+    header.builder_checksum = segments.iter().fold(header.own_checksum(), |sum, segment| {
+        let start = segment.image_offset as usize;
+        checksum(sum, &image.0[start..start + segment.pages as usize * PAGE_BYTES as usize])
+    });
     image.0[..size_of::<ImageHeader>()].copy_from_slice(header.as_bytes());
     image.0
 }
@@ -87,6 +91,7 @@ fn header(
         builder_quota_pages: builder_tables(&plan.builder, image_bytes) as u32,
         builder_segment_count: segments.len() as u32,
         builder_segments,
+        builder_checksum: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images with something wrong in them.
 
 use cloison_abi::image::ImageHeader;
+use cloison_abi::limits::PAGE_BYTES;
 use zerocopy::FromBytes;
 
 /// What is wrong with an image.
@@ -16,6 +17,10 @@ pub enum Damage {
     Truncated,
     /// One bit of the last domain's program has changed.
     Domain,
+    /// One bit of the builder's program has changed.
+    Builder,
+    /// The header gives the builder other page tables.
+    Header,
 }
 
 impl Damage {
@@ -28,6 +33,8 @@ impl Damage {
             "plan" => Self::Plan,
             "truncated" => Self::Truncated,
             "domain" => Self::Domain,
+            "builder" => Self::Builder,
+            "header" => Self::Header,
             _ => return None,
         })
     }
@@ -43,6 +50,16 @@ impl Damage {
             Self::AbiVersion => header.abi_version += 1,
             Self::Plan => *image.get_mut(middle)? ^= 1,
             Self::Truncated => image.truncate(middle),
+            Self::Builder => {
+                let entry = header.builder_entry;
+                let text = header.builder_segments.iter().find(|segment| {
+                    let end = segment.address + u64::from(segment.pages) * PAGE_BYTES;
+                    (segment.address..end).contains(&entry)
+                })?;
+                let last = text.image_offset + u64::from(text.pages) * PAGE_BYTES - 1;
+                *image.get_mut(usize::try_from(last).ok()?)? ^= 1;
+            }
+            Self::Header => header.builder_quota_pages ^= 1,
             Self::Domain => {
                 // Pages are filled up with zeros, which belong to nobody.
                 *image.iter_mut().rfind(|byte| **byte != 0)? ^= 1;

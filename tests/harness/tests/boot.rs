@@ -36,6 +36,8 @@ boot_tests! {
     a_changed_plan_is_refused: "damage-plan",
     an_image_cut_short_is_refused: "damage-truncated",
     a_changed_domain_is_refused: "damage-domain",
+    a_changed_builder_is_refused: "damage-builder",
+    a_changed_header_is_refused: "damage-header",
     too_little_memory_is_said: "memory-too-little",
     nobody_holds_the_builders_rights: "census",
     futures_run_by_time_and_by_events: "tasks",

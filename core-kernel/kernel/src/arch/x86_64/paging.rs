@@ -1,12 +1,12 @@
 //! Page tables: the kernel's own address space, and those of domains.
 //!
 //! The kernel's half of every address space is the same: PML4 slot 264, the direct map of physical memory,
-//! for the supervisor only. A domain's tables are made of pages of its own quota; they are given back when it
-//! is destroyed, not before.
+//! for the supervisor only. A domain's tables are made of pages of its own quota; they are given back when its
+//! life ends, not before.
 
 use cloison_abi::{
     CallError, Rights,
-    image::ImageHeader,
+    image::{ImageHeader, checksum},
     limits::{KERNEL_BASE, PAGE_BYTES},
 };
 use cloison_rules::memory::{FreeMemory, LOW_MEMORY_END, Piece, Run, without};
@@ -45,6 +45,14 @@ pub fn image_header(image: Run) -> ImageHeader {
     // SAFETY: the boot loader has put the image there, at least a page of it, which is mapped; any bytes make
     // a header.
     unsafe { start.read() }
+}
+
+/// The checksum of a page of the system image, which goes on from that of the pages before it.
+pub fn page_checksum(before: u64, page: u64) -> u64 {
+    // SAFETY: the callers pass pages of the system image before anybody has mapped them, and the direct map, or
+    // the boot tables, map them here; any bytes will do.
+    let bytes = unsafe { &*(direct(page * PAGE_BYTES) as *const [u8; PAGE_BYTES as usize]) };
+    checksum(before, bytes)
 }
 
 /// Fills pages with zeros.
@@ -104,6 +112,11 @@ impl AddressSpace {
             own[slot] = kernel[slot].clone();
         }
         Ok(Self { root, pool })
+    }
+
+    /// How many pages of its quota have become page tables.
+    pub fn pages_used(&self) -> u64 {
+        self.pool.next - self.root / PAGE_BYTES
     }
 
     /// Physical address of the root table.
