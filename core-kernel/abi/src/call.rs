@@ -45,7 +45,7 @@ pub enum CallNumber {
     /// Give the region in the slot, with rights a1, to the server of the gate in slot a0. → the slot in the
     /// server's table.
     RegionGrant = 9,
-    /// Take the region in the slot back from every other domain: slots and mappings.
+    /// Take the region in the slot back from every domain to which it was lent: slots and mappings.
     RegionRevoke = 10,
     /// → pages and rights of the region in the slot; its physical address, if the slot holds the right
     /// [`DMA`](crate::Rights::DMA), else 0.
@@ -60,7 +60,8 @@ pub enum CallNumber {
     /// still has and calls again.
     LogRead = 14,
     /// Read the census (census right in the slot) from cursor a0 on. → next cursor or 0 at the end; domain
-    /// index in bits 0–7, slot in 8–15, kind in 32–63; the name of the domain.
+    /// index in bits 0–7, slot in 8–15, [`Rights`](crate::Rights) in 16–31, kind in 32–63; the name of the
+    /// domain.
     CensusRead = 15,
     /// End the system (shutdown right in the slot): a0 is a [`SystemEnd`].
     Shutdown = 16,
@@ -68,6 +69,17 @@ pub enum CallNumber {
     Panic = 17,
     /// Give up rights: of those that the slot holds to its domain or region, only the ones in a0 stay.
     SlotLimit = 18,
+    /// → what the slot holds: its [`ObjectKind`](crate::ObjectKind), the rights; then of the domain that it
+    /// leads to, if it leads to one: how many of its lives have ended, and 1 if it lives now. A holder that
+    /// gets [`EVENT_PEER_FAILED`](crate::limits::EVENT_PEER_FAILED) learns here which peer it was.
+    SlotInfo = 19,
+    /// → the next gate into this domain whose holder has ended a life since it was last read: the cursor with
+    /// which to go on as a0 (0 at first), or 0 if there is none; its badge. What a server keeps for this
+    /// client is nobody's now.
+    GoneRead = 24,
+    /// → of the domain with index a0 (census right in the slot): pages of its quota that are page tables,
+    /// mappings, slots that are filled, events that have arrived.
+    Figures = 25,
 
     /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages
     /// become the domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the
@@ -97,11 +109,13 @@ pub enum CallNumber {
     DomainGiveRight = 40,
     /// Fill slot a0 of the domain in the slot with the domain in slot a1, rights a2.
     DomainGiveDomain = 41,
-    /// Start the domain in the slot: a0 first instruction, a1 stack pointer, a2 what it finds in `rdi`.
+    /// Start the domain in the slot: a0 first instruction, a1 stack pointer, a2 what it finds in `rdi`. If it
+    /// has lived before, [`Self::DomainReset`] comes first by itself.
     DomainStart = 42,
-    /// Stop the domain in the slot. Who waits for it gets [`CallError::PeerFailed`].
+    /// Stop the domain in the slot. Who waits for it gets [`CallError::PeerFailed`]; what it lent comes back.
     DomainStop = 43,
-    /// Destroy the domain in the slot: everything it held is given up, its page tables are scrubbed.
+    /// Destroy the domain in the slot: what it lent comes back, everything it held is given up, its page
+    /// tables are scrubbed.
     DomainDestroy = 44,
     /// Take a2 pages from page a1 on out of the region in the slot, as a region of their own in slot a0. Its
     /// memory is zeroed.
@@ -114,11 +128,15 @@ pub enum CallNumber {
     RegionDelete = 47,
     /// → what the domain in the slot did wrong: kind, code, instruction, address.
     FaultRead = 48,
+    /// Make the domain in the slot, which does not live, what it was before its first life: what it lent is
+    /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
+    /// its page tables are new. Its memory is left to whoever loads it.
+    DomainReset = 55,
 }
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 36] = [
+    pub const ALL: [(u8, Self); 40] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -138,6 +156,9 @@ impl CallNumber {
         (16, Self::Shutdown),
         (17, Self::Panic),
         (18, Self::SlotLimit),
+        (19, Self::SlotInfo),
+        (24, Self::GoneRead),
+        (25, Self::Figures),
         (32, Self::DomainCreate),
         (33, Self::DomainConfigure),
         (34, Self::DomainMap),
@@ -155,6 +176,7 @@ impl CallNumber {
         (46, Self::RegionDevice),
         (47, Self::RegionDelete),
         (48, Self::FaultRead),
+        (55, Self::DomainReset),
     ];
 
     /// The call with this number.

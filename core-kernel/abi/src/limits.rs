@@ -40,7 +40,9 @@ pub const MIN_WAIT_US: u64 = 50;
 pub const MESSAGE_WORDS: usize = 4;
 /// Event bits that a plan can assign: 0 to 62.
 pub const PLAN_EVENTS: u32 = 63;
-/// Event bit that the kernel sets when a domain to which the receiver has a gate has failed or ended.
+/// Event bit that the kernel sets when a domain to which the receiver has a gate, or which has a gate to the
+/// receiver, has failed or ended. Which one, [`SlotInfo`](crate::CallNumber::SlotInfo) and
+/// [`GoneRead`](crate::CallNumber::GoneRead) say.
 pub const EVENT_PEER_FAILED: u32 = 63;
 
 /// First mapped address of a domain: its [information page](crate::info). Everything below stays unmapped, so

@@ -89,3 +89,16 @@ bitflags! {
         const DMA = 1 << 6;
     }
 }
+
+impl Rights {
+    /// Each right with the letter that stands for it in reports.
+    pub const LETTERS: [(Self, char); 7] = [
+        (Self::READ, 'r'),
+        (Self::WRITE, 'w'),
+        (Self::EXECUTE, 'x'),
+        (Self::GRANT, 'g'),
+        (Self::BUILD, 'b'),
+        (Self::HANDLE_FAULT, 'f'),
+        (Self::DMA, 'd'),
+    ];
+}

@@ -3,7 +3,7 @@
 use cloison_abi::{Fault, FaultKind, call::SystemEnd, plan::FaultPolicy};
 use cloison_rules::{DomainId, capability::DomainRef, task::State};
 
-use crate::kernel::Kernel;
+use crate::{kernel::Kernel, life::Renewal};
 
 /// Bits of a page fault's error code (Intel SDM volume 3, section 4.7).
 const WRITE: u64 = 1 << 1;
@@ -29,10 +29,13 @@ pub fn describe(vector: u64, code: u64, instruction: u64, address: u64) -> Fault
 impl Kernel {
     /// Does what the plan says about a domain that has faulted.
     pub fn fault(&mut self, id: DomainId, fault: Fault) {
+        if self.domain(id).renewal == Renewal::Ending {
+            return self.go_on_ending(id);
+        }
+        self.finish_line(id);
         self.domain_mut(id).fault = fault;
         let domain = self.domain(id);
-        let (name, policy, handler, ends) =
-            (domain.name, domain.on_fault, domain.handler, domain.ends_system);
+        let (name, policy, handler) = (domain.name, domain.on_fault, domain.handler);
         let handler = handler.filter(|(handler, _)| self.can_handle(*handler));
         match (policy, handler) {
             (FaultPolicy::Halt, _) => {
@@ -49,11 +52,21 @@ impl Kernel {
             }
             _ => {
                 self.say(format_args!("{name} faulted: {fault}; it is stopped"));
-                self.end_domain(id);
-                if ends {
-                    self.end_system(SystemEnd::Failure);
-                }
+                self.go_on_ending(id);
             }
+        }
+    }
+
+    /// Ends a domain that has faulted, one step of it: first what it lent comes back. Until then the domain
+    /// goes on, but only to fault again, where nothing is ever mapped: so all of that is done in its own
+    /// time, and interrupts come between the steps.
+    fn go_on_ending(&mut self, id: DomainId) {
+        if !self.take_back_step(id, None) {
+            return self.begin_ending(id);
+        }
+        self.end_domain(id);
+        if self.domain(id).ends_system {
+            self.end_system(SystemEnd::Failure);
         }
     }
 
@@ -63,16 +76,29 @@ impl Kernel {
         state.is_ok_and(|state| !matches!(state, State::Stopped | State::Faulted))
     }
 
-    /// A domain handles no faults any more: those that wait for it to decide are stopped, and who calls them
-    /// is told.
-    pub fn abandon_patients(&mut self, handler: DomainRef) {
+    /// Lets a domain that can run fault when it does, and go on ending then.
+    fn begin_ending(&mut self, id: DomainId) {
+        let domain = self.domain_mut(id);
+        domain.renewal = Renewal::Ending;
+        domain.context.rip = 0;
+    }
+
+    /// A domain handles no faults any more, or not for now: those that wait for it to decide are stopped, and
+    /// who calls them is told. If it is gone for good, so are they, as if it had not been there when they
+    /// faulted.
+    pub fn abandon_patients(&mut self, handler: DomainRef, for_good: bool) {
         for id in DomainId::all() {
             let waits = self.tasks.get(id).state == State::Faulted;
-            if waits && self.domain(id).handler.is_some_and(|(of, _)| of == handler) {
-                self.halt(id, State::Stopped);
-                if self.domain(id).ends_system {
-                    self.end_system(SystemEnd::Failure);
-                }
+            if !waits || self.domain(id).handler.is_none_or(|(of, _)| of != handler) {
+                continue;
+            }
+            if for_good && self.tasks.start(id).is_ok() {
+                self.begin_ending(id);
+                continue;
+            }
+            self.halt(id, State::Stopped);
+            if self.domain(id).ends_system {
+                self.end_system(SystemEnd::Failure);
             }
         }
     }

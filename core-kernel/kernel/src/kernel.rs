@@ -3,7 +3,7 @@
 use cloison_abi::{
     CallError, Fault, Name, Rights,
     call::{RECEIVED_EVENTS, SLOT_SELF},
-    limits::{EVENT_PEER_FAILED, MAX_INTERRUPTS},
+    limits::MAX_INTERRUPTS,
     plan::FaultPolicy,
 };
 use cloison_rules::{
@@ -11,7 +11,7 @@ use cloison_rules::{
     capability::{Capability, DomainRef, RegionRef, SlotTable},
     mapping::MappingTable,
     region::RegionTable,
-    task::{DomainSet, State, Tasks},
+    task::{DomainSet, Tasks},
     text::Line,
 };
 
@@ -23,6 +23,7 @@ use crate::{
         time,
     },
     end::Ending,
+    life::Renewal,
     log::Log,
     machine::Machine,
 };
@@ -33,6 +34,14 @@ pub struct Domain {
     pub context: Context,
     /// What it may name.
     pub slots: SlotTable,
+    /// What its builder put into its slots: with these it begins each life.
+    pub planned: SlotTable,
+    /// How far it is on its way to its next life.
+    pub renewal: Renewal,
+    /// How many of its lives have ended.
+    pub lives_ended: u32,
+    /// Clients that have ended a life since this domain last asked.
+    pub gone: DomainSet,
     /// What it sees.
     pub mappings: MappingTable,
     /// Its page tables.
@@ -60,6 +69,10 @@ impl Domain {
     const NONE: Self = Self {
         context: Context::EMPTY,
         slots: SlotTable::EMPTY,
+        planned: SlotTable::EMPTY,
+        renewal: Renewal::Fresh,
+        lives_ended: 0,
+        gone: 0,
         mappings: MappingTable::EMPTY,
         space: AddressSpace::NONE,
         quota: None,
@@ -139,6 +152,7 @@ impl Kernel {
         let domain = self.domain_mut(created.id);
         *domain = Domain { name, space, ..Domain::NONE };
         domain.slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
+        domain.planned = domain.slots.clone();
         Ok(created)
     }
 
@@ -174,37 +188,6 @@ impl Kernel {
         for id in DomainId::all().filter(|id| domains & 1 << id.index() != 0) {
             self.domain_mut(id).context.set_outcome(error as i32, 0);
         }
-    }
-
-    /// Takes a domain out of whatever it does, and tells everyone who calls it or could.
-    pub fn halt(&mut self, id: DomainId, state: State) {
-        let failed = self.tasks.halt(id, state);
-        self.fail(failed, CallError::PeerFailed);
-        let halted = DomainRef { id, generation: self.tasks.get(id).generation };
-        let leads_there = |held: &Capability| matches!(held, Capability::Gate(gate) if gate.server == halted);
-        for other in DomainId::all() {
-            if self.domain(other).slots.iter().any(|(_, held)| leads_there(held)) {
-                self.signal(other, 1 << EVENT_PEER_FAILED);
-            }
-        }
-    }
-
-    /// A domain has ended: it is stopped, and what it held in slots, ports and interrupt lines is free again.
-    pub fn end_domain(&mut self, id: DomainId) {
-        self.halt(id, State::Stopped);
-        let ended = DomainRef { id, generation: self.tasks.get(id).generation };
-        let domain = self.domain_mut(id);
-        domain.slots = SlotTable::EMPTY;
-        domain.ports.clear();
-        self.mark_stale(id);
-        for line in 0..MAX_INTERRUPTS {
-            if self.lines[line].is_some_and(|to| to.target == ended) {
-                self.machine.io_apic.mask(line as u8);
-                self.lines[line] = None;
-            }
-        }
-        self.log.reader_ended(ended);
-        self.abandon_patients(ended);
     }
 
     /// The address space or the ports of a domain have changed in a way that the CPU has to notice.

@@ -19,22 +19,33 @@ pub struct Log {
     ring: LogRing,
     /// Who reads the ring, and the event bit that says that there is something.
     reader: Option<(DomainRef, u8)>,
+    /// Who is to read it, while it lives.
+    appointed: Option<(DomainRef, u8)>,
     /// Lines of domains that were dropped because the ring was full.
     dropped: u32,
 }
 
 impl Log {
     /// A log without a line to write to.
-    pub const EMPTY: Self = Self { serial: Serial::at(0), ring: LogRing::EMPTY, reader: None, dropped: 0 };
+    pub const EMPTY: Self =
+        Self { serial: Serial::at(0), ring: LogRing::EMPTY, reader: None, appointed: None, dropped: 0 };
 
     /// Sets the serial line.
     pub fn set_serial(&mut self, serial: Serial) {
         self.serial = serial;
     }
 
-    /// From now on lines wait for this domain.
+    /// From now on lines wait for this domain, while it lives.
     pub fn set_reader(&mut self, reader: DomainRef, bit: u8) {
-        self.reader = Some((reader, bit));
+        self.appointed = Some((reader, bit));
+        self.reader = self.appointed;
+    }
+
+    /// A domain lives again: if it is to read the log, lines wait for it again.
+    pub fn reader_started(&mut self, started: DomainRef) {
+        if self.appointed.is_some_and(|(appointed, _)| appointed == started) {
+            self.reader = self.appointed;
+        }
     }
 
     /// Who reads the log.
@@ -110,6 +121,13 @@ impl Kernel {
             if self.domain_mut(id).line.push(*byte) {
                 self.show_line(id);
             }
+        }
+    }
+
+    /// Shows what a domain has written of a line that it does not end any more.
+    pub fn finish_line(&mut self, id: DomainId) {
+        if !self.domain(id).line.as_str().is_empty() {
+            self.show_line(id);
         }
     }
 

@@ -14,6 +14,7 @@ mod calls;
 mod end;
 mod fault;
 mod kernel;
+mod life;
 mod log;
 mod machine;
 

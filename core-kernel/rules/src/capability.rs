@@ -86,6 +86,15 @@ impl Capability {
             Self::Right(kind) => *kind,
         }
     }
+
+    /// The rights to a domain or a region; none for all else, where there is nothing to choose.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        match self {
+            Self::Domain(_, rights) | Self::Region(_, rights) => *rights,
+            _ => Rights::empty(),
+        }
+    }
 }
 
 /// The slots of one domain.
@@ -242,20 +251,41 @@ impl SlotTable {
         }
     }
 
-    /// Empties a slot, whatever it holds.
-    pub fn clear(&mut self, slot: u64) {
+    /// Fills a slot, whatever it held. A number that no slot has is ignored.
+    pub fn replace(&mut self, slot: u64, capability: Capability) {
         if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot)) {
-            *place = Capability::Empty;
+            *place = capability;
         }
     }
 
-    /// Empties every slot for which `keep` says no.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Capability) -> bool) {
-        for place in &mut self.0 {
-            if !keep(place) {
+    /// Empties every slot for which `keep` says no. It is told the slot's number and what the slot holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, &Capability) -> bool) {
+        for (slot, place) in self.0.iter_mut().enumerate() {
+            if !keep(slot, place) {
                 *place = Capability::Empty;
             }
         }
+    }
+
+    /// Whether a slot holds this region.
+    #[must_use]
+    pub fn has_at(&self, slot: usize, region: RegionRef) -> bool {
+        matches!(self.0.get(slot), Some(Capability::Region(held, _)) if *held == region)
+    }
+
+    /// Whether some slot holds a region with all of these rights.
+    #[must_use]
+    pub fn holds(&self, region: RegionRef, needed: Rights) -> bool {
+        let is_it = |held: &Capability| matches!(held, Capability::Region(of, rights) if *of == region && rights.contains(needed));
+        self.0.iter().any(is_it)
+    }
+
+    /// The gates in the slots from `first` on, each with its slot.
+    pub fn gates_from(&self, first: usize) -> impl Iterator<Item = (usize, &Gate)> {
+        self.0.iter().enumerate().skip(first).filter_map(|(slot, held)| match held {
+            Capability::Gate(gate) => Some((slot, gate)),
+            _ => None,
+        })
     }
 
     /// Every slot that is not empty.
@@ -307,7 +337,7 @@ mod tests {
         assert_eq!(slots.fill_first(3, 2, domain(Rights::BUILD)), Err(CallError::SlotTaken));
         assert_eq!(slots.fill_first(3, 0, domain(Rights::BUILD)), Err(CallError::SlotTaken));
         assert_eq!(slots.iter().count(), 2);
-        slots.clear(3);
+        slots.replace(3, Capability::Empty);
         assert_eq!(slots.iter().count(), 1);
     }
 }

@@ -117,10 +117,18 @@ impl MappingTable {
         self.iter().find(|mapping| mapping.region == region).copied()
     }
 
-    /// A mapping that the domain has made by itself, if there is one.
+    /// Makes this the table of a domain whose page tables are new: what the domain has mapped by itself is
+    /// gone, and nothing of the rest is in the page tables yet.
+    pub fn renew(&mut self) {
+        for place in &mut self.0 {
+            *place = if place.made_by_domain { Mapping::NONE } else { Mapping { mapped: 0, ..*place } };
+        }
+    }
+
+    /// A mapping of which some pages are not in the page tables yet, if there is one.
     #[must_use]
-    pub fn made_by_domain(&self) -> Option<Mapping> {
-        self.iter().find(|mapping| mapping.made_by_domain).copied()
+    pub fn unfinished(&self) -> Option<Mapping> {
+        self.iter().find(|mapping| mapping.mapped < mapping.pages).copied()
     }
 
     /// Notes that the first `mapped` pages of a mapping are in the page tables.
@@ -141,7 +149,8 @@ impl MappingTable {
         self.0.iter_mut().find(|mapping| mapping.pages > 0 && mapping.address == address)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Mapping> {
+    /// Every mapping.
+    pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
         self.0.iter().filter(|mapping| mapping.pages > 0)
     }
 }
@@ -221,6 +230,23 @@ mod tests {
         assert_eq!(table.begin(other), Err(CallError::Overlap));
         table.progress(FIRST, 8);
         assert_eq!(table.begin(mapping), Err(CallError::Overlap), "it is complete");
+    }
+
+    #[test]
+    fn a_renewed_table_has_only_the_plans_mappings_and_none_of_their_pages() {
+        let mut table = MappingTable::EMPTY;
+        let planned = map(FIRST, 0, 8, Rights::READ).unwrap();
+        let own = Mapping { made_by_domain: true, ..map(FIRST + 0x10_000, 0, 2, Rights::READ).unwrap() };
+        for mapping in [planned, own] {
+            table.begin(mapping).unwrap();
+            table.progress(mapping.address, mapping.pages);
+        }
+        assert_eq!(table.unfinished(), None);
+        table.renew();
+        assert_eq!(table.unfinished(), Some(planned));
+        assert_eq!(table.iter().count(), 1);
+        table.progress(FIRST, 8);
+        assert_eq!(table.unfinished(), None);
     }
 
     proptest! {

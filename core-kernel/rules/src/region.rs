@@ -178,6 +178,7 @@ impl RegionTable {
     pub fn delete(&mut self, region: RegionRef) -> Result<(), CallError> {
         self.check_deletable(region)?;
         self.regions[region.id.index()] = Region::NONE;
+        // The last generation is nobody's: `insert` leaves such a place empty for good.
         self.generations[region.id.index()] += 1;
         Ok(())
     }
@@ -187,7 +188,8 @@ impl RegionTable {
     }
 
     fn insert(&mut self, region: Region) -> Result<RegionRef, CallError> {
-        let index = self.regions.iter().position(|place| place.pages == 0).ok_or(CallError::TableFull)?;
+        let free = |index: &usize| self.regions[*index].pages == 0 && self.generations[*index] < u32::MAX;
+        let index = (0..MAX_REGIONS).find(free).ok_or(CallError::TableFull)?;
         self.regions[index] = region;
         Ok(RegionRef { id: RegionId(index as u16), generation: self.generations[index] })
     }
@@ -238,6 +240,21 @@ mod tests {
         let second = table.carve(parent, 0, 1).unwrap();
         assert_eq!(first.id, second.id);
         assert_eq!(table.get(first), Err(CallError::BadSlot));
+    }
+
+    #[test]
+    fn a_place_that_has_had_all_its_regions_is_not_used_again() {
+        let mut table = RegionTable::EMPTY;
+        let parent = memory(&mut table, 8);
+        let first = table.carve(parent, 0, 1).unwrap();
+        table.generations[first.id.index()] = u32::MAX - 1;
+        let last = RegionRef { generation: u32::MAX - 1, ..first };
+        table.delete(last).unwrap();
+        let next = table.carve(parent, 0, 1).unwrap();
+        assert_ne!(
+            next.id, first.id,
+            "a generation that counted on would reach 0 and old references with it"
+        );
     }
 
     #[test]

@@ -87,6 +87,14 @@ impl Task {
     };
 }
 
+impl Task {
+    /// Events that have arrived and that it has not taken yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.pending
+    }
+}
+
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Called {

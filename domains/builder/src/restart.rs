@@ -7,7 +7,7 @@ use cloison_abi::plan::{DomainEntry, FaultPolicy};
 use cloison_rt::{log, time};
 use cloison_sys::{
     Instant, Slot,
-    build::{domain_start, domain_stop, fault_read},
+    build::{domain_reset, domain_start, domain_stop, fault_read},
     slot_drop, wait,
 };
 
@@ -110,8 +110,9 @@ impl Patient<'_> {
         Ok(())
     }
 
-    /// Loads it anew and starts it.
+    /// Loads it anew and starts it. Before its memory is filled, whoever it lent memory to has to lose it.
     fn start(&self, image: &Image, built: &Built) -> Result<(), BuildError> {
+        domain_reset(self.slot).map_err(refused)?;
         image.check_program(self.entry)?;
         built.clear(self.index as u32)?;
         built.load(image, self.index as u32)?;

@@ -153,7 +153,16 @@ pub fn domain_start(domain: Slot, entry: u64, stack: u64, argument: u64) -> Resu
     enter(CallNumber::DomainStart, domain.0, 0, [entry, stack, argument, 0, 0, 0]).done()
 }
 
-/// Stops a domain. Who waits for it gets [`CallError::PeerFailed`].
+/// Makes a domain that does not live what it was before its first life, but for what its memory holds: what it
+/// lent is taken back, its slots and mappings are those that its builder made.
+///
+/// # Errors
+/// [`CallError::BadState`] if it lives, or has ended for good.
+pub fn domain_reset(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainReset, domain.0, 0, [0; 6]).done()
+}
+
+/// Stops a domain. Who waits for it gets [`CallError::PeerFailed`]; what it lent comes back.
 ///
 /// # Errors
 /// Any error of the slot.

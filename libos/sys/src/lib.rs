@@ -11,10 +11,13 @@ pub mod dma;
 pub mod info;
 pub mod memory;
 pub mod one_way;
+pub mod peer;
 pub mod random;
 mod raw;
 pub mod settings;
 pub mod window;
+
+use core::fmt;
 
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
@@ -90,6 +93,22 @@ pub struct CensusEntry {
     pub slot: u8,
     /// What it holds.
     pub kind: ObjectKind,
+    /// The rights to it, for a domain or a region.
+    pub rights: Rights,
+    /// Index of the domain, for [`figures`].
+    pub index: u8,
+}
+
+impl fmt::Display for CensusEntry {
+    /// What the slot holds, and with which rights: `region:rw`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.kind.name())?;
+        if !self.rights.is_empty() {
+            out.write_str(":")?;
+        }
+        let held = Rights::LETTERS.iter().filter(|(right, _)| self.rights.contains(*right));
+        held.into_iter().try_for_each(|(_, letter)| write!(out, "{letter}"))
+    }
 }
 
 /// Sends a message through a gate and waits for the answer.
@@ -225,7 +244,7 @@ pub fn region_grant(region: Slot, gate: Slot, rights: Rights) -> Result<Slot, Ca
     outcome.done().map(|()| Slot(outcome.words[0] as u8))
 }
 
-/// Takes a region back from every other domain.
+/// Takes a region back from every domain to which it was lent.
 ///
 /// # Errors
 /// [`CallError::MissingRight`] without `GRANT`.
@@ -290,6 +309,32 @@ pub fn slot_limit(slot: Slot, kept: Rights) -> Result<(), CallError> {
     enter(CallNumber::SlotLimit, slot.0, 0, [kept.bits().into(), 0, 0, 0, 0, 0]).done()
 }
 
+/// What a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotInfo {
+    /// The type of the object.
+    pub kind: ObjectKind,
+    /// The rights to it, for a domain or a region.
+    pub rights: Rights,
+    /// How many lives of the domain that it leads to have ended, if it leads to one.
+    pub lives_ended: u64,
+    /// Whether that domain lives.
+    pub is_alive: bool,
+}
+
+/// Asks what a slot holds.
+///
+/// # Errors
+/// [`CallError::BadSlot`] if it is empty.
+pub fn slot_info(slot: Slot) -> Result<SlotInfo, CallError> {
+    let outcome = enter(CallNumber::SlotInfo, slot.0, 0, [0; 6]);
+    outcome.done()?;
+    let [kind, rights, lives_ended, is_alive] = outcome.words;
+    let kind = ObjectKind::from_number(kind as u32).unwrap_or(ObjectKind::Empty);
+    let rights = Rights::from_bits_truncate(rights as u32);
+    Ok(SlotInfo { kind, rights, lives_ended, is_alive: is_alive != 0 })
+}
+
 /// What [`log_read`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogRead {
@@ -327,7 +372,33 @@ pub fn census_read(right: Slot, cursor: u64) -> Result<Option<(CensusEntry, u64)
     }
     let kind = ObjectKind::from_number((packed >> 32) as u32).unwrap_or(ObjectKind::Empty);
     let domain = Name::from_words([name_low, name_high]);
-    Ok(Some((CensusEntry { domain, slot: (packed >> 8) as u8, kind }, next)))
+    let (index, slot) = (packed as u8, (packed >> 8) as u8);
+    let rights = Rights::from_bits_truncate((packed >> 16) as u32 & 0xffff);
+    Ok(Some((CensusEntry { domain, slot, kind, rights, index }, next)))
+}
+
+/// How much of what the kernel keeps for a domain is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Pages of its quota that are page tables.
+    pub table_pages: u64,
+    /// Mappings.
+    pub mappings: u64,
+    /// Slots that are filled.
+    pub slots: u64,
+    /// Events that have arrived and that it has not taken yet.
+    pub events: u64,
+}
+
+/// Reads the figures of the domain with this index in the census.
+///
+/// # Errors
+/// Any error of the slot, which has to hold the census right; [`CallError::BadArgument`] for no index.
+pub fn figures(right: Slot, index: u8) -> Result<Figures, CallError> {
+    let outcome = enter(CallNumber::Figures, right.0, 0, [index.into(), 0, 0, 0, 0, 0]);
+    outcome.done()?;
+    let [table_pages, mappings, slots, events] = outcome.words;
+    Ok(Figures { table_pages, mappings, slots, events })
 }
 
 /// Ends the system.

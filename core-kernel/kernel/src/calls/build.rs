@@ -12,7 +12,7 @@ use cloison_rules::{
     DomainId,
     authorize::{Decision, Operation, authorize},
     budget::Budget,
-    capability::{Capability, DomainRef, Gate, SlotTable},
+    capability::{Capability, DomainRef, Gate},
     mapping::MappingTable,
     region::Backing,
     task::State,
@@ -20,11 +20,12 @@ use cloison_rules::{
 
 use super::{
     Answer, Arguments, Result,
-    regions::{access_rights, begin_scrub, forget_step, map_into, zero_step},
+    regions::{access_rights, begin_scrub, map_into, zero_step},
 };
 use crate::{
     arch::paging::AddressSpace,
     kernel::{Kernel, LineTarget},
+    life::Renewal,
 };
 
 /// Rights to a domain that can be given.
@@ -45,7 +46,8 @@ fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Re
     Ok(domain)
 }
 
-/// Refuses a domain whose destruction has begun and takes several steps: it has no page tables any more.
+/// Refuses a domain whose destruction, or whose next life, has begun and takes several steps: it has no page
+/// tables now.
 fn check_whole(kernel: &Kernel, id: DomainId) -> core::result::Result<(), CallError> {
     if kernel.domain(id).space.root() == 0 { Err(CallError::BadState) } else { Ok(()) }
 }
@@ -55,7 +57,6 @@ fn patient(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<Dom
     let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::HANDLE_FAULT)?;
     let domain = kernel.tasks.resolve(domain)?;
     authorize(id, Operation::HandleFault(domain))?;
-    check_whole(kernel, domain)?;
     Ok(domain)
 }
 
@@ -105,8 +106,7 @@ pub(super) fn configure(kernel: &mut Kernel, id: DomainId, arguments: Arguments)
     let handler = match on_fault {
         FaultPolicy::Stop | FaultPolicy::Halt => None,
         FaultPolicy::Restart | FaultPolicy::Handler => {
-            let handler =
-                if handler == 0 { own_reference(kernel, id) } else { subject(kernel, id, handler)? };
+            let handler = if handler == 0 { kernel.reference(id) } else { subject(kernel, id, handler)? };
             Some((handler, event_bit(bit)?))
         }
     };
@@ -119,10 +119,6 @@ pub(super) fn configure(kernel: &mut Kernel, id: DomainId, arguments: Arguments)
     Ok(Answer::Done)
 }
 
-fn own_reference(kernel: &Kernel, id: DomainId) -> DomainRef {
-    DomainRef { id, generation: kernel.tasks.get(id).generation }
-}
-
 /// Map into a domain.
 pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let [region, address, first, pages, rights, _] = arguments.a;
@@ -131,12 +127,14 @@ pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Re
     map_into(kernel, id, region, domain, [address, first, pages, rights])
 }
 
-/// Fill a slot of a domain with a capability.
+/// Fill a slot of a domain with a capability, for this life and all later ones.
 fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) -> Result {
     if slot == cloison_abi::call::SLOT_SELF.into() {
         return Err(CallError::BadArgument);
     }
-    kernel.domain_mut(to).slots.fill(slot, capability)?;
+    let to = kernel.domain_mut(to);
+    to.slots.fill(slot, capability)?;
+    to.planned.replace(slot, capability);
     Ok(Answer::Done)
 }
 
@@ -243,6 +241,15 @@ pub(super) fn give_domain(kernel: &mut Kernel, id: DomainId, arguments: Argument
     give(kernel, receiver, slot, Capability::Domain(given, rights))
 }
 
+/// Make a domain that does not live what it was before its first life.
+pub(super) fn reset(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let domain = patient(kernel, id, arguments.slot)?;
+    if kernel.is_alive(domain) {
+        return Err(CallError::BadState);
+    }
+    Ok(if kernel.renew_step(domain)? { Answer::Done } else { Answer::Again })
+}
+
 /// Start a domain.
 pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let [entry, stack, argument, ..] = arguments.a;
@@ -250,17 +257,19 @@ pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     if entry >= DOMAIN_END || stack >= DOMAIN_END || !stack.is_multiple_of(16) {
         return Err(CallError::BadArgument);
     }
-    if !matches!(kernel.tasks.get(domain).state, State::Stopped | State::Faulted) {
+    if kernel.is_alive(domain) {
         return Err(CallError::BadState);
     }
-    if !forget_step(kernel, domain) {
+    if !kernel.renew_step(domain)? {
         return Ok(Answer::Again);
     }
     kernel.tasks.start(domain)?;
     let started = kernel.domain_mut(domain);
     started.context.start(entry, stack, argument);
     started.fault = cloison_abi::Fault::NONE;
+    (started.renewal, started.gone) = (Renewal::Used, 0);
     rearm_lines(kernel, domain);
+    kernel.log.reader_started(kernel.reference(domain));
     Ok(Answer::Done)
 }
 
@@ -273,39 +282,41 @@ fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
     }
 }
 
-/// Stop a domain. What it holds stays with it, so that it can be started again.
+/// Stop a domain. What it holds stays with it, so that it can be started again; what it lent comes back.
 pub(super) fn stop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let domain = patient(kernel, id, arguments.slot)?;
+    if kernel.tasks.get(domain).state != State::Stopped {
+        halt_for_now(kernel, domain);
+    }
+    Ok(if kernel.take_back_step(domain, None) { Answer::Done } else { Answer::Again })
+}
+
+fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
     kernel.halt(domain, State::Stopped);
-    let stopped = DomainRef { id: domain, generation: kernel.tasks.get(domain).generation };
+    let stopped = kernel.reference(domain);
     for (line, target) in kernel.lines.iter().enumerate() {
         if target.is_some_and(|target| target.target == stopped) {
             kernel.machine.io_apic.mask(line as u8);
         }
     }
     kernel.log.reader_ended(stopped);
-    kernel.abandon_patients(stopped);
+    kernel.abandon_patients(stopped, false);
     if kernel.domain(domain).ends_system {
         kernel.end_system(SystemEnd::Failure);
     }
-    Ok(Answer::Done)
 }
 
-/// Destroy a domain: it ends, then its page tables are scrubbed, then it is gone.
+/// Destroy a domain: what it lent comes back, it ends, its page tables are scrubbed, then it is gone.
 pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let domain = subject_or_ruin(kernel, id, arguments.slot)?.id;
     if domain == id {
         return Err(CallError::SelfCall);
     }
-    if kernel.domain(domain).space.root() != 0 {
-        kernel.end_domain(domain);
-        let dying = kernel.domain_mut(domain);
-        dying.mappings = MappingTable::EMPTY;
-        dying.space = AddressSpace::NONE;
-        dying.slots = SlotTable::EMPTY;
-        if let Some(quota) = dying.quota {
-            begin_scrub(kernel, quota)?;
+    if kernel.domain(domain).renewal != Renewal::Ruin {
+        if !kernel.take_back_step(domain, None) {
+            return Ok(Answer::Again);
         }
+        ruin(kernel, domain)?;
     }
     if let Some(quota) = kernel.domain(domain).quota {
         if !zero_step(kernel, quota)? {
@@ -316,6 +327,19 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -
     kernel.tasks.destroy(domain);
     kernel.domain_mut(id).slots.take(arguments.slot)?;
     Ok(Answer::Done)
+}
+
+/// Ends a domain and takes its page tables away.
+fn ruin(kernel: &mut Kernel, id: DomainId) -> core::result::Result<(), CallError> {
+    kernel.end_domain(id);
+    let dying = kernel.domain_mut(id);
+    dying.mappings = MappingTable::EMPTY;
+    dying.space = AddressSpace::NONE;
+    dying.renewal = Renewal::Ruin;
+    match dying.quota {
+        Some(quota) => begin_scrub(kernel, quota),
+        None => Ok(()),
+    }
 }
 
 /// What a domain did wrong.

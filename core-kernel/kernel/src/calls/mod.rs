@@ -10,6 +10,7 @@ mod regions;
 mod system;
 
 pub use gates::{gate_call_at_once, poll, reply_at_once};
+pub(crate) use regions::{begin_scrub, map_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::DomainId;
@@ -116,6 +117,9 @@ fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
         CensusRead => system::census_read,
         Shutdown => system::shutdown,
         Panic => system::panic,
+        SlotInfo => system::slot_info,
+        GoneRead => system::gone_read,
+        Figures => system::figures,
         DomainCreate => build::create,
         DomainConfigure => build::configure,
         DomainMap => build::map,
@@ -133,5 +137,6 @@ fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
         RegionDevice => regions::device,
         RegionDelete => regions::delete,
         FaultRead => build::fault_read,
+        DomainReset => build::reset,
     }
 }

@@ -1,13 +1,10 @@
 //! Regions: shaping memory, seeing it, sharing it.
 
-use cloison_abi::{
-    CallError, ObjectKind, Rights,
-    limits::{MAX_SLOTS, PAGE_BYTES},
-};
+use cloison_abi::{CallError, ObjectKind, Rights, limits::PAGE_BYTES};
 use cloison_rules::{
     DomainId,
     authorize::{Operation, authorize},
-    capability::{Capability, DomainRef, RegionRef},
+    capability::{Capability, RegionRef},
     mapping::Mapping,
     memory::Run,
     region::Backing,
@@ -46,21 +43,30 @@ pub(super) fn map_into(
     if !held.contains(new.rights) {
         return Err(CallError::MissingRight);
     }
-    let domain = kernel.domain_mut(target);
-    let done = domain.mappings.begin(new)?;
-    let end = new.pages.min(done + STEP_PAGES);
+    let mapped = kernel.domain_mut(target).mappings.begin(new)?;
+    Ok(if map_step(kernel, target, Mapping { mapped, ..new })? { Answer::Done } else { Answer::Again })
+}
+
+/// Puts the next [`STEP_PAGES`] of a mapping into the page tables. Returns whether all of it is there.
+pub(crate) fn map_step(
+    kernel: &mut Kernel,
+    id: DomainId,
+    mapping: Mapping,
+) -> core::result::Result<bool, CallError> {
+    let region = *kernel.regions.get(mapping.region)?;
     let device = region.backing == Backing::Device;
-    for page in done..end {
-        let place = region.first_page + first + u64::from(page);
-        if let Err(error) =
-            domain.space.map(address + u64::from(page) * PAGE_BYTES, place, new.rights, device)
-        {
-            domain.mappings.truncate(address, page);
+    let domain = kernel.domain_mut(id);
+    let end = mapping.pages.min(mapping.mapped + STEP_PAGES);
+    for page in mapping.mapped..end {
+        let place = region.first_page + u64::from(mapping.first_page) + u64::from(page);
+        let address = mapping.address + u64::from(page) * PAGE_BYTES;
+        if let Err(error) = domain.space.map(address, place, mapping.rights, device) {
+            domain.mappings.truncate(mapping.address, page);
             return Err(error);
         }
     }
-    domain.mappings.progress(address, end);
-    Ok(if end < new.pages { Answer::Again } else { Answer::Done })
+    domain.mappings.progress(mapping.address, end);
+    Ok(end == mapping.pages)
 }
 
 /// Remove a mapping of the caller.
@@ -74,7 +80,7 @@ pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
 }
 
 /// Takes the last [`STEP_PAGES`] off a mapping. Returns whether it is gone.
-fn unmap_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> bool {
+pub(crate) fn unmap_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> bool {
     let domain = kernel.domain_mut(id);
     let left = mapping.mapped.saturating_sub(STEP_PAGES);
     for page in left..mapping.mapped {
@@ -91,6 +97,10 @@ pub(super) fn grant(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     let (region, held) = slots.region(arguments.slot, Rights::GRANT)?;
     let gate = *slots.gate(gate)?;
     let server = kernel.tasks.resolve(gate.server)?;
+    // One that does not live would begin its next life with it.
+    if !kernel.is_alive(server) {
+        return Err(CallError::PeerFailed);
+    }
     kernel.regions.usable(region)?;
     let given = access_rights(rights, held)?;
     authorize(id, Operation::Grant(server))?;
@@ -109,60 +119,28 @@ pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Ri
     if held.intersection(ACCESS).contains(asked) { Ok(asked) } else { Err(CallError::MissingRight) }
 }
 
-/// Take a region back from every other domain.
+/// Take a region back from everyone to whom it was lent.
 pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let (region, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
     authorize(id, Operation::Revoke)?;
-    Ok(if revoke_step(kernel, region, id, Some(Rights::BUILD)) { Answer::Done } else { Answer::Again })
+    Ok(if kernel.take_back_step(id, Some(region)) { Answer::Done } else { Answer::Again })
 }
 
-/// Takes a region from every domain but `keeper`, and but those that hold all of the rights `spared` to it.
-/// First the slots, then one step's worth of mappings at most. Returns whether nobody else sees it any more.
-fn revoke_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId, spared: Option<Rights>) -> bool {
-    let keeps = |kernel: &Kernel, id| {
-        let spares = |rights| kernel.domain(id).slots.iter().any(|(_, held)| is_region(held, region, rights));
-        id == keeper || spared.is_some_and(spares)
-    };
-    for other in DomainId::all() {
-        if !keeps(kernel, other) {
-            kernel.domain_mut(other).slots.retain(|held| !is_region(held, region, Rights::empty()));
-        }
+/// Takes a region from every domain but `keeper`, the plan's included. First the slots, then one step's worth
+/// of mappings at most. Returns whether nobody else sees it any more.
+fn remove_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool {
+    let others = || DomainId::all().filter(|other| *other != keeper);
+    for other in others() {
+        let other = kernel.domain_mut(other);
+        let keep = |_, held: &Capability| !matches!(held, Capability::Region(of, _) if *of == region);
+        other.slots.retain(keep);
+        other.planned.retain(keep);
     }
-    for other in DomainId::all() {
-        if let Some(mapping) = kernel.domain(other).mappings.of_region(region)
-            && !keeps(kernel, other)
-        {
-            unmap_step(kernel, other, mapping);
-            return false;
-        }
+    let seen = others().find_map(|other| Some((other, kernel.domain(other).mappings.of_region(region)?)));
+    if let Some((other, mapping)) = seen {
+        unmap_step(kernel, other, mapping);
     }
-    true
-}
-
-/// Whether a slot holds a region, with all of these rights.
-fn is_region(held: &Capability, region: RegionRef, rights: Rights) -> bool {
-    matches!(held, Capability::Region(of, has) if *of == region && has.contains(rights))
-}
-
-/// Before a domain starts again: takes away what it has mapped by itself and what clients have granted to it;
-/// the new program knows nothing of either. One step's worth at most. Returns whether all of it is gone.
-pub(super) fn forget_step(kernel: &mut Kernel, id: DomainId) -> bool {
-    if let Some(mapping) = kernel.domain(id).mappings.made_by_domain() {
-        unmap_step(kernel, id, mapping);
-        return false;
-    }
-    let server = DomainRef { id, generation: kernel.tasks.get(id).generation };
-    for client in DomainId::all() {
-        for slot in 0..MAX_SLOTS as u64 {
-            let Ok(gate) = kernel.domain(client).slots.gate(slot) else { continue };
-            let granted =
-                u64::from(gate.grant_first)..u64::from(gate.grant_first) + u64::from(gate.grant_count);
-            if gate.server == server && !granted.is_empty() {
-                granted.for_each(|slot| kernel.domain_mut(id).slots.clear(slot));
-            }
-        }
-    }
-    true
+    seen.is_none()
 }
 
 /// Length and rights of a region. Its physical address only a driver of a device that reads and writes memory
@@ -218,7 +196,7 @@ fn carved_before(
 }
 
 /// Zeroes some more pages of a region. Returns whether all of it is zero.
-pub(super) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<bool, CallError> {
+pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<bool, CallError> {
     let region = kernel.regions.get_mut(reference)?;
     let Backing::Memory { zeroed } = &mut region.backing else { return Ok(true) };
     let step = STEP_PAGES.min(region.pages - *zeroed);
@@ -257,7 +235,7 @@ pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     authorize(id, Operation::ShapeMemory)?;
     // Before anything is taken away or zeroed: pages of it may be somebody's region, or live page tables.
     kernel.regions.check_deletable(reference)?;
-    if !revoke_step(kernel, reference, id, None) {
+    if !remove_step(kernel, reference, id) {
         return Ok(Answer::Again);
     }
     if let Some(mapping) = kernel.domain(id).mappings.of_region(reference) {
@@ -274,7 +252,7 @@ pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
 }
 
 /// Counts a region's pages as not zeroed, unless that has begun already.
-pub(super) fn begin_scrub(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<(), CallError> {
+pub(crate) fn begin_scrub(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<(), CallError> {
     let region = kernel.regions.get_mut(reference)?;
     if let Backing::Memory { zeroed } = &mut region.backing
         && *zeroed == region.pages

@@ -9,6 +9,8 @@ use cloison_abi::{
 use cloison_rules::{
     DomainId, TABLE_ENTRIES,
     authorize::{Operation, authorize},
+    capability::Capability,
+    task::DomainSet,
 };
 
 use super::{Answer, Arguments, Result};
@@ -31,8 +33,11 @@ pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, arguments: Argument
     Ok(Answer::Done)
 }
 
-/// End the caller.
+/// End the caller, when what it lent has come back.
 pub(super) fn exit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    if !kernel.take_back_step(id, None) {
+        return Ok(Answer::Again);
+    }
     let code = arguments.a[0];
     let (name, ends) = (kernel.domain(id).name, kernel.domain(id).ends_system);
     if code != 0 || ends {
@@ -95,6 +100,64 @@ pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, arguments: Arguments
     Ok(Answer::Done)
 }
 
+/// What a slot of the caller holds, and whether the domain behind it lives.
+pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let held = kernel.domain(id).slots.get(arguments.slot)?;
+    let peer = match held {
+        Capability::Domain(domain, _) => Some(domain),
+        Capability::Gate(gate) => Some(gate.server),
+        Capability::Event { target, .. } => Some(target),
+        _ => None,
+    };
+    let peer = peer.and_then(|peer| kernel.tasks.resolve(peer).ok());
+    let (lives, ended) =
+        peer.map_or((false, 0), |peer| (kernel.is_alive(peer), kernel.domain(peer).lives_ended));
+    Ok(Answer::Words([held.kind() as u64, held.rights().bits().into(), ended.into(), lives.into()]))
+}
+
+/// The next gate into the caller whose holder has ended a life. The cursor has the holder's index from bit 8
+/// on, and the slot to go on from below.
+pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let me = kernel.reference(id);
+    let cursor = match arguments.a[0] {
+        0 => u64::from(take_lowest(&mut kernel.domain_mut(id).gone)) << 8,
+        cursor => cursor,
+    };
+    let (client, first) = (cursor >> 8, cursor as usize & 0xff);
+    let Some(client) = usize::try_from(client).ok().and_then(DomainId::new) else {
+        return Ok(Answer::Words([0; 4]));
+    };
+    let found = kernel.domain(client).planned.gates_from(first).find(|(_, gate)| gate.server == me);
+    match found.map(|(slot, gate)| (slot, gate.badge)) {
+        Some((slot, badge)) => {
+            let next = (client.index() << 8 | (slot + 1)) as u64;
+            Ok(Answer::Words([next, badge.into(), 0, 0]))
+        }
+        None => {
+            kernel.domain_mut(id).context.rdi = 0;
+            Ok(Answer::Again)
+        }
+    }
+}
+
+/// Takes the lowest domain out of a set; 0, which is nobody's index, if there is none.
+fn take_lowest(set: &mut DomainSet) -> u32 {
+    let lowest = set.trailing_zeros() % DomainSet::BITS;
+    *set &= !(1 << lowest);
+    lowest
+}
+
+/// How much of what the kernel keeps for a domain is in use.
+pub(super) fn figures(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    kernel.domain(id).slots.right(arguments.slot, ObjectKind::CensusRight)?;
+    authorize(id, Operation::ReadCensus)?;
+    let of = usize::try_from(arguments.a[0]).ok().and_then(DomainId::new).ok_or(CallError::BadArgument)?;
+    let domain = kernel.domain(of);
+    let (slots, mappings) = (domain.slots.iter().count() as u64, domain.mappings.iter().count() as u64);
+    let events = kernel.tasks.get(of).pending();
+    Ok(Answer::Words([domain.space.pages_used(), mappings, slots, events]))
+}
+
 /// Read the kernel's log.
 pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     kernel.domain(id).slots.right(arguments.slot, ObjectKind::LogRight)?;
@@ -114,8 +177,9 @@ pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, arguments: Argument
         let Some(holder) = DomainId::new(at / MAX_SLOTS) else { continue };
         let domain = kernel.domain(holder);
         if let Ok(capability) = domain.slots.get((at % MAX_SLOTS) as u64) {
+            let (slot, rights) = ((at % MAX_SLOTS) as u64, u64::from(capability.rights().bits()));
             let packed =
-                (at / MAX_SLOTS) as u64 | ((at % MAX_SLOTS) as u64) << 8 | (capability.kind() as u64) << 32;
+                (at / MAX_SLOTS) as u64 | slot << 8 | rights << 16 | (capability.kind() as u64) << 32;
             let [low, high] = domain.name.to_words();
             return Ok(Answer::Words([at as u64 + 1, packed, low, high]));
         }

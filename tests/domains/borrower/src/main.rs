@@ -23,11 +23,13 @@ fn main() -> Result<(), &'static str> {
     let entry = info::get().find(InfoKind::Use, "watch").ok_or("the plan gives no watcher")?;
     let page = SharedMemory::of(entry).ok_or("the watcher shares no page")?;
     let watcher = watch::Client::find("watch").map_err(|_| "the watcher has no gate")?;
-    if cloison_rt::start::argument() != 0 {
-        // The watcher has seen the fault and started this domain again.
-        return watcher.finish(1).map(drop).map_err(|_| "the watcher does not answer");
-    }
-    watcher.place(_start as *const () as u64, stack_top()).map_err(|_| "the watcher does not answer")?;
+    let told = if cloison_rt::start::argument() == 0 {
+        watcher.place(_start as *const () as u64, stack_top()).map(drop)
+    } else {
+        // The watcher has seen the fault and started this domain again. It goes on lending.
+        watcher.finish(1).map(drop)
+    };
+    told.map_err(|_| "the watcher does not answer")?;
     let mut borrower = Borrower { watcher, page };
     let mut answer = Message::default();
     loop {

@@ -33,7 +33,7 @@ const DMA: u64 = Rights::DMA.bits() as u64;
 const FREE_SLOT: u64 = 40;
 
 /// Calls that look into the slot that they are given.
-const SLOT_CALLS: [CallNumber; 29] = [
+const SLOT_CALLS: [CallNumber; 32] = [
     CallNumber::Call,
     CallNumber::Signal,
     CallNumber::RegionMap,
@@ -43,8 +43,10 @@ const SLOT_CALLS: [CallNumber; 29] = [
     CallNumber::InterruptAcknowledge,
     CallNumber::SlotDrop,
     CallNumber::SlotLimit,
+    CallNumber::SlotInfo,
     CallNumber::LogRead,
     CallNumber::CensusRead,
+    CallNumber::Figures,
     CallNumber::Shutdown,
     CallNumber::DomainCreate,
     CallNumber::DomainConfigure,
@@ -63,6 +65,7 @@ const SLOT_CALLS: [CallNumber; 29] = [
     CallNumber::RegionDevice,
     CallNumber::RegionDelete,
     CallNumber::FaultRead,
+    CallNumber::DomainReset,
 ];
 
 pub(crate) const ACTS: &[Act] = &[

@@ -1,0 +1,191 @@
+//! The lives of a domain: how one ends, and how the next one begins as the first did.
+//!
+//! A domain that has lived is *renewed* before it lives again: what it lent is taken back, its slots are
+//! those that the builder filled, its page tables are made from nothing and hold what the builder mapped.
+//! What a domain drops, limits, maps, uses up or lends is thus gone with the life in which it did so.
+
+use cloison_abi::{
+    CallError, Rights,
+    limits::{EVENT_PEER_FAILED, MAX_INTERRUPTS},
+};
+use cloison_rules::{
+    DomainId,
+    capability::{Capability, DomainRef, RegionRef, SlotTable},
+    lending,
+    task::{DomainSet, State},
+};
+
+use crate::{
+    arch::paging::AddressSpace,
+    calls::{begin_scrub, map_step, unmap_step, zero_step},
+    kernel::Kernel,
+};
+
+/// How far a domain is on its way to its next life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It is as the builder made it.
+    Fresh,
+    /// It has lived since.
+    Used,
+    /// Nothing of it is lent any more; the pages of its page tables are being zeroed.
+    Scrubbing,
+    /// Its page tables are new; what the builder mapped is being put into them.
+    Mapping,
+    /// It has faulted and is ending: what it lent is being taken back.
+    Ending,
+    /// It has ended, and does not live again.
+    Ended,
+    /// It is being destroyed, and has no page tables any more.
+    Ruin,
+}
+
+/// Whether a task in this state lives: it runs, or something can make it run on.
+fn lives(state: State) -> bool {
+    !matches!(state, State::Free | State::Stopped | State::Faulted)
+}
+
+impl Kernel {
+    /// Whether a domain lives.
+    pub fn is_alive(&self, id: DomainId) -> bool {
+        lives(self.tasks.get(id).state)
+    }
+
+    /// The domain as it is now: a reference that outlives it without leading to its successor.
+    pub fn reference(&self, id: DomainId) -> DomainRef {
+        DomainRef { id, generation: self.tasks.get(id).generation }
+    }
+
+    /// Takes a domain out of whatever it does, and tells everyone who calls it or could, and whom it called
+    /// or could.
+    pub fn halt(&mut self, id: DomainId, state: State) {
+        self.finish_line(id);
+        if self.is_alive(id) {
+            let domain = self.domain_mut(id);
+            domain.lives_ended = domain.lives_ended.wrapping_add(1);
+        }
+        let failed = self.tasks.halt(id, state);
+        self.fail(failed, CallError::PeerFailed);
+        self.tell_clients(id);
+        self.tell_servers(id);
+    }
+
+    fn tell_clients(&mut self, id: DomainId) {
+        let halted = self.reference(id);
+        for other in DomainId::all() {
+            if self.domain(other).slots.gates_from(0).any(|(_, gate)| gate.server == halted) {
+                self.signal(other, 1 << EVENT_PEER_FAILED);
+            }
+        }
+    }
+
+    /// Lets the servers of a domain that has halted drop what they keep for it.
+    fn tell_servers(&mut self, id: DomainId) {
+        let mut servers: DomainSet = 0;
+        for (_, gate) in self.domain(id).planned.gates_from(0) {
+            if let Ok(server) = self.tasks.resolve(gate.server) {
+                servers |= 1 << server.index();
+            }
+        }
+        for server in DomainId::all().filter(|server| servers & 1 << server.index() != 0) {
+            self.domain_mut(server).gone |= 1 << id.index();
+            self.signal(server, 1 << EVENT_PEER_FAILED);
+        }
+    }
+
+    /// A domain has ended: it is stopped, and what it held in slots, ports and interrupt lines is free again.
+    /// What it lent has been taken back before.
+    pub fn end_domain(&mut self, id: DomainId) {
+        self.halt(id, State::Stopped);
+        let ended = self.reference(id);
+        let domain = self.domain_mut(id);
+        domain.renewal = Renewal::Ended;
+        domain.slots = SlotTable::EMPTY;
+        domain.ports.clear();
+        self.mark_stale(id);
+        for line in 0..MAX_INTERRUPTS {
+            if self.lines[line].is_some_and(|to| to.target == ended) {
+                self.machine.io_apic.mask(line as u8);
+                self.lines[line] = None;
+            }
+        }
+        self.log.reader_ended(ended);
+        self.abandon_patients(ended, true);
+    }
+
+    /// Takes back what a domain has lent: all of it, or `only` this region. The slots of one borrower, or one
+    /// step's worth of a mapping. Returns whether nothing was left to be taken.
+    pub fn take_back_step(&mut self, lender: DomainId, only: Option<RegionRef>) -> bool {
+        DomainId::all()
+            .filter(|other| *other != lender)
+            .all(|other| !self.take_back_from(lender, other, only))
+    }
+
+    /// Returns whether there was something to be taken.
+    fn take_back_from(&mut self, lender: DomainId, borrower: DomainId, only: Option<RegionRef>) -> bool {
+        let Ok([from, to]) = self.domains.get_disjoint_mut([lender.index(), borrower.index()]) else {
+            return false;
+        };
+        let taken = |region| match only {
+            Some(only) => region == only,
+            None => from.planned.holds(region, Rights::GRANT),
+        };
+        if lending::take_slots(&mut to.slots, &to.planned, taken) {
+            return true;
+        }
+        let mapping = lending::lent_mapping(&to.slots, &to.planned, &to.mappings, taken);
+        if let Some(mapping) = mapping {
+            unmap_step(self, borrower, mapping);
+        }
+        mapping.is_some()
+    }
+
+    /// Makes a domain that does not live what it was before its first life: one step of it. Returns whether
+    /// it is so.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if it has ended, or is the builder.
+    pub fn renew_step(&mut self, id: DomainId) -> Result<bool, CallError> {
+        let quota = self.domain(id).quota.ok_or(CallError::BadState)?;
+        match self.domain(id).renewal {
+            Renewal::Fresh => return Ok(true),
+            Renewal::Used | Renewal::Ending => {
+                if self.take_back_step(id, None) {
+                    self.strip(id);
+                    begin_scrub(self, quota)?;
+                }
+            }
+            Renewal::Scrubbing => {
+                if zero_step(self, quota)? {
+                    let region = *self.regions.get(quota)?;
+                    let root = self.machine.kernel_root;
+                    let space = AddressSpace::new(region.first_page, region.pages.into(), root)?;
+                    let domain = self.domain_mut(id);
+                    (domain.space, domain.renewal) = (space, Renewal::Mapping);
+                }
+            }
+            Renewal::Mapping => match self.domain(id).mappings.unfinished() {
+                Some(mapping) => drop(map_step(self, id, mapping)?),
+                None => self.domain_mut(id).renewal = Renewal::Fresh,
+            },
+            Renewal::Ended | Renewal::Ruin => return Err(CallError::BadState),
+        }
+        Ok(false)
+    }
+
+    /// Takes from a domain what its last life has left: its page tables, what it has mapped by itself, what
+    /// was lent to it, what its clients left with it. Gives it back what the builder gave it.
+    fn strip(&mut self, id: DomainId) {
+        let regions = &self.regions;
+        let domain = &mut self.domains[id.index()];
+        domain.slots = domain.planned.clone();
+        domain.slots.retain(|_, held| match held {
+            Capability::Region(region, _) => regions.get(*region).is_ok(),
+            _ => true,
+        });
+        domain.mappings.renew();
+        domain.space = AddressSpace::NONE;
+        domain.renewal = Renewal::Scrubbing;
+        self.mark_stale(id);
+    }
+}

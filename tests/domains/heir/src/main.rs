@@ -1,0 +1,97 @@
+//! Heir: borrows memory of domains that end, and tells when it has lost it. Ends when it has lost all.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+
+use cloison_abi::{CallError, Rights, info::InfoKind, limits::PAGE_BYTES};
+use cloison_rt::{
+    log,
+    sys::{
+        Instant, Message, Received, Slot, info,
+        peer::{PEER_FAILED, gone_clients},
+        region_info, region_map, region_unmap, reply_wait, slot_drop,
+    },
+};
+use keeper_api::gift;
+
+cloison_rt::entry!(main);
+
+/// Where the first loan is seen; the next ones follow, each at the same distance, so that all of them share one page
+/// table.
+const PLACE: u64 = 0x3000_0000;
+const DISTANCE: u64 = 100 * PAGE_BYTES;
+
+fn main() -> Result<(), &'static str> {
+    let plot = info::get().find(InfoKind::Region, "plot").and_then(info::slot).ok_or("it has no plot")?;
+    let mut heir = Heir { plot, loans: Vec::new() };
+    let mut left = info::get().clients().count();
+    let mut answer = Message::default();
+    while left > 0 {
+        let received = reply_wait(answer, PEER_FAILED, Instant::NEVER);
+        answer = Message::default();
+        match received {
+            Received::Message { badge, message } => answer = gift::answer(&mut heir, badge, message),
+            Received::Events(_) => left -= gone_clients().filter(|badge| heir.has_lost(*badge)).count(),
+            Received::TimedOut => {}
+        }
+    }
+    Ok(())
+}
+
+/// Memory that a client has lent.
+struct Loan {
+    badge: u64,
+    slot: Slot,
+    pages: u64,
+}
+
+struct Heir {
+    plot: Slot,
+    loans: Vec<Loan>,
+}
+
+impl Heir {
+    /// Whether nothing is left here of what a client has lent.
+    fn has_lost(&mut self, badge: u64) -> bool {
+        let Some(place) = self.loans.iter().position(|loan| loan.badge == badge) else { return false };
+        let Loan { slot, pages, .. } = self.loans[place];
+        let address = PLACE + badge * DISTANCE;
+        let ends = [address, address + (pages - 1) * PAGE_BYTES];
+        let lost =
+            region_info(slot) == Err(CallError::BadSlot) && ends.into_iter().all(|end| self.is_free(end));
+        if lost {
+            let name = info::get().clients().find(|entry| u64::from(entry.badge) == badge);
+            log!("what {} lent is back", name.map_or("nobody", |entry| entry.peer.as_str()));
+            self.loans.swap_remove(place);
+        }
+        lost
+    }
+
+    /// Whether something can be mapped at an address.
+    #[allow(unsafe_code, reason = "unmaps what has just been mapped")]
+    fn is_free(&self, address: u64) -> bool {
+        region_map(self.plot, address, 0, 1, Rights::READ).is_ok()
+            // SAFETY: it has just been mapped, and nothing has used it.
+            && unsafe { region_unmap(address) }.is_ok()
+    }
+}
+
+impl gift::Server for Heir {
+    /// Of every second client only the mapping is kept, and no slot.
+    fn take(&mut self, badge: u64, slot: u8) -> Result<gift::Taken, gift::Refusal> {
+        let slot = Slot(slot);
+        let pages = region_info(slot).map_err(|_| gift::Refusal::CannotMap)?.pages;
+        region_map(slot, PLACE + badge * DISTANCE, 0, pages, Rights::READ | Rights::WRITE)
+            .map_err(|_| gift::Refusal::CannotMap)?;
+        if badge % 2 == 1 {
+            // It has just been used.
+            let _ = slot_drop(slot);
+        }
+        self.loans.push(Loan { badge, slot, pages });
+        Ok(gift::Taken { word: 0 })
+    }
+}

@@ -1,0 +1,32 @@
+//! Legator: lends memory and ends, as its arguments say.
+
+#![no_std]
+#![no_main]
+
+use cloison_abi::{Rights, info::InfoKind};
+use cloison_rt::{
+    log,
+    sys::{info, region_grant, settings},
+};
+use keeper_api::gift;
+
+cloison_rt::entry!(main);
+
+fn main() -> Result<(), &'static str> {
+    let page = info::get();
+    let find = |kind, name| page.find(kind, name).and_then(info::slot).ok_or("the plan lacks a grant");
+    let (plot, gate) = (find(InfoKind::Region, "plot")?, find(InfoKind::Use, "gift")?);
+    let slot = region_grant(plot, gate, Rights::READ | Rights::WRITE).map_err(|_| "cannot lend")?;
+    gift::Client::new(gate).take(slot.0).map_err(|_| "the loan is refused")?;
+    log!("lent; now I {}", settings::arguments());
+    if settings::arguments() == "fault" {
+        fault();
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code, reason = "it faults on purpose")]
+fn fault() {
+    // SAFETY: nothing is mapped at this address, so the read faults.
+    unsafe { core::ptr::without_provenance::<u8>(8).read_volatile() };
+}
