@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use capture_core::{FILE_HEADER, Filter, record_header, recorded};
-use cloison_abi::{info::InfoKind, limits::EVENT_PEER_FAILED};
+use cloison_abi::info::InfoKind;
 use cloison_drivers::virtio::{Place, console::Output};
 use cloison_ipc::{
     frames::{self, Frame, FrameReceiver},
@@ -14,7 +14,10 @@ use cloison_ipc::{
 };
 use cloison_rt::{
     log,
-    sys::{Instant, Slot, clock, info, interrupt_acknowledge, memory::DeviceMemory, settings, wait},
+    sys::{
+        Instant, Slot, clock, info, interrupt_acknowledge, memory::DeviceMemory, peer::PEER_FAILED, settings,
+        wait,
+    },
     time,
 };
 
@@ -42,7 +45,7 @@ fn main() -> Result<(), &'static str> {
     let (_, receiver) = frames::attach(port).ok_or("the port has no memory for frames")?;
     log!("recording the frames of {}", port.peer.as_str());
     let file = File { output, interrupt: slot, event: info::event_mask(interrupt) };
-    Capture { file, filter, receiver }.run(info::event_mask(port) | 1 << EVENT_PEER_FAILED)
+    Capture { file, filter, receiver }.run(info::event_mask(port) | PEER_FAILED)
 }
 
 /// A recording under way.

@@ -20,9 +20,20 @@ pub(crate) struct Clients {
 
 /// A domain that can be typed to.
 struct Terminal {
-    name: Name,
+    entry: &'static InfoEntry,
     /// To the domain; `None` once it has left nonsense in the ring.
     input: Option<Producer<SharedRing, Doorbell>>,
+}
+
+impl Terminal {
+    fn new(entry: &'static InfoEntry) -> Self {
+        let input = SharedRing::of(entry).map(|ring| Producer::new(ring, Doorbell::of(entry)));
+        Self { entry, input }
+    }
+
+    fn name(&self) -> Name {
+        self.entry.peer
+    }
 }
 
 impl Clients {
@@ -30,8 +41,7 @@ impl Clients {
         let mut clients = Self { writers: Vec::new(), terminals: Vec::new(), focus: 0 };
         for entry in entries {
             if entry.name.as_str() == TERMINAL {
-                let input = SharedRing::of(entry).map(|ring| Producer::new(ring, Doorbell::of(entry)));
-                clients.terminals.push(Terminal { name: entry.peer, input });
+                clients.terminals.push(Terminal::new(entry));
             } else {
                 clients.writers.push((entry.badge.into(), Lines::new(Some(entry.peer))));
             }
@@ -42,6 +52,21 @@ impl Clients {
     /// The line that the client with this badge is in the middle of.
     pub(crate) fn lines(&mut self, badge: u64) -> Option<&mut Lines> {
         self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
+    }
+
+    /// A client has ended. The line that it was in the middle of is shown, and what was typed for it and that
+    /// it has not read is dropped: neither is its next life's.
+    pub(crate) fn forget(&mut self, badge: u64, screen: &mut Screen) {
+        if let Some(lines) = self.lines(badge) {
+            lines.finish(screen);
+        }
+        let is_gone = |terminal: &&mut Terminal| u64::from(terminal.entry.badge) == badge;
+        if let Some(terminal) = self.terminals.iter_mut().find(is_gone) {
+            *terminal = Terminal::new(terminal.entry);
+            if let Some(input) = &mut terminal.input {
+                input.restart();
+            }
+        }
     }
 
     /// The lines that all clients are in the middle of.
@@ -56,7 +81,7 @@ impl Clients {
         match taken {
             Some(Ok(1)) => {}
             Some(Err(error)) => {
-                screen.say(format_args!("no more input for {}: {error}", terminal.name));
+                screen.say(format_args!("no more input for {}: {error}", terminal.name()));
                 terminal.input = None;
             }
             _ => screen.ring(),
@@ -67,7 +92,7 @@ impl Clients {
         match self.terminals.get(index) {
             Some(terminal) => {
                 self.focus = index;
-                screen.say(format_args!("{} has the focus", terminal.name));
+                screen.say(format_args!("{} has the focus", terminal.name()));
             }
             None => screen.say(format_args!("no terminal {}; Ctrl-] ? lists them", index + 1)),
         }
@@ -79,7 +104,7 @@ impl Clients {
         }
         for (index, terminal) in self.terminals.iter().enumerate() {
             let focus = if index == self.focus { ", has the focus" } else { "" };
-            screen.say(format_args!("{}: {}{focus}", index + 1, terminal.name));
+            screen.say(format_args!("{}: {}{focus}", index + 1, terminal.name()));
         }
     }
 }

@@ -17,7 +17,11 @@ use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::uart::{Uart, UartError};
 use cloison_ipc::log;
 use cloison_rt::{
-    sys::{self, Instant, LogRead, Message, Received, Slot, info, memory::Ports},
+    sys::{
+        self, Instant, LogRead, Message, Received, Slot, info,
+        memory::Ports,
+        peer::{PEER_FAILED, gone_clients},
+    },
     time,
 };
 use console_core::{Keyboard, Lines, Order, Screen};
@@ -96,7 +100,7 @@ impl Console {
 
     /// The events that this domain waits for.
     fn events(&self) -> u64 {
-        self.interrupt_event | self.kernel.map_or(0, |(_, event)| event)
+        PEER_FAILED | self.interrupt_event | self.kernel.map_or(0, |(_, event)| event)
     }
 
     /// A client's message. Nonsense is dropped: there is nobody to tell but the client, who knows.
@@ -112,6 +116,9 @@ impl Console {
         }
         if self.kernel.is_some_and(|(_, event)| events & event != 0) {
             self.read_kernel_log();
+        }
+        if events & PEER_FAILED != 0 {
+            gone_clients().for_each(|badge| self.clients.forget(badge, &mut self.screen));
         }
     }
 

@@ -11,7 +11,12 @@ use core::time::Duration;
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::tpm::{Locality, TPM_BYTES};
 use cloison_rt::{
-    sys::{Instant, Message, Received, info, memory::DeviceMemory, reply_wait},
+    sys::{
+        Instant, Message, Received, info,
+        memory::DeviceMemory,
+        peer::{PEER_FAILED, gone_clients},
+        reply_wait,
+    },
     time,
 };
 use stpm_api::tpm;
@@ -56,8 +61,12 @@ fn serve<C: Chip>(mut service: Service<C, SharedMail>) -> ! {
         let busy = service.step(time::since(start));
         busy_since = if busy { busy_since.or(Some(Instant::now())) } else { None };
         let deadline = busy_since.map_or(Instant::NEVER, |since| time::after(wait_after(time::since(since))));
-        if let Received::Message { badge, message } = reply_wait(reply, 0, deadline) {
-            reply = tpm::answer(&mut service, badge, message);
+        let received = reply_wait(reply, PEER_FAILED, deadline);
+        reply = Message::default();
+        match received {
+            Received::Message { badge, message } => reply = tpm::answer(&mut service, badge, message),
+            Received::Events(_) => gone_clients().for_each(|badge| service.forget(badge)),
+            Received::TimedOut => {}
         }
     }
 }

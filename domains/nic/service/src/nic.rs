@@ -1,9 +1,11 @@
 //! What the domain was given, and its loop.
 
-use cloison_abi::{info::InfoKind, limits::EVENT_PEER_FAILED};
+use cloison_abi::info::InfoKind;
 use cloison_drivers::virtio::{Place, net::NetCard};
 use cloison_ipc::frames;
-use cloison_sys::{Instant, Slot, info, interrupt_acknowledge, memory::DeviceMemory, wait};
+use cloison_sys::{
+    Instant, Slot, info, interrupt_acknowledge, memory::DeviceMemory, peer::PEER_FAILED, wait,
+};
 
 use crate::{Log, Uplink};
 
@@ -43,7 +45,7 @@ impl Nic {
             line,
             interrupt_event: info::event_mask(interrupt),
             // A switch that fails is no reason to stop: it comes back, or frames wait for ever.
-            port_events: info::event_mask(port) | 1 << EVENT_PEER_FAILED,
+            port_events: info::event_mask(port) | PEER_FAILED,
         })
     }
 

@@ -2,12 +2,13 @@
 
 use core::fmt;
 
-use cloison_abi::{CallError, info::InfoKind, limits::EVENT_PEER_FAILED};
+use cloison_abi::{CallError, info::InfoKind};
 use cloison_ipc::{Failure, Transport};
 use cloison_sys::{
     Instant, Message, Slot,
     info::{self, event_mask},
     memory::SharedMemory,
+    peer::PEER_FAILED,
     wait,
 };
 
@@ -90,7 +91,7 @@ impl Gate {
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         let entry = info::get().find(InfoKind::Use, name)?;
-        let events = event_mask(entry) | 1 << EVENT_PEER_FAILED;
+        let events = event_mask(entry) | PEER_FAILED;
         Some(Self { slot: info::slot(entry)?, memory: SharedMemory::of(entry)?, events })
     }
 }

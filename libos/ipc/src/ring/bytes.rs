@@ -30,6 +30,15 @@ impl<M: Memory, B: Bell> Producer<M, B> {
         Self { memory, bell, position }
     }
 
+    /// Empties the ring for a consumer that has just begun, where the last one left off: what that has not
+    /// read is dropped, and a position that made no sense is one again.
+    pub fn restart(&mut self) {
+        self.position = own_position(&self.memory, Control::Consumed);
+        // The consumer takes its own position as modulo, too.
+        self.memory.word(Control::Consumed).store(self.position as u32, Ordering::Relaxed);
+        self.memory.word(Control::Produced).store(self.position as u32, Ordering::Release);
+    }
+
     /// How many bytes can be written now.
     ///
     /// # Errors

@@ -2,8 +2,12 @@
 
 use core::sync::atomic::AtomicU32;
 
-use cloison_abi::{info::InfoEntry, limits::EVENT_PEER_FAILED};
-use cloison_sys::{Instant, Slot, info, memory::SharedMemory};
+use cloison_abi::info::InfoEntry;
+use cloison_sys::{
+    Instant, Slot, info,
+    memory::SharedMemory,
+    peer::{PEER_FAILED, Peer},
+};
 
 use super::{Bell, CONTROL_BYTES, Control, Memory, RingError};
 
@@ -69,13 +73,15 @@ pub struct Doorbell {
     pub other: Option<Slot>,
     /// Mask of this side's event bit.
     pub own: u64,
+    /// Who the other side was when this side began.
+    pub peer: Option<Peer>,
 }
 
 impl Doorbell {
     /// The bell that goes with an information entry.
     #[must_use]
     pub fn of(entry: &InfoEntry) -> Self {
-        Self { other: info::signal_slot(entry), own: info::event_mask(entry) }
+        Self { other: info::signal_slot(entry), own: info::event_mask(entry), peer: Peer::of(entry) }
     }
 }
 
@@ -87,10 +93,16 @@ impl Bell for Doorbell {
         }
     }
 
+    /// The event that says that a peer has failed is one for all of them, and may have been taken elsewhere.
+    /// So this asks for the other side itself: first, in case it has failed already, and when the event
+    /// comes. If it has signalled as well, what it wrote before is looked at first.
     fn wait(&self) -> Result<(), RingError> {
-        const FAILED: u64 = 1 << EVENT_PEER_FAILED;
-        let events = cloison_sys::wait(self.own | FAILED, Instant::NEVER);
-        if events & FAILED != 0 { Err(RingError::PeerFailed) } else { Ok(()) }
+        let failed = || self.peer.is_some_and(|peer| peer.has_failed());
+        if failed() {
+            return Err(RingError::PeerFailed);
+        }
+        let events = cloison_sys::wait(self.own | PEER_FAILED, Instant::NEVER);
+        if events & self.own == 0 && failed() { Err(RingError::PeerFailed) } else { Ok(()) }
     }
 }
 

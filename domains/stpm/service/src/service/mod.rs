@@ -154,6 +154,12 @@ impl<C: Chip, M: Mail> Service<C, M> {
         }
     }
 
+    /// A client has ended: what it left open is closed, and a command of it that is in the TPM is cancelled.
+    pub fn forget(&mut self, badge: u64) {
+        // One that has nothing open leaves nothing.
+        let _ = self.close(badge);
+    }
+
     /// Takes a client's command back, wherever it is.
     fn withdraw(&mut self, index: usize) {
         if self.running == Some(index) {

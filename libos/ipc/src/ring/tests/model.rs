@@ -1,12 +1,13 @@
 //! One thread, random operations: the ring behaves as a queue does.
 
+use core::sync::atomic::Ordering;
 use std::{collections::VecDeque, vec, vec::Vec};
 
 use embedded_io::{Read, Write};
 use proptest::{collection::vec as some, prelude::*};
 
 use super::{
-    super::{Consumer, Producer, RecordConsumer, RecordProducer, RingError},
+    super::{Consumer, Control, Memory, Producer, RecordConsumer, RecordProducer, RingError},
     Counter, HeapRing,
 };
 
@@ -115,6 +116,23 @@ fn only_a_waiting_side_is_signalled() {
     consumer.try_read(&mut [0; 1]).unwrap();
     consumer.try_read(&mut [0; 1]).unwrap();
     assert_eq!(to_producer.0.get(), 1);
+}
+
+#[test]
+fn a_restarted_ring_is_empty_for_the_next_consumer_whatever_the_last_left() {
+    for nonsense in [0, 3, 7, 8, 100, u32::MAX] {
+        let (ring, bell) = (HeapRing::new(4), Counter::default());
+        let mut producer = Producer::new(&ring, &bell);
+        producer.try_write(b"abc").unwrap();
+        ring.word(Control::Consumed).store(nonsense, Ordering::Relaxed);
+        producer.restart();
+        let mut consumer = Consumer::new(&ring, &bell);
+        assert_eq!(consumer.available(), Ok(0), "{nonsense}");
+        assert_eq!(producer.try_write(b"wxyz"), Ok(4));
+        let mut bytes = [0; 4];
+        assert_eq!(consumer.try_read(&mut bytes), Ok(4));
+        assert_eq!(&bytes, b"wxyz");
+    }
 }
 
 #[test]
