@@ -1,6 +1,7 @@
 //! The census: who holds what, as the kernel knows it.
 
 use alloc::string::String;
+use core::fmt::Write;
 
 use cloison_abi::Name;
 use cloison_rt::log;
@@ -8,7 +9,7 @@ use cloison_sys::census_read;
 
 use crate::CENSUS;
 
-/// Prints a line for each domain with what it holds.
+/// Prints a line for each domain with what it holds, and with which rights.
 pub fn print() {
     let mut cursor = 0;
     let mut holder: Option<(Name, String)> = None;
@@ -19,8 +20,8 @@ pub fn print() {
             holder = Some((entry.domain, String::new()));
         }
         if let Some((_, held)) = &mut holder {
-            held.push(' ');
-            held.push_str(entry.kind.name());
+            // Writing to a string cannot fail.
+            let _ = write!(held, " {entry}");
         }
     }
     show(holder);

@@ -3,7 +3,7 @@
 use cloison_abi::image::ImageHeader;
 use cloison_abi::info::InfoEntry;
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{INTERRUPT_LEVEL, MappingEntry, NONE, SlotEntry};
+use cloison_abi::plan::{INTERRUPT_LEVEL, MappingEntry, NONE, RegionEntry, SlotEntry};
 use cloison_abi::{ObjectKind, Rights};
 use zerocopy::FromBytes;
 
@@ -11,6 +11,7 @@ use super::count;
 use super::table::Table;
 use crate::emit::digest;
 use crate::plan::{Layout, Part};
+use crate::system::OnFault;
 use crate::{BUILDER, Plan, System};
 
 pub(super) fn memory(system: &System, plan: &Plan) -> String {
@@ -158,6 +159,9 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
             .map(|mapping| system.domains[mapping.domain as usize].name.as_str())
             .collect();
         seen.dedup();
+        if is_restarted(system, region) {
+            seen.push("builder (to restart it)");
+        }
         let device =
             if region.device_address == 0 { String::new() } else { format!("{:#x}", region.device_address) };
         let cells =
@@ -165,6 +169,12 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
         table.row(cells);
     }
     table.render("Regions")
+}
+
+/// Whether the builder keeps a region, because its owner is loaded anew after a fault.
+fn is_restarted(system: &System, region: &RegionEntry) -> bool {
+    let owner = system.domains.get(region.owner as usize);
+    region.device_address == 0 && owner.is_some_and(|owner| owner.on_fault == OnFault::Restart)
 }
 
 pub(super) fn digests(system: &System, plan: &Plan, image: &[u8]) -> String {

@@ -9,7 +9,8 @@ mod table;
 
 use crate::manifest::Irq;
 use crate::system::{Domain, DomainId, Offer, OnFault, Use};
-use crate::{Plan, System};
+use crate::{BUILDER, Plan, System};
+use cloison_abi::ObjectKind;
 use table::Table;
 
 /// Describes a system. With its plan and its image: addresses, memory and digests too.
@@ -18,6 +19,7 @@ pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
     let mut text = heading(system);
     text += &domains(system);
     text += &calls(system);
+    text += &other_ways(system);
     text += &switches::switches(system);
     text += &switches::forwards(system);
     text += &devices(system);
@@ -96,7 +98,39 @@ fn calls(system: &System) -> String {
             ]);
         }
     }
-    table.render("Who can talk to whom; nobody else can")
+    table.render("Who can talk to whom")
+}
+
+/// What gets from one to another beside gates, and what they share.
+fn other_ways(system: &System) -> String {
+    let mut table = Table::new(["from", "", "to", "how"]);
+    let mut row = |from: &str, to: &str, how: &str| {
+        table.row([from.to_owned(), "→".to_owned(), to.to_owned(), how.to_owned()]);
+    };
+    for (_, domain) in system.domains() {
+        match domain.on_fault {
+            OnFault::Restart => row(
+                BUILDER,
+                &domain.name,
+                "to restart it: is told its faults, reads and writes its memory, starts it",
+            ),
+            OnFault::Handler(handler) => {
+                let how = "to handle its faults: is told them, stops it, starts it with a number";
+                row(&system.domain(handler).name, &domain.name, how);
+            }
+            OnFault::Stop | OnFault::Halt => {}
+        }
+        for right in &domain.rights {
+            match right.0 {
+                ObjectKind::LogRight => row("everyone", &domain.name, "lines to the kernel's log"),
+                ObjectKind::CensusRight => {
+                    row("everyone", &domain.name, "what it holds, and how much of the kernel's tables");
+                }
+                _ => {}
+            }
+        }
+    }
+    table.render("Other ways from one to another; there are no more")
 }
 
 fn memory(offer: &Offer) -> String {

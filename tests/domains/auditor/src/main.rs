@@ -7,6 +7,7 @@
 extern crate alloc;
 
 use alloc::{collections::BTreeMap, string::String};
+use core::fmt::Write;
 
 use cloison_abi::{CallError, ObjectKind, info::InfoKind};
 use cloison_rt::{
@@ -27,8 +28,8 @@ fn main() -> Result<(), &'static str> {
     visit(right, |index, entry| {
         offence |= NOBODYS.contains(&entry.kind);
         let line = held.entry(index).or_insert_with(|| String::from(entry.domain.as_str()) + ":");
-        line.push(' ');
-        line.push_str(entry.kind.name());
+        // Writing to a string cannot fail.
+        let _ = write!(line, " {entry}");
     })
     .map_err(|_| "the kernel refuses the census")?;
     held.values().for_each(|line| log!("{line}"));
