@@ -12,9 +12,9 @@ use cloison_sys::{
     build::{
         Configuration, domain_configure, domain_create, domain_give_domain, domain_give_event,
         domain_give_gate, domain_give_interrupt, domain_give_ports, domain_give_region, domain_give_right,
-        domain_map, domain_start, domain_stop, region_carve, region_delete, region_device,
+        domain_map, domain_reset, domain_start, domain_stop, region_carve, region_delete, region_device,
     },
-    region_map, wait,
+    region_map, slot_info, wait,
 };
 use core::time::Duration;
 
@@ -33,6 +33,8 @@ const OTHER_PORT: u16 = 0x84;
 const LINE: u32 = 7;
 /// The slot of a child that an act fills.
 const CHILD_SLOT: Slot = Slot(10);
+/// Another one.
+const LATER_SLOT: Slot = Slot(11);
 
 /// An act.
 type Act = fn(&mut Site) -> Outcome;
@@ -59,7 +61,14 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a domain that is stopped does not run", stopped_is_still),
     ("a domain does not destroy itself", not_itself),
     ("a destroyed domain's ports are closed for the next", ports_of_the_last),
-    ("a domain that has ended has no ports", no_ports_after_the_end),
+    ("a domain that has ended does not live again", no_life_after_the_end),
+    ("a domain that lives is not reset", living_is_not_reset),
+    ("a reset brings back what a domain has dropped, and what the builder gave", reset_brings_back),
+    ("a reset makes page tables of all of the quota again", reset_frees_tables),
+    ("a deleted region does not come back with a reset", deleted_stays_away),
+    ("what the builder gave another domain is no loan that can be revoked", revoke_spares_the_plan),
+    ("nothing is lent to a domain that does not live", no_loan_for_the_dead),
+    ("a new domain with an old one's number has none of its lives", lives_of_the_last),
     ("an event for a destroyed domain does not reach the next", events_of_the_last),
     ("a mapping is not replaced", no_mapping_over_another),
 ];
@@ -258,12 +267,88 @@ fn ports_of_the_last(site: &mut Site) -> Outcome {
     same(with_another.reads(PORT)?, false)
 }
 
-fn no_ports_after_the_end(site: &mut Site) -> Outcome {
+fn no_life_after_the_end(site: &mut Site) -> Outcome {
     let child = site.child()?;
-    domain_give_ports(child.domain, RIGHT, PORT, 1)?;
-    same(child.reads(PORT)?, true)?;
     child.last_call(CallNumber::Exit, 0)?;
-    same(child.reads(PORT)?, false)
+    refused(domain_start(child.domain, CODE_ADDRESS, CODE_ADDRESS, 0), CallError::BadState)?;
+    refused(domain_reset(child.domain), CallError::BadState)
+}
+
+fn living_is_not_reset(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    child.count()?;
+    refused(domain_reset(child.domain), CallError::BadState)
+}
+
+fn reset_brings_back(site: &mut Site) -> Outcome {
+    let (child, region, later) = (site.child()?, site.region(1)?, site.region(1)?);
+    domain_give_region(child.domain, CHILD_SLOT, region, Rights::READ)?;
+    same(child.call(CallNumber::SlotDrop, CHILD_SLOT.0, [0; 6])?.0, 0)?;
+    // It has lived already: what it is given now is for its later lives as well.
+    domain_give_region(child.domain, LATER_SLOT, later, Rights::READ)?;
+    domain_reset(child.domain)?;
+    for slot in [CHILD_SLOT, LATER_SLOT] {
+        let (status, pages) = child.call(CallNumber::RegionInfo, slot.0, [0; 6])?;
+        same((status, pages), (0, 1))?;
+    }
+    Ok(())
+}
+
+fn reset_frees_tables(site: &mut Site) -> Outcome {
+    let (child, region) = (site.child()?, site.region(1)?);
+    domain_give_region(child.domain, CHILD_SLOT, region, Rights::READ)?;
+    // Each takes three pages of tables of its own, and the quota has four left: the second life has them again.
+    for address in [1 << 40, 2 << 40] {
+        let arguments = [address, 0, 1, Rights::READ.bits().into(), 0, 0];
+        same(child.call(CallNumber::RegionMap, CHILD_SLOT.0, arguments)?.0, 0)?;
+    }
+    Ok(())
+}
+
+fn deleted_stays_away(site: &mut Site) -> Outcome {
+    let (child, region) = (site.child()?, site.region(1)?);
+    domain_give_region(child.domain, CHILD_SLOT, region, Rights::READ)?;
+    child.count()?;
+    domain_stop(child.domain)?;
+    site.delete(region)?;
+    // It gets the number of the deleted one.
+    site.region(1)?;
+    let (status, _) = child.call(CallNumber::RegionInfo, CHILD_SLOT.0, [0; 6])?;
+    same(status, number(CallError::BadSlot))
+}
+
+fn revoke_spares_the_plan(site: &mut Site) -> Outcome {
+    let (lender, other, region) = (site.child()?, site.child()?, site.region(1)?);
+    domain_give_region(lender.domain, CHILD_SLOT, region, Rights::READ | Rights::GRANT)?;
+    domain_give_region(other.domain, CHILD_SLOT, region, Rights::READ)?;
+    other.count()?;
+    same(lender.call(CallNumber::RegionRevoke, CHILD_SLOT.0, [0; 6])?.0, 0)?;
+    domain_stop(other.domain)?;
+    let (status, pages) = other.call(CallNumber::RegionInfo, CHILD_SLOT.0, [0; 6])?;
+    same((status, pages), (0, 1))
+}
+
+fn no_loan_for_the_dead(site: &mut Site) -> Outcome {
+    let (lender, server, region) = (site.child()?, site.child()?, site.region(1)?);
+    domain_give_region(lender.domain, CHILD_SLOT, region, Rights::READ | Rights::GRANT)?;
+    domain_give_gate(lender.domain, LATER_SLOT, server.domain, 0, (20, 1))?;
+    let arguments = [LATER_SLOT.0.into(), Rights::READ.bits().into(), 0, 0, 0, 0];
+    let lend = || lender.call(CallNumber::RegionGrant, CHILD_SLOT.0, arguments);
+    same(lend()?.0, number(CallError::PeerFailed))?;
+    server.count()?;
+    same(lend()?, (0, 20))
+}
+
+fn lives_of_the_last(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    child.count()?;
+    domain_stop(child.domain)?;
+    same(slot_info(child.domain)?.lives_ended, 1)?;
+    site.destroy(child.domain)?;
+    let next = site.child()?;
+    same(slot_info(next.domain)?.lives_ended, 0)?;
+    next.count()?;
+    same(slot_info(next.domain)?.is_alive, true)
 }
 
 fn events_of_the_last(site: &mut Site) -> Outcome {
