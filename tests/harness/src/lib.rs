@@ -8,12 +8,14 @@ mod damage;
 mod host;
 mod judge;
 mod machine;
+mod sample;
 mod scenario;
 
 use std::{fmt, fs, path::PathBuf};
 
 pub use damage::Damage;
 pub use judge::{Observation, judge};
+pub use sample::{Sample, samples};
 pub use scenario::{Scenario, Step};
 
 /// What a boot scenario came to.
@@ -51,9 +53,28 @@ pub fn boot(name: &str) -> (Verdict, String) {
         .map_err(|error| format!("cannot read {}: {error}", path.display()))
         .and_then(|text| Scenario::parse(&text));
     match scenario {
-        Ok(scenario) => machine::boot(&scenario),
+        Ok(scenario) => {
+            let (verdict, lines) = machine::boot(&scenario);
+            let verdict = if verdict == Verdict::Pass { judge_samples(name, &lines) } else { verdict };
+            (verdict, lines.iter().map(|line| format!("{line}\n")).collect())
+        }
         Err(reason) => (Verdict::Broken(reason), String::new()),
     }
+}
+
+/// Whether the READMEs show what the scenario prints.
+fn judge_samples(name: &str, printed: &[String]) -> Verdict {
+    let samples = match samples(&scenarios().join("../..")) {
+        Ok(samples) => samples,
+        Err(error) => return Verdict::Broken(format!("cannot read the READMEs: {error}")),
+    };
+    let of_this = samples.iter().filter(|sample| sample.scenario.as_deref() == Some(name));
+    let wrong = of_this.filter_map(|sample| Some((&sample.file, sample.missing_in(printed)?))).next();
+    wrong.map_or(Verdict::Pass, |(file, line)| {
+        Verdict::Fail(format!(
+            "{file} shows `{line}`, which was not printed, or not after what it shows above"
+        ))
+    })
 }
 
 /// Boots the scenario with this name.

@@ -30,8 +30,8 @@ use crate::{
 /// How long a machine that is not to end is watched after the last expected line.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Boots a scenario and judges it. → the verdict, and the console.
-pub(crate) fn boot(scenario: &Scenario) -> (Verdict, String) {
+/// Boots a scenario and judges it. → the verdict, and the lines of the console.
+pub(crate) fn boot(scenario: &Scenario) -> (Verdict, Vec<String>) {
     let mut transcript = Transcript::default();
     let result = observe(scenario, &mut transcript);
     transcript.finish();
@@ -40,7 +40,7 @@ pub(crate) fn boot(scenario: &Scenario) -> (Verdict, String) {
         Ok((conclusion, complaint)) => judge(scenario, &Observation { lines: &lines, conclusion, complaint }),
         Err(failure) => Verdict::Broken(failure.to_string()),
     };
-    (verdict, lines.iter().map(|line| format!("{line}\n")).collect())
+    (verdict, lines)
 }
 
 /// Boots a scenario. → how it ended, and what QEMU complained about.

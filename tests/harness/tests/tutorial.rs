@@ -40,3 +40,22 @@ fn the_template_is_explained_line_by_line() {
         assert!(readme.contains(&block), "domains/hello/README.md does not show {file} as it is");
     }
 }
+
+#[test]
+fn every_sample_of_output_names_the_scenario_that_prints_it() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let nameless: Vec<String> = harness::samples(&project)
+        .unwrap()
+        .into_iter()
+        .filter(|sample| {
+            let file = |scenario: &String| harness::scenarios().join(format!("{scenario}.expect"));
+            !sample.scenario.as_ref().is_some_and(|scenario| file(scenario).is_file())
+        })
+        .map(|sample| format!("{}: {}", sample.file, sample.lines[0]))
+        .collect();
+    assert!(
+        nameless.is_empty(),
+        "put `<!-- printed by SCENARIO -->` above the block, with a scenario of tests/boot:\n{}",
+        nameless.join("\n")
+    );
+}
