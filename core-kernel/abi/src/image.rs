@@ -47,8 +47,13 @@ pub struct ImageHeader {
     pub builder_quota_pages: u32,
     /// How many of `builder_segments` are in use.
     pub builder_segment_count: u32,
-    /// [`checksum`] of this header, with 0 here, and of the pages of the builder's segments, one after the
-    /// other. The kernel starts no builder for which it is wrong.
+    /// How many of them, from the first on, hold what the builder is: its information page and its program. The
+    /// others are stack and heap, where it takes nothing for granted.
+    pub builder_program_segments: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// [`checksum`] of this header, with 0 here, and of the pages of those segments, one after the other. The
+    /// kernel starts no builder for which it is wrong.
     pub builder_checksum: u64,
     /// The builder's segments.
     pub builder_segments: [BuilderSegment; BUILDER_SEGMENTS],

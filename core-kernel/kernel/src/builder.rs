@@ -74,9 +74,9 @@ pub fn check(header: &ImageHeader, length: u64) -> Result<(), BadImage> {
     if plan_end.is_none_or(|end| end > length) {
         return Err(BadImage::Layout("the plan is not all there"));
     }
-    let count = header.builder_segment_count as usize;
-    let segments =
-        header.builder_segments.get(..count).ok_or(BadImage::Layout("the builder has too many segments"))?;
+    let (count, program) = (header.builder_segment_count, header.builder_program_segments);
+    let segments = header.builder_segments.get(..count as usize).filter(|_| program <= count);
+    let segments = segments.ok_or(BadImage::Layout("the builder has too many segments"))?;
     if segments.iter().any(|segment| !fits(segment, length)) {
         return Err(BadImage::Layout("a segment of the builder is out of place"));
     }
@@ -96,7 +96,7 @@ pub fn check(header: &ImageHeader, length: u64) -> Result<(), BadImage> {
 /// Checks that header and builder are as the image builder wrote them. [`check`] has passed, so the segments lie
 /// in the image.
 pub fn check_builder(header: &ImageHeader, image: Run) -> Result<(), BadImage> {
-    let segments = header.builder_segments.iter().take(header.builder_segment_count as usize);
+    let segments = header.builder_segments.iter().take(header.builder_program_segments as usize);
     let found = segments.fold(header.own_checksum(), |sum, segment| {
         let first = image.first + segment.image_offset / PAGE_BYTES;
         (first..first + u64::from(segment.pages)).fold(sum, page_checksum)

@@ -33,7 +33,8 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     }
     let image_bytes = image.align();
     let mut header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
-    header.builder_checksum = segments.iter().fold(header.own_checksum(), |sum, segment| {
+    let program = segments.iter().take(header.builder_program_segments as usize);
+    header.builder_checksum = program.fold(header.own_checksum(), |sum, segment| {
         let start = segment.image_offset as usize;
         checksum(sum, &image.0[start..start + segment.pages as usize * PAGE_BYTES as usize])
     });
@@ -91,6 +92,9 @@ fn header(
         builder_quota_pages: builder_tables(&plan.builder, image_bytes) as u32,
         builder_segment_count: segments.len() as u32,
         builder_segments,
+        // The information page comes first.
+        builder_program_segments: 1 + plan.programs[0].segments.len() as u32,
+        reserved: 0,
         builder_checksum: 0,
     }
 }
