@@ -10,7 +10,7 @@ use cloison_abi::{
 };
 use cloison_rules::{
     DomainId,
-    capability::{Capability, DomainRef, RegionRef, SlotTable},
+    capability::{DomainRef, RegionRef, SlotTable},
     lending,
     task::{DomainSet, State},
 };
@@ -93,7 +93,7 @@ impl Kernel {
         }
     }
 
-    /// A domain has ended: it is stopped, and what it held in slots, ports and interrupt lines is free again.
+    /// A domain has ended: it is stopped, and what it held in slots and interrupt lines is free again.
     /// What it lent has been taken back before.
     pub fn end_domain(&mut self, id: DomainId) {
         self.halt(id, State::Stopped);
@@ -101,8 +101,6 @@ impl Kernel {
         let domain = self.domain_mut(id);
         domain.renewal = Renewal::Ended;
         domain.slots = SlotTable::EMPTY;
-        domain.ports.clear();
-        self.mark_stale(id);
         for line in 0..MAX_INTERRUPTS {
             if self.lines[line].is_some_and(|to| to.target == ended) {
                 self.machine.io_apic.mask(line as u8);
@@ -176,13 +174,8 @@ impl Kernel {
     /// Takes from a domain what its last life has left: its page tables, what it has mapped by itself, what
     /// was lent to it, what its clients left with it. Gives it back what the builder gave it.
     fn strip(&mut self, id: DomainId) {
-        let regions = &self.regions;
-        let domain = &mut self.domains[id.index()];
+        let domain = self.domain_mut(id);
         domain.slots = domain.planned.clone();
-        domain.slots.retain(|_, held| match held {
-            Capability::Region(region, _) => regions.get(*region).is_ok(),
-            _ => true,
-        });
         domain.mappings.renew();
         domain.space = AddressSpace::NONE;
         domain.renewal = Renewal::Scrubbing;

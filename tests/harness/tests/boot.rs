@@ -56,6 +56,7 @@ boot_tests! {
     memory_is_lent_and_taken_back: "loan",
     a_new_life_is_as_the_first: "lives",
     what_was_lent_comes_back_at_the_end: "heir",
+    a_ring_outlives_another_server: "ring-survives",
     a_domain_takes_its_budget_and_no_more: "hog",
     a_domain_that_faults_is_stopped: "fault-stop",
     a_fault_can_halt_the_system: "fault-halt",

@@ -68,6 +68,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a deleted region does not come back with a reset", deleted_stays_away),
     ("what the builder gave another domain is no loan that can be revoked", revoke_spares_the_plan),
     ("nothing is lent to a domain that does not live", no_loan_for_the_dead),
+    ("who reads the kernel's log and is stopped reads on when it is started again", reader_reads_on),
     ("a new domain with an old one's number has none of its lives", lives_of_the_last),
     ("an event for a destroyed domain does not reach the next", events_of_the_last),
     ("a mapping is not replaced", no_mapping_over_another),
@@ -313,7 +314,7 @@ fn deleted_stays_away(site: &mut Site) -> Outcome {
     site.delete(region)?;
     // It gets the number of the deleted one.
     site.region(1)?;
-    let (status, _) = child.call(CallNumber::RegionInfo, CHILD_SLOT.0, [0; 6])?;
+    let (status, _) = child.call(CallNumber::SlotInfo, CHILD_SLOT.0, [0; 6])?;
     same(status, number(CallError::BadSlot))
 }
 
@@ -337,6 +338,20 @@ fn no_loan_for_the_dead(site: &mut Site) -> Outcome {
     same(lend()?.0, number(CallError::PeerFailed))?;
     server.count()?;
     same(lend()?, (0, 20))
+}
+
+fn reader_reads_on(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    domain_give_right(child.domain, CHILD_SLOT, RIGHT, ObjectKind::LogRight, 3)?;
+    child.count()?;
+    domain_stop(child.domain)?;
+    // Its next life says something, for itself to read in the one after that: its fault does not stop it.
+    let eight = u64::from_le_bytes(*b"a line.\n");
+    child.call(CallNumber::DebugWrite, 0, [eight, eight, eight, eight, 0, 0])?;
+    cloison_sys::debug_write(b"and one of the architect\n");
+    let (status, text) = child.call(CallNumber::LogRead, CHILD_SLOT.0, [0; 6])?;
+    same(status, 0)?;
+    same(text == 0, false)
 }
 
 fn lives_of_the_last(site: &mut Site) -> Outcome {

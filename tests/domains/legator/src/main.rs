@@ -6,7 +6,7 @@
 use cloison_abi::{Rights, info::InfoKind};
 use cloison_rt::{
     log,
-    sys::{info, region_grant, settings},
+    sys::{debug_write, info, region_grant, settings},
 };
 use keeper_api::gift;
 
@@ -19,6 +19,8 @@ fn main() -> Result<(), &'static str> {
     let slot = region_grant(plot, gate, Rights::READ | Rights::WRITE).map_err(|_| "cannot lend")?;
     gift::Client::new(gate).take(slot.0).map_err(|_| "the loan is refused")?;
     log!("lent; now I {}", settings::arguments());
+    // A line that it does not end.
+    debug_write(b"the rest is silence");
     if settings::arguments() == "fault" {
         fault();
     }

@@ -215,10 +215,12 @@ fn chip_that_fails_fails_one_command() {
 
 #[test]
 fn cancel_close_and_open_take_the_command_out_of_the_chip() {
-    let acts: [fn(&mut Service<Fake, Fake>); 3] = [
+    let acts: [fn(&mut Service<Fake, Fake>); 4] = [
         |service| assert!(service.cancel(0).is_ok()),
         |service| assert!(service.close(0).is_ok()),
         |service| assert!(service.open(0).is_ok()),
+        // It has ended.
+        |service| service.forget(0),
     ];
     for (number, act) in acts.into_iter().enumerate() {
         let (mut service, fake) = service(2);
@@ -231,8 +233,30 @@ fn cancel_close_and_open_take_the_command_out_of_the_chip() {
         fake.0.borrow_mut().mode = Mode::Answers;
         service.step(NOW);
         assert_eq!(service.finish(1), done(8), "the other client has its turn");
-        let refusal = if number == 1 { Refusal::NotOpen } else { Refusal::NothingSubmitted };
+        let refusal = if number % 2 == 1 { Refusal::NotOpen } else { Refusal::NothingSubmitted };
         assert_eq!(service.finish(0), Err(refusal));
+    }
+}
+
+#[test]
+fn a_client_that_has_ended_leaves_nothing() {
+    let (mut service, fake) = service(2);
+    service.submit(0, 10).expect("accepted");
+    service.step(NOW);
+    service.submit(1, 10).expect("accepted");
+    for badge in [0, 1, 1, 2, u64::MAX] {
+        service.forget(badge);
+    }
+    service.step(NOW);
+    assert_eq!(fake.0.borrow().sent.len(), 1, "what had not begun never does");
+    for badge in [0, 1] {
+        assert_eq!(service.finish(badge), Err(Refusal::NotOpen));
+        assert!(service.open(badge).is_ok());
+        assert_eq!(
+            service.finish(badge),
+            Err(Refusal::NothingSubmitted),
+            "the next life begins as the first"
+        );
     }
 }
 
