@@ -31,8 +31,10 @@ pub mod process;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod scratch;
 pub mod system;
 pub mod tools;
+pub mod visible;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
