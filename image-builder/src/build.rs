@@ -108,14 +108,14 @@ pub struct Request<'a> {
     /// The manifest.
     pub manifest: &'a Path,
     /// What the user has added on the command line.
-    pub addition: Option<&'a Addition>,
+    pub additions: &'a [Addition],
     /// The package that stands in for the builder's program, in a test of the kernel.
     pub builder: Option<&'a str>,
 }
 
 impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
     fn from(manifest: &'a P) -> Self {
-        Self { manifest: manifest.as_ref(), addition: None, builder: None }
+        Self { manifest: manifest.as_ref(), additions: &[], builder: None }
     }
 }
 
@@ -125,8 +125,8 @@ impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
 ///
 /// All faults of the manifest, ready to print.
 pub fn check<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<System, Failure> {
-    let Request { manifest, addition, .. } = request.into();
-    crate::load_with(&context.workspace, manifest, addition).map_err(|report| bad_manifest(&report))
+    let Request { manifest, additions, .. } = request.into();
+    crate::load_with(&context.workspace, manifest, additions).map_err(|report| bad_manifest(&report))
 }
 
 /// Builds all that a manifest names and writes it to files.

@@ -12,12 +12,15 @@ use object::{
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use crate::{Failure, cargo_build::machine_fault, interrupts::Interrupts, process, tools};
+use crate::{Failure, cargo_build::machine_fault, interrupts::Interrupts, process, scratch::Scratch, tools};
 
 /// GRUB's modules that the disc needs. Those that they rest on come with them.
 const MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot";
 /// The time of everything on the disc. It also is what GRUB looks for to tell the disc from others.
 const TIME: &str = "2025010100000000";
+/// Names in the folder in which a disc is made: what goes onto it, and the disc.
+const TREE: &str = "tree";
+const NEW_DISC: &str = "disc.iso";
 
 /// What starts the machine, and with that, which GRUB the disc has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +75,10 @@ pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Re
         return Ok(false);
     }
     let folder = disc.parent().unwrap_or(Path::new("."));
-    let tree =
-        tempfile::tempdir_in(folder).map_err(|error| Failure::file("cannot write in", folder, &error))?;
-    contents.lay_out(&tree.path().join("tree/boot"))?;
-    let new = tree.path().join("disc.iso");
-    make(&tree.path().join("tree"), &new, contents.firmware, interrupts)?;
+    let scratch = Scratch::new(folder)?;
+    contents.lay_out(&scratch.path().join(TREE).join("boot"))?;
+    let new = scratch.path().join(NEW_DISC);
+    make(scratch.path(), contents.firmware, interrupts)?;
     // Never a new disc beside an old note, whatever stops this halfway.
     match fs::remove_file(&note) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -167,19 +169,21 @@ pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
     Some(stripped)
 }
 
-/// Runs GRUB's tool, which gathers its modules and has xorriso write the disc.
-fn make(tree: &Path, disc: &Path, firmware: Firmware, interrupts: &Interrupts) -> Result<(), Failure> {
+/// Runs GRUB's tool, which gathers its modules and has xorriso write the disc. All its paths are relative: xorriso
+/// cuts them at `=`.
+fn make(folder: &Path, firmware: Firmware, interrupts: &Interrupts) -> Result<(), Failure> {
     let mut command = process::command(&tools::path(tools::GRUB)?);
     command
+        .current_dir(folder)
         // Its own temporary files, too, belong where they are cleaned up with the rest.
-        .env("TMPDIR", disc.parent().unwrap_or(Path::new(".")))
+        .env("TMPDIR", ".")
         .args(["--directory", firmware.grub_modules(), "--install-modules", MODULES])
         .args(["--locales=", "--fonts=", "--themes=", "--output"])
-        .args([disc, tree])
+        .args([NEW_DISC, TREE])
         .args(["-volid", "CLOISON", "--set_all_file_dates", TIME])
         .arg(format!("--modification-date={TIME}"));
     let finished = process::run(&mut command, "grub-mkrescue", interrupts, &mut |_| ())?;
-    if finished.status.success() && disc.is_file() {
+    if finished.status.success() && folder.join(NEW_DISC).is_file() {
         return Ok(());
     }
     let reason = machine_fault(&finished.text).unwrap_or_else(|| finished.complaint());

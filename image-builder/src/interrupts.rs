@@ -6,6 +6,8 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
     },
+    process, thread,
+    time::Duration,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +16,10 @@ use signal_hook::{
     low_level::pipe,
 };
 
-use crate::Failure;
+use crate::{Failure, progress::say, run};
+
+/// How long the tool may take to stop by itself.
+const LIMIT: Duration = Duration::from_millis(800);
 
 /// Requests to stop. Once one has come it stays there: nothing reads it away.
 #[derive(Debug)]
@@ -25,13 +30,17 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Takes over the signals that ask a program to stop. From then on they end nothing by themselves.
+    /// Takes over the signals that ask a program to stop. From then on they end nothing by themselves; but if the
+    /// tool is still there a while after one, because it waits for a file or for a reader that has stopped reading,
+    /// it is ended. What it has started ends with it.
     ///
     /// # Errors
     ///
     /// When the system refuses a socket or a signal handler.
     pub fn install() -> Result<Self, Failure> {
-        Self::watch(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+        let interrupts = Self::watch(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+        interrupts.receiver.try_clone().and_then(end_when_overdue).map_err(refused)?;
+        Ok(interrupts)
     }
 
     /// None ever come: for programs that leave the signals as they are, such as tests.
@@ -65,8 +74,24 @@ impl Interrupts {
             }
             Ok(Self { receiver, _sender: sender })
         };
-        set_up().map_err(|error| Failure::Environment(format!("cannot watch for Ctrl-C: {error}")))
+        set_up().map_err(refused)
     }
+}
+
+fn refused(error: io::Error) -> Failure {
+    Failure::machine("cannot watch for Ctrl-C", &error)
+}
+
+/// Ends the tool if it does not do so by itself in time.
+fn end_when_overdue(receiver: UnixStream) -> io::Result<()> {
+    let wait = move || {
+        while !matches!(poll(&mut [PollFd::new(&receiver, PollFlags::IN)], None), Ok(1..)) {}
+        thread::sleep(LIMIT);
+        run::restore_terminal();
+        say(format_args!("\n{}\n", Failure::Interrupted));
+        process::exit(Failure::Interrupted.status().into());
+    };
+    thread::Builder::new().spawn(wait).map(drop)
 }
 
 impl AsFd for Interrupts {

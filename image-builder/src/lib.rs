@@ -72,7 +72,7 @@ pub struct Binaries(pub BTreeMap<String, Vec<u8>>);
 ///
 /// Every fault in the input, in one report.
 pub fn load(workspace: &Workspace, manifest: &Path) -> Result<System, Report> {
-    load_with(workspace, manifest, None)
+    load_with(workspace, manifest, &[])
 }
 
 /// As [`load`], with more than the manifest itself says.
@@ -80,12 +80,8 @@ pub fn load(workspace: &Workspace, manifest: &Path) -> Result<System, Report> {
 /// # Errors
 ///
 /// As [`load`].
-pub fn load_with(
-    workspace: &Workspace,
-    manifest: &Path,
-    addition: Option<&Addition>,
-) -> Result<System, Report> {
-    let inputs = Inputs::read(workspace, manifest, addition);
+pub fn load_with(workspace: &Workspace, manifest: &Path, additions: &[Addition]) -> Result<System, Report> {
+    let inputs = Inputs::read(workspace, manifest, additions);
     let draft = Draft::new(&inputs);
     let faults = check::run(&draft);
     if faults.is_empty()

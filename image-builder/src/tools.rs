@@ -3,11 +3,23 @@
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::{self, Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
-use crate::{Failure, interrupts::Interrupts, progress::Progress};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    Failure,
+    interrupts::Interrupts,
+    progress::{Progress, say},
+};
+
+/// How often is looked whether `apt-get` has ended.
+const PERIOD: Duration = Duration::from_millis(20);
+/// How long it may take to stop when it is asked to.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// UEFI firmware for the machine.
 pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
@@ -64,17 +76,25 @@ pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, TSHARK];
 
 /// What building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
-/// What running one needs besides.
+/// What running one needs besides, if it has a TPM.
 pub const RUN: &[Tool] = &[QEMU, SWTPM];
 
 /// What a machine with UEFI firmware needs besides.
 pub const UEFI: &[Tool] = &[OVMF, GRUB_EFI];
 
+/// What running a system needs.
+#[must_use]
+pub fn to_run(has_tpm: bool) -> &'static [Tool] {
+    if has_tpm { RUN } else { &[QEMU] }
+}
+
 /// The full path of a program, as the shell would find it.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
+    let files = env::split_paths(&path).map(|folder| folder.join(program));
+    // Not every program that is started runs in the current folder.
+    files.filter_map(|file| path::absolute(file).ok()).find(|file| is_program(file))
 }
 
 /// The full path of a tool that [`require`] has seen.
@@ -112,8 +132,7 @@ pub fn require(tools: &[Tool], progress: &Progress, interrupts: &Interrupts) -> 
     }
 }
 
-/// Installs packages. Whether that worked shows in what is there afterwards. A Ctrl-C reaches `apt-get`, too,
-/// which has then ended by itself, at a place where it can.
+/// Installs packages. Whether that worked shows in what is there afterwards.
 fn install(
     apt: AptGet,
     packages: &[&str],
@@ -123,15 +142,12 @@ fn install(
     let step = progress.step("installing host tools");
     step.now(&packages.join(" "));
     // A fresh machine has no package lists, an old one has lists that name files long gone.
-    if !apt.run(&["install", "--yes", "--no-install-recommends"], packages) {
-        interrupts.check()?;
+    if !apt.run(&["install", "--yes", "--no-install-recommends"], packages, interrupts)? {
         step.now("fetching the package lists");
-        apt.run(&["update"], &[]);
-        interrupts.check()?;
+        apt.run(&["update"], &[], interrupts)?;
         step.now(&packages.join(" "));
-        apt.run(&["install", "--yes", "--no-install-recommends"], packages);
+        apt.run(&["install", "--yes", "--no-install-recommends"], packages, interrupts)?;
     }
-    interrupts.check()?;
     step.done(&packages.join(" "));
     Ok(())
 }
@@ -145,7 +161,7 @@ fn install(
 pub fn update_package_lists(progress: &Progress, interrupts: &Interrupts) -> Result<(), Failure> {
     if let Some(apt) = apt_get() {
         let step = progress.step("fetching the package lists");
-        apt.run(&["update"], &[]);
+        apt.run(&["update"], &[], interrupts)?;
         step.done("");
     }
     interrupts.check()
@@ -159,14 +175,38 @@ enum AptGet {
 }
 
 impl AptGet {
-    fn run(self, action: &[&str], packages: &[&str]) -> bool {
+    /// Returns whether it ended well.
+    fn run(self, action: &[&str], packages: &[&str], interrupts: &Interrupts) -> Result<bool, Failure> {
         let mut command = Command::new(if self == Self::Sudo { "sudo" } else { "apt-get" });
         if self == Self::Sudo {
             command.args(["-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         }
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-o", "DPkg::Lock::Timeout=300"]);
-        succeeds(command.args(action).args(packages))
+        command.args(action).args(packages);
+        let Ok(mut child) = quiet(&mut command).spawn() else { return Ok(false) };
+        loop {
+            if let Some(status) = child.try_wait().ok().flatten() {
+                interrupts.check()?;
+                return Ok(status.success());
+            }
+            interrupts.check().inspect_err(|_| leave(&mut child))?;
+            std::thread::sleep(PERIOD);
+        }
     }
+}
+
+/// Asks `apt-get` to stop, as a Ctrl-C does, which reaches it, too. While it writes files it does not stop: to kill it
+/// then would leave packages that are half installed.
+fn leave(child: &mut Child) {
+    let _ = kill_process(Pid::from_child(child), Signal::INT);
+    let asked = Instant::now();
+    while asked.elapsed() < PATIENCE {
+        if child.try_wait().is_ok_and(|status| status.is_some()) {
+            return;
+        }
+        std::thread::sleep(PERIOD);
+    }
+    say(format_args!("\napt-get goes on by itself until it has installed what it has begun to install\n"));
 }
 
 /// How to install packages without asking anybody, if there is a way.
@@ -180,8 +220,11 @@ fn apt_get() -> Option<AptGet> {
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
+    quiet(command).status().is_ok_and(|status| status.success())
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
 /// One sentence that names what is missing, and the line to type.

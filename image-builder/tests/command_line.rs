@@ -1,48 +1,18 @@
 //! The command line, as its user meets it: exit statuses, sentences, and nothing left behind.
 
+mod support;
+
 use std::{
-    collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::Command,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-
-const HELLO: &str = "manifests/hello.toml";
-const DEMO: &str = "manifests/tpm-demo.toml";
-
-/// The tool, at the project's root.
-fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_image-builder"));
-    command.args(arguments).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs it with a target directory of its own. → what it said, and the directory.
-fn with_own_target(arguments: &[&str]) -> (Output, TempDir) {
-    let target = tempfile::tempdir().unwrap();
-    let output = tool(arguments).env("CARGO_TARGET_DIR", target.path()).output().unwrap();
-    (output, target)
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Fails unless the tool ended with this status and one of its sentences has this text, without a backtrace.
-fn assert_says(output: &Output, status: i32, text: &str) {
-    let said = said(output);
-    assert_eq!(output.status.code(), Some(status), "{said}");
-    assert!(said.contains(text), "`{text}` is not in: {said}");
-    assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
-}
+use support::command::*;
 
 #[test]
 fn a_bad_manifest_ends_with_2_and_nothing_is_built() {
@@ -62,9 +32,13 @@ fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
     let nowhere = tempfile::tempdir().unwrap();
     let file = nowhere.path().join("no/folder.pcap").display().to_string();
     let cases = [
-        (FORWARD, ["--forward", "0:nobody:22"], 2, "error: cannot forward to `nobody`: there is no domain"),
+        (FORWARD, ["--forward", "0:nobody:22"], 2, "nobody"),
         (FORWARD, ["--forward", "22"], 2, "not HOST:DOMAIN:PORT"),
         (HELLO, ["--forward", "0:hello:22"], 2, "it has no port on a switch with an uplink"),
+        (HELLO, ["--tpm", "2.0"], 2, "error: --tpm 2.0 is for nothing: no domain of hello owns"),
+        (HELLO, ["--keep", "--timeout=9"], 2, "error: --keep keeps nothing: hello uses no TPM"),
+        (DEMO, ["--keep", "--tpm=none"], 2, "error: --keep keeps nothing of a machine with --tpm none"),
+        (FORWARD, ["--capture", "/dev/full"], 3, "cannot write /dev/full: no space left on device"),
         (HELLO, ["--capture", "x.pcap"], 2, "error: cannot capture: this system has no switch"),
         (FORWARD, ["--capture", "x.pcap:ore:bob"], 2, "no port `bob`; it has: nic, alice"),
         (FORWARD, ["--capture", &file], 3, "folder.pcap: no such file or directory"),
@@ -150,9 +124,58 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_full_disk_is_told_in_a_sentence() {
-    let output = tool(&["run", HELLO, "--log", "/dev/full", "--timeout", "60"]).output().unwrap();
-    assert_says(&output, 3, "cannot write /dev/full: no space left on device");
+fn a_reader_that_has_seen_enough_ends_every_command_quietly() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let log = nowhere.path().join("log").display().to_string();
+    let commands = [
+        vec!["--help"],
+        vec!["checks"],
+        vec!["doctor"],
+        vec!["check", HELLO],
+        vec!["graph", HELLO, "--print", "svg"],
+        vec!["report", HELLO],
+        vec!["build", HELLO],
+        vec!["run", HELLO, "--log", &log],
+    ];
+    for command in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = tool(&command).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {}", said(&output));
+        assert!(!said(&output).contains("error"), "{command:?}: {}", said(&output));
+        assert!(!said(&output).contains("ended well"), "{command:?} went on: {}", said(&output));
+    }
+}
+
+#[test]
+fn an_installation_stops_within_a_second_and_leaves_what_cannot_stop() {
+    const APT_GET: &str = "#!/bin/sh\ntrap '' INT\n: > \"$0.runs\"\n/bin/sleep 20\n";
+    const SUDO: &str = "#!/bin/sh\n[ \"$2\" = true ] && exit\nshift 2\nexec \"$@\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    for (name, script) in [("apt-get", APT_GET), ("sudo", SUDO)] {
+        let file = folder.path().join(name);
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let mut child = tool(&["doctor"]).env("PATH", folder.path()).spawn().unwrap();
+    while !folder.path().join("apt-get.runs").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(5));
+    }
+    let start = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_says(&output, 130, "apt-get goes on by itself");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_manifests_digest_is_printed_by_the_build() {
+    let output = tool(&["build", HELLO]).output().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let digest = Command::new("sha256sum").arg(root.join(HELLO)).output().unwrap();
+    let digest = String::from_utf8(digest.stdout).unwrap();
+    assert_says(&output, 0, &format!("manifest: SHA-256 {}", digest.split(' ').next().unwrap()));
 }
 
 #[test]
@@ -163,107 +186,10 @@ fn an_error_output_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
-fn a_debuggers_port_that_is_taken_is_told_before_anything_starts() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (output, _target) = with_own_target(&["run", HELLO, &format!("--gdb={port}")]);
-    assert_says(&output, 3, &port.to_string());
-}
-
-#[test]
-fn qemus_own_complaint_is_passed_on() {
-    let output = tool(&["run", HELLO, "--timeout", "60", "--", "-no-such-option"]).output().unwrap();
-    assert_says(&output, 1, "-no-such-option");
-}
-
-#[test]
 fn ctrl_c_during_the_build_leaves_no_compiler() {
     let target = tempfile::tempdir().unwrap();
     let mut child = tool(&["build", HELLO]).env("CARGO_TARGET_DIR", target.path()).spawn().unwrap();
     let family = wait_for_descendants(&mut child, &["rustc"]);
     stop(&mut child, Signal::INT, Some(130));
     assert_gone(&family);
-}
-
-#[test]
-fn ctrl_c_during_the_run_leaves_no_machine() {
-    for (signal, status) in [(Signal::INT, Some(130)), (Signal::TERM, Some(130)), (Signal::KILL, None)] {
-        // The machine waits for a debugger, so that it is sure to be there.
-        let mut child = tool(&["run", DEMO, &format!("--gdb={}", free_port())]).spawn().unwrap();
-        let family = wait_for_descendants(&mut child, &["qemu-system-x86", "swtpm"]);
-        stop(&mut child, signal, status);
-        assert_gone(&family);
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn stop(child: &mut Child, signal: Signal, status: Option<i32>) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-    assert_eq!(child.wait().unwrap().code(), status);
-}
-
-/// Waits until programs with all of these names run below a process. → all that run below it.
-fn wait_for_descendants(child: &mut Child, names: &[&str]) -> BTreeSet<u32> {
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    // Somebody has to read what it says, or it would stop at a full pipe.
-    std::thread::spawn(move || stderr.lines().for_each(drop));
-    let limit = Instant::now() + Duration::from_secs(300);
-    while Instant::now() < limit {
-        assert!(child.try_wait().unwrap().is_none(), "the tool ended before {names:?} ran");
-        let family = descendants(child.id());
-        let running: Vec<String> = family.iter().filter_map(|id| name_of(*id)).collect();
-        if names.iter().all(|name| running.iter().any(|running| running == name)) {
-            return family;
-        }
-        sleep(Duration::from_millis(5));
-    }
-    panic!("{names:?} never ran");
-}
-
-/// Fails unless all these processes are gone, or at least no longer run, within a short time.
-fn assert_gone(family: &BTreeSet<u32>) {
-    let runs = |id: &&u32| fs::read(process(**id).join("cmdline")).is_ok_and(|line| !line.is_empty());
-    let limit = Instant::now() + Duration::from_secs(5);
-    while family.iter().any(|id| runs(&id)) {
-        assert!(Instant::now() < limit, "still there: {:?}", family.iter().filter(runs).collect::<Vec<_>>());
-        sleep(Duration::from_millis(5));
-    }
-}
-
-/// All processes below a process.
-fn descendants(ancestor: u32) -> BTreeSet<u32> {
-    let ids =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let parents: Vec<(u32, u32)> = ids.filter_map(|id| Some((id, parent_of(id)?))).collect();
-    let mut found = BTreeSet::from([ancestor]);
-    loop {
-        let before = found.len();
-        found.extend(
-            parents
-                .iter()
-                .filter(|(_, parent)| found.contains(parent))
-                .map(|(id, _)| *id)
-                .collect::<Vec<_>>(),
-        );
-        if found.len() == before {
-            found.remove(&ancestor);
-            return found;
-        }
-    }
-}
-
-fn parent_of(id: u32) -> Option<u32> {
-    let stat = fs::read_to_string(process(id).join("stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn name_of(id: u32) -> Option<String> {
-    Some(fs::read_to_string(process(id).join("comm")).ok()?.trim().to_owned())
-}
-
-fn process(id: u32) -> PathBuf {
-    Path::new("/proc").join(id.to_string())
 }

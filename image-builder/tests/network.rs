@@ -7,7 +7,7 @@ use std::path::Path;
 use cloison_abi::port::PortFlags;
 use image_builder::run::{CaptureRequest, Devices, ForwardRequest, HostPorts, OpenForward};
 use image_builder::{System, load, load_with};
-use support::{everything, fixtures};
+use support::fixtures;
 
 fn two_switches() -> System {
     load(&fixtures(), &fixtures().root.join("manifests/two-switches.toml")).unwrap()
@@ -17,18 +17,19 @@ fn capture(text: &str) -> CaptureRequest {
     text.parse().unwrap_or_else(|never| match never {})
 }
 
-fn requests(texts: &[&str]) -> Vec<ForwardRequest> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
-}
-
-fn refusal(system: &System, request: &str) -> String {
-    OpenForward::open_all(system, &requests(&[request]), HostPorts::Free).unwrap_err().to_string()
+/// A system of the fixtures with forwards that the user asks for.
+fn forwarded(manifest: &str, texts: &[&str]) -> Result<System, String> {
+    let path = fixtures().root.join("manifests").join(manifest);
+    let plain = load(&fixtures(), &path).unwrap();
+    let requests: Vec<ForwardRequest> = texts.iter().map(|text| text.parse().unwrap()).collect();
+    let addition = ForwardRequest::addition(&requests, &plain).unwrap();
+    load_with(&fixtures(), &path, &[addition]).map_err(|report| report.to_string())
 }
 
 #[test]
 fn the_card_is_on_the_switchs_network() {
-    let system = everything();
-    let forwards = OpenForward::open_all(&system, &requests(&["0:alice:80"]), HostPorts::Free).unwrap();
+    let system = forwarded("everything.toml", &["0:alice:80"]).unwrap();
+    let forwards = OpenForward::open_all(&system, HostPorts::Free).unwrap();
     let arguments = Devices { system: &system, forwards: &forwards, capture: None }.arguments();
     let [shell, web] = [&forwards[0], &forwards[1]].map(|forward| forward.host_port);
     let network = format!(
@@ -57,17 +58,40 @@ fn a_dhcp_server_gives_out_what_nobody_has() {
 
 #[test]
 fn a_forward_that_leads_nowhere_is_refused() {
-    let system = two_switches();
-    assert!(refusal(&system, "0:nobody:22").contains("there is no domain `nobody`"));
-    assert!(refusal(&system, "0:bob:22").contains("no port on a switch with an uplink"));
-    assert!(refusal(&system, "0:carol:22").contains("no fixed address"));
+    let refusal = |request: &str| forwarded("two-switches.toml", &[request]).unwrap_err();
+    assert!(refusal("0:nobody:22").contains("nobody"), "{}", refusal("0:nobody:22"));
+    assert!(refusal("0:bob:22").contains("no port on a switch with an uplink"));
+    assert!(refusal("0:carol:22").contains("no fixed address"));
+}
+
+#[test]
+fn a_port_of_the_host_is_forwarded_once_whoever_says_so() {
+    let refusal = |requests: &[&str]| forwarded("everything.toml", requests).unwrap_err();
+    for requests in [&["2211:alice:80"][..], &["7000:alice:80", "7000:alice:81"]] {
+        let refusal = refusal(requests);
+        assert!(refusal.contains("M094") && refusal.contains("--forward"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_forward_of_the_users_replaces_the_manifests_to_the_same_port() {
+    let ports = |requests: &[&str]| -> Vec<(String, Option<u16>, u16)> {
+        let system = forwarded("everything.toml", requests).unwrap();
+        system.forwards().iter().map(|one| (one.name.clone(), one.host_port, one.port)).collect()
+    };
+    assert_eq!(ports(&["2222:alice:22"]), [("alice-22".into(), Some(2222), 22)]);
+    assert_eq!(ports(&["0:alice:22"]), [("alice-22".into(), None, 22)]);
+    let twice = [("alice-22".into(), Some(7001), 22), ("alice-22-2".into(), Some(7002), 22)];
+    assert_eq!(ports(&["7001:alice:22", "7002:alice:22"]), twice);
 }
 
 #[test]
 fn a_port_in_use_is_told_before_the_machine_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let request = requests(&[&format!("{}:alice:22", taken.local_addr().unwrap().port())]);
-    let error = OpenForward::open_all(&two_switches(), &request, HostPorts::AsStated).unwrap_err();
+    let request = format!("{}:alice:22", taken.local_addr().unwrap().port());
+    let system = forwarded("two-switches.toml", &[&request]).unwrap();
+    let error = OpenForward::open_all(&system, HostPorts::AsStated).unwrap_err();
+    assert!(error.to_string().contains("--forward 0:alice:22 chooses one that is free"), "{error}");
     assert!(error.to_string().ends_with("address already in use"), "{error}");
     assert_eq!(error.status(), 3);
 }
@@ -77,7 +101,7 @@ fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
     let path = fixtures().root.join("manifests/two-switches.toml");
     let plain = two_switches();
     let addition = capture("a,b.pcap:inner:alice").addition(&fixtures(), &plain).unwrap().unwrap();
-    let system = load_with(&fixtures(), &path, Some(&addition)).unwrap();
+    let system = load_with(&fixtures(), &path, &[addition]).unwrap();
     let ports = &system.switches()[1].ports;
     let mirror = ports.last().unwrap();
     assert!(mirror.flags.contains(PortFlags::MIRROR));
@@ -85,7 +109,7 @@ fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
     assert_eq!(system.domain(mirror.domain).arguments, "0");
     let arguments =
         Devices { system: &system, forwards: &[], capture: Some(Path::new("a,b.pcap")) }.arguments();
-    assert!(arguments.contains(&"file,id=capture0,path=a,,b.pcap".to_owned()), "{arguments:?}");
+    assert!(arguments.contains(&"file,id=capture0,path=a,,b.pcap".into()), "{arguments:?}");
 }
 
 #[test]
@@ -100,6 +124,6 @@ fn capture_asks_for_what_it_cannot_know() {
 fn a_system_that_records_already_needs_nothing_more() {
     let path = fixtures().root.join("manifests/two-switches.toml");
     let addition = capture("f.pcap:inner").addition(&fixtures(), &two_switches()).unwrap();
-    let recorded = load_with(&fixtures(), &path, addition.as_ref()).unwrap();
+    let recorded = load_with(&fixtures(), &path, addition.as_slice()).unwrap();
     assert!(capture("f.pcap").addition(&fixtures(), &recorded).unwrap().is_none());
 }

@@ -4,15 +4,16 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::{
+    process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{LocalModes, tcgetattr},
+    termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr},
 };
 
 /// A terminal: the end that a person sits at, and the end that programs see.
@@ -34,37 +35,59 @@ fn shows_what_is_typed(terminal: &File) -> bool {
     tcgetattr(terminal).unwrap().local_modes.contains(LocalModes::ECHO)
 }
 
-/// Runs a system at a terminal and types `keys` once keys go to the machine. → the exit status.
-fn run_and_type(keys: &[u8]) -> Option<i32> {
-    let (mut person, program) = terminal();
-    let before = modes(&program);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    // `setsid` makes it the terminal at which Ctrl-C is pressed.
-    let mut child = Command::new("setsid")
-        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_image-builder")])
-        // The machine waits for a debugger, so that it is sure to be there when keys are typed.
-        .args(["run", "manifests/hello.toml", &format!("--gdb={port}")])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .stdin(Stdio::from(program.try_clone().unwrap()))
-        .stdout(Stdio::from(program.try_clone().unwrap()))
-        .stderr(Stdio::from(program.try_clone().unwrap()))
-        .spawn()
-        .unwrap();
-    let output = read_all(person.try_clone().unwrap());
-    let limit = Instant::now() + Duration::from_secs(300);
-    while shows_what_is_typed(&program) {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "ended early: {}",
-            output.try_iter().collect::<String>()
-        );
-        assert!(Instant::now() < limit, "the keys never went to the machine");
-        thread::sleep(Duration::from_millis(5));
+/// A system that runs at a terminal, and waits for a debugger, so that it is sure to be there when keys are typed.
+struct AtTerminal {
+    person: File,
+    program: File,
+    child: Child,
+    before: String,
+    output: mpsc::Receiver<String>,
+}
+
+impl AtTerminal {
+    fn start() -> Self {
+        let (person, program) = terminal();
+        let before = modes(&program);
+        // `setsid` makes it the terminal at which Ctrl-C is pressed. It becomes the tool, if nothing has to be waited
+        // for.
+        let child = Command::new("setsid")
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_image-builder")])
+            .args(["run", "manifests/hello.toml", "--gdb=0"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+            .stdin(Stdio::from(program.try_clone().unwrap()))
+            .stdout(Stdio::from(program.try_clone().unwrap()))
+            .stderr(Stdio::from(program.try_clone().unwrap()))
+            .spawn()
+            .unwrap();
+        let output = read_all(person.try_clone().unwrap());
+        let mut run = Self { person, program, child, before, output };
+        run.wait_for_keys();
+        run
     }
-    person.write_all(keys).unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(modes(&program), before, "the terminal is not as it was");
-    status.code()
+
+    /// Waits until keys go to the machine.
+    fn wait_for_keys(&mut self) {
+        let limit = Instant::now() + Duration::from_secs(300);
+        while shows_what_is_typed(&self.program) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ended early: {}", self.output.try_iter().collect::<String>());
+            assert!(Instant::now() < limit, "the keys never went to the machine");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Types keys that end it. Returns the exit status.
+    fn end(mut self, keys: &[u8]) -> Option<i32> {
+        self.person.write_all(keys).unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(modes(&self.program), self.before, "the terminal is not as it was");
+        status.code()
+    }
+
+    /// The tool's process: the one at the terminal's front.
+    fn tool(&self) -> Pid {
+        tcgetpgrp(&self.person).unwrap()
+    }
 }
 
 /// Reads what programs print, so that they never wait for a reader.
@@ -81,10 +104,23 @@ fn read_all(mut person: File) -> mpsc::Receiver<String> {
 
 #[test]
 fn ctrl_a_x_leaves_the_machine_and_the_terminal() {
-    assert_eq!(run_and_type(b"some keys\r\x01x"), Some(0));
+    assert_eq!(AtTerminal::start().end(b"some keys\r\x01x"), Some(0));
 }
 
 #[test]
 fn ctrl_c_stops_everything() {
-    assert_eq!(run_and_type(b"\x03"), Some(130));
+    assert_eq!(AtTerminal::start().end(b"\x03"), Some(130));
+}
+
+#[test]
+fn keys_go_to_the_machine_again_after_a_stop() {
+    let mut run = AtTerminal::start();
+    // What a shell does with a job that somebody stops: it takes the terminal back, as it knows it.
+    kill_process(run.tool(), Signal::TSTP).unwrap();
+    let mut shells = tcgetattr(&run.program).unwrap();
+    shells.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO);
+    tcsetattr(&run.program, OptionalActions::Now, &shells).unwrap();
+    kill_process(run.tool(), Signal::CONT).unwrap();
+    run.wait_for_keys();
+    assert_eq!(run.end(b"\x01x"), Some(0));
 }

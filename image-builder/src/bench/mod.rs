@@ -27,7 +27,7 @@ use tempfile::NamedTempFile;
 use crate::{
     Failure,
     build::{self, Built, Context},
-    run::{Accelerator, Machine, Run, Session, Tpm, TpmState, TpmVersion, Transcript, watch},
+    run::{Accelerator, Heard, Machine, Run, Session, Tpm, TpmState, TpmVersion, Transcript, Watch},
 };
 
 /// Longest time that a run may take. Counting instructions makes a run some ten times as slow.
@@ -188,24 +188,24 @@ impl Bench<'_> {
     fn boot(&self, built: &Built, machine: &Machine) -> Result<Booted, Failure> {
         let interrupts = &self.context.interrupts;
         let cache = self.context.target.join("tpm");
-        let start_tpm = || Tpm::start(TpmVersion::V12, &TpmState::Fresh, &cache, interrupts);
+        let start_tpm = || Tpm::start(TpmVersion::V12, TpmState::Fresh, &cache, interrupts);
         let tpm = built.system.uses_device_class(Tpm::DEVICE_CLASS).then(start_tpm).transpose()?;
         let start = Instant::now();
         let mut session = Session::start(machine, tpm)?;
         let mut booted = Booted::default();
-        let conclusion = watch(&mut session, Some(LIMIT), None, interrupts, &mut |bytes| {
+        let conclusion = Watch::new(Some(LIMIT), interrupts).until_end(&mut session, &mut |bytes| {
             let lines = booted.transcript.add(bytes);
             if lines.iter().any(|line| line.name() == built.system.ends_with()) {
                 booted.last_line = Some(start.elapsed());
             }
-            Ok(())
+            Ok(Heard::default())
         })?;
-        let complaint = session.complaint();
         let run = Run {
             system: built.system.name(),
             ends_with: built.system.ends_with(),
             transcript: &booted.transcript,
-            complaint: complaint.as_deref(),
+            complaints: &session.complaints(),
+            cpus: None,
             elapsed: session.elapsed(),
         };
         run.explain(conclusion)?;

@@ -57,7 +57,7 @@ impl Bench<'_> {
         }
         let built = self.build(rows::FROM_HOST)?;
         let step = context.progress.step("measuring TCP from the host");
-        let forwards = OpenForward::open_all(&built.system, &[], HostPorts::Free)?;
+        let forwards = OpenForward::open_all(&built.system, HostPorts::Free)?;
         let forward = forwards.first().ok_or_else(|| {
             Failure::Failed(format!("{} has no forward that leads to a server", built.system.name()))
         })?;

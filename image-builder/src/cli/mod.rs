@@ -2,6 +2,7 @@
 
 mod commands;
 mod output;
+mod run;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -90,16 +91,16 @@ Examples:
 struct RunArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
-    /// The TPM of the machine, if the system uses one
-    #[arg(long, value_enum, default_value = "1.2", value_name = "VERSION")]
-    tpm: TpmChoice,
+    /// The TPM of the machine of a system that uses one [default: 1.2]
+    #[arg(long, value_enum, value_name = "VERSION")]
+    tpm: Option<TpmChoice>,
     /// Keep the TPM's state after the run, and start from it the next time
     #[arg(long)]
     keep: bool,
     /// Let a port of the host lead to a domain behind the uplink; HOST 0 chooses one that is free
     ///
-    /// In addition to the forwards that the manifest names. The image stays the same. Only the host itself can
-    /// connect.
+    /// In addition to the forwards that the manifest names; it takes the place of one that leads to the same port of
+    /// the same domain. The image stays the same. Only the host itself can connect.
     #[arg(long, value_name = "HOST:DOMAIN:PORT")]
     forward: Vec<ForwardRequest>,
     /// Record the frames that a switch takes in, all or those of one port, for Wireshark
@@ -114,7 +115,13 @@ struct RunArgs {
     /// Also write what the console shows to this file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Wait for a debugger on this port before the first instruction
+    /// Pass on every byte that the machine writes, to the terminal and to the log
+    ///
+    /// Else only text and line ends pass: what could drive the terminal, such as the escape character, is shown as
+    /// `\x1b`, and so are bytes that are not UTF-8.
+    #[arg(long)]
+    raw: bool,
+    /// Wait for a debugger on this port before the first instruction; 0 chooses one that is free
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", require_equals = true)]
     gdb: Option<u16>,
     /// Memory in MiB, instead of the platform's
@@ -226,7 +233,7 @@ pub fn main() -> ExitCode {
 fn carry_out(command: Command) -> Result<(), Failure> {
     let context = Context::find(Progress::visible(), Interrupts::install()?)?;
     match command {
-        Command::Run(args) => commands::run(&context, args),
+        Command::Run(args) => run::run(&context, &args),
         Command::Build(args) => commands::build(&context, &args.manifest),
         Command::Check(args) => commands::check(&context, &args.manifest),
         Command::Report(args) => commands::report(&context, &args),
@@ -254,7 +261,7 @@ mod tests {
         let cli =
             Cli::parse_from(["cargo image", "run", "m.toml", "--gdb", "--tpm", "none", "--", "-d", "int"]);
         let Command::Run(args) = cli.command else { panic!("not `run`") };
-        assert_eq!((args.gdb, args.tpm.version()), (Some(1234), None));
+        assert_eq!((args.gdb, args.tpm.and_then(TpmChoice::version)), (Some(1234), None));
         assert_eq!(args.qemu, ["-d", "int"]);
     }
 }

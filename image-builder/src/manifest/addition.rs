@@ -4,8 +4,9 @@ use super::Manifest;
 use super::reader::{self, Problem};
 use crate::diagnostic::{Sources, Span};
 
-/// Domains and ports as a manifest would state them, merged into one. A switch of the manifest gets the ports
-/// that are added to it.
+/// Domains, ports and forwards as a manifest would state them, merged into one. A switch of the manifest gets the
+/// ports that are added to it. A forward that is added takes the place of those that lead to the same port of the
+/// same domain.
 #[derive(Debug, Clone)]
 pub struct Addition {
     /// What it is called, by the option that adds it.
@@ -23,6 +24,7 @@ impl Addition {
             added
         });
         manifest.domains.extend(added.domains);
+        manifest.forwards.retain(|old| !added.forwards.iter().any(|new| new.leads_where(old)));
         manifest.forwards.extend(added.forwards);
         for switch in added.switches {
             match manifest.switches.iter_mut().find(|known| known.name.value == switch.name.value) {

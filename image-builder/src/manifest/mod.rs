@@ -136,7 +136,7 @@ pub struct UseTable {
 impl Inputs {
     /// Reads the manifest, what is added to it, and every file that it names.
     #[must_use]
-    pub fn read(workspace: &Workspace, path: &Path, addition: Option<&Addition>) -> Self {
+    pub fn read(workspace: &Workspace, path: &Path, additions: &[Addition]) -> Self {
         let mut sources = Sources::default();
         let mut problems = Vec::new();
         let (source, is_text) =
@@ -147,7 +147,7 @@ impl Inputs {
         } else {
             Manifest::nothing(Span { source, start: 0, end: 0 })
         };
-        if let Some(addition) = addition {
+        for addition in additions {
             addition.read(&mut manifest, &mut sources, &mut problems);
         }
         manifest.domains.sort_by_key(|domain| domain.name.span);
@@ -168,8 +168,8 @@ impl Inputs {
             known_platforms: workspace.platform_names(),
             sources: files.sources,
             problems: files.problems,
-            addition: addition.map(|addition| addition.name),
-            digest: digest((text + addition.map_or("", |addition| &addition.text)).as_bytes()),
+            addition: additions.first().map(|addition| addition.name),
+            digest: digest(additions.iter().fold(text, |text, addition| text + &addition.text).as_bytes()),
             manifest,
             components,
             platform,

@@ -148,6 +148,15 @@ impl ForwardTable {
             port: reader.required_number("port"),
         }
     }
+
+    /// Whether it leads to the same port of the same domain.
+    pub(super) fn leads_where(&self, other: &Self) -> bool {
+        let place = |forward: &Self| {
+            let domain = forward.to.as_ref().map(|to| to.value.clone());
+            domain.zip(forward.port.as_ref().map(|port| port.value))
+        };
+        place(self).is_some() && place(self) == place(other)
+    }
 }
 
 /// Gives each domain the gates that its ports imply.

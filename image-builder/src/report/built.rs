@@ -183,6 +183,7 @@ pub(super) fn digests(system: &System, plan: &Plan, image: &[u8]) -> String {
         let name = format!("program {}", component.name);
         table.row([name, program.image.len().to_string(), hex(&digest(&program.image))]);
     }
+    table.row(["manifest, as written".to_owned(), String::new(), hex(&system.manifest_digest)]);
     if let Ok((header, _)) = ImageHeader::read_from_prefix(image) {
         table.row(["plan".to_owned(), header.plan_bytes.to_string(), hex(&header.plan_digest)]);
         table.row([format!("image, with {BUILDER}"), image.len().to_string(), hex(&digest(image))]);
@@ -190,7 +191,8 @@ pub(super) fn digests(system: &System, plan: &Plan, image: &[u8]) -> String {
     table.render("Digests")
 }
 
-fn hex(digest: &[u8]) -> String {
+/// A digest's bytes, as tools print them.
+pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -7,6 +7,8 @@ mod built;
 mod switches;
 mod table;
 
+pub(crate) use built::hex;
+
 use crate::manifest::Irq;
 use crate::system::{Domain, DomainId, Offer, OnFault, Use};
 use crate::{BUILDER, Plan, System};

@@ -1,14 +1,11 @@
-//! Drives a session to its end, and says in a sentence how it ended.
+//! Says in a sentence how a run ended.
 
-use std::{
-    os::fd::{AsFd, BorrowedFd},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use cloison_abi::call::SystemEnd;
 
-use super::{End, Event, Key, Keyboard, Session, Transcript};
-use crate::{Failure, interrupts::Interrupts};
+use super::{End, Stuck, Transcript, complaint};
+use crate::{Failure, visible::visible};
 
 /// Why nobody watches a session any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,43 +14,12 @@ pub enum Conclusion {
     Ended(End),
     /// It did not end in time.
     TimedOut,
+    /// It does not get to the first domain.
+    Stuck(Stuck),
     /// The user has left.
     Left,
-}
-
-/// Watches a session until it ends, and hands what it writes to `on_output`. `keyboard` is what the user
-/// types with.
-///
-/// # Errors
-///
-/// When somebody asks to stop.
-pub fn watch(
-    session: &mut Session,
-    limit: Option<Duration>,
-    mut keyboard: Option<Keyboard>,
-    interrupts: &Interrupts,
-    on_output: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
-) -> Result<Conclusion, Failure> {
-    let deadline = limit.map(|limit| Instant::now() + limit);
-    loop {
-        let mut files: Vec<BorrowedFd<'_>> = vec![interrupts.as_fd()];
-        files.extend(keyboard.as_ref().map(AsFd::as_fd));
-        let event = session.next(deadline, &files)?;
-        if let Event::Output(bytes) = &event {
-            on_output(bytes)?;
-        }
-        interrupts.check()?;
-        match event {
-            Event::Output(_) => {}
-            Event::Deadline => return Ok(Conclusion::TimedOut),
-            Event::Ended(end) => return Ok(Conclusion::Ended(end)),
-            Event::Ready(_) => match keyboard.as_mut().map_or(Key::Closed, Keyboard::read) {
-                Key::Bytes(bytes) => session.send(&bytes),
-                Key::Leave => return Ok(Conclusion::Left),
-                Key::Closed => keyboard = None,
-            },
-        }
-    }
+    /// Nobody reads what it writes any more.
+    Unread,
 }
 
 /// What a sentence on a run can draw on.
@@ -65,8 +31,10 @@ pub struct Run<'a> {
     pub ends_with: Option<&'a str>,
     /// What the machine wrote.
     pub transcript: &'a Transcript,
-    /// QEMU's own last complaint.
-    pub complaint: Option<&'a str>,
+    /// All that QEMU itself complained about.
+    pub complaints: &'a str,
+    /// The CPU that the user wants and the platform's, if they are not the same.
+    pub cpus: Option<(&'a str, &'a str)>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -84,8 +52,17 @@ impl Run<'_> {
                 Ok(format!("{system} ended well after {seconds:.1} s"))
             }
             Conclusion::Left => Ok(format!("{system}: left after {seconds:.1} s")),
+            Conclusion::Unread => Ok(String::new()),
+            Conclusion::Stuck(stuck) => {
+                Err(Failure::Failed(format!("{system} failed: {}", self.why_stuck(stuck))))
+            }
             Conclusion::TimedOut => {
                 Err(Failure::Failed(format!("{system} failed: it had not ended after {seconds:.1} s")))
+            }
+            Conclusion::Ended(End::Status(1..))
+                if let Some(failure) = complaint::explain(self.complaints) =>
+            {
+                Err(failure)
             }
             Conclusion::Ended(end) => Err(Failure::Failed(format!("{system} failed: {}", self.why(end)))),
         }
@@ -93,7 +70,7 @@ impl Run<'_> {
 
     /// Why the machine ended as it did, in its own words where it has some.
     fn why(&self, end: End) -> String {
-        let complaint = self.complaint.map(|text| format!(": {text}")).unwrap_or_default();
+        let complaint = self.complaint();
         match end {
             End::System(SystemEnd::Success) => "it ended well".into(),
             End::System(SystemEnd::Failure) => {
@@ -108,14 +85,42 @@ impl Run<'_> {
                 format!("the kernel itself failed{}", self.last_words(&["kernel"]))
             }
             End::Status(0) => {
-                let mut lines = self.transcript.lines().iter().rev().map(|line| line.text.trim());
-                let last = lines.find(|line| !line.is_empty());
-                let last = last.map(|line| format!("; last line: {line}")).unwrap_or_default();
+                let last = self.last_line();
                 format!("the machine was reset or switched off before the system ended{last}")
             }
             End::Status(status) => format!("QEMU ended with status {status}{complaint}"),
             End::Signal(signal) => format!("QEMU was ended by signal {signal}{complaint}"),
         }
+    }
+
+    /// Why the machine does not get further.
+    fn why_stuck(&self, stuck: Stuck) -> String {
+        let lines = self.transcript.lines();
+        let where_it_is = match lines.iter().any(|line| line.name() == Some("kernel")) {
+            true => format!("the kernel has not reached the first domain{}", self.last_words(&["kernel"])),
+            false => format!("the machine has not reached the kernel{}", self.last_line()),
+        };
+        let how = match stuck {
+            Stuck::Dead => "; it is halted for good".to_owned(),
+            Stuck::Late(time) => format!("; it has had {:.0} s", time.as_secs_f64()),
+        };
+        let cpu =
+            self.cpus.map(|(own, platforms)| format!("; its CPU is `{own}`, the platform's `{platforms}`"));
+        where_it_is + &how + &cpu.unwrap_or_default()
+    }
+
+    /// QEMU's own last complaint.
+    fn complaint(&self) -> String {
+        let last = self.complaints.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let last = last.map(|line| line.trim_start_matches("qemu-system-x86_64: "));
+        last.map(|line| format!(": {}", visible(line))).unwrap_or_default()
+    }
+
+    /// The last line that says something.
+    fn last_line(&self) -> String {
+        let mut lines = self.transcript.lines().iter().rev().map(|line| line.text.trim());
+        let last = lines.find(|line| !line.is_empty());
+        last.map(|line| format!("; last line: {line}")).unwrap_or_default()
     }
 
     /// What the kernel said of a domain's fault; not of a panic, of which the domain itself says more.
@@ -139,16 +144,21 @@ mod tests {
     use super::*;
 
     fn explain(end: End, console: &str) -> String {
+        conclude(Conclusion::Ended(end), console)
+    }
+
+    fn conclude(conclusion: Conclusion, console: &str) -> String {
         let mut transcript = Transcript::default();
         transcript.add(console.as_bytes());
         let run = Run {
             system: "demo",
             ends_with: Some("tpmdemo"),
             transcript: &transcript,
-            complaint: Some("no such device"),
+            complaints: "warning: x\nqemu-system-x86_64: no such device\n",
+            cpus: Some(("486", "max")),
             elapsed: Duration::from_millis(1234),
         };
-        run.explain(Conclusion::Ended(end)).unwrap_or_else(|failure| failure.to_string())
+        run.explain(conclusion).unwrap_or_else(|failure| failure.to_string())
     }
 
     #[test]
@@ -179,6 +189,17 @@ mod tests {
         assert!(text.starts_with("demo failed: the machine was reset"), "{text}");
         assert!(explain(End::Status(1), "").ends_with("QEMU ended with status 1: no such device"));
         assert!(explain(End::Signal(11), "").starts_with("demo failed: QEMU was ended by signal 11"));
+    }
+
+    #[test]
+    fn a_machine_that_gets_nowhere_says_how_far_it_came() {
+        assert_eq!(
+            conclude(Conclusion::Stuck(Stuck::Late(Duration::from_secs(20))), "Shell> \n"),
+            "demo failed: the machine has not reached the kernel; last line: Shell>; it has had 20 s; its CPU is `486`, \
+             the platform's `max`"
+        );
+        let text = conclude(Conclusion::Stuck(Stuck::Dead), "kernel | this needs a 64-bit CPU\n");
+        assert!(text.contains("first domain: this needs a 64-bit CPU; it is halted for good"), "{text}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Devices that the machine has because a domain owns them, and what is behind them: a network, a file.
 
-use std::{net::Ipv4Addr, path::Path};
+use std::{ffi::OsString, net::Ipv4Addr, path::Path};
 
 use cloison_abi::port::PortFlags;
 
-use super::{OpenForward, machine::escape};
+use super::{OpenForward, machine::option};
 use crate::{
     System,
     system::{Device, Network, Switch},
@@ -31,12 +31,12 @@ pub struct Devices<'a> {
 impl Devices<'_> {
     /// QEMU's arguments.
     #[must_use]
-    pub fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self) -> Vec<OsString> {
         self.system.devices_in_use().flat_map(|device| self.of_device(device)).collect()
     }
 
     /// What is behind the device, if its arguments name that by the device's own name; then the device.
-    fn of_device(&self, device: &Device) -> Vec<String> {
+    fn of_device(&self, device: &Device) -> Vec<OsString> {
         let id = &device.name.value;
         let has = |key: &str| {
             let mut options = device.qemu.iter().flat_map(|argument| argument.split(','));
@@ -44,18 +44,18 @@ impl Devices<'_> {
         };
         let mut arguments = Vec::new();
         if has("netdev") {
-            arguments.extend(["-netdev".to_owned(), self.network(id)]);
+            arguments.extend(["-netdev".into(), self.network(id).into()]);
         } else if has("chardev") {
-            arguments.extend(["-chardev".to_owned(), self.file(id)]);
+            arguments.extend(["-chardev".into(), self.file(id)]);
         }
-        arguments.extend(device.qemu.iter().cloned());
+        arguments.extend(device.qemu.iter().map(OsString::from));
         arguments
     }
 
-    fn file(&self, id: &str) -> String {
+    fn file(&self, id: &str) -> OsString {
         match self.capture {
-            Some(path) => format!("file,id={id},path={}", escape(path)),
-            None => format!("null,id={id}"),
+            Some(path) => option(&format!("file,id={id},path="), path),
+            None => format!("null,id={id}").into(),
         }
     }
 

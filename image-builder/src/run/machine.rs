@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,7 @@ pub struct Machine {
     /// QEMU's arguments for the platform.
     pub platform: Vec<String>,
     /// QEMU's arguments for the devices that domains own: those of [`Devices`](super::Devices).
-    pub devices: Vec<String>,
+    pub devices: Vec<OsString>,
     /// Memory, in MiB.
     pub memory_mib: u32,
     /// Number of processors.
@@ -32,6 +33,8 @@ pub struct Machine {
     pub accelerator: Accelerator,
     /// Port on which a debugger can attach. The machine then waits for it.
     pub debugger_port: Option<u16>,
+    /// The socket at which QEMU answers questions about the machine, if somebody is to ask.
+    pub monitor: Option<PathBuf>,
     /// More arguments for QEMU, put last so that they win.
     pub extra: Vec<String>,
 }
@@ -62,6 +65,7 @@ impl Machine {
             exit_port: platform.exit_port,
             accelerator: Accelerator::Best,
             debugger_port: None,
+            monitor: None,
             extra: Vec::new(),
         }
     }
@@ -73,30 +77,35 @@ impl Machine {
     #[must_use]
     pub fn arguments(&self, tpm: Option<&Path>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["-nodefaults".into(), "-no-user-config".into()];
-        let mut add = |option: &str, value: String| arguments.extend([option.into(), value.into()]);
+        let mut add = |option: &str, value: OsString| arguments.extend([option.into(), value]);
         add("-display", "none".into());
-        add("-m", self.memory_mib.to_string());
-        add("-smp", self.processors.to_string());
+        add("-m", self.memory_mib.to_string().into());
+        add("-smp", self.processors.to_string().into());
         add("-chardev", "stdio,id=console,signal=off".into());
         add("-serial", "chardev:console".into());
-        add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port));
-        add("-drive", format!("file={},format=raw,media=cdrom,readonly=on", escape(&self.disc)));
+        add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port).into());
+        add("-drive", option("format=raw,media=cdrom,readonly=on,file=", &self.disc));
         if self.firmware == Firmware::Uefi {
             add("-bios", tools::UEFI_FIRMWARE.into());
         }
         if let Some(socket) = tpm {
-            add("-chardev", format!("socket,id=tpm,path={}", escape(socket)));
+            add("-chardev", option("socket,id=tpm,path=", socket));
             add("-tpmdev", "emulator,id=tpm0,chardev=tpm".into());
             add("-device", "tpm-tis,tpmdev=tpm0".into());
         }
+        if let Some(socket) = &self.monitor {
+            add("-chardev", option("socket,server=on,wait=off,id=monitor,path=", socket));
+            add("-mon", "chardev=monitor,mode=control".into());
+        }
         if let Some(port) = self.debugger_port {
-            add("-gdb", format!("tcp:127.0.0.1:{port}"));
+            add("-gdb", format!("tcp:127.0.0.1:{port}").into());
             arguments.push("-S".into());
         }
         // A triple fault or a reset ends the run instead of starting it over.
         arguments.push("-no-reboot".into());
         arguments.extend(self.accelerator.arguments().map(OsString::from));
-        arguments.extend(self.platform.iter().chain(&self.devices).map(OsString::from));
+        arguments.extend(self.platform.iter().map(OsString::from));
+        arguments.extend(self.devices.iter().cloned());
         arguments.extend(self.cpu.iter().flat_map(|cpu| ["-cpu".into(), cpu.into()]));
         arguments.extend(self.extra.iter().map(OsString::from));
         arguments
@@ -121,13 +130,19 @@ fn host_can_virtualise() -> bool {
     flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm")
 }
 
-/// A path inside one of QEMU's option lists, where a comma has to be doubled.
-pub(super) fn escape(path: &Path) -> String {
-    path.display().to_string().replace(',', ",,")
+/// One of QEMU's option lists that ends with a path. A comma in it has to be doubled.
+pub(super) fn option(begin: &str, path: &Path) -> OsString {
+    let mut bytes = begin.as_bytes().to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        bytes.extend_from_slice(if *byte == b',' { b",," } else { std::slice::from_ref(byte) });
+    }
+    OsString::from_vec(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     fn machine() -> Machine {
@@ -142,6 +157,7 @@ mod tests {
             exit_port: 0xf4,
             accelerator: Accelerator::Counted,
             debugger_port: None,
+            monitor: None,
             extra: vec!["-d".into(), "int".into()],
         }
     }
@@ -163,6 +179,8 @@ mod tests {
 
     #[test]
     fn a_comma_in_a_path_is_no_separator() {
-        assert!(line(None).contains("file=/a,,b/boot.iso,format=raw"));
+        assert!(line(None).contains("file=/a,,b/boot.iso "));
+        let path = Path::new(OsStr::from_bytes(b"/\xff \"'=:,"));
+        assert_eq!(option("path=", path).as_bytes(), b"path=/\xff \"'=:,,");
     }
 }

@@ -1,24 +1,36 @@
 //! Runs an image: a TPM, the machine, and what the machine says.
 //!
 //! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the
-//! next [`Event`] until it has ended; when the session goes, so do its processes.
+//! next [`Event`] until it has ended, or has a [`Watch`] do so; when the session goes, so do its processes.
 
 mod capture;
+mod complaint;
 mod conclusion;
 mod devices;
 mod forward;
+mod host_port;
 mod machine;
+mod monitor;
+mod recording;
 mod session;
+mod startup;
 mod terminal;
 mod tpm;
 mod transcript;
+mod watch;
 
 pub use capture::CaptureRequest;
-pub use conclusion::{Conclusion, Run, watch};
+pub use conclusion::{Conclusion, Run};
 pub use devices::{Devices, NETWORK_CARD};
 pub use forward::{ForwardRequest, HostPorts, OpenForward};
+pub use host_port::HostPort;
 pub use machine::{Accelerator, Machine};
+pub use monitor::Monitor;
+pub use recording::Recording;
 pub use session::{End, Event, Session};
+pub use startup::{Startup, Stuck};
+pub(crate) use terminal::restore_terminal;
 pub use terminal::{Key, Keyboard};
 pub use tpm::{Tpm, TpmState, TpmVersion};
 pub use transcript::{Line, Transcript};
+pub use watch::{Heard, Watch};

@@ -140,6 +140,18 @@ impl Session {
         self.start.elapsed()
     }
 
+    /// QEMU's process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that QEMU itself complained about.
+    #[must_use]
+    pub fn complaints(&self) -> String {
+        String::from_utf8_lossy(&self.complaints).into_owned()
+    }
+
     /// What QEMU itself complained about last.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {

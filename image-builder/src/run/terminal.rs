@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal, Stdin, stdin},
     os::fd::{AsFd, BorrowedFd},
+    sync::{Mutex, PoisonError},
 };
 
 use rustix::termios::{
@@ -12,12 +13,18 @@ use rustix::termios::{
 /// Ctrl-A, as in QEMU and in the terminal programs that people know: what follows is for the tool.
 const ESCAPE: u8 = 0x01;
 
+/// How the terminal was before it was changed: for the time in which it is, and for the whole process, so that
+/// it can be set back however the tool ends.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
 /// Standard input. If it is a terminal, keys arrive one by one and unchanged, and are not shown; the terminal
 /// is as it was once this value goes. Ctrl-C stays what it is: a signal to the tool.
 #[derive(Debug)]
 pub struct Keyboard {
     input: Stdin,
-    before: Option<Termios>,
+    /// Whether keys may be read. They may not while a terminal belongs to another program: reading from it, or
+    /// changing it, would stop this one.
+    is_ours: bool,
     escaped: bool,
 }
 
@@ -33,20 +40,27 @@ pub enum Key {
 }
 
 impl Keyboard {
-    /// Takes standard input. `None` if it is a terminal that belongs to another program just now: reading
-    /// from it would stop this one.
+    /// Takes standard input.
     #[must_use]
-    pub fn take() -> Option<Self> {
-        let input = stdin();
-        if !input.is_terminal() {
-            return Some(Self { input, before: None, escaped: false });
+    pub fn take() -> Self {
+        let mut keyboard = Self { input: stdin(), is_ours: true, escaped: false };
+        keyboard.attend();
+        keyboard
+    }
+
+    /// Sees to it that the terminal hands over each key, if it is this program's just now. To be called from time to
+    /// time: a shell that stops the tool and lets it go on sets the terminal to its own ways, and may have put the
+    /// tool behind another program meanwhile.
+    pub fn attend(&mut self) {
+        if self.input.is_terminal() {
+            self.is_ours = is_foreground(&self.input) && hand_over_keys(&self.input).is_ok();
         }
-        if tcgetpgrp(&input).ok()? != rustix::process::getpgrp() {
-            return None;
-        }
-        let before = tcgetattr(&input).ok()?;
-        tcsetattr(&input, OptionalActions::Now, &key_by_key(&before)).ok()?;
-        Some(Self { input, before: Some(before), escaped: false })
+    }
+
+    /// What to wait for, while keys may be read.
+    #[must_use]
+    pub fn source(&self) -> Option<BorrowedFd<'_>> {
+        self.is_ours.then(|| self.input.as_fd())
     }
 
     /// Reads what has been typed. Waits only if there is nothing.
@@ -73,15 +87,30 @@ impl Keyboard {
 
 impl Drop for Keyboard {
     fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = tcsetattr(&self.input, OptionalActions::Now, before);
-        }
+        restore_terminal();
     }
 }
 
-impl AsFd for Keyboard {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.input.as_fd()
+fn is_foreground(terminal: &Stdin) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+fn hand_over_keys(terminal: &Stdin) -> rustix::io::Result<()> {
+    let now = tcgetattr(terminal)?;
+    if !now.local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO) {
+        return Ok(());
+    }
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = before.get_or_insert(now);
+    tcsetattr(terminal, OptionalActions::Now, &key_by_key(before))
+}
+
+/// Sets the terminal back to what it was, if it has been changed.
+pub(crate) fn restore_terminal() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let input = stdin();
+    if let Some(before) = before.filter(|_| is_foreground(&input)) {
+        let _ = tcsetattr(&input, OptionalActions::Now, &before);
     }
 }
 
@@ -102,7 +131,7 @@ mod tests {
     use super::*;
 
     fn keyboard() -> Keyboard {
-        Keyboard { input: stdin(), before: None, escaped: false }
+        Keyboard { input: stdin(), is_ours: false, escaped: false }
     }
 
     #[test]

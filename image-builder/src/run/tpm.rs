@@ -1,24 +1,29 @@
 //! The machine's TPM: the emulator swtpm, and the state it keeps.
 
 use std::{
-    fs,
+    fmt,
+    fs::{self, File},
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use cloison_tpm::{
     self as tpm, Command as _, MAX_MESSAGE_BYTES, header::HEADER_BYTES, tpm12::CreateEndorsementKeyPair,
 };
-use rustix::process::Signal;
-use tempfile::TempDir;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FlockOperation, flock},
+    process::Signal,
+};
 
 use crate::{
     Failure,
     interrupts::Interrupts,
     process::{self, Child},
+    scratch::Scratch,
     tools,
 };
 
@@ -26,6 +31,12 @@ use crate::{
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// swtpm's file for a TPM 1.2's permanent state.
 const STATE_FILE: &str = "tpm-00.permall";
+/// Names in the folder that swtpm runs in: all its paths are relative, since it cuts its options at commas and
+/// sockets have short paths.
+const CONTROL: &str = "control";
+const DATA: &str = "data";
+const STATE: &str = "state";
+const LOG: &str = "log";
 
 /// Which TPM a machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +45,15 @@ pub enum TpmVersion {
     V12,
     /// TPM 2.0.
     V20,
+}
+
+impl fmt::Display for TpmVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::V12 => "1.2",
+            Self::V20 => "2.0",
+        })
+    }
 }
 
 impl TpmVersion {
@@ -48,12 +68,12 @@ impl TpmVersion {
 }
 
 /// Where the TPM's state comes from and what becomes of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TpmState {
     /// A new TPM, forgotten after the run.
     Fresh,
-    /// The one in this folder, made if there is none, and kept.
-    Kept(PathBuf),
+    /// The one of the last run that kept it, or a new one; and kept.
+    Kept,
 }
 
 /// A TPM that is running.
@@ -61,29 +81,35 @@ pub enum TpmState {
 pub struct Tpm {
     child: Child,
     /// Holds the socket and, unless it is kept, the state.
-    folder: TempDir,
+    folder: Scratch,
+    /// The folder of a kept state, locked.
+    _kept: Option<File>,
 }
 
 impl Tpm {
     /// The class of device, in manifests, that it is.
     pub const DEVICE_CLASS: &str = "tpm-tis";
 
-    /// Starts a TPM. Under `cache`, what a new TPM takes time to make is kept for the next one.
+    /// Starts a TPM. Under `cache` are the states that are kept, and what a new TPM takes time to make.
     ///
     /// # Errors
     ///
-    /// When swtpm does not start, or somebody asks to stop.
+    /// When swtpm does not start, when another run uses the kept TPM, or when somebody asks to stop.
     pub fn start(
         version: TpmVersion,
-        state: &TpmState,
+        state: TpmState,
         cache: &Path,
         interrupts: &Interrupts,
     ) -> Result<Self, Failure> {
-        let folder = temporary_folder()?;
-        let state = match state {
-            TpmState::Fresh => folder.path().join("state"),
-            TpmState::Kept(folder) => folder.clone(),
+        let folder = Scratch::new(cache)?;
+        let (kept, relative) = match state {
+            TpmState::Fresh => (None, STATE.to_owned()),
+            // Beside the folder that swtpm runs in.
+            TpmState::Kept => {
+                (Some(lock(&cache.join(version.folder()))?), format!("../{}", version.folder()))
+            }
         };
+        let state = folder.path().join(&relative);
         fs::create_dir_all(&state).map_err(|error| Failure::file("cannot make", &state, &error))?;
         if version == TpmVersion::V12 && !state.join(STATE_FILE).is_file() {
             let prepared = prepared(cache, interrupts)?;
@@ -91,14 +117,14 @@ impl Tpm {
                 fs::read(&prepared).map_err(|error| Failure::file("cannot read", &prepared, &error))?;
             crate::disc::write_file(&state.join(STATE_FILE), &content)?;
         }
-        let child = start(version, &state, folder.path(), &[], interrupts)?;
-        Ok(Self { child, folder })
+        let child = start(version, &relative, &folder, &[], interrupts)?;
+        Ok(Self { child, folder, _kept: kept })
     }
 
     /// The socket through which QEMU reaches it.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        control_socket(self.folder.path())
+        self.folder.short(CONTROL)
     }
 
     /// Stops it in the middle of whatever it is doing: it hangs.
@@ -112,48 +138,69 @@ impl Tpm {
     }
 }
 
-/// The state of a TPM 1.2 that has an endorsement key, as a real one has when it leaves the factory. → its
+/// Makes the folder of a kept state, for this run alone.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let open = || {
+        fs::create_dir_all(folder)?;
+        File::open(folder)
+    };
+    let lock = open().map_err(|error| Failure::file("cannot make", folder, &error))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(_) => Err(Failure::Environment(format!(
+            "the kept TPM is in use: another run with --keep has {}; wait for its end, or run without --keep",
+            folder.display()
+        ))),
+    }
+}
+
+/// The state of a TPM 1.2 that has an endorsement key, as a real one has when it leaves the factory. Returns its
 /// file.
 fn prepared(cache: &Path, interrupts: &Interrupts) -> Result<PathBuf, Failure> {
-    let file = cache.join("tpm-1.2").join(STATE_FILE);
+    let parent = cache.join("tpm-1.2");
+    let file = parent.join(STATE_FILE);
     if file.is_file() {
         return Ok(file);
     }
-    let folder = temporary_folder()?;
-    let data = folder.path().join("data");
-    let mut server = std::ffi::OsString::from("type=unixio,path=");
-    server.push(&data);
-    let options = ["--server".into(), server, "--flags".into(), "not-need-init,startup-clear".into()];
-    let mut child = start(TpmVersion::V12, folder.path(), folder.path(), &options, interrupts)?;
-    let answer = create_endorsement_key(&data);
+    let folder = Scratch::new(cache)?;
+    let server = format!("type=unixio,path={DATA}");
+    let options = ["--server", &server, "--flags", "not-need-init,startup-clear"];
+    let mut child = start(TpmVersion::V12, ".", &folder, &options, interrupts)?;
+    let answer = create_endorsement_key(&folder.short(DATA), interrupts);
     child.end();
     answer?;
     let content = fs::read(folder.path().join(STATE_FILE))
         .map_err(|error| Failure::file("cannot read swtpm's state in", folder.path(), &error))?;
-    let parent = cache.join("tpm-1.2");
     fs::create_dir_all(&parent).map_err(|error| Failure::file("cannot make", &parent, &error))?;
     crate::disc::write_file(&file, &content)?;
     Ok(file)
 }
 
 /// Has a TPM 1.2 make its endorsement key.
-fn create_endorsement_key(socket: &Path) -> Result<(), Failure> {
+fn create_endorsement_key(socket: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
     // The nonce guards against somebody between TPM and reader; there is nobody.
     let command = CreateEndorsementKeyPair { nonce: [0; 20] };
-    let response = transmit(socket, &command).map_err(|error| Failure::program("swtpm", &error))?;
+    let response =
+        transmit(socket, &command, interrupts).map_err(|error| Failure::program("swtpm", &error))?;
+    interrupts.check()?;
     match command.parse(&response) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::Failed(format!("the TPM does not make its endorsement key: {error}"))),
     }
 }
 
-/// Sends a command to a TPM. → its response, whatever it is.
-fn transmit(socket: &Path, command: &impl tpm::Command) -> io::Result<Vec<u8>> {
+/// Sends a command to a TPM. Returns its response, whatever it is; nothing, if somebody asks to stop.
+fn transmit(socket: &Path, command: &impl tpm::Command, interrupts: &Interrupts) -> io::Result<Vec<u8>> {
     let mut buffer = [0; MAX_MESSAGE_BYTES];
     let command = command.write(&mut buffer).map_err(io::Error::other)?;
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(START_LIMIT))?;
     stream.write_all(command)?;
+    let mut ready = [PollFd::new(&stream, PollFlags::IN), PollFd::new(interrupts, PollFlags::IN)];
+    poll(&mut ready, Some(&Timespec { tv_sec: START_LIMIT.as_secs().cast_signed(), tv_nsec: 0 }))?;
+    if !ready[1].revents().is_empty() {
+        return Ok(Vec::new());
+    }
     let mut header = [0; HEADER_BYTES];
     stream.read_exact(&mut header)?;
     let [_, _, a, b, c, d, ..] = header;
@@ -163,18 +210,25 @@ fn transmit(socket: &Path, command: &impl tpm::Command) -> io::Result<Vec<u8>> {
     Ok(response)
 }
 
-/// Starts swtpm and waits until it listens.
+/// Starts swtpm in a folder, with its state in another one as seen from there, and waits until it listens.
 fn start(
     version: TpmVersion,
-    state: &Path,
-    folder: &Path,
-    options: &[std::ffi::OsString],
+    state: &str,
+    folder: &Scratch,
+    options: &[&str],
     interrupts: &Interrupts,
 ) -> Result<Child, Failure> {
-    let log = folder.join("log");
-    let mut child = Child::start(swtpm(version, state, folder, &log)?.args(options), "swtpm")?;
+    let log = folder.path().join(LOG);
+    let output = File::create(&log).map_err(|error| Failure::file("cannot write", &log, &error))?;
+    let mut command = process::command(&tools::path(tools::SWTPM)?);
+    command.current_dir(folder.path());
+    command.args(["socket", "--terminate", "--tpmstate", &format!("dir={state}")]);
+    command.args(["--ctrl", &format!("type=unixio,path={CONTROL}")]);
+    command.args((version == TpmVersion::V20).then_some("--tpm2")).args(options);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+    let mut child = Child::start(&mut command, "swtpm")?;
     let start = Instant::now();
-    while !control_socket(folder).exists() {
+    while !folder.path().join(CONTROL).exists() {
         interrupts.check()?;
         if child.ended().is_some() || start.elapsed() > START_LIMIT {
             let said = fs::read_to_string(&log).unwrap_or_default();
@@ -184,33 +238,4 @@ fn start(
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(child)
-}
-
-fn swtpm(version: TpmVersion, state: &Path, folder: &Path, log: &Path) -> Result<Command, Failure> {
-    let option = |prefix: &str, path: &Path| {
-        let mut option = std::ffi::OsString::from(prefix);
-        option.push(path);
-        option
-    };
-    let output = fs::File::create(log).map_err(|error| Failure::file("cannot write", log, &error))?;
-    let mut command = process::command(&tools::path(tools::SWTPM)?);
-    command.args(["socket", "--terminate", "--tpmstate"]).arg(option("dir=", state));
-    command.arg("--ctrl").arg(option("type=unixio,path=", &control_socket(folder)));
-    if version == TpmVersion::V20 {
-        command.arg("--tpm2");
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
-    Ok(command)
-}
-
-fn control_socket(folder: &Path) -> PathBuf {
-    folder.join("control")
-}
-
-/// A folder for sockets, whose paths must be short.
-fn temporary_folder() -> Result<TempDir, Failure> {
-    tempfile::Builder::new()
-        .prefix("cloison-tpm-")
-        .tempdir()
-        .map_err(|error| Failure::file("cannot write in", &std::env::temp_dir(), &error))
 }

@@ -197,6 +197,12 @@ impl System {
         }
     }
 
+    /// The digest of the manifest's text, and of what is added to it.
+    #[must_use]
+    pub fn manifest_digest(&self) -> cloison_abi::image::Digest {
+        self.manifest_digest
+    }
+
     /// The machine that it runs on.
     #[must_use]
     pub fn platform(&self) -> &Platform {

@@ -1,6 +1,8 @@
 //! What several tests need: the folders, and programs made by hand.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod command;
+
 use std::path::{Path, PathBuf};
 
 use image_builder::{Binaries, System, Workspace};

@@ -88,6 +88,9 @@ pub fn judge(scenario: &Scenario, seen: &Observation<'_>) -> Verdict {
             ));
         }
         Conclusion::Ended(End::System(end)) => Some(end),
+        Conclusion::Stuck(_) | Conclusion::Unread => {
+            return Verdict::Broken("nobody watched the run to its end".into());
+        }
         // The harness leaves a machine that is not to end when all expected lines have come.
         Conclusion::Left => None,
     };

@@ -8,14 +8,14 @@ use std::{
 };
 
 use image_builder::{
-    Addition, Failure,
+    Addition, Failure, System,
     build::{self, Built, Context, Request},
     disc::{self, Firmware},
     interrupts::Interrupts,
     progress,
     run::{
-        CaptureRequest, Conclusion, Devices, End, Event, HostPorts, Machine, OpenForward, Session, Tpm,
-        TpmState, Transcript,
+        CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine, OpenForward,
+        Session, Tpm, TpmState, Transcript,
     },
     tools::{self, Tool},
 };
@@ -49,10 +49,11 @@ fn observe(
     transcript: &mut Transcript,
 ) -> Result<(Conclusion, Option<String>), Failure> {
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
-    let needed = [tools::RUN, scenario.firmware.tools(), &clients(scenario)].concat();
-    tools::require(&needed, &context.progress, &context.interrupts)?;
     let built = built(&context, scenario)?;
-    let forwards = OpenForward::open_all(&built.system, &scenario.forwards, HostPorts::Free)?;
+    let version = scenario.tpm.filter(|_| built.system.uses_device_class(Tpm::DEVICE_CLASS));
+    let needed = [tools::to_run(version.is_some()), scenario.firmware.tools(), &clients(scenario)].concat();
+    tools::require(&needed, &context.progress, &context.interrupts)?;
+    let forwards = OpenForward::open_all(&forwarded(&context, scenario)?, HostPorts::Free)?;
     let host = Host::new(&forwards)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
     let mut machine = Machine::new(&built);
@@ -69,8 +70,7 @@ fn observe(
         machine.disc = disc;
     }
     let cache = context.target.join("tpm");
-    let version = scenario.tpm.filter(|_| built.system.uses_device_class(Tpm::DEVICE_CLASS));
-    let start = |version| Tpm::start(version, &TpmState::Fresh, &cache, &context.interrupts);
+    let start = |version| Tpm::start(version, TpmState::Fresh, &cache, &context.interrupts);
     let session = Session::start(&machine, version.map(start).transpose()?)?;
     let progress = Progress::new(scenario);
     let mut play = Play { session, transcript, host, command: None, progress, is_stopped: false };
@@ -200,7 +200,7 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
     }
     let (manifest, capture, builder) = &key;
     let addition = capture.as_ref().map(|which| addition(context, manifest, which)).transpose()?.flatten();
-    let request = Request { manifest, addition: addition.as_ref(), builder: builder.as_deref() };
+    let request = Request { manifest, additions: addition.as_slice(), builder: builder.as_deref() };
     let built = Arc::new(build::build(context, request)?);
     all.insert(key, Arc::clone(&built));
     Ok(built)
@@ -209,6 +209,14 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
 /// What records frames.
 fn addition(context: &Context, manifest: &Path, which: &str) -> Result<Option<Addition>, Failure> {
     CaptureRequest::of_switch(which).addition(&context.workspace, &build::check(context, manifest)?)
+}
+
+/// The system with the forwards of the scenario's own, which are in no image.
+fn forwarded(context: &Context, scenario: &Scenario) -> Result<System, Failure> {
+    let manifest = &context.workspace.root.join(&scenario.manifest);
+    let system = build::check(context, manifest)?;
+    let Some(addition) = ForwardRequest::addition(&scenario.forwards, &system) else { return Ok(system) };
+    build::check(context, Request { manifest, additions: &[addition], builder: None })
 }
 
 /// A disc that differs from the one that the tool has written, if the scenario asks for one: with something

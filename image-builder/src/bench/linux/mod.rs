@@ -20,7 +20,7 @@ use crate::{
     Failure,
     build::Context,
     disc,
-    run::{Accelerator, Conclusion, End, Machine, Session, Transcript, watch},
+    run::{Accelerator, Conclusion, End, Heard, Machine, Session, Transcript, Watch},
 };
 
 /// The package that stands for Debian's newest kernel.
@@ -106,9 +106,10 @@ impl<'a> Linux<'a> {
         let machine = self.machine(machine, settings);
         let mut session = Session::start(&machine, None)?;
         let mut transcript = Transcript::default();
-        let conclusion = watch(&mut session, Some(LIMIT), None, &self.context.interrupts, &mut |bytes| {
+        let watch = Watch::new(Some(LIMIT), &self.context.interrupts);
+        let conclusion = watch.until_end(&mut session, &mut |bytes| {
             transcript.add(bytes);
-            Ok(())
+            Ok(Heard::default())
         })?;
         if conclusion == Conclusion::Ended(End::Status(0)) && transcript.last_of("linux") == Some("end") {
             return Ok(Lines::of(&transcript));

@@ -1,0 +1,233 @@
+//! `cargo image run`: builds a system, starts its machine, and stays with it to the end.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write, stdout},
+    os::{fd::AsFd, unix::fs::FileTypeExt},
+    path::Path,
+    time::Duration,
+};
+
+use super::{RunArgs, TpmChoice, output};
+use crate::{
+    Addition, Failure, System,
+    build::{self, Built, Context, Request},
+    disc::Firmware,
+    run::{
+        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Keyboard, Machine, Monitor,
+        OpenForward, Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
+    },
+    tools,
+    visible::Visible,
+};
+
+/// Lines of a run that can say why it ended.
+const WORTH_KEEPING: usize = 1000;
+
+/// Builds a system and runs it.
+pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
+    // What can be told before the build is told before the build.
+    let manifest = args.manifest.manifest.as_path();
+    let system = build::check(context, manifest)?;
+    let tpm = tpm_version(&system, args)?;
+    let capture = capture(context, &system, args)?;
+    let recording = args.capture.as_ref().map(|capture| Recording::create(&capture.file)).transpose()?;
+    let forwards = forwards(context, &system, args)?;
+    tools::require(tools::to_run(tpm.is_some()), &context.progress, &context.interrupts)?;
+    let mut screen = Screen::new(args)?;
+    let debugger = args.gdb.map(|port| debugger_port(port, &forwards)).transpose()?;
+    let built = build::build(context, Request { manifest, additions: capture.as_slice(), builder: None })?;
+    let scratch = context.target.join("tpm");
+    let state = if args.keep { TpmState::Kept } else { TpmState::Fresh };
+    let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
+    let mut machine = machine(&built, args, &forwards);
+    machine.disc = built.disc_for(machine.firmware, context)?;
+    machine.debugger_port = debugger.as_ref().map(|port| port.number);
+    let mut watch =
+        Watch::new(args.timeout.map(|limit| Duration::from_secs(limit.into())), &context.interrupts);
+    watch.recording = recording;
+    // With a debugger, a machine may stand still for as long as it likes.
+    if debugger.is_none() {
+        let monitor = Monitor::new(&scratch)?;
+        machine.monitor = Some(monitor.socket());
+        watch.startup = Some(Startup::new(monitor, machine.firmware, &args.qemu));
+    }
+    let mut session = Session::start(&machine, tpm)?;
+    greet(&built, &forwards, machine.debugger_port);
+    watch.keyboard = Some(Keyboard::take());
+    let output = stdout();
+    watch.reader = is_pipe().then(|| output.as_fd());
+    let conclusion = watch.until_end(&mut session, &mut |bytes| screen.show(bytes));
+    // Whatever comes next begins a line of its own.
+    screen.finish();
+    explain(&built, args, &session, &screen.transcript, conclusion?)
+}
+
+/// Says how it went.
+fn explain(
+    built: &Built,
+    args: &RunArgs,
+    session: &Session,
+    transcript: &Transcript,
+    conclusion: Conclusion,
+) -> Result<(), Failure> {
+    let run = Run {
+        system: built.system.name(),
+        ends_with: built.system.ends_with(),
+        transcript,
+        complaints: &session.complaints(),
+        cpus: cpus(&built.system, args),
+        elapsed: session.elapsed(),
+    };
+    match run.explain(conclusion)? {
+        text if text.is_empty() => {}
+        text => output::note(&text),
+    }
+    Ok(())
+}
+
+/// Which TPM the machine has, if it has one.
+fn tpm_version(system: &System, args: &RunArgs) -> Result<Option<TpmVersion>, Failure> {
+    let version = args.tpm.unwrap_or(TpmChoice::V12).version();
+    let name = system.name();
+    if !system.uses_device_class(Tpm::DEVICE_CLASS) {
+        let asked = version.filter(|_| args.tpm.is_some());
+        return match (asked, args.keep) {
+            (Some(version), _) => Err(Failure::Usage(format!(
+                "--tpm {version} is for nothing: no domain of {name} owns a device of the class `{}`",
+                Tpm::DEVICE_CLASS
+            ))),
+            (None, true) => Err(Failure::Usage(format!("--keep keeps nothing: {name} uses no TPM"))),
+            (None, false) => Ok(None),
+        };
+    }
+    match version {
+        None if args.keep => Err(Failure::Usage("--keep keeps nothing of a machine with --tpm none".into())),
+        version => Ok(version),
+    }
+}
+
+/// The domain that records frames, if there has to be one more.
+fn capture(context: &Context, system: &System, args: &RunArgs) -> Result<Option<Addition>, Failure> {
+    let Some(capture) = &args.capture else { return Ok(None) };
+    let addition = capture.addition(&context.workspace, system)?;
+    if addition.is_some() {
+        output::note("a domain `capture` is added: the image and its digests differ from those without it");
+    }
+    Ok(addition)
+}
+
+/// Sets ports aside for the forwards of the manifest and for those that the user asks for, which are in no image.
+fn forwards(context: &Context, system: &System, args: &RunArgs) -> Result<Vec<OpenForward>, Failure> {
+    let manifest = args.manifest.manifest.as_path();
+    match ForwardRequest::addition(&args.forward, system) {
+        None => OpenForward::open_all(system, HostPorts::AsStated),
+        Some(addition) => {
+            let system = build::check(context, Request { manifest, additions: &[addition], builder: None })?;
+            OpenForward::open_all(&system, HostPorts::AsStated)
+        }
+    }
+}
+
+/// Sets a port aside for a debugger, 0: one that is free.
+fn debugger_port(port: u16, forwards: &[OpenForward]) -> Result<HostPort, Failure> {
+    if let Some(forward) = forwards.iter().find(|forward| forward.host_port == port) {
+        return Err(Failure::Usage(format!(
+            "port {port} cannot wait for a debugger: it leads to `{}` (--gdb=0 chooses one that is free)",
+            forward.domain
+        )));
+    }
+    HostPort::reserve(port).map_err(|error| {
+        let remedy = "--gdb=0 chooses one that is free";
+        Failure::machine(&format!("port {port} cannot wait for a debugger ({remedy})"), &error)
+    })
+}
+
+fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
+    let mut machine = Machine::new(built);
+    let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
+    machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
+    machine.memory_mib = args.memory.unwrap_or(machine.memory_mib);
+    machine.firmware = if args.uefi { Firmware::Uefi } else { Firmware::Bios };
+    machine.processors = args.smp;
+    machine.cpu.clone_from(&args.cpu);
+    machine.extra.clone_from(&args.qemu);
+    machine
+}
+
+/// The CPU that the user asks for and the platform's.
+fn cpus<'a>(system: &'a System, args: &'a RunArgs) -> Option<(&'a str, &'a str)> {
+    let behind = |arguments: &'a [String]| {
+        let place = arguments.iter().rposition(|argument| argument == "-cpu")?;
+        arguments.get(place + 1).map(String::as_str)
+    };
+    let own = behind(&args.qemu).or(args.cpu.as_deref())?;
+    Some((own, behind(&system.platform().qemu).unwrap_or("QEMU's own")))
+}
+
+/// Says what a user needs to know to reach the machine.
+fn greet(built: &Built, forwards: &[OpenForward], debugger_port: Option<u16>) {
+    forwards.iter().for_each(|forward| output::note(&forward.to_string()));
+    if let Some(port) = debugger_port {
+        let symbols = built.symbols.display();
+        output::note(&format!("waiting for: gdb {symbols} -ex 'target remote :{port}'"));
+    }
+}
+
+/// Where the machine's words go: to standard output, to the log, and into memory.
+struct Screen<'a> {
+    log: Option<(File, &'a Path)>,
+    is_raw: bool,
+    filter: Visible,
+    transcript: Transcript,
+}
+
+impl<'a> Screen<'a> {
+    fn new(args: &'a RunArgs) -> Result<Self, Failure> {
+        let create = |path: &'a Path| match File::create(path) {
+            Ok(file) => Ok((file, path)),
+            Err(error) => Err(Failure::file("cannot write", path, &error)),
+        };
+        let log = args.log.as_deref().map(create).transpose()?;
+        let transcript = Transcript::of_last(WORTH_KEEPING);
+        Ok(Self { log, is_raw: args.raw, filter: Visible::default(), transcript })
+    }
+
+    /// Shows what the machine wrote.
+    fn show(&mut self, bytes: &[u8]) -> Result<Heard, Failure> {
+        let text = self.filter.take(bytes);
+        let is_up = Startup::is_over(self.transcript.add(text.as_bytes()));
+        let is_unread = self.put(if self.is_raw { bytes } else { text.as_bytes() })?;
+        Ok(Heard { is_unread, is_up })
+    }
+
+    /// Writes it where it belongs. Returns whether nobody reads it any more.
+    fn put(&mut self, shown: &[u8]) -> Result<bool, Failure> {
+        if let Some((log, path)) = &mut self.log {
+            log.write_all(shown).map_err(|error| Failure::file("cannot write", path, &error))?;
+        }
+        let mut out = stdout().lock();
+        match out.write_all(shown).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+            Err(error) => Err(Failure::file("cannot write", Path::new("standard output"), &error)),
+            Ok(()) => Ok(false),
+        }
+    }
+
+    /// Shows what has been held back, and ends a line that has no end.
+    fn finish(&mut self) {
+        let rest = self.filter.finish();
+        self.transcript.add(rest.as_bytes());
+        // If this fails, the same has been said of more important things.
+        let _ = if self.is_raw { Ok(false) } else { self.put(rest.as_bytes()) };
+        if self.transcript.finish() {
+            output::note("");
+        }
+    }
+}
+
+/// Whether standard output is a pipe, which can lose its reader.
+fn is_pipe() -> bool {
+    let about = fs::metadata("/proc/self/fd/1");
+    about.is_ok_and(|about| about.file_type().is_fifo())
+}
