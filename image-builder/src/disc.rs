@@ -6,7 +6,7 @@ use std::{fs, io, ops::Range, path::Path};
 
 use object::{
     LittleEndian,
-    elf::FileHeader64,
+    elf::{FileHeader64, SectionHeader64},
     read::elf::{FileHeader, ProgramHeader},
 };
 use sha2::{Digest, Sha256};
@@ -149,12 +149,15 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
     write().map(drop).map_err(|error| Failure::file("cannot write", path, &error))
 }
 
-/// The kernel without sections: symbols and debug information, which the boot loader would carry into memory.
-/// The loaded segments are all that is left, unchanged. `None` if this is no 64-bit ELF file.
+/// The kernel without symbols and debug information, which the boot loader would carry into memory. The loaded
+/// segments are left unchanged, and one empty section header is put behind them: GRUB 2.12 refuses a file that has
+/// no section table. `None` if this is no 64-bit ELF file.
 #[must_use]
 pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
-    const SECTION_TABLE: Range<usize> = 0x28..0x30;
-    const SECTION_COUNTS: Range<usize> = 0x3c..0x40;
+    const TABLE_OFFSET: Range<usize> = 0x28..0x30;
+    /// Bytes of an entry, entries, and which entry names the sections: none.
+    const TABLE_SHAPE: Range<usize> = 0x3a..0x40;
+    const ENTRY_BYTES: u8 = size_of::<SectionHeader64<LittleEndian>>() as u8;
     let header = FileHeader64::<LittleEndian>::parse(elf).ok()?;
     let segments = header.program_headers(LittleEndian, elf).ok()?;
     let table = header.e_phoff(LittleEndian).checked_add(size_of_val(segments) as u64)?;
@@ -162,10 +165,11 @@ pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
         let (offset, bytes) = segment.file_range(LittleEndian);
         Some(end.max(offset.checked_add(bytes)?))
     })?;
-    let end = usize::try_from(end).ok()?;
-    let mut stripped = elf.get(..end)?.to_vec();
-    stripped.get_mut(SECTION_TABLE)?.fill(0);
-    stripped.get_mut(SECTION_COUNTS)?.fill(0);
+    let mut stripped = elf.get(..usize::try_from(end).ok()?)?.to_vec();
+    let section_table = stripped.len().next_multiple_of(size_of::<u64>());
+    stripped.resize(section_table + usize::from(ENTRY_BYTES), 0);
+    stripped.get_mut(TABLE_OFFSET)?.copy_from_slice(&(section_table as u64).to_le_bytes());
+    stripped.get_mut(TABLE_SHAPE)?.copy_from_slice(&[ENTRY_BYTES, 0, 1, 0, 0, 0]);
     Some(stripped)
 }
 
@@ -209,9 +213,10 @@ mod tests {
     #[test]
     fn drops_what_lies_behind_the_last_segment() {
         let stripped = without_sections(&elf(0x78 + 7)).unwrap();
-        assert!(stripped.ends_with(b"segment"));
-        assert_eq!(stripped[0x28..0x30], [0; 8]);
-        assert_eq!(stripped[0x38..0x40], [1, 0, 0x40, 0, 0, 0, 0, 0]);
+        assert_eq!(stripped[0x78..0x80], *b"segment\0");
+        assert_eq!(stripped[0x28..0x30], 0x80_u64.to_le_bytes());
+        assert_eq!(stripped[0x38..0x40], [1, 0, 0x40, 0, 1, 0, 0, 0]);
+        assert_eq!(stripped[0x80..], [0; 0x40]);
     }
 
     #[test]
