@@ -27,7 +27,9 @@ use tempfile::NamedTempFile;
 use crate::{
     Failure,
     build::{self, Built, Context},
-    run::{Accelerator, Heard, Machine, Run, Session, Tpm, TpmState, TpmVersion, Transcript, Watch},
+    run::{
+        Accelerator, Heard, Machine, Run, Session, Stepping, Tpm, TpmState, TpmVersion, Transcript, Watch,
+    },
 };
 
 /// Longest time that a run may take. Counting instructions makes a run some ten times as slow.
@@ -163,7 +165,8 @@ impl Bench<'_> {
         })?;
         let log = NamedTempFile::new_in(&built.folder)
             .map_err(|error| Failure::file("cannot write in", &built.folder, &error))?;
-        let mut machine = counted(&built);
+        let accelerator = Accelerator::Stepped(Stepping::ask(&self.context.interrupts)?);
+        let mut machine = Machine { accelerator, ..Machine::new(&built) };
         machine.extra = round::log_arguments(&code, log.path());
         self.boot(&built, &machine)?;
         let round = Round::find(BufReader::new(log.as_file()), code.entry())

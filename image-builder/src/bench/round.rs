@@ -12,11 +12,11 @@ use super::code::{Code, Costly};
 /// Fewest rounds in a row that are a steady state.
 const STEADY: usize = 50;
 
-/// QEMU's arguments for such a log. Each instruction is a block of its own, so that each has its line. A
-/// block that is interrupted before it begins has a second one; that round is then unlike its neighbours.
+/// QEMU's arguments for such a log, which has a line for each block. A block that is interrupted before it
+/// begins has a second one; that round is then unlike its neighbours.
 pub(super) fn log_arguments(code: &Code, log: &Path) -> Vec<String> {
     let log = log.display().to_string();
-    ["-singlestep", "-d", "exec,nochain", "-dfilter", &code.filter(), "-D", &log].map(String::from).into()
+    ["-d", "exec,nochain", "-dfilter", &code.filter(), "-D", &log].map(String::from).into()
 }
 
 /// The instructions that the kernel carries out for a gate call and its reply, as addresses.

@@ -2,12 +2,11 @@
 
 use std::{
     ffi::OsString,
-    fs,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
-use super::Devices;
+use super::{Accelerator, Devices};
 use crate::{build::Built, disc::Firmware, tools};
 
 /// A machine that can be started.
@@ -37,16 +36,6 @@ pub struct Machine {
     pub monitor: Option<PathBuf>,
     /// More arguments for QEMU, put last so that they win.
     pub extra: Vec<String>,
-}
-
-/// How instructions are carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accelerator {
-    /// By the host's own CPU, if it says that it can, else by translation.
-    Best,
-    /// By translation, with a clock that advances by exactly one nanosecond per instruction: runs are
-    /// repeatable.
-    Counted,
 }
 
 impl Machine {
@@ -103,31 +92,13 @@ impl Machine {
         }
         // A triple fault or a reset ends the run instead of starting it over.
         arguments.push("-no-reboot".into());
-        arguments.extend(self.accelerator.arguments().map(OsString::from));
+        arguments.extend(self.accelerator.arguments().iter().map(OsString::from));
         arguments.extend(self.platform.iter().map(OsString::from));
         arguments.extend(self.devices.iter().cloned());
         arguments.extend(self.cpu.iter().flat_map(|cpu| ["-cpu".into(), cpu.into()]));
         arguments.extend(self.extra.iter().map(OsString::from));
         arguments
     }
-}
-
-impl Accelerator {
-    fn arguments(self) -> [&'static str; 4] {
-        match self {
-            Self::Counted => ["-accel", "tcg", "-icount", "shift=0,sleep=off"],
-            Self::Best if host_can_virtualise() => ["-accel", "kvm", "-accel", "tcg"],
-            Self::Best => ["-accel", "tcg", "-rtc", "base=utc"],
-        }
-    }
-}
-
-/// Whether the host's CPU says that it has virtualisation. That `/dev/kvm` exists does not say so, and using
-/// it may hang.
-fn host_can_virtualise() -> bool {
-    let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = about.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-    flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm")
 }
 
 /// One of QEMU's option lists that ends with a path. A comma in it has to be doubled.

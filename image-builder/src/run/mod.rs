@@ -3,6 +3,7 @@
 //! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the
 //! next [`Event`] until it has ended, or has a [`Watch`] do so; when the session goes, so do its processes.
 
+mod accelerator;
 mod capture;
 mod complaint;
 mod conclusion;
@@ -19,12 +20,13 @@ mod tpm;
 mod transcript;
 mod watch;
 
+pub use accelerator::{Accelerator, Stepping};
 pub use capture::CaptureRequest;
 pub use conclusion::{Conclusion, Run};
 pub use devices::{Devices, NETWORK_CARD};
 pub use forward::{ForwardRequest, HostPorts, OpenForward};
 pub use host_port::HostPort;
-pub use machine::{Accelerator, Machine};
+pub use machine::Machine;
 pub use monitor::Monitor;
 pub use recording::Recording;
 pub use session::{End, Event, Session};
