@@ -12,7 +12,7 @@ mod world;
 
 use cloison_abi::FaultKind;
 use cloison_rt::start;
-use watcher_api::{ANY_ADDRESS, FaultSet, SURVIVED};
+use watcher_api::{ANY_ADDRESS, EMULATED, FaultSet, SURVIVED};
 
 use acts::{Act, Deed};
 use world::World;
@@ -40,6 +40,7 @@ fn announce(world: &World, number: usize, act: &Act) -> Result<(), &'static str>
         Deed::Write(place) => (FaultSet::of(&[FaultKind::WriteDenied]), place(world), 0),
         Deed::Jump(place) => (FaultSet::of(&[FaultKind::ExecuteDenied]), place(world), 0),
         Deed::Instruction(faults, _) => (FaultSet::of(faults), ANY_ADDRESS, 0),
+        Deed::Emulated(_) => (FaultSet::of(&[FaultKind::Privileged]), ANY_ADDRESS, EMULATED),
         Deed::Refused(error, _) => (FaultSet::NONE, 0, error as i32),
         Deed::Harmless(_) => (FaultSet::NONE, 0, 0),
     };
@@ -53,6 +54,12 @@ fn perform(world: &World, act: &Act) -> i32 {
         Deed::Write(place) => world::write(place(world)),
         Deed::Jump(place) => world::jump(place(world)),
         Deed::Instruction(_, run) => run(),
+        Deed::Emulated(run) => {
+            run();
+            if world::privilege_level() == 3 {
+                return EMULATED;
+            }
+        }
         Deed::Refused(_, ask) | Deed::Harmless(ask) => return ask(world),
     }
     SURVIVED

@@ -118,6 +118,14 @@ pub(crate) fn jump(address: u64) {
     unsafe { asm!("call {address}", address = in(reg) address, clobber_abi("sysv64")) };
 }
 
+/// The level at which the CPU runs this program.
+pub(crate) fn privilege_level() -> u16 {
+    let selector: u16;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {:x}, cs", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector & 3
+}
+
 fn stack_pointer() -> u64 {
     let pointer;
     // SAFETY: reads a register.

@@ -8,7 +8,7 @@ use cloison_rt::{
     log,
     sys::{Slot, build, info, memory::SharedMemory},
 };
-use watcher_api::{ANY_ADDRESS, ActName, FaultSet, SURVIVED};
+use watcher_api::{ANY_ADDRESS, ActName, EMULATED, FaultSet, SURVIVED};
 
 use crate::Failed;
 
@@ -133,11 +133,15 @@ impl Announcement {
     }
 
     fn judge_end(&self, status: i32) -> bool {
-        let passed = self.faults == FaultSet::NONE && status == self.status;
+        let may_end = self.faults == FaultSet::NONE || self.status == EMULATED;
+        let passed = may_end && status == self.status;
         let (verdict, name) = (verdict(passed), self.name.as_str());
         match CallError::from_number(status) {
             Some(error) => log!("{verdict}: {name}: {error}"),
             None if status == SURVIVED => log!("{verdict}: {name}: nothing happened"),
+            None if status == EMULATED => {
+                log!("{verdict}: {name}: at privilege level 3 the emulator lets it pass")
+            }
             None => log!("{verdict}: {name}: status {status}"),
         }
         if !passed {

@@ -7,7 +7,11 @@ use cloison_abi::FaultKind::{
     Debug, DivideError, FloatingPoint, InvalidInstruction, OtherException, Privileged, ReadDenied,
 };
 
-use super::{Act, Deed::Instruction, act};
+use super::{
+    Act,
+    Deed::{Emulated, Instruction},
+    act,
+};
 
 /// A function that executes instructions. They may use the registers that a function may, and what lies up to
 /// 64 bytes below the stack pointer.
@@ -23,7 +27,8 @@ macro_rules! run {
 
 // QEMU 7.2 reads the stack of a far return with the kernel's rights, which SMAP then refuses: hence
 // `ReadDenied`. It imitates an AMD CPU, on which `sysenter` and `sysexit` do not exist in 64-bit mode, and
-// takes 0xf1 for no instruction. It raises no SIMD exceptions, so none is tried.
+// takes 0xf1 for no instruction. It raises no SIMD exceptions, so none is tried. QEMU 10 carries out `invd` and
+// `wbinvd` at any level.
 pub(crate) const ACTS: &[Act] = &[
     act("the CPU cannot be halted", Instruction(&[Privileged], run!("hlt"))),
     act("interrupts cannot be turned off", Instruction(&[Privileged], run!("cli"))),
@@ -61,8 +66,8 @@ pub(crate) const ACTS: &[Act] = &[
     ),
     act("performance counters cannot be read", Instruction(&[Privileged], run!("xor ecx, ecx", "rdpmc"))),
     act("translations cannot be flushed", Instruction(&[Privileged], run!("invlpg [rsp]"))),
-    act("caches cannot be thrown away", Instruction(&[Privileged], run!("invd"))),
-    act("caches cannot be written back", Instruction(&[Privileged], run!("wbinvd"))),
+    act("caches cannot be thrown away", Emulated(run!("invd"))),
+    act("caches cannot be written back", Emulated(run!("wbinvd"))),
     act("the kernel's GS base cannot be swapped in", Instruction(&[Privileged], run!("swapgs"))),
     act("sysret is the kernel's", Instruction(&[Privileged], run!("lea rcx, [rip]", "sysretq"))),
     act(

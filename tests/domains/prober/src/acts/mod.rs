@@ -26,6 +26,10 @@ pub(crate) enum Deed {
     Jump(fn(&World) -> u64),
     /// Executes an instruction. Must fault in one of these ways; where there are several, CPUs differ.
     Instruction(&'static [FaultKind], fn()),
+    /// Executes an instruction that has nothing to work on in an emulator. Must fault as forbidden. Nothing but the
+    /// privilege level decides that (Intel SDM, volume 2, INVD and WBINVD), so where it comes back, the level tells whose
+    /// fault it is: at 3 the emulator's, else the kernel's.
+    Emulated(fn()),
     /// Asks the kernel for something. Must be refused with this error; the function returns the outcome.
     Refused(CallError, fn(&World) -> i32),
     /// Does something odd. Must not do harm: the function returns 0.

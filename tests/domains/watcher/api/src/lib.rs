@@ -82,6 +82,10 @@ pub const ANY_ADDRESS: u64 = u64::MAX;
 /// The status of an act that came back although it had to fault.
 pub const SURVIVED: i32 = i32::MIN;
 
+/// The status of an act that had to fault, and that an emulator carries out at any privilege level. Announced with
+/// the faults, it will do as well.
+pub const EMULATED: i32 = i32::MIN + 1;
+
 /// Puts the name of the next act into the shared page.
 pub fn write_name(page: &SharedMemory, name: &str) {
     let mut bytes = [0; NAME_BYTES];
