@@ -5,6 +5,7 @@
 //! --pdeathsig`, which Debian always has).
 
 use std::{
+    fs,
     io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd},
@@ -12,6 +13,7 @@ use std::{
     },
     path::Path,
     process::{self, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::{
@@ -20,6 +22,9 @@ use rustix::{
 };
 
 use crate::{Failure, interrupts::Interrupts, tools};
+
+/// In what Linux counts the time of a CPU, on every x86-64.
+pub const TICKS_PER_SECOND: u64 = 100;
 
 /// A command that runs `program`, and is ended when the thread that started it ends.
 #[must_use]
@@ -69,6 +74,12 @@ impl Child {
         self.inner.id()
     }
 
+    /// CPU time that it has taken itself. `None`: the system does not say.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        cpu_time_of(&fs::read_to_string(format!("/proc/{}/stat", self.id())).ok()?)
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors
@@ -106,6 +117,13 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// CPU time in a line of `/proc/PID/stat`: the fields 14 and 15. The second one, a name, may have blanks.
+fn cpu_time_of(line: &str) -> Option<Duration> {
+    let mut fields = line.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
 }
 
 /// The ends of a child's pipes that the tool holds.
@@ -209,8 +227,6 @@ fn split_lines(line: &mut Vec<u8>, bytes: &[u8], on_line: &mut dyn FnMut(&str)) 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn shell(script: &str) -> Command {
@@ -229,6 +245,14 @@ mod tests {
         assert_eq!(lines, ["two", "three"]);
         assert_eq!(finished.status.code(), Some(4));
         assert!(finished.text.contains("one"));
+    }
+
+    #[test]
+    fn reads_the_time_of_a_process_whatever_its_name() {
+        let line = "42 (a ) b 1) S 1 42 42 0 -1 4194560 9 8 7 6 150 25 3 4 20 0 1 0 0 0";
+        assert_eq!(cpu_time_of(line), Some(Duration::from_millis(1750)));
+        assert_eq!(cpu_time_of("42 (cut) S 1"), None);
+        assert_eq!(cpu_time_of(""), None);
     }
 
     #[test]

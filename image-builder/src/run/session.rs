@@ -152,6 +152,12 @@ impl Session {
         String::from_utf8_lossy(&self.complaints).into_owned()
     }
 
+    /// CPU time that QEMU has taken. `None`: the system does not say.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.child.cpu_time()
+    }
+
     /// What QEMU itself complained about last.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {

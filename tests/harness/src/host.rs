@@ -18,8 +18,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::ExitStatus,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use image_builder::{
@@ -57,8 +56,8 @@ impl Host {
         self.folder.path().join("capture.pcap")
     }
 
-    /// Starts a command.
-    pub(crate) fn start(&self, line: &str) -> Result<HostCommand, Failure> {
+    /// Starts a command. `now` is what has been counted of the run's time.
+    pub(crate) fn start(&self, line: &str, now: Duration) -> Result<HostCommand, Failure> {
         let refused = |error| Failure::program("sh", &error);
         let (output, input) = pipe().map_err(refused)?;
         let mut command = process::command(Path::new("/bin/sh"));
@@ -72,7 +71,7 @@ impl Host {
             child,
             output: Some(File::from(OwnedFd::from(output))),
             text: Vec::new(),
-            deadline: Instant::now() + LIMIT,
+            deadline: now + LIMIT,
         })
     }
 }
@@ -88,33 +87,24 @@ pub(crate) struct HostCommand {
     child: Child,
     output: Option<File>,
     text: Vec<u8>,
-    deadline: Instant,
+    deadline: Duration,
 }
 
 impl HostCommand {
-    /// What to wait for: something to read, or the end of it.
+    /// What to wait for: something to read, or the end of it. `None`: it has nothing more to say.
     pub(crate) fn output(&self) -> Option<BorrowedFd<'_>> {
         self.output.as_ref().map(AsFd::as_fd)
     }
 
-    /// Until when it may run.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+    /// Whether its time is up.
+    pub(crate) fn is_late(&self, now: Duration) -> bool {
+        now >= self.deadline
     }
 
-    /// Takes what it has printed. → the lines that this completes, and whether it is over.
-    ///
-    /// # Errors
-    ///
-    /// When its program is not there.
-    pub(crate) fn read(&mut self) -> Result<(Vec<String>, bool), Failure> {
+    /// Takes what it has printed. → the lines that this completes.
+    pub(crate) fn read(&mut self) -> Vec<String> {
         read_some(&mut self.output, &mut self.text);
-        let is_over = self.output.is_none();
-        let mut lines = self.lines(is_over);
-        if is_over {
-            lines.extend(self.end()?);
-        }
-        Ok((lines, is_over))
+        self.lines(self.output.is_none())
     }
 
     /// Whole lines; at the end, the rest as well.
@@ -124,15 +114,16 @@ impl HostCommand {
         String::from_utf8_lossy(&whole).lines().map(host_line).collect()
     }
 
-    /// Waits for its end, and ends it if it has closed its output but goes on.
-    fn end(&mut self) -> Result<Option<String>, Failure> {
-        while Instant::now() < self.deadline {
-            if let Some(status) = self.child.ended() {
-                return self.judge(status);
-            }
-            thread::sleep(Duration::from_millis(2));
+    /// Whether it has ended; then the line that says how, if that is worth one.
+    ///
+    /// # Errors
+    ///
+    /// When its program is not there.
+    pub(crate) fn ended(&mut self) -> Result<Option<Option<String>>, Failure> {
+        if self.output.is_some() {
+            return Ok(None);
         }
-        Ok(Some(self.give_up()))
+        self.child.ended().map(|status| self.judge(status)).transpose()
     }
 
     /// Ends it because its time is up. → the line that says so.
@@ -164,12 +155,12 @@ mod tests {
     /// Runs a command to its end.
     fn run(line: &str) -> Result<Vec<String>, Failure> {
         let host = Host::new(&[]).unwrap();
-        let mut command = host.start(line)?;
+        let mut command = host.start(line, Duration::ZERO)?;
         let mut all = Vec::new();
         loop {
-            let (lines, is_over) = command.read()?;
-            all.extend(lines);
-            if is_over {
+            all.extend(command.read());
+            if let Some(status) = command.ended()? {
+                all.extend(status);
                 return Ok(all);
             }
         }

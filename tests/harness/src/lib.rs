@@ -8,6 +8,7 @@ mod damage;
 mod host;
 mod judge;
 mod machine;
+mod patience;
 mod sample;
 mod scenario;
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,8 +15,8 @@ use image_builder::{
     interrupts::Interrupts,
     progress,
     run::{
-        CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine, OpenForward,
-        Session, Tpm, TpmState, Transcript,
+        Accelerator, CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine,
+        OpenForward, Session, Tpm, TpmState, Transcript,
     },
     tools::{self, Tool},
 };
@@ -24,11 +25,14 @@ use crate::{
     Observation, Scenario, Verdict,
     host::{Host, HostCommand},
     judge::{Progress, judge},
+    patience::Patience,
     scenario::Step,
 };
 
 /// How long a machine that is not to end is watched after the last expected line.
 const QUIET: Duration = Duration::from_secs(1);
+/// Between two looks whether a command that has nothing more to say has ended.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Boots a scenario and judges it. → the verdict, and the lines of the console.
 pub(crate) fn boot(scenario: &Scenario) -> (Verdict, Vec<String>) {
@@ -62,6 +66,9 @@ fn observe(
     machine.firmware = scenario.firmware;
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);
+    if scenario.counts_instructions {
+        machine.accelerator = Accelerator::Counted;
+    }
     machine.memory_mib = scenario.memory_mib.unwrap_or(machine.memory_mib);
     // The folder has to live for as long as the machine that boots from it.
     let folder = tempfile::tempdir()
@@ -73,7 +80,15 @@ fn observe(
     let start = |version| Tpm::start(version, TpmState::Fresh, &cache, &context.interrupts);
     let session = Session::start(&machine, version.map(start).transpose()?)?;
     let progress = Progress::new(scenario);
-    let mut play = Play { session, transcript, host, command: None, progress, is_stopped: false };
+    let mut play = Play {
+        session,
+        transcript,
+        host,
+        command: None,
+        progress,
+        is_stopped: false,
+        patience: Patience::new(),
+    };
     let conclusion = play.run(scenario)?;
     Ok((conclusion, play.session.complaint()))
 }
@@ -86,49 +101,60 @@ struct Play<'a> {
     command: Option<HostCommand>,
     progress: Progress<'a>,
     is_stopped: bool,
+    patience: Patience,
 }
 
 impl Play<'_> {
     /// Watches the machine, and does what the scenario says when its turn has come.
     fn run(&mut self, scenario: &Scenario) -> Result<Conclusion, Failure> {
-        let deadline = Instant::now() + scenario.timeout;
         let mut quiet_until = None;
         loop {
             self.act()?;
             if self.is_stopped {
                 return Ok(Conclusion::Left);
             }
-            let is_complete = self.progress.is_complete() && self.command.is_none();
-            if scenario.end.is_none() && is_complete && quiet_until.is_none() {
-                quiet_until = Some(Instant::now() + QUIET);
-            }
-            let until = quiet_until.unwrap_or(deadline);
-            match self.next(until)? {
+            match self.next()? {
                 Event::Output(bytes) => self.see(&bytes)?,
-                Event::Ready(_) => self.hear()?,
+                Event::Ready(_) => self.hear(),
                 Event::Ended(end) => return self.finish(end),
-                Event::Deadline if Instant::now() < until => self.give_up(),
-                Event::Deadline if quiet_until.is_some() => return Ok(Conclusion::Left),
-                Event::Deadline => return Ok(Conclusion::TimedOut),
+                Event::Deadline => {}
+            }
+            self.attend()?;
+            let is_complete = self.progress.is_complete() && self.command.is_none();
+            let now = self.now();
+            if scenario.end.is_none() && is_complete && quiet_until.is_none() {
+                quiet_until = Some(now + QUIET);
+            }
+            match quiet_until {
+                Some(until) if now >= until => return Ok(Conclusion::Left),
+                None if now >= scenario.timeout => return Ok(Conclusion::TimedOut),
+                _ => {}
             }
         }
     }
 
-    /// Waits for the machine and for the command, until then or until the command's time is up.
-    fn next(&mut self, until: Instant) -> Result<Event, Failure> {
-        let output = self.command.as_ref().and_then(HostCommand::output);
-        let limit = self.command.as_ref().map(HostCommand::deadline);
-        let others: Vec<_> = output.into_iter().collect();
-        self.session.next(Some(limit.map_or(until, |limit| limit.min(until))), &others)
+    /// What counts of the run's time.
+    fn now(&mut self) -> Duration {
+        self.patience.counted(|| self.session.cpu_time())
+    }
+
+    /// Waits for the machine and for the command, until it is time to look at the clock.
+    fn next(&mut self) -> Result<Event, Failure> {
+        let output = self.command.as_ref().map(HostCommand::output);
+        let is_ending = matches!(output, Some(None));
+        let until = if is_ending { Instant::now() + PAUSE } else { self.patience.next_look() };
+        let others: Vec<_> = output.flatten().into_iter().collect();
+        self.session.next(Some(until), &others)
     }
 
     /// Does what is to be done by now, one command at a time.
     fn act(&mut self) -> Result<(), Failure> {
+        let now = self.now();
         while self.command.is_none() {
             match self.progress.act() {
                 None => break,
                 Some(Step::Stop) => self.is_stopped = true,
-                Some(Step::Command(line)) => self.command = Some(self.host.start(line)?),
+                Some(Step::Command(line)) => self.command = Some(self.host.start(line, now)?),
                 Some(Step::Type(text)) => self.session.send(format!("{text}\r").as_bytes()),
                 Some(Step::UnplugTpm) => self.session.unplug_tpm(),
                 Some(Step::FreezeTpm) => self.session.freeze_tpm(),
@@ -148,21 +174,23 @@ impl Play<'_> {
     }
 
     /// Takes what the command wrote.
-    fn hear(&mut self) -> Result<(), Failure> {
-        let Some(command) = &mut self.command else { return Ok(()) };
-        let (lines, is_over) = command.read()?;
-        if is_over {
-            self.command = None;
-        }
+    fn hear(&mut self) {
+        let lines = self.command.as_mut().map(HostCommand::read).unwrap_or_default();
         lines.into_iter().for_each(|line| self.add(line));
-        Ok(())
     }
 
-    /// Ends a command whose time is up.
-    fn give_up(&mut self) {
-        if let Some(mut command) = self.command.take() {
-            self.add(command.give_up());
-        }
+    /// Lets a command go that has ended, or whose time is up.
+    fn attend(&mut self) -> Result<(), Failure> {
+        let now = self.now();
+        let Some(command) = &mut self.command else { return Ok(()) };
+        let last_line = match command.ended()? {
+            Some(status) => status,
+            None if command.is_late(now) => Some(command.give_up()),
+            None => return Ok(()),
+        };
+        self.command = None;
+        last_line.into_iter().for_each(|line| self.add(line));
+        Ok(())
     }
 
     fn add(&mut self, line: String) {
@@ -172,8 +200,13 @@ impl Play<'_> {
 
     /// Lets a command that still runs say what the machine told it before its end.
     fn finish(&mut self, end: End) -> Result<Conclusion, Failure> {
-        while self.command.is_some() {
-            self.hear()?;
+        while let Some(command) = &self.command {
+            if command.output().is_some() {
+                self.hear();
+            } else {
+                thread::sleep(PAUSE);
+            }
+            self.attend()?;
         }
         Ok(Conclusion::Ended(end))
     }

@@ -11,7 +11,9 @@
 //! status: success                         how the system ends: success (default), failure, halt, panic; or
 //!                                         `none`: it does not, and is stopped a second after the last
 //!                                         expected line
-//! timeout: 60                             seconds (default 60)
+//! timeout: 60                             seconds (default 60), as `patience` counts them
+//! icount: yes                             the machine's clock counts its instructions (default: no), so that no time
+//!                                         in it depends on the host. It does not wait for the host either
 //! forward: 0:alice:22                     a port of the host that leads to a domain, beside those of the
 //!                                         manifest; may come several times. HOST is always chosen anew
 //! capture: yes                            records what the switch takes in (default: no); `ore`, if there are
@@ -60,6 +62,8 @@ pub struct Scenario {
     pub end: Option<SystemEnd>,
     /// How long it may take.
     pub timeout: Duration,
+    /// Whether the machine's clock counts its instructions.
+    pub counts_instructions: bool,
     /// What is wrong with the image.
     pub damage: Option<Damage>,
     /// The package that stands in for the builder's program.
@@ -111,6 +115,10 @@ impl Scenario {
         if !scenario.steps.iter().any(|step| matches!(step, Step::See(_))) {
             return Err("the scenario expects nothing, so it could not fail".into());
         }
+        if scenario.counts_instructions && scenario.steps.iter().any(|step| matches!(step, Step::Command(_)))
+        {
+            return Err("a clock that counts instructions does not wait for a command on the host".into());
+        }
         scenario.judge_stop()?;
         Ok(scenario)
     }
@@ -137,6 +145,7 @@ impl Scenario {
             memory_mib: None,
             end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
+            counts_instructions: false,
             damage: None,
             builder: None,
             forwards: Vec::new(),
@@ -172,6 +181,7 @@ impl Scenario {
             "memory" => self.memory_mib = Some(value.parse().ok()?),
             "status" => self.end = end(value)?,
             "timeout" => self.timeout = Duration::from_secs(value.parse().ok()?),
+            "icount" => self.counts_instructions = yes_or_no(value)?,
             "forward" => self.forwards.push(value.parse().ok()?),
             "capture" => self.capture = capture(value),
             "builder" => self.builder = Some(value.to_owned()),
@@ -195,6 +205,14 @@ fn capture(value: &str) -> Option<String> {
         "no" => None,
         "yes" => Some(String::new()),
         which => Some(which.to_owned()),
+    }
+}
+
+fn yes_or_no(value: &str) -> Option<bool> {
+    match value {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -249,6 +267,7 @@ mod tests {
             "forward: 22",
             "tmp: 1.2",
             "tpm: 3.0",
+            "icount: 3",
             "smp: many",
             "firmware: coreboot",
             "+",
@@ -278,5 +297,12 @@ mod tests {
     fn refuses_to_expect_nothing() {
         assert!(Scenario::parse("manifest: m\n- never\n").is_err());
         assert!(Scenario::parse("+ a\n").is_err());
+    }
+
+    #[test]
+    fn a_clock_that_counts_instructions_waits_for_no_command() {
+        assert!(Scenario::parse("manifest: m\nicount: yes\n+ a\n").unwrap().counts_instructions);
+        assert!(!Scenario::parse("manifest: m\nicount: no\n+ a\n$ b\n").unwrap().counts_instructions);
+        assert!(Scenario::parse("manifest: m\nicount: yes\n+ a\n$ b\n").is_err());
     }
 }

@@ -1,0 +1,120 @@
+//! How much time a run has had, on a host that may be slow or busy with other things.
+//!
+//! The wall clock would end a run that nobody let run. This clock goes on while the machine under test is at work, and
+//! while the host has a CPU to spare: then nothing kept the machine, or a command that it waits for, from going on.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use image_builder::process::TICKS_PER_SECOND;
+
+/// Time between two looks at the host's counters.
+const PAUSE: Duration = Duration::from_millis(100);
+/// After how many times its limit a run ends although nobody let it run: no host is as busy as that for so long.
+const LONGEST: u32 = 20;
+
+/// Counters of the host at one time.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Instant,
+    /// CPU time that the machine under test has taken.
+    work: Duration,
+    /// Time that the host's CPUs have had nothing to do, added up.
+    idle: Duration,
+}
+
+/// A clock that goes on only while it is fair to count.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    start: Instant,
+    last: Look,
+    counted: Duration,
+}
+
+impl Patience {
+    /// Begins to count.
+    pub(crate) fn new() -> Self {
+        let last = Look { at: Instant::now(), work: Duration::ZERO, idle: idle().unwrap_or_default() };
+        Self { start: last.at, last, counted: Duration::ZERO }
+    }
+
+    /// What has been counted. `work` is the CPU time that the machine has taken up to now.
+    pub(crate) fn counted(&mut self, work: impl FnOnce() -> Option<Duration>) -> Duration {
+        let now = Instant::now();
+        if now - self.last.at >= PAUSE {
+            let look = match (work(), idle()) {
+                (Some(work), Some(idle)) => Look { at: now, work, idle },
+                // A host without these counters: all time counts.
+                _ => Look { at: now, idle: self.last.idle + (now - self.last.at), ..self.last },
+            };
+            self.counted += fair(self.last, look);
+            self.last = look;
+        }
+        self.counted.max(self.start.elapsed() / LONGEST)
+    }
+
+    /// Until when to wait before the next look.
+    pub(crate) fn next_look(&self) -> Instant {
+        self.last.at + PAUSE
+    }
+}
+
+/// The time between two looks that counts.
+fn fair(before: Look, now: Look) -> Duration {
+    let work = now.work.saturating_sub(before.work);
+    let idle = now.idle.saturating_sub(before.idle);
+    work.max(idle).min(now.at - before.at)
+}
+
+/// Time that the host's CPUs have had nothing to do. `None`: the host does not say.
+fn idle() -> Option<Duration> {
+    idle_of(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The same, out of the text of `/proc/stat`: the fourth number is idle time, the fifth the part of it in which a
+/// disc was waited for.
+fn idle_of(text: &str) -> Option<Duration> {
+    let numbers = text.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    let ticks = numbers.skip(3).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn counts_work_and_spare_time_and_never_more_than_has_passed() {
+        let before = Look { at: Instant::now(), work: seconds(7), idle: seconds(9) };
+        let after = |passed, work, idle| Look {
+            at: before.at + seconds(passed),
+            work: before.work + seconds(work),
+            idle: before.idle + seconds(idle),
+        };
+        assert_eq!(fair(before, after(10, 2, 0)), seconds(2), "others had the CPUs");
+        assert_eq!(fair(before, after(10, 0, 10)), seconds(10), "the machine waits for nobody");
+        assert_eq!(fair(before, after(10, 3, 70)), seconds(10), "eight CPUs");
+        assert_eq!(fair(before, after(10, 12, 0)), seconds(10), "two threads");
+    }
+
+    #[test]
+    fn reads_the_hosts_idle_time() {
+        let text = "cpu  60630 0 11474 24492 631 0 112 79 0 0\ncpu0 30143 0 5351 13055 101 0 8 37 0 0\n";
+        assert_eq!(idle_of(text), Some(Duration::from_millis(251_230)));
+        assert_eq!(idle_of("intr 7\n"), None);
+        assert!(idle().is_some());
+    }
+
+    #[test]
+    fn a_run_that_is_let_wait_for_ever_ends_all_the_same() {
+        let mut patience = Patience::new();
+        patience.start -= seconds(40);
+        assert!(patience.counted(|| Some(Duration::ZERO)) >= seconds(2));
+    }
+}
