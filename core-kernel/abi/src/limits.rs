@@ -36,6 +36,10 @@ pub const MIN_PERIOD_US: u32 = 100;
 /// others most of the CPU.
 pub const MIN_WAIT_US: u64 = 50;
 
+/// Longest line of the kernel's log, its end included. The reader of the log has to take one that long in one
+/// piece, or its rest could pass for a line.
+pub const LOG_LINE_BYTES: usize = 200;
+
 /// Words of a gate message, each 8 bytes.
 pub const MESSAGE_WORDS: usize = 4;
 /// Event bits that a plan can assign: 0 to 62.

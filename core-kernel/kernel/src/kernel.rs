@@ -9,6 +9,7 @@ use cloison_abi::{
 use cloison_rules::{
     DomainId, TABLE_ENTRIES,
     capability::{Capability, DomainRef, RegionRef, SlotTable},
+    interrupts::LineLoad,
     mapping::MappingTable,
     region::RegionTable,
     task::{DomainSet, Tasks},
@@ -95,6 +96,8 @@ pub struct LineTarget {
     pub bit: u8,
     /// Level triggered, active low: as in the plan.
     pub flags: u32,
+    /// How often it has come.
+    pub load: LineLoad,
 }
 
 /// Everything that the kernel knows. All zeros before boot, so that it takes no room in the kernel's file.
@@ -222,7 +225,7 @@ impl Kernel {
     /// Decides who runs, and sets the alarm.
     #[inline(never)]
     fn settle(&mut self, cpu: &mut Cpu) {
-        let deadline = self.tasks.settle(time::now).min(self.ending.deadline);
+        let deadline = self.tasks.settle(time::now).min(self.ending.deadline).min(self.log.due);
         if deadline != cpu.armed {
             cpu.armed = deadline;
             self.machine.timer.arm(deadline);

@@ -107,7 +107,7 @@ impl Kernel {
                 self.lines[line] = None;
             }
         }
-        self.log.reader_ended(ended);
+        self.reader_stopped(ended);
         self.abandon_patients(ended, true);
     }
 

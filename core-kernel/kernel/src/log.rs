@@ -1,17 +1,32 @@
 //! The kernel's words: its log and the debug output of domains.
 //!
-//! While a domain with the log right (the console) runs, lines wait in a ring for it, so that one party alone
-//! writes to the serial line. Before, and if it ends, the kernel writes to the line itself.
+//! All lines go through one ring, whole or not at all. While a domain with the log right (the console) runs, it
+//! takes them out, so that one party alone writes to the serial line. Before, and if it ends, the kernel writes to
+//! the line itself, some bytes at a time and without waiting; only while nothing else runs, at boot and at the
+//! end, does it wait.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
+use cloison_abi::{call::NO_DEADLINE, limits::LOG_LINE_BYTES};
 use cloison_rules::{
     DomainId,
     capability::DomainRef,
     text::{LOG_BYTES, LogRing},
 };
 
-use crate::{arch::serial::Serial, kernel::Kernel};
+use crate::{
+    arch::{serial::Serial, time},
+    kernel::Kernel,
+};
+
+/// Bytes that one step gives to the serial line at most: what two calls of a domain bring.
+const STEP_BYTES: usize = 64;
+/// How long until the next step: in this time, a line of 115,200 baud sends 12 bytes. In microseconds.
+const STEP_US: u64 = 1000;
+/// A line that takes nothing for so long holds nobody up any more. In microseconds.
+const PATIENCE_US: u64 = 1_000_000;
+/// Room that lines of domains leave for those of the kernel.
+const RESERVE: usize = LOG_BYTES / 4;
 
 /// The kernel's log.
 pub struct Log {
@@ -19,46 +34,56 @@ pub struct Log {
     ring: LogRing,
     /// Who reads the ring, and the event bit that says that there is something.
     reader: Option<(DomainRef, u8)>,
-    /// Who is to read it, while it lives.
-    appointed: Option<(DomainRef, u8)>,
-    /// Lines of domains that were dropped because the ring was full.
+    /// The reader is stopped, so the kernel writes to the line until it starts again.
+    reader_is_away: bool,
+    /// The reader may have begun a line, which has to end before the kernel writes.
+    breaks_line: bool,
+    /// Domains run, so nobody may wait for the line.
+    is_running: bool,
+    /// When the next step is due, while something waits for the line.
+    pub due: u64,
+    /// When the line last took something, or was last not needed.
+    moved: u64,
+    /// Lines of domains, and lines of the kernel, that were dropped because the ring was full.
     dropped: u32,
+    lost: u32,
 }
 
 impl Log {
     /// A log without a line to write to.
-    pub const EMPTY: Self =
-        Self { serial: Serial::at(0), ring: LogRing::EMPTY, reader: None, appointed: None, dropped: 0 };
+    pub const EMPTY: Self = Self {
+        serial: Serial::at(0),
+        ring: LogRing::EMPTY,
+        reader: None,
+        reader_is_away: false,
+        breaks_line: false,
+        is_running: false,
+        due: 0,
+        moved: 0,
+        dropped: 0,
+        lost: 0,
+    };
 
     /// Sets the serial line.
     pub fn set_serial(&mut self, serial: Serial) {
         self.serial = serial;
     }
 
-    /// From now on lines wait for this domain, while it lives.
-    pub fn set_reader(&mut self, reader: DomainRef, bit: u8) {
-        self.appointed = Some((reader, bit));
-        self.reader = self.appointed;
+    /// From now on domains run.
+    pub fn set_running(&mut self) {
+        self.flush();
+        (self.is_running, self.due) = (true, NO_DEADLINE);
     }
 
-    /// A domain lives again: if it is to read the log, lines wait for it again.
-    pub fn reader_started(&mut self, started: DomainRef) {
-        if self.appointed.is_some_and(|(appointed, _)| appointed == started) {
-            self.reader = self.appointed;
-        }
+    /// From now on lines wait for this domain.
+    fn set_reader(&mut self, reader: DomainRef, bit: u8) {
+        (self.reader, self.reader_is_away, self.due) = (Some((reader, bit)), false, NO_DEADLINE);
+        self.ring.begin_line();
     }
 
     /// Who reads the log.
     pub fn reader(&self) -> Option<(DomainRef, u8)> {
-        self.reader
-    }
-
-    /// If this domain was the reader, the kernel writes to the serial line itself again.
-    pub fn reader_ended(&mut self, ended: DomainRef) {
-        if self.reader.is_some_and(|(reader, _)| reader == ended) {
-            self.reader = None;
-            self.flush();
-        }
+        self.reader.filter(|_| !self.reader_is_away)
     }
 
     /// Takes up to 32 bytes out of the ring, as message words.
@@ -66,62 +91,100 @@ impl Log {
         self.ring.pop_words()
     }
 
-    /// Whether there is room for a line of a domain. A domain that floods the ring loses its own lines; it
-    /// shall neither have the kernel wait for the serial line nor fill the last of the room, which is for the
-    /// kernel's lines.
-    fn admits_line(&mut self) -> bool {
-        const RESERVE: usize = LOG_BYTES / 4;
-        let admitted = self.reader.is_none() || self.ring.room() > RESERVE;
-        self.dropped += u32::from(!admitted);
-        admitted
+    /// Whether there is room for a line of a domain, beside what is kept for the kernel's.
+    fn has_room(&self) -> bool {
+        self.ring.room() >= RESERVE + LOG_LINE_BYTES
     }
 
-    /// Writes what waits in the ring to the serial line.
+    /// Adds a line of the kernel's.
+    fn push(&mut self, line: fmt::Arguments<'_>) {
+        let lost = self.lost;
+        let told = lost == 0
+            || self
+                .ring
+                .push_line(format_args!("kernel | {lost} lines of the kernel were lost: the log was full"));
+        if told {
+            self.lost = 0;
+        }
+        if !told || !self.ring.push_line(line) {
+            self.lost += 1;
+        }
+    }
+
+    /// Gives the serial line what it takes now, without waiting.
+    fn step(&mut self, now: u64, ticks: impl Fn(u64) -> u64) {
+        let mut write = self.serial.without_waiting();
+        if self.breaks_line {
+            self.breaks_line = !write(b'\n');
+        }
+        let moved = !self.breaks_line && self.ring.drain(STEP_BYTES, write) > 0;
+        if moved || self.due == NO_DEADLINE {
+            self.moved = now;
+        }
+        let next = now.saturating_add(ticks(STEP_US));
+        self.due = if self.ring.is_empty() { NO_DEADLINE } else { next };
+    }
+
+    /// Writes what waits to the serial line, waiting for it. A line that takes no byte is given up, so that it
+    /// costs the time of waiting for it once.
     pub fn flush(&mut self) {
-        while let Some(byte) = self.ring.pop() {
-            self.write_serial(byte);
+        if self.reader().is_some() {
+            self.take_over();
+        }
+        let first = core::mem::take(&mut self.breaks_line).then_some(b'\n');
+        for byte in first.into_iter().chain(core::iter::from_fn(|| self.ring.pop())) {
+            if !self.serial.write(byte) {
+                self.serial = Serial::at(0);
+            }
         }
     }
 
-    /// Without a reader, or with one that does not keep up, bytes go to the serial line at once: out of order
-    /// is better than lost.
-    fn put(&mut self, byte: u8) {
-        if self.reader.is_none() || !self.ring.push(byte) {
-            self.write_serial(byte);
-        }
-    }
-
-    /// A line that takes no byte is given up, so that it costs the time of waiting for it once.
-    fn write_serial(&mut self, byte: u8) {
-        if !self.serial.write(byte) {
-            self.serial = Serial::at(0);
-        }
-    }
-}
-
-impl Write for Log {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| self.put(byte));
-        Ok(())
+    /// The reader reads no more: the kernel goes on with the next whole line, below what the reader may have
+    /// begun.
+    fn take_over(&mut self) {
+        self.reader_is_away = true;
+        self.breaks_line = true;
+        self.ring.begin_line();
     }
 }
 
 impl Kernel {
     /// Says one line.
     pub fn say(&mut self, line: fmt::Arguments<'_>) {
-        // `Log` itself never fails.
-        let _ = writeln!(self.log, "kernel | {line}");
-        self.tell_reader();
+        self.log.push(format_args!("kernel | {line}"));
+        self.bring_out();
     }
 
-    /// Adds text of a domain to its line, and shows the line when it is complete. The star marks a line that
-    /// did not go through a log service; the builder, for which there is none, goes without.
-    pub fn debug_write(&mut self, id: DomainId, bytes: &[u8]) {
-        for byte in bytes {
+    /// Sees to it that what is in the log comes out.
+    pub fn bring_out(&mut self) {
+        match self.log.reader() {
+            Some(reader) => self.notify(reader),
+            None if self.log.is_running => {
+                let (now, timer) = (time::now(), self.machine.timer);
+                self.log.step(now, |microseconds| timer.ticks(microseconds));
+                // The alarm may have to come earlier.
+                self.tasks.unsettle();
+            }
+            None => self.log.flush(),
+        }
+    }
+
+    /// Adds text of a domain to its line, and shows the line when it is complete. Returns how many of the bytes
+    /// it took: without a reader, a line waits for room.
+    ///
+    /// A domain that floods the log loses lines of its own while somebody reads it; it waits, in its own time,
+    /// while the kernel writes to the serial line; and it loses them if that line is stuck.
+    pub fn debug_write(&mut self, id: DomainId, bytes: &[u8]) -> usize {
+        for (taken, byte) in bytes.iter().enumerate() {
+            if self.log.reader().is_none() && !self.log.has_room() && !self.is_line_stuck() {
+                self.bring_out();
+                return taken;
+            }
             if self.domain_mut(id).line.push(*byte) {
                 self.show_line(id);
             }
         }
+        bytes.len()
     }
 
     /// Shows what a domain has written of a line that it does not end any more.
@@ -131,24 +194,55 @@ impl Kernel {
         }
     }
 
-    /// Shows what a domain has written of its line.
-    fn show_line(&mut self, id: DomainId) {
-        if self.log.admits_line() {
-            let dropped = core::mem::take(&mut self.log.dropped);
-            if dropped > 0 {
-                self.say(format_args!("{dropped} lines of domains were dropped: the log was full"));
-            }
-            let star = if id == DomainId::BUILDER { "" } else { "*" };
-            let domain = &self.domains[id.index()];
-            let _ = writeln!(self.log, "{star}{} | {}", domain.name, domain.line.as_str());
-            self.tell_reader();
-        }
-        self.domain_mut(id).line.clear();
+    fn is_line_stuck(&self) -> bool {
+        time::now() > self.log.moved.saturating_add(self.machine.timer.ticks(PATIENCE_US))
     }
 
-    fn tell_reader(&mut self) {
-        if let Some(reader) = self.log.reader() {
-            self.notify(reader);
+    /// Shows what a domain has written of its line. The star marks a line that did not go through a log service;
+    /// the builder, for which there is none, goes without.
+    fn show_line(&mut self, id: DomainId) {
+        let star = if id == DomainId::BUILDER { "" } else { "*" };
+        let Kernel { log, domains, .. } = self;
+        let domain = &mut domains[id.index()];
+        if log.has_room() {
+            let dropped = core::mem::take(&mut log.dropped);
+            if dropped > 0 {
+                log.push(format_args!("kernel | {dropped} lines of domains were dropped: the log was full"));
+            }
+            log.push(format_args!("{star}{} | {}", domain.name, domain.line.as_str()));
+        } else {
+            log.dropped += 1;
         }
+        domain.line.clear();
+        self.bring_out();
+    }
+
+    /// A domain has stopped. If it was the reader of the log, the kernel writes to the serial line itself.
+    pub fn reader_stopped(&mut self, stopped: DomainRef) {
+        if self.log.reader().is_some_and(|(reader, _)| reader == stopped) {
+            self.log.take_over();
+            self.bring_out();
+        }
+    }
+
+    /// A domain is to start. If it is the reader of the log, it reads on from the next whole line. Returns false
+    /// while the kernel is in the middle of one.
+    pub fn reader_may_start(&mut self, id: DomainId) -> bool {
+        match self.log.reader.filter(|(reader, _)| reader.id == id) {
+            Some((reader, bit)) => self.set_reader(reader, bit),
+            None => true,
+        }
+    }
+
+    /// From now on lines wait for this domain. Returns false, and has done nothing, while the kernel is in the
+    /// middle of writing one itself.
+    pub fn set_reader(&mut self, reader: DomainRef, bit: u8) -> bool {
+        let is_writing = self.log.reader().is_none() && self.log.ring.is_inside_line();
+        if is_writing && !self.is_line_stuck() {
+            self.bring_out();
+            return false;
+        }
+        self.log.set_reader(reader, bit);
+        true
     }
 }

@@ -5,6 +5,7 @@ use cloison_rules::memory::{self, MAX_RUNS, Run};
 use heapless::Vec;
 
 use crate::arch::{
+    acpi::MAX_IO_APICS,
     apic::{IoApic, LocalApic},
     time::Timer,
 };
@@ -15,10 +16,14 @@ pub struct Machine {
     pub local_apic: LocalApic,
     /// The interrupt controller of the devices.
     pub io_apic: IoApic,
+    /// Others like it, of which every pin stays masked.
+    pub other_io_apics: Vec<IoApic, MAX_IO_APICS>,
     /// The alarm clock.
     pub timer: Timer,
     /// Ticks of the time-stamp counter that a wait with a deadline takes at least.
     pub shortest_wait: u64,
+    /// Ticks of the time-stamp counter in which a line may interrupt only so often.
+    pub flood_window: u64,
     /// Physical address of the kernel's own root page table, the pattern for all others.
     pub kernel_root: u64,
     /// Memory; device regions lie elsewhere.
@@ -39,8 +44,10 @@ impl Machine {
     pub const NONE: Self = Self {
         local_apic: LocalApic::NONE,
         io_apic: IoApic::NONE,
+        other_io_apics: Vec::new(),
         timer: Timer::NONE,
         shortest_wait: 0,
+        flood_window: 0,
         kernel_root: 0,
         memory: Vec::new(),
         image: Run::NONE,
@@ -56,6 +63,7 @@ impl Machine {
     /// [`CallError::BadArgument`].
     pub fn check_device(&self, pages: Run) -> Result<(), CallError> {
         let others = [self.image, self.local_apic.page(), self.io_apic.page()];
-        memory::check_device(pages, self.memory.iter().copied().chain(others))
+        let more = self.other_io_apics.iter().map(|other| other.page());
+        memory::check_device(pages, self.memory.iter().copied().chain(others).chain(more))
     }
 }

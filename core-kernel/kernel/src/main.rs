@@ -24,13 +24,16 @@ use cloison_mem as _;
 use cloison_abi::{
     CallError,
     call::{NO_DEADLINE, SystemEnd},
-    limits::{MAX_DOMAINS, MIN_WAIT_US, QUANTUM_US},
+    limits::{MAX_DOMAINS, MAX_INTERRUPT_LINES, MIN_WAIT_US, QUANTUM_US},
+    plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
     DomainId,
     cpu::unfit_apic,
+    interrupts::{self, Load},
     memory::{FreeMemory, Run, image_place},
 };
+use heapless::Vec;
 use spin::{Mutex, MutexGuard};
 
 use arch::{
@@ -43,7 +46,7 @@ use arch::{
     serial::Serial,
     time::{self, Timer},
 };
-use kernel::Kernel;
+use kernel::{Kernel, LineTarget};
 
 /// The kernel's state, behind its one lock.
 static KERNEL: Mutex<Kernel> = Mutex::new(Kernel::NONE);
@@ -59,6 +62,7 @@ pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
     if let Err(Unfit) = boot(&mut kernel, information) {
         kernel.end_system(SystemEnd::Halt);
     }
+    kernel.log.set_running();
     kernel.machine.started = time::now();
     leave(kernel, cpu)
 }
@@ -82,8 +86,8 @@ fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
     let machine = acpi::read(facts.acpi_root).map_err(|what| unfit(kernel, format_args!("{what}")))?;
     let mut free = FreeMemory::new(&facts.memory, &[paging::kernel_image(), image]);
     kernel.machine.image = image;
-    start_machine(kernel, &facts, machine, &mut free)?;
-    introduce(kernel, machine, image, &free);
+    start_machine(kernel, &facts, &machine, &mut free)?;
+    introduce(kernel, &machine, image, &free);
     let header = paging::image_header(image);
     builder::check(&header, image.pages() * cloison_abi::limits::PAGE_BYTES)
         .and_then(|()| builder::check_builder(&header, image))
@@ -132,10 +136,13 @@ fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
 fn start_machine(
     kernel: &mut Kernel,
     facts: &BootFacts,
-    machine: acpi::Machine,
+    machine: &acpi::Machine,
     free: &mut FreeMemory,
 ) -> Result<(), Unfit> {
-    let devices = [machine.local_apic, machine.io_apic];
+    let devices: Vec<u64, { acpi::MAX_IO_APICS + 2 }> = [machine.local_apic, machine.io_apic]
+        .into_iter()
+        .chain(machine.other_io_apics.iter().copied())
+        .collect();
     let root = paging::build_kernel_space(free, &facts.memory, kernel.machine.image, &devices);
     let root =
         root.ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
@@ -146,18 +153,25 @@ fn start_machine(
     kernel.machine.local_apic.init();
     kernel.machine.io_apic = IoApic::new(machine.io_apic, kernel.machine.local_apic.identity());
     kernel.machine.io_apic.init();
+    for address in &machine.other_io_apics {
+        let other = IoApic::new(*address, kernel.machine.local_apic.identity());
+        other.init();
+        // There is room for all that were found.
+        let _ = kernel.machine.other_io_apics.push(other);
+    }
     kernel.machine.timer =
         Timer::calibrate(kernel.machine.local_apic, machine.timer_port).ok_or_else(|| {
             unfit(kernel, format_args!("the clock cannot be measured: no three samples of it agree"))
         })?;
     kernel.machine.shortest_wait = kernel.machine.timer.ticks(MIN_WAIT_US);
+    kernel.machine.flood_window = kernel.machine.timer.ticks(interrupts::WINDOW_US);
     let quantum = kernel.machine.timer.ticks(QUANTUM_US);
     kernel.tasks.init(quantum);
     Ok(())
 }
 
 /// Says what there is: CPU, memory, image.
-fn introduce(kernel: &mut Kernel, machine: acpi::Machine, image: Run, free: &FreeMemory) {
+fn introduce(kernel: &mut Kernel, machine: &acpi::Machine, image: Run, free: &FreeMemory) {
     let megahertz = kernel.machine.timer.hertz / 1_000_000;
     kernel.say(format_args!("1 of {} CPUs in use, clock {megahertz} MHz", machine.cpus));
     let mut protections = heapless::String::<64>::new();
@@ -256,6 +270,9 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         if now >= kernel.ending.deadline {
             kernel.finish();
         }
+        if now >= kernel.log.due {
+            kernel.bring_out();
+        }
         let timed_out = kernel.tasks.timer(now);
         kernel.fail(timed_out, CallError::TimedOut);
     } else if vector < TIMER_VECTOR.into() {
@@ -266,16 +283,27 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
     }
 }
 
-/// A level triggered line is masked until its driver has dealt with it, or it would interrupt without end.
+/// A level triggered line is masked until its driver has dealt with it, or it would interrupt without end. One
+/// that is edge triggered is masked if it comes too often.
 fn line_interrupt(kernel: &mut Kernel, line: u8) {
-    let target = kernel.lines[usize::from(line)];
-    if target.is_none_or(|target| target.flags & cloison_abi::plan::INTERRUPT_LEVEL != 0) {
+    let (now, window) = (time::now(), kernel.machine.flood_window);
+    let is_message = usize::from(line) >= MAX_INTERRUPT_LINES;
+    let load = match &mut kernel.lines[usize::from(line)] {
+        Some(_) if is_message => Load::Fine,
+        Some(target) if target.flags & INTERRUPT_LEVEL == 0 => target.load.arrived(now, window),
+        _ => Load::TooMuch,
+    };
+    if load != Load::Fine {
         kernel.machine.io_apic.mask(line);
     }
     kernel.machine.local_apic.end_of_interrupt();
-    if let Some(target) = target {
-        kernel.notify((target.target, target.bit));
+    let Some(LineTarget { target, bit, .. }) = kernel.lines[usize::from(line)] else { return };
+    if load == Load::FirstTooMuch {
+        let name = kernel.domain(target.id).name;
+        kernel
+            .say(format_args!("line {line} interrupts too often; it is masked until {name} acknowledges it"));
     }
+    kernel.notify((target, bit));
 }
 
 /// Called by the entry code: the kernel itself, or the machine, has failed.

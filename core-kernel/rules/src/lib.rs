@@ -19,6 +19,7 @@ pub mod budget;
 pub mod capability;
 pub mod clock;
 pub mod cpu;
+pub mod interrupts;
 pub mod lending;
 pub mod mapping;
 pub mod memory;

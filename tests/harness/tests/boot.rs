@@ -53,6 +53,8 @@ boot_tests! {
     two_domains_measure_tcp_between_them: "iperf",
     the_hosts_iperf3_measures_a_domain: "iperf-host",
     a_closed_log_falls_back_to_the_kernel: "log-closed",
+    without_a_console_the_kernel_brings_lines_out: "chatter",
+    a_line_that_interrupts_without_end_is_masked: "storm",
     memory_is_lent_and_taken_back: "loan",
     a_new_life_is_as_the_first: "lives",
     what_was_lent_comes_back_at_the_end: "heir",

@@ -13,6 +13,7 @@ use cloison_rules::{
     authorize::{Decision, Operation, authorize},
     budget::Budget,
     capability::{Capability, DomainRef, Gate},
+    interrupts::LineLoad,
     mapping::MappingTable,
     region::Backing,
     task::State,
@@ -189,7 +190,7 @@ pub(super) fn give_interrupt(kernel: &mut Kernel, id: DomainId, arguments: Argum
     }
     let line = index as u8;
     give(kernel, target.id, slot, Capability::Interrupt { line })?;
-    kernel.lines[index] = Some(LineTarget { target, bit, flags });
+    kernel.lines[index] = Some(LineTarget { target, bit, flags, load: LineLoad::default() });
     kernel.machine.io_apic.unmask(line, flags);
     Ok(Answer::Done)
 }
@@ -218,9 +219,11 @@ pub(super) fn give_right(kernel: &mut Kernel, id: DomainId, arguments: Arguments
     match kind {
         ObjectKind::LogRight => {
             let bit = event_bit(bit)?;
-            give(kernel, target.id, slot, Capability::Right(kind))?;
-            kernel.log.set_reader(target, bit);
-            Ok(Answer::Done)
+            kernel.domain(target.id).slots.check_free(slot)?;
+            if !kernel.set_reader(target, bit) {
+                return Ok(Answer::Again);
+            }
+            give(kernel, target.id, slot, Capability::Right(kind))
         }
         ObjectKind::BuilderRight | ObjectKind::CensusRight | ObjectKind::ShutdownRight => {
             give(kernel, target.id, slot, Capability::Right(kind))
@@ -263,20 +266,24 @@ pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     if !kernel.renew_step(domain)? {
         return Ok(Answer::Again);
     }
+    if !kernel.reader_may_start(domain) {
+        return Ok(Answer::Again);
+    }
     kernel.tasks.start(domain)?;
     let started = kernel.domain_mut(domain);
     started.context.start(entry, stack, argument);
     started.fault = cloison_abi::Fault::NONE;
     (started.renewal, started.gone) = (Renewal::Used, 0);
     rearm_lines(kernel, domain);
-    kernel.log.reader_started(kernel.reference(domain));
+    kernel.bring_out();
     Ok(Answer::Done)
 }
 
 /// Lets the interrupts of a domain arrive again: it may have faulted before it could acknowledge one.
 fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
-    for (line, target) in kernel.lines.iter().enumerate() {
-        if let Some(target) = target.filter(|target| target.target.id == id) {
+    for (line, target) in kernel.lines.iter_mut().enumerate() {
+        if let Some(target) = target.as_mut().filter(|target| target.target.id == id) {
+            target.load = LineLoad::default();
             kernel.machine.io_apic.unmask(line as u8, target.flags);
         }
     }
@@ -299,7 +306,7 @@ fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
             kernel.machine.io_apic.mask(line as u8);
         }
     }
-    kernel.log.reader_ended(stopped);
+    kernel.reader_stopped(stopped);
     kernel.abandon_patients(stopped, false);
     if kernel.domain(domain).ends_system {
         kernel.end_system(SystemEnd::Failure);

@@ -16,7 +16,7 @@ use cloison_rules::{
 use super::{Answer, Arguments, Result};
 use crate::{
     arch::{apic, paging},
-    kernel::Kernel,
+    kernel::{Kernel, LineTarget},
 };
 
 /// Write to the debug output.
@@ -29,8 +29,21 @@ pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, arguments: Argument
     for (chunk, word) in bytes.chunks_exact_mut(8).zip([a, b, c, d]) {
         chunk.copy_from_slice(&word.to_le_bytes());
     }
-    kernel.debug_write(id, &bytes[..count]);
-    Ok(Answer::Done)
+    let taken = kernel.debug_write(id, &bytes[..count]);
+    if taken == count {
+        return Ok(Answer::Done);
+    }
+    // The rest with the next call.
+    bytes.copy_within(taken.., 0);
+    let context = &mut kernel.domain_mut(id).context;
+    context.set_label((count - taken) as u32);
+    for (word, chunk) in [&mut context.rdi, &mut context.rsi, &mut context.rdx, &mut context.r10]
+        .into_iter()
+        .zip(bytes.as_chunks().0)
+    {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    Ok(Answer::Again)
 }
 
 /// End the caller, when what it lent has come back.
@@ -75,13 +88,20 @@ pub(super) fn clock(kernel: &mut Kernel, _id: DomainId, _arguments: Arguments) -
     Ok(Answer::Words([machine.timer.hertz, machine.entered, machine.started, machine.timer.calibration]))
 }
 
-/// Let an interrupt arrive again. A line that is edge triggered was never kept from it, nor was a message.
+/// Let an interrupt arrive again. A line that is edge triggered was kept from it only if it came too often; it may
+/// have come meanwhile, so its driver looks once more. A message was never kept from it.
 pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     let line = kernel.domain(id).slots.interrupt(arguments.slot)?;
     authorize(id, Operation::Acknowledge)?;
-    let target = kernel.lines.get(usize::from(line)).copied().flatten().ok_or(CallError::BadSlot)?;
-    if target.flags & INTERRUPT_LEVEL != 0 {
-        kernel.machine.io_apic.unmask(line, target.flags);
+    let target =
+        kernel.lines.get_mut(usize::from(line)).and_then(Option::as_mut).ok_or(CallError::BadSlot)?;
+    let was_too_much = target.load.acknowledged();
+    let LineTarget { target, bit, flags, .. } = *target;
+    if flags & INTERRUPT_LEVEL != 0 || was_too_much {
+        kernel.machine.io_apic.unmask(line, flags);
+    }
+    if was_too_much {
+        kernel.notify((target, bit));
     }
     let (address, data) = apic::message(line, kernel.machine.local_apic.identity()).unwrap_or_default();
     Ok(Answer::Words([address, data.into(), 0, 0]))
@@ -162,6 +182,10 @@ pub(super) fn figures(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -
 pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
     kernel.domain(id).slots.right(arguments.slot, ObjectKind::LogRight)?;
     authorize(id, Operation::ReadLog)?;
+    // The rest of what one reader has begun to take is nobody else's.
+    if kernel.log.reader().is_none_or(|(reader, _)| reader.id != id) {
+        return Ok(Answer::Full(0, 0, [0; 4]));
+    }
     let (words, count) = kernel.log.read();
     let ending = count == 0 && kernel.log_is_read();
     Ok(Answer::Full(if ending { LOG_ENDING } else { 0 }, count, words))

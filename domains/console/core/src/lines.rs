@@ -1,11 +1,13 @@
 //! From pieces of text to lines.
 
-use cloison_abi::Name;
+use cloison_abi::{Name, limits::LOG_LINE_BYTES};
 
 use crate::Screen;
 
 /// Most bytes of one line; what is longer goes on in the next, under the same name.
 pub const LINE_BYTES: usize = 240;
+
+const _: () = assert!(LINE_BYTES >= LOG_LINE_BYTES, "the rest of a broken line of the kernel has no name");
 
 /// The line that a client is in the middle of. It takes the same memory whatever the client does.
 #[derive(Debug)]

@@ -8,16 +8,22 @@ use acpi::{
     fadt::Fadt,
     madt::{Madt, MadtEntry},
 };
+use heapless::Vec;
 
 use super::paging::direct;
 
+/// I/O APICs beside the first that a machine can have.
+pub const MAX_IO_APICS: usize = 15;
+
 /// What ACPI says about the machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     /// Physical address of the local APIC's registers.
     pub local_apic: u64,
     /// Physical address of the registers of the I/O APIC that has line 0.
     pub io_apic: u64,
+    /// Physical addresses of those of the other I/O APICs.
+    pub other_io_apics: Vec<u64, MAX_IO_APICS>,
     /// Port of the power management timer, which runs at 3.579545 MHz.
     pub timer_port: u16,
     /// CPUs that firmware has found.
@@ -56,12 +62,16 @@ pub fn read(root: Option<usize>) -> Result<Machine, &'static str> {
     let timer_port = timer.and_then(|at| u16::try_from(at.address).ok());
     let madt = tables.find_table::<Madt>().map_err(|_| "there is no ACPI table MADT")?;
     let mut io_apic = None;
+    let mut other_io_apics = Vec::new();
     let mut cpus = 0;
     for entry in madt.get().entries() {
         match entry {
             MadtEntry::IoApic(found) if found.global_system_interrupt_base == 0 => {
                 io_apic = Some(u64::from(found.io_apic_address));
             }
+            MadtEntry::IoApic(found) => other_io_apics
+                .push(found.io_apic_address.into())
+                .map_err(|_| "there are more I/O APICs than the kernel knows how to mask")?,
             MadtEntry::LocalApic(found) if found.flags & 1 != 0 => cpus += 1,
             _ => {}
         }
@@ -69,6 +79,7 @@ pub fn read(root: Option<usize>) -> Result<Machine, &'static str> {
     Ok(Machine {
         local_apic: u64::from(madt.get().local_apic_address),
         io_apic: io_apic.ok_or("there is no I/O APIC")?,
+        other_io_apics,
         timer_port: timer_port.ok_or("there is no power management timer")?,
         cpus,
     })

@@ -4,7 +4,7 @@ use cloison_abi::{
     limits::{KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
     plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
-use cloison_rules::memory::Run;
+use cloison_rules::{interrupts::io_apic_pins, memory::Run};
 use x86_64::instructions::port::Port;
 
 use super::paging::direct;
@@ -109,7 +109,10 @@ impl LocalApic {
     }
 }
 
-/// The I/O APIC.
+/// The I/O APIC's register that says how many pins it has.
+const VERSION: u32 = 1;
+
+/// An I/O APIC.
 #[derive(Clone, Copy)]
 pub struct IoApic {
     registers: u64,
@@ -133,11 +136,16 @@ impl IoApic {
         Self { registers: direct(physical), target }
     }
 
-    /// Masks every line.
+    /// Masks every pin that it has: firmware may have left some open.
     pub fn init(self) {
-        for line in 0..MAX_INTERRUPT_LINES as u8 {
-            self.set(line, MASKED);
+        for pin in 0..self.pins() {
+            self.set_pin(pin, MASKED);
         }
+    }
+
+    /// How many pins it has.
+    fn pins(self) -> u32 {
+        io_apic_pins(self.read(VERSION))
     }
 
     /// Lets a line interrupt, as `flags` of the plan say. A message is not the I/O APIC's business.
@@ -152,14 +160,25 @@ impl IoApic {
         self.set(line, MASKED);
     }
 
-    /// Writes the redirection entry of a line (Intel I/O APIC data sheet, section 3.2.4).
     fn set(self, line: u8, low: u32) {
-        if usize::from(line) >= MAX_INTERRUPT_LINES {
-            return;
+        if usize::from(line) < MAX_INTERRUPT_LINES {
+            self.set_pin(line.into(), low);
         }
-        let register = 0x10 + 2 * u32::from(line);
+    }
+
+    /// Writes the redirection entry of a pin (Intel I/O APIC data sheet, section 3.2.4).
+    fn set_pin(self, pin: u32, low: u32) {
+        let register = 0x10 + 2 * pin;
         self.write(register + 1, u32::from(self.target) << 24);
         self.write(register, low);
+    }
+
+    fn read(self, register: u32) -> u32 {
+        // SAFETY: as for `write`; reading these registers has no side effect.
+        unsafe {
+            (self.registers as *mut u32).write_volatile(register);
+            ((self.registers + 0x10) as *const u32).read_volatile()
+        }
     }
 
     fn write(self, register: u32, value: u32) {

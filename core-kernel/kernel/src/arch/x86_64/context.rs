@@ -116,6 +116,11 @@ impl Context {
         (self.rax >> 32) as u32
     }
 
+    /// Sets bits 32 to 63 of `rax`.
+    pub fn set_label(&mut self, label: u32) {
+        self.rax = self.rax & 0xffff_ffff | u64::from(label) << 32;
+    }
+
     /// Bits 8 to 15 of `rax`.
     #[inline(always)]
     pub fn slot(&self) -> u64 {
