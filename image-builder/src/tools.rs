@@ -67,12 +67,15 @@ pub const APT_GET: Tool = Tool { name: "apt-get", purpose: "fetches Debian's pac
 pub const DPKG_DEB: Tool = Tool { name: "dpkg-deb", purpose: "reads Debian's packages", package: "dpkg" };
 /// Measures what a domain's TCP is worth, from the host.
 pub const IPERF3: Tool = Tool { name: "iperf3", purpose: "measures the network", package: "iperf3" };
-const NC: Tool = Tool { name: "nc", purpose: "talks to a domain's ports", package: "netcat-openbsd" };
+/// Talks to sockets from the host.
+pub const NC: Tool = Tool { name: "nc", purpose: "talks to a domain's ports", package: "netcat-openbsd" };
+const TPM2: Tool =
+    Tool { name: "tpm2_pcrread", purpose: "asks a TPM 2.0 from the host", package: "tpm2-tools" };
 const CURL: Tool = Tool { name: "curl", purpose: "fetches a domain's page", package: "curl" };
 const TSHARK: Tool = Tool { name: "tshark", purpose: "reads recorded frames", package: "tshark" };
 
 /// What a test may run on the host.
-pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, TSHARK];
+pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, TPM2, TSHARK];
 
 /// What building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];

@@ -84,6 +84,8 @@ pub struct Tpm {
     folder: Scratch,
     /// The folder of a kept state, locked.
     _kept: Option<File>,
+    /// Where QEMU reaches it, if not at its own socket.
+    relay: Option<PathBuf>,
 }
 
 impl Tpm {
@@ -118,13 +120,18 @@ impl Tpm {
             crate::disc::write_file(&state.join(STATE_FILE), &content)?;
         }
         let child = start(version, &relative, &folder, &[], interrupts)?;
-        Ok(Self { child, folder, _kept: kept })
+        Ok(Self { child, folder, _kept: kept, relay: None })
     }
 
     /// The socket through which QEMU reaches it.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.short(CONTROL)
+        self.relay.clone().unwrap_or_else(|| self.folder.short(CONTROL))
+    }
+
+    /// Has QEMU reach it through this socket, which somebody else listens to.
+    pub fn relay_by(&mut self, socket: PathBuf) {
+        self.relay = Some(socket);
     }
 
     /// Stops it in the middle of whatever it is doing: it hangs.

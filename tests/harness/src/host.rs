@@ -3,7 +3,9 @@
 //! A command is a line for `sh`, in a folder of its own for each scenario. It finds in its environment, for
 //! each forward, `FORWARD_` and the forward's name in upper case, with `_` for each `-`: the host's port
 //! that leads into the machine. A forward of the scenario's own is named after where it leads: `0:alice:22`
-//! gives `FORWARD_ALICE_22`. `CAPTURE` is the file of recorded frames, if there is one.
+//! gives `FORWARD_ALICE_22`. `CAPTURE` is the file of recorded frames, if there is one; `LOG` is a file with the
+//! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
+//! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it.
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
 //! 0: `host | exit status 7`.
@@ -11,7 +13,7 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::pipe,
+    io::{Write, pipe},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt,
@@ -27,6 +29,8 @@ use image_builder::{
     run::OpenForward,
 };
 use tempfile::TempDir;
+
+use crate::relay::Relay;
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,7 +52,29 @@ impl Host {
             forwards.iter().map(|forward| (variable(&forward.name), forward.host_port.to_string().into()));
         let mut host = Self { environment: ports.collect(), folder };
         host.environment.push(("CAPTURE".into(), host.capture_file().into()));
+        host.environment.push(("LOG".into(), host.log_file().into()));
         Ok(host)
+    }
+
+    /// Lets commands reach a TPM whose control socket is `tpm`. → the socket by which QEMU reaches it then.
+    pub(crate) fn relay(&mut self, tpm: &Path) -> Result<PathBuf, Failure> {
+        let relay = Relay::start(self.folder.path(), tpm)?;
+        let tools = format!("cmd:nc -N -U '{}'", relay.commands.display());
+        self.environment.push(("TPM".into(), relay.commands.into()));
+        self.environment.push(("TPM2TOOLS_TCTI".into(), tools.into()));
+        Ok(relay.control)
+    }
+
+    /// Adds a line of the console to the file that commands find.
+    pub(crate) fn note(&self, line: &str) -> Result<(), Failure> {
+        let file = self.log_file();
+        let opened = File::options().create(true).append(true).open(&file);
+        let noted = opened.and_then(|mut log| writeln!(log, "{line}"));
+        noted.map_err(|error| Failure::file("cannot write", &file, &error))
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("console")
     }
 
     /// The file of recorded frames.

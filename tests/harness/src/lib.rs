@@ -9,6 +9,7 @@ mod host;
 mod judge;
 mod machine;
 mod patience;
+mod relay;
 mod sample;
 mod scenario;
 

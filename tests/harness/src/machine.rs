@@ -58,7 +58,7 @@ fn observe(
     let needed = [tools::to_run(version.is_some()), scenario.firmware.tools(), &clients(scenario)].concat();
     tools::require(&needed, &context.progress, &context.interrupts)?;
     let forwards = OpenForward::open_all(&forwarded(&context, scenario)?, HostPorts::Free)?;
-    let host = Host::new(&forwards)?;
+    let mut host = Host::new(&forwards)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
     let mut machine = Machine::new(&built);
     machine.devices =
@@ -78,7 +78,11 @@ fn observe(
     }
     let cache = context.target.join("tpm");
     let start = |version| Tpm::start(version, TpmState::Fresh, &cache, &context.interrupts);
-    let session = Session::start(&machine, version.map(start).transpose()?)?;
+    let mut tpm = version.map(start).transpose()?;
+    if let Some(tpm) = tpm.as_mut().filter(|_| asks_tpm(scenario)) {
+        tpm.relay_by(host.relay(&tpm.socket())?);
+    }
+    let session = Session::start(&machine, tpm)?;
     let progress = Progress::new(scenario);
     let mut play = Play {
         session,
@@ -167,6 +171,7 @@ impl Play<'_> {
     /// Takes what the machine wrote, and does what each line asks for before the next.
     fn see(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         for line in self.transcript.add(bytes).to_vec() {
+            self.host.note(&line.text)?;
             self.progress.see(&line.text);
             self.act()?;
         }
@@ -216,9 +221,17 @@ impl Play<'_> {
 fn clients(scenario: &Scenario) -> Vec<Tool> {
     let runs = |tool: &Tool| {
         let is_word = |command: &str| command.split_ascii_whitespace().any(|word| word == tool.name);
-        scenario.steps.iter().any(|step| matches!(step, Step::Command(command) if is_word(command)))
+        let asks_tpm = *tool == tools::NC && asks_tpm(scenario);
+        asks_tpm
+            || scenario.steps.iter().any(|step| matches!(step, Step::Command(command) if is_word(command)))
     };
     tools::CLIENTS.iter().copied().filter(runs).collect()
+}
+
+/// Whether commands on the host reach for the machine's TPM.
+fn asks_tpm(scenario: &Scenario) -> bool {
+    let asks = |command: &str| command.contains("$TPM") || command.contains("tpm2_");
+    scenario.steps.iter().any(|step| matches!(step, Step::Command(command) if asks(command)))
 }
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.

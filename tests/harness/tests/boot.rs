@@ -28,6 +28,8 @@ boot_tests! {
     the_tutorials_domains_talk: "tutorial",
     tpm_demo_reads_a_tpm_1_2: "tpm-demo-1.2",
     tpm_demo_reads_a_tpm_2_0: "tpm-demo-2.0",
+    what_is_shown_of_a_tpm_1_2_is_what_the_host_reads: "tpm-read-1.2",
+    what_is_shown_of_a_tpm_2_0_is_what_the_host_reads: "tpm-read-2.0",
     tpm_demo_says_that_there_is_no_tpm: "tpm-demo-none",
     a_tpm_that_is_pulled_out_is_an_error: "tpm-demo-unplugged",
     a_tpm_that_hangs_is_an_error: "tpm-demo-frozen",
