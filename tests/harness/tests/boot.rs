@@ -47,6 +47,7 @@ boot_tests! {
     a_switch_that_crashes_loses_no_byte: "ore-restart",
     a_network_card_that_crashes_is_restarted: "nic-restart",
     the_console_keeps_clients_apart: "console",
+    a_keylogger_sees_its_own_input_alone: "keylogger",
     what_the_host_says_is_judged_too: "host-command",
     domains_see_each_other_over_a_switch: "net-demo",
     a_page_bears_many_clients: "page-load",
