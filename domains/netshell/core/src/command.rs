@@ -69,6 +69,9 @@ pub(crate) const ENTRIES: [Entry; 9] = [
     entry("quit", "quit", "end the session", Command::Quit),
 ];
 
+/// What Linux is asked for the same as `cmdline`: with this the L4 report asks its domains.
+const CMDLINE_FILE: [&str; 2] = ["cat", "/proc/cmdline"];
+
 const PING: Command = Command::Ping(Ipv4Addr::UNSPECIFIED);
 
 impl Command {
@@ -77,6 +80,7 @@ impl Command {
     /// # Errors
     /// What is wrong with the line.
     pub fn parse(line: &str) -> Result<Option<Self>, Complaint> {
+        let line = if line.split_ascii_whitespace().eq(CMDLINE_FILE) { "cmdline" } else { line };
         let mut words = line.split_ascii_whitespace();
         let Some(word) = words.next() else { return Ok(None) };
         let entry = ENTRIES.iter().find(|entry| entry.word == word);
@@ -120,6 +124,14 @@ mod tests {
         for entry in &ENTRIES {
             let parsed = Command::parse(&entry.usage.replace("ADDRESS", "0.0.0.0"));
             assert_eq!(parsed, Ok(Some(entry.command.clone())));
+        }
+    }
+
+    #[test]
+    fn the_arguments_can_be_read_as_a_file() {
+        assert_eq!(Command::parse(" cat  /proc/cmdline\r"), Ok(Some(Command::Cmdline)));
+        for other in ["cat", "cat /proc/cpuinfo", "cat /proc/cmdline /proc/cmdline"] {
+            assert_eq!(Command::parse(other), Err(Complaint::UnknownWord("cat".into())));
         }
     }
 

@@ -100,6 +100,7 @@ fn each_command_is_answered() {
         ("name", "alice of net-demo\n"),
         ("uptime", "61.007 s\n"),
         ("cmdline", "192.168.0.12\n"),
+        ("cat /proc/cmdline", "192.168.0.12\n"),
         ("counters", "in 7 frames\n"),
         ("ping 192.168.0.12", "192.168.0.12 answers, 1.2 ms\n"),
         ("ping 192.168.0.1", "nobody answers\n"),
