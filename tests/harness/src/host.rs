@@ -53,6 +53,7 @@ impl Host {
         let mut host = Self { environment: ports.collect(), folder };
         host.environment.push(("CAPTURE".into(), host.capture_file().into()));
         host.environment.push(("LOG".into(), host.log_file().into()));
+        host.environment.push(("MONITOR".into(), host.monitor().into()));
         Ok(host)
     }
 
@@ -80,6 +81,11 @@ impl Host {
     /// The file of recorded frames.
     pub(crate) fn capture_file(&self) -> PathBuf {
         self.folder.path().join("capture.pcap")
+    }
+
+    /// The socket of QEMU's monitor, which takes a command a line.
+    pub(crate) fn monitor(&self) -> PathBuf {
+        self.folder.path().join("monitor")
     }
 
     /// Starts a command. `now` is what has been counted of the run's time.

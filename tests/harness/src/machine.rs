@@ -63,6 +63,8 @@ fn observe(
     let mut machine = Machine::new(&built);
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
+    machine.extra =
+        vec!["-monitor".to_owned(), format!("unix:{},server=on,wait=off", host.monitor().display())];
     machine.firmware = scenario.firmware;
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);

@@ -71,6 +71,7 @@ boot_tests! {
     a_system_fails_with_the_domain_it_ends_with: "fault-end",
     forbidden_acts_end_as_they_must: "prober",
     the_kernel_keeps_its_rules_before_a_builder: "architect",
+    what_the_builder_knew_is_forgotten: "builder-forgets",
     forbidden_acts_end_as_they_must_without_smap: "prober-no-smap",
     a_domain_without_a_port_sends_no_frame: "prober-no-port",
     waking_all_the_time_does_not_starve_others: "restless",
