@@ -2,10 +2,22 @@
 //!
 //! Owns the texts of all files read, so that a place is a few bytes and a report can show the lines.
 
-use std::fmt;
-use std::ops::Range;
+mod excerpt;
 
-use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+use std::cmp::Reverse;
+use std::fmt;
+
+use annotate_snippets::{Level, Renderer};
+
+use crate::visible::visible_line;
+use excerpt::{Excerpt, Note};
+
+/// Faults that are shown; of a file in which nothing is right, nobody reads more.
+const MOST_SHOWN: usize = 100;
+/// Names that are listed or compared with, so that a file of names alone takes no longer than any other.
+const MOST_NAMES: usize = 64;
+/// Longest name that is compared, in bytes: several times what any name can have.
+const MOST_COMPARED_BYTES: usize = 64;
 
 /// All faults that one run found, in the order of files and lines.
 #[derive(Debug)]
@@ -48,8 +60,13 @@ impl Report {
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let texts: Vec<_> =
-            self.diagnostics.iter().map(|diagnostic| diagnostic.render(&self.sources, renderer)).collect();
+        let shown = self.diagnostics.iter().take(MOST_SHOWN);
+        let mut texts: Vec<_> = shown.map(|diagnostic| diagnostic.render(&self.sources, renderer)).collect();
+        match self.diagnostics.len().saturating_sub(MOST_SHOWN) {
+            0 => {}
+            1 => texts.push("1 fault more is not shown".to_owned()),
+            more => texts.push(format!("{more} faults more are not shown")),
+        }
         texts.join("\n\n")
     }
 }
@@ -106,38 +123,19 @@ impl Diagnostic {
     }
 
     fn render(&self, sources: &Sources, renderer: &Renderer) -> String {
-        let mut group = Level::ERROR
-            .primary_title(&self.message)
-            .id(self.id)
-            .element(self.element(sources, self.at.source));
-        let mut others: Vec<SourceId> = Vec::new();
-        for (at, _) in &self.labels {
-            if at.source != self.at.source && !others.contains(&at.source) {
-                others.push(at.source);
-                group = group.element(self.element(sources, at.source));
-            }
-        }
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help));
-        }
-        renderer.render(&[group])
-    }
-
-    /// The lines of one file that this fault is about, or just its name if it has no lines to show.
-    fn element<'a>(&'a self, sources: &'a Sources, source: SourceId) -> Element<'a> {
-        let file = sources.get(source);
-        if file.text.is_empty() {
-            return Origin::path(&file.path).into();
-        }
-        let mut snippet = Snippet::source(&file.text).path(&file.path);
-        if self.at.source == source {
-            snippet =
-                snippet.annotation(AnnotationKind::Primary.span(self.at.range()).label(self.note.as_str()));
-        }
-        for (at, text) in self.labels.iter().filter(|(at, _)| at.source == source) {
-            snippet = snippet.annotation(AnnotationKind::Context.span(at.range()).label(text.as_str()));
-        }
-        snippet.into()
+        let own = [Note { at: self.at, text: visible_line(&self.note), is_primary: true }];
+        let labels = self.labels.iter().map(|(at, text)| Note {
+            at: *at,
+            text: visible_line(text),
+            is_primary: false,
+        });
+        let excerpts = Excerpt::all(sources, own.into_iter().chain(labels).collect());
+        let message = visible_line(&self.message);
+        let help = self.help.as_deref().map(visible_line);
+        let title = Level::ERROR.primary_title(message.as_str()).id(self.id);
+        let group = title.elements(excerpts.iter().map(Excerpt::element));
+        let help = help.iter().map(|help| Level::HELP.message(help.as_str()));
+        renderer.render(&[group.elements(help)])
     }
 }
 
@@ -150,12 +148,6 @@ pub struct Span {
     pub start: usize,
     /// First byte after it.
     pub end: usize,
-}
-
-impl Span {
-    fn range(self) -> Range<usize> {
-        self.start..self.end
-    }
 }
 
 /// A value and where it was written.
@@ -208,13 +200,31 @@ impl Sources {
     }
 }
 
+/// The name that was probably meant: one letter off, or for the most part the same.
+#[must_use]
+pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    let names = names.into_iter().take(MOST_NAMES).enumerate();
+    let rated = names.filter_map(|(place, name)| Some((nearness(&written, name)?, Reverse(place), name)));
+    rated.max().map(|(_, _, name)| name)
+}
+
+/// How much of two names is the same, in thousandths; `None`: too little to be a slip.
+fn nearness(written: &str, name: &str) -> Option<usize> {
+    let longest = written.len().max(name.len());
+    if longest > MOST_COMPARED_BYTES || written.len().abs_diff(name.len()) * 5 > longest * 2 {
+        return None;
+    }
+    let longest = written.chars().count().max(name.chars().count());
+    let steps = strsim::damerau_levenshtein(written, &name.to_lowercase());
+    let is_slip = steps * 5 <= longest * 2 || (steps == 1 && longest > 1);
+    is_slip.then(|| 1000 - 1000 * steps / longest.max(1))
+}
+
 /// "did you mean `…`?", if one of the names is close to what was written.
 #[must_use]
 pub fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let close = |name: &&str| strsim::normalized_damerau_levenshtein(written, name) >= 0.6;
-    let nearness = |name: &&str| (strsim::normalized_damerau_levenshtein(written, name) * 1000.0) as u32;
-    let best = names.into_iter().filter(close).max_by_key(nearness)?;
-    Some(format!("did you mean `{best}`?"))
+    closest(written, names).map(|name| format!("did you mean `{name}`?"))
 }
 
 /// What to do about a name that nobody has: the closest name, or all there are.
@@ -223,10 +233,12 @@ pub fn propose<'a>(written: &str, kind: &str, names: impl IntoIterator<Item = &'
     if let Some(question) = did_you_mean(written, names.clone()) {
         return question;
     }
-    let known: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    if known.is_empty() {
-        format!("there is no {kind} at all")
-    } else {
-        format!("known: {}", known.join(", "))
+    let mut names = names.into_iter();
+    let known: Vec<_> = names.by_ref().take(MOST_NAMES).map(|name| format!("`{name}`")).collect();
+    let more = names.count();
+    match (known.is_empty(), more) {
+        (true, _) => format!("there is no {kind} at all"),
+        (false, 0) => format!("known: {}", known.join(", ")),
+        (false, more) => format!("known: {} and {more} more", known.join(", ")),
     }
 }

@@ -6,6 +6,8 @@ use std::{
     time::Instant,
 };
 
+use crate::visible::visible_line;
+
 /// Where steps are shown: on standard error, so that standard output holds results alone.
 #[derive(Debug)]
 pub struct Progress {
@@ -47,7 +49,7 @@ impl Step<'_> {
     /// Says what the step is busy with.
     pub fn now(&self, detail: &str) {
         if self.progress.live {
-            let detail: String = detail.trim().chars().take(50).collect();
+            let detail: String = visible_line(detail.trim()).chars().take(50).collect();
             say(format_args!("\r\x1b[K  {:<28} {detail}", self.what));
         }
     }
@@ -58,6 +60,7 @@ impl Step<'_> {
             let clear = if self.progress.live { "\r\x1b[K" } else { "" };
             let seconds = self.start.elapsed().as_secs_f64();
             let what = std::mem::take(&mut self.what);
+            let outcome = visible_line(outcome);
             say(format_args!("{clear}  {what:<28} {seconds:>6.2} s  {outcome}\n"));
         }
     }

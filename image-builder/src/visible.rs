@@ -51,6 +51,12 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// All of a text, made visible in one line.
+#[must_use]
+pub fn visible_line(text: &str) -> String {
+    visible(text).replace('\r', r"\r").replace('\n', r"\n")
+}
+
 fn show(text: &str, shown: &mut String) {
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -107,6 +113,11 @@ mod tests {
         for (bytes, shown) in cases {
             assert_eq!(whole(bytes), shown);
         }
+    }
+
+    #[test]
+    fn one_line_stays_one_line() {
+        assert_eq!(visible_line("a\nb\r\nc\x1b"), r"a\nb\r\nc\x1b");
     }
 
     #[test]

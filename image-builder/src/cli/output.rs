@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use crate::Failure;
+use crate::{Failure, visible::visible};
 
 /// Prints a result.
 ///
@@ -30,14 +30,22 @@ pub(super) fn fail(failure: &Failure) {
         // A list of faults with headings of their own.
         Failure::Manifest(report) => writeln!(out, "{report}"),
         Failure::Interrupted => writeln!(out, "\n{failure}"),
-        _ if out.is_terminal() => writeln!(out, "\x1b[1;31merror\x1b[0m: {failure}"),
-        _ => writeln!(out, "error: {failure}"),
+        _ if out.is_terminal() => writeln!(out, "\x1b[1;31merror\x1b[0m: {}", said(failure)),
+        _ => writeln!(out, "error: {}", said(failure)),
     };
     // Standard error itself is gone: nobody is left to tell.
     drop(text);
 }
 
+/// What a failure says. A compiler's words may be coloured; names and paths are others' text.
+fn said(failure: &Failure) -> String {
+    match failure {
+        Failure::Failed(text) => text.clone(),
+        _ => visible(&failure.to_string()),
+    }
+}
+
 /// Says how something went.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(stderr(), "{text}");
+    let _ = writeln!(stderr(), "{}", visible(text));
 }

@@ -1,5 +1,7 @@
 //! Text in columns.
 
+use crate::visible::visible_line;
+
 /// Rows of cells under a head; columns are as wide as their widest cell.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -19,7 +21,7 @@ impl Table {
 
     /// Adds a row.
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.rows.push(cells.map(|cell| visible_line(&cell)).to_vec());
     }
 
     /// The table under a title, or the title and "none".
@@ -29,10 +31,9 @@ impl Table {
         }
         let heads = &self.rows[0];
         let is_number: Vec<_> = heads.iter().map(|head| head.starts_with('>')).collect();
-        let clean = |row: &[String]| -> Vec<String> {
-            row.iter().map(|cell| cell.strip_prefix('>').unwrap_or(cell).to_owned()).collect()
-        };
-        let rows: Vec<_> = self.rows.iter().map(|row| clean(row)).collect();
+        let clean: Vec<_> =
+            heads.iter().map(|head| head.strip_prefix('>').unwrap_or(head).to_owned()).collect();
+        let rows: Vec<_> = std::iter::once(clean).chain(self.rows[1..].iter().cloned()).collect();
         let width = |column: usize| {
             rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
