@@ -1,8 +1,8 @@
 //! Lays the domains out in rows: callers above those whom they call, with few lines that cross.
 //!
 //! The usual three steps for layered drawings: a row for each domain, an order within each row, a place for
-//! each. A line that passes a row gets a bend there, which is placed like a domain, so that it runs between
-//! the boxes.
+//! each. Between two rows of domains is one of labels. A line that passes a row gets a bend there, and each
+//! label and bend is placed like a domain, so that nothing covers anything else.
 
 use super::Link;
 use crate::System;
@@ -11,55 +11,91 @@ use crate::System;
 /// see.
 const ROUNDS: usize = 12;
 /// Room between two boxes, and around a line that passes between them.
-const GAP: f64 = 36.0;
+const GAP: f64 = 24.0;
+/// Room between two rows, for lines to turn in.
+const ROW_GAP: f64 = 26.0;
 
 /// A drawing of rows.
 pub(super) struct Layers {
-    /// Boxes and bends; the first ones are the domains, in their order.
+    /// Boxes, labels and bends; the first ones are the domains, in their order.
     pub(super) nodes: Vec<Node>,
-    /// For each link, the nodes that its line passes, from client to server.
+    /// For each link, the nodes that its line passes, from client to server. The second one is its label.
     pub(super) lines: Vec<Vec<usize>>,
     /// For each row, its nodes from left to right.
-    pub(super) rows: Vec<Vec<usize>>,
+    rows: Vec<Vec<usize>>,
     /// How wide the drawing is.
     pub(super) width: f64,
+    /// How high it is.
+    pub(super) height: f64,
 }
 
-/// A box, or the bend of a line.
+/// A box, a label, or the bend of a line.
 pub(super) struct Node {
     /// The row, from the top.
-    pub(super) row: usize,
+    row: usize,
     /// The middle.
     pub(super) x: f64,
-    width: f64,
+    /// The upper edge.
+    pub(super) y: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+impl Node {
+    fn new(row: usize, (width, height): (f64, f64)) -> Self {
+        Self { row, x: 0.0, y: 0.0, width, height }
+    }
 }
 
 impl Layers {
-    pub(super) fn new(system: &System, links: &[Link<'_>], box_width: f64) -> Self {
+    /// Lays out boxes and labels of these widths and heights: one for each domain, one for each link.
+    pub(super) fn new(
+        system: &System,
+        links: &[Link<'_>],
+        boxes: &[(f64, f64)],
+        labels: &[(f64, f64)],
+    ) -> Self {
         let rows_of = depths(system, links);
-        let nodes = rows_of.iter().map(|row| Node { row: *row, x: 0.0, width: box_width }).collect();
-        let count = rows_of.iter().max().map_or(0, |deepest| deepest + 1);
-        let mut layers = Self { nodes, lines: Vec::new(), rows: vec![Vec::new(); count], width: 0.0 };
-        layers.lines = links.iter().map(|link| layers.line(link)).collect();
+        let nodes = rows_of.iter().zip(boxes).map(|(row, size)| Node::new(2 * row, *size)).collect();
+        let count = rows_of.iter().max().map_or(0, |deepest| 2 * deepest + 1);
+        let rows = vec![Vec::new(); count];
+        let mut layers = Self { nodes, lines: Vec::new(), rows, width: 0.0, height: 0.0 };
+        layers.lines = links.iter().zip(labels).map(|(link, label)| layers.line(link, *label)).collect();
         for (index, node) in layers.nodes.iter().enumerate() {
             layers.rows[node.row].push(index);
         }
         let neighbours = layers.neighbours();
         layers.order(&neighbours);
         layers.place(&neighbours);
+        layers.stack();
         layers
     }
 
-    /// The nodes of one line; adds its bends.
-    fn line(&mut self, link: &Link<'_>) -> Vec<usize> {
+    /// The nodes of one line; adds its label and its bends.
+    fn line(&mut self, link: &Link<'_>, label: (f64, f64)) -> Vec<usize> {
         let (from, to) = (self.nodes[link.client.0].row, self.nodes[link.server.0].row);
         let mut line = vec![link.client.0];
         for row in from + 1..to {
             line.push(self.nodes.len());
-            self.nodes.push(Node { row, x: 0.0, width: 0.0 });
+            self.nodes.push(Node::new(row, if row == from + 1 { label } else { (0.0, 0.0) }));
         }
         line.push(link.server.0);
         line
+    }
+
+    /// Puts the rows below each other.
+    fn stack(&mut self) {
+        for row in &self.rows {
+            let height = row.iter().map(|node| self.nodes[*node].height).fold(0.0, f64::max);
+            for node in row {
+                self.nodes[*node].y = self.height;
+                // A bend goes all the way through.
+                let is_bend = self.nodes[*node].width == 0.0;
+                self.nodes[*node].height = if is_bend { height } else { self.nodes[*node].height };
+            }
+            self.height += height + ROW_GAP;
+        }
+        self.height = (self.height - ROW_GAP).max(0.0);
     }
 
     /// For each node, the nodes that lines connect it with in other rows.

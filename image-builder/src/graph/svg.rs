@@ -6,30 +6,41 @@ use svg::node::element::path::Data;
 use svg::node::element::{Definitions, Group, Marker, Path, Rectangle, Style, Text, Title};
 
 use super::layers::Layers;
-use super::{Link, devices, links};
+use super::text::{Font, wrapped};
+use super::{Link, devices, forwards, links, on_fault, restartable};
 use crate::System;
 use crate::system::{Domain, DomainId};
+use crate::visible::visible_line;
 
 const MARGIN: f64 = 36.0;
 const HEADING: f64 = 56.0;
-const BOX: (f64, f64) = (220.0, 104.0);
-const ROW: f64 = BOX.1 + 76.0;
-const KERNEL_HEIGHT: f64 = 46.0;
-const LEGEND_HEIGHT: f64 = 62.0;
+const BOX_WIDTH: f64 = 252.0;
+/// Between the frame of a box and what is in it.
+const PADDING: f64 = 14.0;
+/// Height of a domain's name and priority.
+const BOX_HEAD: f64 = 32.0;
+/// Lines of a component's summary.
+const SUMMARY_LINES: usize = 3;
+/// Lines of one other thing that is said of a domain.
+const FACT_LINES: usize = 2;
+const CHIP_HEIGHT: f64 = 18.0;
+/// Letters of one line of a label.
+const LABEL_LETTERS: usize = 24;
+const KERNEL_LINE: f64 = 18.0;
+/// From the rows to the kernel, and from there to the legend.
+const KERNEL_GAP: f64 = 30.0;
+const LEGEND_HEIGHT: f64 = 34.0;
 /// The drawing is at least as wide as this, for the legend.
-const LEAST_WIDTH: f64 = 640.0;
-/// Width of a letter of a gate's name, on average.
-const GATE_CHARACTER: f64 = 7.2;
-/// Characters of a line of the small text in a box.
-const LINE_CHARACTERS: usize = 31;
+const LEAST_WIDTH: f64 = 740.0;
 
 const STYLE: &str = "
-text { font-family: Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif; fill: #1c2733; }
-.title { font-size: 20px; font-weight: 600; }
-.name { font-size: 16px; font-weight: 600; }
-.small { font-size: 11px; fill: #52606d; }
-.gate { font-size: 12px; font-weight: 600; fill: #1f5fa8; }
+text { font-family: 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace; fill: #1c2733; }
+.title, .name, .gate { font-weight: 600; }
+.small { fill: #52606d; }
+.gate { fill: #1f5fa8; }
 .light { fill: #ffffff; }
+.fault { fill: #a33a2c; }
+.outside { fill: #2e7d4f; }
 .domain { fill: #eef4fb; stroke: #2f6db3; stroke-width: 1.5; }
 .driver { fill: #fff7e8; stroke: #c98a1b; stroke-width: 1.5; }
 .last { stroke-width: 3; }
@@ -43,106 +54,182 @@ text { font-family: Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', s
 #[must_use]
 pub fn graph_svg(system: &System) -> String {
     let links = links(system);
-    let picture = Picture { system, layers: Layers::new(system, &links, BOX.0), links: &links };
-    picture.draw().to_string() + "\n"
+    let boxes: Vec<_> = system.domains().map(|(id, domain)| DomainBox::new(system, id, domain)).collect();
+    let labels: Vec<_> = links.iter().map(|link| label(system, link)).collect();
+    let box_sizes: Vec<_> = boxes.iter().map(|domain| (BOX_WIDTH, domain.height())).collect();
+    let label_sizes: Vec<_> = labels.iter().map(|lines| label_size(lines)).collect();
+    let layers = Layers::new(system, &links, &box_sizes, &label_sizes);
+    Picture { system, links: &links, boxes, labels, layers }.draw().to_string() + "\n"
+}
+
+/// What is in the box of a domain.
+struct DomainBox<'a> {
+    domain: &'a Domain,
+    is_last: bool,
+    /// Small lines, each with its class.
+    lines: Vec<(String, &'static str)>,
+    /// Its devices, each with its class, in rows.
+    chips: Vec<Vec<(&'a str, &'a str)>>,
+}
+
+impl<'a> DomainBox<'a> {
+    fn new(system: &'a System, id: DomainId, domain: &'a Domain) -> Self {
+        let letters = Font::Small.letters(BOX_WIDTH - 2.0 * PADDING);
+        let summary = system.component(domain.component).summary.value.clone();
+        let summary = (summary, "", SUMMARY_LINES);
+        let fault = on_fault(system, domain).map(|line| (line, "fault", FACT_LINES));
+        let forwards = forwards(system, id)
+            .map(|(host, port)| (format!("port of the host: {host} to {port}"), "outside", FACT_LINES));
+        let facts = std::iter::once(summary).chain(fault).chain(forwards);
+        let lines = facts.flat_map(|(words, class, lines)| {
+            wrapped(&words, letters, lines).into_iter().map(move |line| (line, class))
+        });
+        let mut chips: Vec<Vec<(&str, &str)>> = Vec::new();
+        let mut room = 0.0;
+        for device in devices(system, domain) {
+            if chip_width(device.0) > room {
+                chips.push(Vec::new());
+                room = BOX_WIDTH - 2.0 * PADDING;
+            }
+            room -= chip_width(device.0) + CHIP_GAP;
+            chips.last_mut().into_iter().for_each(|row| row.push(device));
+        }
+        let lines = lines.collect();
+        Self { domain, is_last: system.ends_with == Some(id), lines, chips }
+    }
+
+    fn height(&self) -> f64 {
+        let lines = Font::Small.line() * self.lines.len() as f64;
+        let chips = (CHIP_HEIGHT + CHIP_GAP) * self.chips.len() as f64;
+        BOX_HEAD + lines + chips + PADDING
+    }
+
+    fn draw(&self, (x, y): (f64, f64), height: f64) -> Group {
+        let mut class = if self.chips.is_empty() { "domain" } else { "driver" }.to_owned();
+        if self.is_last {
+            class += " last";
+        }
+        let priority = format!("priority {}", self.domain.priority);
+        let frame = rectangle((x, y), (BOX_WIDTH, height)).set("rx", 12).set("class", class);
+        let mut group = Group::new()
+            .add(frame)
+            .add(text(&self.domain.name, Font::Name, "", (x + PADDING, y + 22.0)))
+            .add(text_to(&priority, Font::Small, "", (x + BOX_WIDTH - PADDING, y + 21.0)));
+        let mut line_y = y + BOX_HEAD;
+        for (line, class) in &self.lines {
+            line_y += Font::Small.line();
+            group = group.add(text(line, Font::Small, class, (x + PADDING, line_y - 4.0)));
+        }
+        for row in &self.chips {
+            let mut chip_x = x + PADDING;
+            line_y += CHIP_GAP;
+            for (device, class) in row {
+                group = group.add(chip(device, class, (chip_x, line_y)));
+                chip_x += chip_width(device) + CHIP_GAP;
+            }
+            line_y += CHIP_HEIGHT;
+        }
+        group
+    }
+}
+
+/// Between two devices.
+const CHIP_GAP: f64 = 6.0;
+
+fn chip_width(device: &str) -> f64 {
+    12.0 + Font::Small.width(device)
+}
+
+fn chip(device: &str, class: &str, (x, y): (f64, f64)) -> Group {
+    let frame = rectangle((x, y), (chip_width(device), CHIP_HEIGHT)).set("rx", 5).set("class", "device");
+    let name = text(device, Font::Small, "light", (x + 6.0, y + 12.8));
+    let title = Title::new(visible_line(&format!("{device}, a {class}")));
+    Group::new().add(title).add(frame).add(name)
+}
+
+/// The lines beside a link. Nothing if it is for the log alone: that has a line of its own kind.
+fn label(system: &System, link: &Link<'_>) -> Vec<String> {
+    if link.is_log(system) {
+        return Vec::new();
+    }
+    link.label(system).iter().flat_map(|line| wrapped(line, LABEL_LETTERS, 4)).collect()
+}
+
+fn label_size(lines: &[String]) -> (f64, f64) {
+    if lines.is_empty() {
+        return (0.0, 0.0);
+    }
+    let width = lines.iter().map(|line| Font::Gate.width(line)).fold(0.0, f64::max);
+    (width + 8.0, Font::Gate.line() * lines.len() as f64 + 2.0)
 }
 
 struct Picture<'a> {
     system: &'a System,
     links: &'a [Link<'a>],
+    boxes: Vec<DomainBox<'a>>,
+    labels: Vec<Vec<String>>,
     layers: Layers,
 }
 
 impl Picture<'_> {
     fn draw(&self) -> Document {
         let width = self.layers.width.max(LEAST_WIDTH) + 2.0 * MARGIN;
-        let kernel_top = HEADING + self.layers.rows.len() as f64 * ROW - 30.0;
-        let height = kernel_top + KERNEL_HEIGHT + LEGEND_HEIGHT;
-        let background = Rectangle::new().set("width", width).set("height", height).set("fill", "#ffffff");
+        let kernel_top = HEADING + self.layers.height + KERNEL_GAP;
+        let kernel = self.kernel_lines(width);
+        let legend_top = kernel_top + KERNEL_LINE * kernel.len() as f64 + 2.0 * PADDING + KERNEL_GAP;
+        let height = legend_top + LEGEND_HEIGHT;
         let mut document = Document::new()
             .set("viewBox", (0, 0, width, height))
             .set("width", width)
             .set("height", height)
             .set("role", "img")
             .add(Title::new(format!("System {}", self.system.name())))
-            .add(Style::new(STYLE))
+            .add(Style::new(style()))
             .add(Definitions::new().add(arrow("call-end", "#1f5fa8")).add(arrow("log-end", "#9aa5b1")))
-            .add(background)
-            .add(text(self.system.name(), "title", MARGIN, 36.0))
+            .add(rectangle((0.0, 0.0), (width, height)).set("fill", "#ffffff"))
+            .add(text(self.system.name(), Font::Title, "", (MARGIN, 36.0)))
             .add(self.subtitle(width));
         for (index, link) in self.links.iter().enumerate() {
             document = document.add(self.line(index, link));
         }
         // Boxes cover lines, labels cover both.
-        for (id, domain) in self.system.domains() {
-            document = document.add(self.domain(id, domain));
+        for (index, domain) in self.boxes.iter().enumerate() {
+            let (middle, y) = self.top(index);
+            let corner = (middle - BOX_WIDTH / 2.0, y);
+            document = document.add(domain.draw(corner, self.layers.nodes[index].height));
         }
-        for (index, link) in self.links.iter().enumerate() {
-            document = document.add(self.label(index, link));
+        for (index, lines) in self.labels.iter().enumerate() {
+            document = document.add(self.label(index, lines));
         }
-        document.add(self.kernel(width, kernel_top)).add(legend(kernel_top + KERNEL_HEIGHT + 28.0))
+        document.add(draw_kernel(&kernel, width, kernel_top)).add(legend(legend_top))
     }
 
     fn subtitle(&self, width: f64) -> Text {
         let platform = self.system.platform();
         let words = format!("{} · {} MiB", platform.name, platform.memory_mib);
-        text(words, "small", width - MARGIN, 34.0).set("text-anchor", "end")
+        text_to(&words, Font::Small, "", (width - MARGIN, 34.0))
     }
 
     /// Middle of the upper edge of a node.
     fn top(&self, node: usize) -> (f64, f64) {
         let spare = (LEAST_WIDTH - self.layers.width).max(0.0) / 2.0;
         let node = &self.layers.nodes[node];
-        (MARGIN + spare + node.x, HEADING + node.row as f64 * ROW)
+        (MARGIN + spare + node.x, HEADING + node.y)
     }
 
-    fn domain(&self, id: DomainId, domain: &Domain) -> Group {
-        let (middle, y) = self.top(id.0);
-        let x = middle - BOX.0 / 2.0;
-        let mut class = if domain.devices.is_empty() { "domain" } else { "driver" }.to_owned();
-        if self.system.ends_with == Some(id) {
-            class += " last";
-        }
-        let component = self.system.component(domain.component);
-        let frame = Rectangle::new().set("x", x).set("y", y).set("width", BOX.0).set("height", BOX.1);
-        let mut group = Group::new()
-            .add(Title::new(component.summary.value.clone()))
-            .add(frame.set("rx", 12).set("class", class))
-            .add(text(&domain.name, "name", x + 14.0, y + 26.0))
-            .add(
-                text(format!("priority {}", domain.priority), "small", x + BOX.0 - 14.0, y + 25.0)
-                    .set("text-anchor", "end"),
-            );
-        let lines = if domain.devices.is_empty() { 3 } else { 2 };
-        for (row, line) in wrapped(&component.summary.value, lines).into_iter().enumerate() {
-            group = group.add(text(line, "small", x + 14.0, y + 46.0 + 14.0 * row as f64));
-        }
-        self.chips(group, domain, x + 14.0, y + BOX.1 - 28.0)
+    fn bottom(&self, node: usize) -> f64 {
+        self.top(node).1 + self.layers.nodes[node].height
     }
 
-    /// The devices that a domain owns, in the lower part of its box.
-    fn chips(&self, mut group: Group, domain: &Domain, mut x: f64, y: f64) -> Group {
-        for (device, class) in devices(self.system, domain) {
-            let width = 16.0 + 6.6 * device.chars().count() as f64;
-            let chip = Rectangle::new().set("x", x).set("y", y).set("width", width).set("height", 18);
-            let name = text(device, "small light", x + width / 2.0, y + 12.8).set("text-anchor", "middle");
-            let chip = chip.set("rx", 5).set("class", "device");
-            group =
-                group.add(Group::new().add(Title::new(format!("{device}, a {class}"))).add(chip).add(name));
-            x += width + 6.0;
-        }
-        group
-    }
-
-    /// The points of a line: where it leaves the client, its bends, where it reaches the server. Lines that
-    /// leave or reach the same box do so side by side.
+    /// The points of a line: where it leaves the client, its label and bends, where it reaches the server. Lines
+    /// that leave or reach the same box do so side by side.
     fn points(&self, index: usize) -> Vec<(f64, f64)> {
         let line = &self.layers.lines[index];
         let (first, last) = (line[0], line[line.len() - 1]);
-        let mut points = vec![(self.side_by_side(first, index, true), self.top(first).1 + BOX.1)];
-        for bend in &line[1..line.len() - 1] {
-            let (x, y) = self.top(*bend);
-            points.extend([(x, y - 8.0), (x, y + BOX.1 + 8.0)]);
+        let mut points = vec![(self.side_by_side(first, index, true), self.bottom(first))];
+        for node in &line[1..line.len() - 1] {
+            let (x, y) = self.top(*node);
+            points.extend([(x, y), (x, self.bottom(*node))]);
         }
         points.push((self.side_by_side(last, index, false), self.top(last).1 - 2.0));
         points
@@ -155,7 +242,7 @@ impl Picture<'_> {
         let mut here: Vec<usize> = (0..lines.len()).filter(|other| end(&lines[*other]) == node).collect();
         here.sort_by(|a, b| self.top(next(&lines[*a])).0.total_cmp(&self.top(next(&lines[*b])).0));
         let place = here.iter().position(|other| *other == index).unwrap_or_default();
-        let step = (BOX.0 - 60.0) / here.len() as f64;
+        let step = (BOX_WIDTH - 60.0) / here.len() as f64;
         self.top(node).0 + (place as f64 + 0.5 - here.len() as f64 / 2.0) * step.min(44.0)
     }
 
@@ -171,57 +258,73 @@ impl Picture<'_> {
         Path::new().set("d", data).set("class", class).set("marker-end", format!("url(#{end})"))
     }
 
-    /// The names of the gates, near the client, where lines are furthest apart.
-    fn label(&self, index: usize, link: &Link<'_>) -> Group {
-        if link.is_log(self.system) {
-            return Group::new();
+    /// What a link is for, near the client.
+    fn label(&self, index: usize, lines: &[String]) -> Group {
+        let node = self.layers.lines[index][1];
+        let (x, y) = self.top(node);
+        let (width, height) = label_size(lines);
+        let mut group = Group::new();
+        if !lines.is_empty() {
+            let blank = rectangle((x - width / 2.0, y), (width, height)).set("fill", "#ffffff");
+            group = group.add(blank);
         }
-        let points = self.points(index);
-        let ((from_x, from_y), (to_x, to_y)) = (points[0], points[1]);
-        let x = from_x + (to_x - from_x) * 0.3;
-        let y = from_y + (to_y - from_y) * 0.42 + 4.0;
-        let words = link.label(self.system);
-        let width = GATE_CHARACTER * words.chars().count() as f64 + 6.0;
-        let blank = Rectangle::new().set("x", x - width / 2.0).set("y", y - 12.0).set("width", width);
-        let words = text(words, "gate", x, y).set("text-anchor", "middle");
-        Group::new().add(blank.set("height", 16).set("fill", "#ffffff")).add(words)
+        for (place, line) in lines.iter().enumerate() {
+            let y = y + Font::Gate.line() * (place as f64 + 1.0) - 2.0;
+            group = group.add(text(line, Font::Gate, "", (x, y)).set("text-anchor", "middle"));
+        }
+        group
     }
 
-    fn kernel(&self, width: f64, y: f64) -> Group {
-        let bar = Rectangle::new()
-            .set("x", MARGIN)
-            .set("y", y)
-            .set("width", width - 2.0 * MARGIN)
-            .set("height", KERNEL_HEIGHT)
-            .set("rx", 8)
-            .set("class", "kernel");
-        let words = "builder: builds all of this at boot, then gives up its rights";
-        Group::new()
-            .add(bar)
-            .add(text("core-kernel", "name light", MARGIN + 18.0, y + 29.0))
-            .add(text(words, "small light", width - MARGIN - 18.0, y + 28.0).set("text-anchor", "end"))
+    /// What the builder does, and what it keeps.
+    fn kernel_lines(&self, width: f64) -> Vec<String> {
+        let mut words = "builder: builds all of this at boot, then gives up its rights".to_owned();
+        let names = restartable(self.system);
+        if !names.is_empty() {
+            words += ", but for those to the memory of ";
+            words += &names.join(", ");
+            words += ": it starts them again after a fault";
+        }
+        let room = width - 2.0 * MARGIN - 3.0 * PADDING - Font::Name.width(KERNEL);
+        wrapped(&words, Font::Small.letters(room), 8)
     }
 }
 
+/// What runs below all of it.
+const KERNEL: &str = "core-kernel";
+
+fn draw_kernel(lines: &[String], width: f64, y: f64) -> Group {
+    let height = KERNEL_LINE * lines.len() as f64 + 2.0 * PADDING;
+    let bar = rectangle((MARGIN, y), (width - 2.0 * MARGIN, height)).set("rx", 8).set("class", "kernel");
+    let name = text(KERNEL, Font::Name, "light", (MARGIN + PADDING, y + PADDING + 14.0));
+    let mut group = Group::new().add(bar).add(name);
+    for (place, line) in lines.iter().enumerate() {
+        let at = (width - MARGIN - PADDING, y + PADDING + KERNEL_LINE * (place as f64 + 1.0) - 5.0);
+        group = group.add(text_to(line, Font::Small, "light", at));
+    }
+    group
+}
+
 fn legend(y: f64) -> Group {
-    let sample = |x: f64, class: &str| {
-        let data = Data::new().move_to((x, y - 4.0)).line_to((x + 30.0, y - 4.0));
+    let line = |x: f64, class: &str| {
+        let data = Data::new().move_to((x, y - 4.0)).line_to((x + 26.0, y - 4.0));
         Path::new().set("d", data).set("class", class).set("marker-end", format!("url(#{class}-end)"))
     };
-    let square = |x: f64, class: &str| {
-        let square = Rectangle::new().set("x", x).set("y", y - 11.0).set("width", 22).set("height", 14);
-        square.set("rx", 4).set("class", class)
-    };
-    let word = |words: &str, x: f64| text(words, "small", x, y);
-    Group::new()
-        .add(sample(MARGIN, "call"))
-        .add(word("may call, shared memory", MARGIN + 40.0))
-        .add(sample(MARGIN + 200.0, "log"))
-        .add(word("may write to the log", MARGIN + 242.0))
-        .add(square(MARGIN + 378.0, "driver"))
-        .add(word("owns devices", MARGIN + 408.0))
-        .add(square(MARGIN + 506.0, "domain last"))
-        .add(word("ends the run", MARGIN + 536.0))
+    let square =
+        |x: f64, class: &str| rectangle((x, y - 11.0), (26.0, 14.0)).set("rx", 4).set("class", class);
+    let entries =
+        [("call", "may call, shared memory"), ("log", "may write to the log"), ("driver", "owns devices")];
+    let mut x = MARGIN;
+    let mut group = Group::new();
+    for (class, words) in entries.into_iter().chain([("domain last", "ends the run")]) {
+        group = if ["call", "log"].contains(&class) {
+            group.add(line(x, class))
+        } else {
+            group.add(square(x, class))
+        };
+        group = group.add(text(words, Font::Small, "", (x + 34.0, y)));
+        x += 34.0 + Font::Small.width(words) + 20.0;
+    }
+    group
 }
 
 fn arrow(id: &str, colour: &str) -> Marker {
@@ -238,27 +341,23 @@ fn arrow(id: &str, colour: &str) -> Marker {
         .add(head)
 }
 
-fn text(words: impl Into<String>, class: &str, x: f64, y: f64) -> Text {
-    Text::new(words).set("class", class).set("x", x).set("y", y)
+/// The style, with the sizes by which boxes were measured.
+fn style() -> String {
+    let sizes = Font::ALL.map(|font| format!(".{} {{ font-size: {}px; }}\n", font.class(), font.size()));
+    sizes.concat() + STYLE
 }
 
-/// A text in at most so many lines; the last ends with an ellipsis if there is more.
-fn wrapped(words: &str, lines: usize) -> Vec<String> {
-    let mut wrapped = vec![String::new()];
-    for word in words.split_whitespace() {
-        let last = wrapped.len() - 1;
-        let line = &mut wrapped[last];
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= LINE_CHARACTERS {
-            line.push(' ');
-            line.push_str(word);
-        } else if last + 1 < lines {
-            wrapped.push(word.to_owned());
-        } else {
-            line.push('…');
-            break;
-        }
-    }
-    wrapped
+fn rectangle((x, y): (f64, f64), (width, height): (f64, f64)) -> Rectangle {
+    Rectangle::new().set("x", x).set("y", y).set("width", width).set("height", height)
+}
+
+/// Words that begin at a place.
+fn text(words: &str, font: Font, class: &str, (x, y): (f64, f64)) -> Text {
+    let class = format!("{} {class}", font.class());
+    Text::new(visible_line(words)).set("class", class.trim_end()).set("x", x).set("y", y)
+}
+
+/// Words that end at a place.
+fn text_to(words: &str, font: Font, class: &str, at: (f64, f64)) -> Text {
+    text(words, font, class, at).set("text-anchor", "end")
 }
