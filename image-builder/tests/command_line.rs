@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::{Pid, Signal, kill_process},
+};
 use support::command::*;
 
 #[test]
@@ -23,6 +26,17 @@ fn a_bad_manifest_ends_with_2_and_nothing_is_built() {
         let (output, target) = with_own_target(&[command, manifest.to_str().unwrap()]);
         assert_says(&output, 2, "platfrom");
         assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0, "{command} has built something");
+    }
+}
+
+#[test]
+fn a_pipe_in_place_of_a_manifest_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for path in [pipe.to_str().unwrap(), "/dev/zero"] {
+        let (output, _target) = with_own_target(&["check", path]);
+        assert_says(&output, 2, "not a file");
     }
 }
 

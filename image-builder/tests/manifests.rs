@@ -41,17 +41,23 @@ fn expectations(manifest: &Path) -> Vec<String> {
 
 #[test]
 fn reject_files_give_exactly_the_faults_they_expect() {
+    let mut wrong = Vec::new();
     for path in manifests(&project().join("tests/manifests/reject")) {
         let report = image_builder::load(&fixtures(), &path).map(|system| system.name().to_owned());
         let report = report.expect_err(&path.display().to_string());
         let (found, expected) = (lines(&report, &path), expectations(&path));
         let id = path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap();
-        assert!(found.iter().any(|line| line.starts_with(id)), "{}: no {id} in {found:#?}", path.display());
+        if !found.iter().any(|line| line.starts_with(id)) {
+            wrong.push(format!("{}: no {id} in {found:#?}", path.display()));
+        }
         let agree = found.len() == expected.len()
             && found.iter().zip(&expected).all(|(found, expected)| found.starts_with(expected.as_str()));
         let block: String = found.iter().map(|line| format!("# expect: {line}\n")).collect();
-        assert!(agree, "{}: found\n{block}instead of {expected:#?}", path.display());
+        if !agree {
+            wrong.push(format!("{}: found\n{block}instead of {expected:#?}", path.display()));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

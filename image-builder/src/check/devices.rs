@@ -1,5 +1,7 @@
 //! The machine's facts: no two devices share registers, ports or a line.
 
+use std::collections::HashMap;
+
 use cloison_abi::limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPT_MESSAGES, PAGE_BYTES};
 
 use crate::diagnostic::{At, Diagnostic, Span};
@@ -22,6 +24,10 @@ struct Claim<'a> {
 impl<'a> Claim<'a> {
     fn new(device: &'a Device, first: &At<u64>, count: &At<u64>) -> Self {
         Self { device: &device.name.value, at: first.span, first: first.value, count: count.value }
+    }
+
+    fn end(&self) -> u64 {
+        self.first.saturating_add(self.count)
     }
 }
 
@@ -47,47 +53,50 @@ pub(super) fn port_overlap(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+/// Each claim against those that begin before it and reach furthest: whoever overlaps one overlaps that.
 fn overlaps(what: &str, claims: &[Claim<'_>]) -> Vec<Diagnostic> {
+    let mut sorted: Vec<&Claim<'_>> = claims.iter().filter(|claim| claim.count > 0).collect();
+    sorted.sort_by_key(|claim| (claim.first, claim.at));
+    let mut furthest: Option<&Claim<'_>> = None;
     let mut faults = Vec::new();
-    for (place, claim) in claims.iter().enumerate() {
-        for other in &claims[..place] {
-            let end = claim.first.saturating_add(claim.count);
-            let other_end = other.first.saturating_add(other.count);
-            if claim.first < other_end && other.first < end {
-                let message = format!(
-                    "`{}` and `{}` overlap in {what}: {:#x} to {:#x} and {:#x} to {:#x}",
-                    claim.device,
-                    other.device,
-                    claim.first,
-                    end.saturating_sub(1),
-                    other.first,
-                    other_end.saturating_sub(1)
-                );
-                let fault =
-                    Diagnostic::new(claim.at, message).label(other.at, format!("`{}` is here", other.device));
-                faults.push(fault.help("correct the platform's file: two domains must not reach one device"));
-            }
+    for claim in sorted {
+        if let Some(other) = furthest.filter(|other| claim.first < other.end()) {
+            faults.push(overlap(what, claim, other));
+        }
+        if furthest.is_none_or(|other| claim.end() > other.end()) {
+            furthest = Some(claim);
         }
     }
     faults
 }
 
+/// The fault is where the second of the two is written.
+fn overlap(what: &str, a: &Claim<'_>, b: &Claim<'_>) -> Diagnostic {
+    let (claim, other) = if a.at > b.at { (a, b) } else { (b, a) };
+    let range = |claim: &Claim<'_>| format!("{:#x} to {:#x}", claim.first, claim.end() - 1);
+    let names = format!("`{}` and `{}`", claim.device, other.device);
+    let message = format!("{names} overlap in {what}: {} and {}", range(claim), range(other));
+    let fault = Diagnostic::new(claim.at, message).label(other.at, format!("`{}` is here", other.device));
+    fault.help("correct the platform's file: two domains must not reach one device")
+}
+
 pub(super) fn irq(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let lines: Vec<(&Device, &IrqLine)> = each(draft, irq_line).collect();
+    let mut first_with: HashMap<u64, (&Device, &IrqLine)> = HashMap::new();
     let mut faults = Vec::new();
-    for (place, (device, irq)) in lines.iter().enumerate() {
+    for (device, irq) in each(draft, irq_line) {
         let line = irq.line.value;
         if line >= MAX_INTERRUPT_LINES as u64 {
             let message = format!("`{}` has interrupt line {line}, which is too high", device.name.value);
             let help = format!("the kernel knows the lines 0 to {}", MAX_INTERRUPT_LINES - 1);
             faults.push(Diagnostic::new(irq.line.span, message).help(help));
-        }
-        if let Some((other, first)) = lines[..place].iter().find(|(_, first)| first.line.value == line) {
+        } else if let Some((other, first)) = first_with.get(&line) {
             let names = (&device.name.value, &other.name.value);
             let message = format!("`{}` and `{}` have one interrupt line, {line}", names.0, names.1);
             let fault = Diagnostic::new(irq.line.span, message).label(first.line.span, "first here");
             faults
                 .push(fault.help("a line can be given to one domain only; leave out the irq of one device"));
+        } else {
+            first_with.insert(line, (device, irq));
         }
     }
     faults

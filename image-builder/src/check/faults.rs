@@ -1,6 +1,6 @@
 //! What happens when a domain faults, and who decides.
 
-use crate::diagnostic::{Diagnostic, propose};
+use crate::diagnostic::{Diagnostic, closest, propose};
 use crate::system::{Draft, DraftDomain};
 
 const POLICIES: [&str; 4] = ["stop", "halt", "restart", "handler"];
@@ -16,14 +16,24 @@ pub(super) fn unknown_policy(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn handler(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    draft.domains.iter().enumerate().filter_map(|(place, domain)| wrong_handler(place, domain)).collect()
+    let domains = draft.domains.iter().enumerate();
+    let is_whole = |domain: &DraftDomain<'_>| {
+        !["on_fault", "fault_handler"].iter().any(|key| draft.is_spoiled(domain.table, key))
+    };
+    let domains = domains.filter(|(_, domain)| is_whole(domain));
+    domains.filter_map(|(place, domain)| wrong_handler(place, domain)).collect()
 }
 
 fn wrong_handler(place: usize, domain: &DraftDomain<'_>) -> Option<Diagnostic> {
     let table = domain.table;
     let name = &table.name.value;
     let policy = table.on_fault.as_ref();
-    let asks = policy.is_some_and(|policy| policy.value == "handler");
+    // A policy that does not exist is told of by another check; it may be a slip.
+    let meant = policy.map(|policy| closest(&policy.value, POLICIES));
+    if meant == Some(None) {
+        return None;
+    }
+    let asks = meant.flatten() == Some("handler");
     match (&domain.fault_handler, policy) {
         (None, Some(policy)) if asks => {
             let message = format!("the faults of `{name}` go to a handler, but none is named");

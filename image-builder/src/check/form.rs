@@ -75,7 +75,13 @@ fn example(key: &str) -> String {
 pub(super) fn wrong_value(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each(draft, |problem| match &problem.kind {
         ProblemKind::WrongValue(expected, found) => {
-            Some(Diagnostic::new(problem.at, format!("expected {expected}, found {found}")))
+            let fault = Diagnostic::new(problem.at, format!("expected {expected}, found {found}"));
+            Some(match (expected.as_str(), found.as_str()) {
+                ("a table", "a list of tables") => {
+                    fault.help("open a table by `[NAME]`, in one pair of brackets")
+                }
+                _ => fault,
+            })
         }
         _ => None,
     })

@@ -1,56 +1,93 @@
 //! What components need against what the system gives them: nothing less, nothing more, nothing twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::servers::Servers;
 use crate::diagnostic::{At, Diagnostic, Span, propose};
-use crate::manifest::{Component, GateNeed, OptionRule};
-use crate::system::{Draft, DraftDomain, DraftUse, PORT_GATE};
+use crate::manifest::{Component, DEFAULT_GATE, GateNeed, OptionRule};
+use crate::system::{Draft, DraftDomain, DraftUse, Named, PORT_GATE, Right};
 
 /// Longest arguments of a domain, in bytes.
 const MAX_ARGUMENT_BYTES: usize = 1024;
 
 pub(super) fn missing_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    each_component(draft, |domain, component, faults| {
-        for need in component.gates.iter().filter(|need| !need.is_optional) {
-            let local = &need.local.value;
-            if domain.uses.iter().any(|grant| grant.table.local.value == *local) {
+    let servers = Servers::new(draft);
+    let mut faults = Vec::new();
+    for (client, domain) in draft.domains.iter().enumerate() {
+        let Some(component) = domain.component else { continue };
+        for (place, need) in component.gates.iter().enumerate().filter(|(_, need)| !need.is_optional) {
+            let is_given =
+                domain.uses.iter().any(|grant| grant.need.is_some_and(|(served, _)| served == place));
+            if is_given || is_told(draft, domain, need) {
                 continue;
             }
-            let servers = servers_of(draft, &need.gate.value);
-            let message =
-                format!("the domain `{}` was not given the gate `{local}`", domain.table.name.value);
-            let fault = Diagnostic::new(domain.table.name.span, message)
+            let (name, local) = (&domain.table.name, &need.local.value);
+            let message = format!("the domain `{}` was not given the gate `{local}`", name.value);
+            let fault = Diagnostic::new(name.span, message)
                 .label(need.local.span, format!("`{}` needs it", component.name));
-            faults.push(fault.help(how_to_give(&domain.table.name.value, need, &servers)));
+            faults.push(fault.help(how_to_give(draft, &servers, client, need)));
         }
-    })
+    }
+    faults
+}
+
+/// Whether another fault says why a gate is missing.
+fn is_told(draft: &Draft<'_>, domain: &DraftDomain<'_>, need: &GateNeed) -> bool {
+    let local = &need.local.value;
+    let spoiled = |key: &str| draft.is_spoiled(domain.table, key);
+    let may_be_port = need.gate.value == PORT_GATE;
+    spoiled(&format!("uses.{local}"))
+        || (local == "log" && spoiled("log"))
+        || (may_be_port && draft.inputs.spoiled.contains_part("switch"))
+        || (may_be_port && draft.switches.iter().any(|switch| switch.has_strangers()))
+        || (may_be_port
+            && draft.switches.iter().any(|switch| switch.names_receiver(&domain.table.name.value)))
 }
 
 /// What to write so that a domain has a gate.
-fn how_to_give(domain: &str, need: &GateNeed, servers: &[&str]) -> String {
+fn how_to_give(draft: &Draft<'_>, servers: &Servers<'_, '_>, client: usize, need: &GateNeed) -> String {
     let (gate, local) = (&need.gate.value, &need.local.value);
+    let has_unknown = servers.has_unknown;
+    let servers = servers.of(gate, client);
+    if gate == PORT_GATE {
+        return how_to_give_port(draft, &servers, client, local);
+    }
     let key = if local == "log" { "log".to_owned() } else { format!("uses.{local}") };
-    match servers {
-        [] => format!("no domain of this system offers a gate `{gate}`; add one that does"),
-        [switch, ..] if gate == PORT_GATE => format!("add `[switch.{switch}.port.{domain}]`"),
+    match servers[..] {
+        [] if has_unknown => {
+            format!("add `{key} = ` and a domain that offers a gate `{gate}`")
+        }
+        [] => format!("no other domain of this system offers a gate `{gate}`; add one that does"),
         [server] => format!("add `{key} = \"{server}\"`"),
-        all => format!("add `{key} = ` and one of {}", all.join(", ")),
+        _ => format!("add `{key} = ` and one of {}", servers.join(", ")),
     }
 }
 
-/// The domains that offer a gate of this name.
-fn servers_of<'a>(draft: &Draft<'a>, gate: &str) -> Vec<&'a str> {
-    let offers = |domain: &&DraftDomain<'a>| {
-        domain
-            .component
-            .is_some_and(|component| component.offers.iter().any(|offer| offer.name.value == gate))
+/// A domain has one port on a switch.
+fn how_to_give_port(draft: &Draft<'_>, switches: &[&str], client: usize, local: &str) -> String {
+    let name = &draft.domains[client].table.name.value;
+    let has_port = |switch: &str| {
+        let mut known = draft.switches.iter().filter(|known| known.table.name.value == switch);
+        known.any(|known| known.ports.iter().any(|port| port.domain == Some(client)))
     };
-    draft.domains.iter().filter(offers).map(|domain| domain.table.name.value.as_str()).collect()
+    let gate = if local == DEFAULT_GATE { String::new() } else { format!(" with `gate = \"{local}\"`") };
+    match switches.iter().find(|switch| !has_port(switch)) {
+        Some(switch) => format!("add `[switch.{switch}.port.{name}]`{gate}"),
+        None => format!(
+            "no switch is left on which it has no port; add a domain that offers a gate `{PORT_GATE}`"
+        ),
+    }
 }
 
 pub(super) fn missing_device(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform else { return Vec::new() };
+    let given: HashMap<&str, &str> = owners(draft);
     each_component(draft, |domain, component, faults| {
+        // What is given in its place is a fault of its own.
+        let is_told = domain.devices.iter().any(|device| device.need.is_none());
+        if is_told || draft.is_spoiled(domain.table, "devices") {
+            return;
+        }
         for (place, need) in component.devices.iter().enumerate().filter(|(_, need)| !need.is_optional) {
             if domain.devices.iter().any(|device| device.need.is_some_and(|(served, _)| served == place)) {
                 continue;
@@ -61,19 +98,45 @@ pub(super) fn missing_device(draft: &Draft<'_>) -> Vec<Diagnostic> {
                 format!("the domain `{}` was not given a device for `{local}`, a {class}", name.value);
             let fault = Diagnostic::new(name.span, message)
                 .label(need.local.span, format!("`{}` needs it", component.name));
-            let device = platform.devices.iter().find(|device| device.class.value == *class);
-            faults.push(fault.help(match device {
-                Some(device) => format!("add \"{}\" to its `devices`", device.name.value),
-                None => format!("the platform `{}` has no device of class {class}", platform.name),
+            let all = platform.devices.iter().filter(|device| device.class.value == *class);
+            let all: Vec<_> = all.map(|device| device.name.value.as_str()).collect();
+            let is_free = |device: &str| !given.contains_key(device);
+            faults.push(fault.help(match (all.iter().find(|device| is_free(device)), all.first()) {
+                (Some(device), _) => format!("add \"{device}\" to its `devices`"),
+                (None, Some(device)) => {
+                    format!("`{device}` is of that class, but `{}` owns it", given[device])
+                }
+                (None, None) => format!("the platform `{}` has no device of class {class}", platform.name),
             }));
         }
     })
 }
 
+/// Which domain owns which device.
+fn owners<'d>(draft: &'d Draft<'_>) -> HashMap<&'d str, &'d str> {
+    let devices = |domain: &'d DraftDomain<'_>| {
+        domain.devices.iter().filter_map(|device| Some(device.found?.1.name.value.as_str()))
+    };
+    let owners = draft
+        .domains
+        .iter()
+        .flat_map(|domain| devices(domain).map(move |device| (device, domain.table.name.value.as_str())));
+    owners.collect()
+}
+
 pub(super) fn missing_right(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each_component(draft, |domain, component, faults| {
-        let is_given = |right: &str| domain.table.rights.iter().any(|given| given.value == right);
-        for need in component.rights.iter().filter(|need| !is_given(&need.value)) {
+        // What is given in its place is a fault of its own.
+        let is_told =
+            domain.rights.iter().any(|given| !given.is_known || !needs_right(component, given.found));
+        if is_told || draft.is_spoiled(domain.table, "rights") {
+            return;
+        }
+        for need in &component.rights {
+            let right = Right::from_name(&need.value);
+            if right.is_none() || domain.rights.iter().any(|given| given.found == right) {
+                continue;
+            }
             let name = &domain.table.name;
             let message = format!("the domain `{}` was not given the right `{}`", name.value, need.value);
             let fault = Diagnostic::new(name.span, message)
@@ -83,16 +146,25 @@ pub(super) fn missing_right(draft: &Draft<'_>) -> Vec<Diagnostic> {
     })
 }
 
+fn needs_right(component: &Component, right: Option<Right>) -> bool {
+    right.is_some() && component.rights.iter().any(|need| Right::from_name(&need.value) == right)
+}
+
 pub(super) fn superfluous_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each_component(draft, |domain, component, faults| {
-        for grant in domain.uses.iter().filter(|grant| grant.need.is_none()) {
+        let given: HashSet<&str> = domain.uses.iter().map(|grant| grant.table.local.value.as_str()).collect();
+        for grant in domain.uses.iter().filter(|grant| !grant.is_needed) {
             let local = &grant.table.local;
             let message = format!(
                 "the domain `{}` is given a gate `{}` that its component did not ask for",
                 domain.table.name.value, local.value
             );
-            let needs = component.gates.iter().map(|need| need.local.value.as_str());
-            let help = propose(&local.value, &format!("gate that `{}` needs", component.name), needs);
+            let open = component.gates.iter().map(|need| need.local.value.as_str());
+            let open = open.filter(|name| !given.contains(name));
+            let help = match grant.need {
+                Some((_, need)) => format!("did you mean `{}`?", need.local.value),
+                None => propose(&local.value, &format!("other gate that `{}` needs", component.name), open),
+            };
             let fault = Diagnostic::new(local.span, message)
                 .label(component.summary.span, format!("`{}` is described here", component.name));
             faults.push(fault.help(format!("remove it, or name it in [needs.gates]; {help}")));
@@ -101,9 +173,14 @@ pub(super) fn superfluous_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn superfluous_device(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let owners = owners(draft);
     each_component(draft, |domain, component, faults| {
-        for given in domain.devices.iter().filter(|given| given.need.is_none()) {
-            let Some((_, device)) = given.found else { continue };
+        let mut earlier = HashSet::new();
+        for given in domain.devices.iter().filter(|given| given.is_known) {
+            let is_first = earlier.insert(given.written.value.as_str());
+            let Some((_, device)) = given.found.filter(|_| is_first && given.need.is_none()) else {
+                continue;
+            };
             let message = format!(
                 "the domain `{}` is given the device `{}`, a {}, that its component did not ask for",
                 domain.table.name.value, given.written.value, device.class.value
@@ -113,25 +190,43 @@ pub(super) fn superfluous_device(draft: &Draft<'_>) -> Vec<Diagnostic> {
             for need in &component.devices {
                 fault = fault.label(need.class.span, format!("`{}` asks for this class", component.name));
             }
-            faults.push(fault.help("remove it, or name its class in [needs.devices]"));
+            let is_open = |place: usize| {
+                !domain.devices.iter().any(|other| other.need.is_some_and(|(served, _)| served == place))
+            };
+            let open = component.devices.iter().enumerate().filter(|(place, _)| is_open(*place));
+            let classes: HashSet<&str> = open.map(|(_, need)| need.class.value.as_str()).collect();
+            let devices = draft.platform.iter().flat_map(|platform| &platform.devices);
+            let mut fit = devices.into_iter().filter(|device| {
+                classes.contains(device.class.value.as_str())
+                    && !owners.contains_key(device.name.value.as_str())
+            });
+            faults.push(fault.help(match fit.next() {
+                Some(device) => {
+                    format!("put \"{}\", a {}, in its place", device.name.value, device.class.value)
+                }
+                None => "remove it, or name its class in [needs.devices]".to_owned(),
+            }));
         }
     })
 }
 
 pub(super) fn superfluous_right(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each_component(draft, |domain, component, faults| {
-        let needs = |right: &str| component.rights.iter().any(|need| need.value == right);
-        for right in domain.rights.iter().filter(|right| right.found.is_some()) {
-            let name = &right.written.value;
-            if !needs(name) {
-                let message = format!(
-                    "the domain `{}` is given the right `{name}` that its component did not ask for",
-                    domain.table.name.value
-                );
-                let fault = Diagnostic::new(right.written.span, message)
-                    .label(component.summary.span, format!("`{}` is described here", component.name));
-                faults.push(fault.help("remove it, or name it in `rights` of [needs]"));
-            }
+        let is_given = |right: &str| domain.table.rights.iter().any(|given| given.value == right);
+        let missing = component.rights.iter().find(|need| !is_given(&need.value));
+        let superfluous =
+            domain.rights.iter().filter(|right| right.is_known && !needs_right(component, right.found));
+        for Named { written: At { value: name, span }, .. } in superfluous {
+            let message = format!(
+                "the domain `{}` is given the right `{name}` that its component did not ask for",
+                domain.table.name.value
+            );
+            let fault = Diagnostic::new(*span, message)
+                .label(component.summary.span, format!("`{}` is described here", component.name));
+            faults.push(fault.help(match missing {
+                Some(need) => format!("put \"{}\" in its place", need.value),
+                None => "remove it, or name it in `rights` of [needs]".to_owned(),
+            }));
         }
     })
 }
@@ -147,6 +242,7 @@ pub(super) fn arguments(draft: &Draft<'_>) -> Vec<Diagnostic> {
                 .label(component.summary.span, format!("`{}` is described here", component.name));
             faults
                 .push(fault.help("remove them, or say in the component's domain.toml what `arguments` mean"));
+            return;
         }
         let bytes = arguments.value.len();
         if bytes > MAX_ARGUMENT_BYTES {
@@ -158,9 +254,12 @@ pub(super) fn arguments(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn gate_not_offered(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let servers = Servers::new(draft);
+    let uses = draft.domains.iter().enumerate();
+    let uses = uses.flat_map(|(client, domain)| domain.uses.iter().map(move |grant| (client, grant)));
     let mut faults = Vec::new();
-    for grant in draft.domains.iter().flat_map(|domain| &domain.uses) {
-        let (Some((_, need)), Some(server), None) = (grant.need, grant.server, grant.offer) else { continue };
+    for (client, grant) in uses.filter(|(_, grant)| grant.is_known && grant.offer.is_none()) {
+        let (Some((_, need)), Some(server)) = (grant.need, grant.server) else { continue };
         let Some(component) = draft.domains[server].component else { continue };
         let gate = &need.gate;
         let message =
@@ -168,14 +267,10 @@ pub(super) fn gate_not_offered(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let fault = Diagnostic::new(grant.table.from.span, message)
             .label(gate.span, "asked for here")
             .label(component.summary.span, format!("`{}` is described here", component.name));
-        let servers = servers_of(draft, &gate.value);
-        faults.push(fault.help(match servers.first() {
+        faults.push(fault.help(match servers.of(&gate.value, client).first() {
             Some(other) => format!("`{other}` does"),
-            None => propose(
-                &gate.value,
-                &format!("gate that `{}` offers", component.name),
-                component.offers.iter().map(|offer| offer.name.value.as_str()),
-            ),
+            None if servers.has_unknown => "name a domain that does".to_owned(),
+            None => "no other domain of this system does; add one that does".to_owned(),
         }));
     }
     faults
@@ -206,13 +301,11 @@ pub(super) fn given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 fn rights_twice(rights: &[At<String>]) -> Vec<Diagnostic> {
-    let again = rights.iter().enumerate().filter_map(|(place, right)| {
-        let first = rights[..place].iter().find(|first| first.value == right.value)?;
-        Some(twice(
-            &format!("the right `{}` is given twice to one domain", right.value),
-            right.span,
-            first.span,
-        ))
+    let mut earlier = HashMap::new();
+    let again = rights.iter().filter_map(|right| {
+        let first = *earlier.entry(right.value.as_str()).or_insert(right.span);
+        let message = format!("the right `{}` is given twice to one domain", right.value);
+        (first != right.span).then(|| twice(&message, right.span, first))
     });
     again.collect()
 }
@@ -220,13 +313,14 @@ fn rights_twice(rights: &[At<String>]) -> Vec<Diagnostic> {
 pub(super) fn gate_given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for domain in &draft.domains {
+        let mut earlier = HashMap::new();
         for (place, grant) in domain.uses.iter().enumerate() {
             let local = &grant.table.local;
-            let earlier =
-                domain.uses[..place].iter().find(|earlier| earlier.table.local.value == local.value);
-            if let Some(earlier) = earlier {
+            let (first, span) = *earlier.entry(local.value.as_str()).or_insert((place, local.span));
+            let is_told = || grant.table.is_port && draft.inputs.spoiled.contains_part("switch");
+            if first != place && !is_told() {
                 let message = format!("the gate `{}` is given twice to one domain", local.value);
-                faults.push(twice(&message, local.span, earlier.table.local.span));
+                faults.push(twice(&message, local.span, span));
             }
         }
     }
@@ -249,7 +343,9 @@ pub(super) fn option(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 fn wrong_options(grant: &DraftUse<'_>) -> Vec<Diagnostic> {
-    let Some((_, offer)) = grant.offer else { return Vec::new() };
+    let Some((_, offer)) = grant.offer.filter(|_| grant.is_needed && grant.is_known) else {
+        return Vec::new();
+    };
     let gate = &offer.name.value;
     let wrong = grant.table.options.iter().filter_map(|(name, value)| match &offer.option {
         Some(rule) if rule.name.value == name.value && value.value <= rule.max => None,

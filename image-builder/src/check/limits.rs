@@ -7,7 +7,7 @@ use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGION
 
 use crate::diagnostic::Diagnostic;
 use crate::manifest::{Component, Offer};
-use crate::system::{Draft, DraftDomain, Right};
+use crate::system::{Draft, DraftDomain, Right, settings};
 
 /// Mappings that every domain has: information page, code, constants, data, stack, heap.
 const OWN_MAPPINGS: usize = 6;
@@ -22,44 +22,57 @@ struct Demand {
 }
 
 impl Demand {
-    fn new(draft: &Draft<'_>, place: usize) -> Self {
-        let domain = &draft.domains[place];
+    /// What each domain takes.
+    fn of_all(draft: &Draft<'_>) -> Vec<Self> {
+        let domains = draft.domains.iter().zip(settings(draft));
+        let mut demands: Vec<_> = domains.map(|(domain, settings)| Self::new(domain, settings)).collect();
+        for domain in &draft.domains {
+            if let Some(handler) = domain.fault_handler.and_then(|named| named.found) {
+                demands[handler].slots += 1;
+                demands[handler].events += 1;
+                demands[handler].info_entries += 1;
+            }
+            for grant in &domain.uses {
+                if let (Some(server), Some((_, offer))) = (grant.server, grant.offer) {
+                    demands[server].add_client(offer);
+                }
+            }
+        }
+        demands
+    }
+
+    fn new(domain: &DraftDomain<'_>, settings: [usize; 2]) -> Self {
         let (regions, rights) = domain
             .component
             .map_or((0, 0), |component: &Component| (component.regions.len(), component.rights.len()));
-        let handled = draft.domains.iter().filter_map(|other| other.fault_handler?.found);
-        let handled = handled.filter(|handler| *handler == place).count();
         // The right to read the log comes with an event.
         let log =
             domain.rights.iter().filter(|right| right.found == Some(Right(ObjectKind::LogRight))).count();
-        let settings = domain.settings(draft, place).iter().filter(|bytes| **bytes > 0).count();
+        let settings = settings.iter().filter(|bytes| **bytes > 0).count();
         let mut demand = Self {
-            slots: 1 + regions + rights + handled,
+            slots: 1 + regions + rights,
             mappings: OWN_MAPPINGS + usize::from(settings > 0),
-            events: handled + log,
+            events: log,
             port_ranges: 0,
-            info_entries: regions + rights + handled + settings,
+            info_entries: regions + rights + settings,
         };
-        demand.add_gates(draft, place);
+        for offer in domain.uses.iter().filter_map(|grant| Some(grant.offer?.1)) {
+            demand.slots += 1 + usize::from(offer.signals_server);
+            demand.events += usize::from(offer.signals_client);
+            demand.mappings += mappings_of(offer);
+            demand.info_entries += 1;
+        }
         demand.add_devices(domain);
         demand
     }
 
-    fn add_gates(&mut self, draft: &Draft<'_>, place: usize) {
-        for offer in draft.domains[place].uses.iter().filter_map(|grant| Some(grant.offer?.1)) {
-            self.slots += 1 + usize::from(offer.signals_server);
-            self.events += usize::from(offer.signals_client);
-            self.mappings += mappings_of(offer);
-            self.info_entries += 1;
-        }
-        for offer in draft.clients(place) {
-            let grant_slots = usize::try_from(offer.grant_slots).unwrap_or(usize::MAX);
-            self.slots =
-                self.slots.saturating_add(usize::from(offer.signals_client)).saturating_add(grant_slots);
-            self.events += usize::from(offer.signals_server);
-            self.mappings += mappings_of(offer);
-            self.info_entries += 1;
-        }
+    /// What a server takes for one client of a gate.
+    fn add_client(&mut self, offer: &Offer) {
+        let grant_slots = usize::try_from(offer.grant_slots).unwrap_or(usize::MAX);
+        self.slots = self.slots.saturating_add(usize::from(offer.signals_client)).saturating_add(grant_slots);
+        self.events += usize::from(offer.signals_server);
+        self.mappings += mappings_of(offer);
+        self.info_entries += 1;
     }
 
     fn add_devices(&mut self, domain: &DraftDomain<'_>) {
@@ -119,8 +132,8 @@ fn each(
     count: impl Fn(&Demand) -> usize,
 ) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
-    for (place, domain) in draft.domains.iter().enumerate() {
-        let needed = count(&Demand::new(draft, place));
+    for (domain, demand) in draft.domains.iter().zip(Demand::of_all(draft)) {
+        let needed = count(&demand);
         if needed > most {
             let name = &domain.table.name;
             let message = format!("the domain `{}` needs {needed} {what}, it can have {most}", name.value);

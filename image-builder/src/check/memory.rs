@@ -4,10 +4,11 @@ use cloison_abi::limits::PAGE_BYTES;
 
 use crate::diagnostic::{At, Diagnostic, Span};
 use crate::manifest::Lookup;
-use crate::system::{Draft, DraftDomain, MAX_MEMORY_KIB, pages};
+use crate::system::{Draft, DraftDomain, MAX_MEMORY_KIB, pages, settings};
 
-/// Memory that is not the domains': firmware, kernel, the image itself.
-pub(crate) const RESERVED_MIB: u64 = 16;
+/// Memory that is not the domains', beside the image: what firmware, kernel and builder have. Of 8 MiB,
+/// 6.4 are left.
+pub(crate) const RESERVED_MIB: u64 = 2;
 /// Largest region that a component can ask for, in pages.
 const MAX_REGION_PAGES: u64 = MAX_MEMORY_KIB * 1024 / PAGE_BYTES;
 
@@ -20,7 +21,10 @@ pub(super) fn stack_and_heap(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let name = &table.name.value;
         if stack.value == 0 {
             let fault = Diagnostic::new(stack.span, format!("the stack of `{name}` has no memory"));
-            faults.push(fault.help("give 4 KiB or more, or leave stack_kib out"));
+            faults.push(fault.help(match component.stack_kib {
+                0 => format!("give a `stack_kib` from 4 to {MAX_MEMORY_KIB}"),
+                _ => format!("give a `stack_kib` from 4 to {MAX_MEMORY_KIB}, or leave it out"),
+            }));
         }
         for (what, size) in [("stack", stack), ("heap", heap)] {
             if size.value > MAX_MEMORY_KIB {
@@ -74,8 +78,8 @@ pub(super) fn two_kinds(draft: &Draft<'_>) -> Vec<Diagnostic> {
 /// Judges by what the manifest says; [`crate::plan`] judges again when the size of the programs is known.
 pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform else { return Vec::new() };
-    let domains = draft.domains.iter().enumerate();
-    let needs: Vec<u64> = domains.map(|(place, domain)| pages_of(draft, place, domain)).collect();
+    let domains = draft.domains.iter().zip(settings(draft));
+    let needs: Vec<u64> = domains.map(|(domain, settings)| pages_of(domain, settings)).collect();
     let needed = needs.iter().fold(0u64, |sum, pages| sum.saturating_add(*pages));
     let mib = needed.saturating_mul(PAGE_BYTES).div_ceil(1 << 20);
     let available = platform.memory_mib.saturating_sub(RESERVED_MIB);
@@ -94,13 +98,13 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     ]
 }
 
-fn pages_of(draft: &Draft<'_>, place: usize, domain: &DraftDomain<'_>) -> u64 {
+fn pages_of(domain: &DraftDomain<'_>, settings: [usize; 2]) -> u64 {
     let Some(component) = domain.component else { return 0 };
     let kib = |stated: &Option<At<u64>>, default| stated.as_ref().map_or(default, |kib| kib.value);
     let stack = kib(&domain.table.stack_kib, component.stack_kib).min(u64::MAX >> 10);
     let heap = kib(&domain.table.heap_kib, component.heap_kib).min(u64::MAX >> 10);
     let shared = domain.uses.iter().filter_map(|grant| Some(grant.offer?.1.region_pages()));
     let own = component.regions.iter().map(|region| region.pages.value);
-    let settings = (domain.settings(draft, place).iter().sum::<usize>() as u64).div_ceil(PAGE_BYTES);
+    let settings = (settings.iter().sum::<usize>() as u64).div_ceil(PAGE_BYTES);
     shared.chain(own).chain([settings]).fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)
 }

@@ -9,8 +9,10 @@ mod limits;
 pub(crate) mod memory;
 mod names;
 mod schedule;
+mod servers;
 mod switches;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::diagnostic::Diagnostic;
@@ -31,7 +33,7 @@ pub struct Check {
 /// faults, arguments and switches.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
-    Check { id: "M001", summary: "a file that cannot be read, is not text, or is empty", run: form::unreadable },
+    Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
     Check { id: "M002", summary: "a file that is not TOML", run: form::syntax },
     Check { id: "M003", summary: "a name used twice in one table", run: form::duplicate },
     Check { id: "M004", summary: "a key that its table does not have", run: form::unknown_key },
@@ -97,6 +99,18 @@ pub const CHECKS: &[Check] = &[
 /// The checks that a file which is not TOML can be put to.
 const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
 
+/// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
+/// are gone, or can be told for what they are.
+const FOLLOWERS: &[(&str, &[&str])] = &[
+    ("M051", &["M050", "M052", "M060", "M066"]),
+    ("M061", &["M060", "M092"]),
+    ("M062", &["M060", "M061", "M092"]),
+    ("M063", &["M060", "M061", "M092"]),
+    ("M065", &["M060", "M061", "M062", "M063", "M064", "M092"]),
+    ("M066", &["M052", "M060", "M061", "M062", "M092"]),
+    ("M093", &["M014", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
+];
+
 /// Runs every check. If a file is not TOML, only those of form: what was understood of it says too little for
 /// others.
 #[must_use]
@@ -108,7 +122,14 @@ pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
         faults.iter_mut().for_each(|fault| fault.id = check.id);
         faults
     });
-    found.collect()
+    let mut found: Vec<Diagnostic> = found.collect();
+    let ids: BTreeSet<&str> = found.iter().map(|fault| fault.id).collect();
+    let follows = |id: &str| {
+        let causes = FOLLOWERS.iter().filter(|(follower, _)| *follower == id).flat_map(|(_, causes)| *causes);
+        causes.into_iter().any(|cause| ids.contains(cause))
+    };
+    found.retain(|fault| !follows(fault.id));
+    found
 }
 
 /// The checks as a table in Markdown: those of a manifest, then those of the programs.

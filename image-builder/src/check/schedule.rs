@@ -8,8 +8,11 @@ use crate::system::{Draft, DraftDomain, HIGHEST_PRIORITY, LOWEST_PRIORITY, budge
 pub(super) fn priority_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let help = format!("give a number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, or leave it out");
     let mut faults = Vec::new();
+    let is_whole = draft.domains.iter().all(|domain| !draft.is_spoiled(domain.table, "priority"));
     for (domain, priority) in draft.domains.iter().zip(draft.priorities()) {
-        if (LOWEST_PRIORITY..=HIGHEST_PRIORITY).contains(&priority) {
+        // What is worked out rests on what others state.
+        let is_sure = domain.table.priority.is_some() || is_whole;
+        if (LOWEST_PRIORITY..=HIGHEST_PRIORITY).contains(&priority) || !is_sure {
             continue;
         }
         let name = &domain.table.name;
@@ -31,7 +34,10 @@ pub(super) fn priority_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn budget_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    draft.domains.iter().filter_map(wrong_budget).collect()
+    let is_whole = |domain: &&DraftDomain<'_>| {
+        !["budget_us", "period_us"].iter().any(|key| draft.is_spoiled(domain.table, key))
+    };
+    draft.domains.iter().filter(is_whole).filter_map(wrong_budget).collect()
 }
 
 fn wrong_budget(domain: &DraftDomain<'_>) -> Option<Diagnostic> {
@@ -47,17 +53,19 @@ fn wrong_budget(domain: &DraftDomain<'_>) -> Option<Diagnostic> {
         let help = "leave budget_us out, or give a period";
         return (budget_us != 0).then(|| Diagnostic::new(at, message).help(help));
     }
-    let (reason, help) = if period_us < u64::from(MIN_PERIOD_US) {
-        ("the period is too short".to_owned(), format!("give a period of {MIN_PERIOD_US} µs or more"))
-    } else if period_us > u64::from(u32::MAX) {
-        ("the period is too long".to_owned(), format!("give a period of {} µs or less", u32::MAX))
-    } else if budget_us == 0 {
-        ("it could never run".to_owned(), "give a budget of 1 µs or more".to_owned())
+    // A period that is given in place of another has to hold the budget that is stated.
+    let (least, most) = (u64::from(MIN_PERIOD_US), u64::from(u32::MAX));
+    let least = value(&table.budget_us).map_or(least, |budget| budget.clamp(least, most));
+    let (reason, help) = if budget_us == 0 && table.budget_us.is_some() {
+        ("it could never run", format!("give a budget from 1 to {} µs", period_us.min(most)))
+    } else if budget_us > most && table.budget_us.is_some() {
+        ("the budget is too long", format!("give a budget of {} µs or less", period_us.min(most)))
+    } else if period_us < u64::from(MIN_PERIOD_US) {
+        ("the period is too short", format!("give a period from {least} to {most} µs"))
+    } else if period_us > most {
+        ("the period is too long", format!("give a period from {least} to {most} µs"))
     } else if budget_us > period_us {
-        (
-            "the budget is longer than the period".to_owned(),
-            format!("give a budget of {period_us} µs or less"),
-        )
+        ("the budget is longer than the period", format!("give a budget from 1 to {period_us} µs"))
     } else {
         return None;
     };

@@ -6,6 +6,8 @@ mod addition;
 mod component;
 mod platform;
 mod reader;
+mod repeats;
+mod spoiled;
 mod switch;
 
 use std::collections::BTreeMap;
@@ -14,13 +16,15 @@ use std::path::{Path, PathBuf};
 pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, Platform, Trigger};
+pub use reader::MAX_FILE_BYTES;
 pub use reader::{Problem, ProblemKind};
-pub use switch::{ForwardTable, PortTable, SwitchTable};
+pub use spoiled::Spoiled;
+pub use switch::{DEFAULT_GATE, ForwardTable, PortTable, SwitchTable};
 
 use cloison_abi::image::Digest;
 
 use crate::Workspace;
-use crate::diagnostic::{At, Sources, Span};
+use crate::diagnostic::{At, SourceId, Sources, Span, closest};
 use crate::emit::digest;
 use reader::Reader;
 
@@ -31,16 +35,22 @@ pub struct Inputs {
     pub sources: Sources,
     /// What is wrong in how they are written.
     pub problems: Vec<Problem>,
+    /// What cannot be judged because of that.
+    pub spoiled: Spoiled,
     /// The manifest.
     pub manifest: Manifest,
     /// What was added to it on the command line, by name.
     pub addition: Option<&'static str>,
     /// SHA-256 of its text, and of what was added to it.
     pub digest: Digest,
-    /// The components that it names, and the builder.
+    /// The components that it names, those that it probably means, and the builder.
     pub components: BTreeMap<String, Lookup<Component>>,
+    /// For a name that no component has, that of the one that is probably meant.
+    pub meant_components: BTreeMap<String, String>,
     /// The platform that it names.
     pub platform: Lookup<Platform>,
+    /// The platform that it probably means, if there is none of that name.
+    pub meant_platform: Option<Platform>,
     /// Components that there are, for proposals.
     pub known_components: Vec<String>,
     /// Platforms that there are, for proposals.
@@ -154,25 +164,57 @@ impl Inputs {
         manifest.switches.sort_by_key(|switch| switch.name.span);
         manifest.forwards.sort_by_key(|forward| forward.name.span);
         switch::connect(&manifest.switches, &mut manifest.domains);
-        let mut files = Files { workspace, sources, problems };
-        let mut components = BTreeMap::new();
-        for name in std::iter::once(crate::BUILDER).chain(manifest.component_names()) {
-            components.entry(name.to_owned()).or_insert_with(|| files.component(name));
-        }
-        let platform = match &manifest.platform {
-            Some(name) => files.platform(&name.value),
-            None => Lookup::Broken,
-        };
-        Self {
+        let mut inputs = Self {
             known_components: workspace.component_names(),
             known_platforms: workspace.platform_names(),
-            sources: files.sources,
-            problems: files.problems,
+            sources,
+            problems,
+            spoiled: Spoiled::default(),
             addition: additions.first().map(|addition| addition.name),
             digest: digest(additions.iter().fold(text, |text, addition| text + &addition.text).as_bytes()),
             manifest,
-            components,
-            platform,
+            components: BTreeMap::new(),
+            meant_components: BTreeMap::new(),
+            platform: Lookup::Broken,
+            meant_platform: None,
+        };
+        inputs.read_components(workspace);
+        inputs.read_platform(workspace);
+        inputs.spoiled = Spoiled::new(&inputs.problems);
+        inputs
+    }
+
+    /// The component of this name, or the one that is probably meant.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        let name = self.meant_components.get(name).map_or(name, String::as_str);
+        self.components.get(name).and_then(Lookup::found)
+    }
+
+    fn read_components(&mut self, workspace: &Workspace) {
+        let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
+        for name in std::iter::once(crate::BUILDER).chain(self.manifest.component_names()) {
+            if self.components.contains_key(name) {
+                continue;
+            }
+            let component = files.component(name);
+            let known = self.known_components.iter().map(String::as_str);
+            let meant = closest(name, known).filter(|_| matches!(component, Lookup::Absent));
+            self.components.insert(name.to_owned(), component);
+            if let Some(meant) = meant {
+                self.components.entry(meant.to_owned()).or_insert_with(|| files.component(meant));
+                self.meant_components.insert(name.to_owned(), meant.to_owned());
+            }
+        }
+    }
+
+    fn read_platform(&mut self, workspace: &Workspace) {
+        let Some(At { value: name, .. }) = &self.manifest.platform else { return };
+        let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
+        self.platform = files.platform(name);
+        if matches!(self.platform, Lookup::Absent) {
+            let meant = closest(name, self.known_platforms.iter().map(String::as_str));
+            self.meant_platform = meant.and_then(|name| files.platform(name).found().cloned());
         }
     }
 }
@@ -180,15 +222,15 @@ impl Inputs {
 /// A component by itself, if there is one and it can be read.
 #[must_use]
 pub fn component(workspace: &Workspace, name: &str) -> Option<Component> {
-    let mut files = Files { workspace, sources: Sources::default(), problems: Vec::new() };
-    files.component(name).found().cloned()
+    let (sources, problems) = (&mut Sources::default(), &mut Vec::new());
+    Files { workspace, sources, problems }.component(name).found().cloned()
 }
 
 /// Where files are found and what became of them.
 struct Files<'a> {
     workspace: &'a Workspace,
-    sources: Sources,
-    problems: Vec<Problem>,
+    sources: &'a mut Sources,
+    problems: &'a mut Vec<Problem>,
 }
 
 impl Files<'_> {
@@ -210,12 +252,12 @@ impl Files<'_> {
     fn file<T>(&mut self, path: &Path, read: impl FnOnce(&mut Reader<'_, '_>) -> Option<T>) -> Lookup<T> {
         let before = self.problems.len();
         let shown = self.workspace.shown(path);
-        let (source, is_text) = reader::read_file(path, shown, &mut self.sources, &mut self.problems);
+        let (source, is_text) = reader::read_file(path, shown, self.sources, self.problems);
         if !is_text {
             return Lookup::Broken;
         }
         let text = self.sources.get(source).text.clone();
-        match reader::parse(source, &text, &mut self.problems, read) {
+        match reader::parse(source, &text, self.problems, read) {
             Some(value) if self.problems.len() == before => Lookup::Found(value),
             _ => Lookup::Broken,
         }
@@ -250,9 +292,8 @@ impl Manifest {
 
     /// Reads all tables but that of the system.
     fn read_parts(&mut self, reader: &mut Reader<'_, '_>) {
-        self.domains =
-            reader.entries("domain", |name, item| item.table(|table| DomainTable::read(name, table)));
-        self.switches = reader.entries("switch", SwitchTable::read);
+        self.domains = reader.entries("domain", |name, item| Some(DomainTable::read_item(name, item)));
+        self.switches = reader.entries("switch", |name, item| Some(SwitchTable::read(name, item)));
         self.forwards =
             reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
     }
@@ -263,6 +304,35 @@ impl Manifest {
 }
 
 impl DomainTable {
+    /// A domain of which nothing can be read has its name nevertheless: others may refer to it.
+    fn read_item(name: At<String>, item: reader::Item<'_, '_, '_>) -> Self {
+        item.table(|table| Self::read(name.clone(), table)).unwrap_or_else(|| Self::nothing(name))
+    }
+
+    fn nothing(name: At<String>) -> Self {
+        Self {
+            name,
+            component: None,
+            arguments: None,
+            devices: Vec::new(),
+            rights: Vec::new(),
+            uses: Vec::new(),
+            on_fault: None,
+            fault_handler: None,
+            priority: None,
+            budget_us: None,
+            period_us: None,
+            stack_kib: None,
+            heap_kib: None,
+        }
+    }
+
+    /// Where a key of it is among all keys of the manifest.
+    #[must_use]
+    pub fn path(&self, key: &str) -> (SourceId, String) {
+        (self.name.span.source, format!("domain.{}.{key}", self.name.value))
+    }
+
     fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
         let log = reader.text("log");
         let mut uses = reader.entries("uses", UseTable::read);

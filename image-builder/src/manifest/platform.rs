@@ -1,7 +1,7 @@
 //! A platform's file: the facts about a machine that a system may rest on.
 
 use super::reader::Reader;
-use crate::diagnostic::{At, Span};
+use crate::diagnostic::At;
 
 /// A machine.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ impl Platform {
 fn port(reader: &mut Reader<'_, '_>, key: &'static str) -> u16 {
     let Some(number) = reader.number(key) else { return 0 };
     u16::try_from(number.value).unwrap_or_else(|_| {
-        reader.refuse(number.span, "a port below 0x10000", format!("{:#x}", number.value));
+        reader.refuse(key, number.span, "a port below 0x10000", format!("{:#x}", number.value));
         0
     })
 }
@@ -160,23 +160,20 @@ impl IrqLine {
     fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
         let line = reader.required_number("line");
         let trigger = reader.text("trigger");
-        let is_level = choice(reader, trigger, ["edge", "level"]);
+        let is_level = choice(reader, "trigger", trigger, ["edge", "level"]);
         let active = reader.text("active");
-        let is_active_low = choice(reader, active, ["high", "low"]);
+        let is_active_low = choice(reader, "active", active, ["high", "low"]);
         let trigger = if is_level { Trigger::Level } else { Trigger::Edge };
         Some(Self { line: line?, trigger, is_active_low })
     }
 }
 
 /// Whether the second of two words was chosen; the first is the default.
-fn choice(reader: &mut Reader<'_, '_>, written: Option<At<String>>, words: [&str; 2]) -> bool {
+fn choice(reader: &mut Reader<'_, '_>, key: &str, written: Option<At<String>>, words: [&str; 2]) -> bool {
     let Some(At { value, span }) = written else { return false };
     if !words.contains(&value.as_str()) {
-        refuse_word(reader, span, words, &value);
+        let expected = format!("\"{}\" or \"{}\"", words[0], words[1]);
+        reader.refuse(key, span, expected, format!("the text {value:?}"));
     }
     value == words[1]
-}
-
-fn refuse_word(reader: &mut Reader<'_, '_>, at: Span, words: [&str; 2], found: &str) {
-    reader.refuse(at, format!("\"{}\" or \"{}\"", words[0], words[1]), format!("the text {found:?}"));
 }

@@ -3,19 +3,32 @@
 //! Why not serde: a derived deserializer returns at its first error, and a manifest with three wrong keys
 //! should say so three times. The tree of the `toml` crate keeps the place of every key and value.
 
+use std::borrow::Cow;
+use std::fs::{File, FileType};
+use std::io::Read;
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, open};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{At, SourceId, Sources, Span};
+use super::repeats::Repeats;
+use crate::diagnostic::{At, SourceId, Sources, Span, closest};
 use crate::failure::Cause;
+
+/// Largest file that is read, in bytes: some thousand times what a system of the largest size needs.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A fault in how a file is written, as opposed to what it says.
 #[derive(Debug, Clone)]
 pub struct Problem {
     /// Where.
     pub at: Span,
+    /// The key that cannot be judged because of it, with the tables that it is in: `domain.hello.log`. If a
+    /// key is misspelled, the one that was probably meant. Empty: none.
+    pub spoils: String,
     /// What.
     pub kind: ProblemKind,
 }
@@ -44,15 +57,42 @@ pub(crate) fn read_file(
     sources: &mut Sources,
     problems: &mut Vec<Problem>,
 ) -> (SourceId, bool) {
-    let read = std::fs::read(path).map_err(|error| describe(&error)).and_then(|bytes| text_of(&bytes));
-    match read {
+    match bytes_of(path).and_then(|bytes| text_of(&bytes)) {
         Ok(text) => (sources.add(shown, text), true),
         Err(reason) => {
             let source = sources.add(shown, String::new());
             let at = Span { source, start: 0, end: 0 };
-            problems.push(Problem { at, kind: ProblemKind::Unreadable(reason) });
+            problems.push(Problem { at, spoils: String::new(), kind: ProblemKind::Unreadable(reason) });
             (source, false)
         }
+    }
+}
+
+/// The content of a regular file. What waits for a writer, or never ends, is not read at all.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(open(path, flags, Mode::empty()).map_err(|error| describe(&error.into()))?);
+    let about = file.metadata().map_err(|error| describe(&error))?;
+    if !about.is_file() {
+        return Err(format!("this is {}, not a file", kind_of(about.file_type())));
+    }
+    // What is longer than it says, as files of /proc are, is not read beyond the limit either.
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
+    let length = about.len().max(bytes.len() as u64);
+    if length > MAX_FILE_BYTES {
+        return Err(format!("the file has {length} bytes or more, at most {MAX_FILE_BYTES} are read"));
+    }
+    Ok(bytes)
+}
+
+fn kind_of(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else {
+        "a device"
     }
 }
 
@@ -71,7 +111,6 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
 fn describe(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
-        std::io::ErrorKind::IsADirectory => "this is a folder, not a file".into(),
         std::io::ErrorKind::PermissionDenied => "permission to read the file denied".into(),
         _ => format!("the file cannot be read: {}", Cause(error)),
     }
@@ -86,76 +125,76 @@ pub(crate) fn parse<T>(
     read: impl FnOnce(&mut Reader<'_, '_>) -> T,
 ) -> T {
     let (tree, errors) = DeTable::parse_recoverable(text);
-    let mut repeated_tables = Vec::new();
-    for error in errors {
-        let range = error.span().unwrap_or(0..0);
-        let at = Span { source, start: range.start, end: range.end };
-        let kind = syntax_problem(error.message(), at, text);
-        // The parser adds the keys of a repeated table to the first one; that they repeat too is no news.
-        if let ProblemKind::Duplicate(..) = kind {
-            match table_start(text, at) {
-                Some(start) if start == line_start(text, at.start) => repeated_tables.push(start),
-                Some(start) if repeated_tables.contains(&start) => continue,
-                _ => {}
-            }
-        }
-        problems.push(Problem { at, kind });
-    }
+    let errors = errors.into_iter().map(|error| (error.span().unwrap_or(0..0), error.message().to_owned()));
+    problems.extend(syntax_problems(source, text, errors.collect()));
     let at = Span { source, start: 0, end: 0 };
-    let mut reader = Reader {
-        table: tree.get_ref(),
-        at,
-        name: String::new(),
-        known: Vec::new(),
-        is_open: false,
-        problems,
-    };
+    let mut reader = Reader::new(tree.get_ref(), at, String::new(), problems);
     let value = read(&mut reader);
     reader.finish();
     value
 }
 
-fn syntax_problem(message: &str, at: Span, text: &str) -> ProblemKind {
-    match text.get(at.start..at.end) {
-        Some(key) if message == "duplicate key" => {
-            ProblemKind::Duplicate(key.to_owned(), first_use(text, at))
+/// What the parser found, without what follows from something else that it found.
+fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, String)>) -> Vec<Problem> {
+    let problem = |range: Range<usize>, kind| Problem {
+        at: Span { source, start: range.start, end: range.end },
+        spoils: String::new(),
+        kind,
+    };
+    if let Some(at) = lone_carriage_return(text) {
+        let message = "a carriage return ends this line, a newline should".to_owned();
+        return vec![problem(at..at, ProblemKind::Syntax(message))];
+    }
+    let (twice, mut broken): (Vec<_>, Vec<_>) =
+        errors.into_iter().partition(|(_, message)| is_duplicate(message));
+    if !broken.is_empty() {
+        let found = first_errors(text);
+        broken.truncate(1);
+        broken = if found.is_empty() { broken } else { found };
+    }
+    let broken = broken.into_iter();
+    let mut problems: Vec<_> = broken
+        .map(|(range, message)| problem(range, ProblemKind::Syntax(message.replace('\n', ", "))))
+        .collect();
+    // What the parser has misunderstood repeats itself.
+    let first_broken = problems.iter().map(|problem| problem.at.start).min().unwrap_or(text.len());
+    let mut repeats = Repeats::new(if twice.is_empty() { "" } else { text });
+    for (range, _) in twice.into_iter().filter(|(range, _)| range.start < first_broken) {
+        let at = Span { source, start: range.start, end: range.end };
+        let key = text.get(range.clone()).unwrap_or_default().to_owned();
+        if !repeats.is_told(at) {
+            problems.push(problem(range, ProblemKind::Duplicate(key, repeats.first_use(at))));
         }
-        _ => ProblemKind::Syntax(message.replace('\n', ", ")),
     }
+    problems
 }
 
-/// Where the line of a byte begins.
-fn line_start(text: &str, byte: usize) -> usize {
-    text[..byte].rfind('\n').map_or(0, |newline| newline + 1)
+fn is_duplicate(message: &str) -> bool {
+    message == "duplicate key"
 }
 
-/// Where the line begins that opens the table in which a place is.
-fn table_start(text: &str, at: Span) -> Option<usize> {
-    let mut start = line_start(text, at.start);
-    while !text[start..].trim_start_matches([' ', '\t']).starts_with('[') {
-        start = line_start(text, start.checked_sub(1)?);
+/// The first error of each table, as if the others were not there: one bracket or quote that is missing makes
+/// the parser misunderstand all that follows.
+fn first_errors(text: &str) -> Vec<(Range<usize>, String)> {
+    let heads = text.match_indices("\n[").map(|(newline, _)| newline + 1);
+    let starts: Vec<usize> = std::iter::once(0).chain(heads).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let mut found = Vec::new();
+    for (start, end) in starts.iter().zip(ends) {
+        let (_, errors) = DeTable::parse_recoverable(&text[*start..end]);
+        let first = errors.iter().find(|error| !is_duplicate(error.message()));
+        found.extend(first.map(|error| {
+            let range = error.span().unwrap_or(0..0);
+            (start + range.start..start + range.end, error.message().to_owned())
+        }));
     }
-    Some(start)
+    found
 }
 
-/// Where a key that occurs twice was written first: the parser does not tell, so look for the same beginning
-/// of a line above.
-fn first_use(text: &str, again: Span) -> Option<Span> {
-    let line_start = line_start(text, again.start);
-    let beginning = text[line_start..again.end].trim_start();
-    let mut start = 0;
-    for line in text[..line_start].split_inclusive('\n') {
-        let indent = line.len() - line.trim_start().len();
-        let rest = line.trim_start().strip_prefix(beginning);
-        if rest
-            .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || "-_".contains(next)))
-        {
-            let end = start + indent + beginning.len();
-            return Some(Span { source: again.source, start: end - (again.end - again.start), end });
-        }
-        start += line.len();
-    }
-    None
+/// Where a carriage return stands without the newline that belongs to it.
+fn lone_carriage_return(text: &str) -> Option<usize> {
+    let mut returns = text.match_indices('\r');
+    returns.find(|(at, _)| !text[at + 1..].starts_with('\n')).map(|(at, _)| at)
 }
 
 /// One table. Each `take` marks a key as known; [`Reader::finish`] reports the others.
@@ -164,32 +203,61 @@ pub(crate) struct Reader<'d, 'p> {
     at: Span,
     name: String,
     known: Vec<&'static str>,
+    /// Known keys that are there under a name which is not theirs.
+    misspelled: Vec<&'static str>,
     is_open: bool,
+    /// How many problems there were before this table.
+    before: usize,
     problems: &'p mut Vec<Problem>,
 }
 
-impl<'d> Reader<'d, '_> {
+impl<'d, 'p> Reader<'d, 'p> {
+    fn new(table: &'d DeTable<'d>, at: Span, name: String, problems: &'p mut Vec<Problem>) -> Self {
+        let before = problems.len();
+        Self { table, at, name, known: Vec::new(), misspelled: Vec::new(), is_open: false, before, problems }
+    }
+
     /// Where the table was begun.
     pub(crate) fn at(&self) -> Span {
         self.at
     }
 
     /// Reports every key that nobody asked for.
-    pub(crate) fn finish(self) {
-        for (key, _) in self.table.iter().filter(|_| !self.is_open) {
+    pub(crate) fn finish(mut self) {
+        let (table, is_open) = (self.table, self.is_open);
+        for (key, _) in table.iter().filter(|_| !is_open) {
             if !self.known.contains(&key.get_ref().as_ref()) {
-                let at = span(self.at.source, key);
-                let kind =
-                    ProblemKind::UnknownKey(key.get_ref().to_string(), self.name.clone(), self.known.clone());
-                self.problems.push(Problem { at, kind });
+                self.unknown(key);
             }
         }
+        // A key that is misspelled is not missing, too.
+        let (name, misspelled) = (&self.name, &self.misspelled);
+        let is_told = |problem: &Problem| match &problem.kind {
+            ProblemKind::MissingKey(key, table) => table == name && misspelled.contains(key),
+            _ => false,
+        };
+        if !misspelled.is_empty() {
+            let own = self.problems.split_off(self.before);
+            self.problems.extend(own.into_iter().filter(|problem| !is_told(problem)));
+        }
+    }
+
+    /// Reports a key that the table does not have.
+    fn unknown(&mut self, key: &Spanned<Cow<'_, str>>) {
+        let at = span(self.at.source, key);
+        let known = || self.known.iter().copied();
+        let absent = known().filter(|known| !self.table.contains_key(*known));
+        let meant = closest(key.get_ref(), absent).or_else(|| closest(key.get_ref(), known()));
+        let spoils = meant.map_or_else(String::new, |meant| self.path(meant));
+        self.misspelled.extend(meant);
+        let kind = ProblemKind::UnknownKey(key.get_ref().to_string(), self.name.clone(), self.known.clone());
+        self.problems.push(Problem { at, spoils, kind });
     }
 
     /// A text that may be missing.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<At<String>> {
         let value = self.take(key)?;
-        self.text_value(value)
+        self.text_value(key, value)
     }
 
     /// A text that must be there.
@@ -202,9 +270,9 @@ impl<'d> Reader<'d, '_> {
     pub(crate) fn texts(&mut self, key: &'static str) -> Vec<At<String>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         match value.get_ref() {
-            DeValue::Array(items) => items.iter().filter_map(|item| self.text_value(item)).collect(),
+            DeValue::Array(items) => items.iter().filter_map(|item| self.text_value(key, item)).collect(),
             _ => {
-                self.wrong(value, "a list of texts, such as [\"uart0\"]");
+                self.wrong(key, value, "a list of texts, such as [\"uart0\"]");
                 Vec::new()
             }
         }
@@ -213,7 +281,7 @@ impl<'d> Reader<'d, '_> {
     /// A number that may be missing.
     pub(crate) fn number(&mut self, key: &'static str) -> Option<At<u64>> {
         let value = self.take(key)?;
-        self.number_value(value)
+        self.number_value(key, value)
     }
 
     /// A number that must be there.
@@ -226,7 +294,7 @@ impl<'d> Reader<'d, '_> {
     pub(crate) fn flag(&mut self, key: &'static str) -> bool {
         let Some(value) = self.take(key) else { return false };
         if value.get_ref().as_bool().is_none() {
-            self.wrong(value, "true or false");
+            self.wrong(key, value, "true or false");
         }
         value.get_ref().as_bool().unwrap_or_default()
     }
@@ -274,43 +342,49 @@ impl<'d> Reader<'d, '_> {
     ) -> Vec<T> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let DeValue::Table(table) = value.get_ref() else {
-            self.wrong(value, "a table");
+            self.wrong(key, value, "a table");
             return Vec::new();
         };
         let path = self.path(key);
         let mut entries = Vec::new();
         for (name, item) in table {
             let written = At { value: name.get_ref().to_string(), span: span(self.at.source, name) };
-            let mut inner = Reader {
-                table,
-                at: self.at,
-                name: path.clone(),
-                known: Vec::new(),
-                is_open: false,
-                problems: self.problems,
-            };
+            let mut inner = Reader::new(table, self.at, path.clone(), self.problems);
             let item = Item { name: written.clone(), value: item, reader: &mut inner };
             entries.extend(read(written, item));
         }
         entries
     }
 
-    /// All keys that were not taken yet, with numbers as their values. No key is unknown to such a table.
+    /// All keys that were not taken yet, with numbers as their values. No key is unknown to such a table,
+    /// unless its value says that it is a misspelled one.
     pub(crate) fn other_numbers(&mut self) -> Vec<(At<String>, At<u64>)> {
         self.is_open = true;
         let table = self.table;
         let mut numbers = Vec::new();
         let known = self.known.clone();
         for (key, value) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+            let absent = known.iter().copied().filter(|known| !table.contains_key(*known));
+            if value.get_ref().as_integer().is_none() && closest(key.get_ref(), absent).is_some() {
+                self.unknown(key);
+                continue;
+            }
             let name = At { value: key.get_ref().to_string(), span: span(self.at.source, key) };
-            numbers.extend(self.number_value(value).map(|number| (name, number)));
+            numbers.extend(self.number_value(&name.value, value).map(|number| (name.clone(), number)));
         }
         numbers
     }
 
     /// Says that a value, read already, is not one that can be understood.
-    pub(crate) fn refuse(&mut self, at: Span, expected: impl Into<String>, found: impl Into<String>) {
-        self.problems.push(Problem { at, kind: ProblemKind::WrongValue(expected.into(), found.into()) });
+    pub(crate) fn refuse(
+        &mut self,
+        key: &str,
+        at: Span,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) {
+        let kind = ProblemKind::WrongValue(expected.into(), found.into());
+        self.problems.push(Problem { at, spoils: self.path(key), kind });
     }
 
     /// Whether the table has a key.
@@ -326,7 +400,7 @@ impl<'d> Reader<'d, '_> {
     fn require(&mut self, key: &'static str) {
         if !self.has(key) {
             let kind = ProblemKind::MissingKey(key, self.name.clone());
-            self.problems.push(Problem { at: self.at, kind });
+            self.problems.push(Problem { at: self.at, spoils: self.path(key), kind });
         }
     }
 
@@ -341,49 +415,49 @@ impl<'d> Reader<'d, '_> {
         read: impl FnOnce(&mut Reader<'_, '_>) -> T,
     ) -> Option<T> {
         let DeValue::Table(table) = value.get_ref() else {
-            self.wrong(value, "a table");
+            self.wrong(key, value, "a table");
             return None;
         };
-        let at = span(self.at.source, value);
-        let name = self.path(key);
-        let mut inner =
-            Reader { table, at, name, known: Vec::new(), is_open: false, problems: self.problems };
+        let mut inner = Reader::new(table, span(self.at.source, value), self.path(key), self.problems);
         let result = read(&mut inner);
         inner.finish();
         Some(result)
     }
 
-    fn text_value(&mut self, value: &Spanned<DeValue<'_>>) -> Option<At<String>> {
+    fn text_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<String>> {
         match value.get_ref() {
             DeValue::String(text) => Some(At { value: text.to_string(), span: span(self.at.source, value) }),
             _ => {
-                self.wrong(value, "a text in quotes");
+                self.wrong(key, value, "a text in quotes");
                 None
             }
         }
     }
 
-    fn number_value(&mut self, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
+    fn number_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
         let number = value
             .get_ref()
             .as_integer()
             .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
         if number.is_none() {
-            self.wrong(value, "a whole number that is not negative");
+            self.wrong(key, value, "a whole number that is not negative");
         }
         Some(At { value: number?, span: span(self.at.source, value) })
     }
 
-    fn wrong(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) {
+    fn wrong(&mut self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = match value.get_ref() {
             DeValue::Integer(integer) => format!("the number {}", integer.as_str()),
             DeValue::String(text) => format!("the text {text:?}"),
             DeValue::Boolean(flag) => flag.to_string(),
-            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Array(items) => match items.iter().next().map(Spanned::get_ref) {
+                Some(DeValue::Table(_)) => "a list of tables".to_owned(),
+                _ => "a list".to_owned(),
+            },
             DeValue::Table(_) => "a table".to_owned(),
             other => format!("a {}", other.type_str()),
         };
-        self.refuse(span(self.at.source, value), expected, found);
+        self.refuse(key, span(self.at.source, value), expected, found);
     }
 }
 

@@ -1,11 +1,13 @@
 //! Switches, their ports and the forwards from the host, as the manifest states them.
 
+use std::collections::HashMap;
+
 use super::reader::{Item, Reader};
 use super::{DomainTable, UseTable};
-use crate::diagnostic::At;
+use crate::diagnostic::{At, SourceId, closest};
 
 /// What a component calls its gate to a switch, unless the port says otherwise.
-const DEFAULT_GATE: &str = "net";
+pub const DEFAULT_GATE: &str = "net";
 
 /// One `[switch.NAME]`.
 #[derive(Debug)]
@@ -65,22 +67,40 @@ pub struct ForwardTable {
 }
 
 impl SwitchTable {
-    pub(super) fn read(name: At<String>, item: Item<'_, '_, '_>) -> Option<Self> {
-        item.table(|reader| {
-            let mut table = Self {
-                name,
-                network: reader.text("network"),
-                gateway: reader.text("gateway"),
-                name_server: reader.text("name_server"),
-                uplink: reader.text("uplink"),
-                uplink_vlan: reader.number("uplink_vlan"),
-                mtu: reader.number("mtu"),
-                ports: reader.entries("port", PortTable::read),
-            };
-            table.ports.sort_by_key(|port| port.name.span);
-            table.add_uplink();
-            table
+    /// A switch or port of which nothing can be read has its name nevertheless: others may refer to it.
+    pub(super) fn read(name: At<String>, item: Item<'_, '_, '_>) -> Self {
+        item.table(|reader| Self::read_table(name.clone(), reader)).unwrap_or_else(|| Self {
+            name,
+            network: None,
+            gateway: None,
+            name_server: None,
+            uplink: None,
+            uplink_vlan: None,
+            mtu: None,
+            ports: Vec::new(),
         })
+    }
+
+    fn read_table(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
+        let mut table = Self {
+            name,
+            network: reader.text("network"),
+            gateway: reader.text("gateway"),
+            name_server: reader.text("name_server"),
+            uplink: reader.text("uplink"),
+            uplink_vlan: reader.number("uplink_vlan"),
+            mtu: reader.number("mtu"),
+            ports: reader.entries("port", |name, item| Some(PortTable::read(name, item))),
+        };
+        table.ports.sort_by_key(|port| port.name.span);
+        table.add_uplink();
+        table
+    }
+
+    /// Where it is among all keys of the manifest.
+    #[must_use]
+    pub fn path(&self) -> (SourceId, String) {
+        (self.name.span.source, format!("switch.{}", self.name.value))
     }
 
     /// The domain with the network card has a port even if nothing more is said of it.
@@ -107,8 +127,8 @@ impl PortTable {
         }
     }
 
-    fn read(name: At<String>, item: Item<'_, '_, '_>) -> Option<Self> {
-        item.table(|reader| Self {
+    fn read(name: At<String>, item: Item<'_, '_, '_>) -> Self {
+        let read = item.table(|reader| Self {
             address: reader.text("address"),
             mac: reader.text("mac"),
             vlan: reader.number("vlan"),
@@ -117,8 +137,9 @@ impl PortTable {
             burst_kib: reader.number("burst_kib"),
             gate: reader.text("gate"),
             is_mirror: reader.flag("mirror"),
-            ..Self::plain(name)
-        })
+            ..Self::plain(name.clone())
+        });
+        read.unwrap_or_else(|| Self::plain(name))
     }
 
     /// What the domain's component calls its gate to the switch.
@@ -159,13 +180,25 @@ impl ForwardTable {
     }
 }
 
-/// Gives each domain the gates that its ports imply.
+/// Gives each domain the gates that its ports imply. A port of nobody is probably that of whose name is close.
 pub(super) fn connect(switches: &[SwitchTable], domains: &mut [DomainTable]) {
-    for (switch, port) in
-        switches.iter().flat_map(|switch| switch.ports.iter().map(move |port| (switch, port)))
-    {
-        for domain in domains.iter_mut().filter(|domain| domain.name.value == port.name.value) {
-            domain.uses.push(port.implied_use(&switch.name));
+    let mut places = HashMap::new();
+    for (place, domain) in domains.iter().enumerate() {
+        places.entry(domain.name.value.clone()).or_insert(place);
+    }
+    let ports = switches.iter().flat_map(|switch| switch.ports.iter().map(move |port| (switch, port)));
+    for (switch, port) in ports {
+        if let Some(place) = places.get(&port.name.value) {
+            domains[*place].uses.push(port.implied_use(&switch.name));
+        } else if let Some(meant) = meant(domains, port) {
+            domains[meant].uses.push(port.implied_use(&switch.name));
         }
     }
+}
+
+fn meant(domains: &[DomainTable], port: &PortTable) -> Option<usize> {
+    let name = closest(&port.name.value, domains.iter().map(|domain| domain.name.value.as_str()))?;
+    let place = domains.iter().position(|domain| domain.name.value == name)?;
+    let has_gate = domains[place].uses.iter().any(|given| given.local.value == port.gate());
+    (!has_gate).then_some(place)
 }

@@ -25,7 +25,7 @@ use program::ProgramFault;
 
 /// Where shared memory and devices begin in a domain's address space; program, stack and heap are below.
 pub const SHARED_ADDRESS: u64 = 0x1000_0000;
-/// Memory that is not the domains': firmware, kernel, the image itself.
+/// Memory that is not the domains', beside the image.
 const RESERVED_PAGES: u64 = crate::check::memory::RESERVED_MIB * (1 << 20) / PAGE_BYTES;
 
 /// The compiled manifest, before it is bytes.
@@ -140,7 +140,10 @@ impl Faults {
         }
         self.judge_end(crate::BUILDER, crate::BUILDER, &plan.builder);
         self.judge_mappings(system, plan);
-        let available = (system.platform.memory_mib * (1 << 20) / PAGE_BYTES).saturating_sub(RESERVED_PAGES);
+        let image =
+            plan.programs.iter().map(|program| (program.image.len() as u64).div_ceil(PAGE_BYTES)).sum();
+        let memory = system.platform.memory_mib.saturating_mul((1 << 20) / PAGE_BYTES);
+        let available = memory.saturating_sub(RESERVED_PAGES).saturating_sub(image);
         if plan.total_pages() > available {
             let message = format!(
                 "the domains need {} KiB, the machine has {} KiB for them",

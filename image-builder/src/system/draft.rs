@@ -1,28 +1,34 @@
 //! Names looked up as far as they can be.
 //!
 //! Says nothing about what it could not find: that is for the checks, which see a name and, beside it, what
-//! it led to or that it led nowhere. So one wrong name does not hide what is wrong elsewhere.
+//! it led to or that it led nowhere. So one wrong name does not hide what is wrong elsewhere. A name that nobody
+//! has leads to whoever has one that is close to it: what is said of that name is told once, and all else is
+//! judged as if it were mended.
 
-use cloison_abi::port::PortSettings;
+use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::{At, Span};
+use cloison_abi::{limits::MAX_DOMAINS, port::PortSettings};
+
+use crate::diagnostic::{At, Span, closest};
 use crate::manifest::{
-    Component, Device, DeviceNeed, DomainTable, GateNeed, Inputs, Lookup, Offer, Platform, UseTable,
+    Component, Device, DeviceNeed, DomainTable, GateNeed, Inputs, Offer, Platform, UseTable,
 };
 
 use super::Right;
 
 mod switch;
 
-pub use switch::{DraftForward, DraftPort, DraftSwitch, Read};
+pub use switch::{DHCP, DraftForward, DraftPort, DraftSwitch, Read};
 
 /// A name and what it led to.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a, T> {
     /// The name as written.
     pub written: &'a At<String>,
-    /// What has this name.
+    /// What has this name, or one that is close to it.
     pub found: Option<T>,
+    /// Whether something has this very name.
+    pub is_known: bool,
 }
 
 /// A system whose names have been looked up.
@@ -66,8 +72,12 @@ pub struct DraftUse<'a> {
     pub table: &'a UseTable,
     /// What the component needs under this name: its place among the needs, and the need.
     pub need: Option<(usize, &'a GateNeed)>,
+    /// Whether that is its very name.
+    pub is_needed: bool,
     /// The server.
     pub server: Option<usize>,
+    /// Whether that is the server's very name.
+    pub is_known: bool,
     /// The gate of the server: its place among the offers, and the offer.
     pub offer: Option<(usize, &'a Offer)>,
 }
@@ -79,6 +89,8 @@ pub struct DraftDevice<'a> {
     pub written: &'a At<String>,
     /// The device: its place in the platform, and the device.
     pub found: Option<(usize, &'a Device)>,
+    /// Whether that is its very name.
+    pub is_known: bool,
     /// What the component needs it for.
     pub need: Option<(usize, &'a DeviceNeed)>,
 }
@@ -98,18 +110,22 @@ impl<'a> Draft<'a> {
     /// Looks up every name.
     #[must_use]
     pub fn new(inputs: &'a Inputs) -> Self {
-        let platform = inputs.platform.found();
+        let platform = inputs.platform.found().or(inputs.meant_platform.as_ref());
         let manifest = &inputs.manifest;
-        let domains =
-            manifest.domains.iter().map(|table| DraftDomain::new(inputs, platform, table)).collect();
-        let ends_with = manifest.ends_with.as_ref().map(|written| find_domain(inputs, written));
+        let names = Names::new(manifest.domains.iter().map(|domain| domain.name.value.as_str()));
+        let devices = platform.iter().flat_map(|platform| &platform.devices);
+        let devices = Names::new(devices.map(|device| device.name.value.as_str()));
+        let machine = platform.map(|platform| (platform, &devices));
+        let domains = manifest.domains.iter();
+        let domains = domains.map(|table| DraftDomain::new(inputs, &names, machine, table)).collect();
+        let ends_with = manifest.ends_with.as_ref().map(|written| names.find(written));
         let switches = manifest.switches.iter().enumerate();
         Self {
             inputs,
             platform,
             domains,
-            switches: switches.map(|(place, table)| DraftSwitch::new(inputs, place, table)).collect(),
-            forwards: manifest.forwards.iter().map(|table| DraftForward::new(inputs, table)).collect(),
+            switches: switches.map(|(place, table)| DraftSwitch::new(&names, place, table)).collect(),
+            forwards: manifest.forwards.iter().map(|table| DraftForward::new(&names, table)).collect(),
             ends_with,
         }
     }
@@ -123,76 +139,142 @@ impl<'a> Draft<'a> {
             .enumerate()
             .flat_map(|(client, domain)| domain.uses.iter().map(move |grant| (client, grant)));
         uses.filter_map(|(client, grant)| {
-            Some(Call { client, server: grant.server?, at: grant.table.from.span })
+            let server = grant.server?;
+            // Whether it is offered is not known of what cannot be read.
+            let is_call = grant.offer.is_some() || self.domains[server].component.is_none();
+            is_call.then_some(Call { client, server, at: grant.table.from.span })
         })
         .collect()
+    }
+
+    /// Whether the value of a domain's key could not be read.
+    #[must_use]
+    pub fn is_spoiled(&self, domain: &DomainTable, key: &str) -> bool {
+        let (source, path) = domain.path(key);
+        self.inputs.spoiled.contains(source, &path)
+    }
+
+    /// Whether some domain is not known for what it is: what it has or offers cannot be told.
+    #[must_use]
+    pub fn has_unknown_domain(&self) -> bool {
+        self.inputs.spoiled.contains_table("domain")
+            || self.domains.iter().any(|domain| domain.component.is_none())
+    }
+
+    /// Whether some domain has this name. Of more domains than there can be, only some are looked at.
+    #[must_use]
+    pub fn has_domain(&self, name: &str) -> bool {
+        self.domain_names().take(2 * MAX_DOMAINS).any(|domain| domain == name)
     }
 
     /// Names of all domains, for proposals.
     pub fn domain_names(&self) -> impl Iterator<Item = &'a str> + Clone {
         self.inputs.manifest.domains.iter().map(|table| table.name.value.as_str())
     }
+}
 
-    /// Every gate that leads into a domain, with the offer.
-    pub fn clients(&self, server: usize) -> impl Iterator<Item = &'a Offer> {
-        let uses = self.domains.iter().flat_map(|domain| &domain.uses);
-        uses.filter(move |grant| grant.server == Some(server)).filter_map(|grant| Some(grant.offer?.1))
+/// Who has which name.
+struct Names<'a> {
+    all: Vec<&'a str>,
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> Names<'a> {
+    fn new(names: impl Iterator<Item = &'a str>) -> Self {
+        let all: Vec<_> = names.collect();
+        let mut places = HashMap::new();
+        for (place, name) in all.iter().enumerate() {
+            places.entry(*name).or_insert(place);
+        }
+        Self { all, places }
+    }
+
+    fn find<'w>(&self, written: &'w At<String>) -> Named<'w, usize> {
+        let exact = self.places.get(written.value.as_str()).copied();
+        let close = || self.places.get(closest(&written.value, self.all.iter().copied())?).copied();
+        Named { written, found: exact.or_else(close), is_known: exact.is_some() }
     }
 }
 
 impl<'a> DraftDomain<'a> {
-    /// How many bytes its settings take: ports, arguments. The domain's place among all is `place`.
-    pub fn settings(&self, draft: &Draft<'_>, place: usize) -> [usize; 2] {
-        let ports = |switch: &DraftSwitch<'_>| {
-            let own = switch.ports.iter().filter(|port| port.domain == Some(place)).count();
-            own + if switch.domain == Some(place) { switch.ports.len() } else { 0 }
-        };
-        let ports: usize = draft.switches.iter().map(ports).sum();
-        let arguments = self.table.arguments.as_ref().map_or(0, |arguments| arguments.value.len());
-        [ports * size_of::<PortSettings>(), arguments]
-    }
-
-    fn new(inputs: &'a Inputs, platform: Option<&'a Platform>, table: &'a DomainTable) -> Self {
+    fn new(
+        inputs: &'a Inputs,
+        names: &Names<'_>,
+        machine: Option<(&'a Platform, &Names<'_>)>,
+        table: &'a DomainTable,
+    ) -> Self {
         let component = component_of(inputs, table);
+        let given: HashSet<&str> = table.uses.iter().map(|written| written.local.value.as_str()).collect();
+        let uses = table.uses.iter();
+        let uses = uses.map(|written| find_gate(inputs, names, component, &given, written));
         Self {
             table,
             component,
-            uses: table.uses.iter().map(|written| find_gate(inputs, component, written)).collect(),
-            devices: find_devices(platform, component, &table.devices),
+            uses: uses.collect(),
+            devices: find_devices(machine, component, &table.devices),
             rights: table.rights.iter().map(find_right).collect(),
-            fault_handler: table.fault_handler.as_ref().map(|written| find_domain(inputs, written)),
+            fault_handler: table.fault_handler.as_ref().map(|written| names.find(written)),
         }
     }
 }
 
-fn component_of<'a>(inputs: &'a Inputs, table: &DomainTable) -> Option<&'a Component> {
-    inputs.components.get(&table.component.as_ref()?.value).and_then(Lookup::found)
+/// How many bytes the settings of each domain take: ports, arguments.
+#[must_use]
+pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 2]> {
+    let arguments =
+        |domain: &DraftDomain<'_>| domain.table.arguments.as_ref().map_or(0, |text| text.value.len());
+    let mut settings: Vec<_> = draft.domains.iter().map(|domain| [0, arguments(domain)]).collect();
+    for switch in &draft.switches {
+        // A switch is told of all its ports, a domain of its own.
+        let owners = switch.ports.iter().filter_map(|port| port.domain);
+        let switches = switch.ports.iter().filter_map(|_| switch.domain);
+        owners.chain(switches).for_each(|domain| settings[domain][0] += size_of::<PortSettings>());
+    }
+    settings
 }
 
-fn find_domain<'a>(inputs: &Inputs, written: &'a At<String>) -> Named<'a, usize> {
-    let domains = &inputs.manifest.domains;
-    Named { written, found: domains.iter().position(|domain| domain.name.value == written.value) }
+fn component_of<'a>(inputs: &'a Inputs, table: &DomainTable) -> Option<&'a Component> {
+    inputs.component(&table.component.as_ref()?.value)
 }
 
 fn find_right(written: &At<String>) -> Named<'_, Right> {
-    Named { written, found: Right::from_name(&written.value) }
+    let exact = Right::from_name(&written.value);
+    let close = || {
+        let names = Right::ALL.iter().map(|right| right.name());
+        Right::from_name(closest(&written.value, names).filter(|_| !Right::is_builders(&written.value))?)
+    };
+    Named { written, found: exact.or_else(close), is_known: exact.is_some() }
 }
 
 /// The need decides which gate of the server is meant: the manifest names only the two domains.
-fn find_gate<'a>(inputs: &'a Inputs, component: Option<&'a Component>, table: &'a UseTable) -> DraftUse<'a> {
-    let server = find_domain(inputs, &table.from).found;
-    let offers = server.and_then(|server| component_of(inputs, &inputs.manifest.domains[server]));
-    let needs = component.iter().flat_map(|component| component.gates.iter().enumerate());
-    let need = needs.into_iter().find(|(_, need)| need.local.value == table.local.value);
+fn find_gate<'a>(
+    inputs: &'a Inputs,
+    names: &Names<'_>,
+    component: Option<&'a Component>,
+    given: &HashSet<&str>,
+    table: &'a UseTable,
+) -> DraftUse<'a> {
+    let server = names.find(&table.from);
+    let offers = server.found.and_then(|server| component_of(inputs, &inputs.manifest.domains[server]));
+    let needs = || component.iter().flat_map(|component| component.gates.iter().enumerate());
+    let called = |name: &str| needs().find(|(_, need)| need.local.value == name);
+    let exact = called(&table.local.value);
+    let open = || needs().filter(|(_, need)| !given.contains(need.local.value.as_str()));
+    let close = || called(closest(&table.local.value, open().map(|(_, need)| need.local.value.as_str()))?);
+    let is_offered =
+        |gate: &str| offers.is_some_and(|server| server.offers.iter().any(|offer| offer.name.value == gate));
+    let fitting = || open().find(|(_, need)| is_offered(&need.gate.value));
+    let need = exact.or_else(close).or_else(fitting);
     let offer = need.zip(offers).and_then(|((_, need), server)| {
         server.offers.iter().enumerate().find(|(_, offer)| offer.name.value == need.gate.value)
     });
-    DraftUse { table, need, server, offer }
+    let (is_needed, is_known) = (exact.is_some(), server.is_known);
+    DraftUse { table, need, is_needed, server: server.found, is_known, offer }
 }
 
 /// Each device serves the first need of its class that has none yet.
 fn find_devices<'a>(
-    platform: Option<&'a Platform>,
+    machine: Option<(&'a Platform, &Names<'_>)>,
     component: Option<&'a Component>,
     written: &'a [At<String>],
 ) -> Vec<DraftDevice<'a>> {
@@ -200,13 +282,14 @@ fn find_devices<'a>(
         component.iter().flat_map(|component| component.devices.iter().enumerate()).collect();
     let mut devices = Vec::new();
     for name in written {
-        let all = platform.iter().flat_map(|platform| platform.devices.iter().enumerate());
-        let found = all.into_iter().find(|(_, device)| device.name.value == name.value);
+        let named = machine.map(|(platform, names)| (platform, names.find(name)));
+        let found = named.and_then(|(platform, named)| Some((named.found?, &platform.devices[named.found?])));
         let fits = |(_, need): &(usize, &DeviceNeed)| {
             found.is_some_and(|(_, device)| device.class.value == need.class.value)
         };
         let need = open.iter().position(fits).map(|place| open.remove(place));
-        devices.push(DraftDevice { written: name, found, need });
+        let is_known = named.is_some_and(|(_, named)| named.is_known);
+        devices.push(DraftDevice { written: name, found, is_known, need });
     }
     devices
 }

@@ -13,7 +13,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 pub use draft::{
-    Call, Draft, DraftDevice, DraftDomain, DraftForward, DraftPort, DraftSwitch, DraftUse, Named, Read,
+    Call, DHCP, Draft, DraftDevice, DraftDomain, DraftForward, DraftPort, DraftSwitch, DraftUse, Named, Read,
+    settings,
 };
 pub use forward::{Forward, Unreachable, reach};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
@@ -21,7 +22,7 @@ pub use schedule::{
     DEFAULT_BUDGET_US, DEFAULT_PERIOD_US, HIGHEST_PRIORITY, LOWEST_PRIORITY, Stated, budget, priorities,
 };
 
-pub use switch::{Mac, Network, PORT_GATE, Port, Switch};
+pub use switch::{Mac, Network, PORT_GATE, Port, Switch, read_address};
 
 pub use crate::manifest::{Component, Device, Offer, Platform};
 
@@ -172,6 +173,12 @@ impl Right {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name()
+    }
+
+    /// Whether a right has this name that is the builder's alone.
+    #[must_use]
+    pub fn is_builders(name: &str) -> bool {
+        name == cloison_abi::ObjectKind::BuilderRight.name()
     }
 
     /// The right with this name.

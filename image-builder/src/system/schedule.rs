@@ -32,12 +32,23 @@ pub struct Stated {
 pub fn priorities(stated: &[Stated], calls: &[Call]) -> Vec<u64> {
     let floor = |one: &Stated| one.priority.unwrap_or(LOWEST_PRIORITY + u64::from(one.is_driver));
     let mut priorities: Vec<u64> = stated.iter().map(floor).collect();
-    // A chain of calls is at most as long as there are domains; circles, which another check reports, end
-    // here too.
-    for _ in stated {
-        for call in calls {
-            if stated[call.server].priority.is_none() {
-                priorities[call.server] = priorities[call.server].max(priorities[call.client] + 1);
+    // Clients first: a domain is looked at when all who call it have been. Those in a circle, which another
+    // check reports, and those behind one never are.
+    let mut callers = vec![0; stated.len()];
+    let mut calls_of = vec![Vec::new(); stated.len()];
+    for call in calls {
+        callers[call.server] += 1;
+        calls_of[call.client].push(call.server);
+    }
+    let mut ready: Vec<usize> = (0..stated.len()).filter(|domain| callers[*domain] == 0).collect();
+    while let Some(client) = ready.pop() {
+        for server in &calls_of[client] {
+            if stated[*server].priority.is_none() {
+                priorities[*server] = priorities[*server].max(priorities[client].saturating_add(1));
+            }
+            callers[*server] -= 1;
+            if callers[*server] == 0 {
+                ready.push(*server);
             }
         }
     }

@@ -66,7 +66,7 @@ impl Switch {
 }
 
 /// A MAC address.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
@@ -135,6 +135,19 @@ impl Network {
         Ipv4Addr::from_bits(self.address.to_bits() | !self.mask())
     }
 
+    /// The network that an address is in, if so many bits name it.
+    #[must_use]
+    pub fn around(address: Ipv4Addr, prefix_bits: u32) -> Self {
+        let network = Self { address, prefix_bits };
+        Self { address: Ipv4Addr::from_bits(address.to_bits() & network.mask()), prefix_bits }
+    }
+
+    /// Whether a host of the network can have an address.
+    #[must_use]
+    pub fn has_host(self, address: Ipv4Addr) -> bool {
+        self.contains(address) && address != self.address && address != self.broadcast()
+    }
+
     fn mask(self) -> u32 {
         u32::MAX << (u32::BITS - self.prefix_bits)
     }
@@ -146,21 +159,45 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, Reason> {
         let form = || "it is not an address and a number of bits, such as 192.168.0.0/24".to_owned();
         let (address, bits) = text.split_once('/').ok_or_else(form)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| form())?;
-        let prefix_bits: u32 = bits.parse().map_err(|_| form())?;
-        if !(1..=30).contains(&prefix_bits) {
-            return Err(format!("{prefix_bits} bits are not from 1 to 30"));
-        }
-        let network = Self { address, prefix_bits };
-        let first = Ipv4Addr::from_bits(address.to_bits() & network.mask());
-        if first != address {
-            return Err(format!("the network of this address is {first}/{prefix_bits}"));
+        let address = read_address(address)?;
+        let is_number = !bits.is_empty() && bits.bytes().all(|digit| digit.is_ascii_digit());
+        let bits = Some(bits).filter(|_| is_number).ok_or_else(form)?;
+        let prefix_bits = bits.parse().ok().filter(|bits| (1..=30).contains(bits));
+        let prefix_bits = prefix_bits.ok_or_else(|| format!("{bits} bits are not from 1 to 30"))?;
+        let network = Self::around(address, prefix_bits);
+        if network.address != address {
+            return Err(format!("the network of this address is {network}"));
         }
         if address.is_multicast() || address.is_loopback() || address.is_unspecified() {
             return Err("its addresses are not those of single hosts".into());
         }
         Ok(network)
     }
+}
+
+/// Reads an IPv4 address: four numbers in decimal, as RFC 6943 3.1.1 recommends.
+///
+/// # Errors
+///
+/// Why the text is none.
+pub fn read_address(text: &str) -> Result<Ipv4Addr, Reason> {
+    let numbers: Vec<&str> = text.split('.').collect();
+    if numbers.iter().any(|number| number.is_empty() || number.bytes().any(|digit| !digit.is_ascii_digit())) {
+        return Err("it is not four numbers such as 192.168.0.11".into());
+    }
+    if numbers.len() != 4 {
+        let noun = if numbers.len() == 1 { "number" } else { "numbers" };
+        return Err(format!("it has {} {noun}, not four such as 192.168.0.11", numbers.len()));
+    }
+    for number in numbers {
+        if number.len() > 1 && number.starts_with('0') {
+            return Err(format!("`{number}` begins with a 0, which some read as octal"));
+        }
+        if number.parse::<u8>().is_err() {
+            return Err(format!("{number} is above 255"));
+        }
+    }
+    text.parse().map_err(|_| "it is not four numbers such as 192.168.0.11".into())
 }
 
 impl fmt::Display for Network {

@@ -1,10 +1,17 @@
 //! Forwards from the host: to whom, and from which port.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::{At, Diagnostic, Span};
 use crate::system::{DomainId, Draft, DraftSwitch, Switch, Unreachable, reach};
 
+use super::clear_switches;
+
 /// Judges once all switches make sense: before that, nobody can say who is reached.
 pub(crate) fn forward(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    if clear_switches(draft).count() < draft.switches.len() || draft.inputs.spoiled.contains_table("switch") {
+        return Vec::new();
+    }
     let switches: Option<Vec<Switch>> = draft.switches.iter().map(DraftSwitch::resolve).collect();
     let mut faults = Vec::new();
     for forward in &draft.forwards {
@@ -37,17 +44,17 @@ fn remedy(reason: Unreachable) -> &'static str {
 
 pub(crate) fn host_port(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
-    let mut taken: Vec<&At<u64>> = Vec::new();
+    let mut taken: HashMap<u64, Span> = HashMap::new();
     for forward in &draft.forwards {
         let ports = [&forward.table.host_port, &forward.table.port];
         faults.extend(ports.into_iter().flatten().filter_map(no_port));
         let Some(host) = &forward.table.host_port else { continue };
-        if let Some(first) = taken.iter().find(|first| first.value == host.value) {
+        let first = *taken.entry(host.value).or_insert(host.span);
+        if first != host.span && no_port(host).is_none() {
             let message = format!("the host's port {} is forwarded twice", host.value);
-            let fault = Diagnostic::new(host.span, message).label(first.span, "forwarded first here");
+            let fault = Diagnostic::new(host.span, message).label(first, "forwarded first here");
             faults.push(fault.help("give another port, or leave host_port out: a free one is chosen then"));
         }
-        taken.push(host);
     }
     faults
 }

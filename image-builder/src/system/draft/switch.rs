@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use cloison_abi::port::{DEFAULT_VLAN, MAX_PORTS, PortFlags, UPLINK_MTU};
 
-use super::{Named, find_domain};
+use super::{Named, Names};
 use crate::diagnostic::{At, Span};
-use crate::manifest::{ForwardTable, Inputs, PortTable, SwitchTable};
+use crate::manifest::{ForwardTable, PortTable, SwitchTable};
 use crate::system::DomainId;
-use crate::system::switch::{Mac, Network, Port, Reason, Switch};
+use crate::system::switch::{Mac, Network, Port, Reason, Switch, read_address};
 
 /// Largest packet between domains if the manifest does not say.
 const DEFAULT_MTU: u64 = 16_384;
@@ -20,7 +20,7 @@ const BYTES_PER_MBIT: u64 = 1_000_000 / 8;
 /// Bytes of one KiB.
 const BYTES_PER_KIB: u64 = 1024;
 /// What a port says in place of an address if its domain asks for one.
-const DHCP: &str = "dhcp";
+pub const DHCP: &str = "dhcp";
 
 /// A switch whose names have been looked up.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct DraftSwitch<'a> {
     pub place: usize,
     /// The domain that runs it.
     pub domain: Option<usize>,
+    /// Whether that is the domain's very name.
+    pub is_known: bool,
     /// The network that the addresses of its ports are from.
     pub network: Option<Read<'a, Network>>,
     /// The router to elsewhere.
@@ -50,6 +52,8 @@ pub struct DraftPort<'a> {
     pub table: &'a PortTable,
     /// The domain at the port.
     pub domain: Option<usize>,
+    /// Whether that is the domain's very name.
+    pub is_known: bool,
     /// Whether it is the uplink's.
     pub is_uplink: bool,
     /// Whether the domain asks a server for its address.
@@ -84,9 +88,9 @@ pub struct Read<'a, T> {
     pub value: Result<T, Reason>,
 }
 
-impl<'a, T: FromStr> Read<'a, T> {
-    fn new(written: &'a At<String>, explain: impl Fn(T::Err) -> Reason) -> Self {
-        Self { written, value: written.value.parse().map_err(explain) }
+impl<'a, T: FromStr<Err = Reason>> Read<'a, T> {
+    fn new(written: &'a At<String>) -> Self {
+        Self { written, value: written.value.parse() }
     }
 }
 
@@ -98,17 +102,37 @@ impl<T: Copy> Read<'_, T> {
 }
 
 impl<'a> DraftSwitch<'a> {
-    pub(super) fn new(inputs: &'a Inputs, place: usize, table: &'a SwitchTable) -> Self {
+    pub(super) fn new(names: &Names<'_>, place: usize, table: &'a SwitchTable) -> Self {
+        let named = names.find(&table.name);
+        let ports = Names::new(table.ports.iter().map(|port| port.name.value.as_str()));
         Self {
             table,
             place,
-            domain: find_domain(inputs, &table.name).found,
-            network: table.network.as_ref().map(|written| Read::new(written, |reason| reason)),
+            domain: named.found,
+            is_known: named.is_known,
+            network: table.network.as_ref().map(Read::new),
             gateway: table.gateway.as_ref().map(address),
             name_server: table.name_server.as_ref().map(address),
             mtu: table.mtu.as_ref().map_or(DEFAULT_MTU, |mtu| mtu.value),
-            ports: table.ports.iter().map(|port| DraftPort::new(inputs, table, port)).collect(),
+            ports: table.ports.iter().map(|port| DraftPort::new(names, &ports, table, port)).collect(),
         }
+    }
+
+    /// Whether its own name, or that of one of its ports, is no domain's, or an uplink is left out: who is on it
+    /// cannot be told then.
+    pub fn has_strangers(&self) -> bool {
+        !self.is_known || self.lacks_uplink() || self.ports.iter().any(|port| !port.is_known)
+    }
+
+    /// Whether something is said of an uplink that it does not have.
+    pub fn lacks_uplink(&self) -> bool {
+        self.table.uplink_vlan.is_some() && self.table.uplink.is_none()
+    }
+
+    /// Whether a port may send to a name that no port has.
+    pub fn names_receiver(&self, name: &str) -> bool {
+        let mut receivers = self.ports.iter().flat_map(|port| port.sends_to.iter().flatten());
+        receivers.any(|receiver| !receiver.is_known && receiver.written.value == name)
     }
 
     /// The MAC address of a port: what is stated, or one made of what tells the port from others.
@@ -167,21 +191,25 @@ impl<'a> DraftSwitch<'a> {
 }
 
 impl<'a> DraftPort<'a> {
-    fn new(inputs: &'a Inputs, switch: &'a SwitchTable, table: &'a PortTable) -> Self {
+    fn new(names: &Names<'_>, ports: &Names<'_>, switch: &'a SwitchTable, table: &'a PortTable) -> Self {
         let is_uplink = switch.uplink.as_ref().is_some_and(|uplink| uplink.value == table.name.value);
         let stated = table.vlan.as_ref().or(switch.uplink_vlan.as_ref().filter(|_| is_uplink));
         let is_dhcp = table.address.as_ref().is_some_and(|address| address.value == DHCP);
-        let find_port = |written| Named { written, found: place_of(&switch.ports, written) };
+        let named = names.find(&table.name);
         Self {
             table,
-            domain: find_domain(inputs, &table.name).found,
+            domain: named.found,
+            is_known: named.is_known,
             is_uplink,
             is_dhcp,
             address: table.address.as_ref().filter(|_| !is_dhcp).map(address),
-            mac: table.mac.as_ref().map(|written| Read::new(written, |reason| reason)),
+            mac: table.mac.as_ref().map(Read::new),
             vlan: stated.map_or(DEFAULT_VLAN.into(), |vlan| vlan.value),
             vlan_at: stated.map(|vlan| vlan.span),
-            sends_to: table.sends_to.as_ref().map(|list| list.iter().map(find_port).collect()),
+            sends_to: table
+                .sends_to
+                .as_ref()
+                .map(|list| list.iter().map(|written| ports.find(written)).collect()),
         }
     }
 
@@ -201,17 +229,13 @@ impl<'a> DraftPort<'a> {
 }
 
 impl<'a> DraftForward<'a> {
-    pub(super) fn new(inputs: &'a Inputs, table: &'a ForwardTable) -> Self {
-        Self { table, to: table.to.as_ref().map(|written| find_domain(inputs, written)) }
+    pub(super) fn new(names: &Names<'_>, table: &'a ForwardTable) -> Self {
+        Self { table, to: table.to.as_ref().map(|written| names.find(written)) }
     }
 }
 
 fn address(written: &At<String>) -> Read<'_, Ipv4Addr> {
-    Read::new(written, |_| "it is not four numbers such as 192.168.0.11".to_owned())
-}
-
-fn place_of(ports: &[PortTable], written: &At<String>) -> Option<usize> {
-    ports.iter().position(|port| port.name.value == written.value)
+    Read { written, value: read_address(&written.value) }
 }
 
 /// `None`: it means nothing. `Some(None)`: nothing is written.
