@@ -8,6 +8,7 @@ mod grants;
 mod limits;
 pub(crate) mod memory;
 mod names;
+mod platform;
 mod schedule;
 mod servers;
 mod switches;
@@ -30,7 +31,7 @@ pub struct Check {
 }
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
-/// faults, arguments and switches.
+/// faults, arguments and switches; from M105 on: facts of the machine that cannot be.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -94,6 +95,11 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M092", summary: "more ports than a switch can have", run: switches::number },
     Check { id: "M093", summary: "a forward to a domain that nothing from outside reaches", run: switches::forward },
     Check { id: "M094", summary: "a port of the host that is forwarded twice, or that is none", run: switches::host_port },
+    Check { id: "M105", summary: "a device where the machine's memory or its interrupt controllers are", run: platform::device_in_memory },
+    Check { id: "M106", summary: "`ends_with` on a platform without an exit port", run: platform::no_exit_port },
+    Check { id: "M107", summary: "a device that QEMU is not told to make, or not by its name", run: platform::not_made },
+    Check { id: "M108", summary: "a device with the exit port", run: platform::exit_port_taken },
+    Check { id: "M109", summary: "a machine without memory, or with more than there can be", run: platform::memory_range },
 ];
 
 /// The checks that a file which is not TOML can be put to.
@@ -102,7 +108,7 @@ const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
 /// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
 /// are gone, or can be told for what they are.
 const FOLLOWERS: &[(&str, &[&str])] = &[
-    ("M051", &["M050", "M052", "M060", "M066"]),
+    ("M051", &["M050", "M052", "M060", "M066", "M109"]),
     ("M061", &["M060", "M092"]),
     ("M062", &["M060", "M061", "M092"]),
     ("M063", &["M060", "M061", "M092"]),
