@@ -185,6 +185,11 @@ impl<R: Registers> Function<R> {
         if at < CONFIG_BYTES { self.config.read32(at & !0b11) } else { u32::MAX }
     }
 
+    /// Whether a BAR is one for memory.
+    pub fn is_memory(&mut self, bar: u8) -> bool {
+        bar < BARS && self.config.read32(register::FIRST_BAR + 4 * u64::from(bar)) & BAR_IS_PORTS == 0
+    }
+
     /// Moves what lies behind a BAR to the address of an area. To be done before memory is enabled: a
     /// function that decodes would answer wherever its BAR points on the way.
     ///

@@ -7,7 +7,7 @@ use super::{
     queue::{self, Queue},
 };
 use crate::{
-    pci::{CAPABILITY_VENDOR, Function, Msix},
+    pci::{CAPABILITY_VENDOR, Capability, Function, Msix},
     registers::{Area, Registers},
 };
 
@@ -50,11 +50,18 @@ pub(super) mod common {
     pub(in crate::virtio) const BYTES: u64 = 0x38;
 }
 
-/// Kinds of capabilities of a virtio device (section 4.1.4).
-pub(super) const STRUCTURE_COMMON: u8 = 1;
-const STRUCTURE_NOTIFY: u8 = 2;
-const STRUCTURE_INTERRUPT: u8 = 3;
-const STRUCTURE_DEVICE: u8 = 4;
+/// A kind of structure (section 4.1.4): its number, how long it is at least, and what to call it.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    pub(in crate::virtio) number: u8,
+    bytes: u64,
+    name: &'static str,
+}
+
+pub(super) const COMMON: Kind = Kind { number: 1, bytes: common::BYTES, name: "common configuration" };
+const NOTIFY: Kind = Kind { number: 2, bytes: 2, name: "notification registers" };
+const INTERRUPT: Kind = Kind { number: 3, bytes: 1, name: "interrupt status" };
+const DEVICE: Kind = Kind { number: 4, bytes: 1, name: "configuration of its own" };
 /// No interrupt vector, or one that the device did not accept.
 const NO_VECTOR: u16 = 0xffff;
 /// Looks at a register before a device counts as stuck.
@@ -109,18 +116,19 @@ impl<R: Registers> Transport<R> {
 
     /// Where the four structures lie: behind which BAR, which has to be one for all, and where in it.
     fn find_structures(mut function: Function<R>, area: Area<R>) -> Result<(u8, Self), VirtioError> {
-        let mut find = |kind, bytes, name| {
-            find_structure(&mut function, kind)
-                .filter(|found| found.bytes >= bytes && area.has(found.at, found.bytes))
-                .ok_or(VirtioError::NoRegisters(name))
+        let mut missing = None;
+        let mut find = |nth| match usable_structure(&mut function, &area, COMMON, None, nth) {
+            None => Some(Err(missing.unwrap_or(VirtioError::NoRegisters(COMMON.name)))),
+            Some(common) => match others_behind(&mut function, &area, common.bar) {
+                Ok(others) => Some(Ok((common, others))),
+                Err(error) => {
+                    missing.get_or_insert(error);
+                    None
+                }
+            },
         };
-        let common = find(STRUCTURE_COMMON, common::BYTES, "common configuration")?;
-        let notify = find(STRUCTURE_NOTIFY, 2, "notification registers")?;
-        let interrupt = find(STRUCTURE_INTERRUPT, 1, "interrupt status")?;
-        let device = find(STRUCTURE_DEVICE, 1, "configuration of its own")?;
-        if [notify.bar, interrupt.bar, device.bar] != [common.bar; 3] {
-            return Err(VirtioError::NoRegisters("registers behind one BAR"));
-        }
+        let (common, [notify, interrupt, device]) =
+            (0..).find_map(&mut find).unwrap_or(Err(VirtioError::NoRegisters(COMMON.name)))?;
         // The multiplier stands behind the capability of the notification registers alone.
         let notify_multiplier = function.read32(notify.capability + 16).into();
         let transport = Self {
@@ -298,22 +306,50 @@ struct Structure {
     bytes: u64,
 }
 
-/// The first structure of a kind whose start is aligned; the device's preferred one (section 4.1.4.1).
-fn find_structure<R: Registers>(function: &mut Function<R>, kind: u8) -> Option<Structure> {
-    let mut nth = 0;
-    loop {
-        let capability =
-            function.capabilities().filter(|capability| capability.id == CAPABILITY_VENDOR).nth(nth)?.at;
-        if function.read8(capability + 3) == kind {
-            let (at, bytes) = (function.read32(capability + 8), function.read32(capability + 12));
-            let bar = function.read8(capability + 4);
-            return at.is_multiple_of(4).then_some(Structure {
-                capability,
-                bar,
-                at: at.into(),
-                bytes: bytes.into(),
-            });
+/// The three structures beside the common one, behind its BAR.
+fn others_behind<R: Registers>(
+    function: &mut Function<R>,
+    area: &Area<R>,
+    bar: u8,
+) -> Result<[Structure; 3], VirtioError> {
+    let mut find = |kind: Kind| {
+        usable_structure(function, area, kind, Some(bar), 0).ok_or(VirtioError::NoRegisters(kind.name))
+    };
+    Ok([find(NOTIFY)?, find(INTERRUPT)?, find(DEVICE)?])
+}
+
+/// The `nth` structure of a kind that can be used. A device states several in the order of its preference, and
+/// a driver takes the first that it supports (section 4.1.4.1): one that lies in memory, aligned, is as long as
+/// it has to be, and fits into the area.
+fn usable_structure<R: Registers>(
+    function: &mut Function<R>,
+    area: &Area<R>,
+    kind: Kind,
+    bar: Option<u8>,
+    nth: usize,
+) -> Option<Structure> {
+    let mut left = nth;
+    for place in 0.. {
+        let vendors = |capability: &Capability| capability.id == CAPABILITY_VENDOR;
+        let capability = function.capabilities().filter(vendors).nth(place)?.at;
+        let structure = Structure {
+            capability,
+            bar: function.read8(capability + 4),
+            at: function.read32(capability + 8).into(),
+            bytes: function.read32(capability + 12).into(),
+        };
+        let is_meant = function.read8(capability + 3) == kind.number
+            && bar.is_none_or(|bar| structure.bar == bar)
+            && function.is_memory(structure.bar);
+        let fits = structure.at.is_multiple_of(4)
+            && structure.bytes >= kind.bytes
+            && area.has(structure.at, structure.bytes);
+        if is_meant && fits {
+            if left == 0 {
+                return Some(structure);
+            }
+            left -= 1;
         }
-        nth += 1;
     }
+    None
 }

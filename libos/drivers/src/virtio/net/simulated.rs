@@ -8,7 +8,7 @@ use cloison_sys::dma::DmaMemory;
 
 use super::super::{
     Interrupt, Place, VENDOR,
-    transport::{STRUCTURE_COMMON, common, feature, status},
+    transport::{COMMON, common, feature, status},
 };
 use crate::{
     pci::{CAPABILITY_VENDOR, simulated::SimulatedPage},
@@ -78,12 +78,8 @@ impl Card {
         page.add_bar(4, 0x4000, true);
         page.add_msix(0x98, 3, 1, 0);
         let places = [(0, 0x38), (NOTIFY, 0x1000), (INTERRUPT, 1), (DEVICE, 12)];
-        for (kind, (at, bytes)) in (STRUCTURE_COMMON..).zip(places) {
-            let mut body = vec![20, kind, 4, 0, 0, 0];
-            body.extend((at as u32).to_le_bytes());
-            body.extend((bytes as u32).to_le_bytes());
-            body.extend((MULTIPLIER as u32).to_le_bytes());
-            page.add_capability(0x40 + 20 * (kind - 1), CAPABILITY_VENDOR, &body);
+        for (kind, (at, bytes)) in (COMMON.number..).zip(places) {
+            page.add_structure(0x40 + 20 * (kind - 1), kind, 4, (at as u32, bytes), MULTIPLIER as u32);
         }
         let vectors = SimulatedPage::new(0, 0);
         vectors.allow(0, &[0xff; 48]);
@@ -249,6 +245,22 @@ impl Card {
     #[cfg(test)]
     pub(super) fn is_up(&self) -> bool {
         self.status & status::DRIVER_OK != 0 && self.rings.iter().all(|ring| ring.enabled == 1)
+    }
+}
+
+impl SimulatedPage {
+    /// A structure of a virtio device, in front of those that are there: where it lies, and how long it is.
+    pub(super) fn add_structure(
+        &self,
+        capability: u8,
+        kind: u8,
+        bar: u8,
+        (at, bytes): (u32, u32),
+        multiplier: u32,
+    ) {
+        let mut body = vec![20, kind, bar, 0, 0, 0];
+        body.extend([at, bytes, multiplier].map(u32::to_le_bytes).as_flattened());
+        self.add_capability(capability, CAPABILITY_VENDOR, &body);
     }
 }
 

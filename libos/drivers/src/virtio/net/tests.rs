@@ -84,6 +84,32 @@ fn what_a_card_lacks_is_said() {
     assert!(matches!(fails(&|card| card.page.set(0x4b, &[9])), VirtioError::NoRegisters(_)));
 }
 
+/// As QEMU's `modern-pio-notify=on` has it, and other structures that are of no use: behind ports, misaligned,
+/// too short, outside of what the platform states, behind another BAR.
+#[test]
+fn the_first_structure_that_can_be_used_counts() {
+    for (kind, bar, at, bytes) in [
+        (2, 2, 0, 4),
+        (2, 4, 0x3002, 0x1000),
+        (2, 4, 0x3000, 1),
+        (2, 4, 0x3000, 0x8000),
+        (2, 1, 0x800, 0x800),
+        (1, 2, 0, 0x38),
+        (1, 1, 0, 0x38),
+        (3, 2, 0, 1),
+        (4, 6, 0x2000, 12),
+    ] {
+        let card = Card::new();
+        card.page.set(0x18, &[1]);
+        card.page.add_structure(0xb0, kind, bar, (at, bytes), 0);
+        let (card, driver) = start(card);
+        let mut driver = driver.unwrap();
+        assert!(driver.send(&frame(1)), "kind {kind} behind BAR {bar}");
+        driver.flush();
+        assert_eq!(card.borrow().notifications, 2, "kind {kind} behind BAR {bar}");
+    }
+}
+
 #[test]
 fn frames_go_both_ways_in_order() {
     each_way(|card, mut driver| {
