@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! The protocols are smoltcp's. What is here is the port ([`Link`]), memory within the domain's heap, and an
-//! interface of futures, with the traits of `embedded-io-async`.
+//! IP, UDP and TCP are smoltcp's. What is here is the port ([`Link`]), what is below IP and beside it (ARP, DHCP,
+//! names), memory within the domain's heap, and an interface of futures, with the traits of `embedded-io-async`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -26,17 +26,33 @@ extern crate alloc;
 
 mod config;
 mod device;
+mod dhcp;
+mod dns;
+mod door;
 mod error;
+mod ethernet;
 mod flows;
-mod half_open;
+mod host;
+mod line;
 mod link;
 mod names;
+mod neighbours;
 mod net;
 mod ping;
 mod port;
+mod repeat;
+mod segment;
 mod stack;
 mod tcp;
 mod udp;
+
+/// What reads bytes that others have written, apart from any network: for those who test it.
+pub mod messages {
+    pub use crate::{
+        dhcp::{Kind, Reply},
+        dns::{NoAddress, answer, query},
+    };
+}
 
 pub use config::{Config, TcpConfig, UdpConfig};
 pub use device::Counters;
@@ -45,5 +61,9 @@ pub use error::Error;
 pub use link::{Link, Micros};
 pub use net::{Addresses, Net};
 pub use ping::EchoReply;
-pub use tcp::{listener::TcpListener, stream::TcpStream};
+pub use tcp::{
+    listener::TcpListener,
+    seats::{Seat, Seats},
+    stream::TcpStream,
+};
 pub use udp::UdpSocket;

@@ -1,92 +1,55 @@
 //! Names of hosts.
 
-use alloc::vec::Vec;
 use core::{
-    future::poll_fn,
-    net::Ipv4Addr,
-    task::{Context, Poll},
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
 };
 
-use smoltcp::{
-    iface::SocketHandle,
-    socket::dns::{self, GetQueryResultError, QueryHandle, StartQueryError},
-    wire::{DnsQueryType, IpAddress},
-};
+use crate::{Error, Net, UdpConfig, UdpSocket, dns};
 
-use crate::{Error, Net, stack::Stack};
+/// Port of name servers.
+const PORT: u16 = 53;
+/// How long an answer may take, for each time that the server is asked.
+const PATIENCE: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+/// Longest answer: what a name server says to those who do not ask for more.
+const ANSWER_BYTES: usize = 512;
+/// Room for the answers that are waited for, and some that are not.
+const BUFFERS: UdpConfig = UdpConfig { bytes: 4 * ANSWER_BYTES, datagrams: 4 };
 
 impl Net {
     /// The address of a host: what the name server says of its name. An address in dots is taken as it is.
     ///
     /// # Errors
-    /// [`Error::NoNameServer`], [`Error::BadName`], [`Error::UnknownName`], [`Error::OutOfHeap`].
+    /// [`Error::NoNameServer`], [`Error::BadName`], [`Error::UnknownName`], [`Error::NoAddress`],
+    /// [`Error::OutOfHeap`].
     pub async fn resolve(&self, name: &str) -> Result<Ipv4Addr, Error> {
         if let Ok(address) = name.parse() {
             return Ok(address);
         }
-        let query = Query::new(self, name)?;
-        poll_fn(|context| query.poll(context)).await
-    }
-}
-
-/// A question that has been asked. Dropped before the answer, it is taken back.
-struct Query {
-    net: Net,
-    socket: SocketHandle,
-    query: QueryHandle,
-    is_answered: core::cell::Cell<bool>,
-}
-
-impl Query {
-    fn new(net: &Net, name: &str) -> Result<Self, Error> {
-        let mut stack = net.stack();
-        let server = stack.name_server.ok_or(Error::NoNameServer)?;
-        let socket = names_socket(&mut stack);
-        stack.touch();
-        let Stack { interface, sockets, .. } = &mut *stack;
-        let resolver = sockets.get_mut::<dns::Socket<'_>>(socket);
-        resolver.update_servers(&[server.into()]);
-        let query = resolver.start_query(interface.context(), name, DnsQueryType::A);
-        let query = query.map_err(|error| match error {
-            StartQueryError::NoFreeSlot => Error::OutOfHeap,
-            StartQueryError::InvalidName | StartQueryError::NameTooLong => Error::BadName,
-        })?;
-        Ok(Self { net: net.clone(), socket, query, is_answered: false.into() })
-    }
-
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Ipv4Addr, Error>> {
-        let mut stack = self.net.stack();
-        let resolver = stack.socket::<dns::Socket<'_>>(self.socket);
-        let address = match resolver.get_query_result(self.query) {
-            Err(GetQueryResultError::Pending) => {
-                resolver.register_query_waker(self.query, context.waker());
-                return Poll::Pending;
+        let server = self.stack().name_server.ok_or(Error::NoNameServer)?;
+        let number = self.stack().device.wire.link.random() as u16;
+        let query = dns::query(name, number).ok_or(Error::BadName)?;
+        let socket = UdpSocket::bind_with(self, 0, BUFFERS)?;
+        let server = SocketAddrV4::new(server, PORT);
+        for patience in PATIENCE {
+            socket.send_to(&query, server).await?;
+            if let Ok(answer) = self.within(patience, answer(&socket, &query, server)).await {
+                return answer;
             }
-            Ok(addresses) => addresses.first().copied(),
-            Err(GetQueryResultError::Failed) => None,
-        };
-        self.is_answered.set(true);
-        match address {
-            Some(IpAddress::Ipv4(address)) => Poll::Ready(Ok(address)),
-            None => Poll::Ready(Err(Error::UnknownName)),
         }
+        Err(Error::UnknownName)
     }
 }
 
-impl Drop for Query {
-    fn drop(&mut self) {
-        if !self.is_answered.get() {
-            self.net.stack().socket::<dns::Socket<'_>>(self.socket).cancel_query(self.query);
+/// Waits for an answer of the server to this query, whatever else may come.
+async fn answer(socket: &UdpSocket, query: &[u8], server: SocketAddrV4) -> Result<Ipv4Addr, Error> {
+    let mut message = [0; ANSWER_BYTES];
+    loop {
+        let (bytes, from) = socket.receive_from(&mut message).await?;
+        if from == server
+            && let Some(answer) = dns::answer(&message[..bytes], query)
+        {
+            return answer.map_err(|_| Error::UnknownName);
         }
     }
-}
-
-/// The socket that asks name servers. Domains that never ask have none.
-fn names_socket(stack: &mut Stack) -> SocketHandle {
-    if let Some(socket) = stack.names {
-        return socket;
-    }
-    let socket = stack.sockets.add(dns::Socket::new(&[], Vec::new()));
-    stack.names = Some(socket);
-    socket
 }

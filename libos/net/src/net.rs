@@ -11,18 +11,17 @@ use core::{
     time::Duration,
 };
 
-use cloison_abi::port::{ETHERNET_HEADER_BYTES, PortFlags, PortSettings};
+use cloison_abi::port::{PortFlags, PortSettings};
 use cloison_rt::heap;
 use smoltcp::{
     iface,
-    socket::dhcpv4,
-    wire::{EthernetAddress, IpCidr, Ipv4Cidr},
+    wire::{HardwareAddress, IpCidr, Ipv4Cidr},
 };
 
 use crate::{
     Config, Counters, Error, Link, Micros,
     device::LinkDevice,
-    port,
+    dhcp, port,
     stack::{Stack, instant},
 };
 
@@ -68,10 +67,10 @@ impl Net {
     /// [`Error::OutOfHeap`].
     pub fn new(link: Box<dyn Link>, settings: &PortSettings, config: Config) -> Result<Self, Error> {
         let mtu = settings.mtu.clamp(MTU_RANGE.0, MTU_RANGE.1);
-        let mut device = LinkDevice::new(link, (mtu + ETHERNET_HEADER_BYTES) as usize)?;
-        let mut options = iface::Config::new(EthernetAddress(settings.mac).into());
-        options.random_seed = device.link.random();
-        let now = instant(device.link.now());
+        let mut device = LinkDevice::new(link, settings.mac, mtu as usize)?;
+        let mut options = iface::Config::new(HardwareAddress::Ip);
+        options.random_seed = device.wire.link.random();
+        let now = instant(device.wire.link.now());
         let interface = iface::Interface::new(options, &mut device, now);
         let mut stack = Stack::new(interface, device);
         stack.socket_bytes = config.socket_bytes.unwrap_or(usize::MAX);
@@ -92,17 +91,8 @@ impl Net {
     /// Waits until the domain has an address: at once if the manifest states one, else when the DHCP server
     /// has given it.
     pub async fn configured(&self) -> Addresses {
-        poll_fn(|context| match self.addresses() {
-            Some(addresses) => Poll::Ready(addresses),
-            None => {
-                let mut stack = self.stack();
-                if let Some(lease) = stack.lease {
-                    stack.socket::<dhcpv4::Socket<'_>>(lease).register_waker(context.waker());
-                }
-                Poll::Pending
-            }
-        })
-        .await
+        // Who sets the address has all futures polled.
+        poll_fn(|_| self.addresses().map_or(Poll::Pending, Poll::Ready)).await
     }
 
     /// The domain's addresses, if it has any now.
@@ -129,13 +119,13 @@ impl Net {
     /// What has passed the port.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.stack().device.counters
+        self.stack().device.wire.counters
     }
 
     /// The time, by the link's clock.
     #[must_use]
     pub fn now(&self) -> Micros {
-        self.stack().device.link.now()
+        self.stack().device.wire.link.now()
     }
 
     /// Waits for a while.
@@ -143,13 +133,18 @@ impl Net {
         let until = self.now().saturating_add(micros(duration));
         poll_fn(|_| {
             let mut stack = self.stack();
-            if stack.device.link.now() >= until {
+            if stack.device.wire.link.now() >= until {
                 return Poll::Ready(());
             }
-            stack.device.link.wait_until(until);
+            stack.device.wire.link.wait_until(until);
             Poll::Pending
         })
         .await
+    }
+
+    /// Has all futures polled at this time, if nothing comes before. Holds until the next poll.
+    pub(crate) fn wake_at(&self, time: Micros) {
+        self.stack().device.wire.link.wait_until(time);
     }
 
     /// Runs a future, but no longer than for `duration`.
@@ -181,12 +176,12 @@ fn configure(stack: &mut Stack, settings: &PortSettings) {
     let address = usable(address).then(|| Ipv4Cidr::new(address, prefix));
     stack.set_address(address, stated(settings.gateway));
     if PortFlags::from_bits_truncate(settings.flags).contains(PortFlags::DHCP) {
-        stack.lease = Some(stack.sockets.add(dhcpv4::Socket::new()));
+        stack.dhcp = Some(dhcp::Client::new(settings.mac));
     }
 }
 
 /// Whether a host can have this address.
-fn usable(address: Ipv4Addr) -> bool {
+pub(crate) fn usable(address: Ipv4Addr) -> bool {
     !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
 }
 

@@ -106,7 +106,7 @@ impl Echo {
         let request = Icmpv4Repr::EchoRequest { ident: self.number, seq_no: which, data: &[0; DATA_BYTES] };
         let mut stack = self.net.stack();
         stack.touch();
-        self.sent[usize::from(which)].set(stack.device.link.now());
+        self.sent[usize::from(which)].set(stack.device.wire.link.now());
         let socket = stack.socket::<icmp::Socket<'_>>(self.socket);
         let packet = socket.send(PACKET_BYTES, to.into()).map_err(|_| Error::BadDestination)?;
         request.emit(&mut Icmpv4Packet::new_unchecked(packet), &ChecksumCapabilities::ignored());
@@ -115,7 +115,7 @@ impl Echo {
 
     fn poll_reply(&self, context: &mut Context<'_>) -> Poll<EchoReply> {
         let mut stack = self.net.stack();
-        let now = stack.device.link.now();
+        let now = stack.device.wire.link.now();
         let socket = stack.socket::<icmp::Socket<'_>>(self.socket);
         while let Ok((packet, IpAddress::Ipv4(from))) = socket.recv() {
             if let Some(sent) = reply_to(packet).and_then(|which| self.sent.get(which)) {

@@ -5,15 +5,19 @@ use core::{net::Ipv4Addr, task::Waker};
 
 use smoltcp::{
     iface::{Interface, PollResult, SocketHandle, SocketSet},
-    socket::{AnySocket, Socket, dhcpv4, tcp},
+    socket::{AnySocket, Socket, tcp},
     time::Instant,
     wire::{IpCidr, Ipv4Cidr},
 };
 
 use crate::{
     Error, Micros,
-    device::LinkDevice,
-    flows::{Ends, Verdict},
+    device::{Arrival, LinkDevice},
+    dhcp,
+    door::Door,
+    flows::Verdict,
+    line::Line,
+    segment::Ends,
 };
 
 /// Frames that are taken in, and passes over the sockets that are made, before the program has its turn.
@@ -42,8 +46,8 @@ pub(crate) struct Stack {
     pub(crate) sockets: SocketSet<'static>,
     pub(crate) device: LinkDevice,
     pub(crate) name_server: Option<Ipv4Addr>,
-    pub(crate) names: Option<SocketHandle>,
-    pub(crate) lease: Option<SocketHandle>,
+    /// Asks for an address, if the manifest states none.
+    pub(crate) dhcp: Option<dhcp::Client>,
     /// How much of the heap the sockets may take.
     pub(crate) socket_bytes: usize,
     lingering: VecDeque<Lingering>,
@@ -53,8 +57,11 @@ pub(crate) struct Stack {
     waker: Waker,
     /// When smoltcp wants its next turn.
     due: Option<Micros>,
-    /// When to look for connections that take too long to be made.
-    pub(crate) half_open_until: Option<Micros>,
+    /// Where connections are accepted, and those who ask for them.
+    pub(crate) doors: Vec<Door>,
+    pub(crate) line: Line,
+    /// Where a single socket has its turn.
+    pub(crate) single: SocketSet<'static>,
 }
 
 struct Lingering {
@@ -69,21 +76,22 @@ impl Stack {
             sockets: SocketSet::new(Vec::new()),
             device,
             name_server: None,
-            names: None,
-            lease: None,
+            dhcp: None,
             socket_bytes: usize::MAX,
             lingering: VecDeque::new(),
             touched: true,
             waker: Waker::noop().clone(),
             due: None,
-            half_open_until: None,
+            doors: Vec::new(),
+            line: Line::default(),
+            single: SocketSet::new(Vec::new()),
         }
     }
 
     /// Moves what there is to move, then says what the next turn waits for.
     pub(crate) fn turn(&mut self, waker: &Waker) {
-        let now = self.device.link.now();
-        let woken = self.device.link.take_wake();
+        let now = self.device.wire.link.now();
+        let woken = self.device.wire.link.take_wake();
         let is_due = self.due.is_some_and(|due| now >= due);
         if !(woken | is_due | self.touched) {
             return self.wait();
@@ -91,13 +99,15 @@ impl Stack {
         self.waker.clone_from(waker);
         self.touched = false;
         self.device.is_blocked = false;
-        let busy = self.ingress(now) | self.egress(now);
-        self.take_lease();
+        self.device.wire.host.now = now;
+        let busy = self.ingress(now) | self.repeat(now) | self.egress(now);
+        self.device.wire.ask_again();
+        self.keep_lease(now);
         self.reap(now);
-        self.expire_half_open(now);
-        self.device.link.flush();
+        self.keep_lines(now);
+        self.device.wire.link.flush();
         let room = self.device.is_blocked.then(|| self.device.frame_bytes());
-        let quiet = self.device.link.prepare_wait(room);
+        let quiet = self.device.wire.link.prepare_wait(room);
         self.due = self.next_due(now);
         if busy | !quiet {
             self.touch();
@@ -121,7 +131,7 @@ impl Stack {
         if self.lingering.len() == MAX_LINGERING {
             self.drop_oldest();
         }
-        let until = self.device.link.now() + LINGER;
+        let until = self.device.wire.link.now() + LINGER;
         self.lingering.push_back(Lingering { socket, until });
         self.touch();
     }
@@ -152,7 +162,7 @@ impl Stack {
 
     /// A number for a socket of this domain's own choice, that nobody guesses: 0 to 16383.
     pub(crate) fn number(&mut self) -> u16 {
-        self.device.link.random() as u16 & 0x3fff
+        self.device.wire.link.random() as u16 & 0x3fff
     }
 
     /// A local port that no other socket has.
@@ -170,8 +180,9 @@ impl Stack {
 
     /// Takes a connection down that is about to begin.
     pub(crate) fn open(&mut self, ends: Ends) {
-        let (shift, now) = (self.device.link.random() as u32, self.device.link.now());
-        self.device.flows.open(ends, shift, now, |ends| connection(&self.sockets, ends).is_some());
+        let shift = self.device.wire.link.random() as u32;
+        let is_near = self.device.wire.host.is_near(ends.remote_address());
+        self.device.wire.flows.open(ends, shift, is_near, |ends| connection(&self.sockets, ends).is_some());
     }
 
     /// Sets the domain's address and the router to elsewhere.
@@ -181,40 +192,70 @@ impl Stack {
             // The list has room for one, and is empty.
             addresses.extend(address.map(IpCidr::Ipv4));
         });
-        let routes = self.interface.routes_mut();
-        routes.remove_default_ipv4_route();
-        if let Some(gateway) = gateway {
-            // The table has room for one, and is empty.
-            let _ = routes.add_default_ipv4_route(gateway);
-        }
+        self.device.wire.host.set_address(address, gateway);
     }
 
     /// Takes in what has come. True: there may be more.
     fn ingress(&mut self, now: Micros) -> bool {
         (0..FRAMES_A_TURN).all(|_| {
-            let Some(verdict) = self.device.fetch() else { return false };
-            if self.admits(verdict, now) {
-                self.interface.poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
-            } else {
-                self.device.refuse();
+            match self.device.fetch() {
+                None => return false,
+                Some(Arrival::Done) => {}
+                Some(Arrival::Dhcp) => self.take_dhcp(now),
+                Some(Arrival::Packet(verdict)) if self.admits(verdict, now) => self.take_packet(now),
+                Some(Arrival::Packet(_)) => {}
             }
             true
         })
     }
 
-    /// Whether smoltcp may see the frame that was fetched.
+    fn take_packet(&mut self, now: Micros) {
+        self.interface.poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
+    }
+
+    /// Whether smoltcp may see the packet that was fetched.
     fn admits(&mut self, verdict: Verdict, now: Micros) -> bool {
         match verdict {
             Verdict::Harmless => true,
-            Verdict::Suspect(ends) => connection(&self.sockets, ends).is_none(),
-            Verdict::Opens(ends) => {
-                if connection(&self.sockets, ends).is_none() {
-                    self.make_way(ends.local_port(), now);
-                    self.open(ends);
-                }
-                true
+            Verdict::Suspect(ends) => {
+                let is_refused = connection(&self.sockets, ends).is_some();
+                self.device.wire.counters.refused_in += u64::from(is_refused);
+                !is_refused
+            }
+            Verdict::Opens(ends) => connection(&self.sockets, ends).is_some() || self.knock(ends, now),
+            Verdict::Stranger(ends) => self.hear_stranger(ends, now),
+        }
+    }
+
+    /// Has those connections send once more whose acknowledgement is overdue. smoltcp does so when it is time by
+    /// its own clock; so a socket is shown that time. True: there may be more to send.
+    fn repeat(&mut self, now: Micros) -> bool {
+        let mut any = false;
+        while let Some(ends) = self.device.wire.flows.overdue(now) {
+            if let Some(handle) = connection(&self.sockets, ends) {
+                self.hurry(handle, now);
+                any = true;
             }
         }
+        any
+    }
+
+    fn hurry(&mut self, handle: SocketHandle, now: Micros) {
+        let timeout = self.socket::<tcp::Socket<'_>>(handle).timeout();
+        self.socket::<tcp::Socket<'_>>(handle).set_timeout(None);
+        let Self { interface, device, sockets, single, .. } = self;
+        alone(sockets, single, handle, |sockets| {
+            let repeats = device.wire.flows.repeats();
+            // An acknowledgement that is held back may come first.
+            for _ in 0..2 {
+                let Some(due) = interface.poll_at(instant(now), sockets) else { return };
+                interface.poll_egress(due.max(instant(now)), device, sockets);
+                if device.wire.flows.repeats() != repeats {
+                    return;
+                }
+            }
+        });
+        self.socket::<tcp::Socket<'_>>(handle).set_timeout(timeout);
     }
 
     /// Sends what the sockets have. True: there may be more.
@@ -234,15 +275,18 @@ impl Stack {
         let end = self.lingering.front().map(|lingering| lingering.until);
         due.into_iter()
             .chain(end)
-            .chain(self.half_open_until)
+            .chain(self.line.due())
+            .chain(self.device.wire.flows.due())
+            .chain(self.device.wire.host.neighbours.due())
+            .chain(self.dhcp.as_ref().map(dhcp::Client::due))
             .min()
             .map(|due| if due <= now { now + RETRY } else { due })
     }
 
     fn wait(&mut self) {
-        self.device.link.wait();
+        self.device.wire.link.wait();
         if let Some(due) = self.due {
-            self.device.link.wait_until(due);
+            self.device.wire.link.wait_until(due);
         }
     }
 
@@ -274,19 +318,59 @@ impl Stack {
         });
     }
 
-    /// Carries out what the DHCP server says.
-    fn take_lease(&mut self) {
-        let Some(lease) = self.lease else { return };
-        match self.sockets.get_mut::<dhcpv4::Socket<'_>>(lease).poll() {
-            None => {}
-            Some(dhcpv4::Event::Deconfigured) => self.set_address(None, None),
-            Some(dhcpv4::Event::Configured(config)) => {
-                let (address, router) = (config.address, config.router);
-                self.name_server = config.dns_servers.first().copied().or(self.name_server);
-                self.set_address(Some(address), router);
+    /// A DHCP server has said something; but perhaps to somebody else, who has the port as well.
+    fn take_dhcp(&mut self, now: Micros) {
+        let random = self.device.wire.link.random();
+        match &mut self.dhcp {
+            None => self.take_packet(now),
+            Some(client) => {
+                let outcome = client.take(self.device.packet(), now, random);
+                self.carry_out(outcome);
             }
         }
     }
+
+    /// Asks for an address, or for more time with it, when that is due.
+    fn keep_lease(&mut self, now: Micros) {
+        if let Some(client) = self.dhcp.as_mut().filter(|client| client.due() <= now) {
+            let outcome = client.turn(now, self.device.wire.link.random());
+            self.carry_out(outcome);
+        }
+    }
+
+    fn carry_out(&mut self, outcome: dhcp::Outcome) {
+        if let Some(packet) = outcome.packet {
+            self.device.wire.send(&packet);
+        }
+        let Some(lease) = outcome.lease else { return };
+        let address = lease.map(|lease| lease.cidr());
+        self.name_server = lease.and_then(|lease| lease.name_server).or(self.name_server);
+        let router = lease.and_then(|lease| lease.router);
+        if self.interface.ip_addrs().first() != address.map(IpCidr::Ipv4).as_ref() {
+            self.set_address(address, router);
+        } else {
+            self.device.wire.host.set_gateway(router);
+        }
+        self.touch();
+    }
+}
+
+/// Gives a socket a turn without the others: in a set of its own, until the turn is over.
+pub(crate) fn alone<R>(
+    sockets: &mut SocketSet<'static>,
+    single: &mut SocketSet<'static>,
+    handle: SocketHandle,
+    turn: impl FnOnce(&mut SocketSet<'static>) -> R,
+) -> R {
+    let nothing = || tcp::SocketBuffer::new(Vec::new());
+    let placeholder = tcp::Socket::new(nothing(), nothing());
+    let socket = core::mem::replace(sockets.get_mut(handle), placeholder);
+    let place = single.add(socket);
+    let result = turn(single);
+    if let Socket::Tcp(socket) = single.remove(place) {
+        *sockets.get_mut(handle) = socket;
+    }
+    result
 }
 
 /// The socket that has the connection between two ends.
@@ -301,7 +385,6 @@ fn buffer_bytes(socket: &Socket<'_>) -> usize {
         Socket::Tcp(socket) => socket.recv_capacity() + socket.send_capacity(),
         Socket::Udp(socket) => socket.payload_recv_capacity() + socket.payload_send_capacity(),
         Socket::Icmp(socket) => socket.payload_recv_capacity() + socket.payload_send_capacity(),
-        _ => 0,
     }
 }
 

@@ -14,7 +14,7 @@ use smoltcp::{
 };
 
 use crate::{
-    Error, Net,
+    Error, Net, UdpConfig,
     stack::{Protocol, filled, has_port, zeroed},
 };
 
@@ -30,9 +30,17 @@ impl UdpSocket {
     /// # Errors
     /// [`Error::PortTaken`], [`Error::OutOfHeap`].
     pub fn bind(net: &Net, port: u16) -> Result<Self, Error> {
+        Self::bind_with(net, port, net.config.udp)
+    }
+
+    /// As [`UdpSocket::bind`], with a configuration for this socket.
+    ///
+    /// # Errors
+    /// As for [`UdpSocket::bind`].
+    pub fn bind_with(net: &Net, port: u16, config: UdpConfig) -> Result<Self, Error> {
         let mut stack = net.stack();
-        stack.make_room(2 * net.config.udp.bytes)?;
-        let mut socket = udp::Socket::new(buffer(net)?, buffer(net)?);
+        stack.make_room(2 * config.bytes)?;
+        let mut socket = udp::Socket::new(buffer(config)?, buffer(config)?);
         let port = match port {
             0 => stack.own_port(Protocol::Udp)?,
             port => port,
@@ -125,8 +133,7 @@ impl Drop for UdpSocket {
     }
 }
 
-fn buffer(net: &Net) -> Result<udp::PacketBuffer<'static>, Error> {
-    let config = net.config.udp;
+fn buffer(config: UdpConfig) -> Result<udp::PacketBuffer<'static>, Error> {
     let places = filled(config.datagrams.max(1), udp::PacketMetadata::EMPTY)?;
     Ok(udp::PacketBuffer::new(places, zeroed(config.bytes)?))
 }

@@ -1,25 +1,30 @@
-//! TCP: listeners and streams.
+//! TCP: listeners, streams, and places for clients.
 
 pub(crate) mod listener;
+pub(crate) mod seats;
 pub(crate) mod stream;
 
 use core::time::Duration;
 
 use smoltcp::{iface::SocketHandle, socket::tcp};
 
-use crate::{Error, Net, TcpConfig, stack::zeroed};
+use crate::{
+    Error, TcpConfig,
+    stack::{Stack, zeroed},
+};
 
-/// Adds a socket. If memory is short, connections that are only waiting for their end make room for it.
-fn add(net: &Net, config: &TcpConfig) -> Result<SocketHandle, Error> {
-    let mut stack = net.stack();
-    stack.make_room(config.receive_bytes + config.send_bytes)?;
-    let sockets = stack.sockets.iter().count() + 1;
-    stack.device.flows.reserve(sockets)?;
-    loop {
-        match socket(config) {
-            Ok(socket) => return Ok(stack.sockets.add(socket)),
-            Err(error) if !stack.drop_oldest() => return Err(error),
-            Err(_) => {}
+impl Stack {
+    /// Adds a socket. If memory is short, connections that are only waiting for their end make room for it.
+    pub(crate) fn add_tcp(&mut self, config: &TcpConfig) -> Result<SocketHandle, Error> {
+        self.make_room(config.receive_bytes + config.send_bytes)?;
+        let sockets = self.sockets.iter().count() + 1;
+        self.device.wire.flows.reserve(sockets)?;
+        loop {
+            match socket(config) {
+                Ok(socket) => return Ok(self.sockets.add(socket)),
+                Err(error) if !self.drop_oldest() => return Err(error),
+                Err(_) => {}
+            }
         }
     }
 }

@@ -15,10 +15,10 @@ use smoltcp::{
     wire::IpAddress,
 };
 
-use super::{add, duration};
+use super::duration;
 use crate::{
     Error, Net, TcpConfig,
-    flows::Ends,
+    segment::Ends,
     stack::{Protocol, Stack},
 };
 
@@ -56,7 +56,7 @@ impl TcpStream {
     /// # Errors
     /// As for [`TcpStream::connect`].
     pub async fn connect_with(net: &Net, to: SocketAddrV4, config: TcpConfig) -> Result<Self, Error> {
-        let stream = Self::new(net.clone(), add(net, &config)?);
+        let stream = Self::new(net.clone(), net.stack().add_tcp(&config)?);
         let start = net.now();
         stream.start(to)?;
         poll_fn(|context| stream.poll_connected(context)).await.map_err(|error| {

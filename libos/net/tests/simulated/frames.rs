@@ -16,6 +16,8 @@ pub const ACK: u8 = 16;
 /// A TCP segment. Ports of 0 stand for one of the peer's, and the victim's port 22.
 #[derive(Default)]
 pub struct Segment {
+    /// The host that it says it is from; 0: the peer.
+    pub from: u8,
     pub ports: (u16, u16),
     pub number: u32,
     pub acknowledged: u32,
@@ -34,7 +36,8 @@ impl Segment {
         let length = self.length.unwrap_or((5 + self.options.len() / 4) as u8 * 16);
         let mut frame = [&VICTIM[..], &PEER, &[8, 0, 0x45, 0], &(bytes as u16).to_be_bytes()].concat();
         frame.extend([0, 0, 0, 0, 64, 6, 0, 0]);
-        frame.extend(host(3).octets().iter().chain(&host(1).octets()));
+        let from = if self.from == 0 { 3 } else { self.from };
+        frame.extend(host(from).octets().iter().chain(&host(1).octets()));
         frame.extend(source.to_be_bytes().iter().chain(&destination.to_be_bytes()));
         frame.extend(self.number.to_be_bytes().iter().chain(&self.acknowledged.to_be_bytes()));
         frame.extend([length, self.flags]);

@@ -36,7 +36,11 @@ fn four_segments_of_a_stranger_do_no_harm() {
     put(&mut peer, &Segment { flags: SYN, number: 0x10_0000, ..Segment::default() }.frame());
     put(&mut peer, &Segment { flags: RST, number: 0x10_0001 + HALF, ..Segment::default() }.frame());
     world.run(&[&victim], victim.sleep(a_while));
-    assert_eq!(victim.counters().refused_in, 1);
+    let segment = Segment { flags: SYN, number: 1000, ports: (4097, PORT), ..Segment::default() };
+    put(&mut peer, &segment.frame());
+    let before = victim.counters().frames_out;
+    world.run(&[&victim], victim.sleep(a_while));
+    assert_eq!(victim.counters().frames_out, before + 1, "it answers");
 }
 
 /// A client that has no room, and acknowledges all the same, the server's end included. smoltcp would ask it
@@ -191,6 +195,7 @@ impl Peer {
         let seen = *self.seen.entry(ports).or_insert(Seen { number: first, ..Seen::default() });
         let flags = self.flags();
         let segment = Segment {
+            from: 0,
             ports,
             number: seen.number.wrapping_add(self.offset(seen.window)),
             acknowledged: seen.acknowledged.wrapping_add(self.offset(seen.window)),
