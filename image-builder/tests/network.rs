@@ -34,7 +34,8 @@ fn the_card_is_on_the_switchs_network() {
     let [shell, web] = [&forwards[0], &forwards[1]].map(|forward| forward.host_port);
     let network = format!(
         "user,id=nic0,net=192.168.0.0/24,host=192.168.0.2,dns=192.168.0.3,dhcpstart=192.168.0.15,\
-         hostfwd=tcp:127.0.0.1:{shell}-192.168.0.11:22,hostfwd=tcp:127.0.0.1:{web}-192.168.0.11:80"
+         hostfwd=tcp:127.0.0.1:{shell}-192.168.0.11:22,hostfwd=udp:127.0.0.1:{shell}-192.168.0.11:22,\
+         hostfwd=tcp:127.0.0.1:{web}-192.168.0.11:80,hostfwd=udp:127.0.0.1:{web}-192.168.0.11:80"
     );
     let card = ["-netdev", &network, "-device", "virtio-net-pci,netdev=nic0"];
     assert_eq!(

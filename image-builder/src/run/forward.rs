@@ -1,6 +1,11 @@
 //! Ports of the host that lead into the system, open while it runs.
 
-use std::{collections::BTreeSet, fmt, iter, net::Ipv4Addr, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    fmt, iter,
+    net::{Ipv4Addr, UdpSocket},
+    str::FromStr,
+};
 
 use cloison_abi::Name;
 
@@ -84,6 +89,8 @@ pub struct OpenForward {
     pub address: Ipv4Addr,
     /// The domain's port.
     pub port: u16,
+    /// The port carries UDP as well as TCP: nobody else has it there.
+    carries_datagrams: bool,
     /// Keeps others from choosing the port; QEMU can listen on it nevertheless.
     _reserved: HostPort,
 }
@@ -112,6 +119,7 @@ impl OpenForward {
         })?;
         Ok(Self {
             name: forward.name.clone(),
+            carries_datagrams: UdpSocket::bind((Ipv4Addr::LOCALHOST, reserved.number)).is_ok(),
             host_port: reserved.number,
             domain,
             address,
@@ -123,7 +131,9 @@ impl OpenForward {
     /// As QEMU's user network wants it. Nobody but the host itself can connect.
     #[must_use]
     pub fn option(&self) -> String {
-        format!("hostfwd=tcp:{}:{}-{}:{}", Ipv4Addr::LOCALHOST, self.host_port, self.address, self.port)
+        let ends = format!("{}:{}-{}:{}", Ipv4Addr::LOCALHOST, self.host_port, self.address, self.port);
+        let datagrams = if self.carries_datagrams { format!(",hostfwd=udp:{ends}") } else { String::new() };
+        format!("hostfwd=tcp:{ends}{datagrams}")
     }
 }
 
