@@ -6,9 +6,9 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use core::{cell::RefCell, future::poll_fn, time::Duration};
+use core::time::Duration;
 
-use cloison_net::{Config, Error, Net, TcpConfig, TcpListener};
+use cloison_net::{Config, Error, Net, Seat, Seats, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::{log, sys::info, task};
 use http_hello_core::Site;
 use netshell_core::ThisDomain;
@@ -20,17 +20,21 @@ const PORT: u16 = 80;
 /// The buffers of a connection: a request, and most of a page.
 const TCP: TcpConfig = TcpConfig { receive_bytes: 4096, send_bytes: 8192, ..TcpConfig::DEFAULT };
 /// Browsers open several connections, and keep them.
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 12;
 /// Connections that wait for their turn.
-const BACKLOG: usize = 8;
+const BACKLOG: usize = 64;
 /// How long a client may stay.
 const SESSION: Duration = Duration::from_secs(15);
+/// How long it may leave this side waiting while others stand in line: four rounds of so many are over before
+/// anybody has waited for a second.
+const HESITATION: Duration = Duration::from_millis(150);
 
 fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;
     let domain = ThisDomain::new(&net);
-    let listener = RefCell::new(TcpListener::bind_with(&net, PORT, BACKLOG, TCP)?);
-    let pages = task::join_all((0..CLIENTS).map(|_| serve_next(&net, &listener)));
+    let listener = TcpListener::bind_with(&net, PORT, BACKLOG, TCP)?;
+    let seats = Seats::new(&net, listener, CLIENTS, HESITATION);
+    let pages = seats.serve(async |stream, seat| serve(&net, &stream, seat).await);
     let shell = async {
         if let Err(error) = netshell_core::listen(&net, &domain, 1).await {
             log!("the shell: {error}");
@@ -40,16 +44,14 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-async fn serve_next(net: &Net, listener: &RefCell<TcpListener>) {
-    loop {
-        let Ok(stream) = poll_fn(|context| listener.borrow_mut().poll_accept(context)).await else {
-            // No room in the heap now.
-            net.sleep(Duration::from_secs(1)).await;
-            continue;
-        };
-        // A client that resets its connection, or stays too long, has had its turn. The connection ends by
-        // itself, behind the next one's.
-        let _ = net.within(SESSION, http_hello_core::serve(&stream, &stream, &ThisSite)).await;
+async fn serve(net: &Net, stream: &TcpStream, seat: &Seat<'_>) {
+    let answers = http_hello_core::serve(stream, stream, &ThisSite, || seat.waits());
+    // A client that resets its connection, or stays too long, has had its turn. The connection ends by itself,
+    // behind the next one's.
+    let session = net.within(SESSION, answers);
+    if let task::Either::Second(()) = task::select(session, seat.wanted()).await {
+        // Nobody waits until a client that hesitates has taken even this.
+        let _ = net.within(HESITATION, http_hello_core::dismiss(stream)).await;
     }
 }
 

@@ -10,25 +10,40 @@ use crate::{
     request::{HEAD_BYTES, Request, Resource, Status},
 };
 
-/// Answers one request after the other, until the client ends, wants no more, or says what is no request.
+/// Answers one request after the other, until the client ends, wants no more, or says what is no request. Tells
+/// `answered` after each.
 ///
 /// # Errors
 /// The stream's.
-pub async fn serve<R, W>(mut input: R, mut output: W, site: &impl Site) -> Result<(), W::Error>
+pub async fn serve<R, W>(
+    mut input: R,
+    mut output: W,
+    site: &impl Site,
+    answered: impl Fn(),
+) -> Result<(), W::Error>
 where
     R: Read<Error = W::Error>,
     W: Write,
 {
     let mut received = [0; HEAD_BYTES];
     let mut length = 0;
+    // What is still to come of the last request's body.
+    let mut body = 0;
     loop {
-        if let Some((request, taken)) = Request::parse(&received[..length]) {
-            let stays = answer(&request, &mut output, site).await?;
-            if !stays {
+        let passed = length.min(usize::try_from(body).unwrap_or(usize::MAX));
+        body -= passed as u64;
+        received.copy_within(passed..length, 0);
+        length -= passed;
+        let parsed = if body == 0 { Request::parse(&received[..length]) } else { None };
+        if let Some((request, taken)) = parsed {
+            answer(&request, &mut output, site).await?;
+            answered();
+            if !request.stays {
                 return Ok(());
             }
             received.copy_within(taken..length, 0);
             length -= taken;
+            body = request.body_bytes;
         } else {
             let count = input.read(&mut received[length..]).await?;
             if count == 0 {
@@ -39,33 +54,40 @@ where
     }
 }
 
-/// Answers a request. Returns whether another one may follow.
-async fn answer<W: Write>(request: &Request, output: &mut W, site: &impl Site) -> Result<bool, W::Error> {
-    let (status, kind, body) = match request {
-        Request::Get { what, .. } => content(*what, site),
-        Request::Bad(status) => (*status, TEXT, text(format_args!("{}\n", status.line()))),
+/// Tells a client that it has taken too long, and others want its place.
+///
+/// # Errors
+/// The stream's.
+pub async fn dismiss<W: Write>(mut output: W) -> Result<(), W::Error> {
+    let (kind, body) = complaint(Status::Timeout);
+    output.write_all(head(Status::Timeout, kind, body.len(), false).as_bytes()).await?;
+    output.write_all(body.as_bytes()).await
+}
+
+async fn answer<W: Write>(request: &Request, output: &mut W, site: &impl Site) -> Result<(), W::Error> {
+    let (status, (kind, body)) = match request.what {
+        Ok(what) => content(what, site),
+        Err(status) => (status, complaint(status)),
     };
-    let (is_head, stays) = match request {
-        Request::Get { is_head, stays, .. } => (*is_head, *stays),
-        Request::Bad(status) => (false, *status == Status::NotFound),
-    };
-    output.write_all(head(status, kind, body.len(), stays).as_bytes()).await?;
-    if !is_head {
-        output.write_all(body.as_bytes()).await?;
-    }
-    Ok(stays)
+    output.write_all(head(status, kind, body.len(), request.stays).as_bytes()).await?;
+    if request.is_head { Ok(()) } else { output.write_all(body.as_bytes()).await }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn content(what: Resource, site: &impl Site) -> (Status, &'static str, String) {
+fn complaint(status: Status) -> (&'static str, String) {
+    (TEXT, text(format_args!("{}\n", status.line())))
+}
+
+fn content(what: Resource, site: &impl Site) -> (Status, (&'static str, String)) {
     match (site.reports(), what) {
         (Ok(reports), Resource::Page) => {
-            (Status::Ok, "text/html; charset=utf-8", page::html(site.domain(), site.system(), &reports))
+            let page = page::html(site.domain(), site.system(), &reports);
+            (Status::Ok, ("text/html; charset=utf-8", page))
         }
-        (Ok(reports), Resource::Counters) => (Status::Ok, "application/json", page::json(&reports)),
+        (Ok(reports), Resource::Counters) => (Status::Ok, ("application/json", page::json(&reports))),
         (Err(error), _) => {
-            (Status::Unavailable, TEXT, text(format_args!("the switch does not answer: {error}\n")))
+            (Status::Unavailable, (TEXT, text(format_args!("the switch does not answer: {error}\n"))))
         }
     }
 }

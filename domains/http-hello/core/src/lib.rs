@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 
 use ore_api::{CountersError, Report};
 
-pub use connection::serve;
-pub use request::{HEAD_BYTES, Request};
+pub use connection::{dismiss, serve};
+pub use request::{HEAD_BYTES, Request, Resource, Status};
 
 /// What the pages show.
 pub trait Site {

@@ -83,44 +83,122 @@ impl Write for Answers {
 fn answers_to(requests: &str, piece: usize) -> String {
     let mut answers = Answers::default();
     {
-        let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, &TwoPorts));
+        let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, &TwoPorts, || ()));
         let served = serving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(served == Poll::Ready(Ok(())), "nothing here waits");
     }
     String::from_utf8(answers.0).unwrap()
 }
 
+/// Requests as RFC 9112 has them, and as it has them not; the answer's status, and whether the connection stays.
+const REQUESTS: &[(&str, u16, bool)] = &[
+    // Forms of the target.
+    ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("GET /?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("GET http://a:8080/counters.json HTTP/1.1\r\nHost: a:8080\r\n\r\n", 200, true),
+    ("GET HTTP://a HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("GET http://a?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+    ("GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n", 400, true),
+    ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+    ("GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+    ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, true),
+    ("GET /favicon.ico HTTP/1.1\r\nHost: a\r\n\r\n", 404, true),
+    ("GET //counters.json HTTP/1.1\r\nHost: a\r\n\r\n", 404, true),
+    // Methods.
+    ("HEAD /counters.json HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("HEAD /favicon.ico HTTP/1.1\r\nHost: a\r\n\r\n", 404, true),
+    ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", 405, true),
+    ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 405, true),
+    ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, true),
+    ("get / HTTP/1.1\r\nHost: a\r\n\r\n", 501, true),
+    ("FLY / HTTP/1.1\r\nHost: a\r\n\r\n", 501, true),
+    // Versions.
+    ("GET / HTTP/1.0\r\n\r\n", 200, false),
+    ("GET /favicon.ico HTTP/1.0\r\n\r\n", 404, false),
+    ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, false),
+    ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, false),
+    ("GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505, false),
+    ("GET / http/1.1\r\nHost: a\r\n\r\n", 400, false),
+    ("GET /\r\n\r\n", 400, false),
+    ("hello?\r\n\r\n", 400, false),
+    // Hosts.
+    ("GET / HTTP/1.1\r\n\r\n", 400, false),
+    ("GET /favicon.ico HTTP/1.1\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, false),
+    ("GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 200, true),
+    ("GET / HTTP/1.1\r\nhost: [::1]:80\r\n\r\n", 200, true),
+    // Lists, and the case of letters.
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200, false),
+    ("GET /favicon.ico HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404, false),
+    ("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, CLOSE ,bar\r\n\r\n", 200, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo\r\nconnection: close\r\n\r\n", 200, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n", 200, true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: , ,\r\n\r\n", 200, true),
+    // Bodies.
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 200, true),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 405, true),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405, true),
+    ("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", 405, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501, false),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        400,
+        false,
+    ),
+    // Lines.
+    ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 200, true),
+    ("GET / HTTP/1.1\nHost: a\n\n", 200, true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400, false),
+    ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400, false),
+];
+
 #[test]
-fn each_request_has_its_status() {
-    for (request, status) in [
-        ("GET / HTTP/1.1\r\n\r\n", "200"),
-        ("GET /?x=1 HTTP/1.0\r\n\r\n", "200"),
-        ("HEAD /counters.json HTTP/1.1\r\n\r\n", "200"),
-        ("GET /favicon.ico HTTP/1.1\r\n\r\n", "404"),
-        ("POST / HTTP/1.1\r\n\r\n", "405"),
-        ("GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "400"),
-        ("hello?\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "400"),
-    ] {
+fn each_request_has_its_answer() {
+    let next = "GET /counters.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for (request, status, stays) in REQUESTS {
         for piece in [1, 7, HEAD_BYTES] {
-            let answer = answers_to(request, piece);
-            assert_eq!(answer.get(9..12), Some(status), "{request:?} in pieces of {piece}: {answer}");
+            let answers = answers_to(&[*request, next].concat(), piece);
+            let context = std::format!("{request:?} in pieces of {piece}: {answers}");
+            assert_eq!(answers.get(9..12), Some(&*std::format!("{status}")), "{context}");
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), if *stays { 2 } else { 1 }, "{context}");
+            assert_eq!(answers.matches("Connection: keep-alive").count(), usize::from(*stays), "{context}");
         }
     }
-    assert!(answers_to("DELETE / HTTP/1.1\r\n\r\n", 9).contains("Allow: GET, HEAD\r\n"));
+    let refused = answers_to("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n", 9);
+    assert!(refused.contains("Allow: GET, HEAD\r\n"));
 }
 
 #[test]
 fn a_head_is_bounded() {
-    let long = std::format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(HEAD_BYTES));
-    assert!(answers_to(&long, 1000).starts_with("HTTP/1.1 431"));
+    let long = "y".repeat(HEAD_BYTES);
+    let header = std::format!("GET / HTTP/1.1\r\nx: {long}\r\n\r\n");
+    let target = std::format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let many = std::format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(49));
+    for (request, status) in [(header, "431"), (target, "414"), (many, "431")] {
+        assert_eq!(answers_to(&request, 1000).get(9..12), Some(status), "{request}");
+    }
     assert_eq!(Request::parse(b"GET / HT"), None);
 }
 
 #[test]
 fn several_requests_share_a_connection_until_one_closes_it() {
-    let get = "GET /counters.json HTTP/1.1\r\n\r\n";
-    let last = "GET /counters.json HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let get = "GET /counters.json HTTP/1.1\r\nHost: a\r\n\r\n";
+    let last = "GET /counters.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let answers = answers_to(&[get, get, last, get].concat(), 17);
     assert_eq!(answers.matches("200 OK").count(), 3);
     assert_eq!(answers.matches("Connection: keep-alive").count(), 2);
@@ -129,17 +207,21 @@ fn several_requests_share_a_connection_until_one_closes_it() {
 #[test]
 fn a_head_has_no_body_and_says_how_long_it_would_be() {
     let body = |answer: &str| answer.split_once("\r\n\r\n").map(|(_, body)| String::from(body)).unwrap();
-    let (head, get) = (answers_to("HEAD / HTTP/1.1\r\n\r\n", 99), answers_to("GET / HTTP/1.1\r\n\r\n", 99));
+    let (head, get) = (
+        answers_to("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 99),
+        answers_to("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 99),
+    );
     assert_eq!(body(&head), "");
+    assert_eq!(body(&answers_to("HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 99)), "");
     assert!(head.contains(&std::format!("Content-Length: {}\r\n", body(&get).len())));
 }
 
 #[test]
 fn pages_show_the_ports() {
-    let page = answers_to("GET / HTTP/1.1\r\n\r\n", 99);
+    let page = answers_to("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 99);
     for text in ["carol", "net-demo", "alice", "192.168.0.11", "to the world outside", "02:00:c0:a8:00:0b"] {
         assert!(page.contains(text), "{text}");
     }
-    let json = answers_to("GET /counters.json HTTP/1.1\r\n\r\n", 99);
+    let json = answers_to("GET /counters.json HTTP/1.1\r\nHost: a\r\n\r\n", 99);
     assert!(json.contains(r#""frames_in":7"#) && json.contains(r#""causes":{"too short":3}"#), "{json}");
 }

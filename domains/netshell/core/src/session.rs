@@ -1,15 +1,9 @@
 //! A client's session: read a line, answer it, until the client has no more.
 
 use alloc::string::String;
-use core::{
-    cell::{Cell, RefCell},
-    fmt,
-    fmt::Write as _,
-    net::Ipv4Addr,
-    time::Duration,
-};
+use core::{cell::Cell, fmt, fmt::Write as _, net::Ipv4Addr, time::Duration};
 
-use cloison_net::{Config, Net, TcpConfig, TcpListener};
+use cloison_net::{Config, Net, Seat, Seats, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::task;
 use embedded_io_async::{Read, Write};
 
@@ -23,6 +17,10 @@ use crate::{
 const SESSION: Duration = Duration::from_secs(300);
 /// How long it may take for a line, and to take the answer.
 const IDLE: Duration = Duration::from_secs(30);
+/// The same while others stand in line.
+const HESITATION: Duration = Duration::from_secs(5);
+/// How many may stand in line.
+const BACKLOG: usize = 64;
 
 /// Answers on port [`PORT`], to as many clients at a time as `clients` says.
 ///
@@ -30,27 +28,30 @@ const IDLE: Duration = Duration::from_secs(30);
 /// When the port cannot be listened on.
 pub async fn listen<D: Domain>(net: &Net, domain: &D, clients: usize) -> Result<(), cloison_net::Error> {
     let tcp = TcpConfig { receive_bytes: 2048, send_bytes: 4096, ..Config::default().tcp };
-    let listener = RefCell::new(TcpListener::bind_with(net, PORT, clients, tcp)?);
-    task::join_all((0..clients).map(|_| serve_next(net, domain, &listener))).await;
+    let listener = TcpListener::bind_with(net, PORT, BACKLOG, tcp)?;
+    let seats = Seats::new(net, listener, clients, HESITATION);
+    seats.serve(async |stream, seat| serve_client(net, &stream, seat, domain).await).await;
     Ok(())
 }
 
-/// Serves one client after the other, for ever.
-async fn serve_next<D: Domain>(net: &Net, domain: &D, listener: &RefCell<TcpListener>) {
-    loop {
-        let accepted = core::future::poll_fn(|context| listener.borrow_mut().poll_accept(context)).await;
-        let Ok(stream) = accepted else {
-            // No room for another connection now.
-            net.sleep(Duration::from_secs(1)).await;
-            continue;
+async fn serve_client<D: Domain>(net: &Net, stream: &TcpStream, seat: &Seat<'_>, domain: &D) {
+    // A client that resets its connection, or stays too long, has had its session.
+    let last_line = Cell::new(net.now());
+    let session = async {
+        let each = |is_answered: bool| {
+            last_line.set(net.now());
+            if is_answered { seat.waits() } else { seat.works() }
         };
-        // A client that resets its connection, or stays too long, has had its session.
-        let last_line = Cell::new(net.now());
-        let session = async {
-            serve_lines(&stream, &stream, domain, || last_line.set(net.now())).await?;
-            stream.close().await
-        };
-        let _ = net.within(SESSION, task::select(session, idle(net, &last_line))).await;
+        serve_lines(stream, stream, domain, each).await?;
+        stream.close_write();
+        let mut output = stream;
+        output.flush().await
+    };
+    let session = net.within(SESSION, task::select(session, idle(net, &last_line)));
+    if let task::Either::Second(()) = task::select(session, seat.wanted()).await {
+        let mut output = stream;
+        let farewell = output.write_all(b"others are waiting, and you have been silent\n");
+        let _ = net.within(HESITATION, farewell).await;
     }
 }
 
@@ -86,11 +87,16 @@ where
     W: Write,
     D: Domain,
 {
-    serve_lines(input, output, domain, || ()).await
+    serve_lines(input, output, domain, |_| ()).await
 }
 
-/// The same; tells `each` of every line.
-async fn serve_lines<R, W, D>(input: R, mut output: W, domain: &D, each: impl Fn()) -> Result<End, W::Error>
+/// The same; tells `each` of every line, when it comes (false) and when it has its answer (true).
+async fn serve_lines<R, W, D>(
+    input: R,
+    mut output: W,
+    domain: &D,
+    each: impl Fn(bool),
+) -> Result<End, W::Error>
 where
     R: Read<Error = W::Error>,
     W: Write,
@@ -98,13 +104,15 @@ where
 {
     let mut lines = Lines::new(input);
     while let Some(line) = lines.next().await? {
-        each();
+        each(false);
         let answer = match understand(&line) {
-            Ok(None) => continue,
+            Ok(None) => String::new(),
             Ok(Some(Command::Quit)) => return Ok(End::Quit),
             Ok(Some(command)) => answer(&command, domain).await,
             Err(complaint) => complaint,
         };
+        // Now it is the client who has to do something: to take the answer, and to say the next line.
+        each(true);
         output.write_all(answer.as_bytes()).await?;
     }
     Ok(End::Input)
