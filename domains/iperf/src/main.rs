@@ -5,20 +5,26 @@
 #![no_std]
 #![no_main]
 
-use core::{net::SocketAddrV4, time::Duration};
+use core::{
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
 
-use cloison_net::{Config, Net, TcpConfig, TcpListener, TcpStream};
+use cloison_net::{Config, Net, TcpConfig, TcpListener, TcpStream, UdpConfig, UdpSocket};
 use cloison_rt::{
     log,
     sys::{self, settings},
     task,
 };
-use iperf_protocol::{ClientOptions, Clock, Connector, Error, Listener, Newcomers, Role, Tally};
+use iperf_protocol::{ClientOptions, Clock, Connector, Datagrams, Error, Listener, Newcomers, Role, Tally};
 
 cloison_rt::entry!(main);
 
 /// Connections that wait until they are accepted: what a client with the most streams makes at once.
 const BACKLOG: usize = iperf_protocol::MAX_STREAMS + 1;
+
+/// Room for the datagrams that come while this domain waits for its turn.
+const UDP: UdpConfig = UdpConfig { bytes: 128 << 10, datagrams: 128 };
 
 /// Pause after the network has failed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -44,7 +50,7 @@ async fn play(net: &Net, role: Role) -> Result<(), Error> {
 async fn serve(net: &Net, port: u16) -> Result<(), Error> {
     let listener = TcpListener::bind_with(net, port, BACKLOG, TcpConfig::BULK).map_err(Error::network)?;
     let clock = NetClock(net);
-    let mut newcomers = Newcomers::new(Port(listener), &clock);
+    let mut newcomers = Newcomers::new(Port { net, listener }, &clock);
     let mut failures = Tally::default();
     log!("server listening on {port}");
     loop {
@@ -83,13 +89,37 @@ impl Clock for NetClock<'_> {
     }
 }
 
-struct Port(TcpListener);
+struct Port<'a> {
+    net: &'a Net,
+    listener: TcpListener,
+}
 
-impl Listener for Port {
+impl Listener for Port<'_> {
     type Stream = TcpStream;
+    type Datagrams = Socket;
 
     async fn accept(&mut self) -> Result<TcpStream, Error> {
-        self.0.accept().await.map_err(Error::network)
+        self.listener.accept().await.map_err(Error::network)
+    }
+
+    async fn datagrams(&mut self) -> Result<Socket, Error> {
+        UdpSocket::bind_with(self.net, self.listener.port(), UDP).map(Socket).map_err(Error::network)
+    }
+
+    fn host(stream: &TcpStream) -> Option<Ipv4Addr> {
+        stream.remote().map(|address| *address.ip())
+    }
+}
+
+struct Socket(UdpSocket);
+
+impl Datagrams for Socket {
+    async fn receive(&self, to: &mut [u8]) -> Result<(usize, SocketAddrV4), Error> {
+        self.0.receive_from(to).await.map_err(Error::network)
+    }
+
+    async fn send(&self, datagram: &[u8], to: SocketAddrV4) -> Result<(), Error> {
+        self.0.send_to(datagram, to).await.map_err(Error::network)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     ClientOptions, Clock, Connector, Cookie, Direction, Error, Parameters, Report, Results, State,
     control::{Control, write},
     host::within,
-    transfer::Transfer,
+    transfer::{Transfer, directions},
 };
 
 /// How long the server may take to prepare a test, and to end it.
@@ -33,15 +33,15 @@ pub async fn call<N: Connector, C: Clock>(
     let (mut control, mut streams) =
         within(clock, PATIENCE, "the server did not prepare the test", prepared).await?;
     let direction = if options.reverse { Direction::Received } else { Direction::Sent };
-    let transfer = Transfer { clock, direction, block_bytes: BLOCK_BYTES, omit: Duration::ZERO };
+    let transfer = Transfer { clock, block_bytes: BLOCK_BYTES, omit: Duration::ZERO, bits_per_second: 0 };
     let enough = async {
         clock.sleep(options.time).await;
         Ok(())
     };
-    let moved = transfer.run(&mut streams, enough).await?;
+    let moved = transfer.run(&mut streams, &directions(direction, options.streams), enough).await?;
     let finished = finish(&mut control, moved.results());
     let seen = within(clock, PATIENCE, "the server did not end the test", finished).await?;
-    Ok(moved.report(direction, seen))
+    Ok(moved.report(direction, &seen, false))
 }
 
 /// Agrees on the parameters and makes the streams.
@@ -69,18 +69,18 @@ async fn connect<N: Connector>(network: &mut N, cookie: Cookie) -> Result<N::Str
     Ok(stream)
 }
 
-/// Exchanges results. → how many bytes the server has seen.
+/// Exchanges results. → how many bytes the server has seen of each stream.
 async fn finish<S: embedded_io_async::Read + embedded_io_async::Write>(
     control: &mut Control<S>,
     results: Results,
-) -> Result<u64, Error> {
+) -> Result<Vec<u64>, Error> {
     control.send_state(State::TestEnd).await?;
     control.expect(State::ExchangeResults).await?;
     control.send(&results).await?;
-    let seen: Results = control.receive().await?;
+    let seen = control.receive(Results::read_bytes).await?;
     control.expect(State::DisplayResults).await?;
     control.send_state(State::IperfDone).await?;
-    Ok(seen.bytes())
+    Ok(seen)
 }
 
 fn parameters(options: &ClientOptions) -> Parameters {

@@ -3,7 +3,8 @@
 use alloc::{vec, vec::Vec};
 
 use embedded_io_async::{Read, ReadExactError, Write};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{Cookie, Error, State};
 
@@ -53,7 +54,11 @@ impl<S: Read + Write> Control<S> {
         write(&mut self.0, &message).await
     }
 
-    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+    /// Waits for an object, and has `read_object` make something of it.
+    pub(crate) async fn receive<T>(
+        &mut self,
+        read_object: impl FnOnce(&Value) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut length = [0; 4];
         read(&mut self.0, &mut length).await?;
         let length = u32::from_be_bytes(length) as usize;
@@ -62,7 +67,21 @@ impl<S: Read + Write> Control<S> {
         }
         let mut text = vec![0; length];
         read(&mut self.0, &mut text).await?;
-        serde_json::from_slice(&text).map_err(|_| Error::Garbage("what it sent is not the JSON that is due"))
+        let object = serde_json::from_slice(&text);
+        read_object(&object.map_err(|_| Error::Garbage("what it sent is not the JSON that is due"))?)
+    }
+
+    /// The same; what makes no sense is answered with iperf3's number for that.
+    pub(crate) async fn receive_or_refuse<T>(
+        &mut self,
+        read_object: impl FnOnce(&Value) -> Result<T, Error>,
+        number: i32,
+    ) -> Result<T, Error> {
+        let received = self.receive(read_object).await;
+        if let Err(Error::Garbage(_)) = received {
+            self.refuse(number).await?;
+        }
+        received
     }
 
     async fn receive_error(&mut self) -> Result<i32, Error> {

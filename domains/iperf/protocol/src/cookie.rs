@@ -2,7 +2,7 @@
 
 use crate::Error;
 
-/// 36 letters and digits, and a zero.
+/// 36 printable characters, and a zero: letters and digits now, the client's name and the time in old versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cookie([u8; Cookie::BYTES]);
 
@@ -31,7 +31,7 @@ impl Cookie {
     /// If no iperf3 would send that.
     pub fn parse(bytes: [u8; Self::BYTES]) -> Result<Self, Error> {
         let (end, letters) = bytes.split_last().unwrap_or((&0, &[]));
-        if *end == 0 && letters.iter().all(u8::is_ascii_alphanumeric) {
+        if *end == 0 && letters.iter().all(u8::is_ascii_graphic) {
             Ok(Self(bytes))
         } else {
             Err(Error::Garbage("its first bytes are no cookie"))
@@ -54,6 +54,12 @@ mod tests {
         let cookie = Cookie::new(7);
         assert_eq!(Cookie::parse(*cookie.bytes()), Ok(cookie));
         assert_ne!(Cookie::new(8), cookie);
+    }
+
+    #[test]
+    fn old_clients_have_other_cookies() {
+        let cookie = *b"host-1.lan.1417189200.123456.0a1b2c3d\0";
+        assert!(Cookie::parse(*cookie.last_chunk().unwrap()).is_ok());
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What a test needs of the world: connections and time.
 
-use core::{future::Future, time::Duration};
+use core::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
 
 use embedded_io_async::{Read, Write};
 
@@ -10,9 +14,26 @@ use crate::Error;
 pub trait Listener {
     /// A connection.
     type Stream: Read + Write;
+    /// A socket for datagrams.
+    type Datagrams: Datagrams;
+
+    /// A socket for datagrams to the same port.
+    fn datagrams(&mut self) -> impl Future<Output = Result<Self::Datagrams, Error>>;
+
+    /// The host at the other end of a connection, if it is known.
+    fn host(stream: &Self::Stream) -> Option<Ipv4Addr>;
 
     /// Waits for a connection. Dropped before it is ready, it loses none.
     fn accept(&mut self) -> impl Future<Output = Result<Self::Stream, Error>>;
+}
+
+/// A socket for datagrams.
+pub trait Datagrams {
+    /// Waits for a datagram. Dropped before it is ready, it loses none.
+    fn receive(&self, to: &mut [u8]) -> impl Future<Output = Result<(usize, SocketAddrV4), Error>>;
+
+    /// Sends a datagram.
+    fn send(&self, datagram: &[u8], to: SocketAddrV4) -> impl Future<Output = Result<(), Error>>;
 }
 
 /// A way to a server.

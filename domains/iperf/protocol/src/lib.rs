@@ -1,4 +1,4 @@
-//! The protocol of iperf3, both sides of a test over TCP, apart from the network that it runs over: that is
+//! The protocol of iperf3, the server's side of a test over TCP or UDP and the client's over TCP, apart from the network that it runs over: that is
 //! reached through [`Listener`], [`Connector`] and [`Clock`], so all of it runs in tests on the host, against
 //! the real iperf3 too.
 //!
@@ -13,7 +13,7 @@
 //!                   ←─────────────── CreateStreams
 //! cookie, on each new stream ──────→
 //!                   ←─────────────── TestStart, TestRunning
-//!        data, on the streams, one way or the other
+//!        data, on the streams, one way or the other, or both
 //! TestEnd           ───────────────→
 //!                   ←─────────────── ExchangeResults
 //! results           ───────────────→
@@ -33,6 +33,7 @@ mod arguments;
 mod client;
 mod control;
 mod cookie;
+mod datagrams;
 mod error;
 mod host;
 mod newcomers;
@@ -48,7 +49,7 @@ pub use arguments::{ClientOptions, Role};
 pub use client::call;
 pub use cookie::Cookie;
 pub use error::Error;
-pub use host::{Clock, Connector, Listener};
+pub use host::{Clock, Connector, Datagrams, Listener};
 pub use newcomers::Newcomers;
 pub use parameters::Parameters;
 pub use report::{Direction, Report};

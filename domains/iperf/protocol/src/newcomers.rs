@@ -53,6 +53,11 @@ where
         }
     }
 
+    /// The port.
+    pub(crate) fn listener(&mut self) -> &mut L {
+        &mut self.listener
+    }
+
     /// Sends those away who are still silent. → the port.
     pub(crate) fn dismiss(&mut self) -> &mut L {
         self.waiting.clear();

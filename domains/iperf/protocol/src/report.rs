@@ -9,6 +9,8 @@ pub enum Direction {
     Sent,
     /// From the other side.
     Received,
+    /// Both at once.
+    Both,
 }
 
 /// What a test has measured.
@@ -16,11 +18,16 @@ pub enum Direction {
 pub struct Report {
     /// Which way the data went.
     pub direction: Direction,
-    /// Bytes of all streams. At the sender: those of which the receiver says that they arrived.
+    /// Bytes of all streams; if they go both ways, of those received. At the sender: those of which the receiver
+    /// says that they arrived.
     pub bytes: u64,
+    /// If they go both ways, bytes of those sent.
+    pub back: Option<u64>,
+    /// Of datagrams received: how many were lost, and how many there were.
+    pub datagrams: Option<(u64, u64)>,
     /// Time that they took.
     pub time: Duration,
-    /// How many streams.
+    /// How many streams, each way.
     pub streams: usize,
 }
 
@@ -28,22 +35,35 @@ impl Report {
     /// Bits per second.
     #[must_use]
     pub fn bits_per_second(&self) -> f64 {
+        self.rate(self.bytes)
+    }
+
+    fn rate(&self, bytes: u64) -> f64 {
         let seconds = self.time.as_secs_f64();
-        if seconds > 0.0 { self.bytes as f64 * 8.0 / seconds } else { 0.0 }
+        if seconds > 0.0 { bytes as f64 * 8.0 / seconds } else { 0.0 }
+    }
+
+    fn write(&self, out: &mut fmt::Formatter<'_>, bytes: u64, way: &str) -> fmt::Result {
+        let mebibytes = bytes as f64 / f64::from(1 << 20);
+        write!(out, "  {mebibytes:.1} MBytes  {:.0} Mbits/sec  {way}", self.rate(bytes) / 1e6)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.time.as_secs_f64();
-        let mebibytes = self.bytes as f64 / f64::from(1 << 20);
-        let megabits = self.bits_per_second() / 1e6;
-        write!(out, "{seconds:.2} sec  {mebibytes:.1} MBytes  {megabits:.0} Mbits/sec  ")?;
-        out.write_str(match self.direction {
-            Direction::Sent => "sent",
-            Direction::Received => "received",
-        })?;
-        if self.streams > 1 { write!(out, " in {} streams", self.streams) } else { Ok(()) }
+        write!(out, "{:.2} sec", self.time.as_secs_f64())?;
+        let way = if self.direction == Direction::Sent { "sent" } else { "received" };
+        self.write(out, self.bytes, way)?;
+        if let Some(bytes) = self.back {
+            self.write(out, bytes, "sent")?;
+        }
+        if self.streams > 1 {
+            write!(out, " in {} streams", self.streams)?;
+        }
+        match self.datagrams {
+            Some((lost, all)) => write!(out, ", {lost} of {all} datagrams lost"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -58,10 +78,18 @@ mod tests {
         let report = Report {
             direction: Direction::Received,
             bytes: 100 << 20,
+            back: None,
+            datagrams: None,
             time: Duration::from_millis(2000),
             streams: 2,
         };
         assert_eq!(report.to_string(), "2.00 sec  100.0 MBytes  419 Mbits/sec  received in 2 streams");
+        let both = Report { direction: Direction::Both, back: Some(50 << 20), streams: 1, ..report.clone() };
+        let text = "2.00 sec  100.0 MBytes  419 Mbits/sec  received  50.0 MBytes  210 Mbits/sec  sent";
+        assert_eq!(both.to_string(), text);
+        let udp = Report { datagrams: Some((3, 75)), streams: 1, ..report.clone() };
+        let text = "2.00 sec  100.0 MBytes  419 Mbits/sec  received, 3 of 75 datagrams lost";
+        assert_eq!(udp.to_string(), text);
         assert_eq!(Report { time: Duration::ZERO, ..report }.bits_per_second(), 0.0);
     }
 }

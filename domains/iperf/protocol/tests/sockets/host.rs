@@ -3,14 +3,14 @@
 use std::{
     future::{Future, poll_fn},
     io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
     pin::pin,
     task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
 
-use iperf_protocol::{Clock, Connector, Error, Listener};
+use iperf_protocol::{Clock, Connector, Datagrams, Error, Listener};
 
 /// Longest time that a test may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -48,11 +48,39 @@ impl Port {
 
 impl Listener for Port {
     type Stream = Socket;
+    type Datagrams = DatagramSocket;
+
+    async fn datagrams(&mut self) -> Result<DatagramSocket, Error> {
+        let socket = UdpSocket::bind(self.0.local_addr().unwrap()).map_err(Error::network)?;
+        socket.set_nonblocking(true).unwrap();
+        Ok(DatagramSocket(socket))
+    }
+
+    fn host(stream: &Socket) -> Option<Ipv4Addr> {
+        match stream.0.peer_addr() {
+            Ok(SocketAddr::V4(address)) => Some(*address.ip()),
+            _ => None,
+        }
+    }
 
     async fn accept(&mut self) -> Result<Socket, Error> {
         let (stream, _) = when_ready(|| self.0.accept()).await.map_err(Error::network)?;
         stream.set_nonblocking(true).unwrap();
         Ok(Socket(stream))
+    }
+}
+
+pub struct DatagramSocket(UdpSocket);
+
+impl Datagrams for DatagramSocket {
+    async fn receive(&self, to: &mut [u8]) -> Result<(usize, SocketAddrV4), Error> {
+        let (count, from) = when_ready(|| self.0.recv_from(to)).await.map_err(Error::network)?;
+        let SocketAddr::V4(from) = from else { panic!("not IPv4") };
+        Ok((count, from))
+    }
+
+    async fn send(&self, datagram: &[u8], to: SocketAddrV4) -> Result<(), Error> {
+        when_ready(|| self.0.send_to(datagram, to)).await.map_err(Error::network).map(drop)
     }
 }
 

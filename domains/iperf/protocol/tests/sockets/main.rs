@@ -85,6 +85,17 @@ fn the_real_client_measures_this_server() {
         (&["-t", "1", "-R"], Direction::Sent, 1),
         (&["-t", "1", "-P", "2"], Direction::Received, 2),
         (&["-t", "2", "-O", "1", "-R", "-P", "2"], Direction::Sent, 2),
+        (&["-t", "1", "--bidir"], Direction::Both, 1),
+        (&["-t", "1", "--bidir", "-P", "2"], Direction::Both, 2),
+        (&["-t", "1", "-R", "-b", "40M"], Direction::Sent, 1),
+        (&["-t", "1", "-u", "-b", "40M", "-l", "1400"], Direction::Received, 1),
+        (&["-t", "1", "-u", "-b", "40M", "-l", "1400", "-R"], Direction::Sent, 1),
+        (&["-t", "1", "-u", "-b", "40M", "-l", "1400", "--bidir", "-P", "2"], Direction::Both, 2),
+        (
+            &["-t", "2", "-O", "1", "-u", "-b", "40M", "-l", "1400", "--udp-counters-64bit"],
+            Direction::Received,
+            1,
+        ),
     ] {
         let (port, address) = Port::open();
         let server = served(port);
@@ -97,6 +108,7 @@ fn the_real_client_measures_this_server() {
         let report = server.join().unwrap().unwrap();
         assert_eq!((report.direction, report.streams), (direction, streams), "{arguments:?}");
         assert!(report.bytes > 1 << 20, "{arguments:?}: {report}");
+        assert!(report.back.is_none_or(|bytes| bytes > 1 << 20), "{arguments:?}: {report}");
     }
 }
 
@@ -105,10 +117,10 @@ fn the_real_client_understands_a_refusal() {
     let (port, address) = Port::open();
     let server = served(port);
     let number = address.port().to_string();
-    let output = iperf3(&["-c", "127.0.0.1", "-p", &number, "-t", "1", "-u"]).output().unwrap();
+    let output = iperf3(&["-c", "127.0.0.1", "-p", &number, "-t", "1", "-P", "9"]).output().unwrap();
     assert!(!output.status.success());
     let text = said(&output);
-    assert!(text.contains("not implemented"), "{text}");
+    assert!(text.contains("number of parallel streams"), "{text}");
     assert!(matches!(server.join().unwrap(), Err(Error::Unsupported(_))));
 }
 
@@ -166,6 +178,37 @@ fn strangers_are_refused_and_do_no_harm() {
     let client = thread::spawn(move || called(options(address)));
     assert!(block_on(serve(&mut newcomers)).is_ok());
     check(&client.join().unwrap().unwrap(), Direction::Sent, 1);
+}
+
+/// Whatever a client sends as JSON: it gets a state, or an error with its number, and never silence.
+#[test]
+fn each_object_has_an_answer() {
+    for (text, expected) in [
+        (r#"{"tcp":true,"time":1.0,"num":1e+15,"parallel":1,"parallel":1}"#, &[10][..]),
+        (r#"{"tcp":true,"parallel":-1}"#, &[0xfe, 0, 0, 0, 114, 0, 0, 0, 0]),
+        (r#"{"tcp":true,"parallel":1e400}"#, &[0xfe, 0, 0, 0, 114, 0, 0, 0, 0]),
+        (r#"{"tcp":tr"#, &[0xfe, 0, 0, 0, 114, 0, 0, 0, 0]),
+        ("\u{7f}", &[0xfe, 0, 0, 0, 114, 0, 0, 0, 0]),
+        ("", &[0xfe, 0, 0, 0, 114, 0, 0, 0, 0]),
+        (&"[".repeat(9_999), &[0xfe, 0, 0, 0, 114, 0, 0, 0, 0]),
+        (r#"{"tcp":true,"parallel":9}"#, &[0xfe, 0, 0, 0, 6, 0, 0, 0, 0]),
+        (r#"{"sctp":true}"#, &[0xfe, 0, 0, 0, 13, 0, 0, 0, 0]),
+    ] {
+        let (port, address) = Port::open();
+        let server = served(port);
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"host-1.lan.1417189200.123456.0a1b2c3\0").unwrap();
+        let mut state = [0];
+        client.read_exact(&mut state).unwrap();
+        assert_eq!(state, [9]);
+        client.write_all(&(text.len() as u32).to_be_bytes()).unwrap();
+        client.write_all(text.as_bytes()).unwrap();
+        let mut answer = vec![0; expected.len()];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, expected, "{text:.40}");
+        drop(client);
+        assert!(server.join().unwrap().is_err());
+    }
 }
 
 /// More of them than are heard at a time, before the client comes and between its connections.
