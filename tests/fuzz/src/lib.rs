@@ -2,7 +2,11 @@
 
 mod targets {
     pub mod checksums;
+    pub mod dhcp;
+    pub mod dns;
     pub mod frames;
+    pub mod http;
+    pub mod iperf;
     pub mod switch;
 }
 
@@ -18,7 +22,11 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target { name: "checksums", run: targets::checksums::run },
+    Target { name: "dhcp", run: targets::dhcp::run },
+    Target { name: "dns", run: targets::dns::run },
     Target { name: "frames", run: targets::frames::run },
+    Target { name: "http", run: targets::http::run },
+    Target { name: "iperf", run: targets::iperf::run },
     Target { name: "switch", run: targets::switch::run },
 ];
 
