@@ -42,6 +42,8 @@ boot_tests! {
     a_changed_header_is_refused: "damage-header",
     too_little_memory_is_said: "memory-too-little",
     nobody_holds_the_builders_rights: "census",
+    nobody_holds_any_right_of_a_builder_that_has_ended: "census-empty",
+    no_signal_is_lost: "signals",
     futures_run_by_time_and_by_events: "tasks",
     a_crashed_tpm_service_is_restarted: "stpm-restart",
     a_switch_that_crashes_loses_no_byte: "ore-restart",

@@ -197,3 +197,34 @@ proptest! {
         }
     }
 }
+
+/// Labels that are declared come as often as others, and most words are zero or have few bits set, so that many a
+/// message is nearly one that somebody would send. `cargo test -p cloison-ipc a_million -- --nocapture` shows how many were.
+#[test]
+fn a_million_messages_are_decoded_or_refused() {
+    const MESSAGES: u32 = 1_000_000;
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut decoded = 0;
+    for _ in 0..MESSAGES {
+        let label = (random() % 8) as u32;
+        let words = core::array::from_fn(|_| {
+            if random() % 4 == 0 { random() & random() & random() & random() } else { 0 }
+        });
+        let message = Message { label, words };
+        if let Ok(request) = sample::Request::decode(message) {
+            assert_eq!(request.encode(), message);
+            decoded += 1;
+        }
+    }
+    std::println!("{MESSAGES} messages: {decoded} decoded, {} refused", MESSAGES - decoded);
+    assert!(
+        decoded > 1000 && decoded < MESSAGES / 2,
+        "{decoded} decoded: the messages are too far from real ones"
+    );
+}

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod interleavings;
+mod million;
 mod model;
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
