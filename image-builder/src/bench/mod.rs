@@ -6,6 +6,7 @@ mod linux;
 mod network;
 mod round;
 mod rows;
+mod source;
 mod steps;
 mod table;
 
@@ -78,6 +79,10 @@ impl Bench<'_> {
         let traced = self.trace()?;
         let costly = traced.code.costly();
         let peer = self.measure_network(linux.as_ref(), &Machine::new(&built), &mut figures)?;
+        let source = source::of_kernel(&self.context.workspace.root)
+            .map_err(|error| Failure::machine("cannot read the kernel's source", &error))?;
+        let kernel =
+            fs::read(&built.symbols).map_err(|error| Failure::file("cannot read", &built.symbols, &error))?;
         let mut table = Table::new(peer);
         for row in ROWS {
             let figure = match row.source {
@@ -87,9 +92,11 @@ impl Bench<'_> {
                 }
                 Source::RoundInstructions => Some(traced.round.instructions() as f64),
                 Source::RoundCostly(kind) => Some(traced.round.count(kind, &costly) as f64),
-                Source::KernelText => {
-                    fs::read(&built.symbols).ok().and_then(|kernel| rows::text_bytes(&kernel))
-                }
+                Source::KernelText => rows::text_bytes(&kernel),
+                Source::KernelTables => rows::table_bytes(&kernel),
+                Source::KernelLines => Some(source.lines as f64),
+                Source::KernelUnsafe => Some(source.unsafe_sites as f64),
+                Source::HelloTables => rows::page_table_bytes(&hello, "hello"),
                 Source::HelloImage => rows::image_bytes(&hello, "hello"),
                 Source::HelloMemory => rows::memory_bytes(&hello, "hello"),
                 Source::DemoTime => self.wall_time(&demo)?,

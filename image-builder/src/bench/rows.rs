@@ -1,10 +1,10 @@
 //! The rows of the table: what is measured, where the figure comes from, and what it is compared with.
 
-use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::limits::{MAX_DOMAINS, PAGE_BYTES};
 use object::{
-    LittleEndian,
+    LittleEndian, Object, ObjectSymbol,
     elf::FileHeader64,
-    read::elf::{FileHeader, SectionHeader},
+    read::elf::{ElfFile64, FileHeader, SectionHeader},
 };
 
 use super::code::Costly;
@@ -52,6 +52,14 @@ pub(super) enum Source {
     RoundCostly(Costly),
     /// The kernel's code, in bytes.
     KernelText,
+    /// The kernel's tables of objects, in bytes, divided by the domains for which there is room.
+    KernelTables,
+    /// The kernel's source, in lines of code.
+    KernelLines,
+    /// How many of its blocks, functions and implementations are `unsafe`.
+    KernelUnsafe,
+    /// The hello domain's page tables.
+    HelloTables,
     /// What the hello domain takes in its image.
     HelloImage,
     /// What it takes in memory, page tables included.
@@ -115,6 +123,13 @@ pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 /// run.
 pub(super) const ROWS: &[Row] = &[
     row("gate call and reply, 4 words", Source::Named("gate-call-4"), Unit::Instructions, 486.0, 300.0),
+    counted("- median", Source::Named("gate-call-4-median"), Unit::Instructions, Reference::None),
+    counted(
+        "- in 99 of 100 calls at most",
+        Source::Named("gate-call-4-p99"),
+        Unit::Instructions,
+        Reference::None,
+    ),
     row("gate call and reply, no words", Source::Named("gate-call-0"), Unit::Instructions, 452.0, 300.0),
     counted(
         "kernel's part of it, 4 words",
@@ -145,6 +160,15 @@ pub(super) const ROWS: &[Row] = &[
         500_000.0,
     ),
     row("kernel text", Source::KernelText, Unit::Bytes, 60.7 * 1000.0, 64.0 * 1024.0),
+    counted("kernel source, lines of code", Source::KernelLines, Unit::Times, Reference::Of(16_800.0)),
+    counted(
+        "- unsafe blocks, functions, implementations",
+        Source::KernelUnsafe,
+        Unit::Times,
+        Reference::None,
+    ),
+    counted("kernel's tables, for each domain", Source::KernelTables, Unit::Bytes, Reference::None),
+    counted("- page tables of the hello domain", Source::HelloTables, Unit::Bytes, Reference::None),
     row("hello domain on disk", Source::HelloImage, Unit::Bytes, 1024.0 * 1024.0, 64.0 * 1024.0),
     row("hello domain in memory", Source::HelloMemory, Unit::Bytes, 10.0 * 1024.0 * 1024.0, 512.0 * 1024.0),
     Row {
@@ -223,6 +247,22 @@ pub(super) fn text_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
     let sections = header.sections(LittleEndian, kernel_with_symbols).ok()?;
     let (_, text) = sections.section_by_name(LittleEndian, b".text")?;
     Some(text.sh_size(LittleEndian) as f64)
+}
+
+/// The bytes of a kernel's state, for each domain for which it has room.
+pub(super) fn table_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
+    let file = ElfFile64::<LittleEndian>::parse(kernel_with_symbols).ok()?;
+    let state = file.symbols().find(|symbol| {
+        symbol
+            .name()
+            .is_ok_and(|name| rustc_demangle::demangle(name).to_string().starts_with("core_kernel::KERNEL"))
+    })?;
+    Some((state.size() / MAX_DOMAINS as u64) as f64)
+}
+
+/// The bytes of a domain's page tables.
+pub(super) fn page_table_bytes(built: &Built, domain: &str) -> Option<f64> {
+    Some((built.plan.domains[index(built, domain)?].quota_pages * PAGE_BYTES) as f64)
 }
 
 /// The bytes that a domain takes in the image.
