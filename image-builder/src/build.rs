@@ -34,7 +34,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// When the current folder cannot be told.
+    /// When the current folder cannot be told, or Cargo cannot use the target folder.
     pub fn find(progress: Progress, interrupts: Interrupts) -> Result<Self, Failure> {
         let here = env::current_dir()
             .map_err(|error| Failure::Environment(format!("cannot tell the current folder: {error}")))?;
@@ -43,6 +43,12 @@ impl Context {
         let root = around.or(built_from).unwrap_or(&here).to_owned();
         let target =
             env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| here.join(target));
+        if target.to_str().is_none() {
+            let target = target.display();
+            return Err(Failure::Environment(format!(
+                "the target folder {target} has a name that is not UTF-8, which Cargo cannot use"
+            )));
+        }
         Ok(Self { workspace: Workspace { root }, target, progress, interrupts })
     }
 

@@ -2,32 +2,34 @@
 //!
 //! Text and line ends pass. A control character (C0, C1, ESC, DEL), a character that changes the direction of text
 //! or is not visible, and a byte that is not UTF-8 appear escaped: `\x1b`, `\u{202e}`, `\xff`. A carriage return is
-//! a line end only before a line feed: alone, it would let the rest of a line cover its beginning.
+//! a line end only beside a line feed: alone, it would let the rest of a line cover its beginning.
 
 /// Makes text visible that comes in pieces, wherever they are cut.
 #[derive(Debug, Default)]
 pub struct Visible {
     /// The beginning of a character, or a carriage return whose line feed may follow.
     held: Vec<u8>,
+    is_in_line: bool,
 }
 
 impl Visible {
     /// What can be shown of the text so far.
     pub fn take(&mut self, bytes: &[u8]) -> String {
         self.held.extend_from_slice(bytes);
-        let text = std::mem::take(&mut self.held);
+        let mut text = std::mem::take(&mut self.held);
+        if text.ends_with(b"\r") {
+            self.held = text.split_off(text.len() - 1);
+        }
         let mut shown = String::new();
         let mut chunks = text.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
-            show(chunk.valid(), &mut shown);
+            self.show(chunk.valid(), &mut shown);
             match chunk.invalid() {
-                rest if chunks.peek().is_none() && is_beginning(rest) => self.held.extend_from_slice(rest),
-                invalid => invalid.iter().for_each(|byte| escape(*byte, &mut shown)),
+                rest if self.held.is_empty() && chunks.peek().is_none() && is_beginning(rest) => {
+                    self.held.extend_from_slice(rest);
+                }
+                invalid => self.escape(invalid, &mut shown),
             }
-        }
-        if self.held.is_empty() && text.ends_with(b"\r") {
-            shown.truncate(shown.len() - ESCAPED_RETURN.len());
-            self.held.push(b'\r');
         }
         shown
     }
@@ -35,19 +37,46 @@ impl Visible {
     /// What is left when nothing more comes.
     pub fn finish(&mut self) -> String {
         let mut shown = String::new();
-        std::mem::take(&mut self.held).iter().for_each(|byte| escape(*byte, &mut shown));
+        match std::mem::take(&mut self.held).as_slice() {
+            b"\r" => self.show("\r", &mut shown),
+            rest => self.escape(rest, &mut shown),
+        }
         shown
     }
-}
 
-/// How a lone carriage return appears.
-const ESCAPED_RETURN: &str = r"\x0d";
+    fn show(&mut self, text: &str, shown: &mut String) {
+        let mut characters = text.chars().peekable();
+        while let Some(character) = characters.next() {
+            match character {
+                '\n' => {
+                    shown.push('\n');
+                    self.is_in_line = false;
+                    continue;
+                }
+                '\r' if characters.peek() == Some(&'\n') => shown.push('\r'),
+                // The second half of a boot loader's line end, which covers nothing.
+                '\r' if !self.is_in_line => continue,
+                ' '..='~' => shown.push(character),
+                '\0'..='\x7f' => escape(character as u8, shown),
+                // Behind another character, so that one that only changes its neighbour, such as an accent, counts
+                // as text.
+                _ => shown.extend(['a', character].iter().collect::<String>().escape_debug().skip(1)),
+            }
+            self.is_in_line = true;
+        }
+    }
+
+    fn escape(&mut self, bytes: &[u8], shown: &mut String) {
+        bytes.iter().for_each(|byte| escape(*byte, shown));
+        self.is_in_line |= !bytes.is_empty();
+    }
+}
 
 /// All of a text, made visible.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::new();
-    show(text, &mut shown);
+    Visible::default().show(text, &mut shown);
     shown
 }
 
@@ -55,20 +84,6 @@ pub fn visible(text: &str) -> String {
 #[must_use]
 pub fn visible_line(text: &str) -> String {
     visible(text).replace('\r', r"\r").replace('\n', r"\n")
-}
-
-fn show(text: &str, shown: &mut String) {
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\n' | ' '..='~' => shown.push(character),
-            '\r' if characters.peek() == Some(&'\n') => shown.push('\r'),
-            '\0'..='\x7f' => escape(character as u8, shown),
-            // Behind another character, so that one that only changes its neighbour, such as an accent, counts as
-            // text.
-            _ => shown.extend(['a', character].iter().collect::<String>().escape_debug().skip(1)),
-        }
-    }
 }
 
 fn escape(byte: u8, shown: &mut String) {
@@ -99,13 +114,14 @@ mod tests {
 
     #[test]
     fn what_drives_a_terminal_is_escaped() {
-        let cases: [(&[u8], &str); 9] = [
+        let cases: [(&[u8], &str); 10] = [
             (b"\x1b[2J\x07\0\x08\t\x7f", r"\x1b[2J\x07\x00\x08\x09\x7f"),
             (b"\x1b]0;title\x1b\\", r"\x1b]0;title\x1b\"),
             ("\u{9b}2J".as_bytes(), r"\u{9b}2J"),
             (b"\x9b2J", r"\x9b2J"),
             (b"evil\rkernel | ok\n", "evil\\x0dkernel | ok\n"),
-            (b"\r\r\n\r", "\\x0d\r\n\\x0d"),
+            (b"a\r\r\n\r", "a\\x0d\r\n"),
+            (b"\ra\n\rb\n\r\n\rc\r", "a\nb\n\r\nc\\x0d"),
             ("a\u{202e}b\u{2066}c\u{2028}d".as_bytes(), r"a\u{202e}b\u{2066}c\u{2028}d"),
             (b"\xff\xc0\x80\xed\xa0\x80", r"\xff\xc0\x80\xed\xa0\x80"),
             (b"\xe2\x82", r"\xe2\x82"),

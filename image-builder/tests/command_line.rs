@@ -3,8 +3,9 @@
 mod support;
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
     process::Command,
     thread::sleep,
@@ -190,6 +191,13 @@ fn the_manifests_digest_is_printed_by_the_build() {
     let digest = Command::new("sha256sum").arg(root.join(HELLO)).output().unwrap();
     let digest = String::from_utf8(digest.stdout).unwrap();
     assert_says(&output, 0, &format!("manifest: SHA-256 {}", digest.split(' ').next().unwrap()));
+}
+
+#[test]
+fn a_target_folder_that_cargo_cannot_use_is_named() {
+    let folder = OsStr::from_bytes(b"/nonexistent/\xff");
+    let output = tool(&["build", HELLO]).env("CARGO_TARGET_DIR", folder).output().unwrap();
+    assert_says(&output, 3, "has a name that is not UTF-8");
 }
 
 #[test]

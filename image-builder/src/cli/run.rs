@@ -46,8 +46,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let mut watch =
         Watch::new(args.timeout.map(|limit| Duration::from_secs(limit.into())), &context.interrupts);
     watch.recording = recording;
-    // With a debugger, a machine may stand still for as long as it likes.
-    if debugger.is_none() {
+    // With a debugger, a machine may stand still for as long as it likes; without a serial port, it says nothing.
+    if debugger.is_none() && built.system.platform().serial_port != 0 {
         let monitor = Monitor::new(&scratch)?;
         machine.monitor = Some(monitor.socket());
         watch.startup = Some(Startup::new(monitor, machine.firmware, &args.qemu));
