@@ -54,7 +54,7 @@ impl fmt::Display for Failure {
             Self::Failed(text) | Self::Manifest(text) | Self::Usage(text) | Self::Environment(text) => {
                 out.write_str(text)
             }
-            Self::Interrupted => out.write_str("stopped as asked, nothing is left running"),
+            Self::Interrupted => out.write_str("stopped as asked"),
         }
     }
 }

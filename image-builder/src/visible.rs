@@ -10,6 +10,8 @@ pub struct Visible {
     /// The beginning of a character, or a carriage return whose line feed may follow.
     held: Vec<u8>,
     is_in_line: bool,
+    /// Whether the text is a name or a message, in which no boot loader ends lines.
+    is_message: bool,
 }
 
 impl Visible {
@@ -55,7 +57,7 @@ impl Visible {
                 }
                 '\r' if characters.peek() == Some(&'\n') => shown.push('\r'),
                 // The second half of a boot loader's line end, which covers nothing.
-                '\r' if !self.is_in_line => continue,
+                '\r' if !self.is_in_line && !self.is_message => continue,
                 ' '..='~' => shown.push(character),
                 '\0'..='\x7f' => escape(character as u8, shown),
                 // Behind another character, so that one that only changes its neighbour, such as an accent, counts
@@ -76,7 +78,7 @@ impl Visible {
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::new();
-    Visible::default().show(text, &mut shown);
+    Visible { is_message: true, ..Visible::default() }.show(text, &mut shown);
     shown
 }
 
@@ -134,6 +136,11 @@ mod tests {
     #[test]
     fn one_line_stays_one_line() {
         assert_eq!(visible_line("a\nb\r\nc\x1b"), r"a\nb\r\nc\x1b");
+    }
+
+    #[test]
+    fn a_message_hides_no_carriage_return() {
+        assert_eq!(visible("\ra\n\rb\r\n"), "\\x0da\n\\x0db\r\n");
     }
 
     #[test]
