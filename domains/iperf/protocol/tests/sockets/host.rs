@@ -105,6 +105,19 @@ impl Clock for WallClock {
     }
 }
 
+/// A clock by which no time passes.
+pub struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn sleep(&self, _: Duration) {
+        std::future::pending().await
+    }
+}
+
 impl embedded_io_async::ErrorType for Socket {
     type Error = std::io::Error;
 }
