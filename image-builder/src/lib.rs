@@ -26,6 +26,7 @@ mod failure;
 pub mod graph;
 pub mod interrupts;
 pub mod manifest;
+pub mod patience;
 pub mod plan;
 pub mod process;
 pub mod progress;

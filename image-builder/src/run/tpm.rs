@@ -7,7 +7,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cloison_tpm::{
@@ -22,12 +22,13 @@ use rustix::{
 use crate::{
     Failure,
     interrupts::Interrupts,
+    patience::Patience,
     process::{self, Child},
     scratch::Scratch,
     tools,
 };
 
-/// How long swtpm may take until it listens.
+/// How long swtpm may take until it listens, and until it has made a key; see [`Patience`].
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// swtpm's file for a TPM 1.2's permanent state.
 const STATE_FILE: &str = "tpm-00.permall";
@@ -173,7 +174,7 @@ fn prepared(cache: &Path, interrupts: &Interrupts) -> Result<PathBuf, Failure> {
     let server = format!("type=unixio,path={DATA}");
     let options = ["--server", &server, "--flags", "not-need-init,startup-clear"];
     let mut child = start(TpmVersion::V12, ".", &folder, &options, interrupts)?;
-    let answer = create_endorsement_key(&folder.short(DATA), interrupts);
+    let answer = create_endorsement_key(&folder.short(DATA), &child, interrupts);
     child.end();
     answer?;
     let content = fs::read(folder.path().join(STATE_FILE))
@@ -184,11 +185,11 @@ fn prepared(cache: &Path, interrupts: &Interrupts) -> Result<PathBuf, Failure> {
 }
 
 /// Has a TPM 1.2 make its endorsement key.
-fn create_endorsement_key(socket: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
+fn create_endorsement_key(socket: &Path, swtpm: &Child, interrupts: &Interrupts) -> Result<(), Failure> {
     // The nonce guards against somebody between TPM and reader; there is nobody.
     let command = CreateEndorsementKeyPair { nonce: [0; 20] };
     let response =
-        transmit(socket, &command, interrupts).map_err(|error| Failure::program("swtpm", &error))?;
+        transmit(socket, &command, swtpm, interrupts).map_err(|error| Failure::program("swtpm", &error))?;
     interrupts.check()?;
     match command.parse(&response) {
         Ok(_) => Ok(()),
@@ -197,15 +198,17 @@ fn create_endorsement_key(socket: &Path, interrupts: &Interrupts) -> Result<(), 
 }
 
 /// Sends a command to a TPM. Returns its response, whatever it is; nothing, if somebody asks to stop.
-fn transmit(socket: &Path, command: &impl tpm::Command, interrupts: &Interrupts) -> io::Result<Vec<u8>> {
+fn transmit(
+    socket: &Path,
+    command: &impl tpm::Command,
+    swtpm: &Child,
+    interrupts: &Interrupts,
+) -> io::Result<Vec<u8>> {
     let mut buffer = [0; MAX_MESSAGE_BYTES];
     let command = command.write(&mut buffer).map_err(io::Error::other)?;
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(START_LIMIT))?;
     stream.write_all(command)?;
-    let mut ready = [PollFd::new(&stream, PollFlags::IN), PollFd::new(interrupts, PollFlags::IN)];
-    poll(&mut ready, Some(&Timespec { tv_sec: START_LIMIT.as_secs().cast_signed(), tv_nsec: 0 }))?;
-    if !ready[1].revents().is_empty() {
+    if !answers(&stream, swtpm, interrupts)? {
         return Ok(Vec::new());
     }
     let mut header = [0; HEADER_BYTES];
@@ -215,6 +218,21 @@ fn transmit(socket: &Path, command: &impl tpm::Command, interrupts: &Interrupts)
     let mut response = header.to_vec();
     stream.take(rest.min(MAX_MESSAGE_BYTES as u64)).read_to_end(&mut response)?;
     Ok(response)
+}
+
+/// Waits until a TPM answers; it does not if somebody asks to stop.
+fn answers(stream: &UnixStream, swtpm: &Child, interrupts: &Interrupts) -> io::Result<bool> {
+    let mut patience = Patience::new();
+    while patience.counted(|| swtpm.cpu_time()) < START_LIMIT {
+        let mut ready = [PollFd::new(stream, PollFlags::IN), PollFd::new(interrupts, PollFlags::IN)];
+        poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 }))?;
+        match ready.map(|fd| !fd.revents().is_empty()) {
+            [_, true] => return Ok(false),
+            [true, false] => return Ok(true),
+            [false, false] => {}
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Starts swtpm in a folder, with its state in another one as seen from there, and waits until it listens.
@@ -234,10 +252,10 @@ fn start(
     command.args((version == TpmVersion::V20).then_some("--tpm2")).args(options);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
     let mut child = Child::start(&mut command, "swtpm")?;
-    let start = Instant::now();
+    let mut patience = Patience::new();
     while !folder.path().join(CONTROL).exists() {
         interrupts.check()?;
-        if child.ended().is_some() || start.elapsed() > START_LIMIT {
+        if child.ended().is_some() || patience.counted(|| child.cpu_time()) > START_LIMIT {
             let said = fs::read_to_string(&log).unwrap_or_default();
             let reason = said.lines().last().unwrap_or("it said nothing");
             return Err(Failure::Environment(format!("swtpm does not start: {reason}")));

@@ -19,34 +19,41 @@ pub struct Observation<'a> {
 #[derive(Debug)]
 pub(crate) struct Progress<'a> {
     steps: &'a [Step],
+    /// Lines that have to come before the next step, in any order.
+    awaited: Vec<&'a str>,
 }
 
 impl<'a> Progress<'a> {
     /// Begins.
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
-        Self { steps: &scenario.steps }
+        Self { steps: &scenario.steps, awaited: awaited(&scenario.steps) }
     }
 
-    /// Takes a line of the console. → whether it was the one that comes next.
+    /// Takes a line of the console. Returns whether it was one that comes next.
     pub(crate) fn see(&mut self, line: &str) -> bool {
-        match self.steps {
-            [Step::See(text), rest @ ..] if squeeze(line).contains(text.as_str()) => {
-                self.steps = rest;
-                true
-            }
-            _ => false,
+        let squeezed = squeeze(line);
+        let Some(index) = self.awaited.iter().position(|text| squeezed.contains(text)) else { return false };
+        self.awaited.remove(index);
+        if self.awaited.is_empty() {
+            self.advance();
         }
+        true
     }
 
     /// The next thing to do, if it is the harness's turn.
     pub(crate) fn act(&mut self) -> Option<&'a Step> {
         match self.steps {
             [Step::See(_), ..] | [] => None,
-            [step, rest @ ..] => {
-                self.steps = rest;
+            [step, ..] => {
+                self.advance();
                 Some(step)
             }
         }
+    }
+
+    fn advance(&mut self) {
+        self.steps = self.steps.get(1..).unwrap_or_default();
+        self.awaited = awaited(self.steps);
     }
 
     /// Whether all has happened.
@@ -56,10 +63,16 @@ impl<'a> Progress<'a> {
 
     /// The text that has not come yet.
     fn missing(&self) -> Option<&'a str> {
-        self.steps.iter().find_map(|step| match step {
-            Step::See(text) => Some(text.as_str()),
-            _ => None,
-        })
+        let later = self.steps.iter().flat_map(|step| awaited(std::slice::from_ref(step)));
+        self.awaited.iter().copied().chain(later).next()
+    }
+}
+
+/// The lines with which the steps begin, if they begin with lines.
+fn awaited(steps: &[Step]) -> Vec<&str> {
+    match steps {
+        [Step::See(texts), ..] => texts.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -144,6 +157,20 @@ mod tests {
         assert!(matches!(verdict("+ a\n+ b", ended(Success), "a"), Verdict::Fail(_)));
         assert!(matches!(verdict("+ a\n+ b", ended(Success), "b\na"), Verdict::Fail(_)));
         assert!(matches!(verdict("+ a\n+ a", ended(Success), "a"), Verdict::Fail(_)), "one line is not two");
+    }
+
+    #[test]
+    fn lines_that_belong_together_come_in_any_order_before_the_next() {
+        for console in ["a\nb\nc", "b\na\nc"] {
+            assert_eq!(verdict("+ a\n& b\n+ c", ended(Success), console), Verdict::Pass);
+        }
+        for console in ["a\nc\nb", "c\na\nb", "a\na\nc", "b\nc"] {
+            assert!(
+                matches!(verdict("+ a\n& b\n+ c", ended(Success), console), Verdict::Fail(_)),
+                "{console}"
+            );
+        }
+        assert!(matches!(verdict("+ a\n& a", ended(Success), "a"), Verdict::Fail(_)), "one line is not two");
     }
 
     #[test]

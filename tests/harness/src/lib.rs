@@ -8,7 +8,6 @@ mod damage;
 mod host;
 mod judge;
 mod machine;
-mod patience;
 mod relay;
 mod sample;
 mod scenario;

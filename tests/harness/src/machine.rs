@@ -13,6 +13,7 @@ use image_builder::{
     build::{self, Built, Context, Request},
     disc::{self, Firmware},
     interrupts::Interrupts,
+    patience::Patience,
     progress,
     run::{
         Accelerator, CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine,
@@ -25,7 +26,6 @@ use crate::{
     Observation, Scenario, Verdict,
     host::{Host, HostCommand},
     judge::{Progress, judge},
-    patience::Patience,
     scenario::Step,
 };
 

@@ -22,6 +22,7 @@
 //! builder: architect                      the program that stands in for the builder's
 //!
 //! + hello | hello                         a line with this text must come, after those above
+//! & hello | ready                         and another one with this text, before or after the one above
 //! > some text                             then this is typed, with Enter; ^] is Ctrl-]
 //! ! unplug tpm                            then the TPM is pulled out
 //! ! freeze tpm                            then the TPM stops answering
@@ -81,8 +82,8 @@ pub struct Scenario {
 /// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A line with this text comes.
-    See(String),
+    /// For each of these texts a line with it comes, in any order.
+    See(Vec<String>),
     /// This is typed.
     Type(String),
     /// The TPM is pulled out.
@@ -159,7 +160,11 @@ impl Scenario {
     fn line(&mut self, line: &str) -> Option<()> {
         match line.split_once(' ')? {
             (_, "") => return None,
-            ("+", text) => self.steps.push(Step::See(squeeze(text))),
+            ("+", text) => self.steps.push(Step::See(vec![squeeze(text)])),
+            ("&", text) => match self.steps.last_mut()? {
+                Step::See(texts) => texts.push(squeeze(text)),
+                _ => return None,
+            },
             ("-", text) => self.forbidden.push(squeeze(text)),
             (">", text) => self.steps.push(Step::Type(text.replace("^]", "\x1d"))),
             ("$", command) => self.steps.push(Step::Command(command.to_owned())),
@@ -257,7 +262,10 @@ mod tests {
         assert_eq!(scenario.manifest, "m.toml");
         assert_eq!((scenario.tpm, scenario.processors, scenario.memory_mib), (None, 4, Some(64)));
         assert_eq!((scenario.end, scenario.timeout), (Some(SystemEnd::Halt), Duration::from_secs(5)));
-        assert_eq!(scenario.steps, [Step::See("a | b".into()), Step::Type("x".into()), Step::UnplugTpm]);
+        assert_eq!(
+            scenario.steps,
+            [Step::See(vec!["a | b".into()]), Step::Type("x".into()), Step::UnplugTpm]
+        );
         assert_eq!(scenario.forbidden, ["c"]);
     }
 
@@ -287,7 +295,7 @@ mod tests {
             "manifest: m\nforward: 0:alice:22\ncapture: yes\n$ nc  -w 1 x | head\n+ host | a\n! stop\n";
         let scenario = Scenario::parse(text).unwrap();
         let command = Step::Command("nc  -w 1 x | head".into());
-        assert_eq!(scenario.steps, [command, Step::See("host | a".into()), Step::Stop]);
+        assert_eq!(scenario.steps, [command, Step::See(vec!["host | a".into()]), Step::Stop]);
         assert_eq!((scenario.end, scenario.capture), (None, Some(String::new())));
         assert_eq!(scenario.forwards, ["0:alice:22".parse().unwrap()]);
         assert!(Scenario::parse("manifest: m\n! stop\n+ a\n").is_err());

@@ -1,25 +1,25 @@
-//! How much time a run has had, on a host that may be slow or busy with other things.
+//! How much time a program has had, on a host that may be slow or busy with other things.
 //!
-//! The wall clock would end a run that nobody let run. This clock goes on while the machine under test is at work, and
-//! while the host has a CPU to spare: then nothing kept the machine, or a command that it waits for, from going on.
+//! The wall clock would end a program that nobody let run. This clock goes on while the program is at work, and while
+//! the host has a CPU to spare: then nothing kept the program, or one that it waits for, from going on.
 
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-use image_builder::process::TICKS_PER_SECOND;
+use crate::process::TICKS_PER_SECOND;
 
 /// Time between two looks at the host's counters.
 const PAUSE: Duration = Duration::from_millis(100);
-/// After how many times its limit a run ends although nobody let it run: no host is as busy as that for so long.
+/// After how many times its limit a program ends although nobody let it run: no host is as busy as that for so long.
 const LONGEST: u32 = 20;
 
 /// Counters of the host at one time.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Instant,
-    /// CPU time that the machine under test has taken.
+    /// CPU time that the program has taken.
     work: Duration,
     /// Time that the host's CPUs have had nothing to do, added up.
     idle: Duration,
@@ -27,7 +27,7 @@ struct Look {
 
 /// A clock that goes on only while it is fair to count.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub struct Patience {
     start: Instant,
     last: Look,
     counted: Duration,
@@ -35,13 +35,14 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// Begins to count.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         let last = Look { at: Instant::now(), work: Duration::ZERO, idle: idle().unwrap_or_default() };
         Self { start: last.at, last, counted: Duration::ZERO }
     }
 
-    /// What has been counted. `work` is the CPU time that the machine has taken up to now.
-    pub(crate) fn counted(&mut self, work: impl FnOnce() -> Option<Duration>) -> Duration {
+    /// What has been counted. `work` is the CPU time that the program has taken up to now.
+    pub fn counted(&mut self, work: impl FnOnce() -> Option<Duration>) -> Duration {
         let now = Instant::now();
         if now - self.last.at >= PAUSE {
             let look = match (work(), idle()) {
@@ -56,8 +57,15 @@ impl Patience {
     }
 
     /// Until when to wait before the next look.
-    pub(crate) fn next_look(&self) -> Instant {
+    #[must_use]
+    pub fn next_look(&self) -> Instant {
         self.last.at + PAUSE
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
