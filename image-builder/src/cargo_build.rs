@@ -30,6 +30,8 @@ pub enum Part {
     /// The kernel: position independent code (its address does not fit into 32 bits), linked at a fixed
     /// address.
     Kernel,
+    /// The kernel that attacks itself, for the tests.
+    SelfAttack,
     /// Domains: at a fixed low address.
     Domains,
 }
@@ -38,28 +40,28 @@ impl Part {
     /// The Cargo profile.
     const fn profile(self) -> &'static str {
         match self {
-            Self::Kernel => "kernel",
+            Self::Kernel | Self::SelfAttack => "kernel",
             Self::Domains => "domain",
         }
     }
 
     const fn relocation_model(self) -> &'static str {
         match self {
-            Self::Kernel => "-Crelocation-model=pic",
+            Self::Kernel | Self::SelfAttack => "-Crelocation-model=pic",
             Self::Domains => "-Crelocation-model=static",
         }
     }
 
     const fn linker_script(self) -> &'static str {
         match self {
-            Self::Kernel => "core-kernel/kernel/kernel.ld",
+            Self::Kernel | Self::SelfAttack => "core-kernel/kernel/kernel.ld",
             Self::Domains => "libos/rt/domain.ld",
         }
     }
 
     const fn title(self) -> &'static str {
         match self {
-            Self::Kernel => "compiling the kernel",
+            Self::Kernel | Self::SelfAttack => "compiling the kernel",
             Self::Domains => "compiling the domains",
         }
     }
@@ -94,7 +96,7 @@ impl Compiler<'_> {
         }
         step.done(&packages.join(" "));
         say(format_args!("{}", diagnostics(&finished.text)));
-        let folder = self.on_target().join(TARGET).join(part.profile());
+        let folder = self.on_target(part).join(TARGET).join(part.profile());
         Ok(packages.iter().map(|package| folder.join(package)).collect())
     }
 
@@ -126,7 +128,10 @@ impl Compiler<'_> {
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags(part))
             .args([action, "--target", TARGET, "--profile", part.profile()])
             .arg("--target-dir")
-            .arg(self.on_target());
+            .arg(self.on_target(part));
+        if part == Part::SelfAttack {
+            command.args(["--features", "self-attack"]);
+        }
         if stderr().is_terminal() {
             command.args(["--color", "always"]);
         }
@@ -160,8 +165,9 @@ impl Compiler<'_> {
         flags.join(OsStr::new("\x1f"))
     }
 
-    fn on_target(&self) -> PathBuf {
-        self.target.join("on-target")
+    /// Where the compiler's own files go. Each kernel has a folder, so that neither is ever taken for the other.
+    fn on_target(&self, part: Part) -> PathBuf {
+        self.target.join(if part == Part::SelfAttack { "on-target/self-attack" } else { "on-target" })
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
     if let Err(Unfit) = boot(&mut kernel, information) {
         kernel.end_system(SystemEnd::Halt);
     }
+    #[cfg(feature = "self-attack")]
+    arch::attack::run(&mut kernel, cpu);
     kernel.log.set_running();
     kernel.machine.started = time::now();
     leave(kernel, cpu)
@@ -152,6 +154,8 @@ fn start_machine(
     kernel.machine.local_apic = LocalApic::new(machine.local_apic);
     kernel.machine.local_apic.init();
     kernel.machine.io_apic = IoApic::new(machine.io_apic, kernel.machine.local_apic.identity());
+    #[cfg(feature = "self-attack")]
+    kernel.machine.io_apic.open_all();
     kernel.machine.io_apic.init();
     for address in &machine.other_io_apics {
         let other = IoApic::new(*address, kernel.machine.local_apic.identity());
@@ -197,16 +201,22 @@ fn introduce(kernel: &mut Kernel, machine: &acpi::Machine, image: Run, free: &Fr
 /// Called by the entry code: the running domain has made a gate call. Like those below, the function does not
 /// return: what the compiler would restore for a caller, nobody needs.
 pub(crate) extern "C" fn on_gate_call(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    arch::attack::check_flags();
     at_once(cpu, calls::gate_call_at_once)
 }
 
 /// Called by the entry code: the running domain replies and waits for the next message.
 pub(crate) extern "C" fn on_reply_wait(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    arch::attack::check_flags();
     at_once(cpu, calls::reply_at_once)
 }
 
 /// Called by the entry code: the running domain has made another system call.
 pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    arch::attack::check_flags();
     at_once(cpu, calls::poll)
 }
 
@@ -237,6 +247,8 @@ fn carry_out(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
 
 /// Called by the entry code: an exception or an interrupt came while a domain ran.
 pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
+    #[cfg(feature = "self-attack")]
+    arch::attack::check_flags();
     let mut kernel = KERNEL.lock();
     if vector >= FIRST_LINE_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);

@@ -85,7 +85,8 @@ pub(super) fn lint(context: &Context) -> Result<(), Failure> {
     }
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
     let kernel = context.compiler().lint(Part::Kernel, &[KERNEL]);
-    context.compiler().lint(Part::Domains, &domains).and(kernel)
+    let attack = context.compiler().lint(Part::SelfAttack, &[KERNEL]);
+    context.compiler().lint(Part::Domains, &domains).and(kernel).and(attack)
 }
 
 /// The packages in a folder, each named like its own folder.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
     thread,
@@ -11,6 +12,7 @@ use std::{
 use image_builder::{
     Addition, Failure, System,
     build::{self, Built, Context, Request},
+    cargo_build::{self, Part},
     disc::{self, Firmware},
     interrupts::Interrupts,
     patience::Patience,
@@ -276,7 +278,7 @@ fn disc_of_its_own(
     folder: &Path,
 ) -> Result<Option<PathBuf>, Failure> {
     let firmware = scenario.firmware;
-    if scenario.damage.is_none() && firmware == Firmware::Bios {
+    if scenario.damage.is_none() && firmware == Firmware::Bios && !scenario.self_attack {
         return Ok(None);
     }
     let no_image = || Failure::Failed(format!("the image of {} is none", built.system.name()));
@@ -284,9 +286,24 @@ fn disc_of_its_own(
         Some(damage) => damage.apply(built.image.clone()).ok_or_else(no_image)?,
         None => built.image.clone(),
     };
+    let kernel = if scenario.self_attack { self_attacking_kernel(context)? } else { built.kernel.clone() };
     let disc = folder.join("boot.iso");
     let serial_port = built.system.platform().serial_port;
-    let contents = disc::Contents { kernel: &built.kernel, image: &image, serial_port, firmware };
+    let contents = disc::Contents { kernel: &kernel, image: &image, serial_port, firmware };
     disc::write(&disc, contents, &context.interrupts)?;
     Ok(Some(disc))
+}
+
+/// The kernel that attacks itself, compiled once in each run of the tests.
+fn self_attacking_kernel(context: &Context) -> Result<Vec<u8>, Failure> {
+    static KERNEL: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+    let mut kernel = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kernel) = &*kernel {
+        return Ok(kernel.clone());
+    }
+    let file = context.compiler().build(Part::SelfAttack, &[cargo_build::KERNEL])?.pop().unwrap_or_default();
+    let symbols = fs::read(&file).map_err(|error| Failure::file("cannot read", &file, &error))?;
+    let bare = disc::without_sections(&symbols)
+        .ok_or_else(|| Failure::Failed("the kernel that the compiler made is no ELF file".into()))?;
+    Ok(kernel.insert(bare).clone())
 }

@@ -4,6 +4,7 @@
 //! # Lines that begin with # are comments.
 //! manifest: manifests/tpm-demo.toml       the system; needed
 //! tpm: 1.2                                1.2 (default), 2.0 or none
+//! kernel: self-attack                     a kernel that attacks itself at boot (default: the one that is shipped)
 //! firmware: uefi                          bios (default) or uefi
 //! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
 //! smp: 4                                  processors (default 1)
@@ -51,6 +52,8 @@ pub struct Scenario {
     pub manifest: String,
     /// The machine's TPM.
     pub tpm: Option<TpmVersion>,
+    /// The kernel is the one that attacks itself.
+    pub self_attack: bool,
     /// What starts the machine.
     pub firmware: Firmware,
     /// QEMU's name of the CPU.
@@ -140,6 +143,7 @@ impl Scenario {
         Self {
             manifest: String::new(),
             tpm: Some(TpmVersion::V12),
+            self_attack: false,
             firmware: Firmware::Bios,
             cpu: None,
             processors: 1,
@@ -180,6 +184,7 @@ impl Scenario {
         match key {
             "manifest" => self.manifest = value.to_owned(),
             "tpm" => self.tpm = tpm(value)?,
+            "kernel" => self.self_attack = (value == "self-attack").then_some(true)?,
             "firmware" => self.firmware = firmware(value)?,
             "cpu" => self.cpu = Some(value.to_owned()),
             "smp" => self.processors = value.parse().ok()?,

@@ -306,6 +306,8 @@ fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
             kernel.machine.io_apic.mask(line as u8);
         }
     }
+    #[cfg(feature = "self-attack")]
+    kernel.attack_lines(stopped);
     kernel.reader_stopped(stopped);
     kernel.abandon_patients(stopped, false);
     if kernel.domain(domain).ends_system {

@@ -59,6 +59,8 @@ pub(super) fn exit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> R
     kernel.end_domain(id);
     if id == DomainId::BUILDER {
         scrub_builder(kernel);
+        #[cfg(feature = "self-attack")]
+        kernel.attack_scrubbed();
     }
     if ends {
         kernel.end_system(if code == 0 { SystemEnd::Success } else { SystemEnd::Failure });

@@ -143,6 +143,24 @@ impl IoApic {
         }
     }
 
+    /// Opens every pin, as firmware could have left them, with a vector of nobody's.
+    #[cfg(feature = "self-attack")]
+    pub fn open_all(self) {
+        (0..self.pins()).for_each(|pin| self.set_pin(pin, SPURIOUS_VECTOR as u32 - 1));
+    }
+
+    /// Whether every pin is masked.
+    #[cfg(feature = "self-attack")]
+    pub fn is_masked(self) -> bool {
+        (0..self.pins()).all(|pin| self.is_pin_masked(pin))
+    }
+
+    /// Whether a pin is masked.
+    #[cfg(feature = "self-attack")]
+    pub fn is_pin_masked(self, pin: u32) -> bool {
+        self.read(0x10 + 2 * pin) & MASKED != 0
+    }
+
     /// How many pins it has.
     fn pins(self) -> u32 {
         io_apic_pins(self.read(VERSION))

@@ -6,6 +6,8 @@
 
 pub mod acpi;
 pub mod apic;
+#[cfg(feature = "self-attack")]
+pub mod attack;
 pub mod boot;
 pub mod context;
 pub mod cpu;

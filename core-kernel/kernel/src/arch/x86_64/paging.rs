@@ -4,6 +4,8 @@
 //! for the supervisor only. A domain's tables are made of pages of its own quota; they are given back when its
 //! life ends, not before.
 
+use core::ops::Range;
+
 use cloison_abi::{
     CallError, Rights,
     image::{ImageHeader, checksum},
@@ -36,6 +38,16 @@ pub fn direct(physical: u64) -> u64 {
 /// The memory that the kernel's image takes, boot code included.
 pub fn kernel_image() -> Run {
     Run::around(LOW_MEMORY_END, (&raw const __kernel_end) as u64 - KERNEL_BASE)
+}
+
+/// Addresses of the kernel's text.
+pub(super) fn text() -> Range<u64> {
+    (&raw const __text_start) as u64..(&raw const __text_end) as u64
+}
+
+/// Addresses of the kernel's constants.
+pub(super) fn constants() -> Range<u64> {
+    text().end..(&raw const __rodata_end) as u64
 }
 
 /// Copies the header of the system image that lies in these pages.
@@ -192,12 +204,10 @@ fn map_piece(root: u64, piece: Piece, take: &mut impl FnMut() -> Option<u64>) ->
         walk(root, address, 2, take, LINKS)?.set_addr(physical, DATA | Flags::HUGE_PAGE);
         return Some(());
     }
-    let text = (&raw const __text_start) as u64..(&raw const __text_end) as u64;
-    let rodata = text.end..(&raw const __rodata_end) as u64;
     let flags = match address {
         _ if address == KERNEL_STACK.guard() => return Some(()),
-        _ if text.contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
-        _ if rodata.contains(&address) => DATA.difference(Flags::WRITABLE),
+        _ if text().contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
+        _ if constants().contains(&address) => DATA.difference(Flags::WRITABLE),
         _ => DATA,
     };
     walk(root, address, 1, take, LINKS)?.set_addr(physical, flags);
@@ -228,7 +238,7 @@ fn walk(
 }
 
 /// The page table at a physical address.
-fn table(physical: u64) -> &'static mut PageTable {
+pub(super) fn table(physical: u64) -> &'static mut PageTable {
     // SAFETY: only `walk`, `AddressSpace` and `build_kernel_space` pass addresses, those of pages that have
     // become tables and are mapped by the direct map (or the boot tables, until it exists). The kernel runs
     // on one CPU at a time under its lock, and no two references to one table live at once: each is used

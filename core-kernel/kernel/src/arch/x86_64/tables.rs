@@ -124,7 +124,7 @@ impl Gate {
     };
 
     /// An interrupt gate for the kernel's use alone (type 0xe, privilege 0, present).
-    fn new(address: u64, stack: u8) -> Self {
+    pub(super) fn new(address: u64, stack: u8) -> Self {
         Self {
             offset_low: address as u16,
             selector: KERNEL_CODE,
