@@ -54,6 +54,8 @@ pub(crate) struct Wire {
     pub(crate) counters: Counters,
     pub(crate) flows: Flows,
     pub(crate) host: Host,
+    /// A DHCP server may have something to say.
+    pub(crate) asks_for_address: bool,
     frame_bytes: usize,
 }
 
@@ -71,7 +73,14 @@ impl LinkDevice {
     pub(crate) fn new(link: Box<dyn Link>, mac: [u8; 6], mtu: usize) -> Result<Self, Error> {
         let frame_bytes = HEADER_BYTES + mtu;
         let host = Host::new(mac, link.now());
-        let wire = Wire { link, counters: Counters::default(), flows: Flows::default(), host, frame_bytes };
+        let wire = Wire {
+            link,
+            counters: Counters::default(),
+            flows: Flows::default(),
+            host,
+            asks_for_address: false,
+            frame_bytes,
+        };
         let (received, discarded) = (zeroed(frame_bytes)?, zeroed(frame_bytes)?);
         Ok(Self { wire, is_blocked: false, received, pending: None, discarded })
     }
@@ -94,7 +103,7 @@ impl LinkDevice {
             }
             Some(Content::Ipv4) => {
                 let packet = &mut frame[HEADER_BYTES..];
-                if dhcp::is_for_client(packet) {
+                if self.wire.asks_for_address && dhcp::is_for_client(packet) {
                     return Some(Arrival::Dhcp);
                 }
                 self.wire.host.hear(packet, ends);

@@ -171,6 +171,9 @@ impl Stack {
 
     /// Does what is due in the lines.
     pub(crate) fn keep_lines(&mut self, now: Micros) {
+        if self.line.is_empty() {
+            return;
+        }
         for place in 0..self.doors.len() {
             self.let_in(self.doors[place].port, now);
         }

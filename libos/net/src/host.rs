@@ -18,6 +18,8 @@ pub(crate) struct Host {
     pub(crate) neighbours: Neighbours,
     mac: Mac,
     address: Option<Ipv4Cidr>,
+    /// That of all hosts of the network; with the address, what each packet is compared with.
+    broadcast: Ipv4Addr,
     gateway: Option<Ipv4Addr>,
 }
 
@@ -33,12 +35,20 @@ pub(crate) enum Fate {
 
 impl Host {
     pub(crate) fn new(mac: [u8; 6], now: Micros) -> Self {
-        Self { now, neighbours: Neighbours::default(), mac: Mac(mac), address: None, gateway: None }
+        Self {
+            now,
+            neighbours: Neighbours::default(),
+            mac: Mac(mac),
+            address: None,
+            broadcast: Ipv4Addr::BROADCAST,
+            gateway: None,
+        }
     }
 
     /// Sets this side's address, and who knows the way to elsewhere.
     pub(crate) fn set_address(&mut self, address: Option<Ipv4Cidr>, gateway: Option<Ipv4Addr>) {
         (self.address, self.gateway) = (address, gateway);
+        self.broadcast = address.and_then(|own| own.broadcast()).unwrap_or(Ipv4Addr::BROADCAST);
         self.neighbours.forget();
     }
 
@@ -114,14 +124,13 @@ impl Host {
 
     /// Whom a packet goes to next.
     fn hop(&self, to: Ipv4Addr) -> Option<Hop> {
-        let own = self.address;
-        if to.is_broadcast() || own.is_some_and(|own| own.broadcast() == Some(to)) {
+        if to == self.broadcast || to.is_broadcast() {
             return Some(Hop::Group(Mac::BROADCAST));
         }
         if to.is_multicast() {
             return Some(Hop::Group(Mac::of_group(to)));
         }
-        let own = own.filter(|own| own.address() != to && !to.is_unspecified())?;
+        let own = self.address.filter(|own| own.address() != to && !to.is_unspecified())?;
         if own.contains_addr(&to) { Some(Hop::Neighbour(to)) } else { self.gateway.map(Hop::Neighbour) }
     }
 }

@@ -115,6 +115,10 @@ impl Line {
         gone
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn find(&mut self, ends: Ends) -> Option<&mut Asked> {
         self.0.iter_mut().find(|asked| asked.ends == ends)
     }

@@ -27,9 +27,10 @@ const MAX_WAITING: usize = 128;
 const MAX_WAITING_BYTES: usize = 32 << 10;
 
 /// The neighbours.
-#[derive(Default)]
 pub(crate) struct Neighbours {
     neighbours: Vec<Neighbour>,
+    /// Nobody has to be asked for once more before then. It is looked at in each turn.
+    quiet_until: Micros,
     /// Where the last one was found: the next packet is likely to be for it too.
     recent: usize,
     waiting: VecDeque<Waiting>,
@@ -53,6 +54,18 @@ struct Waiting {
     packet: Vec<u8>,
 }
 
+impl Default for Neighbours {
+    fn default() -> Self {
+        Self {
+            neighbours: Vec::new(),
+            quiet_until: Micros::MAX,
+            recent: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        }
+    }
+}
+
 impl Neighbours {
     /// The MAC address of a neighbour, if it is known.
     pub(crate) fn mac(&mut self, address: Ipv4Addr, now: Micros) -> Option<Mac> {
@@ -67,6 +80,7 @@ impl Neighbours {
         // A packet that finds no room is lost, as packets are.
         let _ = self.push_waiting(to, packet);
         let asked = Neighbour { address: to, state: State::Asked { times: 1, until: now + PATIENCE } };
+        self.quiet_until = self.quiet_until.min(now + PATIENCE);
         match self.find(to) {
             Some(Neighbour { state: State::Asked { .. }, .. }) => false,
             Some(neighbour) => {
@@ -101,10 +115,16 @@ impl Neighbours {
     /// Somebody who has to be asked for once more. Those that have been asked for in vain are given up, with
     /// what waits for them.
     pub(crate) fn overdue(&mut self, now: Micros) -> Option<Ipv4Addr> {
+        if now < self.quiet_until {
+            return None;
+        }
         loop {
             let is_overdue =
                 |one: &Neighbour| matches!(one.state, State::Asked { until, .. } if until <= now);
-            let place = self.neighbours.iter().position(is_overdue)?;
+            let Some(place) = self.neighbours.iter().position(is_overdue) else {
+                self.quiet_until = self.next_end();
+                return None;
+            };
             let Neighbour { address, state } = &mut self.neighbours[place];
             let address = *address;
             match state {
@@ -120,13 +140,18 @@ impl Neighbours {
         }
     }
 
-    /// When [`Self::overdue`] will have something to say.
+    /// When [`Self::overdue`] wants to be asked.
     pub(crate) fn due(&self) -> Option<Micros> {
+        Some(self.quiet_until).filter(|due| *due != Micros::MAX)
+    }
+
+    /// When the time of the first one ends that is asked for.
+    fn next_end(&self) -> Micros {
         let asked = self.neighbours.iter().filter_map(|neighbour| match neighbour.state {
             State::Asked { until, .. } => Some(until),
             State::Known { .. } => None,
         });
-        asked.min()
+        asked.min().unwrap_or(Micros::MAX)
     }
 
     /// The domain has another address: its neighbours may be others.

@@ -177,6 +177,7 @@ fn configure(stack: &mut Stack, settings: &PortSettings) {
     stack.set_address(address, stated(settings.gateway));
     if PortFlags::from_bits_truncate(settings.flags).contains(PortFlags::DHCP) {
         stack.dhcp = Some(dhcp::Client::new(settings.mac));
+        stack.device.wire.asks_for_address = true;
     }
 }
 

@@ -270,17 +270,18 @@ impl Stack {
         if self.device.is_blocked {
             return Some(now + RETRY_BLOCKED);
         }
-        let due = self.interface.poll_at(instant(now), &self.sockets);
-        let due = due.map(|due| u64::try_from(due.total_micros()).unwrap_or(0));
-        let end = self.lingering.front().map(|lingering| lingering.until);
-        due.into_iter()
-            .chain(end)
-            .chain(self.line.due())
-            .chain(self.device.wire.flows.due())
-            .chain(self.device.wire.host.neighbours.due())
-            .chain(self.dhcp.as_ref().map(dhcp::Client::due))
-            .min()
-            .map(|due| if due <= now { now + RETRY } else { due })
+        let sockets = self.interface.poll_at(instant(now), &self.sockets);
+        let wire = &self.device.wire;
+        let due = [
+            sockets.map(|due| u64::try_from(due.total_micros()).unwrap_or(0)),
+            self.lingering.front().map(|lingering| lingering.until),
+            self.line.due(),
+            wire.flows.due(),
+            wire.host.neighbours.due(),
+            self.dhcp.as_ref().map(dhcp::Client::due),
+        ];
+        let due = due.into_iter().flatten().min()?;
+        Some(if due <= now { now + RETRY } else { due })
     }
 
     fn wait(&mut self) {
