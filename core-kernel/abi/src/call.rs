@@ -73,6 +73,9 @@ pub enum CallNumber {
     /// leads to, if it leads to one: how many of its lives have ended, and 1 if it lives now. A holder that
     /// gets [`EVENT_PEER_FAILED`](crate::limits::EVENT_PEER_FAILED) learns here which peer it was.
     SlotInfo = 19,
+    /// Give up the priority of a domain without a limit: from here on the caller's own are the lowest priority and
+    /// [`RETIRED_BUDGET_US`](crate::limits::RETIRED_BUDGET_US).
+    Retire = 20,
     /// → the next gate into this domain whose holder has ended a life since it was last read: the cursor with
     /// which to go on as a0 (0 at first), or 0 if there is none; its badge. What a server keeps for this
     /// client is nobody's now.
@@ -128,6 +131,9 @@ pub enum CallNumber {
     RegionDelete = 47,
     /// → what the domain in the slot did wrong: kind, code, instruction, address.
     FaultRead = 48,
+    /// Let the domain in the slot, which is stopped, wait for the caller as one that has faulted does: until the
+    /// caller starts it, or waits, the caller can run at that domain's priority and on its account.
+    DomainAttend = 50,
     /// Make the domain in the slot, which does not live, what it was before its first life: what it lent is
     /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
     /// its page tables are new. Its memory is left to whoever loads it.
@@ -136,7 +142,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 40] = [
+    pub const ALL: [(u8, Self); 42] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -157,6 +163,7 @@ impl CallNumber {
         (17, Self::Panic),
         (18, Self::SlotLimit),
         (19, Self::SlotInfo),
+        (20, Self::Retire),
         (24, Self::GoneRead),
         (25, Self::Figures),
         (32, Self::DomainCreate),
@@ -176,6 +183,7 @@ impl CallNumber {
         (46, Self::RegionDevice),
         (47, Self::RegionDelete),
         (48, Self::FaultRead),
+        (50, Self::DomainAttend),
         (55, Self::DomainReset),
     ];
 

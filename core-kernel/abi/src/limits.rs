@@ -31,6 +31,17 @@ pub const QUANTUM_US: u64 = 10_000;
 /// interrupts.
 pub const MIN_PERIOD_US: u32 = 100;
 
+/// Lowest priority that a plan gives out.
+pub const LOWEST_PRIORITY: u8 = BACKGROUND_PRIORITY + 1;
+/// Time of its own that is left, in each [`RETIRED_PERIOD_US`], to a domain that has given up its priority: enough
+/// to see what is to be done, and for whom.
+pub const RETIRED_BUDGET_US: u32 = 100;
+/// See [`RETIRED_BUDGET_US`].
+pub const RETIRED_PERIOD_US: u32 = 10_000;
+/// How long the kernel at most keeps the CPU from whom it belongs to, in microseconds: the longest step of a call
+/// (pages are zeroed, mapped and unmapped so many at a time) and the way in and out.
+pub const LONGEST_STEP_US: u64 = 50;
+
 /// Shortest time that a wait with a deadline takes, in microseconds; a deadline that is nearer counts as so
 /// far away. Waking costs whoever runs then, so a domain that wakes as often as it can has to leave the
 /// others most of the CPU.

@@ -47,8 +47,9 @@ impl Kernel {
                 let follows =
                     if policy == FaultPolicy::Restart { "is restarted" } else { "waits for its handler" };
                 self.say(format_args!("{name} faulted: {fault}; it {follows}"));
-                self.halt(id, State::Faulted);
+                // First the handler learns of it: one that does something is whom the domain waits for.
                 self.notify(handler);
+                self.halt(id, State::Faulted(Some(handler.0.id)));
             }
             _ => {
                 self.say(format_args!("{name} faulted: {fault}; it is stopped"));
@@ -73,7 +74,7 @@ impl Kernel {
     /// Whether a fault handler is there to handle anything.
     fn can_handle(&self, handler: DomainRef) -> bool {
         let state = self.tasks.resolve(handler).map(|id| self.tasks.get(id).state);
-        state.is_ok_and(|state| !matches!(state, State::Stopped | State::Faulted))
+        state.is_ok_and(|state| !matches!(state, State::Stopped | State::Faulted(_)))
     }
 
     /// Lets a domain that can run fault when it does, and go on ending then.
@@ -88,7 +89,7 @@ impl Kernel {
     /// faulted.
     pub fn abandon_patients(&mut self, handler: DomainRef, for_good: bool) {
         for id in DomainId::all() {
-            let waits = self.tasks.get(id).state == State::Faulted;
+            let waits = matches!(self.tasks.get(id).state, State::Faulted(_));
             if !waits || self.domain(id).handler.is_none_or(|(of, _)| of != handler) {
                 continue;
             }

@@ -42,7 +42,7 @@ pub enum Renewal {
 
 /// Whether a task in this state lives: it runs, or something can make it run on.
 fn lives(state: State) -> bool {
-    !matches!(state, State::Free | State::Stopped | State::Faulted)
+    !matches!(state, State::Free | State::Stopped | State::Faulted(_))
 }
 
 impl Kernel {

@@ -19,6 +19,7 @@ pub mod budget;
 pub mod capability;
 pub mod clock;
 pub mod cpu;
+pub mod guarantee;
 pub mod interrupts;
 pub mod lending;
 pub mod mapping;
@@ -30,6 +31,11 @@ pub mod text;
 
 /// Entries of a table of domains: one for each, and the one that is nobody's.
 pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
+
+/// A set of domains, as bits.
+pub type DomainSet = u32;
+
+const _: () = assert!(TABLE_ENTRIES == DomainSet::BITS as usize, "a bit for each domain");
 
 /// Index of a domain in the kernel's tables: 1 to 31. Entry 0 of a table is nobody's; so an optional index is
 /// one byte, and nobody is zero.
@@ -54,6 +60,13 @@ impl DomainId {
     #[inline(always)]
     pub fn index(self) -> usize {
         usize::from(self.0.get()) % TABLE_ENTRIES
+    }
+
+    /// The set of this one alone.
+    #[must_use]
+    #[inline(always)]
+    pub fn bit(self) -> DomainSet {
+        1 << self.index()
     }
 
     /// Every index.

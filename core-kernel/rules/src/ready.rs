@@ -1,186 +1,149 @@
-//! The ready queues: who waits for the CPU, by priority, in order of arrival.
+//! Who wants the CPU, by priority, and whose turn it is at each.
 
 use cloison_abi::limits::PRIORITIES;
 
-use crate::{DomainId, TABLE_ENTRIES};
+use crate::{DomainId, DomainSet, TABLE_ENTRIES};
 
-/// One queue of domains for each priority, linked through one table, so that nothing is allocated and every
-/// operation takes the same few steps.
+/// The domains whose claims want the CPU: a set for each priority. Within one the turn goes round in the order
+/// of the domains' indices, so that nobody is passed over, and every operation takes the same few steps.
 #[derive(Clone, Debug)]
-pub struct ReadyQueues {
-    /// Bit p: the queue of priority p is not empty.
+pub struct Ready {
+    /// Bit p: somebody wants the CPU at priority p.
     occupied: u32,
-    heads: [Option<DomainId>; PRIORITIES],
-    tails: [Option<DomainId>; PRIORITIES],
-    next: [Option<DomainId>; TABLE_ENTRIES],
+    sets: [DomainSet; PRIORITIES],
+    /// The index from which on the first of a set has the turn.
+    turn: [u8; PRIORITIES],
 }
 
 const _: () = assert!(PRIORITIES == 32, "one bit of `occupied` for each priority");
 
-impl ReadyQueues {
-    /// Queues with nobody in them.
-    pub const EMPTY: Self = Self {
-        occupied: 0,
-        heads: [None; PRIORITIES],
-        tails: [None; PRIORITIES],
-        next: [None; TABLE_ENTRIES],
-    };
+impl Ready {
+    /// Nobody.
+    pub const EMPTY: Self = Self { occupied: 0, sets: [0; PRIORITIES], turn: [0; PRIORITIES] };
 
-    /// The highest priority at which somebody waits.
-    #[must_use]
+    /// Adds a domain.
     #[inline(always)]
-    pub fn highest(&self) -> Option<u8> {
-        self.occupied.checked_ilog2().map(|priority| priority as u8)
+    pub fn insert(&mut self, id: DomainId, priority: u8) {
+        self.sets[place(priority)] |= id.bit();
+        self.occupied |= 1 << place(priority);
     }
 
-    /// Whether somebody waits at a higher priority than this.
-    #[must_use]
+    /// Takes a domain out, if it is there.
     #[inline(always)]
-    pub fn waits_above(&self, priority: u8) -> bool {
-        // In two steps: above the highest priority there is nothing to shift by.
-        self.occupied >> index(priority) >> 1 != 0
-    }
-
-    /// Whether somebody waits at this priority.
-    #[must_use]
-    pub fn waits_at(&self, priority: u8) -> bool {
-        self.occupied & 1 << index(priority) != 0
-    }
-
-    /// Adds a domain at the end of its queue.
-    pub fn push_back(&mut self, id: DomainId, priority: u8) {
-        let queue = index(priority);
-        self.next[id.index()] = None;
-        match self.tails[queue] {
-            Some(last) => self.next[last.index()] = Some(id),
-            None => self.heads[queue] = Some(id),
-        }
-        self.tails[queue] = Some(id);
-        self.occupied |= 1 << queue;
-    }
-
-    /// Adds a domain at the front of its queue: it was interrupted, its turn goes on later.
-    #[inline(always)]
-    pub fn push_front(&mut self, id: DomainId, priority: u8) {
-        let queue = index(priority);
-        self.next[id.index()] = self.heads[queue];
-        if self.heads[queue].is_none() {
-            self.tails[queue] = Some(id);
-        }
-        self.heads[queue] = Some(id);
-        self.occupied |= 1 << queue;
-    }
-
-    /// Takes the first domain of the highest priority.
-    #[inline]
-    pub fn pop(&mut self) -> Option<DomainId> {
-        let queue = index(self.highest()?);
-        let id = self.heads[queue]?;
-        self.heads[queue] = self.next[id.index()];
-        if self.heads[queue].is_none() {
-            self.tails[queue] = None;
-            self.occupied &= !(1 << queue);
-        }
-        Some(id)
-    }
-
-    /// Takes a domain out, wherever it is in the queue of this priority. At most as many steps as there are
-    /// domains.
     pub fn remove(&mut self, id: DomainId, priority: u8) {
-        let queue = index(priority);
-        let mut previous = None;
-        let mut at = self.heads[queue];
-        while let Some(current) = at {
-            let after = self.next[current.index()];
-            if current == id {
-                match previous {
-                    None => self.heads[queue] = after,
-                    Some(previous) => self.next[DomainId::index(previous)] = after,
-                }
-                if after.is_none() {
-                    self.tails[queue] = previous;
-                }
-                break;
-            }
-            previous = Some(current);
-            at = after;
+        let set = &mut self.sets[place(priority)];
+        *set &= !id.bit();
+        if *set == 0 {
+            self.occupied &= !(1 << place(priority));
         }
-        if self.heads[queue].is_none() {
-            self.occupied &= !(1 << queue);
-        }
+    }
+
+    /// Whether a domain is there.
+    #[must_use]
+    #[inline(always)]
+    pub fn contains(&self, id: DomainId, priority: u8) -> bool {
+        self.sets[place(priority)] & id.bit() != 0
+    }
+
+    /// Whether several domains want the CPU at this priority.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_shared(&self, priority: u8) -> bool {
+        let set = self.sets[place(priority)];
+        set & set.wrapping_sub(1) != 0
+    }
+
+    /// The domain whose turn it is at the highest priority at which somebody wants the CPU. It keeps the turn
+    /// until [`Ready::pass_on`], or until it wants the CPU no more.
+    #[inline(always)]
+    pub fn first(&mut self) -> Option<DomainId> {
+        let place = self.occupied.checked_ilog2()? as usize % PRIORITIES;
+        let from = u32::from(self.turn[place]);
+        let index = (self.sets[place].rotate_right(from).trailing_zeros() + from) as usize % TABLE_ENTRIES;
+        self.turn[place] = index as u8;
+        DomainId::new(index)
+    }
+
+    /// Gives a domain the turn of its priority.
+    #[inline(always)]
+    pub fn give_turn(&mut self, id: DomainId, priority: u8) {
+        self.turn[place(priority)] = id.index() as u8;
+    }
+
+    /// The turn of a domain is over: the next one of its priority has it.
+    pub fn pass_on(&mut self, id: DomainId, priority: u8) {
+        self.turn[place(priority)] = ((id.index() + 1) % TABLE_ENTRIES) as u8;
     }
 }
 
-fn index(priority: u8) -> usize {
+fn place(priority: u8) -> usize {
     usize::from(priority) % PRIORITIES
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use std::{collections::VecDeque, vec::Vec};
+    use std::{collections::BTreeSet, vec::Vec};
 
     use super::*;
 
     #[derive(Clone, Debug)]
     enum Step {
-        Back(u8, u8),
-        Front(u8, u8),
-        Pop,
-        Remove(u8),
+        Insert(DomainId, u8),
+        Remove(DomainId, u8),
+        PassOn,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let domain = 1..TABLE_ENTRIES as u8;
-        let priority = 0..PRIORITIES as u8;
-        prop::collection::vec(
-            prop_oneof![
-                (domain.clone(), priority.clone()).prop_map(|(d, p)| Step::Back(d, p)),
-                (domain.clone(), priority).prop_map(|(d, p)| Step::Front(d, p)),
-                Just(Step::Pop),
-                domain.prop_map(Step::Remove),
-            ],
-            0..200,
-        )
+        let domain = (1..TABLE_ENTRIES).prop_map(|index| DomainId::new(index).unwrap());
+        let priority = 28..PRIORITIES as u8;
+        let one = prop_oneof![
+            3 => (domain.clone(), priority.clone()).prop_map(|(id, priority)| Step::Insert(id, priority)),
+            2 => (domain, priority).prop_map(|(id, priority)| Step::Remove(id, priority)),
+            2 => Just(Step::PassOn),
+        ];
+        prop::collection::vec(one, 0..200)
+    }
+
+    /// The first at or after an index, going round.
+    fn going_round(set: &BTreeSet<DomainId>, from: usize) -> Option<DomainId> {
+        set.iter().find(|id| id.index() >= from).or(set.first()).copied()
     }
 
     proptest! {
-        /// The queues behave as one list for each priority would.
+        /// The sets behave as one ordered set and a place in it for each priority would.
         #[test]
-        fn like_a_list_of_queues(steps in steps()) {
-            let mut queues = ReadyQueues::EMPTY;
-            let mut model: Vec<VecDeque<DomainId>> = (0..PRIORITIES).map(|_| VecDeque::new()).collect();
+        fn the_turn_goes_round(steps in steps()) {
+            let mut ready = Ready::EMPTY;
+            let mut model: Vec<(BTreeSet<DomainId>, usize)> = std::vec![(BTreeSet::new(), 0); PRIORITIES];
             for step in steps {
                 match step {
-                    Step::Back(d, p) | Step::Front(d, p) => {
-                        let id = DomainId::new(d.into()).unwrap();
-                        if model.iter().any(|queue| queue.contains(&id)) {
-                            continue;
-                        }
-                        if matches!(step, Step::Back(..)) {
-                            queues.push_back(id, p);
-                            model[usize::from(p)].push_back(id);
-                        } else {
-                            queues.push_front(id, p);
-                            model[usize::from(p)].push_front(id);
-                        }
+                    Step::Insert(id, priority) => {
+                        ready.insert(id, priority);
+                        model[usize::from(priority)].0.insert(id);
                     }
-                    Step::Pop => {
-                        let expected = model.iter_mut().rev().find_map(VecDeque::pop_front);
-                        prop_assert_eq!(queues.pop(), expected);
+                    Step::Remove(id, priority) => {
+                        ready.remove(id, priority);
+                        model[usize::from(priority)].0.remove(&id);
                     }
-                    Step::Remove(d) => {
-                        let id = DomainId::new(d.into()).unwrap();
-                        let Some(p) = model.iter().position(|queue| queue.contains(&id)) else { continue };
-                        queues.remove(id, p as u8);
-                        model[p].retain(|other| *other != id);
+                    Step::PassOn => {
+                        let Some(first) = ready.first() else { continue };
+                        let highest = model.iter().rposition(|(set, _)| !set.is_empty()).unwrap();
+                        ready.pass_on(first, highest as u8);
+                        model[highest].1 = first.index() + 1;
                     }
                 }
-                let highest = model.iter().rposition(|queue| !queue.is_empty());
-                prop_assert_eq!(queues.highest().map(usize::from), highest);
-                for priority in 0..PRIORITIES {
-                    let above = highest.is_some_and(|highest| highest > priority);
-                    prop_assert_eq!(queues.waits_above(priority as u8), above);
+                let highest = model.iter().rposition(|(set, _)| !set.is_empty());
+                let expected = highest.and_then(|at| going_round(&model[at].0, model[at].1));
+                prop_assert_eq!(ready.first(), expected);
+                if let (Some(at), Some(first)) = (highest, expected) {
+                    model[at].1 = first.index();
+                }
+                for (priority, (set, _)) in model.iter().enumerate() {
+                    prop_assert_eq!(ready.is_shared(priority as u8), set.len() > 1);
+                    for id in DomainId::all() {
+                        prop_assert_eq!(ready.contains(id, priority as u8), set.contains(&id));
+                    }
                 }
             }
         }

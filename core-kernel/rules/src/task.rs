@@ -1,16 +1,22 @@
-//! Who runs, who waits for whom, and who meets whom in a gate call.
+//! Who runs, who waits for whom, who meets whom in a gate call, and who pays.
 //!
-//! Every domain has one task. Exactly one task runs, or none. A client that calls lends the server its time:
-//! the server runs at the client's priority if that is higher, and the client's account pays, until the
-//! reply. The kernel moves the words of a message; what happens to the tasks is decided here.
+//! Every domain has one task and one *claim*: its priority, and the account that pays for time at it. What is
+//! scheduled are the claims. Each leads to the task that runs by it: that of its own domain, or, while that
+//! waits for a server, the task of the server. So time at a priority is always paid by the domain whose
+//! priority it is, and what a domain lends ends when it stops to wait. Exactly one task runs, or none.
+//!
+//! The kernel moves the words of a message; what happens to the tasks is decided here.
 
+mod claims;
 mod gates;
 mod life;
 mod time;
 
 use cloison_abi::{CallError, call::NO_DEADLINE, limits::BACKGROUND_PRIORITY};
 
-use crate::{DomainId, TABLE_ENTRIES, budget::Budget, capability::DomainRef, ready::ReadyQueues};
+use crate::{DomainId, TABLE_ENTRIES, budget::Budget, capability::DomainRef, ready::Ready};
+
+pub use crate::DomainSet;
 
 /// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +25,11 @@ pub enum State {
     Free,
     /// It has not started, has ended, or has been stopped.
     Stopped,
-    /// It has faulted, and a handler will decide.
-    Faulted,
-    /// It waits for the CPU, in the ready queue of its priority.
-    Ready,
-    /// It runs.
-    Running,
+    /// It has faulted, and a handler will decide. While the handler is named here, the domain's claim leads to
+    /// it: until the handler waits again.
+    Faulted(Option<DomainId>),
+    /// It runs when a claim that leads to it has its turn.
+    Runnable,
     /// It waits for a server to take its message.
     Calling(DomainId),
     /// It waits for the server that has taken its message to reply.
@@ -44,39 +49,40 @@ pub struct Task {
     pub state: State,
     /// How many domains have had this index before.
     pub generation: u32,
-    /// The priority of its own.
+    /// The priority that it was given.
     base_priority: u8,
-    /// The priority that it has without what clients lend: its own, or that of the background while its
-    /// budget is used up.
-    own_priority: u8,
-    /// The priority at which it runs now.
+    /// The priority of its claim: its own, or that of the background while its budget is used up.
     priority: u8,
-    /// Whose budget pays for what it does now.
-    account: Option<DomainId>,
+    /// Among those who wait for a server: the highest priority that waits with it.
+    rank: u8,
     /// Events that have arrived.
     pending: u64,
-    /// Events that it waits for.
+    /// Events that it waits for, or has waited for last.
     mask: u64,
-    /// When it stops waiting.
+    /// When it stops waiting, or would have; [`PASSED`] if that was while it served a client.
     deadline: u64,
     /// The badge of the gate through which it calls.
     badge: u32,
     /// The client whose message it has taken.
     serving: Option<DomainId>,
-    /// The first of the clients that wait for it, highest priority first.
+    /// The first of the clients that wait for it, highest rank first.
     callers: Option<DomainId>,
     /// The next client that waits for the same server.
     next_caller: Option<DomainId>,
+    /// Whether a domain has faulted and waits for it, its handler, to decide.
+    has_patients: bool,
 }
+
+/// A deadline that has passed while its task served a client.
+const PASSED: u64 = 0;
 
 impl Task {
     const FREE: Self = Self {
         state: State::Free,
         generation: 0,
         base_priority: BACKGROUND_PRIORITY,
-        own_priority: BACKGROUND_PRIORITY,
         priority: BACKGROUND_PRIORITY,
-        account: None,
+        rank: 0,
         pending: 0,
         mask: 0,
         deadline: 0,
@@ -84,6 +90,7 @@ impl Task {
         serving: None,
         callers: None,
         next_caller: None,
+        has_patients: false,
     };
 }
 
@@ -117,32 +124,36 @@ pub enum Next {
     Blocked,
 }
 
-/// A set of domains, as bits.
-pub type DomainSet = u32;
-
-const _: () = assert!(TABLE_ENTRIES <= 32, "a bit of `DomainSet` for each domain");
-
 /// The tasks of all domains.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     tasks: [Task; TABLE_ENTRIES],
     budgets: [Budget; TABLE_ENTRIES],
-    ready: ReadyQueues,
+    /// The claims that want the CPU, the one that has it among them.
+    ready: Ready,
+    /// The claim that has the CPU.
+    claim: Option<DomainId>,
+    /// One more than the priority of that claim; 0 if there is none.
+    level: u8,
+    /// The task that runs by it.
     current: Option<DomainId>,
-    /// Nothing has happened that could change who pays, when the timer has to interrupt, or, if nobody runs,
-    /// who could. Calls and replies that only pass the CPU on along with the account that pays leave this as
-    /// it is; that is what makes them cheap.
+    /// Nothing has happened that could change which claim has the CPU, or when the timer has to interrupt. Calls
+    /// and replies that only lead a claim on to another task leave this as it is; that is what makes them cheap.
     settled: bool,
+    /// `claim` and `current` are those whose turn it is. A claim that comes with a higher priority than all others
+    /// is put there at once.
+    picked: bool,
+    /// Which claims want the CPU has to be looked at again, before one is picked.
+    stale: bool,
     /// No task has an earlier deadline or renewal than this. It may be too early, never too late.
     next_deadline: u64,
     /// Whose budget has been paying since `charged_at`; nobody's while the CPU was idle.
     payer: Option<DomainId>,
+    payer_is_limited: bool,
     charged_at: u64,
-    /// What is left of each domain's turn. A domain that is preempted goes on with its turn later; one that
-    /// has waited begins a new one.
+    /// What is left of each claim's turn. One that is preempted goes on with its turn later; one whose domain
+    /// has waited for an event begins a new one.
     turns: [u64; TABLE_ENTRIES],
-    /// Whether the budget of who pays is used up, as of the last [`Tasks::settle`].
-    payer_is_spent: bool,
     /// Length of a turn.
     quantum: u64,
 }
@@ -153,18 +164,22 @@ impl Tasks {
     pub const EMPTY: Self = Self {
         tasks: [const { Task::FREE }; TABLE_ENTRIES],
         budgets: [Budget::NONE; TABLE_ENTRIES],
-        ready: ReadyQueues::EMPTY,
+        ready: Ready::EMPTY,
+        claim: None,
+        level: 0,
         current: None,
         settled: false,
+        picked: false,
+        stale: false,
         next_deadline: 0,
         payer: None,
+        payer_is_limited: false,
         charged_at: 0,
         turns: [0; TABLE_ENTRIES],
-        payer_is_spent: false,
         quantum: 0,
     };
 
-    /// Sets how long a task runs before another one of its priority has its turn.
+    /// Sets how long a claim has the CPU before another one of its priority has its turn.
     pub fn init(&mut self, quantum: u64) {
         self.quantum = quantum;
         self.next_deadline = NO_DEADLINE;
@@ -203,93 +218,9 @@ impl Tasks {
         let same = self.get(domain.id).generation == domain.generation;
         if same { Ok(domain.id) } else { Err(CallError::PeerFailed) }
     }
-
-    #[inline]
-    fn block(&mut self, id: DomainId, state: State, mask: u64, deadline: u64) {
-        let task = self.task(id);
-        task.state = state;
-        task.mask = mask;
-        task.deadline = deadline;
-        if deadline < self.next_deadline {
-            self.next_deadline = deadline;
-            self.settled = false;
-        }
-    }
-
-    /// The running task goes no further for now.
-    #[inline]
-    fn give_up_cpu(&mut self) {
-        self.current = None;
-        self.settled = false;
-    }
-
-    /// A task can run again: at once if its priority is higher than that of the one that runs, else in its
-    /// turn.
-    #[inline(always)]
-    fn make_ready(&mut self, id: DomainId) {
-        let priority = self.get(id).priority;
-        let running = self.current.map(|current| (current, self.get(current).priority));
-        match running {
-            Some((current, running)) if running < priority => {
-                self.settled = false;
-                self.preempt(current);
-                self.task(id).state = State::Running;
-                self.current = Some(id);
-            }
-            _ => {
-                // One of lower priority ends nobody's turn, so all stays as it was decided.
-                self.settled &= running.is_some_and(|(_, running)| running > priority);
-                self.task(id).state = State::Ready;
-                self.ready.push_back(id, priority);
-            }
-        }
-    }
-
-    /// Goes on with a task that was running on somebody else's lent time, unless a higher priority waits.
-    #[inline]
-    fn continue_with(&mut self, id: DomainId) {
-        let (priority, account) = (self.get(id).priority, self.get(id).account);
-        if self.ready.waits_above(priority) {
-            self.task(id).state = State::Ready;
-            self.ready.push_front(id, priority);
-            self.give_up_cpu();
-        } else {
-            self.task(id).state = State::Running;
-            self.current = Some(id);
-            self.settled &= self.payer == account;
-        }
-    }
-
-    /// Takes the CPU from the running task if its priority has dropped below that of one that waits.
-    #[inline]
-    fn give_way(&mut self) {
-        if let Some(current) = self.current
-            && self.ready.waits_above(self.get(current).priority)
-        {
-            self.preempt(current);
-            self.give_up_cpu();
-        }
-    }
-
-    fn preempt(&mut self, id: DomainId) {
-        let task = self.task(id);
-        task.state = State::Ready;
-        let priority = task.priority;
-        self.ready.push_front(id, priority);
-    }
-
-    /// Picks the task to run, if none does. None if every task waits.
-    #[inline]
-    pub fn pick(&mut self) -> Option<DomainId> {
-        if self.current.is_none() {
-            self.current = self.ready.pop();
-            if let Some(id) = self.current {
-                self.task(id).state = State::Running;
-            }
-        }
-        self.current
-    }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

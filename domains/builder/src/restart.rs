@@ -7,8 +7,8 @@ use cloison_abi::plan::{DomainEntry, FaultPolicy};
 use cloison_rt::{log, time};
 use cloison_sys::{
     Instant, Slot,
-    build::{domain_reset, domain_start, domain_stop, fault_read},
-    slot_drop, wait,
+    build::{domain_attend, domain_reset, domain_start, domain_stop, fault_read},
+    retire, slot_drop, wait,
 };
 
 use crate::{
@@ -42,6 +42,12 @@ struct Patient<'a> {
 /// Restarts domains for as long as the system runs. Returns at once if the plan has none to be restarted.
 pub fn serve(image: &Image, built: &Built) {
     let mut patients = admit(image, built);
+    if !patients.is_empty() {
+        // What it does from here on is for those that are restarted: at their priority, on their account.
+        if let Err(error) = retire() {
+            log!("error: the builder keeps its priority: {error}");
+        }
+    }
     while !patients.is_empty() {
         let faulted = wait(events(&patients), next(&patients));
         patients.retain_mut(|patient| match patient.look_after(image, built, faulted) {
@@ -93,6 +99,7 @@ impl Patient<'_> {
             log!("{} restarted after: {fault}", self.entry.name);
         } else if self.due.is_some_and(|due| Instant::now() >= due) {
             self.due = None;
+            domain_attend(self.slot).map_err(refused)?;
             self.start(image, built)?;
             log!("{} started again", self.entry.name);
         }
@@ -101,9 +108,10 @@ impl Patient<'_> {
 
     /// Leaves it stopped for a while. Those who wait for it are told, and a run that ends with it ends.
     fn pause(&mut self) -> Result<(), BuildError> {
-        domain_stop(self.slot).map_err(refused)?;
         let (name, times, seconds) = (self.entry.name, RESTARTS + 1, self.pause.as_secs());
         log!("{name} faulted {times} times within {} s; it is stopped for {seconds} s", WINDOW.as_secs());
+        // This can be the end of the run; so it has to be said before.
+        domain_stop(self.slot).map_err(refused)?;
         self.faults.clear();
         self.due = Some(time::after(self.pause));
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -170,6 +170,15 @@ pub fn domain_stop(domain: Slot) -> Result<(), CallError> {
     enter(CallNumber::DomainStop, domain.0, 0, [0; 6]).done()
 }
 
+/// Lets a stopped domain wait for the caller to start it, as one that has faulted does: until then, or until the
+/// caller waits, that domain's priority and account are there for what the caller does.
+///
+/// # Errors
+/// Any error of the slot; [`CallError::BadState`] if the domain is not stopped.
+pub fn domain_attend(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainAttend, domain.0, 0, [0; 6]).done()
+}
+
 /// Destroys a domain and all it held.
 ///
 /// # Errors

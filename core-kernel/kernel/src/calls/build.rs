@@ -112,7 +112,7 @@ pub(super) fn configure(kernel: &mut Kernel, id: DomainId, arguments: Arguments)
         }
     };
     let timer = &kernel.machine.timer;
-    let budget = Budget::new(timer.ticks(budget), timer.ticks(period));
+    let budget = Budget::new(timer.whole_ticks(budget), timer.whole_ticks(period));
     kernel.tasks.configure(domain, priority as u8, budget);
     let ends_system = policy & CONFIGURE_ENDS_SYSTEM != 0;
     let domain = kernel.domain_mut(domain);
@@ -313,6 +313,16 @@ fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
     if kernel.domain(domain).ends_system {
         kernel.end_system(SystemEnd::Failure);
     }
+}
+
+/// Let a stopped domain wait for the caller to start it.
+pub(super) fn attend(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+    let domain = patient(kernel, id, arguments.slot)?;
+    if kernel.tasks.get(domain).state != State::Stopped {
+        return Err(CallError::BadState);
+    }
+    kernel.tasks.halt(domain, State::Faulted(Some(id)));
+    Ok(Answer::Done)
 }
 
 /// Destroy a domain: what it lent comes back, it ends, its page tables are scrubbed, then it is gone.

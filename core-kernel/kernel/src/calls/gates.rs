@@ -43,7 +43,7 @@ pub fn poll(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
     if context.rax as u8 != CallNumber::Wait as u8 || deadline != POLL {
         return None;
     }
-    let next = kernel.tasks.poll(id, mask);
+    let next = kernel.tasks.poll(id, mask)?;
     answer_wait(kernel, id, next);
     Some(id)
 }

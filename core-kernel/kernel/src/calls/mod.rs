@@ -113,6 +113,7 @@ fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
         InterruptAcknowledge => system::interrupt_acknowledge,
         SlotDrop => system::slot_drop,
         SlotLimit => system::slot_limit,
+        Retire => system::retire,
         LogRead => system::log_read,
         CensusRead => system::census_read,
         Shutdown => system::shutdown,
@@ -138,5 +139,6 @@ fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
         RegionDelete => regions::delete,
         FaultRead => build::fault_read,
         DomainReset => build::reset,
+        DomainAttend => build::attend,
     }
 }

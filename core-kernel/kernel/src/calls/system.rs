@@ -3,12 +3,13 @@
 use cloison_abi::{
     CallError, Fault, FaultKind, ObjectKind, Rights,
     call::{LOG_ENDING, SystemEnd},
-    limits::MAX_SLOTS,
+    limits::{MAX_SLOTS, RETIRED_BUDGET_US, RETIRED_PERIOD_US},
     plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
     DomainId, TABLE_ENTRIES,
     authorize::{Operation, authorize},
+    budget::Budget,
     capability::Capability,
     task::DomainSet,
 };
@@ -178,6 +179,14 @@ pub(super) fn figures(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -
     let (slots, mappings) = (domain.slots.iter().count() as u64, domain.mappings.iter().count() as u64);
     let events = kernel.tasks.get(of).pending();
     Ok(Answer::Words([domain.space.pages_used(), mappings, slots, events]))
+}
+
+/// Give up the caller's priority.
+pub(super) fn retire(kernel: &mut Kernel, id: DomainId, _arguments: Arguments) -> Result {
+    let timer = &kernel.machine.timer;
+    let [budget, period] = [RETIRED_BUDGET_US, RETIRED_PERIOD_US].map(|us| timer.whole_ticks(us.into()));
+    kernel.tasks.retire(id, Budget::new(budget, period))?;
+    Ok(Answer::Done)
 }
 
 /// Read the kernel's log.

@@ -1,9 +1,12 @@
 //! Gates and events: who meets whom.
 
-use cloison_abi::{CallError, call::POLL};
+use cloison_abi::{
+    CallError,
+    call::{NO_DEADLINE, POLL},
+};
 
-use super::{Called, Next, State, Task, Tasks};
-use crate::DomainId;
+use super::{Called, Next, PASSED, State, Tasks};
+use crate::{DomainId, TABLE_ENTRIES};
 
 impl Tasks {
     /// The running task calls a server.
@@ -17,35 +20,30 @@ impl Tasks {
         if self.call_at_once(caller, server) {
             return Ok(Called::Taken);
         }
-        self.task(caller).badge = badge;
-        match self.get(server).state {
-            State::Receiving => {
-                self.serve_if_paid(server, caller);
-                self.task(server).state = State::Running;
-                self.current = Some(server);
-                self.settled = false;
-                Ok(Called::Taken)
-            }
-            State::Free | State::Stopped => Err(CallError::PeerFailed),
-            _ => {
-                self.queue_caller(server, caller);
-                self.task(caller).state = State::Calling(server);
-                self.give_up_cpu();
-                Ok(Called::Queued)
-            }
+        if matches!(self.get(server).state, State::Free | State::Stopped) {
+            return Err(CallError::PeerFailed);
         }
+        let rank = self.rank(caller);
+        let task = self.task(caller);
+        (task.badge, task.rank, task.state) = (badge, rank, State::Calling(server));
+        self.queue_caller(server, caller);
+        self.raise(server, rank);
+        if self.leads_to(caller).is_none() {
+            self.look_at_all_later();
+        }
+        self.reconsider();
+        Ok(Called::Queued)
     }
 
-    /// What [`Tasks::call`] does when nothing stands in the way: the server waits for a message, so it takes
-    /// this one and runs on the client's account. Returns whether it was so; else nothing has been done.
+    /// What [`Tasks::call`] does when the server waits for a message: it takes this one, and the claim by which
+    /// the caller runs leads to it. Returns whether it was so; else nothing has been done.
     #[inline(always)]
     pub fn call_at_once(&mut self, caller: DomainId, server: DomainId) -> bool {
-        if self.get(server).state != State::Receiving || self.payer_is_spent {
+        if self.get(server).state != State::Receiving {
             return false;
         }
-        let account = self.get(caller).account;
-        self.serve(server, caller, account);
-        self.task(server).state = State::Running;
+        self.serve(server, caller);
+        self.task(server).state = State::Runnable;
         self.current = Some(server);
         true
     }
@@ -57,23 +55,21 @@ impl Tasks {
     pub fn reply_at_once(&mut self, server: DomainId, mask: u64, deadline: u64) -> Option<DomainId> {
         let task = self.get(server);
         let client = task.serving?;
-        let Task { priority, account, .. } = *self.get(client);
-        let nothing_else = task.pending & mask == 0
+        // So the server's own claim is not there, and the claim by which it runs is the client's, or lent to it.
+        let nothing_else = task.pending & (mask | task.mask) == 0
+            && task.deadline != PASSED
             && task.callers.is_none()
-            && deadline >= self.next_deadline
-            && !self.ready.waits_above(priority)
-            && self.payer == account;
+            && !task.has_patients
+            && deadline >= self.next_deadline;
         if !nothing_else {
             return None;
         }
         let task = self.task(server);
         task.serving = None;
-        task.priority = task.own_priority;
-        task.account = Some(server);
         task.state = State::Receiving;
         task.mask = mask;
         task.deadline = deadline;
-        self.task(client).state = State::Running;
+        self.task(client).state = State::Runnable;
         self.current = Some(client);
         Some(client)
     }
@@ -81,19 +77,15 @@ impl Tasks {
     /// The running task, a server, is done with its client and waits for what comes next. Returns the client
     /// to which its reply goes, and what comes next.
     pub fn reply_wait(&mut self, server: DomainId, mask: u64, deadline: u64) -> (Option<DomainId>, Next) {
-        let task = self.task(server);
-        let client = task.serving.take();
-        task.priority = task.own_priority;
-        task.account = Some(server);
+        let client = self.task(server).serving.take();
+        if let Some(client) = client {
+            self.task(client).state = State::Runnable;
+        }
         let next = self.next_for(server, mask, deadline);
-        match (client, next) {
-            (Some(client), Next::Blocked) => self.continue_with(client),
-            (Some(client), _) => {
-                self.make_ready(client);
-                self.give_way();
-            }
-            (None, Next::Blocked) => self.give_up_cpu(),
-            (None, _) => self.give_way(),
+        if next != Next::Blocked {
+            // What it does now may be for itself, where it was for the client, or the other way round.
+            self.look_at(server);
+            self.reconsider();
         }
         (client, next)
     }
@@ -106,11 +98,10 @@ impl Tasks {
             return Next::Events(events);
         }
         if let Some(caller) = task.callers {
-            // Another account may pay from here on.
-            self.settled = false;
             let after = self.task(caller).next_caller.take();
             self.task(server).callers = after;
-            self.serve_if_paid(server, caller);
+            self.remember(server, mask, if deadline == POLL { NO_DEADLINE } else { deadline });
+            self.serve(server, caller);
             return Next::Message(caller, self.get(caller).badge);
         }
         if deadline == POLL {
@@ -120,13 +111,20 @@ impl Tasks {
         Next::Blocked
     }
 
-    /// What [`Tasks::wait`] does for a task that does not want to wait: it looks, and nothing else changes.
+    /// What [`Tasks::wait`] does for a task that does not want to wait: it looks, and nothing else changes. None
+    /// if more than that is to be done; then nothing has been done.
     #[inline(always)]
-    pub fn poll(&mut self, id: DomainId, mask: u64) -> Next {
+    pub fn poll(&mut self, id: DomainId, mask: u64) -> Option<Next> {
         let task = self.task(id);
         let events = task.pending & mask;
+        if events == 0 {
+            return Some(Next::TimedOut);
+        }
+        if task.serving.is_some() {
+            return None;
+        }
         task.pending &= !events;
-        if events == 0 { Next::TimedOut } else { Next::Events(events) }
+        Some(Next::Events(events))
     }
 
     /// The running task waits for an event. Returns the events, if some have arrived already.
@@ -135,13 +133,15 @@ impl Tasks {
         let events = task.pending & mask;
         if events != 0 {
             task.pending &= !events;
+            if task.serving.is_some() {
+                self.look_at(id);
+            }
             return Next::Events(events);
         }
         if deadline == POLL {
             return Next::TimedOut;
         }
         self.block(id, State::Waiting, mask, deadline);
-        self.give_up_cpu();
         Next::Blocked
     }
 
@@ -151,42 +151,83 @@ impl Tasks {
         let task = self.task(target);
         task.pending |= bits;
         let events = task.pending & task.mask;
-        let wakes = matches!(task.state, State::Waiting | State::Receiving) && events != 0;
-        if !wakes {
+        if events == 0 {
             return None;
         }
-        task.pending &= !events;
-        self.turns[target.index()] = self.quantum;
-        self.make_ready(target);
-        Some(events)
+        if matches!(task.state, State::Waiting | State::Receiving) {
+            task.pending &= !events;
+            self.wake(target);
+            return Some(events);
+        }
+        if task.serving.is_some() {
+            self.look_at_all_later();
+        }
+        None
     }
 
-    /// `server` takes the message of `client`, with its priority, and on its account, unless that has no time
-    /// to lend: then on its own.
-    fn serve_if_paid(&mut self, server: DomainId, client: DomainId) {
-        let lent = self.get(client).account.filter(|account| !self.is_spent(*account));
-        self.serve(server, client, lent.or(Some(server)));
-    }
-
-    /// `server` takes the message of `client`, with its priority, on an account.
+    /// A task goes no further for now.
     #[inline(always)]
-    fn serve(&mut self, server: DomainId, client: DomainId, account: Option<DomainId>) {
-        let lender = self.task(client);
-        lender.state = State::Served(server);
-        let priority = lender.priority;
-        let task = self.task(server);
-        task.serving = Some(client);
-        task.account = account;
-        task.priority = task.priority.max(priority);
+    fn block(&mut self, id: DomainId, state: State, mask: u64, deadline: u64) {
+        self.task(id).state = state;
+        self.remember(id, mask, deadline);
+        self.discharge_patients(id);
+        self.withdraw_those_of(id);
+        self.reconsider();
     }
 
-    /// Puts a caller into the queue of a server: after those of its priority, before those of lower ones.
+    /// A task that waits can go on.
+    #[inline(always)]
+    pub(super) fn wake(&mut self, id: DomainId) {
+        let task = self.task(id);
+        task.state = State::Runnable;
+        self.turns[id.index()] = self.quantum;
+        self.admit_those_of(id);
+    }
+
+    /// What a task waits for.
+    #[inline(always)]
+    fn remember(&mut self, id: DomainId, mask: u64, deadline: u64) {
+        let task = self.task(id);
+        (task.mask, task.deadline) = (mask, deadline);
+        if deadline < self.next_deadline {
+            self.next_deadline = deadline;
+            self.settled = false;
+        }
+    }
+
+    /// A handler that waits is done, for now, with those that have faulted: they do not wait for what it does.
+    #[inline(always)]
+    pub(super) fn discharge_patients(&mut self, handler: DomainId) {
+        if self.get(handler).has_patients {
+            self.discharge_all(handler);
+        }
+    }
+
+    #[cold]
+    fn discharge_all(&mut self, handler: DomainId) {
+        self.task(handler).has_patients = false;
+        for id in DomainId::all().filter(|id| *id != handler) {
+            if self.get(id).state == State::Faulted(Some(handler)) {
+                self.task(id).state = State::Faulted(None);
+            }
+        }
+        self.look_at_all_later();
+    }
+
+    /// `server` takes the message of `client`.
+    #[inline(always)]
+    fn serve(&mut self, server: DomainId, client: DomainId) {
+        self.task(client).state = State::Served(server);
+        self.task(server).serving = Some(client);
+    }
+
+    /// Puts a caller into the queue of a server: after those of its rank, before those of lower ones.
     fn queue_caller(&mut self, server: DomainId, caller: DomainId) {
-        let priority = self.get(caller).priority;
+        let rank = self.get(caller).rank;
         let mut previous = None;
         let mut at = self.get(server).callers;
         while let Some(other) = at
-            && self.get(other).priority >= priority
+            && self.get(other).rank >= rank
         {
             previous = at;
             at = self.get(other).next_caller;
@@ -207,6 +248,26 @@ impl Tasks {
         let previous = DomainId::all().find(|other| self.get(*other).next_caller == Some(caller));
         if let Some(previous) = previous {
             self.task(previous).next_caller = after;
+        }
+    }
+
+    /// Somebody of this rank waits for `id`. Where that one waits for others in turn, it does so with this rank,
+    /// or those between could keep it there for ever.
+    fn raise(&mut self, id: DomainId, rank: u8) {
+        let mut at = id;
+        for _ in 0..TABLE_ENTRIES {
+            at = match self.get(at).state {
+                State::Calling(server) => {
+                    if self.get(at).rank < rank {
+                        self.unqueue_caller(server, at);
+                        self.task(at).rank = rank;
+                        self.queue_caller(server, at);
+                    }
+                    server
+                }
+                State::Served(server) => server,
+                _ => return,
+            };
         }
     }
 }

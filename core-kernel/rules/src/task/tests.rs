@@ -1,9 +1,6 @@
-//! Scenarios, and a random walk that checks what must hold in every state.
+//! Scenarios.
 
-use std::{format, vec::Vec};
-
-use cloison_abi::call::POLL;
-use proptest::prelude::*;
+use std::vec::Vec;
 
 use super::*;
 
@@ -37,9 +34,9 @@ fn a_call_switches_to_the_server_and_back() {
     assert_eq!(tasks.pick(), Some(client));
     assert_eq!(tasks.call(client, server, 7), Ok(Called::Taken));
     assert_eq!(tasks.current(), Some(server));
-    assert!(!tasks.payer_changed() || tasks.get(server).account == Some(client), "the client pays");
+    assert_eq!(tasks.claim, Some(client), "the client pays");
     assert_eq!(tasks.reply_wait(server, 0, NO_DEADLINE), (Some(client), Next::Blocked));
-    assert_eq!(tasks.current(), Some(client));
+    assert_eq!(tasks.pick(), Some(client));
 }
 
 #[test]
@@ -89,7 +86,11 @@ fn who_waits_for_a_stopped_server_gets_an_error() {
     assert_eq!(tasks.wait(server, 1, NO_DEADLINE), Next::Blocked);
     assert_eq!(tasks.pick(), Some(queued));
     assert_eq!(tasks.call(queued, server, 0), Ok(Called::Queued));
-    assert_eq!(tasks.halt(server, State::Faulted), 1 << served.index(), "the queue waits for the restart");
+    assert_eq!(
+        tasks.halt(server, State::Faulted(None)),
+        1 << served.index(),
+        "the queue waits for the restart"
+    );
     assert_eq!(tasks.halt(server, State::Stopped), 1 << queued.index());
     assert_eq!(tasks.pick(), Some(served));
     assert_eq!(tasks.call(served, server, 0), Err(CallError::PeerFailed));
@@ -123,48 +124,49 @@ fn tasks_of_one_priority_take_turns() {
 #[test]
 fn one_task_alone_needs_no_timer() {
     let (mut tasks, _) = system(&[4]);
-    tasks.charge(0);
-    assert_eq!(tasks.next_interrupt(), NO_DEADLINE);
+    assert_eq!(tasks.settle(|| 0), NO_DEADLINE);
 }
 
 #[test]
 fn a_wait_ends_at_its_deadline() {
     let (mut tasks, ids) = system(&[4]);
     assert_eq!(tasks.wait(ids[0], 1, 500), Next::Blocked);
-    assert_eq!(tasks.pick(), None);
-    assert_eq!(tasks.next_interrupt(), 500);
+    assert_eq!(tasks.settle(|| 0), 500);
+    assert_eq!(tasks.current(), None);
     assert_eq!(tasks.timer(499), 0);
-    assert_eq!(tasks.timer(500), 1 << ids[0].index());
-    assert_eq!(tasks.pick(), Some(ids[0]));
-    assert_eq!(tasks.next_interrupt(), NO_DEADLINE);
+    assert_eq!(tasks.timer(500), ids[0].bit());
+    assert_eq!(tasks.settle(|| 500), NO_DEADLINE);
+    assert_eq!(tasks.current(), Some(ids[0]));
+}
+
+/// Lets time pass until `end`, at most `step` at once. Returns how long each domain's task had the CPU.
+fn run(tasks: &mut Tasks, begin: u64, end: u64, step: u64) -> [u64; TABLE_ENTRIES] {
+    let mut ran = [0; TABLE_ENTRIES];
+    let mut now = begin;
+    while now < end {
+        let next = tasks.settle(|| now).min(now + step).max(now);
+        if let Some(current) = tasks.current() {
+            ran[current.index()] += next - now;
+        }
+        now = next;
+        tasks.timer(now);
+    }
+    ran
 }
 
 #[test]
 fn a_spinner_with_a_budget_does_not_starve_the_rest() {
     let (mut tasks, ids) = system(&[9, 2]);
-    let [spinner, rest] = ids[..] else { unreachable!() };
-    tasks.configure(spinner, 9, Budget::new(30, 100));
-    tasks.charge(0);
-    let mut ran = [0_u64; 2];
-    let mut now = 0;
-    while now < 10_000 {
-        let current = tasks.pick().unwrap();
-        if tasks.payer_changed() {
-            tasks.charge(now);
-        }
-        let next = tasks.next_interrupt().min(now + 50).max(now + 1);
-        ran[usize::from(current == rest)] += next - now;
-        now = next;
-        tasks.timer(now);
-    }
-    assert!((2_900..=3_200).contains(&ran[0]), "the spinner ran for {} of 10000", ran[0]);
+    tasks.configure(ids[0], 9, Budget::new(30, 100));
+    let ran = run(&mut tasks, 0, 10_000, 50);
+    assert_eq!(ran[ids[0].index()], 3_000);
 }
 
 #[test]
 fn a_spent_budget_does_not_keep_the_timer_busy() {
     let (mut tasks, ids) = system(&[9]);
     tasks.configure(ids[0], 9, Budget::new(30, 100));
-    tasks.settle(|| 0);
+    assert_eq!(tasks.settle(|| 0), 30);
     tasks.timer(30);
     assert_eq!(tasks.settle(|| 30), 100, "nothing is due before the next period");
     tasks.timer(100);
@@ -195,156 +197,251 @@ fn an_interrupted_turn_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_client_without_time_lends_none() {
-    let (mut tasks, ids) = system(&[9, 3]);
-    let [server, client] = ids[..] else { unreachable!() };
-    tasks.configure(client, 3, Budget::new(10, 1000));
+fn who_becomes_ready_during_a_call_has_its_turn_after_it() {
+    let (mut tasks, ids) = system(&[10, 5, 5]);
+    let [server, caller, peer] = ids[..] else { unreachable!() };
     receive(&mut tasks, server);
     tasks.settle(|| 0);
-    tasks.timer(10);
-    tasks.settle(|| 10);
-    assert_eq!(tasks.current(), Some(client), "it goes on in the background");
-    assert!(!tasks.call_at_once(client, server));
-    assert_eq!(tasks.call(client, server, 0), Ok(Called::Taken));
-    assert_eq!(tasks.get(server).account, Some(server));
+    tasks.timer(100);
+    tasks.settle(|| 100);
+    assert_eq!(tasks.current(), Some(peer));
+    assert_eq!(tasks.wait(peer, 1, NO_DEADLINE), Next::Blocked);
+    tasks.settle(|| 110);
+    assert!(tasks.call_at_once(caller, server));
+    assert_eq!(tasks.signal(peer, 1), Some(1));
+    assert!(!tasks.is_settled());
+    let alarm = tasks.settle(|| 120);
+    assert_eq!(tasks.current(), Some(server), "the turn is still the caller's");
+    assert_eq!(alarm, 210, "the end of that turn");
+    assert_eq!(tasks.reply_at_once(server, 0, NO_DEADLINE), Some(caller));
+    assert!(tasks.is_settled(), "the alarm is set");
 }
 
 #[test]
-fn lent_time_that_runs_out_leaves_the_server_with_its_own() {
-    let (mut tasks, ids) = system(&[9, 3]);
-    let [server, client] = ids[..] else { unreachable!() };
-    tasks.configure(client, 3, Budget::new(10, 1000));
+fn a_caller_shares_the_cpu_with_its_peers() {
+    let (mut tasks, ids) = system(&[10, 5, 5]);
+    let [server, caller, peer] = ids[..] else { unreachable!() };
     receive(&mut tasks, server);
-    tasks.pick();
-    tasks.charge(0);
-    assert_eq!(tasks.call(client, server, 0), Ok(Called::Taken));
-    assert!(!tasks.payer_changed());
-    assert_eq!(tasks.next_interrupt(), 10);
+    let mut had = 0;
+    for now in 0..10_000 {
+        if !tasks.is_settled() {
+            tasks.settle(|| now);
+        }
+        match tasks.current() {
+            Some(current) if current == caller => assert!(tasks.call_at_once(caller, server)),
+            Some(current) if current == server => {
+                assert_eq!(tasks.reply_at_once(server, 0, NO_DEADLINE), Some(caller));
+            }
+            other => {
+                assert_eq!(other, Some(peer));
+                had += 1;
+            }
+        }
+        tasks.timer(now + 1);
+    }
+    assert!((4_900..=5_100).contains(&had), "the peer had {had} of 10000");
+}
+
+#[test]
+fn an_endless_account_pays_for_nothing_above_its_priority() {
+    let (mut tasks, ids) = system(&[2, 1, 1]);
+    let [server, client, peer] = ids[..] else { unreachable!() };
+    tasks.configure(server, 2, Budget::new(8, 10));
+    receive(&mut tasks, server);
+    tasks.settle(|| 0);
+    assert!(tasks.call_at_once(client, server));
+    let ran = run(&mut tasks, 0, 10_000, 50);
+    assert_eq!(ran[peer.index()], 5_000, "half of the CPU, beside the server that computes for the client");
+}
+
+#[test]
+fn a_nested_call_goes_on_in_the_background_when_the_account_is_empty() {
+    let (mut tasks, ids) = system(&[12, 11, 10, 5]);
+    let [inner, outer, client, other] = ids[..] else { unreachable!() };
+    tasks.configure(inner, 12, Budget::new(80, 100));
+    tasks.configure(outer, 11, Budget::new(10, 1000));
+    tasks.configure(client, 10, Budget::new(10, 1000));
+    receive(&mut tasks, inner);
+    receive(&mut tasks, outer);
+    tasks.settle(|| 0);
+    assert!(tasks.call_at_once(client, outer));
+    assert!(tasks.call_at_once(outer, inner));
     tasks.timer(10);
-    assert_eq!(tasks.pick(), Some(server));
-    assert!(tasks.payer_changed(), "the server pays for itself now");
+    tasks.settle(|| 10);
+    assert_eq!(tasks.current(), Some(other));
+    let ran = run(&mut tasks, 10, 2_000, 50);
+    assert_eq!(ran[inner.index()], 10, "what the client has in the next period");
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Call(usize),
-    Reply { mask: u64, poll: bool },
-    Wait { mask: u64, after: u64 },
-    Signal { to: usize, bits: u64 },
-    Time(u64),
-    Halt { who: usize, faulted: bool },
-    Start(usize),
-    Rebuild(usize),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let who = 0..6_usize;
-    prop::collection::vec(
-        prop_oneof![
-            6 => who.clone().prop_map(Step::Call),
-            6 => (0..4_u64, any::<bool>()).prop_map(|(mask, poll)| Step::Reply { mask, poll }),
-            3 => (0..4_u64, 0..300_u64).prop_map(|(mask, after)| Step::Wait { mask, after }),
-            3 => (who.clone(), 1..4_u64).prop_map(|(to, bits)| Step::Signal { to, bits }),
-            4 => (1..200_u64).prop_map(Step::Time),
-            1 => (who.clone(), any::<bool>()).prop_map(|(who, faulted)| Step::Halt { who, faulted }),
-            2 => who.clone().prop_map(Step::Start),
-            1 => who.prop_map(Step::Rebuild),
-        ],
-        0..300,
-    )
-}
-
-/// What must hold whatever the domains do.
-fn check(tasks: &Tasks) {
-    let running = DomainId::all().filter(|id| tasks.get(*id).state == State::Running).count();
-    assert_eq!(running, usize::from(tasks.current.is_some()), "exactly the current task runs");
-    let mut queues = tasks.ready.clone();
-    let queued: Vec<DomainId> = core::iter::from_fn(|| queues.pop()).collect();
-    for id in DomainId::all() {
-        let task = tasks.get(id);
-        let places = queued.iter().filter(|other| **other == id).count();
-        assert_eq!(
-            places,
-            usize::from(task.state == State::Ready),
-            "{id:?} is in the ready queue as its state says"
-        );
-        if let Some(client) = task.serving {
-            assert_eq!(tasks.get(client).state, State::Served(id), "{client:?} waits for {id:?}");
-        }
-        match task.state {
-            State::Served(server) => assert_eq!(tasks.get(server).serving, Some(id)),
-            State::Calling(server) => {
-                let mut at = tasks.get(server).callers;
-                while at.is_some_and(|other| other != id) {
-                    at = at.and_then(|other| tasks.get(other).next_caller);
-                }
-                assert_eq!(at, Some(id), "{id:?} is in the queue of {server:?}");
-            }
-            State::Waiting | State::Receiving => {
-                assert!(tasks.next_deadline <= task.deadline, "no deadline is missed");
-            }
-            _ => {}
-        }
-    }
-    if let (Some(current), Some(highest)) = (tasks.current, tasks.ready.highest()) {
-        assert!(tasks.get(current).priority >= highest, "nobody of higher priority waits");
-    }
-}
-
-proptest! {
-    #[test]
-    fn every_state_is_sound(steps in steps()) {
-        let (mut tasks, ids) = system(&[1, 2, 3, 3, 5, 6]);
-        for id in &ids[2..5] {
-            tasks.configure(*id, tasks.get(*id).base_priority, Budget::new(40, 150));
-        }
-        let mut now = 0;
-        for step in steps {
-            let current = tasks.pick();
-            if tasks.payer_changed() {
-                tasks.charge(now);
-            }
-            match (step, current) {
-                (Step::Call(to), Some(current)) => {
-                    let _ = tasks.call(current, ids[to], 0);
-                }
-                (Step::Reply { mask, poll }, Some(current)) => {
-                    let deadline = if poll { POLL } else { NO_DEADLINE };
-                    let mut short = tasks.clone();
-                    let long = tasks.reply_wait(current, mask, deadline);
-                    if let Some(client) = short.reply_at_once(current, mask, deadline) {
-                        prop_assert_eq!(long, (Some(client), Next::Blocked), "the short way is the long one");
-                        prop_assert_eq!(format!("{short:?}"), format!("{tasks:?}"));
-                    }
-                }
-                (Step::Wait { mask, after }, Some(current)) => {
-                    tasks.wait(current, mask, now + after);
-                }
-                (Step::Signal { to, bits }, _) => {
-                    tasks.signal(ids[to], bits);
-                }
-                (Step::Time(passed), _) => {
-                    now += passed;
-                    tasks.timer(now);
-                }
-                (Step::Halt { who, faulted }, _) if tasks.get(ids[who]).state != State::Stopped => {
-                    tasks.halt(ids[who], if faulted { State::Faulted } else { State::Stopped });
-                }
-                (Step::Start(who), _) => {
-                    let _ = tasks.start(ids[who]);
-                }
-                (Step::Rebuild(who), _) => {
-                    tasks.halt(ids[who], State::Stopped);
-                    let priority = tasks.get(ids[who]).base_priority;
-                    tasks.destroy(ids[who]);
-                    let created = tasks.create().unwrap();
-                    prop_assert_eq!(created.id, ids[who]);
-                    tasks.configure(created.id, priority, Budget::NONE);
-                }
-                _ => {}
-            }
+#[test]
+fn what_a_client_lends_ends_with_it() {
+    for end in [State::Stopped, State::Faulted(None)] {
+        let (mut tasks, ids) = system(&[3, 9, 5]);
+        let [server, client, other] = ids[..] else { unreachable!() };
+        for id in [client, other] {
             tasks.pick();
-            check(&tasks);
+            tasks.wait(id, 1, NO_DEADLINE);
+        }
+        receive(&mut tasks, server);
+        tasks.signal(client, 1);
+        tasks.signal(other, 1);
+        tasks.pick();
+        tasks.call(client, server, 0).unwrap();
+        assert_eq!(tasks.pick(), Some(server));
+        tasks.halt(client, end);
+        assert_eq!(tasks.pick(), Some(other), "the server has its own priority again");
+    }
+}
+
+#[test]
+fn a_waiting_caller_lifts_the_server_and_those_whom_it_calls() {
+    let (mut tasks, ids) = system(&[4, 3, 1, 2, 9]);
+    let [inner, outer, low, middle, high] = ids[..] else { unreachable!() };
+    for id in [high, middle] {
+        tasks.pick();
+        tasks.wait(id, 1, NO_DEADLINE);
+    }
+    for id in [inner, outer] {
+        tasks.pick();
+        tasks.reply_wait(id, 0, NO_DEADLINE);
+    }
+    assert_eq!(tasks.pick(), Some(low));
+    tasks.call(low, outer, 0).unwrap();
+    tasks.call(outer, inner, 0).unwrap();
+    tasks.signal(middle, 1);
+    assert_eq!(tasks.pick(), Some(middle));
+    tasks.signal(high, 1);
+    assert_eq!(tasks.pick(), Some(high));
+    assert_eq!(tasks.call(high, outer, 0), Ok(Called::Queued));
+    assert_eq!((tasks.pick(), tasks.claim), (Some(inner), Some(high)));
+}
+
+#[test]
+fn a_servers_own_work_lifts_it_above_its_client() {
+    let (mut tasks, ids) = system(&[9, 1, 5]);
+    let [server, client, other] = ids[..] else { unreachable!() };
+    assert_eq!(tasks.reply_wait(server, 1, 500), (None, Next::Blocked));
+    tasks.pick();
+    tasks.wait(other, 1, NO_DEADLINE);
+    assert_eq!(tasks.pick(), Some(client));
+    tasks.call(client, server, 0).unwrap();
+    tasks.signal(other, 1);
+    assert_eq!(tasks.pick(), Some(other), "what the server does is the client's");
+    let mut by_event = tasks.clone();
+    by_event.signal(server, 2);
+    assert_eq!(by_event.pick(), Some(other), "it does not wait for this event");
+    by_event.signal(server, 1);
+    assert_eq!((by_event.pick(), by_event.claim), (Some(server), Some(server)));
+    tasks.settle(|| 0);
+    tasks.timer(500);
+    assert_eq!((tasks.pick(), tasks.claim), (Some(server), Some(server)), "its deadline has passed");
+}
+
+#[test]
+fn who_faults_lends_its_handler_its_claim_until_that_waits() {
+    let (mut tasks, ids) = system(&[1, 4, 8, 6]);
+    let [handler, low, high, other] = ids[..] else { unreachable!() };
+    for id in [high, other, low, handler] {
+        tasks.pick();
+        tasks.wait(id, 1, NO_DEADLINE);
+    }
+    tasks.signal(handler, 1);
+    tasks.halt(low, State::Faulted(Some(handler)));
+    assert_eq!((tasks.pick(), tasks.claim), (Some(handler), Some(low)));
+    tasks.signal(other, 1);
+    assert_eq!(tasks.pick(), Some(other), "it handles the fault at the priority of whom it is for");
+    tasks.halt(high, State::Faulted(Some(handler)));
+    assert_eq!((tasks.pick(), tasks.claim), (Some(handler), Some(high)), "a higher one lifts it");
+    tasks.start(high).unwrap();
+    tasks.wait(high, 1, NO_DEADLINE);
+    tasks.wait(handler, 1, NO_DEADLINE);
+    tasks.signal(handler, 1);
+    tasks.pick();
+    tasks.wait(other, 1, NO_DEADLINE);
+    let by = (tasks.pick(), tasks.claim);
+    assert_eq!(
+        by,
+        (Some(handler), Some(handler)),
+        "the one below has not been decided about, and lends no more"
+    );
+}
+
+#[test]
+fn a_high_caller_is_not_kept_in_an_inner_queue_by_lower_ones() {
+    let (mut tasks, ids) = system(&[9, 8, 1, 5, 7]);
+    let [inner, outer, low, middle, high] = ids[..] else { unreachable!() };
+    assert_eq!(tasks.wait(inner, 1, NO_DEADLINE), Next::Blocked);
+    for id in [outer, high, middle, low] {
+        assert_eq!(tasks.pick(), Some(id));
+        if id == outer {
+            tasks.reply_wait(outer, 0, NO_DEADLINE);
+        } else {
+            tasks.wait(id, 1, NO_DEADLINE);
         }
     }
+    tasks.signal(low, 1);
+    tasks.pick();
+    tasks.call(low, outer, 0).unwrap();
+    assert_eq!(tasks.call(outer, inner, 0), Ok(Called::Queued));
+    tasks.signal(middle, 1);
+    tasks.pick();
+    assert_eq!(tasks.call(middle, inner, 0), Ok(Called::Queued));
+    tasks.signal(high, 1);
+    tasks.pick();
+    assert_eq!(tasks.call(high, outer, 0), Ok(Called::Queued));
+    tasks.signal(inner, 1);
+    assert_eq!(tasks.pick(), Some(inner));
+    let (_, next) = tasks.reply_wait(inner, 0, NO_DEADLINE);
+    assert_eq!(next, Next::Message(outer, 0), "the highest waits behind it");
+}
+
+#[test]
+fn calls_in_a_circle_stop_those_in_it_and_nobody_else() {
+    let (mut tasks, ids) = system(&[9, 8, 1]);
+    let [first, second, other] = ids[..] else { unreachable!() };
+    receive(&mut tasks, first);
+    tasks.pick();
+    tasks.call(second, first, 0).unwrap();
+    assert_eq!(tasks.call(first, second, 0), Ok(Called::Queued));
+    assert_eq!(tasks.pick(), Some(other));
+}
+
+#[test]
+fn only_one_without_a_limit_can_retire() {
+    let (mut tasks, ids) = system(&[31, 5]);
+    tasks.configure(ids[1], 5, Budget::new(1, 100));
+    tasks.settle(|| 0);
+    assert_eq!(tasks.retire(ids[1], Budget::new(50, 100)), Err(CallError::BadState));
+    assert_eq!(tasks.retire(ids[0], Budget::new(50, 100)), Ok(()));
+    assert_eq!(tasks.pick(), Some(ids[1]), "it has the lowest priority now");
+    let ran = run(&mut tasks, 5_000, 10_000, 50);
+    assert_eq!(ran[ids[0].index()], 5_000 - ran[ids[1].index()], "and its budget, whatever it had before");
+    tasks.wait(ids[1], 1, NO_DEADLINE);
+    assert_eq!(tasks.settle(|| 10_000), 10_050);
+}
+
+#[test]
+fn a_start_goes_on_with_the_turn_that_was_lent() {
+    let (mut tasks, ids) = system(&[1, 5, 5]);
+    let [handler, peer, patient] = ids[..] else { unreachable!() };
+    for id in [peer, patient, handler] {
+        assert_eq!(tasks.pick(), Some(id));
+        tasks.wait(id, 1, NO_DEADLINE);
+    }
+    tasks.settle(|| 0);
+    tasks.signal(handler, 1);
+    tasks.halt(patient, State::Faulted(Some(handler)));
+    tasks.signal(peer, 1);
+    assert_eq!((tasks.settle(|| 0), tasks.claim), (100, Some(patient)));
+    tasks.timer(60);
+    tasks.start(patient).unwrap();
+    assert_eq!(tasks.settle(|| 60), 100);
+}
+
+#[test]
+fn time_in_the_background_costs_nothing() {
+    let (mut tasks, ids) = system(&[9]);
+    tasks.configure(ids[0], 9, Budget::new(30, 100));
+    run(&mut tasks, 0, 100, 100);
+    assert_eq!(tasks.settle(|| 100), 130, "70 of 100 were free");
 }

@@ -33,7 +33,7 @@ const DMA: u64 = Rights::DMA.bits() as u64;
 const FREE_SLOT: u64 = 40;
 
 /// Calls that look into the slot that they are given.
-const SLOT_CALLS: [CallNumber; 32] = [
+const SLOT_CALLS: [CallNumber; 33] = [
     CallNumber::Call,
     CallNumber::Signal,
     CallNumber::RegionMap,
@@ -65,6 +65,7 @@ const SLOT_CALLS: [CallNumber; 32] = [
     CallNumber::RegionDevice,
     CallNumber::RegionDelete,
     CallNumber::FaultRead,
+    CallNumber::DomainAttend,
     CallNumber::DomainReset,
 ];
 
