@@ -187,11 +187,12 @@ fn a_table_twice_or_as_a_list() {
 }
 
 /// Keys that can be left out, so that what is left is as good.
-const OPTIONAL: [&str; 24] = [
+const OPTIONAL: [&str; 25] = [
     "address",
     "arguments",
     "budget_us",
     "burst_kib",
+    "best_effort",
     "census",
     "ends_with",
     "gate",

@@ -31,7 +31,7 @@ pub struct Check {
 }
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
-/// faults, arguments and switches; from M105 on: facts of the machine that cannot be.
+/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -95,12 +95,16 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M092", summary: "more ports than a switch can have", run: switches::number },
     Check { id: "M093", summary: "a forward to a domain that nothing from outside reaches", run: switches::forward },
     Check { id: "M094", summary: "a port of the host that is forwarded twice, or that is none", run: switches::host_port },
+    Check { id: "M100", summary: "a share of the CPU that budgets and priorities do not leave", run: schedule::guarantee },
     Check { id: "M105", summary: "a device where the machine's memory or its interrupt controllers are", run: platform::device_in_memory },
     Check { id: "M106", summary: "`ends_with` on a platform without an exit port", run: platform::no_exit_port },
     Check { id: "M107", summary: "a device that QEMU is not told to make, or not by its name", run: platform::not_made },
     Check { id: "M108", summary: "a device with the exit port", run: platform::exit_port_taken },
     Check { id: "M109", summary: "a machine without memory, or with more than there can be", run: platform::memory_range },
 ];
+
+/// The check that adds up what all domains state; it says nothing while anything else is wrong.
+const SUMS: &str = "M100";
 
 /// The checks that a file which is not TOML can be put to.
 const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
@@ -134,7 +138,10 @@ pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let causes = FOLLOWERS.iter().filter(|(follower, _)| *follower == id).flat_map(|(_, causes)| *causes);
         causes.into_iter().any(|cause| ids.contains(cause))
     };
-    found.retain(|fault| !follows(fault.id));
+    // What is promised rests on all that is stated.
+    let is_sum = |id: &str| id == SUMS;
+    let is_alone = ids.iter().all(|id| is_sum(id));
+    found.retain(|fault| !follows(fault.id) && (is_alone || !is_sum(fault.id)));
     found
 }
 

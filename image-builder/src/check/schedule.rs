@@ -1,9 +1,11 @@
-//! Priorities, budgets and periods within their ranges.
+//! Priorities, budgets and periods: within their ranges, and not more than there is.
 
 use cloison_abi::limits::MIN_PERIOD_US;
 
 use crate::diagnostic::Diagnostic;
-use crate::system::{Draft, DraftDomain, HIGHEST_PRIORITY, LOWEST_PRIORITY, budget};
+use crate::system::{
+    Budget, Draft, DraftDomain, HIGHEST_PRIORITY, LOWEST_PRIORITY, guarantees, needed, titles,
+};
 
 pub(super) fn priority_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let help = format!("give a number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, or leave it out");
@@ -34,19 +36,19 @@ pub(super) fn priority_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn budget_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let is_whole = |domain: &&DraftDomain<'_>| {
+    let budgets = draft.budgets(&draft.priorities());
+    let is_whole = |domain: &DraftDomain<'_>| {
         !["budget_us", "period_us"].iter().any(|key| draft.is_spoiled(domain.table, key))
     };
-    draft.domains.iter().filter(is_whole).filter_map(wrong_budget).collect()
+    let whole = draft.domains.iter().zip(budgets).filter(|(domain, _)| is_whole(domain));
+    whole.filter_map(|(domain, budget)| wrong_budget(domain, budget)).collect()
 }
 
-fn wrong_budget(domain: &DraftDomain<'_>) -> Option<Diagnostic> {
+fn wrong_budget(domain: &DraftDomain<'_>, budget: Budget) -> Option<Diagnostic> {
     let table = domain.table;
-    let value = |number: &Option<crate::diagnostic::At<u64>>| number.as_ref().map(|us| us.value);
     let at = table.budget_us.as_ref().or(table.period_us.as_ref())?.span;
-    let wanted = budget(value(&table.budget_us), value(&table.period_us), true);
     let name = &table.name.value;
-    let (budget_us, period_us) = (wanted.budget_us, wanted.period_us);
+    let Budget { budget_us, period_us } = budget;
     if period_us == 0 {
         let message =
             format!("`{name}` has a budget of {budget_us} µs in a period of 0, which means no limit");
@@ -55,7 +57,7 @@ fn wrong_budget(domain: &DraftDomain<'_>) -> Option<Diagnostic> {
     }
     // A period that is given in place of another has to hold the budget that is stated.
     let (least, most) = (u64::from(MIN_PERIOD_US), u64::from(u32::MAX));
-    let least = value(&table.budget_us).map_or(least, |budget| budget.clamp(least, most));
+    let least = table.budget_us.as_ref().map_or(least, |budget| budget.value.clamp(least, most));
     let (reason, help) = if budget_us == 0 && table.budget_us.is_some() {
         ("it could never run", format!("give a budget from 1 to {} µs", period_us.min(most)))
     } else if budget_us > most && table.budget_us.is_some() {
@@ -71,4 +73,92 @@ fn wrong_budget(domain: &DraftDomain<'_>) -> Option<Diagnostic> {
     };
     let message = format!("`{name}` has a budget of {budget_us} µs in a period of {period_us} µs: {reason}");
     Some(Diagnostic::new(at, message).help(help))
+}
+
+/// Less than this part of the CPU, in millionths, is as good as nothing: a thousandth.
+const LEAST_SHARE: u64 = 1_000;
+
+/// What is promised has to be there. One fault, at the highest priority at which it is not: below, it would be the
+/// same.
+pub(super) fn guarantee(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let priorities = draft.priorities();
+    if !priority_range(draft).is_empty() || !budget_range(draft).is_empty() {
+        return Vec::new();
+    }
+    let budgets = draft.budgets(&priorities);
+    let on_fault =
+        |domain: &DraftDomain<'_>| domain.table.on_fault.as_ref().map(|policy| policy.value.clone());
+    let restarts = draft.domains.iter().any(|domain| on_fault(domain).as_deref() == Some("restart"));
+    let titles = titles(priorities.iter().copied().zip(budgets.iter().copied()), restarts);
+    let promised = draft.domains.iter().zip(guarantees(&titles)).enumerate();
+    let broken =
+        promised.filter(|(_, (domain, worth))| worth.share < LEAST_SHARE && !domain.table.is_best_effort);
+    let first =
+        broken.map(|(which, _)| which).max_by_key(|which| (priorities[*which], std::cmp::Reverse(*which)));
+    let Some(which) = first else { return Vec::new() };
+    let domain = &draft.domains[which];
+    let Some(period_us) = Some(budgets[which].period_us).filter(|period_us| *period_us != 0) else {
+        return vec![nothing_left(draft, &priorities, &budgets, which)];
+    };
+    let above = unlimited_above(draft, &priorities, &budgets, which);
+    if let Some(above) = above {
+        return vec![below_unlimited(draft, &priorities, which, above)];
+    }
+    let budget_us = budgets[which].budget_us;
+    let needed = needed(&titles, which).unwrap_or(u64::MAX);
+    let (name, others) = (&domain.table.name.value, needed.saturating_sub(budget_us));
+    let priority = priorities[which];
+    let message = format!(
+        "`{name}` (priority {priority}) cannot be sure of {budget_us} of each {period_us} µs: those above it and \
+         beside it, and the kernel, can take {others} µs"
+    );
+    let at = domain.table.budget_us.as_ref().map_or(domain.table.name.span, |us| us.span);
+    let help = match period_us.checked_sub(others) {
+        Some(rest @ 1..) => format!("give it a budget of {rest} µs or less, or those others smaller ones"),
+        _ => {
+            format!("give those others smaller budgets: {} µs less in all", needed.saturating_sub(period_us))
+        }
+    };
+    vec![Diagnostic::new(at, message).help(help + BEST_EFFORT)]
+}
+
+/// What can be said of a domain for which nothing has to be left.
+const BEST_EFFORT: &str = "; or say `best_effort = true`, if nothing has to be left for it";
+
+/// The lowest domain without a limit above this one.
+fn unlimited_above(draft: &Draft<'_>, priorities: &[u64], budgets: &[Budget], which: usize) -> Option<usize> {
+    let above = (0..draft.domains.len()).filter(|other| priorities[*other] > priorities[which]);
+    above.filter(|other| budgets[*other].period_us == 0).min_by_key(|other| priorities[*other])
+}
+
+fn below_unlimited(draft: &Draft<'_>, priorities: &[u64], which: usize, above: usize) -> Diagnostic {
+    let name = |which: usize| (draft.domains[which].table.name.value.as_str(), priorities[which]);
+    let ((name, priority), (other, higher)) = (name(which), name(above));
+    let message = format!(
+        "nothing is left for `{name}` (priority {priority}): `{other}` (priority {higher}) is above it and has no limit"
+    );
+    let at = draft.domains[above]
+        .table
+        .period_us
+        .as_ref()
+        .map_or(draft.domains[above].table.name.span, |us| us.span);
+    Diagnostic::new(at, message)
+        .label(draft.domains[which].table.name.span, "what is below it")
+        .help(format!("give `{other}` a budget, or `{name}` its priority") + BEST_EFFORT)
+}
+
+fn nothing_left(draft: &Draft<'_>, priorities: &[u64], budgets: &[Budget], which: usize) -> Diagnostic {
+    if let Some(above) = unlimited_above(draft, priorities, budgets, which) {
+        return below_unlimited(draft, priorities, which, above);
+    }
+    let others = (0..draft.domains.len()).filter(|other| priorities[*other] > priorities[which]);
+    let parts = others.map(|other| budgets[other].budget_us as f64 / budgets[other].period_us.max(1) as f64);
+    let (name, percent) = (&draft.domains[which].table.name, parts.sum::<f64>() * 100.0);
+    let message = format!(
+        "nothing is left for `{}` (priority {}): those above it can take {percent:.1} % of the CPU",
+        name.value, priorities[which]
+    );
+    Diagnostic::new(name.span, message).help(
+        format!("give those above it budgets of less than 100 % together, now {percent:.1} %") + BEST_EFFORT,
+    )
 }

@@ -17,6 +17,8 @@ pub struct Component {
     pub stack_kib: u64,
     /// Its heap, in KiB.
     pub heap_kib: u64,
+    /// How much of the time that domains share unless they state a budget goes to it, compared with others.
+    pub cpu_weight: u64,
     /// Gates that it offers.
     pub offers: Vec<Offer>,
     /// Gates that it needs.
@@ -101,6 +103,7 @@ impl Component {
         let summary = reader.required_text("summary");
         let stack_kib = reader.number("stack_kib").map_or(DEFAULT_STACK_KIB, |kib| kib.value);
         let heap_kib = reader.number("heap_kib").map_or(0, |kib| kib.value);
+        let cpu_weight = reader.number("cpu_weight").map_or(1, |weight| weight.value);
         let arguments = reader.text("arguments");
         let offers = reader.entries("offers", |name, item| item.table(|table| Offer::read(name, table)));
         let mut component = Self {
@@ -108,6 +111,7 @@ impl Component {
             summary: summary?,
             stack_kib,
             heap_kib,
+            cpu_weight,
             offers,
             gates: Vec::new(),
             devices: Vec::new(),

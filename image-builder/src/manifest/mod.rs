@@ -124,6 +124,8 @@ pub struct DomainTable {
     pub budget_us: Option<At<u64>>,
     /// Length of the period, in microseconds.
     pub period_us: Option<At<u64>>,
+    /// Whether it is meant that nothing may be left for it.
+    pub is_best_effort: bool,
     /// Its stack, in KiB.
     pub stack_kib: Option<At<u64>>,
     /// Its heap, in KiB.
@@ -322,6 +324,7 @@ impl DomainTable {
             priority: None,
             budget_us: None,
             period_us: None,
+            is_best_effort: false,
             stack_kib: None,
             heap_kib: None,
         }
@@ -352,6 +355,7 @@ impl DomainTable {
             priority: reader.number("priority"),
             budget_us: reader.number("budget_us"),
             period_us: reader.number("period_us"),
+            is_best_effort: reader.flag("best_effort"),
             stack_kib: reader.number("stack_kib"),
             heap_kib: reader.number("heap_kib"),
         }

@@ -10,7 +10,7 @@ mod table;
 pub(crate) use built::hex;
 
 use crate::manifest::Irq;
-use crate::system::{Domain, DomainId, Offer, OnFault, Use};
+use crate::system::{Domain, DomainId, Guarantee, Offer, OnFault, Use};
 use crate::{BUILDER, Plan, System};
 use cloison_abi::ObjectKind;
 use table::Table;
@@ -53,13 +53,24 @@ fn heading(system: &System) -> String {
 }
 
 fn domains(system: &System) -> String {
-    let mut table = Table::new(["name", "component", ">priority", "budget", "on fault", "what it is"]);
-    for (_, domain) in system.domains() {
+    let mut table = Table::new([
+        "name",
+        "component",
+        ">priority",
+        "budget",
+        ">sure of",
+        ">waits at most",
+        "on fault",
+        "what it is",
+    ]);
+    for ((_, domain), sure) in system.domains().zip(system.guarantees()) {
         let component = system.component(domain.component);
         let cells = [&domain.name, &component.name, &domain.priority.to_string(), &budget(domain)];
         let [name, component_name, priority, budget] = cells.map(Clone::clone);
+        let (share, wait) = guarantee(sure);
         let fault = on_fault(system, domain);
-        table.row([name, component_name, priority, budget, fault, component.summary.value.clone()]);
+        let summary = component.summary.value.clone();
+        table.row([name, component_name, priority, budget, share, wait, fault, summary]);
     }
     table.render("Domains")
 }
@@ -69,6 +80,15 @@ fn budget(domain: &Domain) -> String {
         (_, 0) => "no limit".to_owned(),
         (budget, period) => format!("{budget} of {period} µs"),
     }
+}
+
+/// What a domain is sure of, whatever the others do: its share, and its longest wait.
+fn guarantee(sure: Guarantee) -> (String, String) {
+    let share = match sure.share {
+        0 => "nothing".to_owned(),
+        share => format!("{:.1} %", share as f64 / 10_000.0),
+    };
+    (share, sure.wait_us.map_or("for ever".to_owned(), |us| format!("{:.2} ms", us as f64 / 1000.0)))
 }
 
 fn on_fault(system: &System, domain: &Domain) -> String {

@@ -19,7 +19,8 @@ pub use draft::{
 pub use forward::{Forward, Unreachable, reach};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{
-    DEFAULT_BUDGET_US, DEFAULT_PERIOD_US, HIGHEST_PRIORITY, LOWEST_PRIORITY, Stated, budget, priorities,
+    DEFAULT_PERIOD_US, Guarantee, HIGHEST_PRIORITY, LOWEST_PRIORITY, SHARED_US, Stated, StatedBudget,
+    budgets, guarantees, needed, priorities, terms, titles,
 };
 
 pub use switch::{Mac, Network, PORT_GATE, Port, Switch, read_address};
@@ -89,6 +90,8 @@ pub struct Domain {
     pub priority: u64,
     /// How long it may run.
     pub budget: Budget,
+    /// Whether it is meant that nothing may be left for it.
+    pub is_best_effort: bool,
 }
 
 /// A gate that a domain may call.
@@ -237,6 +240,16 @@ impl System {
     #[must_use]
     pub fn domain(&self, id: DomainId) -> &Domain {
         &self.domains[id.0]
+    }
+
+    /// What each domain is sure of, in the order of the manifest.
+    #[must_use]
+    pub fn guarantees(&self) -> Vec<Guarantee> {
+        let given = self.domains.iter().map(|domain| (domain.priority, domain.budget));
+        let restarts = self.domains.iter().any(|domain| domain.on_fault == OnFault::Restart);
+        let mut all = guarantees(&titles(given, restarts));
+        all.truncate(self.domains.len());
+        all
     }
 
     /// A component.

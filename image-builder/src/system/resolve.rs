@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
-    ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftSwitch, DraftUse, Forward, GateId,
-    OnFault, Owned, Stated, System, Use, budget, priorities,
+    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftSwitch, DraftUse, Forward,
+    GateId, OnFault, Owned, Stated, StatedBudget, System, Use, budgets, priorities,
 };
 use crate::manifest::Component;
 use crate::{BUILDER, Workspace};
@@ -23,10 +23,9 @@ impl System {
         let folder = |component: &Component| workspace.component_folder(&component.name);
         let folders: Option<Vec<PathBuf>> = components.iter().map(folder).collect();
         let priorities = draft.priorities();
-        let lowest = priorities.iter().copied().min().unwrap_or_default();
-        let domains = draft.domains.iter().zip(&priorities);
-        let domains = domains
-            .map(|(domain, priority)| resolve_domain(domain, &components, *priority, *priority == lowest));
+        let budgets = draft.budgets(&priorities);
+        let domains = draft.domains.iter().zip(priorities.into_iter().zip(budgets));
+        let domains = domains.map(|(domain, title)| resolve_domain(domain, &components, title));
         Some(Self {
             sources: inputs.sources.clone(),
             name: inputs.manifest.name.as_ref()?.value.clone(),
@@ -56,6 +55,17 @@ impl Draft<'_> {
         });
         priorities(&stated.collect::<Vec<_>>(), &self.calls())
     }
+
+    /// The budget of each domain, stated or worked out.
+    pub(crate) fn budgets(&self, priorities: &[u64]) -> Vec<Budget> {
+        let stated = self.domains.iter().zip(priorities).map(|(domain, priority)| StatedBudget {
+            budget_us: domain.table.budget_us.as_ref().map(|us| us.value),
+            period_us: domain.table.period_us.as_ref().map(|us| us.value),
+            weight: domain.component.map_or(1, |component| component.cpu_weight),
+            priority: *priority,
+        });
+        budgets(&stated.collect::<Vec<_>>())
+    }
 }
 
 /// The builder first, then each component at the first domain that runs it.
@@ -73,8 +83,7 @@ fn components(draft: &Draft<'_>) -> Option<Vec<Component>> {
 fn resolve_domain(
     draft: &DraftDomain<'_>,
     components: &[Component],
-    priority: u64,
-    is_lowest: bool,
+    (priority, budget): (u64, Budget),
 ) -> Option<Domain> {
     let component = draft.component?;
     let table = draft.table;
@@ -92,11 +101,8 @@ fn resolve_domain(
         rights: draft.rights.iter().map(|named| named.found).collect::<Option<_>>()?,
         on_fault: on_fault(draft)?,
         priority,
-        budget: budget(
-            table.budget_us.as_ref().map(|us| us.value),
-            table.period_us.as_ref().map(|us| us.value),
-            is_lowest,
-        ),
+        budget,
+        is_best_effort: table.is_best_effort,
     })
 }
 
