@@ -97,6 +97,25 @@ fn good_manifests_pass() {
     }
 }
 
+/// `rtdemo` judges itself by the longest wait that the report states: its manifest says which that is.
+#[test]
+fn the_bound_of_a_periodic_domain_is_that_of_the_report() {
+    let project = Workspace { root: project() };
+    let folders = ["manifests", "tests/manifests/accept"].map(|folder| manifests(&project.root.join(folder)));
+    let mut count = 0;
+    for path in folders.concat() {
+        let system = image_builder::load(&project, &path).unwrap();
+        for ((_, domain), sure) in system.domains().zip(system.guarantees()) {
+            if system.component(domain.component).name == "rtdemo" {
+                count += 1;
+                let stated = domain.arguments.parse().ok();
+                assert_eq!(stated, sure.wait_us, "{}: its argument, and its longest wait", path.display());
+            }
+        }
+    }
+    assert!(count >= 5, "{count} systems have one");
+}
+
 #[test]
 fn files_without_text_are_refused() {
     let folder = tempfile::tempdir().unwrap();
