@@ -13,7 +13,7 @@ use crate::process::TICKS_PER_SECOND;
 /// Time between two looks at the host's counters.
 const PAUSE: Duration = Duration::from_millis(100);
 /// After how many times its limit a program ends although nobody let it run: no host is as busy as that for so long.
-const LONGEST: u32 = 20;
+const LONGEST: u32 = 8;
 
 /// Counters of the host at one time.
 #[derive(Debug, Clone, Copy)]
