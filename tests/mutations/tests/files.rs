@@ -18,4 +18,5 @@ fn every_mutation_applies_to_the_kernel_of_today() {
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(mutations.iter().all(|mutation| mutation.file.starts_with("core-kernel/")));
+    assert!(mutations.len() >= 80, "{} mutations", mutations.len());
 }
