@@ -2,6 +2,7 @@
 //! packets alone; Ethernet's headers, and whom a packet goes to next, are the business of this side.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::net::Ipv4Addr;
 
 use smoltcp::{
     phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken},
@@ -158,7 +159,7 @@ impl Wire {
     /// Asks once more for those who have not answered, and gives up those who never do.
     pub(crate) fn ask_again(&mut self) {
         while let Some(address) = self.host.neighbours.overdue(self.host.now) {
-            self.host.question(address).iter().for_each(|question| self.send_arp(question));
+            self.ask(address);
         }
     }
 
@@ -166,8 +167,8 @@ impl Wire {
     fn settle(&mut self, fate: Fate, bytes: usize) {
         match fate {
             Fate::Leaves => self.publish(bytes),
-            Fate::Waits(question) => question.iter().for_each(|question| self.send_arp(question)),
-            Fate::Ends => {}
+            Fate::Waits(Some(address)) => self.ask(address),
+            Fate::Waits(None) | Fate::Ends => {}
         }
     }
 
@@ -175,6 +176,12 @@ impl Wire {
         self.link.publish(bytes);
         self.counters.frames_out += 1;
         self.counters.bytes_out += bytes as u64;
+    }
+
+    fn ask(&mut self, address: Ipv4Addr) {
+        if let Some(question) = self.host.question(address) {
+            self.send_arp(&question);
+        }
     }
 
     fn send_arp(&mut self, arp: &Arp) {

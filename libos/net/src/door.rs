@@ -25,6 +25,8 @@ pub(crate) struct Door {
     config: TcpConfig,
     /// Sockets that listen, or have a connection that is not accepted yet.
     waiting: Vec<SocketHandle>,
+    /// How many of them have had a connection since they began to listen. Looked at in each turn of a program.
+    made: usize,
 }
 
 /// Sockets that are kept ready for connections, with their buffers.
@@ -39,7 +41,7 @@ impl Stack {
             return Err(Error::PortTaken);
         }
         self.doors.try_reserve(1).map_err(|_| Error::OutOfHeap)?;
-        self.doors.push(Door { port, backlog: backlog.max(1), config, waiting: Vec::new() });
+        self.doors.push(Door { port, backlog: backlog.max(1), config, waiting: Vec::new(), made: 0 });
         self.refill(port).inspect_err(|_| self.close_door(port))
     }
 
@@ -77,14 +79,16 @@ impl Stack {
     /// Takes a connection out that has been made at a port. Sockets whose connection has ended before listen
     /// again.
     pub(crate) fn take_made(&mut self, port: u16) -> Option<SocketHandle> {
-        let door = self.doors.iter_mut().find(|door| door.port == port)?;
+        let door = self.doors.iter_mut().find(|door| door.port == port).filter(|door| door.made > 0)?;
         for handle in &door.waiting {
             let socket = self.sockets.get_mut::<tcp::Socket<'_>>(*handle);
             if !socket.is_open() {
                 listen(socket, port);
+                door.made = door.made.saturating_sub(1);
             }
         }
         let place = door.waiting.iter().position(|handle| is_made(self.sockets.get(*handle)))?;
+        door.made = door.made.saturating_sub(1);
         Some(door.waiting.remove(place))
     }
 
@@ -198,7 +202,10 @@ impl Stack {
     /// Has a socket that listens make a connection that is made already, by telling it what it would have
     /// heard, and keeping what it says to itself.
     fn make(&mut self, asked: &Asked, handle: SocketHandle, now: Micros) {
-        let Some(config) = self.door(asked.ends.local_port()).map(|door| door.config) else { return };
+        let port = asked.ends.local_port();
+        let Some(door) = self.doors.iter_mut().find(|door| door.port == port) else { return };
+        door.made += 1;
+        let config = door.config;
         let request = Bare {
             ends: asked.ends,
             flags: SYN,

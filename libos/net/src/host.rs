@@ -27,8 +27,8 @@ pub(crate) struct Host {
 pub(crate) enum Fate {
     /// It has its header and can go.
     Leaves,
-    /// Its packet waits until somebody has said who has this address. If so, nobody has been asked yet.
-    Waits(Option<Arp>),
+    /// Its packet waits until somebody has said who has an address: this one, if nobody has been asked yet.
+    Waits(Option<Ipv4Addr>),
     /// There is no way to where it should go.
     Ends,
 }
@@ -68,6 +68,7 @@ impl Host {
     }
 
     /// A packet has come, to this side alone or to all.
+    #[inline]
     pub(crate) fn hear(&mut self, packet: &[u8], [to, from]: [Mac; 2]) {
         if let Some(source) = address_at(packet, 12).filter(|_| to == self.mac) {
             self.neighbours.confirm(source, from, self.now);
@@ -75,6 +76,7 @@ impl Host {
     }
 
     /// Writes the header of a frame with a packet.
+    #[inline]
     pub(crate) fn address(&mut self, frame: &mut [u8]) -> Fate {
         let Some((header, packet)) = frame.split_first_chunk_mut::<HEADER_BYTES>() else { return Fate::Ends };
         let Some(to) = address_at(packet, 16) else { return Fate::Ends };
@@ -85,7 +87,7 @@ impl Host {
                 Some(mac) => mac,
                 None => {
                     let is_new = self.neighbours.keep(neighbour, packet, self.now);
-                    return Fate::Waits(if is_new { self.question(neighbour) } else { None });
+                    return Fate::Waits(is_new.then_some(neighbour));
                 }
             },
         };
