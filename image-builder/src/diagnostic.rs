@@ -95,7 +95,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A fault at `at`. The id is set by whoever runs the check.
+    /// A fault at `at`. The id is set by the code that runs the check.
     #[must_use]
     pub fn new(at: Span, message: impl Into<String>) -> Self {
         Self { id: "", at, message: message.into(), note: String::new(), labels: Vec::new(), help: None }

@@ -17,7 +17,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows steps to whoever started the tool.
+    /// Shows steps to the user.
     #[must_use]
     pub fn visible() -> Self {
         Self { shown: true, live: stderr().is_terminal() }

@@ -136,7 +136,7 @@ pub enum CallNumber {
     DomainAttend = 50,
     /// Make the domain in the slot, which does not live, what it was before its first life: what it lent is
     /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
-    /// its page tables are new. Its memory is left to whoever loads it.
+    /// its page tables are new. Its memory is left to the domain that loads it.
     DomainReset = 55,
 }
 

@@ -43,7 +43,7 @@ pub const RETIRED_PERIOD_US: u32 = 10_000;
 pub const LONGEST_STEP_US: u64 = 50;
 
 /// Shortest time that a wait with a deadline takes, in microseconds; a deadline that is nearer counts as so
-/// far away. Waking costs whoever runs then, so a domain that wakes as often as it can has to leave the
+/// far away. Waking costs the domain that runs then, so a domain that wakes as often as it can has to leave the
 /// others most of the CPU.
 pub const MIN_WAIT_US: u64 = 50;
 

@@ -99,7 +99,7 @@ pub enum FaultPolicy {
     Stop = 0,
     /// The whole system stops.
     Halt = 1,
-    /// The builder stays, loads its image anew and starts it again.
+    /// The builder stays, loads its image again and starts it again.
     Restart = 2,
     /// The domain named as its fault handler decides.
     Handler = 3,
@@ -123,7 +123,7 @@ pub struct RegionEntry {
     pub device_address: u64,
     /// Length, in pages.
     pub pages: u32,
-    /// The domain to which it belongs; a restart of this domain fills it anew. [`NONE`] if it belongs to
+    /// The domain to which it belongs; a restart of this domain fills it again. [`NONE`] if it belongs to
     /// none.
     pub owner: u32,
 }

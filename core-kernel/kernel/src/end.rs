@@ -54,7 +54,7 @@ impl Kernel {
         }
     }
 
-    /// The reader of the log has read everything. Returns true if it shall bring it out and come again; if it
+    /// The reader of the log has read everything. Returns true if it should print it and call again; if it
     /// has done so, this is the end.
     pub fn log_is_read(&mut self) -> bool {
         if self.ending.how == 0 {

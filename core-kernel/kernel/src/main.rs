@@ -1,8 +1,10 @@
 //! Cloison's separation kernel.
 //!
-//! The kernel keeps domains apart and lets them communicate as the plan says. It has no driver, no parser and
-//! no policy: it builds one domain, the builder, and that one builds all others. What it decides is in
-//! `cloison-rules`; what needs `unsafe` is in [`arch`]; what domains ask of it is in [`calls`].
+//! The kernel keeps domains apart and lets them communicate as the plan says. It has no policy: it builds one
+//! domain, the builder, and that one builds all others. Its drivers are those for the interrupt controllers, the
+//! timers and a serial line for its own log; its parsers are those for ACPI tables and the boot loader's
+//! information. What it decides is in `cloison-rules`; what needs `unsafe` is in [`arch`]; what domains ask of it
+//! is in [`calls`].
 
 #![no_std]
 #![no_main]
@@ -126,7 +128,7 @@ fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
         kernel.machine.exit_port = header.exit_port;
         arch::serial::set_ports(header.serial_port, header.exit_port);
     }
-    // The length that the boot loader gives counts, to the byte: an image cut short shall not pass as whole.
+    // The length that the boot loader gives counts, to the byte: an image cut short should not pass as whole.
     let length = end - start;
     if length != image.pages() * cloison_abi::limits::PAGE_BYTES {
         return Err(unfit(kernel, format_args!("{}", builder::BadImage::Length(length, header.image_bytes))));

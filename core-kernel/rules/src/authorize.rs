@@ -1,9 +1,9 @@
-//! The reference monitor: every security-relevant operation asks here.
+//! The place of the reference monitor: a call that reaches beyond its caller asks here.
 //!
-//! The operations are an enum, so a call that has no operation cannot ask, and a match that forgets one does
-//! not compile. Today the policy is static: the plan said who holds which slot, and holding the slot with the
-//! right type and rights is the permission. The answer for a gate is kept in the gate's slot, which is the
-//! place of the decision cache; a monitor domain will be able to answer `Ask`.
+//! The operations are an enum, so a match that forgets one does not compile. Calls by which a domain only waits,
+//! ends, gives something up or looks at its own slots do not ask. Today the policy is static: the plan said who
+//! holds which slot, and holding the slot with the right type and rights is the permission, so every answer is
+//! "allowed". The answer for a gate is kept in the gate's slot.
 
 use cloison_abi::CallError;
 

@@ -14,9 +14,9 @@ const REFERENCE_MASK: u32 = 0xff_ffff;
 const TIGHT: u64 = 256;
 /// Samples agree if they differ by at most this part: each may be off by one part in [`TIGHT`].
 const TOLERANCE: u64 = 100;
-/// So many samples have to agree.
+/// How many samples have to agree.
 const AGREEING: usize = 3;
-/// So many are remembered.
+/// How many are remembered.
 const REMEMBERED: usize = 16;
 /// How many samples of each length are taken, and how often the length doubles, before the clock is given up.
 const TRIES: usize = 8;

@@ -138,7 +138,7 @@ impl LogRing {
 /// Most bytes of a line without its end.
 const MOST: usize = LOG_LINE_BYTES - 1;
 
-/// Passes so many bytes on.
+/// Passes this many bytes on.
 struct Cut<F> {
     left: usize,
     to: F,

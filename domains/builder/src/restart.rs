@@ -118,7 +118,7 @@ impl Patient<'_> {
         Ok(())
     }
 
-    /// Loads it anew and starts it. Before its memory is filled, whoever it lent memory to has to lose it.
+    /// Loads it again and starts it. Before its memory is filled, whoever it lent memory to has to lose it.
     fn start(&self, image: &Image, built: &Built) -> Result<(), BuildError> {
         domain_reset(self.slot).map_err(refused)?;
         image.check_program(self.entry)?;

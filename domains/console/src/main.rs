@@ -1,8 +1,8 @@
 //! Console: owns the serial port.
 //!
 //! It answers one client's message at a time. When more waits for the port than it wants to keep, it answers
-//! later: whoever writes a lot waits for the port, and nobody else for longer than one message of each client
-//! takes.
+//! later: a client that writes a lot waits for the port, and the others for no longer than one message of
+//! each client takes.
 
 #![no_std]
 #![no_main]

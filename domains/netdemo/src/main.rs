@@ -1,5 +1,5 @@
 //! Shows who is on its network, and how fast data gets to a peer. Serves beside that: a shell on port 22 and,
-//! if it was given a terminal, on the console; and port 9 for whoever wants to measure.
+//! if it was given a terminal, on the console; and port 9 for peers that measure.
 
 #![no_std]
 #![no_main]

@@ -53,7 +53,7 @@ pub(super) fn port_overlap(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
-/// Each claim against those that begin before it and reach furthest: whoever overlaps one overlaps that.
+/// Each claim against those that begin before it and reach furthest: a claim that overlaps one overlaps that.
 fn overlaps(what: &str, claims: &[Claim<'_>]) -> Vec<Diagnostic> {
     let mut sorted: Vec<&Claim<'_>> = claims.iter().filter(|claim| claim.count > 0).collect();
     sorted.sort_by_key(|claim| (claim.first, claim.at));

@@ -64,7 +64,7 @@ fn is_wide(letter: char) -> bool {
         || letter >= '\u{1f000}'
 }
 
-/// A text in at most so many lines of at most so many letters; the last ends with an ellipsis if there is more.
+/// A text in at most `lines` lines of limited length; the last ends with an ellipsis if there is more.
 pub(super) fn wrapped(words: &str, letters: usize, lines: usize) -> Vec<String> {
     let words = visible_line(words);
     let pieces = words.split_whitespace().flat_map(|word| pieces(word, letters));

@@ -189,7 +189,7 @@ impl Faults {
     }
 }
 
-/// Pages that so many bytes take.
+/// Pages that this many bytes take.
 pub(crate) fn page_count(bytes: u64) -> u64 {
     bytes.div_ceil(PAGE_BYTES)
 }

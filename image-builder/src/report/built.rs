@@ -171,7 +171,7 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
     table.render("Regions")
 }
 
-/// Whether the builder keeps a region, because its owner is loaded anew after a fault.
+/// Whether the builder keeps a region, because its owner is loaded again after a fault.
 fn is_restarted(system: &System, region: &RegionEntry) -> bool {
     let owner = system.domains.get(region.owner as usize);
     region.device_address == 0 && owner.is_some_and(|owner| owner.on_fault == OnFault::Restart)

@@ -127,7 +127,7 @@ pub enum OnFault {
     Stop,
     /// The whole system stops.
     Halt,
-    /// The builder starts it anew.
+    /// The builder starts it again.
     Restart,
     /// This domain decides.
     Handler(DomainId),

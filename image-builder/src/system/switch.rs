@@ -135,7 +135,7 @@ impl Network {
         Ipv4Addr::from_bits(self.address.to_bits() | !self.mask())
     }
 
-    /// The network that an address is in, if so many bits name it.
+    /// The network that an address is in, if this many bits name it.
     #[must_use]
     pub fn around(address: Ipv4Addr, prefix_bits: u32) -> Self {
         let network = Self { address, prefix_bits };

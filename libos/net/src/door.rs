@@ -45,7 +45,7 @@ impl Stack {
         self.refill(port).inspect_err(|_| self.close_door(port))
     }
 
-    /// Closes a port. Whoever has not been accepted is refused.
+    /// Closes a port. A client that has not been accepted is refused.
     pub(crate) fn close_door(&mut self, port: u16) {
         let Some(place) = self.doors.iter().position(|door| door.port == port) else { return };
         for handle in self.doors.swap_remove(place).waiting {

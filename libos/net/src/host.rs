@@ -101,7 +101,7 @@ impl Host {
         Some(Arp { is_request: true, from, to: (address, Mac::BROADCAST) })
     }
 
-    /// Whether somebody who speaks ARP to this side is to be believed. Whoever asks will be spoken to next,
+    /// Whether somebody who speaks ARP to this side is to be believed. A host that asks will be spoken to next,
     /// so that he counts as much as one who answers.
     pub(crate) fn believes(&self, arp: &Arp) -> bool {
         let (address, mac) = arp.from;

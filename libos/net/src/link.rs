@@ -9,7 +9,7 @@ pub trait Link {
     /// there is none now. One that does not fit is dropped.
     fn receive(&mut self, buffer: &mut [u8]) -> Option<usize>;
 
-    /// Room for a frame of so many bytes, to fill in place. `None`: there is none now.
+    /// Room for a frame of this many bytes, to fill in place. `None`: there is none now.
     fn reserve(&mut self, bytes: usize) -> Option<&mut [u8]>;
 
     /// Sends the frame last reserved.

@@ -136,7 +136,7 @@ impl Stack {
         self.touch();
     }
 
-    /// Makes sure that a socket with buffers of so many bytes may be added. Connections that are only waiting
+    /// Makes sure that a socket with buffers of this many bytes may be added. Connections that are only waiting
     /// for their end give way to it.
     pub(crate) fn make_room(&mut self, buffers: usize) -> Result<(), Error> {
         loop {

@@ -1,8 +1,9 @@
 //! System calls: from registers to a function, from its result to registers.
 //!
-//! Every function here looks its objects up in the caller's slots (type and rights are checked there), asks
-//! [`cloison_rules::authorize`], and then does what the call says. None follows a pointer of the caller; each
-//! is done in a bounded number of steps, or does a bounded part and lets the caller call again.
+//! Every function here looks its objects up in the caller's slots, where type and rights are checked. One that
+//! reaches beyond the caller asks [`cloison_rules::authorize`]; then it does what the call says. None follows a
+//! pointer of the caller; each is done in a bounded number of steps, or does a bounded part and lets the caller
+//! call again.
 
 mod build;
 mod gates;

@@ -110,7 +110,7 @@ pub(super) fn grant(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
     Ok(Answer::Words([slot, 0, 0, 0]))
 }
 
-/// Rights to pass on: some of those held, and only such as are about mapping.
+/// Rights to pass on: some of those held, and only those about mapping.
 pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Rights, CallError> {
     let asked = u32::try_from(asked).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
     if asked.contains(Rights::WRITE | Rights::EXECUTE) {

@@ -32,7 +32,7 @@ pub(crate) fn html(domain: &str, system: &str, reports: &[Report]) -> String {
     ))
 }
 
-/// One card for each VLAN, with the ports in it; whoever is in one card can reach the others in it.
+/// One card for each VLAN, with the ports in it; the ports in one card can reach each other.
 fn topology(reports: &[Report]) -> String {
     let mut vlans: Vec<u16> =
         reports.iter().filter(|report| !is_mirror(report)).map(|report| report.facts.vlan).collect();

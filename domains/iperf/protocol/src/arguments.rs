@@ -30,7 +30,7 @@ pub struct ClientOptions {
 }
 
 impl Role {
-    /// What can be said, for whoever has said something else.
+    /// What can be said, for a user who has said something else.
     pub const USAGE: &str =
         "say `server`, `server PORT`, or `client ADDRESS[:PORT] [5s] [reverse] [2 streams]`";
 

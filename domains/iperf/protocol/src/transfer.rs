@@ -224,7 +224,7 @@ impl<'a, C: Clock> Pace<'a, C> {
         Self { clock, start: clock.now(), bits_per_second }
     }
 
-    /// Waits until so many bytes may have been sent. Lets others have a turn in any case.
+    /// Waits until this many bytes may have been sent. Lets others have a turn in any case.
     pub(crate) async fn wait(&self, bytes: u64) {
         if self.bits_per_second > 0 {
             let micros = u128::from(bytes) * 8_000_000 / u128::from(self.bits_per_second);

@@ -185,7 +185,7 @@ impl Plane {
         Cause::CutOff
     }
 
-    /// Begins anew with a port that was cut off.
+    /// Begins again with a port that was cut off.
     #[cold]
     fn let_in(&mut self, port: usize) {
         self.cut_off = self.cut_off & !PortSet::of(port);

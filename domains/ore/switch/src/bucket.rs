@@ -26,7 +26,7 @@ impl Bucket {
         Self { price, burst, paid_at: 0, fraction: 0 }
     }
 
-    /// Uses so many units, whether they are there or not. Returns from when on more may be used; if that is
+    /// Uses this many units, whether they are there or not. Returns from when on more may be used; if that is
     /// past, at once.
     #[inline]
     pub(crate) fn take(&mut self, units: u64, now: u64) -> u64 {

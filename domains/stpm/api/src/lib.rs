@@ -67,7 +67,7 @@ cloison_ipc::interface! {
         /// Opens the TPM. What the client left open is closed first. `max_bytes` is the longest command, as
         /// far as the service knows yet.
         open: Open {} -> Opened { max_bytes: u32 };
-        /// Submits the command of so many bytes that lies in the shared memory. The service takes a copy.
+        /// Submits the command of this many bytes that lies in the shared memory. The service takes a copy.
         submit: Submit { bytes: u32 } -> Submitted {};
         /// Asks for the outcome. When the command has come to its end, the client can submit the next one.
         finish: Finish {} -> Finished { progress: Progress, bytes: u32 };

@@ -118,7 +118,7 @@ impl Queue {
         (buffer < self.size).then_some(buffer)
     }
 
-    /// Gives a buffer to the device, to read so many bytes of, or to write. It sees it with the next
+    /// Gives a buffer to the device, to read this many bytes of, or to write. It sees it with the next
     /// [`Self::publish`].
     pub(super) fn give(&mut self, memory: &DmaMemory, buffer: u16, bytes: usize, device_writes: bool) {
         let place = self.buffer(buffer);

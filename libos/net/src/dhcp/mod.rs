@@ -1,6 +1,6 @@
 //! A DHCP client (RFC 2131): gets the domain an address, and keeps it.
 //!
-//! smoltcp's own believes whoever speaks, and begins again without a pause.
+//! smoltcp's own believes any server, and begins again without a pause.
 
 mod message;
 
@@ -210,7 +210,7 @@ impl Client {
     }
 }
 
-/// How long to wait after so many attempts, give or take a second.
+/// How long to wait after this many attempts, give or take a second.
 fn pause(attempts: u32, random: u64) -> Micros {
     (PATIENCE << attempts.min(MAX_DOUBLINGS)) - SECOND + (random >> 32) % (2 * SECOND)
 }

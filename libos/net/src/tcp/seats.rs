@@ -42,7 +42,7 @@ pub struct Seat<'a> {
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Seats {
-    /// So many places. Whoever is waited for longer than `least` gives way when somebody stands in line.
+    /// This many places. A client that is waited for longer than `least` gives way when somebody stands in line.
     #[must_use]
     pub fn new(net: &Net, listener: TcpListener, seats: usize, least: Duration) -> Self {
         let states = (0..seats).map(|_| Cell::new(State::Free)).collect();

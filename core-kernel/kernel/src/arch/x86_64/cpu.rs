@@ -178,7 +178,7 @@ impl Cpu {
     }
 }
 
-/// A domain can load these registers with selectors; another domain shall not find them. Reading them is much
+/// A domain can load these registers with selectors; another domain should not find them. Reading them is much
 /// cheaper than loading them, so that comes first. `gs` is cleared while the domain's own base is active, so
 /// that the kernel's base stays.
 pub fn clear_segment_selectors() {
