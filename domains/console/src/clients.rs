@@ -31,7 +31,7 @@ impl Terminal {
         Self { entry, input }
     }
 
-    fn name(&self) -> Name {
+    fn peer(&self) -> Name {
         self.entry.peer
     }
 }
@@ -81,7 +81,7 @@ impl Clients {
         match taken {
             Some(Ok(1)) => {}
             Some(Err(error)) => {
-                screen.say(format_args!("no more input for {}: {error}", terminal.name()));
+                screen.say(format_args!("no more input for {}: {error}", terminal.peer()));
                 terminal.input = None;
             }
             _ => screen.ring(),
@@ -92,7 +92,7 @@ impl Clients {
         match self.terminals.get(index) {
             Some(terminal) => {
                 self.focus = index;
-                screen.say(format_args!("{} has the focus", terminal.name()));
+                screen.say(format_args!("{} has the focus", terminal.peer()));
             }
             None => screen.say(format_args!("no terminal {}; Ctrl-] ? lists them", index + 1)),
         }
@@ -104,7 +104,7 @@ impl Clients {
         }
         for (index, terminal) in self.terminals.iter().enumerate() {
             let focus = if index == self.focus { ", has the focus" } else { "" };
-            screen.say(format_args!("{}: {}{focus}", index + 1, terminal.name()));
+            screen.say(format_args!("{}: {}{focus}", index + 1, terminal.peer()));
         }
     }
 }
