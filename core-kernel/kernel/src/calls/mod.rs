@@ -48,14 +48,21 @@ type Result = core::result::Result<Answer, CallError>;
 /// Carries out the call that the running domain has made. Signals come first, and alone in this function,
 /// because they are the third kind of call of which there are many.
 pub fn dispatch(kernel: &mut Kernel, id: DomainId) {
-    const CALL: u8 = CallNumber::Call as u8;
-    const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
-    const WAIT: u8 = CallNumber::Wait as u8;
     const SIGNAL: u8 = CallNumber::Signal as u8;
     let number = kernel.domain(id).context.rax as u8;
     if number == SIGNAL {
-        return gates::signal(kernel, id);
+        gates::signal(kernel, id);
+    } else {
+        dispatch_other(kernel, id, number);
     }
+}
+
+/// On its own, or the compiler would make one table of this and of the question whether it is a signal.
+#[inline(never)]
+fn dispatch_other(kernel: &mut Kernel, id: DomainId, number: u8) {
+    const CALL: u8 = CallNumber::Call as u8;
+    const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
+    const WAIT: u8 = CallNumber::Wait as u8;
     match number {
         CALL => gates::call(kernel, id),
         REPLY_WAIT => gates::reply_wait(kernel, id),
