@@ -1,10 +1,11 @@
 //! Priorities, budgets and periods: within their ranges, and not more than there is.
 
-use cloison_abi::limits::MIN_PERIOD_US;
+use cloison_abi::limits::{LONGEST_STEP_US, MAX_DOMAINS, MIN_PERIOD_US};
 
 use crate::diagnostic::Diagnostic;
 use crate::system::{
-    Budget, Draft, DraftDomain, HIGHEST_PRIORITY, LOWEST_PRIORITY, guarantees, needed, titles,
+    Budget, DEFAULT_PERIOD_US, Draft, DraftDomain, Guarantee, HIGHEST_PRIORITY, LOWEST_PRIORITY, SHARED_US,
+    guarantees, needed, titles,
 };
 
 pub(super) fn priority_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
@@ -55,19 +56,23 @@ fn wrong_budget(domain: &DraftDomain<'_>, budget: Budget) -> Option<Diagnostic> 
         let help = "leave budget_us out, or give a period";
         return (budget_us != 0).then(|| Diagnostic::new(at, message).help(help));
     }
-    // A period that is given in place of another has to hold the budget that is stated.
-    let (least, most) = (u64::from(MIN_PERIOD_US), u64::from(u32::MAX));
-    let least = table.budget_us.as_ref().map_or(least, |budget| budget.value.clamp(least, most));
+    let most = u64::from(u32::MAX);
+    // What is proposed has to hold the budget, and the kernel's steps beside it.
+    let least = u64::from(MIN_PERIOD_US).max(match &table.budget_us {
+        Some(budget) => budget.value.saturating_add(LONGEST_STEP_US).min(most),
+        None => LONGEST_STEP_US * DEFAULT_PERIOD_US / (DEFAULT_PERIOD_US - SHARED_US),
+    });
+    let longest = period_us.min(most).saturating_sub(LONGEST_STEP_US);
     let (reason, help) = if budget_us == 0 && table.budget_us.is_some() {
-        ("it could never run", format!("give a budget from 1 to {} µs", period_us.min(most)))
+        ("it could never run", format!("give a budget from 1 to {longest} µs"))
     } else if budget_us > most && table.budget_us.is_some() {
-        ("the budget is too long", format!("give a budget of {} µs or less", period_us.min(most)))
+        ("the budget is too long", format!("give a budget of {longest} µs or less"))
     } else if period_us < u64::from(MIN_PERIOD_US) {
         ("the period is too short", format!("give a period from {least} to {most} µs"))
     } else if period_us > most {
         ("the period is too long", format!("give a period from {least} to {most} µs"))
     } else if budget_us > period_us {
-        ("the budget is longer than the period", format!("give a budget from 1 to {period_us} µs"))
+        ("the budget is longer than the period", format!("give a budget from 1 to {longest} µs"))
     } else {
         return None;
     };
@@ -75,13 +80,17 @@ fn wrong_budget(domain: &DraftDomain<'_>, budget: Budget) -> Option<Diagnostic> 
     Some(Diagnostic::new(at, message).help(help))
 }
 
-/// Less than this part of the CPU, in millionths, is as good as nothing: a thousandth.
+/// For a domain without a limit, less than this part of the CPU, in millionths, is as good as nothing: a thousandth.
 const LEAST_SHARE: u64 = 1_000;
 
 /// What is promised has to be there. One fault, at the highest priority at which it is not: below, it would be the
 /// same.
 pub(super) fn guarantee(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let priorities = draft.priorities();
+    // Each domain is compared with all others: more than there can be would take long, and are a fault already.
+    if draft.domains.len() > MAX_DOMAINS {
+        return Vec::new();
+    }
     if !priority_range(draft).is_empty() || !budget_range(draft).is_empty() {
         return Vec::new();
     }
@@ -90,9 +99,13 @@ pub(super) fn guarantee(draft: &Draft<'_>) -> Vec<Diagnostic> {
         |domain: &DraftDomain<'_>| domain.table.on_fault.as_ref().map(|policy| policy.value.clone());
     let restarts = draft.domains.iter().any(|domain| on_fault(domain).as_deref() == Some("restart"));
     let titles = titles(priorities.iter().copied().zip(budgets.iter().copied()), restarts);
+    let is_kept = |which: usize, worth: Guarantee| match budgets[which].period_us {
+        0 => worth.share >= LEAST_SHARE,
+        period_us => needed(&titles, which).is_some_and(|needed| needed <= period_us),
+    };
     let promised = draft.domains.iter().zip(guarantees(&titles)).enumerate();
     let broken =
-        promised.filter(|(_, (domain, worth))| worth.share < LEAST_SHARE && !domain.table.is_best_effort);
+        promised.filter(|(which, (domain, worth))| !domain.table.is_best_effort && !is_kept(*which, *worth));
     let first =
         broken.map(|(which, _)| which).max_by_key(|which| (priorities[*which], std::cmp::Reverse(*which)));
     let Some(which) = first else { return Vec::new() };

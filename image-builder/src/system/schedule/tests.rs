@@ -84,7 +84,8 @@ fn the_defaults_are_a_guarantee_for_each() {
         let stated = StatedBudget { budget_us: None, period_us: None, weight: 1, priority: 0 };
         let all: Vec<_> = (0..=count).map(|at| StatedBudget { priority: 1 + at % 7, ..stated }).collect();
         let given = all.iter().map(|one| one.priority).zip(budgets(&all));
-        for sure in guarantees(&titles(given, true)) {
+        // The builder comes last. It is promised nothing.
+        for sure in guarantees(&titles(given, true)).into_iter().take(all.len()) {
             assert!(sure.share > 0 && sure.wait_us.is_some_and(|wait| wait < 400_000), "{count}: {sure:?}");
         }
     }
