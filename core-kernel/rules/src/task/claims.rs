@@ -133,7 +133,7 @@ impl Tasks {
 
     /// A claim wants the CPU no more.
     #[inline(always)]
-    fn withdraw(&mut self, id: DomainId) {
+    pub(super) fn withdraw(&mut self, id: DomainId) {
         let priority = self.get(id).priority;
         self.ready.remove(id, priority);
         if self.claim == Some(id) {

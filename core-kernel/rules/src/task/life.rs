@@ -111,6 +111,8 @@ impl Tasks {
     /// Ends a domain: its index is free, and references to it are worth nothing. It has to be stopped.
     pub fn destroy(&mut self, id: DomainId) {
         let generation = self.get(id).generation.wrapping_add(1);
+        // Its claim may still be there from its life: nobody has looked since.
+        self.withdraw(id);
         *self.task(id) = Task { generation, ..Task::FREE };
     }
 }

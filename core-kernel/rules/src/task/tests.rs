@@ -39,6 +39,17 @@ fn a_call_switches_to_the_server_and_back() {
     assert_eq!(tasks.pick(), Some(client));
 }
 
+/// Both in one step of the kernel, so that nobody looks at the claim in between.
+#[test]
+fn a_claim_goes_with_a_domain_that_is_halted_and_destroyed_at_once() {
+    let (mut tasks, ids) = system(&[9, 2, 1]);
+    let [destroyer, destroyed, low] = ids[..] else { unreachable!() };
+    tasks.halt(destroyed, State::Stopped);
+    tasks.destroy(destroyed);
+    assert_eq!(tasks.wait(destroyer, 1, NO_DEADLINE), Next::Blocked);
+    assert_eq!(tasks.pick(), Some(low));
+}
+
 #[test]
 fn callers_wait_in_order_of_priority_then_of_arrival() {
     let (mut tasks, ids) = system(&[9, 2, 4, 2]);
