@@ -135,7 +135,7 @@ impl keep::Server for Keeper {
         region_map(Slot(slot), PLACE, 0, PAGES, BOTH).map_err(|_| keep::Refusal::CannotMap)?;
         let word = exchange(PLACE, self.life.into());
         self.borrowed = Some(Slot(slot));
-        if self.life % 2 == 0 {
+        if self.life.is_multiple_of(2) {
             // It has just been used.
             let _ = slot_drop(Slot(slot));
         }
