@@ -56,6 +56,8 @@ static KERNEL: Mutex<Kernel> = Mutex::new(Kernel::NONE);
 /// Called by the boot code, on the kernel's own stack: `information` is the boot loader's, `entered` the
 /// time-stamp counter at the first instruction.
 pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
+    #[cfg(feature = "self-attack")]
+    arch::attack::open_ways_in();
     let cpu = Cpu::init();
     let mut kernel = KERNEL.lock();
     kernel.log.set_serial(Serial::FIRST);

@@ -160,6 +160,23 @@ pub(crate) extern "sysv64" fn call_with_odd_state(stack: u64, flags: u64, spins:
     )
 }
 
+/// Makes the call `Clock` with `flags` set beside the usual ones, by the instruction right after the one that sets
+/// them: a single step is then due at the call itself.
+#[unsafe(naked)]
+pub(crate) extern "sysv64" fn call_with_flags(flags: u64) -> i32 {
+    naked_asm!(
+        "mov eax, {clock}",
+        "pushfq",
+        "or [rsp], rdi",
+        "popfq",
+        "syscall",
+        "push 2",
+        "popfq",
+        "ret",
+        clock = const cloison_abi::CallNumber::Clock as u32,
+    )
+}
+
 /// Whether what is written at one address is read at the other. Both are mapped, to the same page.
 pub(crate) fn passes_through(write: u64, read: u64, value: u64) -> bool {
     // SAFETY: the caller has just mapped both addresses, the first one for writing, and nothing else is

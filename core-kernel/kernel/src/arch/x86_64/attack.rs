@@ -11,22 +11,26 @@ use core::{
 use cloison_abi::limits::{KERNEL_BASE, PAGE_BYTES};
 use cloison_rules::{DomainId, capability::DomainRef, memory::Run};
 use x86_64::{
+    VirtAddr,
+    instructions::tables::lgdt,
     registers::{
         control::Cr0Flags,
         model_specific::{LStar, Msr, SFMask},
         rflags::{self, RFlags},
     },
-    structures::paging::PageTableFlags as Flags,
+    structures::{DescriptorTablePointer, paging::PageTableFlags as Flags},
 };
 
 use super::{
     cpu::{self, Cpu, KERNEL_STACK},
     paging::{self, direct},
-    tables::Gate,
+    tables::{Gate, KERNEL_CODE},
 };
 use crate::kernel::{Kernel, LineTarget};
 
 const PAGE_FAULT: usize = 14;
+/// The register that says where `sysenter` leads.
+const IA32_SYSENTER_CS: u32 = 0x174;
 /// Flags with which no code of the kernel may run.
 const NEVER: RFlags = RFlags::TRAP_FLAG
     .union(RFlags::INTERRUPT_FLAG)
@@ -71,6 +75,23 @@ global_asm!(
     "attack_back: mov rsp, r8",
     "ret",
 );
+
+/// A segment table with a local one, as it is after a reset: at base 0, of 64 KiB (type 2, present).
+static LOCAL: [u64; 3] = [0, 0x82 << 40 | 0xffff, 0];
+const LOCAL_SELECTOR: u16 = 8;
+
+/// Leaves ways in as firmware could, before the kernel closes them.
+pub fn open_ways_in() {
+    let pointer =
+        DescriptorTablePointer { limit: size_of_val(&LOCAL) as u16 - 1, base: VirtAddr::from_ptr(&LOCAL) };
+    // SAFETY: the descriptor is valid. Nothing loads a segment, and nobody runs in user mode, until the kernel has
+    // loaded tables of its own.
+    unsafe {
+        lgdt(&pointer);
+        asm!("lldt {:x}", in(reg) LOCAL_SELECTOR, options(nostack, preserves_flags));
+        Msr::new(IA32_SYSENTER_CS).write(KERNEL_CODE.into());
+    }
+}
 
 /// Attacks, once the builder is ready to run.
 pub fn run(kernel: &mut Kernel, cpu: &mut Cpu) {
@@ -117,7 +138,11 @@ fn judge_registers(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str
     judge(kernel, "system calls clear the flags", SFMask::read().contains(cleared));
     judge(kernel, "system calls lead to text", paging::text().contains(&LStar::read().as_u64()));
     // SAFETY: every CPU with 64 bits has this register.
-    judge(kernel, "sysenter leads nowhere", unsafe { Msr::new(0x174).read() } == 0);
+    judge(kernel, "sysenter leads nowhere", unsafe { Msr::new(IA32_SYSENTER_CS).read() } == 0);
+    let local: u16;
+    // SAFETY: reads a register.
+    unsafe { asm!("sldt {:x}", out(reg) local, options(nomem, nostack, preserves_flags)) };
+    judge(kernel, "there are no local descriptors", local == 0);
 }
 
 /// PAE, MCE, PGE, OSFXSR, OSXMMEXCPT, UMIP, OSXSAVE, SMEP, SMAP.
@@ -191,9 +216,9 @@ fn visit(at: u64, level: u32, base: u64, above: Flags, show: &mut impl FnMut(u64
         }
         let address = if level == 4 { address | 0xffff << 48 } else { address };
         let own = entry.flags();
-        let both = Flags::WRITABLE | Flags::USER_ACCESSIBLE;
-        let either = (own | above.difference(Flags::all().difference(Flags::NO_EXECUTE))) & Flags::NO_EXECUTE;
-        let inherited = if level == 4 { own } else { own & above & both | either };
+        // Open to users is what says so at any level, because one more such change is then enough.
+        let either = (own | above) & (Flags::NO_EXECUTE | Flags::USER_ACCESSIBLE);
+        let inherited = if level == 4 { own } else { own & above & Flags::WRITABLE | either };
         if level == 1 || own.contains(Flags::HUGE_PAGE) {
             show(address, entry.addr().as_u64(), 1 << (shift - 12), inherited);
         } else {

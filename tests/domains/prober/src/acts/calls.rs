@@ -15,7 +15,7 @@ use super::{
     Deed::{Harmless, Read, Refused},
     act,
 };
-use crate::world::{World, call, call_with_odd_state};
+use crate::world::{World, call, call_with_flags, call_with_odd_state};
 
 use CallError::{
     BadArgument, BadSlot, MissingRight, Overlap, QuotaExceeded, SlotTaken, UnknownCall, WrongType,
@@ -29,6 +29,8 @@ const READ: u64 = Rights::READ.bits() as u64;
 const WRITE: u64 = Rights::WRITE.bits() as u64;
 const EXECUTE: u64 = Rights::EXECUTE.bits() as u64;
 const DMA: u64 = Rights::DMA.bits() as u64;
+/// The flags that no code of the kernel may run with: direction, nested task, alignment check.
+const ODD_FLAGS: u64 = 1 << 10 | 1 << 14 | 1 << 18;
 /// A slot that the plan leaves empty.
 const FREE_SLOT: u64 = 40;
 
@@ -211,6 +213,11 @@ pub(crate) const ACTS: &[Act] = &[
     act(
         "a call bears the nested-task flag",
         Harmless(|world| call_with_odd_state(world.stack_bottom() + 4096, 1 << 14, 0)),
+    ),
+    act("a call right after odd flags clears them", Harmless(|_| call_with_flags(ODD_FLAGS))),
+    act(
+        "an interrupt clears odd flags",
+        Harmless(|world| call_with_odd_state(world.stack_bottom() + 4096, ODD_FLAGS, 10_000_000)),
     ),
     act("a domain may map what it holds", Harmless(|world| map(world, FREE, 0, 1, READ | WRITE))),
     act("a fault ends a life in which something was mapped", Read(|_| 0)),

@@ -12,6 +12,7 @@ use super::{
     Deed::{Emulated, Instruction},
     act,
 };
+use crate::world::call_with_flags;
 
 /// A function that executes instructions. They may use the registers that a function may, and what lies up to
 /// 64 bytes below the stack pointer.
@@ -156,6 +157,25 @@ pub(crate) const ACTS: &[Act] = &[
     act(
         "a single step is a fault",
         Instruction(&[Debug], run!("pushfq", "or dword ptr [rsp], 0x100", "popfq", "nop", "nop")),
+    ),
+    act(
+        "a single step at a call is a fault of who calls",
+        Instruction(&[Debug], || {
+            call_with_flags(1 << 8);
+        }),
+    ),
+    act(
+        "a single step at an exception steps through no kernel code",
+        Instruction(&[InvalidInstruction], run!("pushfq", "or dword ptr [rsp], 0x100", "popfq", "ud2")),
+    ),
+    act("an exception clears the direction flag", Instruction(&[InvalidInstruction], run!("std", "ud2"))),
+    act(
+        "an exception clears the alignment flag, which opens user memory",
+        Instruction(&[InvalidInstruction], run!("pushfq", "or dword ptr [rsp], 0x40000", "popfq", "ud2")),
+    ),
+    act(
+        "an exception bears the nested-task flag",
+        Instruction(&[InvalidInstruction], run!("pushfq", "or dword ptr [rsp], 0x4000", "popfq", "ud2")),
     ),
     act(
         "division by zero is a fault",
