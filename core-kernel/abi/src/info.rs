@@ -46,7 +46,7 @@ pub struct InfoEntry {
     pub peer: Name,
     /// An [`InfoKind`].
     pub kind: u32,
-    /// The slot, or [`crate::plan::NONE`] if it needs none.
+    /// The slot, or [`crate::plan::NONE`] if it needs none. Client: the first of those that its grants fill.
     pub slot: u32,
     /// Gate and client: the badge.
     pub badge: u32,

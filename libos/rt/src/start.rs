@@ -30,6 +30,16 @@ pub fn argument() -> u64 {
     ARGUMENT.load(Ordering::Relaxed)
 }
 
+/// The address at which the builder starts this domain: a fault handler that starts it again needs it.
+#[cfg(cloison_target)]
+#[must_use]
+pub fn entry() -> u64 {
+    unsafe extern "C" {
+        fn _start();
+    }
+    _start as *const () as u64
+}
+
 /// How a main function can end.
 pub trait Outcome {
     /// Logs an error, if there is one, and returns the domain's exit code.

@@ -9,6 +9,7 @@
 pub mod build;
 pub mod dma;
 pub mod info;
+pub mod mapped;
 pub mod memory;
 pub mod one_way;
 pub mod peer;

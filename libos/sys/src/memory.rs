@@ -36,6 +36,15 @@ impl SharedMemory {
             .then_some(Self { address: entry.address, bytes: entry.bytes as usize })
     }
 
+    /// Memory that this domain has mapped by itself.
+    ///
+    /// # Safety
+    /// Until the last use of this, and of the words that it gives out, the bytes have to be mapped, and nothing may
+    /// refer to them but atomics.
+    pub(crate) unsafe fn at_address(address: u64, bytes: usize) -> Self {
+        Self { address, bytes }
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -22,22 +22,41 @@ fn the_tutorial_shows_the_files_that_are_tested() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let readme = fs::read_to_string(tests.join("../domains/README.md")).unwrap();
     let shown = readme.replace("my-", "").replace("my_", "");
-    for file in FILES {
-        let text = fs::read_to_string(tests.join(file)).unwrap();
-        let language = if file.ends_with(".rs") { "rust" } else { "toml" };
-        let block = format!("\n```{language}\n{text}```\n");
-        assert!(shown.contains(&block), "domains/README.md does not show tests/{file} as it is");
-    }
+    FILES.iter().for_each(|file| assert_shows(&shown, "domains/README.md", &tests, file));
+}
+
+fn assert_shows(readme: &str, name: &str, folder: &Path, file: &str) {
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    let language = if file.ends_with(".rs") { "rust" } else { "toml" };
+    let block = format!("\n```{language}\n{text}```\n");
+    assert!(readme.contains(&block), "{name} does not show {file} as it is");
+}
+
+/// The files that `libos/sys/README.md` explains, from `tests/`.
+const EXAMPLES: &[&str] = &[
+    "domains/reader/domain.toml",
+    "domains/reader/src/main.rs",
+    "domains/writer/domain.toml",
+    "domains/writer/src/main.rs",
+    "manifests/accept/reading.toml",
+    "domains/nurse/domain.toml",
+    "domains/nurse/src/main.rs",
+    "manifests/accept/nurse.toml",
+];
+
+#[test]
+fn the_examples_are_the_files_that_are_tested() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(tests.join("../libos/sys/README.md")).unwrap();
+    EXAMPLES.iter().for_each(|file| assert_shows(&readme, "libos/sys/README.md", &tests, file));
 }
 
 #[test]
 fn the_template_is_explained_line_by_line() {
     let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../domains/hello");
     let readme = fs::read_to_string(hello.join("README.md")).unwrap();
-    for (file, language) in [("Cargo.toml", "toml"), ("domain.toml", "toml"), ("src/main.rs", "rust")] {
-        let text = fs::read_to_string(hello.join(file)).unwrap();
-        let block = format!("\n```{language}\n{text}```\n");
-        assert!(readme.contains(&block), "domains/hello/README.md does not show {file} as it is");
+    for file in ["Cargo.toml", "domain.toml", "src/main.rs"] {
+        assert_shows(&readme, "domains/hello/README.md", &hello, file);
     }
 }
 

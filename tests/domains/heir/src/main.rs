@@ -12,8 +12,9 @@ use cloison_rt::{
     log,
     sys::{
         Instant, Message, Received, Slot, info,
+        mapped::is_free,
         peer::{PEER_FAILED, gone_clients},
-        region_info, region_map, region_unmap, reply_wait, slot_drop,
+        region_info, region_map, reply_wait, slot_drop,
     },
 };
 use keeper_api::gift;
@@ -61,22 +62,14 @@ impl Heir {
         let Loan { slot, pages, .. } = self.loans[place];
         let address = PLACE + badge * DISTANCE;
         let ends = [address, address + (pages - 1) * PAGE_BYTES];
-        let lost =
-            region_info(slot) == Err(CallError::BadSlot) && ends.into_iter().all(|end| self.is_free(end));
+        let lost = region_info(slot) == Err(CallError::BadSlot)
+            && ends.into_iter().all(|end| is_free(self.plot, end) == Ok(true));
         if lost {
             let name = info::get().clients().find(|entry| u64::from(entry.badge) == badge);
             log!("what {} lent is back", name.map_or("nobody", |entry| entry.peer.as_str()));
             self.loans.swap_remove(place);
         }
         lost
-    }
-
-    /// Whether something can be mapped at an address.
-    #[allow(unsafe_code, reason = "unmaps what has just been mapped")]
-    fn is_free(&self, address: u64) -> bool {
-        region_map(self.plot, address, 0, 1, Rights::READ).is_ok()
-            // SAFETY: it has just been mapped, and nothing has used it.
-            && unsafe { region_unmap(address) }.is_ok()
     }
 }
 

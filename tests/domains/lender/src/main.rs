@@ -5,13 +5,11 @@
 
 use borrower_api::{Failure, loan};
 use cloison_abi::{CallError, Rights, info::InfoKind};
-use cloison_rt::sys::{Slot, info, memory::SharedMemory, region_grant, region_map, region_revoke};
+use cloison_rt::sys::{Slot, info, mapped::MappedRegion, memory::SharedMemory, region_grant, region_revoke};
 use watcher_api::{FaultSet, watch};
 
 cloison_rt::entry!(main);
 
-/// Where the memory is seen here: nothing else is near.
-const PLACE: u64 = 0x3000_0000;
 const WORD: u64 = 0x1234_5678_9abc_def0;
 
 fn main() -> Result<(), &'static str> {
@@ -24,7 +22,7 @@ fn main() -> Result<(), &'static str> {
         ("memory that is lent is seen as it is", Lender::lend),
         ("a place for grants that is taken is not overwritten", Lender::lend_more),
         ("memory that was taken back is gone for the borrower", Lender::take_back),
-        ("memory that was taken back can be lent anew, with no more rights than held", Lender::lend_anew),
+        ("memory that was taken back can be lent again, with no more rights than held", Lender::lend_again),
     ];
     for (number, (name, act)) in acts.iter().enumerate() {
         watcher_api::write_name(&shared, name);
@@ -49,10 +47,10 @@ impl Lender {
 
     /// 0 if the borrower sees what was written here, and cannot write.
     fn lend(&self) -> i32 {
-        if region_map(self.plot, PLACE, 0, 1, Rights::READ | Rights::WRITE).is_err() {
+        let memory = MappedRegion::writable(self.plot);
+        if !memory.is_ok_and(|memory| memory.write(0, &WORD.to_le_bytes())) {
             return 1;
         }
-        write_word(PLACE, WORD);
         let Ok(slot) = region_grant(self.plot, self.gate, Rights::READ) else { return 2 };
         let expected = loan::Lent { word: WORD, is_writable: false };
         if self.borrower().lend(slot.0) == Ok(expected) { 0 } else { 3 }
@@ -72,18 +70,11 @@ impl Lender {
     }
 
     /// 0 if the place in the borrower is free again, and takes no right that the lender does not hold.
-    fn lend_anew(&self) -> i32 {
+    fn lend_again(&self) -> i32 {
         let too_much = region_grant(self.plot, self.gate, Rights::READ | Rights::EXECUTE);
         if too_much != Err(CallError::MissingRight) {
             return 1;
         }
         i32::from(region_grant(self.plot, self.gate, Rights::READ).is_err())
     }
-}
-
-/// Writes a word of the memory that is lent.
-#[allow(unsafe_code, reason = "the memory is mapped at a fixed address")]
-fn write_word(address: u64, word: u64) {
-    // SAFETY: `lend` has mapped the page, and nothing else is there.
-    unsafe { core::ptr::with_exposed_provenance_mut::<u64>(address as usize).write_volatile(word) };
 }

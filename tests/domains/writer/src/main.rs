@@ -1,0 +1,32 @@
+//! Lends a text, twice.
+
+#![no_std]
+#![no_main]
+
+use cloison_abi::{CallError, Rights, info::InfoKind};
+use cloison_rt::{
+    log,
+    sys::{info, mapped::MappedRegion, region_grant, region_revoke},
+};
+use reader_api::reading;
+
+cloison_rt::entry!(main);
+
+fn main() -> Result<(), CallError> {
+    let slot = |kind, name| info::get().find(kind, name).and_then(info::slot).ok_or(CallError::BadSlot);
+    let (page, gate) = (slot(InfoKind::Region, "page")?, slot(InfoKind::Use, "reading")?);
+    let memory = MappedRegion::writable(page)?;
+    for text in ["to be or not to be", "that is the question, whether it is nobler"] {
+        if !memory.write(0, text.as_bytes()) {
+            return Err(CallError::BadArgument);
+        }
+        region_grant(page, gate, Rights::READ)?;
+        match reading::Client::new(gate).count(text.len() as u16) {
+            Ok(reply) => log!("{} words", reply.words),
+            Err(failure) => log!("{failure}"),
+        }
+        // Whatever the reader has kept is gone now.
+        region_revoke(page)?;
+    }
+    Ok(())
+}
