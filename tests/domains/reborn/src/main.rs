@@ -15,7 +15,7 @@ use cloison_rt::{
     log,
     sys::{
         Instant, Message, Received, Slot, call, debug_write, info, pack, region_grant, region_info,
-        region_map, reply_wait, slot_drop, slot_info, slot_limit, wait,
+        region_map, reply_wait, signal, slot_drop, slot_info, slot_limit, wait,
     },
 };
 use keeper_api::{digest, keep};
@@ -87,6 +87,10 @@ struct Reborn {
 impl Reborn {
     /// Serves until a gift has come, and maps it. The giver is not answered: it waits when this life ends.
     fn wait_for_gift(&self) {
+        if let Some(bell) = info::get().clients().find_map(info::signal_slot) {
+            // Not before: a gift is a slot more, and what this life began with has been counted.
+            let _ = signal(bell);
+        }
         let received = reply_wait(Message::default(), 0, Instant::NEVER);
         if let Received::Message { message, .. } = received {
             let taken = region_map(Slot(message.words[0] as u8), self.end + GIFT, 0, PAGES, Rights::READ);
