@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn page_tables_are_of_no_use() {
+        let mut table = RegionTable::EMPTY;
+        let tables = memory(&mut table, 8);
+        let region = table.get_mut(tables).unwrap();
+        (region.backing, region.holds_page_tables) = (Backing::Memory { zeroed: 8 }, true);
+        assert_eq!(table.usable(tables), Err(CallError::BadState));
+        assert_eq!(table.carve(tables, 0, 1), Err(CallError::BadState));
+        assert_eq!(table.check_deletable(tables), Err(CallError::BadState));
+        assert_eq!(table.delete(tables), Err(CallError::BadState));
+    }
+
+    #[test]
     fn an_old_reference_does_not_reach_a_new_region() {
         let mut table = RegionTable::EMPTY;
         let parent = memory(&mut table, 8);
