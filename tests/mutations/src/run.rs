@@ -14,8 +14,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{Mutation, Notices, Tree};
 
-/// How long one test may take. A change that makes a test run for ever is noticed too, only late.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a boot scenario and a test on the host may take. A change that makes a test run for ever is noticed too,
+/// only late.
+const BOOT_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// See [`BOOT_PATIENCE`].
+const HOST_PATIENCE: Duration = Duration::from_secs(3 * 60);
 /// The packages of the kernel that have tests on the host.
 const HOST_PACKAGES: [(&str, &str); 3] = [
     ("core-kernel/abi", "cloison-abi"),
@@ -83,13 +86,14 @@ impl<'a> Runner<'a> {
         match test {
             Notices::Boot(scenario) => match self.boot_test(scenario)? {
                 Some(name) => {
-                    self.cargo(&["test", "-p", "harness", "--test", "boot", "--", "--exact", &name])
+                    let arguments = ["test", "-p", "harness", "--test", "boot", "--", "--exact", &name];
+                    self.cargo(&arguments, BOOT_PATIENCE)
                 }
                 None => Ok(Outcome::Broken),
             },
             Notices::Test(package, filter) => {
                 let filter = filter.as_deref().unwrap_or_default();
-                self.cargo(&["test", "-p", package, "--", filter])
+                self.cargo(&["test", "-p", package, "--", filter], HOST_PATIENCE)
             }
         }
     }
@@ -126,12 +130,12 @@ impl<'a> Runner<'a> {
         Ok(if elsewhere == Outcome::Red { Verdict::NoticedElsewhere } else { Verdict::Unnoticed })
     }
 
-    fn cargo(&self, arguments: &[&str]) -> io::Result<Outcome> {
+    fn cargo(&self, arguments: &[&str], patience: Duration) -> io::Result<Outcome> {
         let log = File::create(&self.log)?;
         let mut command = Command::new("cargo");
         command.args(arguments).current_dir(self.tree.root()).env("CARGO_TARGET_DIR", &self.target);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let status = wait(command.spawn()?)?;
+        let status = wait(command.spawn()?, patience)?;
         let printed = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
         Ok(judge(status.is_some_and(|status| status.success()), &printed))
     }
@@ -153,9 +157,9 @@ fn judge(success: bool, printed: &str) -> Outcome {
 }
 
 /// Waits for a process; one that does not end is ended with all that it started.
-fn wait(mut child: Child) -> io::Result<Option<ExitStatus>> {
+fn wait(mut child: Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
     let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < patience {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
