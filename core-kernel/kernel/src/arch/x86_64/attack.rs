@@ -14,7 +14,7 @@ use x86_64::{
     VirtAddr,
     instructions::tables::lgdt,
     registers::{
-        control::Cr0Flags,
+        control::{Cr0, Cr0Flags},
         model_specific::{LStar, Msr, SFMask},
         rflags::{self, RFlags},
     },
@@ -80,7 +80,7 @@ global_asm!(
 static LOCAL: [u64; 3] = [0, 0x82 << 40 | 0xffff, 0];
 const LOCAL_SELECTOR: u16 = 8;
 
-/// Leaves ways in as firmware could, before the kernel closes them.
+/// Leaves ways in as firmware could, and read-only pages writable, before the kernel closes them.
 pub fn open_ways_in() {
     let pointer =
         DescriptorTablePointer { limit: size_of_val(&LOCAL) as u16 - 1, base: VirtAddr::from_ptr(&LOCAL) };
@@ -90,6 +90,7 @@ pub fn open_ways_in() {
         lgdt(&pointer);
         asm!("lldt {:x}", in(reg) LOCAL_SELECTOR, options(nostack, preserves_flags));
         Msr::new(IA32_SYSENTER_CS).write(KERNEL_CODE.into());
+        Cr0::update(|flags| flags.remove(Cr0Flags::WRITE_PROTECT));
     }
 }
 
