@@ -14,7 +14,7 @@ use cloison_sys::{
         domain_give_gate, domain_give_interrupt, domain_give_ports, domain_give_region, domain_give_right,
         domain_map, domain_reset, domain_start, domain_stop, region_carve, region_delete, region_device,
     },
-    region_map, slot_info, wait,
+    census_read, region_map, slot_info, wait,
 };
 use core::time::Duration;
 
@@ -61,7 +61,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a domain that is stopped does not run", stopped_is_still),
     ("a domain does not destroy itself", not_itself),
     ("a destroyed domain's ports are closed for the next", ports_of_the_last),
-    ("a domain that has ended does not live again", no_life_after_the_end),
+    ("a domain that has ended holds nothing and does not live again", no_life_after_the_end),
     ("a domain that lives is not reset", living_is_not_reset),
     ("a reset brings back what a domain has dropped, and what the builder gave", reset_brings_back),
     ("a reset makes page tables of all of the quota again", reset_frees_tables),
@@ -270,9 +270,21 @@ fn ports_of_the_last(site: &mut Site) -> Outcome {
 
 fn no_life_after_the_end(site: &mut Site) -> Outcome {
     let child = site.child()?;
+    same(slots_of_children()?, 1)?;
     child.last_call(CallNumber::Exit, 0)?;
+    same(slots_of_children()?, 0)?;
     refused(domain_start(child.domain, CODE_ADDRESS, CODE_ADDRESS, 0), CallError::BadState)?;
     refused(domain_reset(child.domain), CallError::BadState)
+}
+
+/// How many slots of children hold something, as the census says.
+fn slots_of_children() -> Outcome<usize> {
+    let (mut cursor, mut held) = (0, 0);
+    while let Some((entry, next)) = census_read(OTHER_RIGHT, cursor)? {
+        held += usize::from(entry.domain.as_str() == "child");
+        cursor = next;
+    }
+    Ok(held)
 }
 
 fn living_is_not_reset(site: &mut Site) -> Outcome {
