@@ -86,14 +86,13 @@ impl<'a> Runner<'a> {
         match test {
             Notices::Boot(scenario) => match self.boot_test(scenario)? {
                 Some(name) => {
-                    let arguments = ["test", "-p", "harness", "--test", "boot", "--", "--exact", &name];
-                    self.cargo(&arguments, BOOT_PATIENCE)
+                    self.cargo(&["-p", "harness", "--test", "boot"], &["--exact", &name], BOOT_PATIENCE)
                 }
                 None => Ok(Outcome::Broken),
             },
             Notices::Test(package, filter) => {
                 let filter = filter.as_deref().unwrap_or_default();
-                self.cargo(&["test", "-p", package, "--", filter], HOST_PATIENCE)
+                self.cargo(&["-p", package], &[filter], HOST_PATIENCE)
             }
         }
     }
@@ -130,14 +129,23 @@ impl<'a> Runner<'a> {
         Ok(if elsewhere == Outcome::Red { Verdict::NoticedElsewhere } else { Verdict::Unnoticed })
     }
 
-    fn cargo(&self, arguments: &[&str], patience: Duration) -> io::Result<Outcome> {
+    /// Compiles tests and runs them. Only the run is limited: how long it takes to compile all that a fresh copy needs
+    /// says nothing about a test.
+    fn cargo(&self, tests: &[&str], filter: &[&str], patience: Duration) -> io::Result<Outcome> {
+        let compiled = self.start(&[&["test", "--no-run"], tests].concat())?.wait()?;
+        let status = match compiled.success() {
+            true => wait(self.start(&[&["test"], tests, &["--"], filter].concat())?, patience)?,
+            false => Some(compiled),
+        };
+        let printed = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
+        Ok(judge(status.is_some_and(|status| status.success()), &printed))
+    }
+
+    fn start(&self, arguments: &[&str]) -> io::Result<Child> {
         let log = File::create(&self.log)?;
         let mut command = Command::new("cargo");
         command.args(arguments).current_dir(self.tree.root()).env("CARGO_TARGET_DIR", &self.target);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let status = wait(command.spawn()?, patience)?;
-        let printed = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
-        Ok(judge(status.is_some_and(|status| status.success()), &printed))
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()
     }
 }
 
