@@ -76,6 +76,10 @@ pub enum CallNumber {
     /// Give up the priority of a domain without a limit: from here on the caller's own are the lowest priority and
     /// [`RETIRED_BUDGET_US`](crate::limits::RETIRED_BUDGET_US).
     Retire = 20,
+    /// Allow or deny what the domain in the slot does: to the domain in slot a0, or to all and to nobody if a0 is
+    /// [`EVERYONE`]; the [`Classes`](crate::access::Classes) a1; a2 1 to allow, 0 to deny. Its builder can do so while
+    /// the domain does not live, and that holds for all its lives; the domain itself can only deny, for this life.
+    AccessSet = 22,
     /// → the next gate into this domain whose holder has ended a life since it was last read: the cursor with
     /// which to go on as a0 (0 at first), or 0 if there is none; its badge. What a server keeps for this
     /// client is nobody's now.
@@ -142,7 +146,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 42] = [
+    pub const ALL: [(u8, Self); 43] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -164,6 +168,7 @@ impl CallNumber {
         (18, Self::SlotLimit),
         (19, Self::SlotInfo),
         (20, Self::Retire),
+        (22, Self::AccessSet),
         (24, Self::GoneRead),
         (25, Self::Figures),
         (32, Self::DomainCreate),
@@ -189,8 +194,21 @@ impl CallNumber {
 
     /// The call with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == number).map(|(_, call)| *call)
+    pub const fn from_number(number: u8) -> Option<Self> {
+        /// More than any number of a call.
+        const END: usize = 64;
+        /// The calls by their numbers.
+        const BY_NUMBER: [Option<CallNumber>; END] = {
+            let mut table = [None; END];
+            let mut place = 0;
+            while place < CallNumber::ALL.len() {
+                let (number, call) = CallNumber::ALL[place];
+                table[number as usize] = Some(call);
+                place += 1;
+            }
+            table
+        };
+        if (number as usize) < END { BY_NUMBER[number as usize] } else { None }
     }
 }
 
@@ -209,6 +227,9 @@ pub const POLL: u64 = 0;
 
 /// Flag for [`CallNumber::DomainConfigure`]: when the domain ends, so does the system.
 pub const CONFIGURE_ENDS_SYSTEM: u64 = 1 << 8;
+
+/// In place of a slot in [`CallNumber::AccessSet`]: every domain, and what is done to none.
+pub const EVERYONE: u64 = u64::MAX;
 
 /// Slot that every domain has from the start: itself, with no rights but those to its own address space.
 pub const SLOT_SELF: u8 = 0;

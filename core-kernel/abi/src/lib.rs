@@ -4,6 +4,7 @@
 //! constants, no logic and no `unsafe`; tables that travel in memory are `#[repr(C)]`, have no padding and
 //! derive their conversions from `zerocopy`.
 //!
+//! * [`access`]: the classes of access by which calls are judged.
 //! * [`call`]: the calls a domain can make, their registers and their errors.
 //! * [`object`]: what a slot can hold, and the rights to it.
 //! * [`fault`]: what a domain did wrong, as data.
@@ -14,6 +15,7 @@
 
 #![no_std]
 
+pub mod access;
 pub mod call;
 pub mod fault;
 pub mod image;

@@ -176,7 +176,7 @@ fn give_rights(kernel: &mut Kernel, free: &FreeMemory) -> Result<(), CallError> 
     for (slot, run) in runs.iter().take(BUILDER_MEMORY_SLOTS.into()).enumerate() {
         let region = kernel.regions.add(run.first, run.pages() as u32, Backing::Memory { zeroed: 0 })?;
         let slot = u64::from(BUILDER_SLOT_MEMORY) + slot as u64;
-        builder_slots(kernel).fill(slot, Capability::Region(region, rights))?;
+        builder_slots(kernel).fill(slot, Capability::own_region(region, rights))?;
     }
     for (slot, kind) in [
         (BUILDER_SLOT_RIGHT, ObjectKind::BuilderRight),

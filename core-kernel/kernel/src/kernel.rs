@@ -8,6 +8,7 @@ use cloison_abi::{
 };
 use cloison_rules::{
     DomainId, TABLE_ENTRIES,
+    authorize::Access,
     capability::{Capability, DomainRef, RegionRef, SlotTable},
     interrupts::LineLoad,
     mapping::MappingTable,
@@ -33,6 +34,8 @@ use crate::{
 pub struct Domain {
     /// Its registers.
     pub context: Context,
+    /// What it may do, to whom.
+    pub access: Access,
     /// What it may name.
     pub slots: SlotTable,
     /// What its builder put into its slots: with these it begins each life.
@@ -69,6 +72,7 @@ impl Domain {
     /// No domain, all zeros.
     const NONE: Self = Self {
         context: Context::EMPTY,
+        access: Access::NONE,
         slots: SlotTable::EMPTY,
         planned: SlotTable::EMPTY,
         renewal: Renewal::Fresh,
@@ -152,8 +156,9 @@ impl Kernel {
     /// [`CallError::TableFull`].
     pub fn add_domain(&mut self, name: Name, space: AddressSpace) -> Result<DomainRef, CallError> {
         let created = self.tasks.create()?;
+        DomainId::all().for_each(|other| self.domain_mut(other).access.admit(created.id));
         let domain = self.domain_mut(created.id);
-        *domain = Domain { name, space, ..Domain::NONE };
+        *domain = Domain { name, space, access: Access::ALL, ..Domain::NONE };
         domain.slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
         domain.planned = domain.slots.clone();
         Ok(created)

@@ -128,7 +128,7 @@ impl Kernel {
             Some(only) => region == only,
             None => from.planned.holds(region, Rights::GRANT),
         };
-        if lending::take_slots(&mut to.slots, &to.planned, taken) {
+        if lending::take_slots(&mut to.slots, lender, taken) {
             return true;
         }
         let mapping = lending::lent_mapping(&to.slots, &to.planned, &to.mappings, taken);
@@ -179,6 +179,7 @@ impl Kernel {
         domain.mappings.renew();
         domain.space = AddressSpace::NONE;
         domain.renewal = Renewal::Scrubbing;
+        domain.access.start_over();
         self.mark_stale(id);
     }
 }

@@ -1,92 +1,294 @@
-//! The place of the reference monitor: a call that reaches beyond its caller asks here.
+//! The place of the reference monitor: whether a domain may do what a call asks for.
 //!
-//! The operations are an enum, so a match that forgets one does not compile. Calls by which a domain only waits,
-//! ends, gives something up or looks at its own slots do not ask. Today the policy is static: the plan said who
-//! holds which slot, and holding the slot with the right type and rights is the permission, so every answer is
-//! "allowed". The answer for a gate is kept in the gate's slot.
+//! A call first looks its objects up in the caller's slots, with type and rights. Then it says, as an
+//! [`Operation`], what it is about to do and to whom, and asks here, once. Today the plan is the policy: what was put
+//! into a slot may be used, unless [`Access::set`] has taken it back.
 
-use cloison_abi::CallError;
+use cloison_abi::access::{Class, Classes};
 
-use crate::DomainId;
+use crate::{DomainId, DomainSet, capability::RegionRef};
 
-/// What a domain wants to do, and to what.
+/// What a domain is about to do, with both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Call through a gate into a server.
+    /// Something about itself alone.
+    Own,
+    /// Call into a server; the server's reply belongs to it.
     Call {
         /// The server.
         server: DomainId,
-        /// The cached answer.
-        cached: Decision,
     },
-    /// Set an event bit of a domain.
-    Signal(DomainId),
-    /// Map a region into a domain.
-    Map(DomainId),
-    /// Give a region to a server.
-    Grant(DomainId),
-    /// Take a region back from everyone.
-    Revoke,
-    /// Let an interrupt arrive again.
-    Acknowledge,
-    /// Read the kernel's log.
-    ReadLog,
-    /// Read who holds what.
-    ReadCensus,
-    /// End the system.
-    Shutdown,
-    /// Write to the kernel's debug output.
-    DebugWrite,
-    /// Build, change, start or destroy a domain.
-    Build,
-    /// Create or end a region.
-    ShapeMemory,
-    /// Hand out a device: its registers, ports or interrupt line.
-    GiveDevice,
-    /// Learn what a domain did wrong, and decide what happens then.
-    HandleFault(DomainId),
+    /// Set an event bit.
+    Signal {
+        /// The domain whose bit it is.
+        target: DomainId,
+    },
+    /// Let a domain see memory.
+    Share {
+        /// The domain that lends it; the borrower itself for memory of its own.
+        lender: DomainId,
+        /// The domain that sees it then.
+        borrower: DomainId,
+    },
+    /// Start a domain.
+    Start {
+        /// The domain.
+        domain: DomainId,
+    },
+    /// Take memory back that was lent.
+    TakeBack {
+        /// The memory.
+        region: RegionRef,
+    },
+    /// Write a line to the log.
+    Tell {
+        /// The domain that reads the log, if there is one.
+        reader: Option<DomainId>,
+    },
+    /// Use a right that is not about one domain.
+    Hold,
+    /// Learn of a domain's fault, and decide what happens then.
+    Handle {
+        /// The domain.
+        domain: DomainId,
+    },
+    /// Make or change a domain, memory or a device.
+    Build {
+        /// The domain that is changed; none if there is none yet, or what is changed is nobody's.
+        to: Option<DomainId>,
+        /// The domain to which that one gets access.
+        toward: Option<DomainId>,
+    },
+}
+
+impl Operation {
+    /// The class by which it is judged.
+    #[must_use]
+    #[inline(always)]
+    pub fn class(&self) -> Option<Class> {
+        Some(match self {
+            Self::Own => return None,
+            Self::Call { .. } => Class::Call,
+            Self::Signal { .. } => Class::Signal,
+            Self::Share { .. } => Class::Share,
+            Self::Start { .. } => Class::Start,
+            Self::TakeBack { .. } => Class::TakeBack,
+            Self::Tell { .. } => Class::Tell,
+            Self::Hold => Class::Hold,
+            Self::Handle { .. } => Class::Handle,
+            Self::Build { .. } => Class::Build,
+        })
+    }
+
+    /// Who does it, if that is not the caller: memory that was lent is judged by its lender, who asked first.
+    #[must_use]
+    pub fn subject(&self) -> Option<DomainId> {
+        match *self {
+            Self::Share { lender, .. } => Some(lender),
+            _ => None,
+        }
+    }
+
+    /// The domain to which it is done, and a second one for which it has to be allowed too.
+    #[inline(always)]
+    fn objects(&self) -> (Option<DomainId>, Option<DomainId>) {
+        match *self {
+            Self::Own | Self::Hold | Self::TakeBack { .. } => (None, None),
+            Self::Call { server: object }
+            | Self::Signal { target: object }
+            | Self::Share { borrower: object, .. }
+            | Self::Start { domain: object }
+            | Self::Handle { domain: object } => (Some(object), None),
+            Self::Tell { reader } => (reader, None),
+            Self::Build { to, toward } => (to, toward),
+        }
+    }
 }
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum Verdict {
     /// It may.
     Allowed,
     /// It may not.
     Denied,
+    /// Nobody has decided yet: a monitor would be asked.
+    Ask,
 }
 
-/// Decides whether `subject` may carry out `operation`. The caller has looked the object up in the subject's
-/// slots, with type and rights.
-///
-/// # Errors
-/// [`CallError::Denied`].
-#[inline(always)]
-pub fn authorize(subject: DomainId, operation: Operation) -> Result<(), CallError> {
-    let decision = match operation {
-        Operation::Call { cached, .. } => cached,
-        Operation::Signal(_)
-        | Operation::Map(_)
-        | Operation::Grant(_)
-        | Operation::Revoke
-        | Operation::Acknowledge
-        | Operation::ReadLog
-        | Operation::ReadCensus
-        | Operation::Shutdown
-        | Operation::DebugWrite
-        | Operation::Build
-        | Operation::ShapeMemory
-        | Operation::GiveDevice
-        | Operation::HandleFault(_) => static_policy(subject),
-    };
-    match decision {
-        Decision::Allowed => Ok(()),
-        Decision::Denied => Err(CallError::Denied),
+/// A set of domains for each class. Bit 0 stands for nobody: it is the object of what is done to no domain.
+type Row = [DomainSet; Class::ALL.len()];
+
+/// What one domain, the subject, may do to whom.
+#[derive(Clone, Debug)]
+pub struct Access {
+    may: Row,
+    /// What was decided against. A bit that is set neither here nor in `may` is undecided.
+    denied: Row,
+    /// What the builder decided against: with this each life begins.
+    planned: Row,
+}
+
+impl Access {
+    /// Nothing is decided; all zeros.
+    pub const NONE: Self =
+        Self { may: [0; Class::ALL.len()], denied: [0; Class::ALL.len()], planned: [0; Class::ALL.len()] };
+    /// What a new domain may: all that its slots allow.
+    pub const ALL: Self = Self { may: [DomainSet::MAX; Class::ALL.len()], ..Self::NONE };
+
+    /// Another domain is new: nothing that was decided about the one that had its number before is about it.
+    pub fn admit(&mut self, object: DomainId) {
+        for sets in [&mut self.denied, &mut self.planned] {
+            sets.iter_mut().for_each(|set| *set &= !object.bit());
+        }
+        self.may.iter_mut().for_each(|set| *set |= object.bit());
+    }
+
+    /// The subject begins its next life: what it has denied itself in the last one, it may again.
+    pub fn start_over(&mut self) {
+        self.denied = self.planned;
+        self.may = self.planned.map(|denied| !denied);
+    }
+
+    /// Allows or denies what the subject does to `objects`, for this life; with `for_good`, for all later ones too.
+    pub fn set(&mut self, objects: DomainSet, classes: Classes, allow: bool, for_good: bool) {
+        let put = |set: &mut DomainSet, on: bool| *set = if on { *set | objects } else { *set & !objects };
+        for class in Class::ALL.into_iter().filter(|class| classes.contains(class.bit())) {
+            let class = class as usize;
+            put(&mut self.may[class], allow);
+            put(&mut self.denied[class], !allow);
+            if for_good {
+                put(&mut self.planned[class], !allow);
+            }
+        }
+    }
+
+    /// Whether the subject may carry out `operation`. The objects have been looked up in slots, with type and rights.
+    #[must_use]
+    #[inline(always)]
+    pub fn authorize(&self, operation: Operation) -> Verdict {
+        let Some(class) = operation.class() else { return Verdict::Allowed };
+        let (object, other) = operation.objects();
+        let all = |row: &Row| has(row, class, object) && (other.is_none() || has(row, class, other));
+        let any = |row: &Row| has(row, class, object) || (other.is_some() && has(row, class, other));
+        if all(&self.may) {
+            Verdict::Allowed
+        } else if any(&self.denied) {
+            Verdict::Denied
+        } else {
+            Verdict::Ask
+        }
     }
 }
 
-/// The plan is the policy: what was put into a slot is allowed.
 #[inline(always)]
-fn static_policy(_subject: DomainId) -> Decision {
-    Decision::Allowed
+fn has(row: &Row, class: Class, object: Option<DomainId>) -> bool {
+    row[class as usize] >> index(object) & 1 != 0
+}
+
+/// The bit of a domain in a row; that of nobody if there is none.
+#[inline(always)]
+fn index(object: Option<DomainId>) -> usize {
+    object.map_or(0, DomainId::index)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::region::RegionTable;
+
+    fn id(index: usize) -> DomainId {
+        DomainId::new(index).unwrap()
+    }
+
+    /// Every operation of domain 1 that is judged, toward domain 2 where there is one.
+    fn operations() -> Vec<Operation> {
+        let mut regions = RegionTable::EMPTY;
+        let region = regions.add(1, 1, crate::region::Backing::Device).unwrap();
+        Vec::from([
+            Operation::Call { server: id(2) },
+            Operation::Signal { target: id(2) },
+            Operation::Share { lender: id(1), borrower: id(2) },
+            Operation::Start { domain: id(2) },
+            Operation::TakeBack { region },
+            Operation::Tell { reader: Some(id(2)) },
+            Operation::Hold,
+            Operation::Handle { domain: id(2) },
+            Operation::Build { to: Some(id(2)), toward: None },
+        ])
+    }
+
+    #[test]
+    fn a_class_that_is_denied_is_denied_and_no_other() {
+        for denied in Class::ALL {
+            let mut access = Access::ALL;
+            access.set(DomainSet::MAX, denied.bit(), false, true);
+            for operation in operations() {
+                let expected =
+                    if operation.class() == Some(denied) { Verdict::Denied } else { Verdict::Allowed };
+                assert_eq!(access.authorize(operation), expected, "{denied:?}, {operation:?}");
+                assert_eq!(access.authorize(Operation::Own), Verdict::Allowed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_domain_is_denied_toward_one_and_not_toward_another() {
+        let mut access = Access::ALL;
+        access.set(id(2).bit(), Classes::CALL, false, true);
+        assert_eq!(access.authorize(Operation::Call { server: id(2) }), Verdict::Denied);
+        assert_eq!(access.authorize(Operation::Call { server: id(3) }), Verdict::Allowed);
+        access.set(id(2).bit(), Classes::CALL, true, true);
+        assert_eq!(access.authorize(Operation::Call { server: id(2) }), Verdict::Allowed);
+    }
+
+    #[test]
+    fn what_is_lent_is_judged_by_its_lender() {
+        let share = Operation::Share { lender: id(1), borrower: id(2) };
+        assert_eq!(share.subject(), Some(id(1)));
+        assert_eq!(Operation::Call { server: id(1) }.subject(), None);
+    }
+
+    #[test]
+    fn access_that_is_built_is_judged_at_both_ends() {
+        let mut access = Access::ALL;
+        access.set(id(3).bit(), Classes::BUILD, false, true);
+        let build = |to, toward| Operation::Build { to: Some(id(to)), toward };
+        assert_eq!(access.authorize(build(2, Some(id(3)))), Verdict::Denied);
+        assert_eq!(access.authorize(build(3, Some(id(2)))), Verdict::Denied);
+        assert_eq!(access.authorize(build(2, None)), Verdict::Allowed);
+        assert_eq!(access.authorize(Operation::Build { to: None, toward: None }), Verdict::Allowed);
+    }
+
+    #[test]
+    fn a_life_begins_with_what_the_builder_decided() {
+        let call = Operation::Call { server: id(2) };
+        let mut access = Access::ALL;
+        access.set(DomainSet::MAX, Classes::all(), false, false);
+        assert_eq!(access.authorize(call), Verdict::Denied);
+        access.start_over();
+        assert_eq!(access.authorize(call), Verdict::Allowed);
+        access.set(id(2).bit(), Classes::CALL, false, true);
+        access.start_over();
+        assert_eq!(access.authorize(call), Verdict::Denied);
+    }
+
+    #[test]
+    fn a_new_domain_inherits_no_verdict_of_the_one_before() {
+        let call = |server| Operation::Call { server: id(server) };
+        let mut access = Access::ALL;
+        access.set(id(2).bit() | id(3).bit(), Classes::all(), false, true);
+        access.admit(id(2));
+        assert_eq!(access.authorize(call(2)), Verdict::Allowed);
+        assert_eq!(access.authorize(call(3)), Verdict::Denied);
+        access.start_over();
+        assert_eq!(access.authorize(call(2)), Verdict::Allowed);
+    }
+
+    #[test]
+    fn what_nobody_has_decided_is_asked() {
+        assert_eq!(Access::NONE.authorize(Operation::Call { server: id(2) }), Verdict::Ask);
+    }
 }

@@ -2,7 +2,7 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
 
-use crate::{DomainId, authorize::Decision, region::RegionId};
+use crate::{DomainId, region::RegionId};
 
 /// A domain at one time of its life: a reference that a destroyed and newly built domain does not inherit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,6 @@ pub struct Gate {
     pub grant_first: u8,
     /// How many such slots there are.
     pub grant_count: u8,
-    /// The cached answer of the reference monitor.
-    pub decision: Decision,
 }
 
 /// What a slot holds. With `repr(u8)` an empty slot is all zeros, so that empty tables need no bytes in the
@@ -53,7 +51,14 @@ pub enum Capability {
     /// A domain.
     Domain(DomainRef, Rights),
     /// A region.
-    Region(RegionRef, Rights),
+    Region {
+        /// Which one.
+        region: RegionRef,
+        /// What may be done with it.
+        rights: Rights,
+        /// The domain that has lent it; none if the builder gave it, or it was made here.
+        lender: Option<DomainId>,
+    },
     /// A gate.
     Gate(Gate),
     /// An event bit of a domain.
@@ -73,13 +78,19 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// A region that nobody has lent.
+    #[must_use]
+    pub fn own_region(region: RegionRef, rights: Rights) -> Self {
+        Self::Region { region, rights, lender: None }
+    }
+
     /// The type of the object.
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         match self {
             Self::Empty => ObjectKind::Empty,
             Self::Domain(..) => ObjectKind::Domain,
-            Self::Region(..) => ObjectKind::Region,
+            Self::Region { .. } => ObjectKind::Region,
             Self::Gate(_) => ObjectKind::Gate,
             Self::Event { .. } => ObjectKind::Event,
             Self::Interrupt { .. } => ObjectKind::Interrupt,
@@ -91,7 +102,7 @@ impl Capability {
     #[must_use]
     pub fn rights(&self) -> Rights {
         match self {
-            Self::Domain(_, rights) | Self::Region(_, rights) => *rights,
+            Self::Domain(_, rights) | Self::Region { rights, .. } => *rights,
             _ => Rights::empty(),
         }
     }
@@ -148,8 +159,8 @@ impl SlotTable {
     /// [`CallError::BadSlot`], [`CallError::WrongType`], [`CallError::MissingRight`].
     pub fn region(&self, slot: u64, needed: Rights) -> Result<(RegionRef, Rights), CallError> {
         match self.get(slot)? {
-            Capability::Region(region, rights) if rights.contains(needed) => Ok((region, rights)),
-            Capability::Region(..) => Err(CallError::MissingRight),
+            Capability::Region { region, rights, .. } if rights.contains(needed) => Ok((region, rights)),
+            Capability::Region { .. } => Err(CallError::MissingRight),
             _ => Err(CallError::WrongType),
         }
     }
@@ -243,7 +254,7 @@ impl SlotTable {
     pub fn limit(&mut self, slot: u64, kept: Rights) -> Result<(), CallError> {
         self.get(slot)?;
         match &mut self.0[slot as usize % MAX_SLOTS] {
-            Capability::Domain(_, rights) | Capability::Region(_, rights) => {
+            Capability::Domain(_, rights) | Capability::Region { rights, .. } => {
                 *rights &= kept;
                 Ok(())
             }
@@ -267,16 +278,19 @@ impl SlotTable {
         }
     }
 
-    /// Whether a slot holds this region.
+    /// Who has lent the region in a slot; none if nobody has, or no region is there.
     #[must_use]
-    pub fn has_at(&self, slot: usize, region: RegionRef) -> bool {
-        matches!(self.0.get(slot), Some(Capability::Region(held, _)) if *held == region)
+    pub fn lender(&self, slot: u64) -> Option<DomainId> {
+        match self.get(slot) {
+            Ok(Capability::Region { lender, .. }) => lender,
+            _ => None,
+        }
     }
 
     /// Whether some slot holds a region with all of these rights.
     #[must_use]
     pub fn holds(&self, region: RegionRef, needed: Rights) -> bool {
-        let is_it = |held: &Capability| matches!(held, Capability::Region(of, rights) if *of == region && rights.contains(needed));
+        let is_it = |held: &Capability| matches!(held, Capability::Region { region: of, rights, .. } if *of == region && rights.contains(needed));
         self.0.iter().any(is_it)
     }
 

@@ -1,36 +1,31 @@
 //! Lending: a domain passes a region of its own on to a server, which holds and maps it for as long as it is
 //! lent.
 //!
-//! What the plan gave a domain is its own. A region in a slot that the plan left empty is lent, and so is a
-//! mapping that the domain has made with rights that no slot of the plan gave it. The holder of
-//! [`Rights::BUILD`] to a region is its builder, from whom nobody takes it.
-
-use cloison_abi::Rights;
+//! A slot with a lender is lent. A mapping that the domain has made is lent if no slot that is its own, and none that
+//! another lender has filled, gives it the rights.
 
 use crate::{
+    DomainId,
     capability::{Capability, RegionRef, SlotTable},
     mapping::{Mapping, MappingTable},
 };
 
-/// Empties the slots that hold one of the regions `taken` and that the plan did not fill so. Returns whether
-/// there were any.
-pub fn take_slots(slots: &mut SlotTable, planned: &SlotTable, taken: impl Fn(RegionRef) -> bool) -> bool {
-    let lent = |slot: usize, held: &Capability| match held {
-        Capability::Region(region, rights) => {
-            taken(*region) && !rights.contains(Rights::BUILD) && !planned.has_at(slot, *region)
-        }
+/// Empties the slots that hold one of the regions `taken` by a loan of `lender`. Returns whether there were any.
+pub fn take_slots(slots: &mut SlotTable, lender: DomainId, taken: impl Fn(RegionRef) -> bool) -> bool {
+    let is_lent = |held: &Capability| match held {
+        Capability::Region { region, lender: Some(of), .. } => *of == lender && taken(*region),
         _ => false,
     };
     let mut any = false;
-    slots.retain(|slot, held| {
-        let keep = !lent(slot, held);
-        any |= !keep;
-        keep
+    slots.retain(|_, held| {
+        any |= is_lent(held);
+        !is_lent(held)
     });
     any
 }
 
-/// A mapping that the domain has made of one of the regions `taken`, by a loan.
+/// A mapping that the domain has made of one of the regions `taken`, and for which its slots do not hold the rights
+/// any more, once [`take_slots`] has emptied them; nor has the plan given them.
 #[must_use]
 pub fn lent_mapping(
     slots: &SlotTable,
@@ -44,14 +39,14 @@ pub fn lent_mapping(
             mapping.made_by_domain
                 && taken(mapping.region)
                 && !planned.holds(mapping.region, mapping.rights)
-                && !slots.holds(mapping.region, Rights::BUILD)
+                && !slots.holds(mapping.region, mapping.rights)
         })
         .copied()
 }
 
 #[cfg(test)]
 mod tests {
-    use cloison_abi::limits::INFO_ADDRESS;
+    use cloison_abi::{Rights, limits::INFO_ADDRESS};
 
     use super::*;
     use crate::region::{Backing, Region, RegionTable};
@@ -81,56 +76,54 @@ mod tests {
         }
     }
 
-    fn slots(filled: &[(u64, RegionRef, Rights)]) -> SlotTable {
+    /// A slot table: number, region, rights, index of the lender or 0.
+    fn slots(filled: &[(u64, RegionRef, Rights, usize)]) -> SlotTable {
         let mut table = SlotTable::EMPTY;
-        for (slot, region, rights) in filled {
-            table.fill(*slot, Capability::Region(*region, *rights)).unwrap();
+        for (slot, region, rights, lender) in filled {
+            let held =
+                Capability::Region { region: *region, rights: *rights, lender: DomainId::new(*lender) };
+            table.fill(*slot, held).unwrap();
         }
         table
     }
 
+    fn id(index: usize) -> DomainId {
+        DomainId::new(index).unwrap()
+    }
+
     #[test]
-    fn only_slots_that_the_plan_left_empty_are_taken() {
+    fn only_what_the_lender_has_lent_is_taken() {
         let world = World::new();
-        let planned = slots(&[(1, world.region, READ)]);
-        let mut held = slots(&[(1, world.region, READ), (2, world.region, READ), (3, world.other, READ)]);
+        let mut held = slots(&[
+            (1, world.region, READ, 0),
+            (2, world.region, READ, 5),
+            (3, world.other, READ, 5),
+            (4, world.region, READ, 6),
+        ]);
         let taken = |region| region == world.region;
-        assert!(take_slots(&mut held, &planned, taken));
-        assert!(held.region(1, READ).is_ok(), "the plan's");
+        assert!(take_slots(&mut held, id(5), taken));
+        assert!(held.region(1, READ).is_ok(), "its own");
         assert!(held.region(2, READ).is_err(), "lent");
-        assert!(held.region(3, READ).is_ok(), "of another lender");
-        assert!(!take_slots(&mut held, &planned, taken), "nothing is left to be taken");
+        assert!(held.region(3, READ).is_ok(), "another region");
+        assert!(held.region(4, READ).is_ok(), "of another lender");
+        assert!(!take_slots(&mut held, id(5), taken), "nothing is left to be taken");
     }
 
     #[test]
-    fn a_slot_that_the_plan_filled_otherwise_is_no_excuse() {
-        let world = World::new();
-        let planned = slots(&[(1, world.other, READ)]);
-        let mut held = slots(&[(1, world.region, READ)]);
-        assert!(take_slots(&mut held, &planned, |region| region == world.region));
-    }
-
-    #[test]
-    fn nothing_is_taken_from_the_builder() {
-        let world = World::new();
-        let mut held = slots(&[(1, world.region, READ | Rights::BUILD)]);
-        let mappings = world.mapped(READ, true);
-        assert!(!take_slots(&mut held, &SlotTable::EMPTY, |_| true));
-        assert_eq!(lent_mapping(&held, &SlotTable::EMPTY, &mappings, |_| true), None);
-    }
-
-    #[test]
-    fn a_mapping_is_lent_unless_the_plan_allows_it() {
+    fn a_mapping_is_lent_unless_a_slot_that_is_left_allows_it() {
         let world = World::new();
         let write = READ | Rights::WRITE;
         let none = SlotTable::EMPTY;
-        let found = |planned: &SlotTable, mappings: &MappingTable| {
-            lent_mapping(&none, planned, mappings, |region| region == world.region).is_some()
+        let own = slots(&[(1, world.region, READ, 0)]);
+        let found = |slots: &SlotTable, planned: &SlotTable, mappings: &MappingTable| {
+            lent_mapping(slots, planned, mappings, |region| region == world.region).is_some()
         };
-        assert!(found(&none, &world.mapped(READ, true)));
-        assert!(!found(&none, &world.mapped(READ, false)), "the builder has made it");
-        assert!(!found(&slots(&[(1, world.region, READ)]), &world.mapped(READ, true)), "by its own slot");
-        assert!(found(&slots(&[(1, world.region, READ)]), &world.mapped(write, true)), "more than its own");
+        assert!(found(&none, &none, &world.mapped(READ, true)));
+        assert!(!found(&none, &none, &world.mapped(READ, false)), "the builder has made it");
+        assert!(!found(&none, &own, &world.mapped(READ, true)), "by its own slot");
+        assert!(found(&none, &own, &world.mapped(write, true)), "more than its own");
+        let of_another = slots(&[(4, world.region, READ, 6)]);
+        assert!(!found(&of_another, &none, &world.mapped(READ, true)), "by another loan");
         assert!(lent_mapping(&none, &none, &world.mapped(READ, true), |_| false).is_none());
     }
 }

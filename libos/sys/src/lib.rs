@@ -6,6 +6,7 @@
 
 #![no_std]
 
+pub mod access;
 pub mod build;
 pub mod dma;
 pub mod info;

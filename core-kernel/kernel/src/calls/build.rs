@@ -1,18 +1,16 @@
-//! Building other domains, and deciding what happens to one that has faulted.
+//! Building other domains.
 
 use cloison_abi::{
     CallError, Name, ObjectKind, Rights,
-    call::{CONFIGURE_ENDS_SYSTEM, SystemEnd},
-    limits::{
-        BACKGROUND_PRIORITY, DOMAIN_END, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MIN_PERIOD_US, PRIORITIES,
-    },
+    call::CONFIGURE_ENDS_SYSTEM,
+    limits::{BACKGROUND_PRIORITY, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MIN_PERIOD_US, PRIORITIES},
     plan::{FaultPolicy, INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
 use cloison_rules::{
     DomainId,
-    authorize::{Decision, Operation, authorize},
+    authorize::Operation,
     budget::Budget,
-    capability::{Capability, DomainRef, Gate},
+    capability::{Capability, DomainRef, Gate, RegionRef},
     interrupts::LineLoad,
     mapping::MappingTable,
     region::Backing,
@@ -20,7 +18,7 @@ use cloison_rules::{
 };
 
 use super::{
-    Answer, Arguments, Result,
+    Answer, Arguments, Found, Result,
     regions::{access_rights, begin_scrub, map_into, zero_step},
 };
 use crate::{
@@ -32,51 +30,52 @@ use crate::{
 /// Rights to a domain that can be given.
 const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT);
 
+/// What a call that changes a domain is about to do.
+fn change(to: DomainRef, toward: Option<DomainRef>) -> Operation {
+    Operation::Build { to: Some(to.id), toward: toward.map(|toward| toward.id) }
+}
+
 /// The domain in a slot of the caller, if it may be changed.
-fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainRef, CallError> {
+#[inline(never)]
+pub(super) fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
     let domain = subject_or_ruin(kernel, id, slot)?;
     check_whole(kernel, domain.id)?;
     Ok(domain)
 }
 
 /// The same, even if the domain is half destroyed.
-fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainRef, CallError> {
+fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
     let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::BUILD)?;
-    authorize(id, Operation::Build)?;
     kernel.tasks.resolve(domain)?;
     Ok(domain)
 }
 
 /// Refuses a domain whose destruction, or whose next life, has begun and takes several steps: it has no page
 /// tables now.
-fn check_whole(kernel: &Kernel, id: DomainId) -> core::result::Result<(), CallError> {
+fn check_whole(kernel: &Kernel, id: DomainId) -> Result<()> {
     if kernel.domain(id).space.root() == 0 { Err(CallError::BadState) } else { Ok(()) }
 }
 
-/// The domain in a slot of the caller, if the caller may decide about its faults.
-fn patient(kernel: &Kernel, id: DomainId, slot: u64) -> core::result::Result<DomainId, CallError> {
-    let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::HANDLE_FAULT)?;
-    let domain = kernel.tasks.resolve(domain)?;
-    authorize(id, Operation::HandleFault(domain))?;
-    Ok(domain)
-}
-
 /// An event bit that a plan can give.
-fn event_bit(bit: u64) -> core::result::Result<u8, CallError> {
+fn event_bit(bit: u64) -> Result<u8> {
     u8::try_from(bit)
         .ok()
         .filter(|bit| u32::from(*bit) < cloison_abi::limits::PLAN_EVENTS)
         .ok_or(CallError::BadArgument)
 }
 
-/// Create a domain.
-pub(super) fn create(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [receiver, quota, low, high, ..] = arguments.a;
+/// The region of which page tables are to be made.
+pub(super) fn find_quota(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<RegionRef> {
     let slots = &kernel.domain(id).slots;
     slots.right(arguments.slot, ObjectKind::BuilderRight)?;
-    let (quota, _) = slots.region(quota, Rights::GRANT | Rights::WRITE)?;
-    authorize(id, Operation::Build)?;
-    slots.check_free(receiver)?;
+    let (quota, _) = slots.region(arguments.a[1], Rights::GRANT | Rights::WRITE)?;
+    Ok((Operation::Build { to: None, toward: None }, quota))
+}
+
+/// Create a domain.
+pub(super) fn create(kernel: &mut Kernel, id: DomainId, quota: RegionRef, arguments: Arguments) -> Result {
+    let [receiver, _, low, high, ..] = arguments.a;
+    kernel.domain(id).slots.check_free(receiver)?;
     let region = *kernel.regions.usable(quota)?;
     let mapped = DomainId::all().any(|other| kernel.domain(other).mappings.of_region(quota).is_some());
     if region.backing == Backing::Device || mapped {
@@ -90,27 +89,41 @@ pub(super) fn create(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     Ok(Answer::Done)
 }
 
+/// A domain, what happens when it faults, and the domain that then handles it.
+pub(super) fn find_handler(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(DomainId, FaultPolicy, Option<DomainRef>)> {
+    let [.., policy, handler, _] = arguments.a;
+    let domain = subject(kernel, id, arguments.slot)?;
+    let number = u32::try_from(policy & !CONFIGURE_ENDS_SYSTEM).ok();
+    let policy = number.and_then(FaultPolicy::from_number).ok_or(CallError::BadArgument)?;
+    let handler = match policy {
+        FaultPolicy::Stop | FaultPolicy::Halt => None,
+        FaultPolicy::Restart | FaultPolicy::Handler if handler == 0 => Some(kernel.reference(id)),
+        FaultPolicy::Restart | FaultPolicy::Handler => Some(subject(kernel, id, handler)?),
+    };
+    Ok((change(domain, handler), (domain.id, policy, handler)))
+}
+
 /// Set how a domain runs.
-pub(super) fn configure(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [priority, budget, period, policy, handler, bit] = arguments.a;
-    let domain = subject(kernel, id, arguments.slot)?.id;
+pub(super) fn configure(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (domain, on_fault, handler): (DomainId, FaultPolicy, Option<DomainRef>),
+    arguments: Arguments,
+) -> Result {
+    let [priority, budget, period, policy, _, bit] = arguments.a;
     if kernel.tasks.get(domain).state != State::Stopped {
         return Err(CallError::BadState);
     }
     let in_range = priority > BACKGROUND_PRIORITY.into() && priority < PRIORITIES as u64;
     let limited = period == 0 || (period >= MIN_PERIOD_US.into() && budget > 0 && budget <= period);
-    let number = u32::try_from(policy & !CONFIGURE_ENDS_SYSTEM).ok();
-    let policy_kind = number.and_then(FaultPolicy::from_number);
-    let (true, true, Some(on_fault), Ok(_)) = (in_range, limited, policy_kind, u32::try_from(period)) else {
+    if !in_range || !limited || u32::try_from(period).is_err() {
         return Err(CallError::BadArgument);
-    };
-    let handler = match on_fault {
-        FaultPolicy::Stop | FaultPolicy::Halt => None,
-        FaultPolicy::Restart | FaultPolicy::Handler => {
-            let handler = if handler == 0 { kernel.reference(id) } else { subject(kernel, id, handler)? };
-            Some((handler, event_bit(bit)?))
-        }
-    };
+    }
+    let handler = handler.map(|handler| Ok((handler, event_bit(bit)?))).transpose()?;
     let timer = &kernel.machine.timer;
     let budget = Budget::new(timer.whole_ticks(budget), timer.whole_ticks(period));
     kernel.tasks.configure(domain, priority as u8, budget);
@@ -120,12 +133,26 @@ pub(super) fn configure(kernel: &mut Kernel, id: DomainId, arguments: Arguments)
     Ok(Answer::Done)
 }
 
+/// A domain, and a region that it is to see.
+pub(super) fn find_mapped(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(DomainId, RegionRef, Rights)> {
+    let domain = subject(kernel, id, arguments.slot)?;
+    let (region, held) = kernel.domain(id).slots.region(arguments.a[0], Rights::READ)?;
+    Ok((change(domain, None), (domain.id, region, held)))
+}
+
 /// Map into a domain.
-pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [region, address, first, pages, rights, _] = arguments.a;
-    let domain = subject(kernel, id, arguments.slot)?.id;
-    authorize(id, Operation::Map(domain))?;
-    map_into(kernel, id, region, domain, [address, first, pages, rights])
+pub(super) fn map(
+    kernel: &mut Kernel,
+    id: DomainId,
+    (domain, region, held): (DomainId, RegionRef, Rights),
+    arguments: Arguments,
+) -> Result {
+    let [_, address, first, pages, rights, _] = arguments.a;
+    map_into(kernel, (region, held), domain, id == domain, [address, first, pages, rights])
 }
 
 /// Fill a slot of a domain with a capability, for this life and all later ones.
@@ -139,47 +166,87 @@ fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) ->
     Ok(Answer::Done)
 }
 
+/// A domain, and a region to give it.
+pub(super) fn find_region(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(DomainId, RegionRef, Rights)> {
+    let domain = subject(kernel, id, arguments.slot)?;
+    let (region, held) = kernel.domain(id).slots.region(arguments.a[1], Rights::GRANT)?;
+    Ok((change(domain, None), (domain.id, region, held)))
+}
+
 /// Give a region.
-pub(super) fn give_region(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [slot, region, rights, ..] = arguments.a;
-    let domain = subject(kernel, id, arguments.slot)?.id;
-    let (region, held) = kernel.domain(id).slots.region(region, Rights::GRANT)?;
+pub(super) fn give_region(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (domain, region, held): (DomainId, RegionRef, Rights),
+    arguments: Arguments,
+) -> Result {
+    let [slot, _, rights, ..] = arguments.a;
     kernel.regions.usable(region)?;
     let beside = Rights::GRANT | Rights::DMA;
     let access = access_rights(rights & !u64::from(beside.bits()), held)?;
     let given = access | (Rights::from_bits_truncate(rights as u32) & beside & held);
-    give(kernel, domain, slot, Capability::Region(region, given))
+    give(kernel, domain, slot, Capability::own_region(region, given))
+}
+
+/// Two domains: one to change, and one to which it gets access.
+pub(super) fn find_pair(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(DomainRef, DomainRef)> {
+    let to = subject(kernel, id, arguments.slot)?;
+    let toward = subject(kernel, id, arguments.a[1])?;
+    Ok((change(to, Some(toward)), (to, toward)))
 }
 
 /// Give a gate into a server.
-pub(super) fn give_gate(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [slot, server, badge, grants, ..] = arguments.a;
-    let client = subject(kernel, id, arguments.slot)?;
-    let server = subject(kernel, id, server)?;
+pub(super) fn give_gate(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (client, server): (DomainRef, DomainRef),
+    arguments: Arguments,
+) -> Result {
+    let [slot, _, badge, grants, ..] = arguments.a;
     if client == server {
         return Err(CallError::SelfCall);
     }
     let badge = u32::try_from(badge).map_err(|_| CallError::BadArgument)?;
     let (grant_first, grant_count) = (grants as u8, (grants >> 8) as u8);
-    let gate = Gate { server, badge, grant_first, grant_count, decision: Decision::Allowed };
+    let gate = Gate { server, badge, grant_first, grant_count };
     give(kernel, client.id, slot, Capability::Gate(gate))
 }
 
 /// Give an event bit of a domain.
-pub(super) fn give_event(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [slot, target, bit, ..] = arguments.a;
-    let holder = subject(kernel, id, arguments.slot)?.id;
-    let target = subject(kernel, id, target)?;
+pub(super) fn give_event(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (holder, target): (DomainRef, DomainRef),
+    arguments: Arguments,
+) -> Result {
+    let [slot, _, bit, ..] = arguments.a;
     let bit = event_bit(bit)?;
-    give(kernel, holder, slot, Capability::Event { target, bit })
+    give(kernel, holder.id, slot, Capability::Event { target, bit })
+}
+
+/// A domain to change, by a caller that has the builder right in the slot a1 too.
+pub(super) fn find_with_right(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainRef> {
+    let domain = subject(kernel, id, arguments.slot)?;
+    kernel.domain(id).slots.right(arguments.a[1], ObjectKind::BuilderRight)?;
+    Ok((change(domain, None), domain))
 }
 
 /// Give an interrupt. Flags are about lines; a message has none.
-pub(super) fn give_interrupt(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [slot, right, line, bit, flags, _] = arguments.a;
-    let target = subject(kernel, id, arguments.slot)?;
-    kernel.domain(id).slots.right(right, ObjectKind::BuilderRight)?;
-    authorize(id, Operation::GiveDevice)?;
+pub(super) fn give_interrupt(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    target: DomainRef,
+    arguments: Arguments,
+) -> Result {
+    let [slot, _, line, bit, flags, _] = arguments.a;
     let bit = event_bit(bit)?;
     let flags = u32::try_from(flags).map_err(|_| CallError::BadArgument)?;
     let index =
@@ -195,12 +262,21 @@ pub(super) fn give_interrupt(kernel: &mut Kernel, id: DomainId, arguments: Argum
     Ok(Answer::Done)
 }
 
+/// The same, with the builder right in the slot a0.
+pub(super) fn find_for_ports(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = subject(kernel, id, arguments.slot)?;
+    kernel.domain(id).slots.right(arguments.a[0], ObjectKind::BuilderRight)?;
+    Ok((change(domain, None), domain.id))
+}
+
 /// Give I/O ports.
-pub(super) fn give_ports(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [right, first, count, ..] = arguments.a;
-    let domain = subject(kernel, id, arguments.slot)?.id;
-    kernel.domain(id).slots.right(right, ObjectKind::BuilderRight)?;
-    authorize(id, Operation::GiveDevice)?;
+pub(super) fn give_ports(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    domain: DomainId,
+    arguments: Arguments,
+) -> Result {
+    let [_, first, count, ..] = arguments.a;
     let end = first.checked_add(count).filter(|end| *end <= 0x1_0000 && count > 0);
     end.ok_or(CallError::BadArgument)?;
     // The last port of all would need a count that 16 bits do not hold, and no device has it.
@@ -211,10 +287,13 @@ pub(super) fn give_ports(kernel: &mut Kernel, id: DomainId, arguments: Arguments
 }
 
 /// Give a right.
-pub(super) fn give_right(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [slot, right, kind, bit, ..] = arguments.a;
-    let target = subject(kernel, id, arguments.slot)?;
-    kernel.domain(id).slots.right(right, ObjectKind::BuilderRight)?;
+pub(super) fn give_right(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    target: DomainRef,
+    arguments: Arguments,
+) -> Result {
+    let [slot, _, kind, bit, ..] = arguments.a;
     let kind = u32::try_from(kind).ok().and_then(ObjectKind::from_number).ok_or(CallError::BadArgument)?;
     match kind {
         ObjectKind::LogRight => {
@@ -233,101 +312,28 @@ pub(super) fn give_right(kernel: &mut Kernel, id: DomainId, arguments: Arguments
 }
 
 /// Give a domain: the right to decide about its faults, say.
-pub(super) fn give_domain(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [slot, given, rights, ..] = arguments.a;
-    let receiver = subject(kernel, id, arguments.slot)?.id;
-    let given = subject(kernel, id, given)?;
+pub(super) fn give_domain(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (receiver, given): (DomainRef, DomainRef),
+    arguments: Arguments,
+) -> Result {
+    let [slot, _, rights, ..] = arguments.a;
     let rights = u32::try_from(rights).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
     if !DOMAIN_RIGHTS.contains(rights) {
         return Err(CallError::BadArgument);
     }
-    give(kernel, receiver, slot, Capability::Domain(given, rights))
+    give(kernel, receiver.id, slot, Capability::Domain(given, rights))
 }
 
-/// Make a domain that does not live what it was before its first life.
-pub(super) fn reset(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let domain = patient(kernel, id, arguments.slot)?;
-    if kernel.is_alive(domain) {
-        return Err(CallError::BadState);
-    }
-    Ok(if kernel.renew_step(domain)? { Answer::Done } else { Answer::Again })
-}
-
-/// Start a domain.
-pub(super) fn start(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [entry, stack, argument, ..] = arguments.a;
-    let domain = patient(kernel, id, arguments.slot)?;
-    if entry >= DOMAIN_END || stack >= DOMAIN_END || !stack.is_multiple_of(16) {
-        return Err(CallError::BadArgument);
-    }
-    if kernel.is_alive(domain) {
-        return Err(CallError::BadState);
-    }
-    if !kernel.renew_step(domain)? {
-        return Ok(Answer::Again);
-    }
-    if !kernel.reader_may_start(domain) {
-        return Ok(Answer::Again);
-    }
-    kernel.tasks.start(domain)?;
-    let started = kernel.domain_mut(domain);
-    started.context.start(entry, stack, argument);
-    started.fault = cloison_abi::Fault::NONE;
-    (started.renewal, started.gone) = (Renewal::Used, 0);
-    rearm_lines(kernel, domain);
-    kernel.bring_out();
-    Ok(Answer::Done)
-}
-
-/// Lets the interrupts of a domain arrive again: it may have faulted before it could acknowledge one.
-fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
-    for (line, target) in kernel.lines.iter_mut().enumerate() {
-        if let Some(target) = target.as_mut().filter(|target| target.target.id == id) {
-            target.load = LineLoad::default();
-            kernel.machine.io_apic.unmask(line as u8, target.flags);
-        }
-    }
-}
-
-/// Stop a domain. What it holds stays with it, so that it can be started again; what it lent comes back.
-pub(super) fn stop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let domain = patient(kernel, id, arguments.slot)?;
-    if kernel.tasks.get(domain).state != State::Stopped {
-        halt_for_now(kernel, domain);
-    }
-    Ok(if kernel.take_back_step(domain, None) { Answer::Done } else { Answer::Again })
-}
-
-fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
-    kernel.halt(domain, State::Stopped);
-    let stopped = kernel.reference(domain);
-    for (line, target) in kernel.lines.iter().enumerate() {
-        if target.is_some_and(|target| target.target == stopped) {
-            kernel.machine.io_apic.mask(line as u8);
-        }
-    }
-    #[cfg(feature = "self-attack")]
-    kernel.attack_lines(stopped);
-    kernel.reader_stopped(stopped);
-    kernel.abandon_patients(stopped, false);
-    if kernel.domain(domain).ends_system {
-        kernel.end_system(SystemEnd::Failure);
-    }
-}
-
-/// Let a stopped domain wait for the caller to start it.
-pub(super) fn attend(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let domain = patient(kernel, id, arguments.slot)?;
-    if kernel.tasks.get(domain).state != State::Stopped {
-        return Err(CallError::BadState);
-    }
-    kernel.tasks.halt(domain, State::Faulted(Some(id)));
-    Ok(Answer::Done)
+/// A domain to destroy; its destruction may have begun.
+pub(super) fn find_ruin(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = subject_or_ruin(kernel, id, arguments.slot)?;
+    Ok((change(domain, None), domain.id))
 }
 
 /// Destroy a domain: what it lent comes back, it ends, its page tables are scrubbed, then it is gone.
-pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let domain = subject_or_ruin(kernel, id, arguments.slot)?.id;
+pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
     if domain == id {
         return Err(CallError::SelfCall);
     }
@@ -349,7 +355,7 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -
 }
 
 /// Ends a domain and takes its page tables away.
-fn ruin(kernel: &mut Kernel, id: DomainId) -> core::result::Result<(), CallError> {
+fn ruin(kernel: &mut Kernel, id: DomainId) -> Result<()> {
     kernel.end_domain(id);
     let dying = kernel.domain_mut(id);
     dying.mappings = MappingTable::EMPTY;
@@ -359,11 +365,4 @@ fn ruin(kernel: &mut Kernel, id: DomainId) -> core::result::Result<(), CallError
         Some(quota) => begin_scrub(kernel, quota),
         None => Ok(()),
     }
-}
-
-/// What a domain did wrong.
-pub(super) fn fault_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let domain = patient(kernel, id, arguments.slot)?;
-    let fault = kernel.domain(domain).fault;
-    Ok(Answer::Words([fault.kind as u64, fault.code.into(), fault.instruction, fault.address]))
 }

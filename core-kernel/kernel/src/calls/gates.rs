@@ -6,10 +6,11 @@ use cloison_abi::{
 };
 use cloison_rules::{
     DomainId,
-    authorize::{Operation, authorize},
+    authorize::Operation,
     task::{Called, Next},
 };
 
+use super::permit;
 use crate::{arch::time, kernel::Kernel};
 
 /// Gate call, if the server waits for one. Returns the server if it was so; else nothing has been done, and
@@ -54,7 +55,7 @@ fn target(kernel: &Kernel, id: DomainId) -> Result<(DomainId, u32), CallError> {
     let domain = kernel.domain(id);
     let gate = domain.slots.gate(domain.context.slot())?;
     let server = kernel.tasks.resolve(gate.server)?;
-    authorize(id, Operation::Call { server, cached: gate.decision })?;
+    permit(domain, Operation::Call { server })?;
     Ok((server, gate.badge))
 }
 
@@ -138,7 +139,7 @@ fn try_signal(kernel: &mut Kernel, id: DomainId) -> Result<(), CallError> {
     let domain = kernel.domain(id);
     let (target, bit) = domain.slots.event(domain.context.slot())?;
     let target = kernel.tasks.resolve(target)?;
-    authorize(id, Operation::Signal(target))?;
+    permit(domain, Operation::Signal { target })?;
     kernel.signal(target, 1 << bit);
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! System calls: from registers to a function, from its result to registers.
 //!
-//! Every function here looks its objects up in the caller's slots, where type and rights are checked. One that
-//! reaches beyond the caller asks [`cloison_rules::authorize`]; then it does what the call says. None follows a
-//! pointer of the caller; each is done in a bounded number of steps, or does a bounded part and lets the caller
-//! call again.
+//! Each call has two functions. The first one looks the call's objects up in the caller's slots, where type and
+//! rights are checked, and says with them what the call is about to do, and to whom. Between the two, and nowhere
+//! else, [`cloison_rules::authorize`] is asked. The second one does it. None follows a pointer of the caller; each is
+//! done in a bounded number of steps, or does a bounded part and lets the caller call again.
 
+mod access;
 mod build;
 mod gates;
+mod handle;
 mod regions;
 mod system;
 
@@ -14,9 +16,12 @@ pub use gates::{gate_call_at_once, poll, reply_at_once};
 pub(crate) use regions::{begin_scrub, map_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
-use cloison_rules::DomainId;
+use cloison_rules::{
+    DomainId,
+    authorize::{Operation, Verdict},
+};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Domain, Kernel};
 
 /// The registers of a call.
 #[derive(Clone, Copy)]
@@ -43,7 +48,10 @@ enum Answer {
     Nothing,
 }
 
-type Result = core::result::Result<Answer, CallError>;
+type Result<T = Answer> = core::result::Result<T, CallError>;
+
+/// What a call is about to do, and the objects that it needs for it.
+type Found<T> = Result<(Operation, T)>;
 
 /// Carries out the call that the running domain has made. Signals come first, and alone in this function,
 /// because they are the third kind of call of which there are many.
@@ -92,61 +100,101 @@ fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) {
     }
 }
 
-#[allow(non_upper_case_globals, reason = "the constants are named as the calls are")]
+/// Looks up, asks, acts. The calls that come first in [`dispatch`] do the same by themselves.
 fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
-    /// The calls by their numbers, in the order of [`CallNumber`].
+    let context = &kernel.domain(id).context;
+    let [a0, a1, a2, a3] = context.words();
+    let a = [a0, a1, a2, a3, context.r8, context.r9];
+    let arguments = Arguments { slot: context.slot(), label: context.label(), a };
+    let number = CallNumber::from_number(number).ok_or(CallError::UnknownCall)?;
+    /// One arm for each call: what finds its objects, and what carries it out.
     macro_rules! table {
-        ($($call:ident => $function:path,)*) => {{
-            $(const $call: u8 = CallNumber::$call as u8;)*
-            let context = &kernel.domain(id).context;
-            let [a0, a1, a2, a3] = context.words();
-            let (a4, a5) = (context.r8, context.r9);
-            let a = [a0, a1, a2, a3, a4, a5];
-            let arguments = Arguments { slot: context.slot(), label: context.label(), a };
+        ($($call:ident: $find:path => $act:path,)*) => {
             match number {
-                $($call => $function(kernel, id, arguments),)*
-                _ => Err(CallError::UnknownCall),
+                $(CallNumber::$call => judged(kernel, id, number, arguments, $find, $act),)*
+                CallNumber::Call | CallNumber::ReplyWait | CallNumber::Wait | CallNumber::Signal => {
+                    Err(CallError::UnknownCall)
+                }
             }
-        }};
+        };
     }
     table! {
-        DebugWrite => system::debug_write,
-        Exit => system::exit,
-        Clock => system::clock,
-        RegionMap => regions::map,
-        RegionUnmap => regions::unmap,
-        RegionGrant => regions::grant,
-        RegionRevoke => regions::revoke,
-        RegionInfo => regions::info,
-        InterruptAcknowledge => system::interrupt_acknowledge,
-        SlotDrop => system::slot_drop,
-        SlotLimit => system::slot_limit,
-        Retire => system::retire,
-        LogRead => system::log_read,
-        CensusRead => system::census_read,
-        Shutdown => system::shutdown,
-        Panic => system::panic,
-        SlotInfo => system::slot_info,
-        GoneRead => system::gone_read,
-        Figures => system::figures,
-        DomainCreate => build::create,
-        DomainConfigure => build::configure,
-        DomainMap => build::map,
-        DomainGiveRegion => build::give_region,
-        DomainGiveGate => build::give_gate,
-        DomainGiveEvent => build::give_event,
-        DomainGiveInterrupt => build::give_interrupt,
-        DomainGivePorts => build::give_ports,
-        DomainGiveRight => build::give_right,
-        DomainGiveDomain => build::give_domain,
-        DomainStart => build::start,
-        DomainStop => build::stop,
-        DomainDestroy => build::destroy,
-        RegionCarve => regions::carve,
-        RegionDevice => regions::device,
-        RegionDelete => regions::delete,
-        FaultRead => build::fault_read,
-        DomainReset => build::reset,
-        DomainAttend => build::attend,
+        DebugWrite: system::find_reader => system::debug_write,
+        Exit: own => system::exit,
+        Clock: own => system::clock,
+        RegionMap: regions::find_mapped => regions::map,
+        RegionUnmap: own => regions::unmap,
+        RegionGrant: regions::find_granted => regions::grant,
+        RegionRevoke: regions::find_lent => regions::revoke,
+        RegionInfo: own => regions::info,
+        InterruptAcknowledge: own => system::interrupt_acknowledge,
+        SlotDrop: own => system::slot_drop,
+        SlotLimit: own => system::slot_limit,
+        Retire: own => system::retire,
+        LogRead: system::find_log => system::log_read,
+        CensusRead: system::find_census => system::census_read,
+        Shutdown: system::find_shutdown => system::shutdown,
+        Panic: own => system::panic,
+        SlotInfo: own => system::slot_info,
+        GoneRead: own => system::gone_read,
+        Figures: system::find_census => system::figures,
+        AccessSet: access::find => access::set,
+        DomainCreate: build::find_quota => build::create,
+        DomainConfigure: build::find_handler => build::configure,
+        DomainMap: build::find_mapped => build::map,
+        DomainGiveRegion: build::find_region => build::give_region,
+        DomainGiveGate: build::find_pair => build::give_gate,
+        DomainGiveEvent: build::find_pair => build::give_event,
+        DomainGiveInterrupt: build::find_with_right => build::give_interrupt,
+        DomainGivePorts: build::find_for_ports => build::give_ports,
+        DomainGiveRight: build::find_with_right => build::give_right,
+        DomainGiveDomain: build::find_pair => build::give_domain,
+        DomainStart: handle::find_started => handle::start,
+        DomainStop: handle::find => handle::stop,
+        DomainDestroy: build::find_ruin => build::destroy,
+        RegionCarve: regions::find_shaped => regions::carve,
+        RegionDevice: regions::find_builder_right => regions::device,
+        RegionDelete: regions::find_shaped => regions::delete,
+        FaultRead: handle::find => handle::fault_read,
+        DomainReset: handle::find => handle::reset,
+        DomainAttend: handle::find => handle::attend,
+    }
+}
+
+/// What a call about the caller alone is about to do.
+fn own(_kernel: &Kernel, _id: DomainId, _arguments: &Arguments) -> Found<()> {
+    Ok((Operation::Own, ()))
+}
+
+fn judged<T>(
+    kernel: &mut Kernel,
+    id: DomainId,
+    number: CallNumber,
+    arguments: Arguments,
+    find: fn(&Kernel, DomainId, &Arguments) -> Found<T>,
+    act: fn(&mut Kernel, DomainId, T, Arguments) -> Result,
+) -> Result {
+    let (operation, objects) = find(kernel, id, &arguments)?;
+    ask(kernel, id, number, operation)?;
+    act(kernel, id, objects, arguments)
+}
+
+/// On its own: one text for all calls.
+#[inline(never)]
+fn ask(kernel: &Kernel, id: DomainId, number: CallNumber, operation: Operation) -> Result<()> {
+    // One that is judged as what it is not is refused, so that each test of it turns red.
+    if operation.class() != number.class() {
+        return Err(CallError::Denied);
+    }
+    permit(kernel.domain(operation.subject().unwrap_or(id)), operation)
+}
+
+/// Asks whether a domain may do what it is about to do.
+#[inline(always)]
+fn permit(subject: &Domain, operation: Operation) -> Result<()> {
+    match subject.access.authorize(operation) {
+        Verdict::Allowed => Ok(()),
+        // There is no monitor yet that could be asked.
+        Verdict::Denied | Verdict::Ask => Err(CallError::Denied),
     }
 }

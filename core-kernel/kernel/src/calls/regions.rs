@@ -3,14 +3,14 @@
 use cloison_abi::{CallError, ObjectKind, Rights, limits::PAGE_BYTES};
 use cloison_rules::{
     DomainId,
-    authorize::{Operation, authorize},
-    capability::{Capability, RegionRef},
+    authorize::Operation,
+    capability::{Capability, Gate, RegionRef},
     mapping::Mapping,
     memory::Run,
     region::Backing,
 };
 
-use super::{Answer, Arguments, Result};
+use super::{Answer, Arguments, Found, Result};
 use crate::{arch::paging, kernel::Kernel};
 
 /// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten
@@ -20,25 +20,39 @@ const STEP_PAGES: u32 = 64;
 /// Rights that are about mapping.
 const ACCESS: Rights = Rights::READ.union(Rights::WRITE).union(Rights::EXECUTE);
 
-/// Map into the caller.
-pub(super) fn map(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [address, first, pages, rights, ..] = arguments.a;
-    authorize(id, Operation::Map(id))?;
-    map_into(kernel, id, arguments.slot, id, [address, first, pages, rights])
+/// A region that the caller wants to see, its own or one that was lent to it.
+pub(super) fn find_mapped(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(RegionRef, Rights)> {
+    let slots = &kernel.domain(id).slots;
+    let found = slots.region(arguments.slot, Rights::READ)?;
+    let lender = slots.lender(arguments.slot).unwrap_or(id);
+    Ok((Operation::Share { lender, borrower: id }, found))
 }
 
-/// Maps a region of `holder`'s slot into `target`, [`STEP_PAGES`] at a time. If the quota is used up on the
-/// way, what has been mapped stays, as a shorter mapping.
+/// Map into the caller.
+pub(super) fn map(
+    kernel: &mut Kernel,
+    id: DomainId,
+    found: (RegionRef, Rights),
+    arguments: Arguments,
+) -> Result {
+    let [address, first, pages, rights, ..] = arguments.a;
+    map_into(kernel, found, id, true, [address, first, pages, rights])
+}
+
+/// Maps a region, by these rights, into `target`, [`STEP_PAGES`] at a time. If the quota is used up on the way, what
+/// has been mapped stays, as a shorter mapping.
 pub(super) fn map_into(
     kernel: &mut Kernel,
-    holder: DomainId,
-    slot: u64,
+    (reference, held): (RegionRef, Rights),
     target: DomainId,
+    made_by_domain: bool,
     [address, first, pages, rights]: [u64; 4],
 ) -> Result {
-    let (reference, held) = kernel.domain(holder).slots.region(slot, Rights::READ)?;
     let region = *kernel.regions.usable(reference)?;
-    let made_by_domain = holder == target;
     let new = Mapping { made_by_domain, ..Mapping::new(reference, &region, address, first, pages, rights)? };
     if !held.contains(new.rights) {
         return Err(CallError::MissingRight);
@@ -48,11 +62,7 @@ pub(super) fn map_into(
 }
 
 /// Puts the next [`STEP_PAGES`] of a mapping into the page tables. Returns whether all of it is there.
-pub(crate) fn map_step(
-    kernel: &mut Kernel,
-    id: DomainId,
-    mapping: Mapping,
-) -> core::result::Result<bool, CallError> {
+pub(crate) fn map_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> Result<bool> {
     let region = *kernel.regions.get(mapping.region)?;
     let device = region.backing == Backing::Device;
     let domain = kernel.domain_mut(id);
@@ -70,7 +80,7 @@ pub(crate) fn map_step(
 }
 
 /// Remove a mapping of the caller.
-pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let mapping = kernel.domain(id).mappings.starting_at(arguments.a[0]).ok_or(CallError::BadArgument)?;
     // What the plan has mapped stays: a restarted domain needs it again, and nobody would put it back.
     if !mapping.made_by_domain {
@@ -90,28 +100,40 @@ pub(crate) fn unmap_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) ->
     left == 0
 }
 
-/// Give a region to a server.
-pub(super) fn grant(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [gate, rights, ..] = arguments.a;
+/// A region of the caller's, and the gate through which it is to be lent.
+pub(super) fn find_granted(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(RegionRef, Rights, Gate)> {
     let slots = &kernel.domain(id).slots;
     let (region, held) = slots.region(arguments.slot, Rights::GRANT)?;
-    let gate = *slots.gate(gate)?;
-    let server = kernel.tasks.resolve(gate.server)?;
+    let gate = *slots.gate(arguments.a[0])?;
+    let borrower = kernel.tasks.resolve(gate.server)?;
+    Ok((Operation::Share { lender: id, borrower }, (region, held, gate)))
+}
+
+/// Give a region to a server.
+pub(super) fn grant(
+    kernel: &mut Kernel,
+    id: DomainId,
+    (region, held, gate): (RegionRef, Rights, Gate),
+    arguments: Arguments,
+) -> Result {
     // One that does not live would begin its next life with it.
-    if !kernel.is_alive(server) {
+    if !kernel.is_alive(gate.server.id) {
         return Err(CallError::PeerFailed);
     }
     kernel.regions.usable(region)?;
-    let given = access_rights(rights, held)?;
-    authorize(id, Operation::Grant(server))?;
-    let capability = Capability::Region(region, given);
-    let slots = &mut kernel.domain_mut(server).slots;
+    let rights = access_rights(arguments.a[1], held)?;
+    let capability = Capability::Region { region, rights, lender: Some(id) };
+    let slots = &mut kernel.domain_mut(gate.server.id).slots;
     let slot = slots.fill_first(gate.grant_first, gate.grant_count, capability)?;
     Ok(Answer::Words([slot, 0, 0, 0]))
 }
 
 /// Rights to pass on: some of those held, and only those about mapping.
-pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Rights, CallError> {
+pub(super) fn access_rights(asked: u64, held: Rights) -> Result<Rights> {
     let asked = u32::try_from(asked).ok().and_then(Rights::from_bits).ok_or(CallError::BadArgument)?;
     if asked.contains(Rights::WRITE | Rights::EXECUTE) {
         return Err(CallError::BadArgument);
@@ -119,10 +141,14 @@ pub(super) fn access_rights(asked: u64, held: Rights) -> core::result::Result<Ri
     if held.intersection(ACCESS).contains(asked) { Ok(asked) } else { Err(CallError::MissingRight) }
 }
 
-/// Take a region back from everyone to whom it was lent.
-pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+/// A region of the caller's that it may have lent.
+pub(super) fn find_lent(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<RegionRef> {
     let (region, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
-    authorize(id, Operation::Revoke)?;
+    Ok((Operation::TakeBack { region }, region))
+}
+
+/// Take a region back from everyone to whom it was lent.
+pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, region: RegionRef, _arguments: Arguments) -> Result {
     Ok(if kernel.take_back_step(id, Some(region)) { Answer::Done } else { Answer::Again })
 }
 
@@ -132,7 +158,8 @@ fn remove_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool
     let others = || DomainId::all().filter(|other| *other != keeper);
     for other in others() {
         let other = kernel.domain_mut(other);
-        let keep = |_, held: &Capability| !matches!(held, Capability::Region(of, _) if *of == region);
+        let keep =
+            |_, held: &Capability| !matches!(held, Capability::Region { region: of, .. } if *of == region);
         other.slots.retain(keep);
         other.planned.retain(keep);
     }
@@ -145,19 +172,32 @@ fn remove_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool
 
 /// Length and rights of a region. Its physical address only a driver of a device that reads and writes memory
 /// itself has to know; anyone else could learn from it how memory is laid out.
-pub(super) fn info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let (reference, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::empty())?;
     let region = kernel.regions.get(reference)?;
     let address = if rights.contains(Rights::DMA) { region.first_page * PAGE_BYTES } else { 0 };
     Ok(Answer::Words([region.pages.into(), rights.bits().into(), address, 0]))
 }
 
+/// A region of which the caller is the builder.
+pub(super) fn find_shaped(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(RegionRef, Rights)> {
+    let found = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
+    Ok((Operation::Build { to: None, toward: None }, found))
+}
+
 /// Take pages out of a region. The new region is in the receiving slot from the first step on, but of no use
 /// until all of it is zeroed.
-pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn carve(
+    kernel: &mut Kernel,
+    id: DomainId,
+    (parent, rights): (RegionRef, Rights),
+    arguments: Arguments,
+) -> Result {
     let [receiver, first, pages, ..] = arguments.a;
-    let (parent, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
-    authorize(id, Operation::ShapeMemory)?;
     let child = match carved_before(kernel, id, receiver, parent, [first, pages]) {
         Some(child) => child,
         None => {
@@ -166,7 +206,7 @@ pub(super) fn carve(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
                 return Err(CallError::BadState);
             }
             let child = kernel.regions.carve(parent, first, pages)?;
-            let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(child, rights));
+            let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::own_region(child, rights));
             if let Err(error) = filled {
                 kernel.regions.delete(child)?;
                 return Err(error);
@@ -196,7 +236,7 @@ fn carved_before(
 }
 
 /// Zeroes some more pages of a region. Returns whether all of it is zero.
-pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<bool, CallError> {
+pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> Result<bool> {
     let region = kernel.regions.get_mut(reference)?;
     let Backing::Memory { zeroed } = &mut region.backing else { return Ok(true) };
     let step = STEP_PAGES.min(region.pages - *zeroed);
@@ -205,11 +245,15 @@ pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> core::resu
     Ok(*zeroed == region.pages)
 }
 
-/// Make a region of device memory.
-pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let [receiver, address, pages, ..] = arguments.a;
+/// The caller has the builder right.
+pub(super) fn find_builder_right(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<()> {
     kernel.domain(id).slots.right(arguments.slot, ObjectKind::BuilderRight)?;
-    authorize(id, Operation::GiveDevice)?;
+    Ok((Operation::Build { to: None, toward: None }, ()))
+}
+
+/// Make a region of device memory.
+pub(super) fn device(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
+    let [receiver, address, pages, ..] = arguments.a;
     // 52 bits is the widest physical address that page tables hold.
     let end = pages
         .checked_mul(PAGE_BYTES)
@@ -221,7 +265,7 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
     kernel.domain(id).slots.check_free(receiver)?;
     let region = kernel.regions.add(address / PAGE_BYTES, pages, Backing::Device)?;
     let rights = Rights::READ | Rights::WRITE | Rights::GRANT | Rights::BUILD;
-    let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::Region(region, rights));
+    let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::own_region(region, rights));
     if let Err(error) = filled {
         kernel.regions.delete(region)?;
         return Err(error);
@@ -230,9 +274,12 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
 }
 
 /// End a region: everybody loses it, then it is zeroed, then it is gone.
-pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    let (reference, _) = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
-    authorize(id, Operation::ShapeMemory)?;
+pub(super) fn delete(
+    kernel: &mut Kernel,
+    id: DomainId,
+    (reference, _): (RegionRef, Rights),
+    arguments: Arguments,
+) -> Result {
     // Before anything is taken away or zeroed: pages of it may be somebody's region, or live page tables.
     kernel.regions.check_deletable(reference)?;
     if !remove_step(kernel, reference, id) {
@@ -252,7 +299,7 @@ pub(super) fn delete(kernel: &mut Kernel, id: DomainId, arguments: Arguments) ->
 }
 
 /// Counts a region's pages as not zeroed, unless that has begun already.
-pub(crate) fn begin_scrub(kernel: &mut Kernel, reference: RegionRef) -> core::result::Result<(), CallError> {
+pub(crate) fn begin_scrub(kernel: &mut Kernel, reference: RegionRef) -> Result<()> {
     let region = kernel.regions.get_mut(reference)?;
     if let Backing::Memory { zeroed } = &mut region.backing
         && *zeroed == region.pages

@@ -7,22 +7,43 @@ use cloison_abi::{
     plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
-    DomainId, TABLE_ENTRIES,
-    authorize::{Operation, authorize},
-    budget::Budget,
-    capability::Capability,
-    task::DomainSet,
+    DomainId, TABLE_ENTRIES, authorize::Operation, budget::Budget, capability::Capability, task::DomainSet,
 };
 
-use super::{Answer, Arguments, Result};
+use super::{Answer, Arguments, Found, Result};
 use crate::{
     arch::{apic, paging},
     kernel::{Kernel, LineTarget},
 };
 
+/// The domain that reads what is written to the debug output.
+pub(super) fn find_reader(kernel: &Kernel, _id: DomainId, _arguments: &Arguments) -> Found<()> {
+    let reader = kernel.log.reader().map(|(reader, _)| reader.id);
+    Ok((Operation::Tell { reader }, ()))
+}
+
+/// The caller has the log right.
+pub(super) fn find_log(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<()> {
+    hold(kernel, id, arguments, ObjectKind::LogRight)
+}
+
+/// The caller has the census right.
+pub(super) fn find_census(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<()> {
+    hold(kernel, id, arguments, ObjectKind::CensusRight)
+}
+
+/// The caller has the shutdown right.
+pub(super) fn find_shutdown(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<()> {
+    hold(kernel, id, arguments, ObjectKind::ShutdownRight)
+}
+
+fn hold(kernel: &Kernel, id: DomainId, arguments: &Arguments, right: ObjectKind) -> Found<()> {
+    kernel.domain(id).slots.right(arguments.slot, right)?;
+    Ok((Operation::Hold, ()))
+}
+
 /// Write to the debug output.
-pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    authorize(id, Operation::DebugWrite)?;
+pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let [a, b, c, d, ..] = arguments.a;
     let count =
         usize::try_from(arguments.label).ok().filter(|count| *count <= 32).ok_or(CallError::BadArgument)?;
@@ -48,7 +69,7 @@ pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, arguments: Argument
 }
 
 /// End the caller, when what it lent has come back.
-pub(super) fn exit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn exit(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     if !kernel.take_back_step(id, None) {
         return Ok(Answer::Again);
     }
@@ -78,7 +99,7 @@ fn scrub_builder(kernel: &Kernel) {
 }
 
 /// Fault by choice.
-pub(super) fn panic(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn panic(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let instruction = kernel.domain(id).context.rip;
     let code = arguments.a[0] as u32;
     kernel.fault(id, Fault { kind: FaultKind::Panic, code, instruction, address: 0 });
@@ -86,16 +107,20 @@ pub(super) fn panic(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> 
 }
 
 /// What the kernel knows of time.
-pub(super) fn clock(kernel: &mut Kernel, _id: DomainId, _arguments: Arguments) -> Result {
+pub(super) fn clock(kernel: &mut Kernel, _id: DomainId, (): (), _arguments: Arguments) -> Result {
     let machine = &kernel.machine;
     Ok(Answer::Words([machine.timer.hertz, machine.entered, machine.started, machine.timer.calibration]))
 }
 
 /// Let an interrupt arrive again. A line that is edge triggered was kept from it only if it came too often; it may
 /// have come meanwhile, so its driver looks once more. A message was never kept from it.
-pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn interrupt_acknowledge(
+    kernel: &mut Kernel,
+    id: DomainId,
+    (): (),
+    arguments: Arguments,
+) -> Result {
     let line = kernel.domain(id).slots.interrupt(arguments.slot)?;
-    authorize(id, Operation::Acknowledge)?;
     let target =
         kernel.lines.get_mut(usize::from(line)).and_then(Option::as_mut).ok_or(CallError::BadSlot)?;
     let was_too_much = target.load.acknowledged();
@@ -111,20 +136,20 @@ pub(super) fn interrupt_acknowledge(kernel: &mut Kernel, id: DomainId, arguments
 }
 
 /// Empty a slot of the caller.
-pub(super) fn slot_drop(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn slot_drop(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     kernel.domain_mut(id).slots.take(arguments.slot)?;
     Ok(Answer::Done)
 }
 
 /// Give up rights to what is in a slot of the caller.
-pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let kept = Rights::from_bits_truncate(arguments.a[0] as u32);
     kernel.domain_mut(id).slots.limit(arguments.slot, kept)?;
     Ok(Answer::Done)
 }
 
 /// What a slot of the caller holds, and whether the domain behind it lives.
-pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let held = kernel.domain(id).slots.get(arguments.slot)?;
     let peer = match held {
         Capability::Domain(domain, _) => Some(domain),
@@ -140,7 +165,7 @@ pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, arguments: Arguments)
 
 /// The next gate into the caller whose holder has ended a life. The cursor has the holder's index from bit 8
 /// on, and the slot to go on from below.
-pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
+pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let me = kernel.reference(id);
     let cursor = match arguments.a[0] {
         0 => u64::from(take_lowest(&mut kernel.domain_mut(id).gone)) << 8,
@@ -171,9 +196,7 @@ fn take_lowest(set: &mut DomainSet) -> u32 {
 }
 
 /// How much of what the kernel keeps for a domain is in use.
-pub(super) fn figures(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    kernel.domain(id).slots.right(arguments.slot, ObjectKind::CensusRight)?;
-    authorize(id, Operation::ReadCensus)?;
+pub(super) fn figures(kernel: &mut Kernel, _id: DomainId, (): (), arguments: Arguments) -> Result {
     let of = usize::try_from(arguments.a[0]).ok().and_then(DomainId::new).ok_or(CallError::BadArgument)?;
     let domain = kernel.domain(of);
     let (slots, mappings) = (domain.slots.iter().count() as u64, domain.mappings.iter().count() as u64);
@@ -182,7 +205,7 @@ pub(super) fn figures(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -
 }
 
 /// Give up the caller's priority.
-pub(super) fn retire(kernel: &mut Kernel, id: DomainId, _arguments: Arguments) -> Result {
+pub(super) fn retire(kernel: &mut Kernel, id: DomainId, (): (), _arguments: Arguments) -> Result {
     let timer = &kernel.machine.timer;
     let [budget, period] = [RETIRED_BUDGET_US, RETIRED_PERIOD_US].map(|us| timer.whole_ticks(us.into()));
     kernel.tasks.retire(id, Budget::new(budget, period))?;
@@ -190,9 +213,7 @@ pub(super) fn retire(kernel: &mut Kernel, id: DomainId, _arguments: Arguments) -
 }
 
 /// Read the kernel's log.
-pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    kernel.domain(id).slots.right(arguments.slot, ObjectKind::LogRight)?;
-    authorize(id, Operation::ReadLog)?;
+pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, (): (), _arguments: Arguments) -> Result {
     // The rest of what one reader has begun to take is nobody else's.
     if kernel.log.reader().is_none_or(|(reader, _)| reader.id != id) {
         return Ok(Answer::Full(0, 0, [0; 4]));
@@ -203,9 +224,7 @@ pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) 
 }
 
 /// Read the next entry of the census.
-pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    kernel.domain(id).slots.right(arguments.slot, ObjectKind::CensusRight)?;
-    authorize(id, Operation::ReadCensus)?;
+pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let cursor = usize::try_from(arguments.a[0]).unwrap_or(usize::MAX);
     // One domain's slots a step at most: past those that are empty, then on to the next domain.
     for at in cursor..(TABLE_ENTRIES * MAX_SLOTS).min(cursor.saturating_add(MAX_SLOTS)) {
@@ -228,9 +247,7 @@ pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, arguments: Argument
 }
 
 /// End the system.
-pub(super) fn shutdown(kernel: &mut Kernel, id: DomainId, arguments: Arguments) -> Result {
-    kernel.domain(id).slots.right(arguments.slot, ObjectKind::ShutdownRight)?;
-    authorize(id, Operation::Shutdown)?;
+pub(super) fn shutdown(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let end = SystemEnd::from_number(arguments.a[0]).ok_or(CallError::BadArgument)?;
     let name = kernel.domain(id).name;
     kernel.say(format_args!("{name} ends the system: {end:?}"));

@@ -19,6 +19,7 @@ use cloison_sys::{
 use core::time::Duration;
 
 use crate::{
+    access,
     child::{CODE_ADDRESS, TABLE_PAGES},
     outcome::{Outcome, refused, same},
     site::{RIGHT, Site, configuration, number},
@@ -72,6 +73,12 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a new domain with an old one's number has none of its lives", lives_of_the_last),
     ("an event for a destroyed domain does not reach the next", events_of_the_last),
     ("a mapping is not replaced", no_mapping_over_another),
+    ("what a domain is denied it cannot do, and all else it can", access::denied_is_refused),
+    ("memory that was carved before is judged by what holds now", access::shaping_is_judged),
+    ("who was denied to lend keeps what is lent from being mapped", access::lender_is_judged),
+    ("a domain can deny itself something, for this life, and allow itself nothing", access::oneself),
+    ("what a domain may is not changed while it lives", access::not_the_living),
+    ("a new domain is denied nothing that was denied toward an old one", access::new_is_free),
 ];
 
 fn deleted_is_zero(site: &mut Site) -> Outcome {

@@ -2,6 +2,7 @@
 //! sees, and faults, which ends its turn.
 #![allow(unsafe_code, reason = "the child's program is a few instructions")]
 
+use alloc::vec::Vec;
 use core::{arch::global_asm, time::Duration};
 
 use cloison_abi::{CallNumber, Fault, FaultKind, Rights, limits::IMAGE_ADDRESS};
@@ -22,15 +23,21 @@ pub const CODE_ADDRESS: u64 = IMAGE_ADDRESS;
 const PAGE_ADDRESS: u64 = CODE_ADDRESS + 0x1000;
 /// The event that says that a child has faulted: the one that a configuration without a handler's bit names.
 const FAULTED: u64 = 1;
-/// Words of the page: what comes back, behind the seven registers that go in.
-const RESULT: usize = 7;
+/// The word of the page in which a child counts.
+const COUNT: usize = 7;
+
+/// Words of an entry of the page: seven registers that go in, two that come out.
+const ENTRY: usize = 9;
+/// Where the entries begin: behind their number.
+const FIRST: usize = 1;
 
 // `rdi` is the address of the page. Each piece ends in an instruction that faults.
 global_asm!(
-    ".globl child_call",
-    "child_call:",
-    "mov rbx, rdi",
-    "mov rax, [rbx]",
+    ".globl child_calls",
+    "child_calls:",
+    "mov r12, [rdi]",
+    "lea rbx, [rdi + 8]",
+    "2: mov rax, [rbx]",
     "mov rdi, [rbx + 8]",
     "mov rsi, [rbx + 16]",
     "mov rdx, [rbx + 24]",
@@ -40,6 +47,9 @@ global_asm!(
     "syscall",
     "mov [rbx + 56], rax",
     "mov [rbx + 64], rdi",
+    "add rbx, 72",
+    "dec r12",
+    "jnz 2b",
     "ud2",
     ".globl child_port",
     "child_port:",
@@ -54,11 +64,14 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    static child_call: u8;
+    static child_calls: u8;
     static child_port: u8;
     static child_count: u8;
     static child_end: u8;
 }
+
+/// A call: number, slot, arguments.
+pub type Call = (CallNumber, u8, [u64; 6]);
 
 /// A child.
 pub struct Child {
@@ -70,9 +83,9 @@ pub struct Child {
 impl Child {
     /// Fills a child's code and maps what it needs.
     pub fn new(domain: Slot, code: Slot, page: Slot, view: View) -> Outcome<Self> {
-        let length = &raw const child_end as usize - &raw const child_call as usize;
+        let length = &raw const child_end as usize - &raw const child_calls as usize;
         // SAFETY: both labels lie in this program's text, the second behind the first.
-        let program = unsafe { core::slice::from_raw_parts(&raw const child_call, length) };
+        let program = unsafe { core::slice::from_raw_parts(&raw const child_calls, length) };
         window::write(code, 0, program)?;
         domain_map(domain, code, CODE_ADDRESS, 0, 1, Rights::READ | Rights::EXECUTE)?;
         domain_map(domain, page, PAGE_ADDRESS, 0, 1, Rights::READ | Rights::WRITE)?;
@@ -81,21 +94,38 @@ impl Child {
 
     /// Has the child make a call. Returns the status and the first result.
     pub fn call(&self, call: CallNumber, slot: u8, arguments: [u64; 6]) -> Outcome<(i32, u64)> {
-        self.view.set(0, call as u64 | u64::from(slot) << 8);
-        for (word, argument) in (1..).zip(arguments) {
-            self.view.set(word, argument);
-        }
-        self.start(&raw const child_call)?;
+        Ok(self.calls(&[(call, slot, arguments)])?[0])
+    }
+
+    /// Has the child make calls in one life, one after the other. Returns the status and the first result of each.
+    pub fn calls(&self, calls: &[Call]) -> Outcome<Vec<(i32, u64)>> {
+        self.begin(calls)?;
+        self.results(calls.len())
+    }
+
+    /// What came of calls that have begun, when all are made.
+    pub fn results(&self, calls: usize) -> Outcome<Vec<(i32, u64)>> {
         self.fault()?;
-        Ok((self.view.get(RESULT) as i32, self.view.get(RESULT + 1)))
+        let results = (0..calls).map(|place| FIRST + ENTRY * place + 7);
+        Ok(results.map(|word| (self.view.get(word) as i32, self.view.get(word + 1))).collect())
     }
 
     /// Has the child make a call from which it does not come back.
     pub fn last_call(&self, call: CallNumber, slot: u8) -> Outcome {
-        self.view.set(0, call as u64 | u64::from(slot) << 8);
-        self.start(&raw const child_call)?;
+        self.begin(&[(call, slot, [0; 6])])?;
         wait(FAULTED, after(Duration::from_millis(50)));
         Ok(())
+    }
+
+    /// Has the child begin to make calls.
+    pub fn begin(&self, calls: &[Call]) -> Outcome {
+        self.view.set(0, calls.len() as u64);
+        for (place, (call, slot, arguments)) in calls.iter().enumerate() {
+            let first = FIRST + ENTRY * place;
+            self.view.set(first, *call as u64 | u64::from(*slot) << 8);
+            (1..).zip(arguments).for_each(|(word, argument)| self.view.set(first + word, *argument));
+        }
+        self.start(&raw const child_calls)
     }
 
     /// Has the child read a port. Returns whether it could.
@@ -116,11 +146,11 @@ impl Child {
 
     /// How far it has counted.
     pub fn counted(&self) -> u64 {
-        self.view.get(RESULT)
+        self.view.get(COUNT)
     }
 
     fn start(&self, piece: *const u8) -> Outcome {
-        let offset = piece as u64 - (&raw const child_call) as u64;
+        let offset = piece as u64 - (&raw const child_calls) as u64;
         Ok(domain_start(self.domain, CODE_ADDRESS + offset, CODE_ADDRESS, PAGE_ADDRESS)?)
     }
 

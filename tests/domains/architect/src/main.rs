@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod access;
 mod acts;
 mod child;
 mod outcome;

@@ -15,6 +15,13 @@ pub type Outcome<T = ()> = Result<T, Wrong>;
 #[derive(Debug)]
 pub struct Wrong(String);
 
+impl Wrong {
+    /// What a person is told.
+    pub const fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 impl Display for Wrong {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)

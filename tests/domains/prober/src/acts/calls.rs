@@ -34,43 +34,6 @@ const ODD_FLAGS: u64 = 1 << 10 | 1 << 14 | 1 << 18;
 /// A slot that the plan leaves empty.
 const FREE_SLOT: u64 = 40;
 
-/// Calls that look into the slot that they are given.
-const SLOT_CALLS: [CallNumber; 33] = [
-    CallNumber::Call,
-    CallNumber::Signal,
-    CallNumber::RegionMap,
-    CallNumber::RegionGrant,
-    CallNumber::RegionRevoke,
-    CallNumber::RegionInfo,
-    CallNumber::InterruptAcknowledge,
-    CallNumber::SlotDrop,
-    CallNumber::SlotLimit,
-    CallNumber::SlotInfo,
-    CallNumber::LogRead,
-    CallNumber::CensusRead,
-    CallNumber::Figures,
-    CallNumber::Shutdown,
-    CallNumber::DomainCreate,
-    CallNumber::DomainConfigure,
-    CallNumber::DomainMap,
-    CallNumber::DomainGiveRegion,
-    CallNumber::DomainGiveGate,
-    CallNumber::DomainGiveEvent,
-    CallNumber::DomainGiveInterrupt,
-    CallNumber::DomainGivePorts,
-    CallNumber::DomainGiveRight,
-    CallNumber::DomainGiveDomain,
-    CallNumber::DomainStart,
-    CallNumber::DomainStop,
-    CallNumber::DomainDestroy,
-    CallNumber::RegionCarve,
-    CallNumber::RegionDevice,
-    CallNumber::RegionDelete,
-    CallNumber::FaultRead,
-    CallNumber::DomainAttend,
-    CallNumber::DomainReset,
-];
-
 pub(crate) const ACTS: &[Act] = &[
     act("numbers without a call are refused", Refused(UnknownCall, unknown_calls)),
     act("an empty slot is refused by every call", Refused(BadSlot, |_| each_slot_call(MAX_SLOTS as u8 - 1))),
@@ -231,8 +194,8 @@ fn on(number: CallNumber, slot: u8) -> i32 {
 
 /// Makes every call that looks into a slot. Returns the outcome that is not [`BadSlot`], or else that.
 fn each_slot_call(slot: u8) -> i32 {
-    let outcomes = SLOT_CALLS.iter().map(|number| on(*number, slot));
-    outcomes.into_iter().find(|outcome| *outcome != BadSlot as i32).unwrap_or(BadSlot as i32)
+    let calls = CallNumber::ALL.into_iter().map(|(_, call)| call).filter(|call| call.takes_slot());
+    calls.map(|call| on(call, slot)).find(|outcome| *outcome != BadSlot as i32).unwrap_or(BadSlot as i32)
 }
 
 /// Tries every call with every slot that this domain was not given. Slots are given out from 1 on, without a

@@ -1,0 +1,113 @@
+//! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
+
+use cloison_abi::{CallError, Rights, call::SystemEnd, limits::DOMAIN_END};
+use cloison_rules::{DomainId, authorize::Operation, interrupts::LineLoad, task::State};
+
+use super::{Answer, Arguments, Found, Result};
+use crate::{kernel::Kernel, life::Renewal};
+
+/// The domain in a slot of the caller, if the caller may decide about its faults.
+pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = patient(kernel, id, arguments)?;
+    Ok((Operation::Handle { domain }, domain))
+}
+
+/// The same, to start it.
+pub(super) fn find_started(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = patient(kernel, id, arguments)?;
+    Ok((Operation::Start { domain }, domain))
+}
+
+#[inline(never)]
+fn patient(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Result<DomainId> {
+    let (domain, _) = kernel.domain(id).slots.domain(arguments.slot, Rights::HANDLE_FAULT)?;
+    kernel.tasks.resolve(domain)
+}
+
+/// Make a domain that does not live what it was before its first life.
+pub(super) fn reset(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
+    if kernel.is_alive(domain) {
+        return Err(CallError::BadState);
+    }
+    Ok(if kernel.renew_step(domain)? { Answer::Done } else { Answer::Again })
+}
+
+/// Start a domain.
+pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
+    let [entry, stack, argument, ..] = arguments.a;
+    if entry >= DOMAIN_END || stack >= DOMAIN_END || !stack.is_multiple_of(16) {
+        return Err(CallError::BadArgument);
+    }
+    if kernel.is_alive(domain) {
+        return Err(CallError::BadState);
+    }
+    if !kernel.renew_step(domain)? {
+        return Ok(Answer::Again);
+    }
+    if !kernel.reader_may_start(domain) {
+        return Ok(Answer::Again);
+    }
+    kernel.tasks.start(domain)?;
+    let started = kernel.domain_mut(domain);
+    started.context.start(entry, stack, argument);
+    started.fault = cloison_abi::Fault::NONE;
+    (started.renewal, started.gone) = (Renewal::Used, 0);
+    rearm_lines(kernel, domain);
+    kernel.bring_out();
+    Ok(Answer::Done)
+}
+
+/// Lets the interrupts of a domain arrive again: it may have faulted before it could acknowledge one.
+fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
+    for (line, target) in kernel.lines.iter_mut().enumerate() {
+        if let Some(target) = target.as_mut().filter(|target| target.target.id == id) {
+            target.load = LineLoad::default();
+            kernel.machine.io_apic.unmask(line as u8, target.flags);
+        }
+    }
+}
+
+/// Stop a domain. What it holds stays with it, so that it can be started again; what it lent comes back.
+pub(super) fn stop(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
+    if kernel.tasks.get(domain).state != State::Stopped {
+        halt_for_now(kernel, domain);
+    }
+    Ok(if kernel.take_back_step(domain, None) { Answer::Done } else { Answer::Again })
+}
+
+fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
+    kernel.halt(domain, State::Stopped);
+    let stopped = kernel.reference(domain);
+    for (line, target) in kernel.lines.iter().enumerate() {
+        if target.is_some_and(|target| target.target == stopped) {
+            kernel.machine.io_apic.mask(line as u8);
+        }
+    }
+    #[cfg(feature = "self-attack")]
+    kernel.attack_lines(stopped);
+    kernel.reader_stopped(stopped);
+    kernel.abandon_patients(stopped, false);
+    if kernel.domain(domain).ends_system {
+        kernel.end_system(SystemEnd::Failure);
+    }
+}
+
+/// Let a stopped domain wait for the caller to start it.
+pub(super) fn attend(kernel: &mut Kernel, id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
+    if kernel.tasks.get(domain).state != State::Stopped {
+        return Err(CallError::BadState);
+    }
+    kernel.tasks.halt(domain, State::Faulted(Some(id)));
+    Ok(Answer::Done)
+}
+
+/// What a domain did wrong.
+pub(super) fn fault_read(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    domain: DomainId,
+    _arguments: Arguments,
+) -> Result {
+    let fault = kernel.domain(domain).fault;
+    Ok(Answer::Words([fault.kind as u64, fault.code.into(), fault.instruction, fault.address]))
+}
