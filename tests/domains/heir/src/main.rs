@@ -6,6 +6,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use cloison_abi::{CallError, Rights, info::InfoKind, limits::PAGE_BYTES};
 use cloison_rt::{
@@ -16,6 +17,7 @@ use cloison_rt::{
         peer::{PEER_FAILED, gone_clients},
         region_info, region_map, reply_wait, slot_drop,
     },
+    time::after,
 };
 use keeper_api::gift;
 
@@ -30,15 +32,22 @@ fn main() -> Result<(), &'static str> {
     let plot = info::get().find(InfoKind::Region, "plot").and_then(info::slot).ok_or("it has no plot")?;
     let mut heir = Heir { plot, loans: Vec::new() };
     let mut left = info::get().clients().count();
+    let mut gone = Vec::new();
     let mut answer = Message::default();
     while left > 0 {
-        let received = reply_wait(answer, PEER_FAILED, Instant::NEVER);
+        // A domain that is stopped is gone first; then, step by step, comes back what it has lent.
+        let again = if gone.is_empty() { Instant::NEVER } else { after(Duration::from_millis(1)) };
+        let received = reply_wait(answer, PEER_FAILED, again);
         answer = Message::default();
         match received {
             Received::Message { badge, message } => answer = gift::answer(&mut heir, badge, message),
-            Received::Events(_) => left -= gone_clients().filter(|badge| heir.has_lost(*badge)).count(),
+            Received::Events(_) => gone.extend(gone_clients()),
             Received::TimedOut => {}
         }
+        gone.retain(|badge| heir.has_lent(*badge));
+        let before = gone.len();
+        gone.retain(|badge| !heir.has_lost(*badge));
+        left -= before - gone.len();
     }
     Ok(())
 }
@@ -56,6 +65,10 @@ struct Heir {
 }
 
 impl Heir {
+    fn has_lent(&self, badge: u64) -> bool {
+        self.loans.iter().any(|loan| loan.badge == badge)
+    }
+
     /// Whether nothing is left here of what a client has lent.
     fn has_lost(&mut self, badge: u64) -> bool {
         let Some(place) = self.loans.iter().position(|loan| loan.badge == badge) else { return false };
