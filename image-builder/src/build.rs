@@ -115,13 +115,15 @@ pub struct Request<'a> {
     pub manifest: &'a Path,
     /// What the user has added on the command line.
     pub additions: &'a [Addition],
+    /// The machine's memory in MiB, if the user has asked for another size than the platform's.
+    pub memory_mib: Option<u32>,
     /// The package that stands in for the builder's program, in a test of the kernel.
     pub builder: Option<&'a str>,
 }
 
 impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
     fn from(manifest: &'a P) -> Self {
-        Self { manifest: manifest.as_ref(), additions: &[], builder: None }
+        Self { manifest: manifest.as_ref(), additions: &[], memory_mib: None, builder: None }
     }
 }
 
@@ -131,8 +133,9 @@ impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
 ///
 /// All faults of the manifest, ready to print.
 pub fn check<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<System, Failure> {
-    let Request { manifest, additions, .. } = request.into();
-    crate::load_with(&context.workspace, manifest, additions).map_err(|report| bad_manifest(&report))
+    let Request { manifest, additions, memory_mib, .. } = request.into();
+    crate::load_with(&context.workspace, manifest, additions, memory_mib)
+        .map_err(|report| bad_manifest(&report))
 }
 
 /// Builds all that a manifest names and writes it to files.

@@ -73,16 +73,22 @@ pub struct Binaries(pub BTreeMap<String, Vec<u8>>);
 ///
 /// Every fault in the input, in one report.
 pub fn load(workspace: &Workspace, manifest: &Path) -> Result<System, Report> {
-    load_with(workspace, manifest, &[])
+    load_with(workspace, manifest, &[], None)
 }
 
-/// As [`load`], with more than the manifest itself says.
+/// As [`load`], with what the user has added to the manifest, and with the memory, in MiB, that the user has asked
+/// for in place of the platform's.
 ///
 /// # Errors
 ///
 /// As [`load`].
-pub fn load_with(workspace: &Workspace, manifest: &Path, additions: &[Addition]) -> Result<System, Report> {
-    let inputs = Inputs::read(workspace, manifest, additions);
+pub fn load_with(
+    workspace: &Workspace,
+    manifest: &Path,
+    additions: &[Addition],
+    memory_mib: Option<u32>,
+) -> Result<System, Report> {
+    let inputs = Inputs::read(workspace, manifest, additions, memory_mib);
     let draft = Draft::new(&inputs);
     let faults = check::run(&draft);
     if faults.is_empty()

@@ -44,6 +44,7 @@ fn a_pipe_in_place_of_a_manifest_ends_with_2() {
 #[test]
 fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
     const FORWARD: &str = "tests/manifests/accept/forward.toml";
+    const GREEDY: &str = "tests/manifests/accept/greedy.toml";
     let nowhere = tempfile::tempdir().unwrap();
     let file = nowhere.path().join("no/folder.pcap").display().to_string();
     let cases = [
@@ -56,6 +57,8 @@ fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
         (FORWARD, ["--capture", "/dev/full"], 3, "cannot write /dev/full: no space left on device"),
         (HELLO, ["--capture", "x.pcap"], 2, "error: cannot capture: this system has no switch"),
         (FORWARD, ["--capture", "x.pcap:ore:bob"], 2, "no port `bob`; it has: nic, alice"),
+        (GREEDY, ["--memory", "16"], 2, "need 33 MiB; `--memory 16` leaves 14 MiB"),
+        (HELLO, ["--memory", "3"], 2, "cannot have `--memory 3` in place of its 128 MiB"),
         (FORWARD, ["--capture", &file], 3, "folder.pcap: no such file or directory"),
     ];
     for (manifest, [option, value], status, text) in cases {

@@ -60,6 +60,25 @@ fn reject_files_give_exactly_the_faults_they_expect() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// More memory than the platform's lets it pass, less or as much as the platform's does not.
+#[test]
+fn memory_that_the_user_asks_for_is_judged_like_the_platforms() {
+    let path = project().join("tests/manifests/reject/M051-memory.toml");
+    let load = |memory_mib| image_builder::load_with(&fixtures(), &path, &[], memory_mib);
+    let faults = |memory_mib| lines(&load(Some(memory_mib)).unwrap_err(), &path);
+    let needed = "the domains need 69 MiB; `--memory";
+    let stated = "2 are the kernel's (the platform `machine` has 64)";
+    assert_eq!(faults(70), [format!("M051 11:9 {needed} 70` leaves 68 MiB for them, {stated}")]);
+    assert_eq!(faults(64), [format!("M051 11:9 {needed} 64` leaves 62 MiB for them, {stated}")]);
+    let impossible =
+        |mib| format!("M109 5:12 the platform `machine` cannot have `--memory {mib}` in place of its 64 MiB");
+    assert_eq!(faults(0), [impossible(0)]);
+    assert_eq!(faults(1_048_577), [impossible(1_048_577)]);
+    assert_eq!(load(Some(71)).unwrap().platform().memory_mib(), 71, "QEMU is given as much");
+    let help = load(Some(70)).unwrap_err().diagnostics()[0].help.clone().unwrap();
+    assert_eq!(help, "give less stack or heap, or raise --memory");
+}
+
 #[test]
 fn every_check_has_a_reject_file() {
     let files = manifests(&project().join("tests/manifests/reject"));

@@ -23,7 +23,7 @@ fn forwarded(manifest: &str, texts: &[&str]) -> Result<System, String> {
     let plain = load(&fixtures(), &path).unwrap();
     let requests: Vec<ForwardRequest> = texts.iter().map(|text| text.parse().unwrap()).collect();
     let addition = ForwardRequest::addition(&requests, &plain).unwrap();
-    load_with(&fixtures(), &path, &[addition]).map_err(|report| report.to_string())
+    load_with(&fixtures(), &path, &[addition], None).map_err(|report| report.to_string())
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
     let path = fixtures().root.join("manifests/two-switches.toml");
     let plain = two_switches();
     let addition = capture("a,b.pcap:inner:alice").addition(&fixtures(), &plain).unwrap().unwrap();
-    let system = load_with(&fixtures(), &path, &[addition]).unwrap();
+    let system = load_with(&fixtures(), &path, &[addition], None).unwrap();
     let ports = &system.switches()[1].ports;
     let mirror = ports.last().unwrap();
     assert!(mirror.flags.contains(PortFlags::MIRROR));
@@ -125,6 +125,6 @@ fn capture_asks_for_what_it_cannot_know() {
 fn a_system_that_records_already_needs_nothing_more() {
     let path = fixtures().root.join("manifests/two-switches.toml");
     let addition = capture("f.pcap:inner").addition(&fixtures(), &two_switches()).unwrap();
-    let recorded = load_with(&fixtures(), &path, addition.as_slice()).unwrap();
+    let recorded = load_with(&fixtures(), &path, addition.as_slice(), None).unwrap();
     assert!(capture("f.pcap").addition(&fixtures(), &recorded).unwrap().is_none());
 }

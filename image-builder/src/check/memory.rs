@@ -86,15 +86,21 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let largest = needs.iter().enumerate().max_by_key(|(place, pages)| (**pages, usize::MAX - place));
     let Some((place, _)) = largest.filter(|_| mib > available) else { return Vec::new() };
     let name = &draft.domains[place].table.name;
-    let message = format!(
-        "the domains need {mib} MiB; the platform `{}` has {available} MiB for them, {RESERVED_MIB} of its {} are \
-         the kernel's",
-        platform.name, platform.memory_mib
-    );
+    let (machine, size) = (&platform.name, platform.memory_mib);
+    let message = match platform.replaced_mib {
+        None => format!(
+            "the domains need {mib} MiB; the platform `{machine}` has {available} MiB for them, {RESERVED_MIB} of \
+             its {size} are the kernel's"
+        ),
+        Some(stated) => format!(
+            "the domains need {mib} MiB; `--memory {size}` leaves {available} MiB for them, {RESERVED_MIB} are the \
+             kernel's (the platform `{machine}` has {stated})"
+        ),
+    };
     vec![
         Diagnostic::new(name.span, message)
             .note("this one needs most")
-            .help("give less stack or heap, or raise memory_mib of the platform"),
+            .help(format!("give less stack or heap, or raise {}", platform.memory_key())),
     ]
 }
 

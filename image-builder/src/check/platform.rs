@@ -43,7 +43,7 @@ fn misplaced(platform: &Platform, device: &Device, area: &DeviceMemory) -> Optio
         let help = format!("give an address from {FIRST_DEVICE_ADDRESS:#x} on");
         (format!("below {FIRST_DEVICE_ADDRESS:#x}, where the firmware is"), help)
     } else if first < memory_end {
-        let help = format!("give an address from {memory_end:#x} on, or correct memory_mib");
+        let help = format!("give an address from {memory_end:#x} on, or correct {}", platform.memory_key());
         (format!("in the machine's memory, which ends at {memory_end:#x} ({mib} MiB)"), help)
     } else if let Some((name, page)) = controller {
         (format!("where {name} is, {page:#x}"), "give the device's own address".to_owned())
@@ -144,9 +144,15 @@ pub(super) fn memory_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform.filter(|platform| !MEMORY_MIB.contains(&platform.memory_mib)) else {
         return Vec::new();
     };
-    let message =
-        format!("the platform `{}` cannot have {} MiB of memory", platform.name, platform.memory_mib);
-    let help = format!("give a memory_mib from {} to {}", MEMORY_MIB.start(), MEMORY_MIB.end());
+    let (machine, size) = (&platform.name, platform.memory_mib);
+    let message = match platform.replaced_mib {
+        None => format!("the platform `{machine}` cannot have {size} MiB of memory"),
+        Some(stated) => {
+            format!("the platform `{machine}` cannot have `--memory {size}` in place of its {stated} MiB")
+        }
+    };
+    let (least, most) = (MEMORY_MIB.start(), MEMORY_MIB.end());
+    let help = format!("give from {least} to {most} MiB as {}", platform.memory_key());
     let at = draft.inputs.manifest.platform.as_ref().map_or(draft.inputs.manifest.start, |name| name.span);
     vec![Diagnostic::new(at, message).help(help)]
 }

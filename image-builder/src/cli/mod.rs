@@ -125,7 +125,7 @@ struct RunArgs {
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", require_equals = true)]
     gdb: Option<u16>,
     /// Memory in MiB, instead of the platform's
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "MIB")]
     memory: Option<u32>,
     /// Number of processors
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]

@@ -28,7 +28,8 @@ const WORTH_KEEPING: usize = 1000;
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
     let manifest = args.manifest.manifest.as_path();
-    let system = build::check(context, manifest)?;
+    let memory_mib = args.memory;
+    let system = build::check(context, Request { memory_mib, ..manifest.into() })?;
     let tpm = tpm_version(&system, args)?;
     let capture = capture(context, &system, args)?;
     let recording = args.capture.as_ref().map(|capture| Recording::create(&capture.file)).transpose()?;
@@ -36,7 +37,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     tools::require(tools::to_run(tpm.is_some()), &context.progress, &context.interrupts)?;
     let mut screen = Screen::new(args)?;
     let debugger = args.gdb.map(|port| debugger_port(port, &forwards)).transpose()?;
-    let built = build::build(context, Request { manifest, additions: capture.as_slice(), builder: None })?;
+    let built =
+        build::build(context, Request { additions: capture.as_slice(), memory_mib, ..manifest.into() })?;
     let scratch = context.target.join("tpm");
     let state = if args.keep { TpmState::Kept } else { TpmState::Fresh };
     let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
@@ -123,7 +125,8 @@ fn forwards(context: &Context, system: &System, args: &RunArgs) -> Result<Vec<Op
     match ForwardRequest::addition(&args.forward, system) {
         None => OpenForward::open_all(system, HostPorts::AsStated),
         Some(addition) => {
-            let system = build::check(context, Request { manifest, additions: &[addition], builder: None })?;
+            let request = Request { additions: &[addition], memory_mib: args.memory, ..manifest.into() };
+            let system = build::check(context, request)?;
             OpenForward::open_all(&system, HostPorts::AsStated)
         }
     }
@@ -147,7 +150,6 @@ fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
     let mut machine = Machine::new(built);
     let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
     machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
-    machine.memory_mib = args.memory.unwrap_or(machine.memory_mib);
     machine.firmware = if args.uefi { Firmware::Uefi } else { Firmware::Bios };
     machine.processors = args.smp;
     machine.cpu.clone_from(&args.cpu);

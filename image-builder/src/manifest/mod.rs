@@ -146,9 +146,10 @@ pub struct UseTable {
 }
 
 impl Inputs {
-    /// Reads the manifest, what is added to it, and every file that it names.
+    /// Reads the manifest, what is added to it, and every file that it names. A memory size of the user's takes the
+    /// place of the platform's.
     #[must_use]
-    pub fn read(workspace: &Workspace, path: &Path, additions: &[Addition]) -> Self {
+    pub fn read(workspace: &Workspace, path: &Path, additions: &[Addition], memory_mib: Option<u32>) -> Self {
         let mut sources = Sources::default();
         let mut problems = Vec::new();
         let (source, is_text) =
@@ -181,7 +182,7 @@ impl Inputs {
             meant_platform: None,
         };
         inputs.read_components(workspace);
-        inputs.read_platform(workspace);
+        inputs.read_platform(workspace, memory_mib);
         inputs.spoiled = Spoiled::new(&inputs.problems);
         inputs
     }
@@ -210,13 +211,16 @@ impl Inputs {
         }
     }
 
-    fn read_platform(&mut self, workspace: &Workspace) {
+    fn read_platform(&mut self, workspace: &Workspace, memory_mib: Option<u32>) {
         let Some(At { value: name, .. }) = &self.manifest.platform else { return };
         let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
         self.platform = files.platform(name);
         if matches!(self.platform, Lookup::Absent) {
             let meant = closest(name, self.known_platforms.iter().map(String::as_str));
             self.meant_platform = meant.and_then(|name| files.platform(name).found().cloned());
+        }
+        if let Lookup::Found(platform) = &mut self.platform {
+            platform.replace_memory(memory_mib);
         }
     }
 }

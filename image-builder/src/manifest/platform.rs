@@ -10,6 +10,8 @@ pub struct Platform {
     pub name: String,
     /// Its memory, in MiB.
     pub memory_mib: u64,
+    /// What its file says of that, if the user has asked for another size.
+    pub replaced_mib: Option<u64>,
     /// Where the kernel writes its log while nobody owns the serial port; 0: nowhere.
     pub serial_port: u16,
     /// Where a byte written ends an emulator's run; 0: nowhere.
@@ -97,10 +99,24 @@ impl Platform {
         self.memory_mib
     }
 
+    /// Gives the machine as much memory as the user has asked for.
+    pub(super) fn replace_memory(&mut self, asked_mib: Option<u32>) {
+        if let Some(asked_mib) = asked_mib {
+            self.replaced_mib = Some(self.memory_mib);
+            self.memory_mib = asked_mib.into();
+        }
+    }
+
+    /// Where the size of its memory is stated, for proposals.
+    pub(crate) fn memory_key(&self) -> &'static str {
+        if self.replaced_mib.is_some() { "--memory" } else { "memory_mib of the platform" }
+    }
+
     pub(super) fn read(name: &str, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let mut platform = Self {
             name: name.to_owned(),
             memory_mib: 0,
+            replaced_mib: None,
             serial_port: 0,
             exit_port: 0,
             qemu: Vec::new(),

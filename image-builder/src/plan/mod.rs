@@ -150,7 +150,10 @@ impl Faults {
                 plan.total_pages() * PAGE_BYTES / 1024,
                 available * PAGE_BYTES / 1024
             );
-            let help = "give less stack or heap, or raise memory_mib of the platform";
+            let help = match system.platform.replaced_mib {
+                None => "give less stack or heap, or raise memory_mib of the platform",
+                Some(_) => "give less stack or heap, or raise --memory",
+            };
             self.add(crate::BUILDER, ProgramFault { id: "B008", message, help });
         }
     }

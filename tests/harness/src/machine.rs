@@ -250,7 +250,7 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
     }
     let (manifest, capture, builder) = &key;
     let addition = capture.as_ref().map(|which| addition(context, manifest, which)).transpose()?.flatten();
-    let request = Request { manifest, additions: addition.as_slice(), builder: builder.as_deref() };
+    let request = Request { additions: addition.as_slice(), builder: builder.as_deref(), ..manifest.into() };
     let built = Arc::new(build::build(context, request)?);
     all.insert(key, Arc::clone(&built));
     Ok(built)
@@ -266,7 +266,7 @@ fn forwarded(context: &Context, scenario: &Scenario) -> Result<System, Failure> 
     let manifest = &context.workspace.root.join(&scenario.manifest);
     let system = build::check(context, manifest)?;
     let Some(addition) = ForwardRequest::addition(&scenario.forwards, &system) else { return Ok(system) };
-    build::check(context, Request { manifest, additions: &[addition], builder: None })
+    build::check(context, Request { additions: &[addition], ..manifest.into() })
 }
 
 /// A disc that differs from the one that the tool has written, if the scenario asks for one: with something

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use harness::Verdict;
 use image_builder::{
-    build::{self, Context, Request},
+    build::{self, Context},
     interrupts::Interrupts,
     progress::Progress,
     report,
@@ -48,7 +48,7 @@ fn reported() -> Vec<Part> {
     let context = Context::find(Progress::silent(), Interrupts::none().unwrap()).unwrap();
     let manifest = Path::new("tests/manifests/accept/map.toml");
     let manifest = &context.workspace.root.join(manifest);
-    let built = build::build(&context, Request { manifest, additions: &[], builder: None }).unwrap();
+    let built = build::build(&context, manifest).unwrap();
     let text = report(&built.system, Some((&built.plan, &built.image)));
     let table = text.lines().skip_while(|line| *line != "Address space of mapper").skip(2);
     let rows = table.take_while(|line| !line.is_empty()).map(|row| part(row).unwrap());
