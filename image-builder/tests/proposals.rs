@@ -112,8 +112,8 @@ fn grants() {
     );
 }
 
-/// What cannot be followed is not proposed: a device that somebody owns, a gate of the domain itself or of whoever
-/// calls it.
+/// What cannot be followed is not proposed: a device that somebody owns, a gate of the domain itself or of its
+/// caller.
 #[test]
 fn nothing_that_another_check_refuses() {
     let help = |text: &str| {
@@ -214,6 +214,12 @@ fn switches() {
                 address("\"192.168.0.9\"\nsends_to = [\"a\"]"),
             ),
             (
+                "M088",
+                address("\"192.168.0.9\"\nsends_to = [\"a\", \"a\"]"),
+                "remove one of them",
+                address("\"192.168.0.9\"\nsends_to = [\"a\"]"),
+            ),
+            (
                 "M091",
                 address("\"192.168.0.9\"\nrate_mbit = 0"),
                 "from 1 to 1000000",
@@ -237,4 +243,129 @@ fn switches() {
         let right = format!("network = \"{network}\"");
         assert_followed(&template, &[("M084", "", right.clone().leak(), right.leak())]);
     }
+}
+
+#[test]
+fn options() {
+    let domains = "[domain.stpm]\ncomponent = \"stpm\"\ndevices = [\"tpm-tis\"]\nlog = \"console\"\n";
+    let template = format!("{SYSTEM}{CONSOLE}{domains}[domain.a]\ncomponent = \"client\"\n@\n");
+    let tpm = |options: &str| {
+        format!("log = \"console\"\nuses.tpm = {{ from = \"stpm\"{options} }}").leak() as &'static str
+    };
+    let log = |written: &str| format!("uses.tpm = \"stpm\"\n{written}").leak() as &'static str;
+    assert_followed(
+        &template,
+        &[
+            ("M029", tpm(", locality = 5"), "a number from 0 to 4", tpm(", locality = 4")),
+            ("M029", tpm(", locality = 5"), "a number from 0 to 4", tpm(", locality = 0")),
+            ("M029", tpm(", localty = 1"), "did you mean `locality`?", tpm(", locality = 1")),
+            ("M029", tpm(", something = 1"), "known: `locality`", tpm(", locality = 1")),
+            (
+                "M029",
+                log("uses.log = { from = \"console\", locality = 1 }"),
+                "write `uses.log = \"console\"`",
+                log("uses.log = \"console\""),
+            ),
+        ],
+    );
+}
+
+const HOSTS: &str = "[domain.a]\ncomponent = \"host\"\n[domain.b]\ncomponent = \"host\"\n";
+
+#[test]
+fn what_can_be_a_switch_or_a_port() {
+    let ports = "[switch.s.port.a]\n[switch.s.port.b]\n";
+    let template = format!("{SYSTEM}{HOSTS}[domain.s]\ncomponent = @\n[switch.s]\n{ports}");
+    assert_followed(&template, &[("M081", "\"no-memory\"", "such as `ore`", "\"ore\"")]);
+    let ore = "[domain.ore]\ncomponent = \"ore\"\n[switch.ore.port.a]\n[switch.ore.port.b]\n";
+    let template = format!("{SYSTEM}{HOSTS}{ore}@");
+    let reader = |rest: &str| format!("[domain.c]\ncomponent = \"reader\"\n{rest}").leak() as &'static str;
+    assert_followed(
+        &template,
+        &[(
+            "M081",
+            reader("[switch.ore.port.c]\ngate = \"numbers\""),
+            "write `uses.numbers = \"ore\"` of the domain in place of the port",
+            reader("uses.numbers = \"ore\""),
+        )],
+    );
+}
+
+#[test]
+fn uplinks() {
+    let ore = "[domain.ore]\ncomponent = \"ore\"\n";
+    let ports = "[switch.ore.port.a]\n[switch.ore.port.b]\n";
+    let card = "[domain.c]\ncomponent = \"card\"\n";
+    let devices = "devices = [\"nic0\"]\n";
+    let template = format!("{SYSTEM}{HOSTS}{ore}{card}@\n{ports}");
+    assert_followed(
+        &template,
+        &[(
+            "M089",
+            "[switch.ore]\nuplink = \"c\"",
+            "add `devices = [\"nic0\"]` to it",
+            "devices = [\"nic0\"]\n[switch.ore]\nuplink = \"c\"",
+        )],
+    );
+    let template =
+        format!("{SYSTEM}{HOSTS}{ore}{card}{devices}[switch.ore]\nuplink = @\n{ports}[switch.ore.port.c]\n");
+    assert_followed(&template, &[("M089", "\"a\"", "name `c`, which owns one", "\"c\"")]);
+    let template = format!("{SYSTEM}{HOSTS}{ore}@\n{ports}");
+    assert_followed(
+        &template,
+        &[(
+            "M089",
+            "[switch.ore]\nuplink = \"a\"",
+            "name a domain whose component drives a network card",
+            format!("{card}{devices}[switch.ore]\nuplink = \"c\"").leak(),
+        )],
+    );
+    let template = template.replace("\"machine\"", "\"no-exit\"");
+    assert_followed(
+        &template,
+        &[("M089", "[switch.ore]\nuplink = \"a\"", "remove the uplink", "[switch.ore]")],
+    );
+}
+
+#[test]
+fn what_does_not_go_together() {
+    let ore = "[domain.ore]\ncomponent = \"ore\"\n";
+    let card = "[domain.c]\ncomponent = \"card\"\ndevices = [\"nic0\"]\n";
+    let network = "[switch.ore]\nnetwork = \"192.168.0.0/24\"\n";
+    let ports = "[switch.ore.port.a]\n[switch.ore.port.b]\n";
+    let keys = [
+        ("address", "\"192.168.0.6\""),
+        ("mac", "\"02:00:00:00:00:0b\""),
+        ("vlan", "1"),
+        ("sends_to", "[\"a\"]"),
+        ("rate_mbit", "1"),
+        ("burst_kib", "64"),
+        ("mirror", "true"),
+    ];
+    let removed = |template: &str, allowed: &str, keys: &[(&str, &str)]| {
+        for (key, value) in keys {
+            let wrong = format!("{allowed}{key} = {value}").leak();
+            let help = format!("remove `{key}`").leak();
+            assert_followed(template, &[("M090", wrong, help, String::from(allowed).leak())]);
+        }
+    };
+    let recorder = "[domain.r]\ncomponent = \"recorder\"\ndevices = [\"capture0\"]\n";
+    let mirror = format!("{SYSTEM}{HOSTS}{ore}{recorder}{network}{ports}[switch.ore.port.r]\n@");
+    removed(&mirror, "mirror = true\n", &keys[..6]);
+    let uplink = "uplink = \"c\"\nuplink_vlan = 1\n";
+    let uplink = format!("{SYSTEM}{HOSTS}{ore}{card}{network}{uplink}{ports}[switch.ore.port.c]\n@");
+    removed(&uplink, "", &[keys[0], keys[1], keys[2], keys[5], keys[6]]);
+    let vlan = |before: &str, after: &str| format!("{before}{network}{after}").leak() as &'static str;
+    assert_followed(
+        &format!("{SYSTEM}{HOSTS}{ore}@\n{ports}"),
+        &[
+            ("M090", vlan("", "uplink_vlan = 1"), "or remove it", vlan("", "")),
+            (
+                "M090",
+                vlan("", "uplink_vlan = 1"),
+                "add `uplink = ` and a domain",
+                vlan(card, "uplink_vlan = 1\nuplink = \"c\""),
+            ),
+        ],
+    );
 }

@@ -25,7 +25,7 @@ pub(super) fn duplicate(draft: &Draft<'_>) -> Vec<Diagnostic> {
         ProblemKind::Duplicate(name, first) => {
             let fault = Diagnostic::new(problem.at, format!("`{name}` is used twice"))
                 .note("used again here")
-                .help("give the second one another name, or remove it");
+                .help("remove one of them, or give it another name if the name is yours to choose");
             Some(match first {
                 Some(first) => fault.label(*first, "used first here"),
                 None => fault,

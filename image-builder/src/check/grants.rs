@@ -359,8 +359,11 @@ fn wrong_options(grant: &DraftUse<'_>) -> Vec<Diagnostic> {
             let message = format!("the gate `{gate}` has no option `{}`", name.value);
             let fault =
                 Diagnostic::new(name.span, message).label(offer.name.span, "the gate is offered here");
-            let known = rule.iter().map(|rule| rule.name.value.as_str());
-            Some(fault.help(propose(&name.value, "option of this gate", known)))
+            let (local, server) = (&grant.table.local.value, &grant.table.from.value);
+            Some(fault.help(match rule {
+                Some(rule) => propose(&name.value, "option of this gate", [rule.name.value.as_str()]),
+                None => format!("write `uses.{local} = \"{server}\"`: the gate has no option"),
+            }))
         }
     });
     wrong.collect()

@@ -88,7 +88,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M085", summary: "an address used twice on a switch", run: switches::duplicate_address },
     Check { id: "M086", summary: "a MAC address used twice on a switch", run: switches::duplicate_mac },
     Check { id: "M087", summary: "a VLAN out of range, or one that nobody else is in", run: switches::lonely },
-    Check { id: "M088", summary: "an access list that names nobody, or whom the port cannot reach", run: switches::access },
+    Check { id: "M088", summary: "an access list that names nobody, one out of reach, or one twice", run: switches::access },
     Check { id: "M089", summary: "an uplink without a network card", run: switches::uplink },
     Check { id: "M090", summary: "what a port says that does not go together", run: switches::contradictions },
     Check { id: "M091", summary: "an mtu, a rate or a burst out of range, or that no frame fits", run: switches::sizes },

@@ -6,7 +6,7 @@ use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::port::{ETHERNET_HEADER_BYTES, MAX_PORTS, MAX_VLAN};
 
 use crate::diagnostic::{Diagnostic, Span, propose};
-use crate::manifest::DEFAULT_GATE;
+use crate::manifest::{Component, DEFAULT_GATE, GateNeed};
 use crate::run::NETWORK_CARD;
 use crate::system::{Device, Draft, DraftDomain, DraftPort, DraftSwitch, DraftUse, PORT_GATE};
 
@@ -24,7 +24,7 @@ const MAX_RATE: u64 = 1_000_000;
 /// Ports or VLANs that one fault lists.
 const MOST_LABELS: usize = 8;
 
-/// A switch is whoever offers the gate, with memory that one side writes.
+/// A switch is a domain that offers the gate, with memory that one side writes.
 pub(crate) fn gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for switch in each_switch(draft) {
@@ -57,20 +57,41 @@ pub(crate) fn gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
             let message = format!("the gate `{}` is no port of a switch", grant.table.local.value);
             let fault = Diagnostic::new(grant.table.local.span, message)
                 .label(need.gate.span, format!("it is a gate `{}`", need.gate.value));
-            faults.push(fault.help(how_to_name_the_gate(domain)));
+            faults.push(fault.help(how_to_name_the_gate(draft, domain, need, grant.server)));
         }
     }
     faults
 }
 
-/// The component's gates that can be a port and are none yet.
-fn how_to_name_the_gate(domain: &DraftDomain<'_>) -> String {
+/// The component's gates that can be a port and are none yet. Without one, the gate that was named is to be given as
+/// what it is, by the switch if that offers it.
+fn how_to_name_the_gate(
+    draft: &Draft<'_>,
+    domain: &DraftDomain<'_>,
+    named: &GateNeed,
+    switch: Option<usize>,
+) -> String {
     let is_given = |name: &str| domain.uses.iter().any(|grant| grant.table.local.value == name);
     let needs = domain.component.iter().flat_map(|component| &component.gates);
     let mut open = needs.filter(|need| need.gate.value == PORT_GATE && !is_given(&need.local.value));
     match open.next() {
         Some(need) => format!("say `gate = \"{}\"`", need.local.value),
-        None => "remove the port: the component has no gate for it".to_owned(),
+        None => {
+            let (local, gate) = (&named.local.value, &named.gate.value);
+            let offers =
+                |component: &Component| component.offers.iter().any(|offer| offer.name.value == *gate);
+            match switch
+                .map(|switch| &draft.domains[switch])
+                .filter(|switch| switch.component.is_some_and(offers))
+            {
+                Some(switch) => format!(
+                    "write `uses.{local} = \"{}\"` of the domain in place of the port",
+                    switch.table.name.value
+                ),
+                None if named.is_optional => "remove the port: the component has no gate for it".to_owned(),
+                None => format!("remove the port, and give the domain its gate by `uses.{local}`"),
+            }
+        }
     }
 }
 
@@ -189,8 +210,15 @@ pub(crate) fn access(draft: &Draft<'_>) -> Vec<Diagnostic> {
 fn wrong_receivers(draft: &Draft<'_>, switch: &DraftSwitch<'_>, port: &DraftPort<'_>) -> Vec<Diagnostic> {
     let name = &port.table.name;
     let mut faults = Vec::new();
+    let mut named = BTreeMap::new();
     for receiver in port.sends_to.iter().flatten() {
         let written = receiver.written;
+        if let Some(first) = named.insert(written.value.as_str(), written.span) {
+            let message = format!("`{}` names `{}` twice in `sends_to`", name.value, written.value);
+            let fault = Diagnostic::new(written.span, message).label(first, "named first here");
+            faults.push(fault.note("named again here").help("remove one of them"));
+            continue;
+        }
         let found = receiver.found.filter(|_| receiver.is_known);
         let reason = match found.map(|number| &switch.ports[number]) {
             None => {
