@@ -71,11 +71,13 @@ pub const IPERF3: Tool = Tool { name: "iperf3", purpose: "measures the network",
 pub const NC: Tool = Tool { name: "nc", purpose: "talks to a domain's ports", package: "netcat-openbsd" };
 const TPM2: Tool =
     Tool { name: "tpm2_pcrread", purpose: "asks a TPM 2.0 from the host", package: "tpm2-tools" };
+const SWTPM_SETUP: Tool =
+    Tool { name: "swtpm_setup", purpose: "gives a TPM 1.2 an owner", package: "swtpm-tools" };
 const CURL: Tool = Tool { name: "curl", purpose: "fetches a domain's page", package: "curl" };
 const TSHARK: Tool = Tool { name: "tshark", purpose: "reads recorded frames", package: "tshark" };
 
 /// What a test may run on the host.
-pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, TPM2, TSHARK];
+pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, SWTPM_SETUP, TPM2, TSHARK];
 
 /// What building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];

@@ -5,14 +5,15 @@
 //! that leads into the machine. A forward of the scenario's own is named after where it leads: `0:alice:22`
 //! gives `FORWARD_ALICE_22`. `CAPTURE` is the file of recorded frames, if there is one; `LOG` is a file with the
 //! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
-//! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it.
+//! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. A command that prepares the TPM, before there is a machine,
+//! finds the folder of its state as `TPM_STATE`.
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
 //! 0: `host | exit status 7`.
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io::{Write, pipe},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -25,15 +26,19 @@ use std::{
 
 use image_builder::{
     Failure,
+    patience::Patience,
     process::{self, Child, read_some},
-    run::OpenForward,
+    run::{OpenForward, TpmVersion},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
 use crate::relay::Relay;
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks whether a command has ended.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// The status with which `sh` says that a program is not there.
 const NOT_FOUND: i32 = 127;
 
@@ -64,6 +69,55 @@ impl Host {
         self.environment.push(("TPM".into(), relay.commands.into()));
         self.environment.push(("TPM2TOOLS_TCTI".into(), tools.into()));
         Ok(relay.control)
+    }
+
+    /// Runs the commands that make a TPM's state. → if there are any, the folder for [`TpmState::Kept`].
+    ///
+    /// [`TpmState::Kept`]: image_builder::run::TpmState::Kept
+    ///
+    /// # Errors
+    ///
+    /// When a command does not end, or not well.
+    pub(crate) fn prepare(
+        &mut self,
+        version: Option<TpmVersion>,
+        commands: &[String],
+    ) -> Result<Option<PathBuf>, Failure> {
+        let (Some(version), false) = (version, commands.is_empty()) else { return Ok(None) };
+        let cache = self.folder.path().join("tpm-cache");
+        let state = cache.join(version.folder());
+        fs::create_dir_all(&state).map_err(|error| Failure::file("cannot make", &state, &error))?;
+        self.environment.push(("TPM_STATE".into(), state.into()));
+        commands.iter().try_for_each(|line| self.run(line))?;
+        Ok(Some(cache))
+    }
+
+    /// Runs a command to its end.
+    fn run(&self, line: &str) -> Result<(), Failure> {
+        let mut command = self.start(line, Duration::ZERO)?;
+        let mut patience = Patience::new();
+        let mut said = Vec::new();
+        let status = loop {
+            if let Some(output) = command.output() {
+                let mut fds = [PollFd::new(&output, PollFlags::IN)];
+                let is_ready = poll(&mut fds, Some(&PAUSE)).is_ok_and(|count| count > 0);
+                if is_ready {
+                    said.extend(command.read());
+                }
+            } else if let Some(status) = command.ended()? {
+                break status;
+            }
+            if command.is_late(patience.counted(|| None)) {
+                break Some(command.give_up());
+            }
+        };
+        match status {
+            None => Ok(()),
+            Some(status) => {
+                said.push(status);
+                Err(Failure::Environment(format!("the TPM is not prepared: {}", said.join("; "))))
+            }
+        }
     }
 
     /// Adds a line of the console to the file that commands find.

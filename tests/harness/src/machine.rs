@@ -61,12 +61,14 @@ fn observe(
     tools::require(&needed, &context.progress, &context.interrupts)?;
     let forwards = OpenForward::open_all(&forwarded(&context, scenario)?, HostPorts::Free)?;
     let mut host = Host::new(&forwards)?;
+    let cache = host.prepare(version, &scenario.prepare)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
     let mut machine = Machine::new(&built);
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
     machine.extra =
         vec!["-monitor".to_owned(), format!("unix:{},server=on,wait=off", host.monitor().display())];
+    machine.extra.extend_from_slice(&scenario.qemu);
     machine.firmware = scenario.firmware;
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);
@@ -80,8 +82,10 @@ fn observe(
     if let Some(disc) = disc_of_its_own(&context, &built, scenario, folder.path())? {
         machine.disc = disc;
     }
-    let cache = context.target.join("tpm");
-    let start = |version| Tpm::start(version, TpmState::Fresh, &cache, &context.interrupts);
+    let start = |version| match &cache {
+        Some(cache) => Tpm::start(version, TpmState::Kept, cache, &context.interrupts),
+        None => Tpm::start(version, TpmState::Fresh, &context.target.join("tpm"), &context.interrupts),
+    };
     let mut tpm = version.map(start).transpose()?;
     if let Some(tpm) = tpm.as_mut().filter(|_| asks_tpm(scenario)) {
         tpm.relay_by(host.relay(&tpm.socket())?);
@@ -224,18 +228,21 @@ impl Play<'_> {
 /// The programs that the scenario's commands run on the host.
 fn clients(scenario: &Scenario) -> Vec<Tool> {
     let runs = |tool: &Tool| {
-        let is_word = |command: &str| command.split_ascii_whitespace().any(|word| word == tool.name);
+        let is_word = |command: &String| command.split_ascii_whitespace().any(|word| word == tool.name);
         let asks_tpm = *tool == tools::NC && asks_tpm(scenario);
-        asks_tpm
-            || scenario.steps.iter().any(|step| matches!(step, Step::Command(command) if is_word(command)))
+        asks_tpm || commands(scenario).chain(&scenario.prepare).any(is_word)
     };
     tools::CLIENTS.iter().copied().filter(runs).collect()
 }
 
 /// Whether commands on the host reach for the machine's TPM.
 fn asks_tpm(scenario: &Scenario) -> bool {
-    let asks = |command: &str| command.contains("$TPM") || command.contains("tpm2_");
-    scenario.steps.iter().any(|step| matches!(step, Step::Command(command) if asks(command)))
+    commands(scenario).any(|command| command.contains("$TPM") || command.contains("tpm2_"))
+}
+
+/// What runs on the host while the machine runs.
+fn commands(scenario: &Scenario) -> impl Iterator<Item = &String> {
+    scenario.steps.iter().filter_map(|step| if let Step::Command(line) = step { Some(line) } else { None })
 }
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.

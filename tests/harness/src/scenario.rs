@@ -15,8 +15,11 @@
 //! timeout: 60                             seconds (default 60), as `patience` counts them
 //! icount: yes                             the machine's clock counts its instructions (default: no), so that no time
 //!                                         in it depends on the host. It does not wait for the host either
+//! prepare: swtpm_setup …                   runs on the host before the machine starts, and leaves the TPM's state in
+//!                                         the folder `$TPM_STATE`; may come several times
+//! qemu: -global NAME.PROPERTY=VALUE       more arguments for QEMU; may come several times
 //! forward: 0:alice:22                     a port of the host that leads to a domain, beside those of the
-//!                                         manifest; may come several times. HOST is always chosen anew
+//!                                         manifest; may come several times. HOST is chosen for each run
 //! capture: yes                            records what the switch takes in (default: no); `ore`, if there are
 //!                                         several, or `ore:alice`, for one port
 //! damage: plan                            what is wrong with the image (default: nothing)
@@ -68,6 +71,10 @@ pub struct Scenario {
     pub timeout: Duration,
     /// Whether the machine's clock counts its instructions.
     pub counts_instructions: bool,
+    /// Commands of the host that make the TPM's state, before the machine starts.
+    pub prepare: Vec<String>,
+    /// More arguments for QEMU.
+    pub qemu: Vec<String>,
     /// What is wrong with the image.
     pub damage: Option<Damage>,
     /// The package that stands in for the builder's program.
@@ -151,6 +158,8 @@ impl Scenario {
             end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
             counts_instructions: false,
+            prepare: Vec::new(),
+            qemu: Vec::new(),
             damage: None,
             builder: None,
             forwards: Vec::new(),
@@ -194,6 +203,8 @@ impl Scenario {
             "icount" => self.counts_instructions = yes_or_no(value)?,
             "forward" => self.forwards.push(value.parse().ok()?),
             "capture" => self.capture = capture(value),
+            "prepare" => self.prepare.push(value.to_owned()),
+            "qemu" => self.qemu.extend(value.split_whitespace().map(str::to_owned)),
             "builder" => self.builder = Some(value.to_owned()),
             "damage" => self.damage = Some(Damage::from_name(value)?),
             _ => return None,
