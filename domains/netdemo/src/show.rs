@@ -50,8 +50,15 @@ async fn who_is_there(net: &Net, everybody: Ipv4Addr) -> Result<(), Error> {
 }
 
 async fn ask_shell(net: &Net, peer: Ipv4Addr) -> Result<(), Error> {
+    log!("the shell of {peer} says: {}", ask(net, peer, b"help\n").await?);
+    log!("its /proc/cmdline: {}", ask(net, peer, b"cat /proc/cmdline\n").await?);
+    Ok(())
+}
+
+/// The first line that a peer's shell answers.
+async fn ask(net: &Net, peer: Ipv4Addr, command: &[u8]) -> Result<String, Error> {
     let mut stream = connect(net, SocketAddrV4::new(peer, netshell_core::PORT)).await?;
-    stream.write_all(b"help\n").await?;
+    stream.write_all(command).await?;
     stream.close_write();
     let mut answer = [0; 1024];
     let mut length = 0;
@@ -59,8 +66,7 @@ async fn ask_shell(net: &Net, peer: Ipv4Addr) -> Result<(), Error> {
         length += count;
     }
     let answer = String::from_utf8_lossy(&answer[..length]);
-    log!("the shell of {peer} says: {}", answer.lines().next().unwrap_or("nothing"));
-    Ok(())
+    Ok(answer.lines().next().filter(|line| !line.is_empty()).unwrap_or("nothing").into())
 }
 
 async fn measure(net: &Net, peer: Ipv4Addr) -> Result<(), Error> {

@@ -58,6 +58,7 @@ boot_tests! {
     a_page_bears_many_clients: "page-load",
     virtual_lans_are_kept_apart: "vlan-demo",
     the_host_reaches_a_domain_through_a_forward: "forward",
+    a_domain_asks_another_for_its_arguments: "cmdline",
     two_domains_measure_tcp_between_them: "iperf",
     the_hosts_iperf3_measures_a_domain: "iperf-host",
     a_closed_log_falls_back_to_the_kernel: "log-closed",
