@@ -22,6 +22,16 @@ static WINDOW: Window = Window([const { AtomicBool::new(false) }; WINDOW_PAGES])
 /// A loan that its owner takes back is gone at once: the next access is a fault of this domain. A program that
 /// must not fault borrows from clients that it trusts, or copies what it needs and drops this at once, and has
 /// `on_fault = "restart"` for the rest.
+///
+/// Nothing that refers to the memory outlives this:
+///
+/// ```compile_fail,E0505
+/// fn keep(region: cloison_sys::mapped::MappedRegion) -> bool {
+///     let word = region.atomic_u32(0);
+///     drop(region);
+///     word.is_some()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct MappedRegion {
     memory: SharedMemory,

@@ -71,6 +71,7 @@ boot_tests! {
     a_client_lends_a_text_as_long_as_its_option_says: "reading",
     a_domain_handles_the_faults_of_another: "nurse",
     a_domain_prints_its_own_map: "map",
+    memory_that_is_dropped_is_unmapped: "remapper",
     a_new_life_is_as_the_first: "lives",
     what_was_lent_comes_back_at_the_end: "heir",
     a_ring_outlives_another_server: "ring-survives",
