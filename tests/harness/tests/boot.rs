@@ -79,6 +79,7 @@ boot_tests! {
     a_periodic_domain_is_as_late_as_the_plan_says: "rt-demo",
     a_caller_shares_the_cpu_with_its_peers: "caller-shares",
     a_servers_work_is_its_clients: "endless-service",
+    a_stopped_clients_priority_does_not_stay: "survivor",
     the_default_budgets_leave_something: "two-hogs",
     restarts_cost_those_above_nothing: "crash-loop",
     a_domain_that_faults_is_stopped: "fault-stop",
