@@ -95,6 +95,13 @@ pub(crate) const ACTS: &[Act] = &[
     ),
     act("the last port is nobody's", Instruction(&[Privileged], run!("mov edx, 0xffff", "in al, dx"))),
     act(
+        "a domain cannot raise its own right to ports",
+        Instruction(
+            &[Privileged],
+            run!("pushfq", "or dword ptr [rsp], 0x3000", "popfq", "mov edx, 0x3f8", "in al, dx"),
+        ),
+    ),
+    act(
         "string output reaches no foreign port",
         Instruction(&[Privileged], run!("mov edx, 0x3f8", "mov rsi, rsp", "outsb")),
     ),
@@ -153,6 +160,10 @@ pub(crate) const ACTS: &[Act] = &[
     act("the CPU cannot be put to sleep", Instruction(&[InvalidInstruction], run!("monitor"))),
     act("an invalid instruction is a fault", Instruction(&[InvalidInstruction], run!("ud2"))),
     act("a breakpoint is a fault", Instruction(&[Debug], run!("int3"))),
+    act(
+        "a breakpoint behind a change of stacks is a fault",
+        Instruction(&[Debug], run!("mov ecx, ss", "mov ss, ecx", "int3")),
+    ),
     act("a debug trap is a fault", Instruction(&[Debug, InvalidInstruction], run!(".byte 0xf1"))),
     act(
         "a single step is a fault",
