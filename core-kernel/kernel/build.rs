@@ -1,4 +1,4 @@
-//! Links the kernel anew when the linker script has changed.
+//! Links the kernel again when the linker script has changed.
 fn main() {
     println!("cargo::rerun-if-changed=kernel.ld");
 }

@@ -186,7 +186,7 @@ fn cargo_home() -> Option<PathBuf> {
 }
 
 /// Whether a variable of the environment could change what the compiler makes. Those that Cargo sets for the
-/// programs it runs, this one among them, would also make it compile everything anew.
+/// programs it runs, this one among them, would also make it compile everything again.
 fn changes_the_build(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let harmless = ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR"];

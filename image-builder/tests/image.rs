@@ -329,7 +329,7 @@ fn report_and_drawings_name_everyone() {
     }
 }
 
-/// Reviewers compare reports, and so does this test. With `UPDATE` set it writes the report anew.
+/// Reviewers compare reports, and so does this test. With `UPDATE` set it writes a new report.
 #[test]
 fn the_report_is_the_one_reviewed() {
     let system = support::everything();

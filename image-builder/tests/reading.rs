@@ -52,7 +52,7 @@ fn a_file_has_a_largest_size() {
     assert_eq!(only_fault(&path), "M001 the file has 1099511627776 bytes or more, at most 1048576 are read");
 }
 
-/// A manifest with so many of one kind of thing.
+/// A manifest with a number of things of one kind.
 type Kind = (&'static str, fn(usize) -> String);
 
 const HEAD: &str = "[system]\nname = \"test\"\nplatform = \"machine\"\n";

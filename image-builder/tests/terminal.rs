@@ -1,4 +1,4 @@
-//! The terminal of whoever runs a system: keys reach the machine one by one, and afterwards it is as it was.
+//! The terminal of a user who runs a system: keys reach the machine one by one, and afterwards it is as it was.
 
 use std::{
     fs::{File, OpenOptions},

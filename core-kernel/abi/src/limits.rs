@@ -38,12 +38,12 @@ pub const LOWEST_PRIORITY: u8 = BACKGROUND_PRIORITY + 1;
 pub const RETIRED_BUDGET_US: u32 = 100;
 /// See [`RETIRED_BUDGET_US`].
 pub const RETIRED_PERIOD_US: u32 = 10_000;
-/// How long the kernel at most keeps the CPU from whom it belongs to, in microseconds: the longest step of a call
-/// (pages are zeroed, mapped and unmapped so many at a time) and the way in and out.
+/// How long the kernel at most keeps the CPU from its owner, in microseconds: the longest step of a call (pages are
+/// zeroed, mapped and unmapped a few at a time) and the way in and out.
 pub const LONGEST_STEP_US: u64 = 50;
 
-/// Shortest time that a wait with a deadline takes, in microseconds; a deadline that is nearer counts as so
-/// far away. Waking costs the domain that runs then, so a domain that wakes as often as it can has to leave the
+/// Shortest time that a wait with a deadline takes, in microseconds; a nearer deadline is treated as this far
+/// away. Waking costs the domain that runs then, so a domain that wakes as often as it can has to leave the
 /// others most of the CPU.
 pub const MIN_WAIT_US: u64 = 50;
 

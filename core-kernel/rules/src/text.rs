@@ -264,8 +264,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever takes, and however often they change: each sees whole lines that somebody has written, but for
-        /// the last, of which the end may be missing.
+        /// However often the taker changes, each sees whole lines that somebody has written, but for the last, of
+        /// which the end may be missing.
         #[test]
         fn no_taker_sees_a_line_that_nobody_wrote(
             acts in vec(prop_oneof![

@@ -20,8 +20,8 @@ use crate::{
 const RESTARTS: usize = 8;
 /// See [`RESTARTS`].
 const WINDOW: Duration = Duration::from_secs(10);
-/// How long it waits the first time. Each further time it is twice as long, up to the longest: whoever can
-/// make a domain fault from outside must not be able to end it for good, nor to keep the system busy with it.
+/// How long it waits the first time. Each further time it is twice as long, up to the longest: a peer that can
+/// make a domain fault must not be able to end it for good, nor to keep the system busy with it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -118,7 +118,7 @@ impl Patient<'_> {
         Ok(())
     }
 
-    /// Loads it again and starts it. Before its memory is filled, whoever it lent memory to has to lose it.
+    /// Loads it again and starts it. Before its memory is filled, the borrowers of its memory have to lose it.
     fn start(&self, image: &Image, built: &Built) -> Result<(), BuildError> {
         domain_reset(self.slot).map_err(refused)?;
         image.check_program(self.entry)?;

@@ -25,7 +25,7 @@ const CLIENTS: usize = 12;
 const BACKLOG: usize = 64;
 /// How long a client may stay.
 const SESSION: Duration = Duration::from_secs(15);
-/// How long it may leave this side waiting while others stand in line: four rounds of so many are over before
+/// How long it may leave this side waiting while others stand in line: four rounds of them are over before
 /// anybody has waited for a second.
 const HESITATION: Duration = Duration::from_millis(150);
 

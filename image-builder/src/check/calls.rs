@@ -100,7 +100,7 @@ fn describe(draft: &Draft<'_>, circle: &[Call]) -> Diagnostic {
     fault.help("remove one of the calls; a server can tell a client by an event instead")
 }
 
-/// A server below its client would be kept from answering by whoever runs between the two.
+/// A server below its client would be kept from answering by any domain that runs between the two.
 pub(super) fn priority_inversion(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let priorities = draft.priorities();
     let is_good = |priority: u64| (LOWEST_PRIORITY..=HIGHEST_PRIORITY).contains(&priority);

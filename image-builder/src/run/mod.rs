@@ -1,7 +1,7 @@
 //! Runs an image: a TPM, the machine, and what the machine says.
 //!
-//! [`Machine`] says what to start, [`Session`] is one that runs. Whoever drives a session asks it for the
-//! next [`Event`] until it has ended, or has a [`Watch`] do so; when the session goes, so do its processes.
+//! [`Machine`] says what to start, [`Session`] is one that runs. The caller asks a session for the next
+//! [`Event`] until it has ended, or has a [`Watch`] do so; when the session goes, so do its processes.
 
 mod accelerator;
 mod capture;

@@ -1,4 +1,4 @@
-//! The keyboard of whoever started the tool, for the time in which it belongs to the machine.
+//! The keyboard of the tool's user, for the time in which it belongs to the machine.
 
 use std::{
     io::{IsTerminal, Stdin, stdin},

@@ -2,8 +2,8 @@
 //!
 //! Says nothing about what it could not find: that is for the checks, which see a name and, beside it, what
 //! it led to or that it led nowhere. So one wrong name does not hide what is wrong elsewhere. A name that nobody
-//! has leads to whoever has one that is close to it: what is said of that name is told once, and all else is
-//! judged as if it were mended.
+//! has leads to a thing whose name is close to it: the wrong name is reported once, and all else is judged as if it
+//! were mended.
 
 use std::collections::{HashMap, HashSet};
 

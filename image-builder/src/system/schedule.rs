@@ -25,7 +25,7 @@ const LEAST_US: u64 = 100;
 pub struct Stated {
     /// The priority, if stated.
     pub priority: Option<u64>,
-    /// Whether it owns devices. It then has to answer them, whoever else has something to do.
+    /// Whether it owns devices. It then has to answer them, whatever other domains have to do.
     pub is_driver: bool,
 }
 

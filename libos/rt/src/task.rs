@@ -1,7 +1,7 @@
 //! A small executor: futures that wait for events and for points in time.
 //!
 //! One thread, few tasks: whenever something arrives, every task is polled. What a task waits for it says
-//! anew at each poll, so there is nothing to keep. All wakers are one: to wake means that something has
+//! again at each poll, so there is nothing to keep. All wakers are one: to wake means that something has
 //! changed that another task may wait for, so all are polled once more before the domain sleeps.
 
 use alloc::{boxed::Box, vec::Vec};

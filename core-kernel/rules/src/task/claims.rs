@@ -30,8 +30,8 @@ impl Tasks {
         (self.settled, self.picked) = (false, false);
     }
 
-    /// The task that a domain's claim leads to: whoever that domain waits for, or itself. None if that one cannot
-    /// run.
+    /// The task that a domain's claim leads to: the task that the domain waits for, or itself. None if that one
+    /// cannot run.
     pub(super) fn leads_to(&self, id: DomainId) -> Option<DomainId> {
         let mut at = id;
         // A chain that is longer than the table is a circle, in which nobody can go on.

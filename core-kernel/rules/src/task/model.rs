@@ -223,7 +223,7 @@ fn check_queue(tasks: &Tasks, server: DomainId, caller: DomainId) {
     );
     let ranks: Vec<u8> = queue.iter().map(|id| tasks.get(*id).rank).collect();
     assert!(ranks.is_sorted_by(|a, b| a >= b), "the highest rank is first: {ranks:?}");
-    // Whoever waits through another waits with its own rank.
+    // A caller that waits through another waits with its own rank.
     for id in &queue {
         let ahead = tasks.get(*id).callers.map_or(0, |first| tasks.get(first).rank);
         assert!(tasks.get(*id).rank >= ahead, "{id:?} waits with the rank of its callers");

@@ -46,7 +46,7 @@ fn report(name: &str, flags: PortFlags) -> Report {
     Report { facts, counters: Counters { frames_in: 7, ..Counters::default() } }
 }
 
-/// A client that sends all at once, in pieces of so many bytes.
+/// A client that sends all at once, in pieces of a given length.
 struct Client<'a>(&'a [u8], usize);
 
 impl ErrorType for Client<'_> {

@@ -136,7 +136,7 @@ impl<D: Datagrams> DatagramStreams<D> {
 }
 
 impl Arrivals {
-    /// A datagram has come, after so many seconds: by two clocks, so that only differences say something.
+    /// A datagram has come, after this number of seconds by two clocks, so only differences say something.
     fn take(&mut self, number: u64, transit: f64) {
         if number > self.numbered {
             self.lost += number - self.numbered - 1;

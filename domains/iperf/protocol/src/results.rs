@@ -44,7 +44,7 @@ pub struct StreamResult {
 }
 
 impl Results {
-    /// Of streams that have moved so much, in so many seconds.
+    /// Of streams that have moved these amounts in this number of seconds.
     pub(crate) fn new(amounts: &[Amount], seconds: f64) -> Self {
         let stream = |(index, amount): (usize, &Amount)| StreamResult {
             id: stream_id(index),

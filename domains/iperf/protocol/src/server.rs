@@ -17,7 +17,7 @@ use crate::{
 
 /// How long the client may take to prepare a test, to say that the time is over, and to end it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a test takes at most that ends after so many bytes.
+/// How long a test at most takes that ends after a number of bytes.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Waits for a client and makes the test that it asks for. Others that come meanwhile are told that the

@@ -51,7 +51,7 @@ impl Domain for Alice {
     }
 }
 
-/// A client that sends this in pieces of so many bytes, then ends.
+/// A client that sends this in pieces of a given length, then ends.
 struct Client<'a>(&'a [u8], usize);
 
 impl ErrorType for Client<'_> {

@@ -27,7 +27,7 @@ fn ipv4(protocol: u8, fragment: u16, options: &[u8], payload: &[u8]) -> Vec<u8> 
     ethernet(ETHERTYPE_IPV4, &packet)
 }
 
-/// An IPv6 packet without checksums, with so many extension headers of eight bytes.
+/// An IPv6 packet without checksums, with a number of extension headers of eight bytes.
 fn ipv6(protocol: u8, extensions: usize, payload: &[u8]) -> Vec<u8> {
     let mut rest = Vec::new();
     for left in (0..extensions).rev() {

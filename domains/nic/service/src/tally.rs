@@ -1,5 +1,5 @@
-//! What went wrong, by cause. The log hears of the first time, the tenth, the hundredth and so on: whoever
-//! looks sees what is wrong, and nobody can flood the log.
+//! What went wrong, by cause. The log hears of the first time, the tenth, the hundredth and so on: its reader
+//! sees what is wrong, and nobody can flood it.
 
 use core::fmt::Display;
 

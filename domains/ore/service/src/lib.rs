@@ -88,7 +88,7 @@ impl Ore {
         }
     }
 
-    /// Answers a question, if the client may ask: whoever has a port has a way to send one.
+    /// Answers a question, if the client may ask: every domain with a port has a way to send one.
     fn answer(&mut self, badge: u64, message: Message) -> Message {
         if self.may_ask.contains(&badge) {
             gate::answer(&mut self.plane, badge, message)

@@ -1,8 +1,8 @@
 //! Addresses learned at uplinks.
 //!
 //! A table of a fixed size, in which an address has four places; when all four are taken, it gets that of
-//! the address not seen for the longest time. So whoever floods the table with addresses makes the switch
-//! forget others. What is forgotten is unknown again, and goes to every uplink instead of one: nothing is
+//! the address not seen for the longest time. So a sender that floods the table makes the switch forget
+//! others. What is forgotten is unknown again, and goes to every uplink instead of one: nothing is
 //! lost, and nothing reaches a domain that it was not for.
 
 use crate::Mac;

@@ -93,7 +93,7 @@ impl Pace {
         self.hold(port, until, now)
     }
 
-    /// Counts a turn, which is over now and took so many ticks. Returns whether the port may have another.
+    /// Counts a turn, which is over now and took this number of ticks. Returns whether the port may have another.
     #[inline]
     pub fn charge_turn(&mut self, port: usize, ticks: u64, now: u64) -> bool {
         let ticks = (ticks + self.wake).min(self.burst);
@@ -140,7 +140,7 @@ mod tests {
     const HERTZ: u64 = 1_000_000_000;
     const SECOND: u64 = HERTZ;
 
-    /// Lets ports that always have something to send go on for a second, each with turns of so many ticks.
+    /// Lets ports that always have something to send go on for a second, each with turns of a given length.
     /// Returns how much of the time each got.
     fn share<const PORTS: usize>(ticks: [u64; PORTS]) -> [f64; PORTS] {
         let (mut pace, mut used, mut now) = (Pace::new(&[], HERTZ), [0; PORTS], 0);

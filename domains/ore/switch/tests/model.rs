@@ -1,4 +1,4 @@
-//! The switch against a naive one, which looks everything up anew in what the manifest says.
+//! The switch against a naive one, which looks everything up each time in what the manifest says.
 
 use cloison_abi::port::{PortFlags, PortSettings};
 use ore_switch::{Cause, Header, Mac, PortSet, START_BYTES, Switch};

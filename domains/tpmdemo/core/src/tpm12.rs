@@ -77,7 +77,7 @@ fn show_key<T: Transmit>(session: &mut Session<'_, T>) -> Result<(), T::Error> {
         Err(Error::Refused(ReturnCode::NO_ENDORSEMENT)) => {
             log(format_args!("endorsement key: none; its maker has not given this TPM one"));
         }
-        // Whoever becomes a TPM's owner switches the command off for everybody.
+        // To take ownership of a TPM is to switch the command off for everybody.
         Err(Error::Refused(code @ ReturnCode::DISABLED_COMMAND)) => {
             log(format_args!(
                 "endorsement key: not shown; the TPM has an owner, who alone can read it: {code}"

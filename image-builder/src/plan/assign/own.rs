@@ -69,7 +69,7 @@ impl Assigner<'_> {
     fn device_memory(&mut self, id: DomainId, device: Name, memory: &DeviceMemory, local: InfoEntry) {
         let (device_address, bytes) = (memory.address.value, memory.bytes.value);
         let pages = page_count(bytes) as u32;
-        // No owner: registers are not to be filled anew when the driver is.
+        // No owner: a restart fills the memory of a driver again, but not its device's registers.
         let region = self.region(RegionEntry { name: device, device_address, pages, owner: NONE });
         let address = self.map(id, region, 0..pages, Rights::READ | Rights::WRITE);
         let kind = InfoKind::DeviceMemory as u32;

@@ -82,8 +82,8 @@ impl<S> Exchange<S> {
         Ok(())
     }
 
-    /// Ends the exchange without a word to the TPM: a device that hangs can hang whoever writes to it, and
-    /// the client has to be told first. The next exchange begins with an abort anyway.
+    /// Ends the exchange without a word to the TPM: a device that hangs can hang its writer, and the
+    /// client has to be told first. The next exchange begins with an abort anyway.
     fn forget(&mut self) -> Option<S> {
         self.length = 0;
         self.state.take()

@@ -59,7 +59,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// How many entries a queue can have, of which the device can have so many at most.
+    /// How many entries a queue can have; the device can have as many at most.
     pub(super) fn usable_size(most: u16) -> Option<u16> {
         let size = most.min(BUFFERS);
         (size > 0).then(|| 1 << size.ilog2())

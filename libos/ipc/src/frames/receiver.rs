@@ -67,7 +67,7 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
     }
 
     /// The first bytes of the frame that [`next`](Self::next) gave, copied out; zeros behind a shorter one.
-    /// Each call reads them anew, and the other side may have changed them.
+    /// Each call reads them again, and the other side may have changed them.
     #[must_use]
     #[inline]
     pub fn start(&self) -> [u8; START_BYTES] {
@@ -183,7 +183,7 @@ impl<M: Memory, B: Bell> FrameReceiver<M, B> {
         distance(self.position, produced, self.capacity)
     }
 
-    /// Whether the frame that `next` gave has so many bytes from `at` on.
+    /// Whether the frame that `next` gave has this number of bytes from `at` on.
     #[inline]
     fn has(&self, at: usize, bytes: usize) -> bool {
         at.checked_add(bytes).is_some_and(|end| end <= self.bytes)

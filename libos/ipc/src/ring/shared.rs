@@ -88,7 +88,7 @@ impl Doorbell {
 impl Bell for Doorbell {
     fn signal(&self) {
         if let Some(slot) = self.other {
-            // Whoever is gone needs no wake-up; that it is gone shows when this side waits.
+            // A peer that is gone needs no wake-up; that it is gone shows when this side waits.
             let _ = cloison_sys::signal(slot);
         }
     }

@@ -48,7 +48,7 @@ async fn serve(net: &Net, listener: &RefCell<TcpListener>, hears_first: bool) {
     }
 }
 
-/// How many clients of so many are answered and how many refused, and after how many milliseconds at most.
+/// How many of the clients are answered and how many refused, and after how many milliseconds at most.
 fn burst(clients: usize, backlog: usize, speaks_first: bool, faults: Faults) -> (usize, usize, u128) {
     let world = World::new(faults, 0x9e37_79b9);
     let (server, client) = (world.net(1, 1500, Config::default()), world.net(2, 1500, Config::default()));

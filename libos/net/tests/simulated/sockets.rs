@@ -113,7 +113,7 @@ fn what_a_dropped_listener_and_its_connections_took_is_free_again() {
     });
 }
 
-/// With room for so many sockets, what others cause takes no more.
+/// Sockets that others cause take no more than the room that is set.
 #[test]
 fn all_sockets_together_take_what_they_may_and_no_more() {
     let world = World::new(Faults::default(), 1);

@@ -42,7 +42,7 @@ type Act = fn(&mut Site) -> Outcome;
 
 /// All of them.
 pub const ACTS: &[(&str, Act)] = &[
-    ("a deleted region is zero for whoever has its pages next", deleted_is_zero),
+    ("a deleted region is zero for the next owner of its pages", deleted_is_zero),
     ("page tables are zero when they are memory again", tables_are_zero),
     ("page tables can be neither mapped nor given nor carved nor deleted", tables_are_the_kernels),
     ("no domain is made of memory that somebody sees", no_tables_in_sight),

@@ -116,7 +116,7 @@ impl Site {
     /// Clears everything away that an act has made.
     pub fn clear(&mut self) -> Outcome {
         for address in self.views.drain(..) {
-            // SAFETY: a `View` is a number; whoever still has one makes a fault, and no act keeps one.
+            // SAFETY: a `View` is a number; to use one that is kept would be a fault, and no act keeps one.
             unsafe { region_unmap(address) }?;
         }
         self.domains.drain(..).rev().try_for_each(domain_destroy)?;

@@ -1,6 +1,6 @@
 //! Counts what frames through a switch cost.
 //!
-//! With `-icount shift=0` the time-stamp counter advances by one for each instruction, whoever executes it: the
+//! With `-icount shift=0` the time-stamp counter advances by one for each instruction of anybody: the
 //! sender, the kernel, the switch or the receiver. A figure is all of it, from before the sender reserves
 //! the first frame of a batch until the receiver has released the last one, divided by the number of frames;
 //! for a flood, until the last receiver has. The sender writes only the first bytes of a frame: what it takes

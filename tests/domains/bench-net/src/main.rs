@@ -1,6 +1,6 @@
 //! Counts what a UDP round trip and a byte over TCP cost between two domains.
 //!
-//! With `-icount shift=0` the time-stamp counter advances by one for each instruction, whoever executes it:
+//! With `-icount shift=0` the time-stamp counter advances by one for each instruction of anybody:
 //! one domain, the kernel, the switch or the other domain. A figure is all of it, from user to user.
 
 #![no_std]

@@ -112,7 +112,7 @@ impl Counts {
         self.seen.iter().max_by_key(|(_, times)| **times).map_or(0, |(count, _)| *count)
     }
 
-    /// The least count that so many of a hundred do not exceed.
+    /// The least count that `percent` of a hundred do not exceed.
     fn at_most_in(&self, percent: usize) -> u64 {
         let enough = (self.seen.values().sum::<usize>() * percent).div_ceil(100);
         let mut so_far = 0;

@@ -1,5 +1,5 @@
 //! Forgetter: stands in for the builder, and ends with a secret in each part of its memory that it can write. A copy in
-//! a region of its own, which outlives it, shows that whoever looks for the secret can find it.
+//! a region of its own, which outlives it, shows that a search for the secret can find it.
 
 #![no_std]
 #![no_main]

@@ -10,7 +10,7 @@ use nic_service::Nic;
 
 cloison_rt::entry!(main);
 
-/// How long it lives, if it has something to do: long enough for the builder to start it anew each time, which
+/// How long it lives, if it has something to do: long enough for the builder to start it again each time, which
 /// gives up on a domain that crashes more than eight times in ten seconds.
 const LIFE: Duration = Duration::from_millis(1500);
 

@@ -2,7 +2,7 @@
 //! the client waits for the event that says that its command is done.
 //!
 //! Service, chip and mail are those of `domains/stpm`. How often it has crashed is in the last byte of the
-//! memory shared with the first client: a restart fills the service's own memory anew, but not that.
+//! memory shared with the first client: a restart fills the service's own memory again, but not that.
 
 #![no_std]
 #![no_main]

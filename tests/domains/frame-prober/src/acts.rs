@@ -106,7 +106,7 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
     ("positions that cannot be cut the port off", Attacker::lie_about_positions),
     ("lengths that cannot be cut the port off", Attacker::lie_about_lengths),
     ("skips that lead nowhere cut the port off", Attacker::skip_to_nowhere),
-    ("what was a lie before a signal is where it begins anew after", |it| {
+    ("what was a lie before a signal is where it begins again after", |it| {
         it.port.position = it.port.position.wrapping_add(it.port.capacity + 1);
         it.port.say(Control::Produced, it.port.position);
         it.is_let_in()?;

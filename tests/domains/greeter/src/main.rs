@@ -1,4 +1,4 @@
-//! Greets whoever says what hour it is, and counts.
+//! Greets a client that says what hour it is, and counts.
 
 #![no_std]
 #![no_main]

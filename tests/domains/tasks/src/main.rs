@@ -35,7 +35,7 @@ async fn run(wake: u64) -> Result<(), &'static str> {
     }
 }
 
-/// Says so many steps, with so many milliseconds between them.
+/// Says a number of steps, with some milliseconds between them.
 async fn steps(name: &str, milliseconds: u64, count: u32) {
     for step in 1..=count {
         until(after(Duration::from_millis(milliseconds))).await;

@@ -75,7 +75,7 @@ impl LocalApic {
         self.set_timer(0);
     }
 
-    /// Lets the timer interrupt after so many of its ticks; 0: not at all.
+    /// Lets the timer interrupt after this number of its ticks; 0: not at all.
     #[inline]
     pub fn set_timer(self, ticks: u32) {
         self.write(INITIAL_COUNT, ticks);

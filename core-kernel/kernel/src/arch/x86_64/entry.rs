@@ -35,7 +35,7 @@ unsafe extern "C" {
     pub fn syscall_entry();
     /// The first of [`VECTORS`] stubs, each [`STUB_BYTES`] long.
     pub fn trap_stubs();
-    /// Where a non-maskable interrupt leads: it is counted, for whoever looks with a debugger, and that is
+    /// Where a non-maskable interrupt leads: it is counted, to be seen with a debugger, and that is
     /// all.
     pub fn nmi_entry();
     /// Where a double fault leads.

@@ -39,7 +39,7 @@ impl Timer {
         Some(Self { local_apic, hertz, ratio, calibration: now() - begin })
     }
 
-    /// Ticks of the time-stamp counter in so many microseconds.
+    /// Ticks of the time-stamp counter in this number of microseconds.
     pub fn ticks(&self, microseconds: u64) -> u64 {
         (u128::from(microseconds) * u128::from(self.hertz) / 1_000_000) as u64
     }

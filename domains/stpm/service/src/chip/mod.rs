@@ -29,7 +29,7 @@ use repeat::{Limits, Repeater, return_code};
 /// A TPM as the service sees it. Points in time are durations since any fixed moment.
 pub trait Chip {
     /// Brings the TPM up, unless it is. Ready: with whether that worked. After a failure the next call tries
-    /// anew.
+    /// again.
     fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>>;
 
     /// The longest command that the TPM takes, as far as it is known.

@@ -79,7 +79,7 @@ impl Mail for Fake {
     }
 }
 
-/// A service for so many clients, all open; client n has locality n.
+/// A service for a number of clients, all open; client n has locality n.
 fn service(clients: u32) -> (Service<Fake, Fake>, Fake) {
     let fake = Fake(Rc::new(RefCell::new(Desk {
         mode: Mode::Answers,

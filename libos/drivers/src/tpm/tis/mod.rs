@@ -33,11 +33,11 @@ pub(super) enum State {
     Seeking { until: Duration },
     /// The TPM was asked to get ready.
     Readying { until: Duration },
-    /// So many bytes of the command have been written.
+    /// The first `sent` bytes of the command have been written.
     Sending { sent: usize, until: Duration },
     /// The TPM carries out the command.
     Executing { until: Duration },
-    /// So many bytes of the response have been read.
+    /// The first `received` bytes of the response have been read.
     Receiving { received: usize, until: Duration },
 }
 

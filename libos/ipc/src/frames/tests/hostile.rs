@@ -26,7 +26,7 @@ fn positions_that_cannot_be_are_refused() {
         assert_eq!(input.prepare_wait(1), Err(RingError::Corrupt));
         input.resync();
         output.resync();
-        assert_eq!((output.next(), input.reserve(0).is_ok()), (Ok(None), true), "all begins anew");
+        assert_eq!((output.next(), input.reserve(0).is_ok()), (Ok(None), true), "all begins again");
     }
 }
 

@@ -62,7 +62,7 @@ impl Bell for Bells {
     }
 }
 
-/// What goes through a ring of so many bytes: frames of so many bytes, flushed after each so many.
+/// What goes through a ring of a given length: how many frames, how long, and after how many they are flushed.
 #[derive(Clone, Copy)]
 struct Load {
     ring: usize,

@@ -1,4 +1,4 @@
-//! A side that begins anew.
+//! A side that begins again.
 
 use core::sync::atomic::Ordering;
 
