@@ -12,7 +12,10 @@ pub enum Accelerator {
     /// By translation, with a clock that advances by exactly one nanosecond per instruction: runs are
     /// repeatable.
     Counted,
-    /// The same, and each instruction is a block of its own, so that QEMU's log has a line for each.
+    /// The same with eight nanoseconds, about as fast as translation is; and time in which the machine has nothing to do
+    /// passes as on the host, so that it can wait for programs there.
+    Paced,
+    /// As if counted, and each instruction is a block of its own, so that QEMU's log has a line for each.
     Stepped(Stepping),
 }
 
@@ -30,6 +33,7 @@ impl Accelerator {
     pub(super) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Counted => &["-accel", "tcg", "-icount", "shift=0,sleep=off"],
+            Self::Paced => &["-accel", "tcg", "-icount", "shift=3,sleep=on"],
             Self::Stepped(Stepping::Property) => {
                 &["-accel", "tcg,one-insn-per-tb=on", "-icount", "shift=0,sleep=off"]
             }

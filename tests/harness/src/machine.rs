@@ -18,8 +18,8 @@ use image_builder::{
     patience::Patience,
     progress,
     run::{
-        Accelerator, CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine,
-        OpenForward, Session, Tpm, TpmState, Transcript,
+        CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine, OpenForward,
+        Session, Tpm, TpmState, Transcript,
     },
     tools::{self, Tool},
 };
@@ -72,9 +72,7 @@ fn observe(
     machine.firmware = scenario.firmware;
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);
-    if scenario.counts_instructions {
-        machine.accelerator = Accelerator::Counted;
-    }
+    machine.accelerator = scenario.accelerator;
     machine.memory_mib = scenario.memory_mib.unwrap_or(machine.memory_mib);
     // The folder has to live for as long as the machine that boots from it.
     let folder = tempfile::tempdir()

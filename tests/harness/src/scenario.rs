@@ -14,7 +14,8 @@
 //!                                         expected line
 //! timeout: 60                             seconds (default 60), as `patience` counts them
 //! icount: yes                             the machine's clock counts its instructions (default: no), so that no time
-//!                                         in it depends on the host. It does not wait for the host either
+//!                                         in it depends on the host. It does not wait for the host either; with
+//!                                         `paced` it does: while it has nothing to do, time passes as on the host
 //! prepare: swtpm_setup …                   runs on the host before the machine starts, and leaves the TPM's state in
 //!                                         the folder `$TPM_STATE`; may come several times
 //! qemu: -global NAME.PROPERTY=VALUE       more arguments for QEMU; may come several times
@@ -43,7 +44,7 @@ use std::time::Duration;
 use cloison_abi::call::SystemEnd;
 use image_builder::{
     disc::Firmware,
-    run::{ForwardRequest, TpmVersion},
+    run::{Accelerator, ForwardRequest, TpmVersion},
 };
 
 use crate::Damage;
@@ -69,8 +70,8 @@ pub struct Scenario {
     pub end: Option<SystemEnd>,
     /// How long it may take.
     pub timeout: Duration,
-    /// Whether the machine's clock counts its instructions.
-    pub counts_instructions: bool,
+    /// How instructions are carried out, and so whether the machine's clock counts them.
+    pub accelerator: Accelerator,
     /// Commands of the host that make the TPM's state, before the machine starts.
     pub prepare: Vec<String>,
     /// More arguments for QEMU.
@@ -126,8 +127,8 @@ impl Scenario {
         if !scenario.steps.iter().any(|step| matches!(step, Step::See(_))) {
             return Err("the scenario expects nothing, so it could not fail".into());
         }
-        if scenario.counts_instructions && scenario.steps.iter().any(|step| matches!(step, Step::Command(_)))
-        {
+        let has_command = scenario.steps.iter().any(|step| matches!(step, Step::Command(_)));
+        if scenario.accelerator == Accelerator::Counted && has_command {
             return Err("a clock that counts instructions does not wait for a command on the host".into());
         }
         scenario.judge_stop()?;
@@ -157,7 +158,7 @@ impl Scenario {
             memory_mib: None,
             end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
-            counts_instructions: false,
+            accelerator: Accelerator::Best,
             prepare: Vec::new(),
             qemu: Vec::new(),
             damage: None,
@@ -200,7 +201,7 @@ impl Scenario {
             "memory" => self.memory_mib = Some(value.parse().ok()?),
             "status" => self.end = end(value)?,
             "timeout" => self.timeout = Duration::from_secs(value.parse().ok()?),
-            "icount" => self.counts_instructions = yes_or_no(value)?,
+            "icount" => self.accelerator = accelerator(value)?,
             "forward" => self.forwards.push(value.parse().ok()?),
             "capture" => self.capture = capture(value),
             "prepare" => self.prepare.push(value.to_owned()),
@@ -229,10 +230,11 @@ fn capture(value: &str) -> Option<String> {
     }
 }
 
-fn yes_or_no(value: &str) -> Option<bool> {
+fn accelerator(value: &str) -> Option<Accelerator> {
     match value {
-        "yes" => Some(true),
-        "no" => Some(false),
+        "no" => Some(Accelerator::Best),
+        "yes" => Some(Accelerator::Counted),
+        "paced" => Some(Accelerator::Paced),
         _ => None,
     }
 }
@@ -325,8 +327,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_counts_instructions_waits_for_no_command() {
-        assert!(Scenario::parse("manifest: m\nicount: yes\n+ a\n").unwrap().counts_instructions);
-        assert!(!Scenario::parse("manifest: m\nicount: no\n+ a\n$ b\n").unwrap().counts_instructions);
-        assert!(Scenario::parse("manifest: m\nicount: yes\n+ a\n$ b\n").is_err());
+        let clock = |text| Scenario::parse(text).map(|scenario| scenario.accelerator);
+        assert_eq!(clock("manifest: m\nicount: yes\n+ a\n"), Ok(Accelerator::Counted));
+        assert_eq!(clock("manifest: m\nicount: paced\n+ a\n$ b\n"), Ok(Accelerator::Paced));
+        assert_eq!(clock("manifest: m\nicount: no\n+ a\n$ b\n"), Ok(Accelerator::Best));
+        assert!(clock("manifest: m\nicount: yes\n+ a\n$ b\n").is_err());
     }
 }

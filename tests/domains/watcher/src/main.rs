@@ -28,8 +28,8 @@ use subject::Subject;
 
 cloison_rt::entry!(main);
 
-/// How long nothing may happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing may happen: longer than any host keeps a machine from running.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> Result<(), Failed> {
     let mut watcher = Watcher::new();
