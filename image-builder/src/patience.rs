@@ -4,7 +4,7 @@
 //! the host has a CPU to spare: then nothing kept the program, or one that it waits for, from going on.
 
 use std::{
-    fs,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,23 @@ use crate::process::TICKS_PER_SECOND;
 /// Time between two looks at the host's counters.
 const PAUSE: Duration = Duration::from_millis(100);
 /// After how many times its limit a program ends although nobody let it run: no host is as busy as that for so long.
-const LONGEST: u32 = 8;
+const LONGEST: u32 = 30;
+/// Time between two looks whether something has come true.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether something comes true before so much time has been counted in which the host had a CPU to spare, so that nothing
+/// kept it from coming true.
+#[must_use]
+pub fn comes_within(limit: Duration, mut is_true: impl FnMut() -> bool) -> bool {
+    let mut patience = Patience::new();
+    while !is_true() {
+        if patience.counted(|| Some(Duration::ZERO)) >= limit {
+            return false;
+        }
+        thread::sleep(SHORT_PAUSE);
+    }
+    true
+}
 
 /// Counters of the host at one time.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +138,15 @@ mod tests {
     #[test]
     fn a_run_that_is_let_wait_for_ever_ends_all_the_same() {
         let mut patience = Patience::new();
-        patience.start -= seconds(40);
-        assert!(patience.counted(|| Some(Duration::ZERO)) >= seconds(2));
+        patience.start -= seconds(90);
+        assert!(patience.counted(|| Some(Duration::ZERO)) >= seconds(3));
+    }
+
+    #[test]
+    fn what_comes_is_waited_for_and_what_never_comes_is_not() {
+        let mut looks = 0..4;
+        assert!(comes_within(Duration::ZERO, || true));
+        assert!(comes_within(seconds(60), || looks.next().is_none()));
+        assert!(!comes_within(Duration::from_millis(20), || false));
     }
 }

@@ -228,6 +228,7 @@ fn split_lines(line: &mut Vec<u8>, bytes: &[u8], on_line: &mut dyn FnMut(&str)) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patience::comes_within;
 
     fn shell(script: &str) -> Command {
         let mut command = command(Path::new("/bin/sh"));
@@ -269,11 +270,7 @@ mod tests {
         // Its parent is gone, so init reaps it, some time later; until then it is a zombie, which has no
         // command line.
         let runs = || std::fs::read(grandchild.join("cmdline")).is_ok_and(|line| !line.is_empty());
-        let gone = (0..500).any(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            !runs()
-        });
-        assert!(gone, "{} still runs", grandchild.display());
+        assert!(comes_within(Duration::from_secs(5), || !runs()), "{} still runs", grandchild.display());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 /// How often is looked whether `apt-get` has ended.
 const PERIOD: Duration = Duration::from_millis(20);
 /// How long it may take to stop when it is asked to.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// UEFI firmware for the machine.
 pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";

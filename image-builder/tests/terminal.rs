@@ -1,5 +1,7 @@
 //! The terminal of a user who runs a system: keys reach the machine one by one, and afterwards it is as it was.
 
+mod support;
+
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
@@ -7,14 +9,15 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
 };
 
+use image_builder::patience::comes_within;
 use rustix::{
     process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr},
 };
+use support::command::LATE;
 
 /// A terminal: the end that a person sits at, and the end that programs see.
 fn terminal() -> (File, File) {
@@ -67,13 +70,12 @@ impl AtTerminal {
 
     /// Waits until keys go to the machine.
     fn wait_for_keys(&mut self) {
-        let limit = Instant::now() + Duration::from_secs(300);
-        while shows_what_is_typed(&self.program) {
+        let go = || {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "ended early: {}", self.output.try_iter().collect::<String>());
-            assert!(Instant::now() < limit, "the keys never went to the machine");
-            thread::sleep(Duration::from_millis(5));
-        }
+            !shows_what_is_typed(&self.program)
+        };
+        assert!(comes_within(LATE, go), "the keys never went to the machine");
     }
 
     /// Types keys that end it. Returns the exit status.

@@ -7,15 +7,21 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use image_builder::patience::comes_within;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub const HELLO: &str = "manifests/hello.toml";
 pub const DEMO: &str = "manifests/tpm-demo.toml";
+/// Seconds that end only a run that hangs, on the busiest host too.
+pub const HANGS: &str = "3600";
+/// The same for what is waited for here, counted as `patience` does.
+pub const LATE: Duration = Duration::from_secs(300);
+/// What comes at once comes within this time, counted in the same way.
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// The tool, at the project's root.
 pub fn tool(arguments: &[&str]) -> Command {
@@ -68,8 +74,10 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Sends a signal that has to end a program soon, with this status.
 pub fn stop(child: &mut Child, signal: Signal, status: Option<i32>) {
     kill_process(Pid::from_child(child), signal).unwrap();
+    assert!(comes_within(SOON, || child.try_wait().unwrap().is_some()), "{signal:?} does not end it");
     assert_eq!(child.wait().unwrap().code(), status);
 }
 
@@ -78,27 +86,22 @@ pub fn wait_for_descendants(child: &mut Child, names: &[&str]) -> BTreeSet<u32> 
     let stderr = BufReader::new(child.stderr.take().unwrap());
     // Somebody has to read what it says, or it would stop at a full pipe.
     std::thread::spawn(move || stderr.lines().for_each(drop));
-    let limit = Instant::now() + Duration::from_secs(300);
-    while Instant::now() < limit {
+    let mut family = BTreeSet::new();
+    let all_run = || {
         assert!(child.try_wait().unwrap().is_none(), "the tool ended before {names:?} ran");
-        let family = descendants(child.id());
+        family = descendants(child.id());
         let running: Vec<String> = family.iter().filter_map(|id| name_of(*id)).collect();
-        if names.iter().all(|name| running.iter().any(|running| running == name)) {
-            return family;
-        }
-        sleep(Duration::from_millis(5));
-    }
-    panic!("{names:?} never ran");
+        names.iter().all(|name| running.iter().any(|running| running == name))
+    };
+    assert!(comes_within(LATE, all_run), "{names:?} never ran");
+    family
 }
 
 /// Fails unless all these processes are gone, or at least no longer run, within a short time.
 pub fn assert_gone(family: &BTreeSet<u32>) {
     let runs = |id: &&u32| fs::read(process(**id).join("cmdline")).is_ok_and(|line| !line.is_empty());
-    let limit = Instant::now() + Duration::from_secs(5);
-    while family.iter().any(|id| runs(&id)) {
-        assert!(Instant::now() < limit, "still there: {:?}", family.iter().filter(runs).collect::<Vec<_>>());
-        sleep(Duration::from_millis(5));
-    }
+    let gone = comes_within(SOON, || !family.iter().any(|id| runs(&id)));
+    assert!(gone, "still there: {:?}", family.iter().filter(runs).collect::<Vec<_>>());
 }
 
 /// All processes below a process.
