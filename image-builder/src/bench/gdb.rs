@@ -5,14 +5,15 @@
 use std::{
     io::{self, BufReader, BufWriter, Read, Write},
     net::TcpStream,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::Failure;
+use crate::{Failure, patience::comes_within};
 
-/// How long QEMU may take to listen, and to answer.
+/// How long QEMU may take to listen; see [`Patience`](crate::patience::Patience).
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to answer, on the busiest host: after that, it hangs.
+const LONGEST_ANSWER: Duration = Duration::from_secs(300);
 /// Number of the register RIP.
 const RIP: u32 = 16;
 /// QEMU shows single registers to those only who have asked which there are.
@@ -94,18 +95,19 @@ impl Debugger {
 }
 
 fn connect(port: u16) -> io::Result<TcpStream> {
-    let start = Instant::now();
-    loop {
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                return Ok(stream);
-            }
-            Err(error) if start.elapsed() > PATIENCE => return Err(error),
-            Err(_) => thread::sleep(Duration::from_millis(20)),
+    let connect = || TcpStream::connect(("127.0.0.1", port));
+    let mut tried = connect();
+    // If it never listens, the last try says why.
+    let _ = comes_within(PATIENCE, || {
+        if tried.is_err() {
+            tried = connect();
         }
-    }
+        tried.is_ok()
+    });
+    let stream = tried?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LONGEST_ANSWER))?;
+    Ok(stream)
 }
 
 fn failed(error: &io::Error) -> Failure {

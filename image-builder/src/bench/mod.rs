@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// Longest time that a run may take. Counting instructions makes a run some ten times as slow.
+/// Longest time that a run may take, as `patience` counts it. Counting instructions makes a run some ten times as slow.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How often a time is taken.
 const TIMES: usize = 3;
@@ -203,7 +203,7 @@ impl Bench<'_> {
         let start = Instant::now();
         let mut session = Session::start(machine, tpm)?;
         let mut booted = Booted::default();
-        let conclusion = Watch::new(Some(LIMIT), interrupts).until_end(&mut session, &mut |bytes| {
+        let conclusion = Watch::patient(LIMIT, interrupts).until_end(&mut session, &mut |bytes| {
             let lines = booted.transcript.add(bytes);
             if lines.iter().any(|line| line.name() == built.system.ends_with()) {
                 booted.last_line = Some(start.elapsed());

@@ -4,13 +4,14 @@ use std::{
     net::Ipv4Addr,
     os::fd::{AsFd, BorrowedFd},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{Bench, Figures, TIMES, linux::Linux, median, rows};
 use crate::{
     Failure,
     build::Context,
+    patience::Patience,
     process,
     run::{Devices, Event, HostPorts, Machine, OpenForward, Session, Transcript},
     tools,
@@ -18,7 +19,7 @@ use crate::{
 
 /// What a server says when it can be measured; the domain and Linux say the same.
 const READY: &str = "server listening";
-/// How long a system may take to be ready.
+/// How long a system may take to be ready; see [`Patience`].
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the host's iperf3 tries to measure it, and how long it pauses after a try.
 const TRIES: usize = 5;
@@ -92,11 +93,11 @@ fn measure(context: &Context, machine: &Machine, port: u16) -> Result<Figures, F
 
 /// Waits until somebody says what begins so.
 pub(super) fn wait_for_line(context: &Context, session: &mut Session, begin: &str) -> Result<(), Failure> {
-    let deadline = Some(Instant::now() + PATIENCE);
+    let mut patience = Patience::new();
     let mut transcript = Transcript::default();
     loop {
         let others: [BorrowedFd<'_>; 1] = [context.interrupts.as_fd()];
-        match session.next(deadline, &others)? {
+        match session.next(Some(patience.next_look()), &others)? {
             Event::Output(bytes) => {
                 let ready = |line: &crate::run::Line| line.message().starts_with(begin);
                 if transcript.add(&bytes).iter().any(ready) {
@@ -104,6 +105,7 @@ pub(super) fn wait_for_line(context: &Context, session: &mut Session, begin: &st
                 }
             }
             Event::Ready(_) => context.interrupts.check()?,
+            Event::Deadline if patience.counted(|| session.cpu_time()) < PATIENCE => {}
             Event::Deadline | Event::Ended(_) => {
                 let last = transcript.lines().last().map_or("nothing", |line| line.text.as_str());
                 let complaint = session.complaint().unwrap_or_else(|| format!("the last line is: {last}"));
@@ -116,7 +118,7 @@ pub(super) fn wait_for_line(context: &Context, session: &mut Session, begin: &st
 /// Measures for a second. → bits per second, as the receiver has seen them.
 fn iperf3(context: &Context, port: u16, more: &[&str]) -> Result<f64, Failure> {
     let mut command = process::command(&tools::path(tools::IPERF3)?);
-    command.env("LC_ALL", "C").args(["-c", "127.0.0.1", "-t", "1", "-f", "k", "--connect-timeout", "5000"]);
+    command.env("LC_ALL", "C").args(["-c", "127.0.0.1", "-t", "1", "-f", "k"]);
     command.args(["-p", &port.to_string()]).args(more);
     let mut complaint = String::new();
     // Between two tests the server of the real iperf3 does not listen for a moment.

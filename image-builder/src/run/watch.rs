@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Conclusion, Event, Key, Keyboard, Recording, Session, Startup};
-use crate::{Failure, interrupts::Interrupts};
+use crate::{Failure, interrupts::Interrupts, patience::Patience};
 
 /// How often is looked at what gives no sign by itself.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -23,8 +23,10 @@ pub struct Heard {
 /// What is watched beside the machine.
 #[derive(Debug)]
 pub struct Watch<'a> {
-    /// After which time the watch is over.
+    /// After which time the watch is over, by the clock on the wall.
     pub limit: Option<Duration>,
+    /// After which time it is over as [`Patience`] counts, for a machine that is to get its time on a busy host too.
+    pub patience: Option<(Patience, Duration)>,
     /// Requests to stop.
     pub interrupts: &'a Interrupts,
     /// What the user types with.
@@ -41,7 +43,21 @@ impl<'a> Watch<'a> {
     /// Of the machine alone.
     #[must_use]
     pub fn new(limit: Option<Duration>, interrupts: &'a Interrupts) -> Self {
-        Self { limit, interrupts, keyboard: None, startup: None, recording: None, reader: None }
+        Self {
+            limit,
+            interrupts,
+            patience: None,
+            keyboard: None,
+            startup: None,
+            recording: None,
+            reader: None,
+        }
+    }
+
+    /// Of the machine alone, for a time that is counted by [`Patience`].
+    #[must_use]
+    pub fn patient(limit: Duration, interrupts: &'a Interrupts) -> Self {
+        Self { patience: Some((Patience::new(), limit)), ..Self::new(None, interrupts) }
     }
 
     /// Watches a session until it ends, and hands what it writes to `on_output`.
@@ -98,6 +114,11 @@ impl<'a> Watch<'a> {
             keyboard.attend();
         }
         self.recording.as_mut().map_or(Ok(()), Recording::attend)?;
+        if let Some((patience, limit)) = &mut self.patience
+            && patience.counted(|| session.cpu_time()) >= *limit
+        {
+            return Ok(Some(Conclusion::TimedOut));
+        }
         Ok(self.startup.as_mut().and_then(|startup| startup.look(session.process())).map(Conclusion::Stuck))
     }
 

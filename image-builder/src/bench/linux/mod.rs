@@ -106,7 +106,7 @@ impl<'a> Linux<'a> {
         let machine = self.machine(machine, settings);
         let mut session = Session::start(&machine, None)?;
         let mut transcript = Transcript::default();
-        let watch = Watch::new(Some(LIMIT), &self.context.interrupts);
+        let watch = Watch::patient(LIMIT, &self.context.interrupts);
         let conclusion = watch.until_end(&mut session, &mut |bytes| {
             transcript.add(bytes);
             Ok(Heard::default())
