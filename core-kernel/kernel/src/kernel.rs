@@ -231,7 +231,9 @@ impl Kernel {
     #[inline(never)]
     fn settle(&mut self, cpu: &mut Cpu) {
         let deadline = self.tasks.settle(time::now).min(self.ending.deadline).min(self.log.due);
-        if deadline != cpu.armed {
+        // One that is set already and comes sooner costs an interrupt when it comes; to set it anew would cost more,
+        // each time that somebody else runs.
+        if deadline < cpu.armed {
             cpu.armed = deadline;
             self.machine.timer.arm(deadline);
         }

@@ -6,7 +6,7 @@ use core::{
     ptr,
 };
 
-use cloison_abi::limits::MAX_PORT_RANGES;
+use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
 use cloison_rules::{DomainId, clock::Stated, cpu::ControlRegisters};
 use x86_64::registers::{
     control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
@@ -122,6 +122,7 @@ impl Cpu {
         let cpu = unsafe { &mut *first };
         cpu.this = first;
         cpu.stack_top = KERNEL_STACK.top();
+        cpu.armed = NO_DEADLINE;
         tables::load(cpu);
         set_up_system_call(first as u64);
         cpu
