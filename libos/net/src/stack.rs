@@ -53,6 +53,8 @@ pub(crate) struct Stack {
     lingering: VecDeque<Lingering>,
     /// Whether the program has done something to a socket since the last turn.
     touched: bool,
+    /// Whether the last turn was only for what had come in.
+    has_heard: bool,
     /// Wakes the future whose turns these are.
     waker: Waker,
     /// When smoltcp wants its next turn.
@@ -80,6 +82,7 @@ impl Stack {
             socket_bytes: usize::MAX,
             lingering: VecDeque::new(),
             touched: true,
+            has_heard: false,
             waker: Waker::noop().clone(),
             due: None,
             doors: Vec::new(),
@@ -100,7 +103,16 @@ impl Stack {
         self.touched = false;
         self.device.is_blocked = false;
         self.device.wire.host.now = now;
-        let busy = self.ingress(now) | self.repeat(now) | self.egress(now);
+        let taken = self.ingress(now);
+        // What has come in reaches the program first; the turn after that sends what there is to say by then, and
+        // looks at everything else.
+        self.has_heard = taken > 0 && !self.has_heard;
+        if self.has_heard {
+            self.device.wire.link.flush();
+            self.touch();
+            return self.wait();
+        }
+        let busy = (taken == FRAMES_A_TURN) | self.repeat(now) | self.egress(now);
         self.device.wire.ask_again();
         self.keep_lease(now);
         self.reap(now);
@@ -108,9 +120,10 @@ impl Stack {
         self.device.wire.link.flush();
         let room = self.device.is_blocked.then(|| self.device.frame_bytes());
         let quiet = self.device.wire.link.prepare_wait(room);
-        self.due = self.next_due(now);
         if busy | !quiet {
             self.touch();
+        } else {
+            self.due = self.next_due(now);
         }
         self.wait();
     }
@@ -195,18 +208,18 @@ impl Stack {
         self.device.wire.host.set_address(address, gateway);
     }
 
-    /// Takes in what has come. True: there may be more.
-    fn ingress(&mut self, now: Micros) -> bool {
-        (0..FRAMES_A_TURN).all(|_| {
+    /// Takes in what has come: so many frames.
+    fn ingress(&mut self, now: Micros) -> usize {
+        for taken in 0..FRAMES_A_TURN {
             match self.device.fetch() {
-                None => return false,
+                None => return taken,
                 Some(Arrival::Done) => {}
                 Some(Arrival::Dhcp) => self.take_dhcp(now),
                 Some(Arrival::Packet(verdict)) if self.admits(verdict, now) => self.take_packet(now),
                 Some(Arrival::Packet(_)) => {}
             }
-            true
-        })
+        }
+        FRAMES_A_TURN
     }
 
     fn take_packet(&mut self, now: Micros) {
@@ -280,8 +293,8 @@ impl Stack {
             wire.host.neighbours.due(),
             self.dhcp.as_ref().map(dhcp::Client::due),
         ];
-        let due = due.into_iter().flatten().min()?;
-        Some(if due <= now { now + RETRY } else { due })
+        let due = due.into_iter().flatten().fold(Micros::MAX, Micros::min);
+        (due != Micros::MAX).then(|| if due <= now { now + RETRY } else { due })
     }
 
     fn wait(&mut self) {
@@ -293,6 +306,9 @@ impl Stack {
 
     /// Removes connections that have ended, or have had their time.
     fn reap(&mut self, now: Micros) {
+        if self.lingering.is_empty() {
+            return;
+        }
         let sockets = &mut self.sockets;
         let state = |sockets: &SocketSet<'_>, lingering: &Lingering| {
             sockets.get::<tcp::Socket<'_>>(lingering.socket).state()
