@@ -13,7 +13,7 @@ use cloison_abi::{
 use cloison_rules::{
     budget::Budget,
     capability::Capability,
-    memory::{FreeMemory, MAX_RUNS, Run},
+    memory::{FreeMemory, Run},
     region::Backing,
 };
 
@@ -133,7 +133,7 @@ pub fn build(
     let space = AddressSpace::new(quota, quota_pages, kernel.machine.kernel_root)?;
     let builder = kernel.add_domain(Name::new("builder").unwrap_or_default(), space)?;
     map_segments(kernel, header, image)?;
-    give_rights(kernel, &free)?;
+    give_rights(kernel, free)?;
     let domain = kernel.domain_mut(builder.id);
     // Nobody could restart it, and without it nothing starts.
     domain.on_fault = FaultPolicy::Halt;
@@ -168,14 +168,12 @@ fn map_segments(kernel: &mut Kernel, header: &ImageHeader, image: Run) -> Result
 }
 
 /// Gives the builder all rights that there are, and all memory that is free: the largest runs of it.
-fn give_rights(kernel: &mut Kernel, free: &FreeMemory) -> Result<(), CallError> {
-    let mut runs = heapless::Vec::<Run, { MAX_RUNS }>::new();
-    runs.extend(free.runs().iter().copied().filter(|run| run.pages() > 0));
-    runs.sort_unstable_by_key(|run| core::cmp::Reverse(run.pages()));
+fn give_rights(kernel: &mut Kernel, mut free: FreeMemory) -> Result<(), CallError> {
     let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT | Rights::BUILD | Rights::DMA;
-    for (slot, run) in runs.iter().take(BUILDER_MEMORY_SLOTS.into()).enumerate() {
+    for number in 0..BUILDER_MEMORY_SLOTS {
+        let Some(run) = free.take_largest() else { break };
         let region = kernel.regions.add(run.first, run.pages() as u32, Backing::Memory { zeroed: 0 })?;
-        let slot = u64::from(BUILDER_SLOT_MEMORY) + slot as u64;
+        let slot = u64::from(BUILDER_SLOT_MEMORY) + u64::from(number);
         builder_slots(kernel).fill(slot, Capability::own_region(region, rights))?;
     }
     for (slot, kind) in [

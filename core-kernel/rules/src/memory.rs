@@ -59,26 +59,26 @@ impl Run {
         self.first < other.end && other.first < self.end
     }
 
-    /// How the kernel maps the run: page by page, or by large pages where a whole one lies in it and `fine`
-    /// does not ask for single pages there.
+    /// How the kernel maps the run, a page table at a time: by a large page where a whole one lies in the run and
+    /// `fine` does not ask for single pages there, else page by page.
     pub fn pieces(self, fine: impl Fn(Self) -> bool) -> impl Iterator<Item = Piece> {
         let mut next = self.first;
         iter::from_fn(move || {
             let page = next;
             let whole = Self { first: page, end: page + LARGE_PAGES };
             let large = page.is_multiple_of(LARGE_PAGES) && whole.end <= self.end && !fine(whole);
-            next += if large { LARGE_PAGES } else { 1 };
-            (page < self.end).then_some(Piece { page, large })
+            next = self.end.min((page / LARGE_PAGES + 1) * LARGE_PAGES);
+            (page < self.end).then_some(Piece { pages: Self { first: page, end: next }, large })
         })
     }
 }
 
-/// A page that the kernel maps.
+/// Pages that the kernel maps in one page table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Its number, or that of the first page which a large one covers.
-    pub page: u64,
-    /// Whether it is a large one.
+    /// The pages.
+    pub pages: Run,
+    /// Whether one large page covers them.
     pub large: bool,
 }
 
@@ -134,6 +134,12 @@ impl FreeMemory {
         let run = self.runs.iter_mut().rev().find(fits)?;
         run.end -= pages;
         Some(run.end)
+    }
+
+    /// Takes the largest run as a whole.
+    pub fn take_largest(&mut self) -> Option<Run> {
+        let run = self.runs.iter_mut().max_by_key(|run| run.pages()).filter(|run| run.pages() > 0)?;
+        Some(core::mem::replace(run, Run::NONE))
     }
 
     /// What is left.
@@ -263,6 +269,13 @@ mod tests {
         assert_eq!(free.runs().last(), Some(&run(0x10_0000, 0x20_0000)));
     }
 
+    #[test]
+    fn the_largest_run_is_taken_first() {
+        let mut free = FreeMemory::new(&[run(0x100, 0x110), run(0x200, 0x300), run(0x400, 0x420)], &[]);
+        let taken: Vec<Run> = std::iter::from_fn(|| free.take_largest()).collect();
+        assert_eq!(taken, [run(0x200, 0x300), run(0x400, 0x420), run(0x100, 0x110)]);
+    }
+
     proptest! {
         /// Against sets of pages.
         #[test]
@@ -282,11 +295,11 @@ mod tests {
             let run = run(first, first + count);
             let fine = Run { first: fine, end: fine + 3 };
             let mut next = first;
-            for piece in run.pieces(|large| large.overlaps(fine)) {
-                prop_assert_eq!(piece.page, next);
-                next += if piece.large { LARGE_PAGES } else { 1 };
-                prop_assert!(!piece.large || piece.page % LARGE_PAGES == 0);
-                prop_assert!(!piece.large || !self::run(piece.page, next).overlaps(fine));
+            for Piece { pages, large } in run.pieces(|large| large.overlaps(fine)) {
+                prop_assert_eq!(pages.first, next);
+                next = pages.end;
+                prop_assert_eq!(pages.first / LARGE_PAGES, (pages.end - 1) / LARGE_PAGES, "in one table");
+                prop_assert!(!large || pages.pages() == LARGE_PAGES && !pages.overlaps(fine));
             }
             prop_assert_eq!(next, run.end);
         }

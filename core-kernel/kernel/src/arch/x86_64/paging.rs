@@ -11,7 +11,7 @@ use cloison_abi::{
     image::{ImageHeader, checksum},
     limits::{KERNEL_BASE, PAGE_BYTES},
 };
-use cloison_rules::memory::{FreeMemory, LOW_MEMORY_END, Piece, Run, without};
+use cloison_rules::memory::{FreeMemory, LARGE_PAGES, LOW_MEMORY_END, Piece, Run, without};
 use x86_64::{
     PhysAddr, VirtAddr,
     structures::paging::{PageTable, PageTableFlags as Flags, page_table::PageTableEntry},
@@ -198,25 +198,29 @@ const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::GLOBAL).u
 /// Maps memory with the rights of the section of the kernel's image in which it lies, if it lies in one. The
 /// guard page of the stack stays out.
 fn map_piece(root: u64, piece: Piece, take: &mut impl FnMut() -> Option<u64>) -> Option<()> {
-    let physical = PhysAddr::new(piece.page * PAGE_BYTES);
-    let address = direct(piece.page * PAGE_BYTES);
+    let Run { first, end } = piece.pages;
+    let address = direct(first * PAGE_BYTES);
     if piece.large {
-        walk(root, address, 2, take, LINKS)?.set_addr(physical, DATA | Flags::HUGE_PAGE);
+        let entry = walk(root, address, 2, take, LINKS)?;
+        entry.set_addr(PhysAddr::new(first * PAGE_BYTES), DATA | Flags::HUGE_PAGE);
         return Some(());
     }
-    let flags = match address {
-        _ if address == KERNEL_STACK.guard() => return Some(()),
-        _ if text().contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
-        _ if constants().contains(&address) => DATA.difference(Flags::WRITABLE),
-        _ => DATA,
-    };
-    walk(root, address, 1, take, LINKS)?.set_addr(physical, flags);
+    let table = walk_to_table(root, address, 1, take, LINKS)?;
+    for page in first..end {
+        let address = direct(page * PAGE_BYTES);
+        let flags = match address {
+            _ if address == KERNEL_STACK.guard() => continue,
+            _ if text().contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
+            _ if constants().contains(&address) => DATA.difference(Flags::WRITABLE),
+            _ => DATA,
+        };
+        table[(page % LARGE_PAGES) as usize].set_addr(PhysAddr::new(page * PAGE_BYTES), flags);
+    }
     Some(())
 }
 
-/// The entry for `address` in its table of `level` (1: page table, 2: page directory). Tables that are
-/// missing on the way come from `take`, which returns the physical address of a zeroed page; they are linked
-/// with `links`.
+/// The entry for `address` in its table of `level` (1: page table, 2: page directory), as [`walk_to_table`] finds
+/// it.
 fn walk(
     root: u64,
     address: u64,
@@ -224,17 +228,33 @@ fn walk(
     take: &mut impl FnMut() -> Option<u64>,
     links: Flags,
 ) -> Option<&'static mut PageTableEntry> {
-    let index = |level: u32| (address >> (3 + 9 * level) & 0x1ff) as usize;
+    walk_to_table(root, address, level, take, links).map(|table| &mut table[index(address, level)])
+}
+
+/// The table of `level` with the entry for `address`. Tables that are missing on the way come from `take`, which
+/// returns the physical address of a zeroed page; they are linked with `links`.
+fn walk_to_table(
+    root: u64,
+    address: u64,
+    level: u32,
+    take: &mut impl FnMut() -> Option<u64>,
+    links: Flags,
+) -> Option<&'static mut PageTable> {
     let mut at = root;
     for upper in (level + 1..=4).rev() {
-        let entry = &mut table(at)[index(upper)];
+        let entry = &mut table(at)[index(address, upper)];
         if entry.is_unused() {
             entry.set_addr(PhysAddr::new(take()?), links);
         }
         assert!(!entry.flags().contains(Flags::HUGE_PAGE), "a device's registers lie among memory");
         at = entry.addr().as_u64();
     }
-    Some(&mut table(at)[index(level)])
+    Some(table(at))
+}
+
+/// Which entry of a table of `level` is for `address`.
+fn index(address: u64, level: u32) -> usize {
+    (address >> (3 + 9 * level) & 0x1ff) as usize
 }
 
 /// The page table at a physical address.
