@@ -121,10 +121,10 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`] if it is empty or no slot has this number.
     #[inline]
-    pub fn get(&self, slot: u64) -> Result<Capability, CallError> {
+    pub fn get(&self, slot: u64) -> Result<&Capability, CallError> {
         match usize::try_from(slot).ok().and_then(|slot| self.0.get(slot)) {
             None | Some(Capability::Empty) => Err(CallError::BadSlot),
-            Some(capability) => Ok(*capability),
+            Some(capability) => Ok(capability),
         }
     }
 
@@ -147,7 +147,7 @@ impl SlotTable {
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
     #[inline]
     pub fn event(&self, slot: u64) -> Result<(DomainRef, u8), CallError> {
-        match self.get(slot)? {
+        match *self.get(slot)? {
             Capability::Event { target, bit } => Ok((target, bit)),
             _ => Err(CallError::WrongType),
         }
@@ -158,7 +158,7 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`], [`CallError::MissingRight`].
     pub fn region(&self, slot: u64, needed: Rights) -> Result<(RegionRef, Rights), CallError> {
-        match self.get(slot)? {
+        match *self.get(slot)? {
             Capability::Region { region, rights, .. } if rights.contains(needed) => Ok((region, rights)),
             Capability::Region { .. } => Err(CallError::MissingRight),
             _ => Err(CallError::WrongType),
@@ -170,7 +170,7 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`], [`CallError::MissingRight`].
     pub fn domain(&self, slot: u64, needed: Rights) -> Result<(DomainRef, Rights), CallError> {
-        match self.get(slot)? {
+        match *self.get(slot)? {
             Capability::Domain(domain, rights) if rights.contains(needed) => Ok((domain, rights)),
             Capability::Domain(..) => Err(CallError::MissingRight),
             _ => Err(CallError::WrongType),
@@ -182,7 +182,7 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
     pub fn interrupt(&self, slot: u64) -> Result<u8, CallError> {
-        match self.get(slot)? {
+        match *self.get(slot)? {
             Capability::Interrupt { line } => Ok(line),
             _ => Err(CallError::WrongType),
         }
@@ -193,7 +193,7 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
     pub fn right(&self, slot: u64, kind: ObjectKind) -> Result<(), CallError> {
-        match self.get(slot)? {
+        match *self.get(slot)? {
             Capability::Right(held) if held == kind => Ok(()),
             _ => Err(CallError::WrongType),
         }
@@ -242,7 +242,7 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`] if it was empty.
     pub fn take(&mut self, slot: u64) -> Result<Capability, CallError> {
-        let held = self.get(slot)?;
+        let held = *self.get(slot)?;
         self.0[slot as usize % MAX_SLOTS] = Capability::Empty;
         Ok(held)
     }
@@ -282,7 +282,7 @@ impl SlotTable {
     #[must_use]
     pub fn lender(&self, slot: u64) -> Option<DomainId> {
         match self.get(slot) {
-            Ok(Capability::Region { lender, .. }) => lender,
+            Ok(Capability::Region { lender, .. }) => *lender,
             _ => None,
         }
     }

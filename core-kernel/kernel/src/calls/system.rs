@@ -150,7 +150,7 @@ pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, (): (), arguments: A
 
 /// What a slot of the caller holds, and whether the domain behind it lives.
 pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let held = kernel.domain(id).slots.get(arguments.slot)?;
+    let held = *kernel.domain(id).slots.get(arguments.slot)?;
     let peer = match held {
         Capability::Domain(domain, _) => Some(domain),
         Capability::Gate(gate) => Some(gate.server),
