@@ -310,10 +310,106 @@ impl SlotTable {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     fn domain(rights: Rights) -> Capability {
         Capability::Domain(DomainRef { id: DomainId::BUILDER, generation: 0 }, rights)
+    }
+
+    const SOMEBODY: DomainRef = DomainRef { id: DomainId::BUILDER, generation: 4 };
+    const GATE: Gate = Gate { server: SOMEBODY, badge: 7, grant_first: 1, grant_count: 2 };
+
+    /// One slot of each kind, from 1 on.
+    fn one_of_each() -> SlotTable {
+        let mut slots = SlotTable::EMPTY;
+        let held = [
+            domain(Rights::BUILD),
+            Capability::Region { region: RegionRef::NONE, rights: Rights::READ, lender: Some(SOMEBODY.id) },
+            Capability::Gate(GATE),
+            Capability::Event { target: SOMEBODY, bit: 3 },
+            Capability::Interrupt { line: 9 },
+            Capability::Right(ObjectKind::LogRight),
+        ];
+        for (slot, capability) in (1..).zip(held) {
+            slots.fill(slot, capability).unwrap();
+        }
+        slots
+    }
+
+    #[test]
+    fn each_look_up_finds_its_own_kind_and_refuses_every_other() {
+        let slots = one_of_each();
+        let look_ups = |slot| {
+            [
+                slots.domain(slot, Rights::empty()).map(drop),
+                slots.region(slot, Rights::empty()).map(drop),
+                slots.gate(slot).map(drop),
+                slots.event(slot).map(drop),
+                slots.interrupt(slot).map(drop),
+                slots.right(slot, ObjectKind::LogRight),
+            ]
+        };
+        for (own, slot) in (1..=6).enumerate() {
+            for (kind, found) in look_ups(slot).into_iter().enumerate() {
+                let expected = if kind == own { Ok(()) } else { Err(CallError::WrongType) };
+                assert_eq!(found, expected, "kind {kind} in slot {slot}");
+            }
+        }
+        assert_eq!(look_ups(7), [Err(CallError::BadSlot); 6]);
+        assert_eq!(look_ups(MAX_SLOTS as u64), [Err(CallError::BadSlot); 6]);
+    }
+
+    #[test]
+    fn what_a_slot_holds_is_found_as_it_was_put_there() {
+        let slots = one_of_each();
+        assert_eq!(slots.region(2, Rights::READ), Ok((RegionRef::NONE, Rights::READ)));
+        assert_eq!(slots.region(2, Rights::READ | Rights::WRITE), Err(CallError::MissingRight));
+        assert_eq!(slots.gate(3), Ok(&GATE));
+        assert_eq!(slots.event(4), Ok((SOMEBODY, 3)));
+        assert_eq!(slots.interrupt(5), Ok(9));
+        assert_eq!(slots.right(6, ObjectKind::ShutdownRight), Err(CallError::WrongType), "another right");
+        let (kinds, rights): (Vec<_>, Vec<_>) =
+            slots.iter().map(|(_, held)| (held.kind(), held.rights())).unzip();
+        use ObjectKind::{Domain, Event, Gate, Interrupt, LogRight, Region};
+        assert_eq!(kinds, [Domain, Region, Gate, Event, Interrupt, LogRight]);
+        let none = Rights::empty();
+        assert_eq!(rights, [Rights::BUILD, Rights::READ, none, none, none, none]);
+        assert_eq!(Capability::Empty.kind(), ObjectKind::Empty);
+    }
+
+    #[test]
+    fn a_slot_is_emptied_once_and_is_free_then() {
+        let mut slots = one_of_each();
+        assert_eq!(slots.check_free(5), Err(CallError::SlotTaken));
+        assert_eq!(slots.check_free(MAX_SLOTS as u64), Err(CallError::BadArgument));
+        assert_eq!(slots.take(5), Ok(Capability::Interrupt { line: 9 }));
+        assert_eq!(slots.take(5), Err(CallError::BadSlot));
+        assert_eq!(slots.check_free(5), Ok(()));
+        assert_eq!(slots.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [1, 2, 3, 4, 6]);
+        slots.retain(|slot, held| slot == 3 || held.kind() == ObjectKind::Event);
+        assert_eq!(slots.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn a_region_is_held_with_rights_and_perhaps_lent() {
+        let slots = one_of_each();
+        let other = RegionRef { generation: 1, ..RegionRef::NONE };
+        assert_eq!([1, 2, MAX_SLOTS as u64].map(|slot| slots.lender(slot)), [None, Some(SOMEBODY.id), None]);
+        assert!(slots.holds(RegionRef::NONE, Rights::READ));
+        assert!(!slots.holds(RegionRef::NONE, Rights::READ | Rights::WRITE));
+        assert!(!slots.holds(other, Rights::READ));
+    }
+
+    #[test]
+    fn gates_are_found_from_a_slot_on() {
+        let mut slots = one_of_each();
+        slots.replace(9, Capability::Gate(Gate { badge: 8, ..GATE }));
+        let badges =
+            |first| slots.gates_from(first).map(|(slot, gate)| (slot, gate.badge)).collect::<Vec<_>>();
+        assert_eq!((badges(0), badges(3)), (std::vec![(3, 7), (9, 8)], std::vec![(3, 7), (9, 8)]));
+        assert_eq!((badges(4), badges(10)), (std::vec![(9, 8)], std::vec![]));
     }
 
     #[test]
