@@ -88,7 +88,9 @@ mod tests {
         assert!(load.acknowledged());
         assert_eq!(flood(&mut load, 3), (1, Load::TooMuch), "one interrupt for each acknowledgement");
         assert!(load.acknowledged());
-        assert_eq!(flood(&mut load, 20), (MOST + 1, Load::TooMuch), "the next window");
+        assert_eq!(flood(&mut load, 10), (1, Load::TooMuch), "the last moment of the window");
+        assert!(load.acknowledged());
+        assert_eq!(flood(&mut load, 11), (MOST + 1, Load::TooMuch), "the next window");
     }
 
     #[test]

@@ -233,6 +233,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mapping_is_found_by_its_region_or_its_address() {
+        let mut table = MappingTable::EMPTY;
+        let mapping = map(FIRST, 0, 8, Rights::READ).unwrap();
+        table.begin(mapping).unwrap();
+        assert_eq!(table.of_region(mapping.region), Some(mapping));
+        let later = RegionRef { generation: mapping.region.generation + 1, ..mapping.region };
+        assert_eq!(table.of_region(later), None);
+        assert_eq!(table.starting_at(FIRST), Some(mapping));
+        assert_eq!(table.starting_at(FIRST + PAGE_BYTES), None);
+    }
+
+    #[test]
     fn a_renewed_table_has_only_the_plans_mappings_and_none_of_their_pages() {
         let mut table = MappingTable::EMPTY;
         let planned = map(FIRST, 0, 8, Rights::READ).unwrap();
@@ -250,18 +262,19 @@ mod tests {
     }
 
     proptest! {
-        /// No address is ever part of two mappings.
+        /// No address is ever part of two mappings, and no free one is refused.
         #[test]
         fn mappings_never_overlap(asked in prop::collection::vec((1_u64..40, 1_u64..16), 0..60)) {
             let mut table = MappingTable::EMPTY;
             let mut owner = [None; 64];
             for (number, (page, pages)) in asked.into_iter().enumerate() {
                 let mapping = map(FIRST + page * PAGE_BYTES, 0, pages, Rights::READ).unwrap();
-                if table.begin(mapping).is_ok() {
+                let places = &mut owner[page as usize..(page + pages) as usize];
+                let is_free = places.iter().all(Option::is_none);
+                prop_assert_eq!(table.begin(mapping), if is_free { Ok(0) } else { Err(CallError::Overlap) });
+                if is_free {
                     table.progress(mapping.address, mapping.pages);
-                    for place in &mut owner[page as usize..(page + pages) as usize] {
-                        prop_assert_eq!(place.replace(number), None);
-                    }
+                    places.fill(Some(number));
                 }
             }
         }

@@ -229,11 +229,10 @@ fn wide(word: &[u8; 8]) -> u128 {
     u64::from_ne_bytes(*word).into()
 }
 
-/// Adds what has been carried over to what is left, until there is no carry.
+/// Adds what has been carried over to what is left, until there is no carry. Below 2⁴⁸, and no frame has a sum beyond,
+/// three steps are enough.
 fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     ((sum >> 16) + (sum & 0xffff)) as u16
 }

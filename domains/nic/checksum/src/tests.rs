@@ -81,6 +81,15 @@ fn the_sum_is_that_of_the_specification() {
 }
 
 #[test]
+fn every_carry_is_added() {
+    let highs = (0..48).flat_map(|bits| [(1 << bits) - 1, 1 << bits, 3 << bits >> 1]);
+    for sum in highs.flat_map(|high: u64| [high, high | 0xffff, high | 0xffff_0000, high | 0xffff_ffff]) {
+        let rest = if sum > 0 && sum % 0xffff == 0 { 0xffff } else { sum % 0xffff };
+        assert_eq!(u64::from(fold(sum)), rest, "{sum:#x}");
+    }
+}
+
+#[test]
 fn a_header_that_everybody_knows_is_right() {
     let mut frame = ethernet(ETHERTYPE_IPV4, &[0; 115]);
     frame[14..34].copy_from_slice(&[
@@ -123,6 +132,44 @@ fn fragments_have_a_header_only() {
     let mut whole = ipv4(UDP, 0x4000, &[], &transport(UDP, vec![0; 64]));
     complete(&mut whole).unwrap();
     assert_ne!(whole[40..42], [0, 0], "must not be cut up is not cut up");
+}
+
+/// What follows a header may be nothing, or a header alone.
+#[test]
+fn a_packet_may_be_headers_only() {
+    let unknown = 59;
+    for mut frame in [
+        ipv4(unknown, 0, &[], &[]),
+        ipv6(unknown, 1, &[]),
+        ipv4(TCP, 0, &[], &[0; 20]),
+        ipv6(TCP, 0, &[0; 20]),
+        ipv4(ICMP, 0, &[], &[0; 8]),
+        ipv4(UDP, 0, &[], &transport(UDP, vec![0; 8])),
+    ] {
+        complete(&mut frame).unwrap();
+        assert_eq!(verify(&frame), Ok(()), "{frame:x?}");
+    }
+}
+
+#[test]
+fn the_transport_begins_behind_an_extension_of_any_length() {
+    for (length, units) in [(8, 0), (16, 1), (32, 3)] {
+        let mut payload = vec![0; length];
+        payload[..2].copy_from_slice(&[UDP, units]);
+        payload.extend(transport(UDP, vec![5; 20]));
+        let mut frame = ipv6(IPV6_HOP_BY_HOP, 0, &payload);
+        complete(&mut frame).unwrap();
+        let checksum = ETHERNET_BYTES + IPV6_BYTES + length + 6;
+        assert_ne!(frame[checksum..checksum + 2], [5, 5], "it stands in the header of UDP");
+        assert_eq!(verify(&frame), Ok(()));
+    }
+}
+
+#[test]
+fn every_flaw_is_said_in_words_of_its_own() {
+    let words = Flaw::ALL.map(|flaw| std::format!("{flaw}"));
+    assert!(words.iter().all(|word| word.len() > 20));
+    assert!(words[0] != words[1] && words[1] != words[2] && words[2] != words[0]);
 }
 
 #[test]
@@ -174,6 +221,9 @@ fn lengths_that_contradict_each_other_are_refused() {
         frame[at] = value;
         frame
     };
+    let (mut of_another_version, mut cut_off) = (ipv6(TCP, 0, &[0; 20]), ipv6(59, 0, &[0; 20]));
+    of_another_version[14] = 0x50;
+    cut_off.pop();
     let cases = [
         vec![0; 13],
         good[..33].to_vec(),
@@ -190,6 +240,9 @@ fn lengths_that_contradict_each_other_are_refused() {
         ipv6(TCP, 1, &[0; 19]),
         ipv6(UDP, 0, &[0; 3]),
         ipv6(IPV6_HOP_BY_HOP, 0, &[6, 1, 0, 0, 0, 0, 0, 0]),
+        ipv6(IPV6_HOP_BY_HOP, 0, &[59, 1, 0, 0, 0, 0, 0, 0]),
+        of_another_version,
+        cut_off,
     ];
     for mut frame in cases {
         let before = frame.clone();

@@ -206,6 +206,17 @@ mod tests {
         assert_eq!(with(23, &[6]), Packet::Ipv4(address), "TCP");
     }
 
+    /// Else all ports share one set, and each frame is compared with each port.
+    #[test]
+    fn neighbouring_addresses_are_spread_over_all_sets() {
+        let mut count = [0; 64];
+        for number in 0..640_u16 {
+            let [high, low] = number.to_be_bytes();
+            count[Mac::from([2, 0, 0, 0, high, low]).hash()] += 1;
+        }
+        assert!(count.iter().all(|count| (4..=20).contains(count)), "{count:?}");
+    }
+
     #[test]
     fn addresses_are_of_one_or_of_a_group() {
         assert!(!Mac::from([2, 0, 0, 0, 0, 1]).is_group());

@@ -320,8 +320,18 @@ fn another_lan_is_out_of_reach() {
 }
 
 #[test]
+fn what_goes_out_is_counted_at_its_port() {
+    let mut switch = Switch::new(&office(), 1);
+    for bytes in [60, 1514] {
+        switch.count_out(1, bytes);
+    }
+    let counted = |port| switch.counters(port).map(|counters| (counters.frames_out, counters.bytes_out));
+    assert_eq!([0, 1].map(counted), [Some((0, 0)), Some((2, 1574))]);
+}
+
+#[test]
 fn every_cause_has_a_name_of_its_own() {
-    let names: std::collections::BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+    let names: std::collections::BTreeSet<_> = Cause::ALL.iter().map(Cause::to_string).collect();
     assert_eq!(names.len(), Cause::ALL.len());
     assert!(Cause::ALL.iter().enumerate().all(|(number, cause)| *cause as usize == number));
     assert_eq!(Mac::from(mac(7)).to_string(), "02:00:00:00:00:07");
