@@ -3,7 +3,7 @@
 use cloison_abi::{
     CallError, CallNumber, ObjectKind, Rights,
     call::BUILDER_SLOT_CENSUS,
-    limits::{BUILDER_WINDOW_ADDRESS, DOMAIN_END, KERNEL_BASE, MAX_INTERRUPTS},
+    limits::{BUILDER_WINDOW_ADDRESS, DOMAIN_END, KERNEL_BASE, MAX_INTERRUPTS, PAGE_BYTES},
     plan::FaultPolicy,
 };
 use cloison_rt::time::after;
@@ -20,7 +20,7 @@ use core::time::Duration;
 
 use crate::{
     access,
-    child::{CODE_ADDRESS, TABLE_PAGES},
+    child::{CODE_ADDRESS, Child, TABLE_PAGES},
     outcome::{Outcome, refused, same},
     site::{RIGHT, Site, configuration, number},
 };
@@ -36,6 +36,8 @@ const LINE: u32 = 7;
 const CHILD_SLOT: Slot = Slot(10);
 /// Another one.
 const LATER_SLOT: Slot = Slot(11);
+/// The slot of a server that is lent a region.
+const LENT_SLOT: u64 = 20;
 
 /// An act.
 type Act = fn(&mut Site) -> Outcome;
@@ -58,7 +60,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("ports are in range", ports_are_in_range),
     ("a right that is none is not given", no_other_rights),
     ("a domain starts at an address of its own, with an aligned stack", start_is_in_range),
-    ("a domain that runs is not started", running_is_not_started),
+    ("a domain that runs is not started, and keeps what it holds", running_is_not_started),
     ("a domain that is stopped does not run", stopped_is_still),
     ("a domain does not destroy itself", not_itself),
     ("a destroyed domain's ports are closed for the next", ports_of_the_last),
@@ -240,9 +242,12 @@ fn start_is_in_range(site: &mut Site) -> Outcome {
 }
 
 fn running_is_not_started(site: &mut Site) -> Outcome {
-    let child = site.child()?;
-    child.count()?;
-    refused(domain_start(child.domain, CODE_ADDRESS, CODE_ADDRESS, 0), CallError::BadState)
+    let (lender, server) = lender_and_server(site)?;
+    server.count()?;
+    same(lend(&lender)?, (0, LENT_SLOT))?;
+    let held = slots_of_children()?;
+    refused(domain_start(server.domain, CODE_ADDRESS, CODE_ADDRESS, 0), CallError::BadState)?;
+    same(slots_of_children()?, held)
 }
 
 fn stopped_is_still(site: &mut Site) -> Outcome {
@@ -349,14 +354,24 @@ fn revoke_spares_the_plan(site: &mut Site) -> Outcome {
 }
 
 fn no_loan_for_the_dead(site: &mut Site) -> Outcome {
+    let (lender, server) = lender_and_server(site)?;
+    same(lend(&lender)?.0, number(CallError::PeerFailed))?;
+    server.count()?;
+    same(lend(&lender)?, (0, LENT_SLOT))
+}
+
+/// A child with a region that it may lend, and the one to which it may.
+fn lender_and_server(site: &mut Site) -> Outcome<(Child, Child)> {
     let (lender, server, region) = (site.child()?, site.child()?, site.region(1)?);
     domain_give_region(lender.domain, CHILD_SLOT, region, Rights::READ | Rights::GRANT)?;
-    domain_give_gate(lender.domain, LATER_SLOT, server.domain, 0, (20, 1))?;
+    domain_give_gate(lender.domain, LATER_SLOT, server.domain, 0, (LENT_SLOT as u8, 1))?;
+    Ok((lender, server))
+}
+
+/// Lets a lender lend its region. Returns status and slot, as the call does.
+fn lend(lender: &Child) -> Outcome<(i32, u64)> {
     let arguments = [LATER_SLOT.0.into(), Rights::READ.bits().into(), 0, 0, 0, 0];
-    let lend = || lender.call(CallNumber::RegionGrant, CHILD_SLOT.0, arguments);
-    same(lend()?.0, number(CallError::PeerFailed))?;
-    server.count()?;
-    same(lend()?, (0, 20))
+    lender.call(CallNumber::RegionGrant, CHILD_SLOT.0, arguments)
 }
 
 fn reader_reads_on(site: &mut Site) -> Outcome {
@@ -399,6 +414,9 @@ fn no_mapping_over_another(site: &mut Site) -> Outcome {
     let (child, region) = (site.child()?, site.region(1)?);
     let over = domain_map(child.domain, region, CODE_ADDRESS, 0, 1, Rights::READ);
     refused(over, CallError::Overlap)?;
+    // The kernel has mapped the program of the builder, so no table of mappings knows of it.
+    let own = ACTS.as_ptr().addr() as u64 & !(PAGE_BYTES - 1);
+    refused(region_map(region, own, 0, 1, Rights::READ), CallError::Overlap)?;
     let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE;
     refused(domain_map(child.domain, region, CODE_ADDRESS + 0x2000, 0, 1, rights), CallError::BadArgument)?;
     refused(region_map(region, KERNEL_BASE, 0, 1, Rights::READ), CallError::BadArgument)
