@@ -139,25 +139,20 @@ impl Default for Calibration {
 pub struct Stated {
     /// Frequency of the time-stamp counter, in Hz.
     hertz: u64,
-    /// Frequency of the crystal behind it, which also drives the local APIC's timer. Without it, the frequency
-    /// is a round figure.
-    crystal: Option<u64>,
+    /// Frequency of the crystal behind it, which also drives the local APIC's timer.
+    crystal: u64,
 }
 
 impl Stated {
-    /// From CPUID: `eax`, `ebx` and `ecx` of leaf 0x15, `eax` of leaf 0x16; zeros where there is no such leaf
-    /// (Intel SDM volume 3, section 20.7.3).
+    /// From CPUID: `eax`, `ebx` and `ecx` of leaf 0x15; zeros where there is no such leaf (Intel SDM volume 3,
+    /// section 20.7.3). A CPU that does not state its crystal has said nothing: leaf 0x16 is a round figure.
     #[must_use]
-    pub fn from_cpuid([denominator, numerator, crystal]: [u32; 3], base_megahertz: u32) -> Option<Self> {
-        let base = u64::from(base_megahertz & 0xffff) * 1_000_000;
-        match (denominator, numerator, crystal) {
-            (1.., 1.., 1..) => Some(Self {
-                hertz: scale(crystal.into(), numerator.into(), denominator.into()),
-                crystal: Some(crystal.into()),
-            }),
-            (1.., 1.., 0) if base > 0 => Some(Self { hertz: base, crystal: None }),
-            _ => None,
+    pub fn from_cpuid([denominator, numerator, crystal]: [u32; 3]) -> Option<Self> {
+        if denominator == 0 || numerator == 0 || crystal == 0 {
+            return None;
         }
+        let hertz = scale(crystal.into(), numerator.into(), denominator.into());
+        Some(Self { hertz, crystal: crystal.into() })
     }
 }
 
@@ -165,9 +160,9 @@ impl Stated {
 /// was measured; without that, what the CPU says. `None` if nothing is known.
 #[must_use]
 pub fn decide(measured: Option<Clock>, stated: Option<Stated>) -> Option<Clock> {
-    let exact = stated.and_then(|stated| {
-        let crystal = stated.crystal?;
-        Some(Clock { hertz: stated.hertz, ratio: scale(crystal, 1 << 32, stated.hertz).max(1) })
+    let exact = stated.map(|Stated { hertz, crystal }| {
+        let ratio = scale(crystal, 1 << 32, hertz).max(1);
+        Clock { hertz, ratio }
     });
     match (measured, exact) {
         (Some(measured), Some(exact)) if near(measured.hertz, exact.hertz) => {
@@ -295,6 +290,13 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_that_stands_still_says_nothing() {
+        let begin = Reading { before: 0, reference: 7, timer: 10, after: 0 };
+        let end = Reading { before: 1000, reference: 7, timer: 5, after: 1000 };
+        assert!(!Sample::between(begin, end).is_tight());
+    }
+
+    #[test]
     fn the_reference_wraps_around() {
         assert_eq!(reference_passed(0xff_fff0, 0x10), 0x20);
         assert_eq!(reference_passed(0xff_fff0, 0x100_0010), 0x20);
@@ -303,22 +305,19 @@ mod tests {
     #[test]
     fn the_cpu_is_believed_where_measuring_bears_it_out() {
         let measured = Some(Clock { hertz: 2_399_000_000, ratio: 5 });
-        let exact = Stated::from_cpuid([2, 200, 24_000_000], 2400);
+        let exact = Stated::from_cpuid([2, 200, 24_000_000]);
         assert_eq!(decide(measured, exact), Some(Clock { hertz: 2_400_000_000, ratio: 5 }));
-        let wrong = Stated::from_cpuid([2, 300, 24_000_000], 0);
+        let wrong = Stated::from_cpuid([2, 300, 24_000_000]);
         assert_eq!(decide(measured, wrong), measured);
-        let round = Stated::from_cpuid([2, 200, 0], 2400);
-        assert_eq!(decide(measured, round), measured);
         assert_eq!(decide(measured, None), measured);
     }
 
     #[test]
     fn without_a_measurement_only_an_exact_statement_counts() {
-        let exact = Stated::from_cpuid([2, 200, 24_000_000], 0);
+        let exact = Stated::from_cpuid([2, 200, 24_000_000]);
         assert_eq!(decide(None, exact), Some(Clock { hertz: 2_400_000_000, ratio: (1 << 32) / 100 }));
-        assert_eq!(decide(None, Stated::from_cpuid([2, 200, 0], 2400)), None);
         for nothing in [[0, 200, 24_000_000], [2, 0, 24_000_000], [0, 0, 0], [2, 200, 0]] {
-            assert_eq!(Stated::from_cpuid(nothing, 0), None);
+            assert_eq!(Stated::from_cpuid(nothing), None);
         }
         assert_eq!(decide(None, None), None);
     }

@@ -1,10 +1,6 @@
 //! One CPU: what belongs to it alone, which features it needs, and the registers set once at boot.
 
-use core::{
-    arch::x86_64::{__cpuid_count, CpuidResult},
-    cell::UnsafeCell,
-    ptr,
-};
+use core::{arch::x86_64::__cpuid_count, cell::UnsafeCell, ptr};
 
 use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
 use cloison_rules::{DomainId, clock::Stated, cpu::ControlRegisters};
@@ -312,15 +308,11 @@ pub fn apic_base() -> u64 {
 /// What the CPU says about its clock, if it does.
 pub fn stated_clock() -> Option<Stated> {
     let highest = __cpuid_count(0, 0).eax;
-    let leaf = |number| {
-        if number <= highest {
-            __cpuid_count(number, 0)
-        } else {
-            CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 }
-        }
-    };
-    let ratio = leaf(0x15);
-    Stated::from_cpuid([ratio.eax, ratio.ebx, ratio.ecx], leaf(0x16).eax)
+    if highest < 0x15 {
+        return None;
+    }
+    let ratio = __cpuid_count(0x15, 0);
+    Stated::from_cpuid([ratio.eax, ratio.ebx, ratio.ecx])
 }
 
 /// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the
