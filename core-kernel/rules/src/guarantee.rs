@@ -172,6 +172,33 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_meets_a_budget_more_each_time_a_period_can_begin() {
+        for (wait, taken) in [(0, 3), (2, 3), (3, 6), (12, 6), (13, 9)] {
+            assert_eq!(title(2, 3, 10).taken_in(wait), taken, "in {wait}");
+        }
+    }
+
+    #[test]
+    fn peers_without_a_limit_share_what_is_left_or_their_turns() {
+        let with = |budget| [title(1, 0, 0), title(1, 0, 0), title(1, budget, 100_000)];
+        assert_eq!(
+            share(&with(90_000), 0, TERMS),
+            333_333,
+            "their turns are more than a half of what is left"
+        );
+        assert_eq!(share(&with(10_000), 0, TERMS), 450_000, "a half of what is left");
+        assert_eq!(longest_wait(&with(10_000), 0, TERMS), Some(2 * 10_000), "a turn of each of the others");
+    }
+
+    /// Two millionths of the CPU are left, so the end of the wait is further away than can be counted.
+    #[test]
+    fn a_wait_that_is_too_long_to_be_counted_has_a_bound() {
+        let titles = [title(2, 499_999, 500_000), title(1, 0, 0), title(1, 0, 0)];
+        let at_once = 10_000 + 2 * 499_999;
+        assert_eq!(longest_wait(&titles, 1, TERMS), Some(at_once * WHOLE / 2));
+    }
+
+    #[test]
     fn peers_take_turns_or_their_budget() {
         let peers = [title(1, 2_000, 100_000), title(1, 0, 0), title(1, 50_000, 100_000)];
         assert_eq!(needed(&peers, 0, TERMS), Some(42_000), "two turns of each of the others");

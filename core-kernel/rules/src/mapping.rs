@@ -245,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mapping_is_cut_down_to_what_is_left_of_it() {
+        let mut table = MappingTable::EMPTY;
+        let mapping = map(FIRST, 0, 8, Rights::READ).unwrap();
+        table.begin(mapping).unwrap();
+        table.truncate(FIRST, 3);
+        assert_eq!(table.starting_at(FIRST), Some(Mapping { pages: 3, mapped: 3, ..mapping }));
+        table.truncate(FIRST, 0);
+        table.truncate(0, 3);
+        assert_eq!(table.iter().count(), 0, "an empty place is no mapping of address 0");
+    }
+
+    #[test]
     fn a_renewed_table_has_only_the_plans_mappings_and_none_of_their_pages() {
         let mut table = MappingTable::EMPTY;
         let planned = map(FIRST, 0, 8, Rights::READ).unwrap();
