@@ -110,6 +110,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_up_to_the_end_of_a_period_is_that_periods() {
+        let mut budget = Budget::new(10, 100);
+        budget.renew(0);
+        budget.charge(10, 100);
+        assert_eq!((budget.is_exhausted(), budget.renewed_at()), (false, 200));
+    }
+
+    #[test]
     fn periods_begin_at_multiples_of_their_length() {
         let mut budget = Budget::new(10, 100);
         budget.renew(270);
