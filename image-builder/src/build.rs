@@ -7,12 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    Addition, Binaries, Failure, Plan, Report, System, Workspace,
+use image_compiler::{BUILDER, Binaries, Inputs, Plan, Report, System, Workspace};
+use image_machine::{
+    Failure,
     cargo_build::{Compiler, KERNEL, Part},
     disc::{self, Firmware},
     interrupts::Interrupts,
     progress::Progress,
+    run::Machine,
     tools,
 };
 
@@ -50,6 +52,15 @@ impl Context {
             )));
         }
         Ok(Self { workspace: Workspace { root }, target, progress, interrupts })
+    }
+
+    /// The same for a command, which says what it does, and which Ctrl-C stops.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::find`], and when signals cannot be watched for.
+    pub fn of_command() -> Result<Self, Failure> {
+        Self::find(Progress::visible(), Interrupts::install()?)
     }
 
     /// What compiles the programs.
@@ -90,6 +101,12 @@ pub struct Built {
 }
 
 impl Built {
+    /// The machine that it was built for.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        Machine::new(&self.system, &self.disc)
+    }
+
     /// The disc for a machine with this firmware, written if it is not there yet.
     ///
     /// # Errors
@@ -108,63 +125,52 @@ impl Built {
     }
 }
 
-/// What to build.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The manifest.
-    pub manifest: &'a Path,
-    /// What the user has added on the command line.
-    pub additions: &'a [Addition],
-    /// The machine's memory in MiB, if the user has asked for another size than the platform's.
-    pub memory_mib: Option<u32>,
-    /// The package that stands in for the builder's program, in a test of the kernel.
-    pub builder: Option<&'a str>,
-}
-
-impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Request<'a> {
-    fn from(manifest: &'a P) -> Self {
-        Self { manifest: manifest.as_ref(), additions: &[], memory_mib: None, builder: None }
-    }
-}
-
 /// Reads and checks a manifest.
 ///
 /// # Errors
 ///
-/// All faults of the manifest, ready to print.
-pub fn check<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<System, Failure> {
-    let Request { manifest, additions, memory_mib, .. } = request.into();
-    crate::load_with(&context.workspace, manifest, additions, memory_mib)
-        .map_err(|report| bad_manifest(&report))
+/// As [`check`].
+pub fn load(context: &Context, manifest: impl AsRef<Path>) -> Result<System, Failure> {
+    check(&Inputs::read(&context.workspace, manifest.as_ref()))
 }
 
-/// Builds all that a manifest names and writes it to files.
+/// Checks what has been read of a manifest.
 ///
 /// # Errors
 ///
-/// When the manifest is bad, a tool is missing, the code does not compile, or a file cannot be written.
-pub fn build<'a>(context: &Context, request: impl Into<Request<'a>>) -> Result<Built, Failure> {
-    let request = request.into();
-    let step = context.progress.step("checking the manifest");
-    let system = check(context, request)?;
-    step.done(&format!("{} components", system.components().len()));
+/// All faults of the manifest, ready to print.
+pub fn check(inputs: &Inputs) -> Result<System, Failure> {
+    image_compiler::resolve(inputs).map_err(|report| bad_manifest(&report))
+}
+
+/// Builds a system and writes it to files.
+///
+/// # Errors
+///
+/// When a tool is missing, the code does not compile, a program is not as it has to be, or a file cannot be written.
+pub fn build(context: &Context, system: System) -> Result<Built, Failure> {
+    build_with(context, system, BUILDER)
+}
+
+/// As [`build`], with a package that stands in for the builder's program, for tests of the kernel.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn build_with(context: &Context, system: System, builder: &str) -> Result<Built, Failure> {
     tools::require(tools::BUILD, &context.progress, &context.interrupts)?;
     let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();
-    let binaries = compile_components(context, &system, request.builder)?;
+    let binaries = compile_components(context, &system, builder)?;
     context.interrupts.check()?;
     write(context, system, &binaries, &read(&symbols)?)
 }
 
 /// Compiles a system's components, all in one go.
-fn compile_components(
-    context: &Context,
-    system: &System,
-    builder: Option<&str>,
-) -> Result<Binaries, Failure> {
+fn compile_components(context: &Context, system: &System, builder: &str) -> Result<Binaries, Failure> {
     let components = system.components();
     let mut packages: Vec<&str> = components.iter().map(|component| component.package.as_str()).collect();
     // The first component is the builder.
-    packages[0] = builder.unwrap_or(packages[0]);
+    packages[0] = builder;
     let programs = context.compiler().build(Part::Domains, &packages)?;
     let mut binaries = BTreeMap::new();
     for (component, program) in components.iter().zip(&programs) {
@@ -178,11 +184,11 @@ fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8])
     let step = context.progress.step("writing the image");
     let kernel = disc::without_sections(symbols)
         .ok_or_else(|| Failure::Failed("the kernel that the compiler made is no ELF file".into()))?;
-    let plan = crate::plan(&system, binaries).map_err(|report| bad_manifest(&report))?;
-    let image = crate::image(&system, &plan);
+    let plan = image_compiler::plan(&system, binaries).map_err(|report| bad_manifest(&report))?;
+    let image = image_compiler::image(&system, &plan);
     let folder = context.folder(&system);
     fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
-    let report = crate::report(&system, Some((&plan, &image)));
+    let report = image_compiler::report(&system, Some((&plan, &image)));
     let files = [
         ("kernel.symbols.elf", symbols),
         ("kernel.elf", &kernel),

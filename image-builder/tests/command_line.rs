@@ -5,6 +5,7 @@ mod support;
 use std::{
     ffi::OsStr,
     fs,
+    mem::MaybeUninit,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
     process::Command,
@@ -13,17 +14,17 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, mknodat},
+    fs::{CWD, FileType, Mode, inotify, mknodat},
     process::Signal,
 };
-use support::command::*;
+use support::*;
 
 #[test]
 fn a_bad_manifest_ends_with_2_and_nothing_is_built() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = folder.path().join("bad.toml");
     fs::write(&manifest, "[system]\nname = \"bad\"\nplatfrom = \"qemu-q35\"\n").unwrap();
-    for command in ["check", "build", "run", "report", "graph", "bench"] {
+    for command in ["check", "build", "run", "report", "graph"] {
         let (output, target) = with_own_target(&[command, manifest.to_str().unwrap()]);
         assert_says(&output, 2, "platfrom");
         assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0, "{command} has built something");
@@ -217,4 +218,33 @@ fn ctrl_c_during_the_build_leaves_no_compiler() {
     let family = wait_for_descendants(&mut child, &["rustc"]);
     stop(&mut child, Signal::INT, Some(130));
     assert_gone(&family);
+}
+
+#[test]
+fn a_manifest_is_read_once_whatever_is_done_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [manifest, capture] = ["m.toml", "c.pcap"].map(|name| folder.path().join(name).display().to_string());
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/manifests/accept/forward.toml"), &manifest)
+        .unwrap();
+    let run = ["run", &manifest, "--capture", &capture, "--forward", "0:alice:22", "--", "-no-such-option"];
+    let cases: [(&[&str], i32); 5] = [
+        (&["check", &manifest], 0),
+        (&["graph", "--print", "dot", &manifest], 0),
+        (&["report", "--manifest-only", &manifest], 0),
+        (&["build", &manifest], 0),
+        (&run, 1),
+    ];
+    for (arguments, status) in cases {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        // Two events that are alike and follow each other would count as one.
+        let all = inotify::WatchFlags::OPEN | inotify::WatchFlags::CLOSE;
+        inotify::add_watch(&watch, &*manifest, all).unwrap();
+        let output = tool(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
+        let mut space = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&watch, &mut space);
+        let flags = std::iter::from_fn(|| events.next().ok().map(|event| event.events()));
+        let opened = flags.filter(|flags| flags.contains(inotify::ReadFlags::OPEN)).count();
+        assert_eq!(opened, 1, "{arguments:?}");
+    }
 }

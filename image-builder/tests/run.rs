@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use image_builder::patience::comes_within;
+use image_machine::patience::comes_within;
 use rustix::process::Signal;
-use support::command::*;
+use support::*;
 
 #[test]
 fn a_full_disk_is_told_in_a_sentence_on_a_line_of_its_own() {
@@ -85,7 +85,7 @@ fn what_the_system_does_not_use_need_not_be_there() {
         "cargo",
         "rustc",
     ] {
-        let file = image_builder::tools::find(tool).unwrap();
+        let file = image_machine::tools::find(tool).unwrap();
         std::os::unix::fs::symlink(file, folder.path().join(tool)).unwrap();
     }
     let output = tool(&["run", HELLO, "--timeout", HANGS]).env("PATH", folder.path()).output().unwrap();

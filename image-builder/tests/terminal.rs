@@ -11,13 +11,13 @@ use std::{
     thread,
 };
 
-use image_builder::patience::comes_within;
+use image_machine::patience::comes_within;
 use rustix::{
     process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr},
 };
-use support::command::LATE;
+use support::LATE;
 
 /// A terminal: the end that a person sits at, and the end that programs see.
 fn terminal() -> (File, File) {

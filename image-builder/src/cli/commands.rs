@@ -1,16 +1,18 @@
 //! The commands, each a few lines over the library.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
-use super::{BenchArgs, GraphArgs, GraphForm, ReportArgs, output};
+use image_compiler::{System, digest::hex, graph_dot, graph_svg};
+use image_machine::{
+    Failure,
+    cargo_build::{KERNEL, Part, cargo},
+    disc, tools,
+};
+
+use super::{BenchArgs, GraphArgs, GraphForm, ReportArgs};
 use crate::{
-    Failure, System,
-    bench::Bench,
     build::{self, Context},
-    cargo_build::{KERNEL, Part},
-    disc,
-    report::hex,
-    tools,
+    output,
 };
 
 /// Says what is missing, and gets it if it can.
@@ -24,33 +26,33 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
 
 /// Checks a manifest.
 pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
-    let system = build::check(context, manifest)?;
+    let system = build::load(context, manifest)?;
     output::print(&format!("{}: no faults", system.name()))
 }
 
 /// Builds a system.
 pub(super) fn build(context: &Context, manifest: &Path) -> Result<(), Failure> {
-    let built = build::build(context, manifest)?;
+    let built = build::build(context, build::load(context, manifest)?)?;
     output::note(&format!("manifest: SHA-256 {}", hex(&built.system.manifest_digest())));
     output::print(&built.disc.display().to_string())
 }
 
 /// Shows what a system consists of.
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<(), Failure> {
-    let manifest = &args.manifest.manifest;
+    let system = build::load(context, &args.manifest.manifest)?;
     if args.manifest_only {
-        return output::print(&crate::report(&build::check(context, manifest)?, None));
+        return output::print(&image_compiler::report(&system, None));
     }
-    let built = build::build(context, manifest)?;
-    output::print(&crate::report(&built.system, Some((&built.plan, &built.image))))
+    let built = build::build(context, system)?;
+    output::print(&image_compiler::report(&built.system, Some((&built.plan, &built.image))))
 }
 
 /// Draws a system.
 pub(super) fn graph(context: &Context, args: &GraphArgs) -> Result<(), Failure> {
-    let system = build::check(context, &args.manifest.manifest)?;
+    let system = build::load(context, &args.manifest.manifest)?;
     match args.print {
-        Some(GraphForm::Svg) => output::print(&crate::graph_svg(&system)),
-        Some(GraphForm::Dot) => output::print(&crate::graph_dot(&system)),
+        Some(GraphForm::Svg) => output::print(&graph_svg(&system)),
+        Some(GraphForm::Dot) => output::print(&graph_dot(&system)),
         None => write_graphs(context, &system),
     }
 }
@@ -58,7 +60,7 @@ pub(super) fn graph(context: &Context, args: &GraphArgs) -> Result<(), Failure> 
 fn write_graphs(context: &Context, system: &System) -> Result<(), Failure> {
     let folder = context.folder(system);
     fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
-    for (name, text) in [("graph.svg", crate::graph_svg(system)), ("graph.dot", crate::graph_dot(system))] {
+    for (name, text) in [("graph.svg", graph_svg(system)), ("graph.dot", graph_dot(system))] {
         let file = folder.join(name);
         disc::write_file(&file, text.as_bytes())?;
         output::print(&file.display().to_string())?;
@@ -66,14 +68,13 @@ fn write_graphs(context: &Context, system: &System) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures and compares.
+/// Measures and compares: becomes the program that does it, which Cargo compiles if it is not there. What it needs is
+/// large, and nobody else needs it.
 pub(super) fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> {
-    tools::require(tools::RUN, &context.progress, &context.interrupts)?;
-    let bench = Bench { context, peers: args.peers };
-    output::print(&match args.profile {
-        Some(load) => bench.profile(load),
-        None => bench.run(&args.manifest),
-    }?)
+    let mut command = Command::new(cargo());
+    command.args(["run", "--package", "image-bench", "--manifest-path"]);
+    command.arg(context.workspace.root.join("Cargo.toml")).arg("--target-dir").arg(&context.target);
+    Err(Failure::program("cargo", &command.arg("--").args(&args.arguments).exec()))
 }
 
 /// Runs Clippy over all that runs on the target.

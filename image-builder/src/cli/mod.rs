@@ -1,21 +1,18 @@
 //! The command line: what can be asked for, and the exit status that answers.
 
 mod commands;
-mod output;
 mod run;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{
+use image_machine::{
     Failure,
-    bench::Load,
-    build::Context,
-    interrupts::Interrupts,
-    progress::Progress,
     run::{CaptureRequest, ForwardRequest, TpmVersion},
 };
+
+use crate::{build::Context, output};
 
 /// Checks a manifest, builds the system it describes, and runs it
 #[derive(Debug, Parser)]
@@ -194,26 +191,12 @@ enum GraphForm {
 }
 
 /// Measure what the kernel and the library OS cost, and compare with the references
-///
-/// Costs are counted in guest instructions, which two runs agree on to the digit. Times and rates are by the
-/// wall clock, medians of several runs, and say something beside others of the same run only: `--peers`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  cargo image bench                   the table
-  cargo image bench --peers           the same, with Linux on the same machine beside it
-  cargo image bench --profile=udp     where the instructions of UDP round trips go")]
+#[command(disable_help_flag = true)]
 struct BenchArgs {
-    /// The manifest of the benchmark system
-    #[arg(default_value = "manifests/bench.toml")]
-    manifest: PathBuf,
-    /// Only show which functions the instructions of a load are spent in
-    #[arg(long, value_enum, conflicts_with = "manifest", value_name = "LOAD")]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "gate")]
-    profile: Option<Load>,
-    /// Measure Linux on the same machine as well: Debian's kernel, fetched from its package
-    #[arg(long, conflicts_with = "profile")]
-    peers: bool,
+    /// What to measure: see `cargo image bench --help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 /// Carries out the command line of this process.
@@ -221,24 +204,18 @@ struct BenchArgs {
 pub fn main() -> ExitCode {
     // clap itself ends the process after `--help` (status 0) and on wrong usage (status 2).
     let cli = Cli::parse();
-    match carry_out(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::fail(&failure);
-            ExitCode::from(failure.status())
-        }
-    }
+    output::end(carry_out(cli.command))
 }
 
 fn carry_out(command: Command) -> Result<(), Failure> {
-    let context = Context::find(Progress::visible(), Interrupts::install()?)?;
+    let context = Context::of_command()?;
     match command {
         Command::Run(args) => run::run(&context, &args),
         Command::Build(args) => commands::build(&context, &args.manifest),
         Command::Check(args) => commands::check(&context, &args.manifest),
         Command::Report(args) => commands::report(&context, &args),
         Command::Graph(args) => commands::graph(&context, &args),
-        Command::Checks => output::print(&crate::checks_table()),
+        Command::Checks => output::print(&image_compiler::checks_table()),
         Command::Bench(args) => commands::bench(&context, &args),
         Command::Doctor => commands::doctor(&context),
         Command::Lint => commands::lint(&context),

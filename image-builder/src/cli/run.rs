@@ -8,17 +8,22 @@ use std::{
     time::Duration,
 };
 
-use super::{RunArgs, TpmChoice, output};
-use crate::{
-    Addition, Failure, System,
-    build::{self, Built, Context, Request},
+use image_compiler::{Addition, Inputs, System, visible::Visible};
+use image_machine::{
+    Failure,
     disc::Firmware,
     run::{
-        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Keyboard, Machine, Monitor,
-        OpenForward, Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
+        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Machine, Monitor, OpenForward,
+        Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
     },
+    terminal::Keyboard,
     tools,
-    visible::Visible,
+};
+
+use super::{RunArgs, TpmChoice};
+use crate::{
+    build::{self, Built, Context},
+    output,
 };
 
 /// Lines of a run that can say why it ended.
@@ -27,18 +32,17 @@ const WORTH_KEEPING: usize = 1000;
 /// Builds a system and runs it.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
-    let manifest = args.manifest.manifest.as_path();
-    let memory_mib = args.memory;
-    let system = build::check(context, Request { memory_mib, ..manifest.into() })?;
+    let inputs = Inputs::read(&context.workspace, &args.manifest.manifest).with_memory(args.memory);
+    let system = build::check(&inputs)?;
     let tpm = tpm_version(&system, args)?;
     let capture = capture(context, &system, args)?;
     let recording = args.capture.as_ref().map(|capture| Recording::create(&capture.file)).transpose()?;
-    let forwards = forwards(context, &system, args)?;
+    let forwards = forwards(&inputs, &system, args)?;
     tools::require(tools::to_run(tpm.is_some()), &context.progress, &context.interrupts)?;
     let mut screen = Screen::new(args)?;
     let debugger = args.gdb.map(|port| debugger_port(port, &forwards)).transpose()?;
-    let built =
-        build::build(context, Request { additions: capture.as_slice(), memory_mib, ..manifest.into() })?;
+    let system = capture.map_or(Ok(system), |capture| build::check(&inputs.with(&capture)))?;
+    let built = build::build(context, system)?;
     let scratch = context.target.join("tpm");
     let state = if args.keep { TpmState::Kept } else { TpmState::Fresh };
     let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
@@ -120,15 +124,10 @@ fn capture(context: &Context, system: &System, args: &RunArgs) -> Result<Option<
 }
 
 /// Sets ports aside for the forwards of the manifest and for those that the user asks for, which are in no image.
-fn forwards(context: &Context, system: &System, args: &RunArgs) -> Result<Vec<OpenForward>, Failure> {
-    let manifest = args.manifest.manifest.as_path();
+fn forwards(inputs: &Inputs, system: &System, args: &RunArgs) -> Result<Vec<OpenForward>, Failure> {
     match ForwardRequest::addition(&args.forward, system) {
         None => OpenForward::open_all(system, HostPorts::AsStated),
-        Some(addition) => {
-            let request = Request { additions: &[addition], memory_mib: args.memory, ..manifest.into() };
-            let system = build::check(context, request)?;
-            OpenForward::open_all(&system, HostPorts::AsStated)
-        }
+        Some(addition) => OpenForward::open_all(&build::check(&inputs.with(&addition))?, HostPorts::AsStated),
     }
 }
 
@@ -147,7 +146,7 @@ fn debugger_port(port: u16, forwards: &[OpenForward]) -> Result<HostPort, Failur
 }
 
 fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
-    let mut machine = Machine::new(built);
+    let mut machine = built.machine();
     let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
     machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
     machine.firmware = if args.uefi { Firmware::Uefi } else { Firmware::Bios };

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use image_builder::{
+use image_machine::{
     Failure,
     patience::Patience,
     process::{self, Child, read_some},
@@ -73,7 +73,7 @@ impl Host {
 
     /// Runs the commands that make a TPM's state. → if there are any, the folder for [`TpmState::Kept`].
     ///
-    /// [`TpmState::Kept`]: image_builder::run::TpmState::Kept
+    /// [`TpmState::Kept`]: image_machine::run::TpmState::Kept
     ///
     /// # Errors
     ///

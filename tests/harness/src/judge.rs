@@ -1,6 +1,6 @@
 //! The judge: what was seen against what was expected.
 
-use image_builder::run::{Conclusion, End};
+use image_machine::run::{Conclusion, End};
 
 use crate::{Scenario, Step, Verdict, scenario::squeeze};
 

@@ -9,17 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use image_builder::{
-    Addition, Failure, System,
-    build::{self, Built, Context, Request},
+use image_builder::build::{self, Built, Context};
+use image_compiler::{BUILDER, Inputs, System};
+use image_machine::{
+    Failure,
     cargo_build::{self, Part},
     disc::{self, Firmware},
     interrupts::Interrupts,
     patience::Patience,
     progress,
     run::{
-        CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, Machine, OpenForward,
-        Session, Tpm, TpmState, Transcript,
+        CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, OpenForward, Session,
+        Tpm, TpmState, Transcript,
     },
     tools::{self, Tool},
 };
@@ -63,7 +64,7 @@ fn observe(
     let mut host = Host::new(&forwards)?;
     let cache = host.prepare(version, &scenario.prepare)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
-    let mut machine = Machine::new(&built);
+    let mut machine = built.machine();
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
     machine.extra =
@@ -254,24 +255,23 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
         return Ok(Arc::clone(built));
     }
     let (manifest, capture, builder) = &key;
-    let addition = capture.as_ref().map(|which| addition(context, manifest, which)).transpose()?.flatten();
-    let request = Request { additions: addition.as_slice(), builder: builder.as_deref(), ..manifest.into() };
-    let built = Arc::new(build::build(context, request)?);
+    let inputs = Inputs::read(&context.workspace, manifest);
+    let mut system = build::check(&inputs)?;
+    if let Some(which) = capture {
+        let addition = CaptureRequest::of_switch(which).addition(&context.workspace, &system)?;
+        system = addition.map_or(Ok(system), |addition| build::check(&inputs.with(&addition)))?;
+    }
+    let built = Arc::new(build::build_with(context, system, builder.as_deref().unwrap_or(BUILDER))?);
     all.insert(key, Arc::clone(&built));
     Ok(built)
 }
 
-/// What records frames.
-fn addition(context: &Context, manifest: &Path, which: &str) -> Result<Option<Addition>, Failure> {
-    CaptureRequest::of_switch(which).addition(&context.workspace, &build::check(context, manifest)?)
-}
-
 /// The system with the forwards of the scenario's own, which are in no image.
 fn forwarded(context: &Context, scenario: &Scenario) -> Result<System, Failure> {
-    let manifest = &context.workspace.root.join(&scenario.manifest);
-    let system = build::check(context, manifest)?;
-    let Some(addition) = ForwardRequest::addition(&scenario.forwards, &system) else { return Ok(system) };
-    build::check(context, Request { additions: &[addition], ..manifest.into() })
+    let inputs = Inputs::read(&context.workspace, &context.workspace.root.join(&scenario.manifest));
+    let system = build::check(&inputs)?;
+    let addition = ForwardRequest::addition(&scenario.forwards, &system);
+    addition.map_or(Ok(system), |addition| build::check(&inputs.with(&addition)))
 }
 
 /// A disc that differs from the one that the tool has written, if the scenario asks for one: with something

@@ -16,7 +16,7 @@ use std::{
 };
 
 use cloison_tpm::{MAX_MESSAGE_BYTES, header::HEADER_BYTES};
-use image_builder::Failure;
+use image_machine::Failure;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     net::{

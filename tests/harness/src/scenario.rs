@@ -42,7 +42,7 @@
 use std::time::Duration;
 
 use cloison_abi::call::SystemEnd;
-use image_builder::{
+use image_machine::{
     disc::Firmware,
     run::{Accelerator, ForwardRequest, TpmVersion},
 };

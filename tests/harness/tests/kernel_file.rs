@@ -3,11 +3,8 @@
 
 use std::path::Path;
 
-use image_builder::{
-    build::{self, Context},
-    interrupts::Interrupts,
-    progress::Progress,
-};
+use image_builder::build::{self, Context};
+use image_machine::{interrupts::Interrupts, progress::Progress};
 
 const HEADER_BYTES: usize = 64;
 const SEGMENT_BYTES: usize = 56;
@@ -39,7 +36,8 @@ impl File {
 fn kernel() -> File {
     let context = Context::find(Progress::silent(), Interrupts::none().unwrap()).unwrap();
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/hello.toml");
-    File(build::build(&context, &manifest).unwrap().kernel)
+    let system = build::load(&context, manifest).unwrap();
+    File(build::build(&context, system).unwrap().kernel)
 }
 
 #[test]

@@ -3,12 +3,9 @@
 use std::{collections::BTreeSet, path::Path};
 
 use harness::Verdict;
-use image_builder::{
-    build::{self, Context},
-    interrupts::Interrupts,
-    progress::Progress,
-    report,
-};
+use image_builder::build::{self, Context};
+use image_compiler::report;
+use image_machine::{interrupts::Interrupts, progress::Progress};
 
 /// First and last address, and what is said of them.
 type Part = (u64, u64, String);
@@ -47,8 +44,8 @@ fn part(line: &str) -> Option<Part> {
 fn reported() -> Vec<Part> {
     let context = Context::find(Progress::silent(), Interrupts::none().unwrap()).unwrap();
     let manifest = Path::new("tests/manifests/accept/map.toml");
-    let manifest = &context.workspace.root.join(manifest);
-    let built = build::build(&context, manifest).unwrap();
+    let system = build::load(&context, context.workspace.root.join(manifest)).unwrap();
+    let built = build::build(&context, system).unwrap();
     let text = report(&built.system, Some((&built.plan, &built.image)));
     let table = text.lines().skip_while(|line| *line != "Address space of mapper").skip(2);
     let rows = table.take_while(|line| !line.is_empty()).map(|row| part(row).unwrap());

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use image_builder::patience::Patience;
+use image_machine::patience::Patience;
 use iperf_protocol::{Clock, Connector, Datagrams, Error, Listener};
 
 /// Longest time that a test may take; see [`Patience`].

@@ -11,7 +11,7 @@ use std::{
 };
 
 use host::{Address, DataClock, Port, StoppedClock, WallClock, block_on};
-use image_builder::{interrupts::Interrupts, progress::Progress, tools};
+use image_machine::{interrupts::Interrupts, progress::Progress, tools};
 use iperf_protocol::{ClientOptions, Clock, Cookie, Direction, Error, Newcomers, Report, call, serve};
 
 fn options(server: SocketAddr) -> ClientOptions {

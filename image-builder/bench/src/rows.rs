@@ -1,0 +1,280 @@
+//! The rows of the table: what is measured, where the figure comes from, and what it is compared with.
+
+use cloison_abi::limits::{MAX_DOMAINS, PAGE_BYTES};
+use image_builder::build::Built;
+use object::{
+    LittleEndian, Object, ObjectSymbol,
+    elf::FileHeader64,
+    read::elf::{ElfFile64, FileHeader, SectionHeader},
+};
+
+use super::code::Costly;
+
+/// A row of the table.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) what: &'static str,
+    pub(super) source: Source,
+    pub(super) unit: Unit,
+    pub(super) reference: Reference,
+    pub(super) target: Target,
+}
+
+/// What a figure is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Reference {
+    None,
+    /// A figure that was measured once and for all.
+    Of(f64),
+    /// What Linux was measured at under this name, in the same run.
+    Linux(&'static str),
+}
+
+/// What a figure has to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Target {
+    None,
+    AtMost(f64),
+    /// As large as the reference, or larger.
+    AtLeastReference,
+}
+
+/// Where a figure comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// It was measured under this name: a benchmark system has printed it, or it is a rate.
+    Named(&'static str),
+    /// The first, less the second, which is a part of it.
+    Less(&'static str, &'static str),
+    /// The kernel's instructions in a gate call and reply.
+    RoundInstructions,
+    /// Those of them that are costly in this way.
+    RoundCostly(Costly),
+    /// The kernel's code, in bytes.
+    KernelText,
+    /// The kernel's tables of objects, in bytes, divided by the domains for which there is room.
+    KernelTables,
+    /// The kernel's source, in lines of code.
+    KernelLines,
+    /// How many of its blocks, functions and implementations are `unsafe`.
+    KernelUnsafe,
+    /// The hello domain's page tables.
+    HelloTables,
+    /// What the hello domain takes in its image.
+    HelloImage,
+    /// What it takes in memory, page tables included.
+    HelloMemory,
+    /// From QEMU's start to the last line of the demo's domain.
+    DemoTime,
+}
+
+impl Source {
+    /// Whether it is the figure of this name, or made of it.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        match self {
+            Self::Named(whole) => *whole == name,
+            Self::Less(whole, part) => *whole == name || *part == name,
+            _ => false,
+        }
+    }
+}
+
+/// What a figure counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unit {
+    Instructions,
+    Times,
+    Bytes,
+    Seconds,
+    InstructionsPerByte,
+    BitsPerSecond,
+}
+
+impl Unit {
+    pub(super) fn show(self, figure: f64) -> String {
+        match self {
+            Self::Instructions | Self::Times => format!("{figure:.0}"),
+            Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
+            Self::Seconds => format!("{figure:.2} s"),
+            Self::InstructionsPerByte => format!("{figure:.2}"),
+            Self::BitsPerSecond => format!("{:.0} Mbit/s", figure / 1e6),
+        }
+    }
+}
+
+/// The system that makes gate calls while QEMU logs them.
+pub(super) const ROUNDS: &str = "manifests/bench-rounds.toml";
+/// The systems of the network whose instructions are counted.
+pub(super) const NETWORK: [&str; 2] = ["manifests/bench-net.toml", "manifests/bench-sockets.toml"];
+/// The systems that make UDP round trips, and send over TCP, for ever.
+pub(super) const UDP: &str = "manifests/profile-udp.toml";
+pub(super) const TCP: &str = "manifests/profile-tcp.toml";
+/// The system of two domains that measure TCP between them.
+pub(super) const BETWEEN_DOMAINS: &str = "manifests/iperf.toml";
+/// The system with a domain that the host measures.
+pub(super) const FROM_HOST: &str = "manifests/iperf-host.toml";
+/// The system of the hello domain.
+pub(super) const HELLO: &str = "manifests/hello.toml";
+/// The system of the demo.
+pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
+
+/// The table. References: seL4 16.0 (fast path on, no Meltdown mitigation, FPU on), measured on the same QEMU
+/// in the same way; for memory and disk Unikraft's smallest image. For the network Linux, measured in the same
+/// run.
+pub(super) const ROWS: &[Row] = &[
+    row("gate call and reply, 4 words", Source::Named("gate-call-4"), Unit::Instructions, 486.0, 300.0),
+    counted("- median", Source::Named("gate-call-4-median"), Unit::Instructions, Reference::None),
+    counted(
+        "- in 99 of 100 calls at most",
+        Source::Named("gate-call-4-p99"),
+        Unit::Instructions,
+        Reference::None,
+    ),
+    row("gate call and reply, no words", Source::Named("gate-call-0"), Unit::Instructions, 452.0, 300.0),
+    counted(
+        "kernel's part of it, 4 words",
+        Source::RoundInstructions,
+        Unit::Instructions,
+        Reference::Of(472.0),
+    ),
+    costly("- CR3 writes", Costly::Cr3Write, Reference::Of(2.0)),
+    costly("- XSAVE", Costly::Xsave, Reference::Of(2.0)),
+    costly("- XRSTOR", Costly::Xrstor, Reference::Of(2.0)),
+    costly("- MSR writes", Costly::MsrWrite, Reference::None),
+    costly("- SYSCALL and SYSRET", Costly::SystemCall, Reference::Of(4.0)),
+    costly("- SWAPGS", Costly::Swapgs, Reference::None),
+    costly("- segment register loads", Costly::SegmentLoad, Reference::None),
+    row("cheapest system call", Source::Named("cheapest-call"), Unit::Instructions, 264.0, 120.0),
+    row(
+        "signal until the waiting domain runs",
+        Source::Named("signal-to-waiter"),
+        Unit::Instructions,
+        556.0,
+        300.0,
+    ),
+    row(
+        "kernel entry to first domain, waits aside",
+        Source::Named("kernel-to-first-domain"),
+        Unit::Instructions,
+        1_030_000.0,
+        500_000.0,
+    ),
+    row("kernel text", Source::KernelText, Unit::Bytes, 60.7 * 1000.0, 64.0 * 1024.0),
+    counted("kernel source, lines of code", Source::KernelLines, Unit::Times, Reference::Of(16_800.0)),
+    counted(
+        "- unsafe blocks, functions, implementations",
+        Source::KernelUnsafe,
+        Unit::Times,
+        Reference::None,
+    ),
+    counted("kernel's tables, for each domain", Source::KernelTables, Unit::Bytes, Reference::None),
+    counted("- page tables of the hello domain", Source::HelloTables, Unit::Bytes, Reference::None),
+    row("hello domain on disk", Source::HelloImage, Unit::Bytes, 1024.0 * 1024.0, 64.0 * 1024.0),
+    row("hello domain in memory", Source::HelloMemory, Unit::Bytes, 10.0 * 1024.0 * 1024.0, 512.0 * 1024.0),
+    Row {
+        what: "TPM demo, QEMU's start to last line",
+        source: Source::DemoTime,
+        unit: Unit::Seconds,
+        reference: Reference::None,
+        target: Target::AtMost(3.0),
+    },
+    frame("1500-byte frame, ring to ring, alone", "carry-1500-one", Target::AtMost(1200.0)),
+    frame("- one of 16", "carry-1500-batch", Target::AtMost(1200.0)),
+    frame("- from sender to receiver, alone", "frame-1500-one", Target::None),
+    frame("- from sender to receiver, one of 16", "frame-1500-batch", Target::None),
+    counted(
+        "- its copy, which is not in these figures",
+        Source::Named(FRAME_COPY),
+        Unit::Instructions,
+        Reference::None,
+    ),
+    counted(
+        "64-byte frame, sender to receiver, alone",
+        Source::Named("frame-64-one"),
+        Unit::Instructions,
+        Reference::None,
+    ),
+    counted("- one of 16", Source::Named("frame-64-batch"), Unit::Instructions, Reference::None),
+    counted("64-byte frame to 8 receivers", Source::Named("flood-64"), Unit::Instructions, Reference::None),
+    counted(
+        "1500-byte frame to 8 receivers",
+        Source::Named("flood-1500"),
+        Unit::Instructions,
+        Reference::None,
+    ),
+    linux(
+        "UDP round trip between two domains",
+        "udp-round-trip",
+        Unit::Instructions,
+        Target::AtMost(12_000.0),
+    ),
+    linux("TCP between two domains, per byte", "tcp-byte", Unit::InstructionsPerByte, Target::None),
+    linux("TCP between two domains", "tcp-rate", Unit::BitsPerSecond, Target::AtLeastReference),
+    linux("TCP from the host to a domain", "host-to-domain", Unit::BitsPerSecond, Target::None),
+    linux("TCP from a domain to the host", "domain-to-host", Unit::BitsPerSecond, Target::None),
+];
+
+const fn row(what: &'static str, source: Source, unit: Unit, reference: f64, target: f64) -> Row {
+    Row { what, source, unit, reference: Reference::Of(reference), target: Target::AtMost(target) }
+}
+
+/// A row without a target.
+const fn counted(what: &'static str, source: Source, unit: Unit, reference: Reference) -> Row {
+    Row { what, source, unit, reference, target: Target::None }
+}
+
+/// The copy that a frame takes from ring to ring.
+const FRAME_COPY: &str = "frame-copy-1500";
+
+/// A frame of 1500 bytes, without its copy.
+const fn frame(what: &'static str, name: &'static str, target: Target) -> Row {
+    let source = Source::Less(name, FRAME_COPY);
+    Row { what, source, unit: Unit::Instructions, reference: Reference::None, target }
+}
+
+/// A row that is compared with what Linux was measured at under the same name.
+const fn linux(what: &'static str, name: &'static str, unit: Unit, target: Target) -> Row {
+    Row { what, source: Source::Named(name), unit, reference: Reference::Linux(name), target }
+}
+
+const fn costly(what: &'static str, kind: Costly, reference: Reference) -> Row {
+    counted(what, Source::RoundCostly(kind), Unit::Times, reference)
+}
+
+/// The bytes of a kernel's code, without its data and without the page tables that it boots with.
+pub(super) fn text_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
+    let header = FileHeader64::<LittleEndian>::parse(kernel_with_symbols).ok()?;
+    let sections = header.sections(LittleEndian, kernel_with_symbols).ok()?;
+    let (_, text) = sections.section_by_name(LittleEndian, b".text")?;
+    Some(text.sh_size(LittleEndian) as f64)
+}
+
+/// The bytes of a kernel's state, for each domain for which it has room.
+pub(super) fn table_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
+    let file = ElfFile64::<LittleEndian>::parse(kernel_with_symbols).ok()?;
+    let state = file.symbols().find(|symbol| {
+        symbol
+            .name()
+            .is_ok_and(|name| rustc_demangle::demangle(name).to_string().starts_with("core_kernel::KERNEL"))
+    })?;
+    Some((state.size() / MAX_DOMAINS as u64) as f64)
+}
+
+/// The bytes of a domain's page tables.
+pub(super) fn page_table_bytes(built: &Built, domain: &str) -> Option<f64> {
+    Some((built.plan.domains[index(built, domain)?].quota_pages * PAGE_BYTES) as f64)
+}
+
+/// The bytes that a domain takes in the image.
+pub(super) fn image_bytes(built: &Built, domain: &str) -> Option<f64> {
+    Some(built.plan.program_of(index(built, domain)?).image.len() as f64)
+}
+
+/// The bytes that a domain takes in memory, its page tables included.
+pub(super) fn memory_bytes(built: &Built, domain: &str) -> Option<f64> {
+    Some((built.plan.own_pages(index(built, domain)?) * PAGE_BYTES) as f64)
+}
+
+fn index(built: &Built, domain: &str) -> Option<usize> {
+    built.system.domains().position(|(_, known)| known.name == domain)
+}

@@ -1,0 +1,163 @@
+//! The list of checks. All are run, and all that they find is reported, in one go.
+
+mod calls;
+mod devices;
+mod faults;
+mod form;
+mod grants;
+mod limits;
+mod memory;
+mod names;
+mod platform;
+mod programs;
+mod schedule;
+mod servers;
+mod switches;
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+pub use programs::BINARY_CHECKS;
+pub(crate) use programs::{plan, programs};
+
+use crate::diagnostic::Diagnostic;
+use crate::system::Draft;
+
+/// A check with a name.
+pub struct Check {
+    /// Its id, which every fault that it finds carries.
+    pub id: &'static str,
+    /// What it refuses, in a few words.
+    pub summary: &'static str,
+    /// Finds the faults. The id is added by [`run`].
+    pub run: fn(&Draft<'_>) -> Vec<Diagnostic>,
+}
+
+/// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
+/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be.
+#[rustfmt::skip] // A table: one check a line.
+pub const CHECKS: &[Check] = &[
+    Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
+    Check { id: "M002", summary: "a file that is not TOML", run: form::syntax },
+    Check { id: "M003", summary: "a name used twice in one table", run: form::duplicate },
+    Check { id: "M004", summary: "a key that its table does not have", run: form::unknown_key },
+    Check { id: "M005", summary: "a key that is missing", run: form::missing_key },
+    Check { id: "M006", summary: "a value of the wrong type or form", run: form::wrong_value },
+    Check { id: "M010", summary: "a name that is too long or has other characters than a-z, 0-9 and -", run: names::malformed },
+    Check { id: "M011", summary: "a name that belongs to the kernel or the builder", run: names::reserved },
+    Check { id: "M012", summary: "a platform that does not exist", run: names::unknown_platform },
+    Check { id: "M013", summary: "a component that does not exist", run: names::unknown_component },
+    Check { id: "M014", summary: "a domain that does not exist", run: names::unknown_domain },
+    Check { id: "M015", summary: "a device that the platform does not have", run: names::unknown_device },
+    Check { id: "M016", summary: "a right that does not exist or cannot be given", run: names::unknown_right },
+    Check { id: "M017", summary: "a system without domains", run: names::no_domain },
+    Check { id: "M020", summary: "a gate that a component needs and its domain was not given", run: grants::missing_gate },
+    Check { id: "M021", summary: "a device that a component needs and its domain was not given", run: grants::missing_device },
+    Check { id: "M022", summary: "a right that a component needs and its domain was not given", run: grants::missing_right },
+    Check { id: "M023", summary: "a gate that the component did not ask for", run: grants::superfluous_gate },
+    Check { id: "M024", summary: "a device of a class that the component did not ask for", run: grants::superfluous_device },
+    Check { id: "M025", summary: "a right that the component did not ask for", run: grants::superfluous_right },
+    Check { id: "M026", summary: "a server that does not offer the gate", run: grants::gate_not_offered },
+    Check { id: "M027", summary: "a device or right given twice", run: grants::given_twice },
+    Check { id: "M028", summary: "a gate given twice under one name", run: grants::gate_given_twice },
+    Check { id: "M029", summary: "an option that the gate does not have, or a value out of its range", run: grants::option },
+    Check { id: "M030", summary: "two devices of a platform whose memory overlaps", run: devices::memory_overlap },
+    Check { id: "M031", summary: "two devices of a platform whose ports overlap, or ports above 0xffff", run: devices::port_overlap },
+    Check { id: "M032", summary: "two devices of a platform with one interrupt line, or a line that is too high", run: devices::irq },
+    Check { id: "M033", summary: "device memory that does not fill whole pages", run: devices::page_alignment },
+    Check { id: "M034", summary: "more devices that interrupt by messages than the kernel can deliver", run: devices::messages },
+    Check { id: "M040", summary: "domains that call each other in a circle", run: calls::circles },
+    Check { id: "M041", summary: "a client whose priority is above its server's", run: calls::priority_inversion },
+    Check { id: "M042", summary: "a priority out of range", run: schedule::priority_range },
+    Check { id: "M043", summary: "a budget or period out of range", run: schedule::budget_range },
+    Check { id: "M050", summary: "a stack of nothing, or a stack or heap that is too large", run: memory::stack_and_heap },
+    Check { id: "M051", summary: "more memory than the machine has", run: memory::machine },
+    Check { id: "M052", summary: "a region of no pages, or of too many", run: memory::regions },
+    Check { id: "M053", summary: "a gate with memory that both sides write and memory that one side writes", run: memory::two_kinds },
+    Check { id: "M060", summary: "more domains than the kernel's table holds", run: limits::domains },
+    Check { id: "M061", summary: "more slots than a domain's table holds", run: limits::slots },
+    Check { id: "M062", summary: "more mappings than a domain can have", run: limits::mappings },
+    Check { id: "M063", summary: "more events than a domain has bits", run: limits::events },
+    Check { id: "M064", summary: "more ranges of ports than a domain can have", run: limits::port_ranges },
+    Check { id: "M065", summary: "more entries than the information page holds", run: limits::info_entries },
+    Check { id: "M066", summary: "more regions than the kernel's table holds", run: limits::regions },
+    Check { id: "M070", summary: "a fault policy that does not exist", run: faults::unknown_policy },
+    Check { id: "M071", summary: "a fault handler that is missing, not asked for, or the domain itself", run: faults::handler },
+    Check { id: "M080", summary: "arguments that the component did not ask for, or that are too long", run: grants::arguments },
+    Check { id: "M081", summary: "a switch or port without the gate `port` and its one-way memory", run: switches::gate },
+    Check { id: "M082", summary: "the use of a switch without a port", run: switches::without_port },
+    Check { id: "M083", summary: "an address, a network or a MAC address that is none", run: switches::malformed },
+    Check { id: "M084", summary: "an address outside of its switch's network, or one that stands for it", run: switches::outside },
+    Check { id: "M085", summary: "an address used twice on a switch", run: switches::duplicate_address },
+    Check { id: "M086", summary: "a MAC address used twice on a switch", run: switches::duplicate_mac },
+    Check { id: "M087", summary: "a VLAN out of range, or one that nobody else is in", run: switches::lonely },
+    Check { id: "M088", summary: "an access list that names nobody, one out of reach, or one twice", run: switches::access },
+    Check { id: "M089", summary: "an uplink without a network card", run: switches::uplink },
+    Check { id: "M090", summary: "what a port says that does not go together", run: switches::contradictions },
+    Check { id: "M091", summary: "an mtu, a rate or a burst out of range, or that no frame fits", run: switches::sizes },
+    Check { id: "M092", summary: "more ports than a switch can have", run: switches::number },
+    Check { id: "M093", summary: "a forward to a domain that nothing from outside reaches", run: switches::forward },
+    Check { id: "M094", summary: "a port of the host that is forwarded twice, or that is none", run: switches::host_port },
+    Check { id: "M100", summary: "a share of the CPU that budgets and priorities do not leave", run: schedule::guarantee },
+    Check { id: "M105", summary: "a device where the machine's memory or its interrupt controllers are", run: platform::device_in_memory },
+    Check { id: "M106", summary: "`ends_with` on a platform without an exit port", run: platform::no_exit_port },
+    Check { id: "M107", summary: "a device that QEMU is not told to make, or not by its name", run: platform::not_made },
+    Check { id: "M108", summary: "a device with the exit port", run: platform::exit_port_taken },
+    Check { id: "M109", summary: "a machine without memory, or with more than there can be", run: platform::memory_range },
+];
+
+/// The check that adds up what all domains state; it says nothing while anything else is wrong.
+const SUMS: &str = "M100";
+
+/// The checks that a file which is not TOML can be put to.
+const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
+
+/// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
+/// are gone, or can be told for what they are.
+const FOLLOWERS: &[(&str, &[&str])] = &[
+    ("M051", &["M050", "M052", "M060", "M066", "M109"]),
+    ("M061", &["M060", "M092"]),
+    ("M062", &["M060", "M061", "M092"]),
+    ("M063", &["M060", "M061", "M092"]),
+    ("M065", &["M060", "M061", "M062", "M063", "M064", "M092"]),
+    ("M066", &["M052", "M060", "M061", "M062", "M092"]),
+    ("M093", &["M014", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
+];
+
+/// Runs every check. If a file is not TOML, only those of form: what was understood of it says too little for
+/// others.
+#[must_use]
+pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let has_syntax_faults = !form::syntax(draft).is_empty();
+    let checks = CHECKS.iter().filter(|check| !has_syntax_faults || FORM_CHECKS.contains(&check.id));
+    let found = checks.flat_map(|check| {
+        let mut faults = (check.run)(draft);
+        faults.iter_mut().for_each(|fault| fault.id = check.id);
+        faults
+    });
+    let mut found: Vec<Diagnostic> = found.collect();
+    let ids: BTreeSet<&str> = found.iter().map(|fault| fault.id).collect();
+    let follows = |id: &str| {
+        let causes = FOLLOWERS.iter().filter(|(follower, _)| *follower == id).flat_map(|(_, causes)| *causes);
+        causes.into_iter().any(|cause| ids.contains(cause))
+    };
+    // What is promised rests on all that is stated.
+    let is_sum = |id: &str| id == SUMS;
+    let is_alone = ids.iter().all(|id| is_sum(id));
+    found.retain(|fault| !follows(fault.id) && (is_alone || !is_sum(fault.id)));
+    found
+}
+
+/// The checks as a table in Markdown: those of a manifest, then those of the programs.
+#[must_use]
+pub fn checks_table() -> String {
+    let manifest = CHECKS.iter().map(|check| (check.id, check.summary));
+    let rows: Vec<_> = manifest.chain(BINARY_CHECKS.iter().copied()).collect();
+    let width = rows.iter().map(|(_, summary)| summary.len()).max().unwrap_or_default();
+    let mut table = format!("| id   | {:width$} |\n|------|-{}-|\n", "what is refused", "-".repeat(width));
+    for (id, summary) in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "| {id} | {summary:width$} |");
+    }
+    table
+}

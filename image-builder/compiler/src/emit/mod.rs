@@ -1,0 +1,159 @@
+//! Writes the system image: header, the builder's memory, the plan, the programs.
+
+mod tables;
+
+use cloison_abi::ABI_VERSION;
+use cloison_abi::Name;
+use cloison_abi::image::{BUILDER_SEGMENTS, BuilderSegment, Digest, IMAGE_MAGIC, ImageHeader, checksum};
+use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader};
+use cloison_abi::limits::{BUILDER_WINDOW_ADDRESS, BUILDER_WINDOW_BYTES, PAGE_BYTES};
+use zerocopy::IntoBytes;
+
+use crate::digest::digest;
+use crate::plan::{Layout, Part, Plan, name, table_pages};
+use crate::system::System;
+use crate::workspace::BUILDER;
+
+/// Where the builder sees the image.
+pub const BUILDER_IMAGE_ADDRESS: u64 = 0x4000_0000;
+
+/// The bytes of the system image.
+#[must_use]
+pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
+    let mut image = Bytes(vec![0; size_of::<ImageHeader>()]);
+    let segments = builder_segments(system, plan, &mut image);
+    let plan_offset = image.align();
+    let programs_offset = (plan_offset + tables::length(plan)).next_multiple_of(PAGE_BYTES);
+    let places = program_places(plan, programs_offset);
+    let tables = tables::bytes(system, plan, plan_offset, &places);
+    image.0.extend_from_slice(&tables);
+    for (program, place) in plan.programs.iter().zip(&places).skip(1) {
+        image.align();
+        debug_assert_eq!(image.0.len() as u64, place.offset);
+        image.0.extend_from_slice(&program.image);
+    }
+    let image_bytes = image.align();
+    let mut header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
+    let program = segments.iter().take(header.builder_program_segments as usize);
+    header.builder_checksum = program.fold(header.own_checksum(), |sum, segment| {
+        let start = segment.image_offset as usize;
+        checksum(sum, &image.0[start..start + segment.pages as usize * PAGE_BYTES as usize])
+    });
+    image.0[..size_of::<ImageHeader>()].copy_from_slice(header.as_bytes());
+    image.0
+}
+
+/// Where the program of a component lies in the image.
+struct Place {
+    offset: u64,
+    bytes: u64,
+    digest: Digest,
+}
+
+/// The places of all programs. The builder's, the first, is not among the others: its memory lies in the
+/// image as it is to be mapped.
+fn program_places(plan: &Plan, mut offset: u64) -> Vec<Place> {
+    let mut places = Vec::new();
+    for (component, program) in plan.programs.iter().enumerate() {
+        let bytes = if component == 0 { 0 } else { program.image.len() as u64 };
+        places.push(Place { offset, bytes, digest: digest(&program.image) });
+        offset += bytes.next_multiple_of(PAGE_BYTES);
+    }
+    places
+}
+
+fn header(
+    system: &System,
+    plan: &Plan,
+    segments: &[BuilderSegment],
+    tables: &[u8],
+    plan_offset: u64,
+    image_bytes: u64,
+) -> ImageHeader {
+    let mut builder_segments = [BuilderSegment::default(); BUILDER_SEGMENTS];
+    builder_segments[..segments.len()].copy_from_slice(segments);
+    ImageHeader {
+        magic: IMAGE_MAGIC,
+        abi_version: ABI_VERSION,
+        serial_port: system.platform.serial_port,
+        exit_port: system.platform.exit_port,
+        image_bytes,
+        plan_offset,
+        plan_bytes: tables.len() as u64,
+        plan_digest: digest(tables),
+        builder_entry: plan.programs[0].entry,
+        builder_stack: plan.builder.stack.end(),
+        builder_image_address: BUILDER_IMAGE_ADDRESS,
+        builder_quota_pages: builder_tables(&plan.builder, image_bytes) as u32,
+        builder_segment_count: segments.len() as u32,
+        builder_segments,
+        // The information page comes first.
+        builder_program_segments: 1 + plan.programs[0].segments.len() as u32,
+        reserved: 0,
+        builder_checksum: 0,
+    }
+}
+
+/// Page tables for the builder's memory, its view of the image, and the window through which it fills
+/// regions.
+fn builder_tables(layout: &Layout, image_bytes: u64) -> u64 {
+    let own = layout.parts().map(|part| (part.address, part.pages));
+    let image = (BUILDER_IMAGE_ADDRESS, image_bytes / PAGE_BYTES);
+    let window = (BUILDER_WINDOW_ADDRESS, BUILDER_WINDOW_BYTES / PAGE_BYTES);
+    table_pages(own.chain([image, window]))
+}
+
+/// Writes the builder's memory as it is to be mapped, stack and heap included.
+fn builder_segments(system: &System, plan: &Plan, image: &mut Bytes) -> Vec<BuilderSegment> {
+    let layout = &plan.builder;
+    let program = &plan.programs[0];
+    let info = info_page(system, name(BUILDER), layout, &[]);
+    let mut segments = vec![image.add_part(&layout.info, &info)];
+    for (part, segment) in layout.segments.iter().zip(&program.segments) {
+        let start = segment.image_offset as usize;
+        let bytes = &program.image[start..start + segment.image_bytes as usize];
+        segments.push(image.add_part(part, bytes));
+    }
+    segments.push(image.add_part(&layout.stack, &[]));
+    segments.extend(layout.heap.iter().map(|heap| image.add_part(heap, &[])));
+    segments
+}
+
+/// The information page of a domain, as far as it is not zero.
+fn info_page(system: &System, domain: Name, layout: &Layout, entries: &[InfoEntry]) -> Vec<u8> {
+    let heap = layout.heap.map_or((0, 0), |heap| (heap.address, heap.pages * PAGE_BYTES));
+    let header = InfoHeader {
+        magic: INFO_MAGIC,
+        abi_version: ABI_VERSION,
+        entry_count: entries.len() as u32,
+        domain,
+        system: name(&system.name),
+        manifest: system.manifest_digest,
+        heap_address: heap.0,
+        heap_bytes: heap.1,
+    };
+    [header.as_bytes(), entries.as_bytes()].concat()
+}
+
+/// The image as far as it is written.
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    /// Fills up to the next page; where that begins.
+    fn align(&mut self) -> u64 {
+        self.0.resize(self.0.len().next_multiple_of(PAGE_BYTES as usize), 0);
+        self.0.len() as u64
+    }
+
+    fn add_part(&mut self, part: &Part, bytes: &[u8]) -> BuilderSegment {
+        let image_offset = self.align();
+        self.0.extend_from_slice(bytes);
+        self.0.resize((image_offset + part.pages * PAGE_BYTES) as usize, 0);
+        BuilderSegment {
+            address: part.address,
+            image_offset,
+            pages: part.pages as u32,
+            rights: part.rights.bits(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Pictures of a system: who calls whom, and who owns which device.
+
+mod dot;
+mod layers;
+mod svg;
+mod text;
+
+pub use dot::graph_dot;
+pub use svg::graph_svg;
+
+use cloison_abi::port::PortFlags;
+
+use crate::system::{Domain, DomainId, LOG_GATE, OnFault, Port, System, Use};
+
+/// All gates from one domain to another, drawn as one line.
+struct Link<'a> {
+    client: DomainId,
+    server: DomainId,
+    grants: Vec<&'a Use>,
+}
+
+/// Every pair of domains that can talk, in the order of the manifest.
+fn links(system: &System) -> Vec<Link<'_>> {
+    let mut links: Vec<Link<'_>> = Vec::new();
+    for (client, domain) in system.domains() {
+        for grant in &domain.uses {
+            let known = links.iter_mut().find(|link| link.client == client && link.server == grant.server);
+            match known {
+                Some(link) => link.grants.push(grant),
+                None => links.push(Link { client, server: grant.server, grants: vec![grant] }),
+            }
+        }
+    }
+    links
+}
+
+impl Link<'_> {
+    /// Whether it is for nothing but the log, which nearly everybody has.
+    fn is_log(&self, system: &System) -> bool {
+        self.grants.iter().all(|grant| system.offer(grant).name.value == LOG_GATE)
+    }
+
+    /// Names of the gates; the ports among them; options; how much memory the two share.
+    fn label(&self, system: &System) -> Vec<String> {
+        let gates = self.grants.iter().map(|grant| system.offer(grant).name.value.clone());
+        let mut lines = vec![gates.collect::<Vec<_>>().join(", ")];
+        let ports = system
+            .ports()
+            .filter(|(switch, port)| (port.domain, switch.domain) == (self.client, self.server));
+        lines.extend(ports.flat_map(|(_, port)| about_port(port)));
+        let options = self.grants.iter().filter_map(|grant| {
+            let rule = system.offer(grant).option.as_ref()?;
+            Some(format!("{} {}", rule.name.value, grant.option))
+        });
+        lines.extend(options);
+        match self.grants.iter().map(|grant| system.offer(grant).region_pages()).sum() {
+            0u64 => {}
+            1 => lines.push("1 page".to_owned()),
+            pages => lines.push(format!("{pages} pages")),
+        }
+        lines
+    }
+}
+
+/// Its address or what it has instead, and its VLAN.
+fn about_port(port: &Port) -> Vec<String> {
+    let special = [
+        (PortFlags::UPLINK, "uplink"),
+        (PortFlags::DHCP, "address by DHCP"),
+        (PortFlags::MIRROR, "mirror of all"),
+    ];
+    let special = special.into_iter().find(|(flag, _)| port.flags.contains(*flag));
+    let address = port.address.map(|address| address.to_string());
+    let address = address.or(special.map(|(_, text)| text.to_owned()));
+    let vlan = (!port.flags.contains(PortFlags::MIRROR)).then(|| format!("VLAN {}", port.vlan));
+    address.into_iter().chain(vlan).collect()
+}
+
+/// Name and class of each device that a domain owns.
+fn devices<'a>(system: &'a System, domain: &'a Domain) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let devices = domain.devices.iter().map(|owned| system.device(owned.device));
+    devices.map(|device| (device.name.value.as_str(), device.class.value.as_str()))
+}
+
+/// What happens when a domain faults, if that is more than that it stops.
+fn on_fault(system: &System, domain: &Domain) -> Option<String> {
+    match domain.on_fault {
+        OnFault::Stop => None,
+        OnFault::Halt => Some("a fault halts everything".to_owned()),
+        OnFault::Restart => Some("after a fault: started again".to_owned()),
+        OnFault::Handler(handler) => Some(format!("faults: {} decides", system.domain(handler).name)),
+    }
+}
+
+/// The ports of the host that lead to a domain, each with the domain's own.
+fn forwards(system: &System, domain: DomainId) -> impl Iterator<Item = (String, u16)> {
+    let own = system.forwards().iter().filter(move |forward| forward.to == domain);
+    own.map(|forward| {
+        let host = forward.host_port.map_or("a free one".to_owned(), |port| port.to_string());
+        (host, forward.port)
+    })
+}
+
+/// Names of the domains of which the builder keeps what it needs to start them again.
+fn restartable(system: &System) -> Vec<&str> {
+    let domains = system.domains().filter(|(_, domain)| domain.on_fault == OnFault::Restart);
+    domains.map(|(_, domain)| domain.name.as_str()).collect()
+}

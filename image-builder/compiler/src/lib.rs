@@ -1,0 +1,79 @@
+//! From a manifest to a system image: read, resolve, check, plan, write.
+//!
+//! | stage | from | to |
+//! |---|---|---|
+//! | [`manifest`] | files | what they say, with places |
+//! | [`system`] | that | a draft with names looked up, then the system |
+//! | [`check`] | the draft; later the plan | faults, all of them |
+//! | [`plan`](mod@plan) | the system and the programs of its components | addresses, slots, badges, quotas |
+//! | [`emit`] | the plan | the bytes of the image |
+//!
+//! [`report`](mod@report) and [`graph`] show a system to a person. The output depends on the input alone: nothing here
+//! starts a program or reads a clock or the environment. `../clippy.toml` names what is refused.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod cause;
+pub mod check;
+pub mod diagnostic;
+pub mod digest;
+pub mod emit;
+pub mod graph;
+pub mod manifest;
+pub mod plan;
+pub mod report;
+pub mod system;
+pub mod visible;
+pub mod workspace;
+
+use std::path::Path;
+
+pub use check::checks_table;
+pub use diagnostic::{Diagnostic, Report};
+pub use emit::image;
+pub use graph::{graph_dot, graph_svg};
+pub use manifest::{Addition, Inputs, Platform};
+pub use plan::{Binaries, Plan};
+pub use report::report;
+pub use system::{ComponentRef, System};
+pub use workspace::{BUILDER, Workspace};
+
+use system::Draft;
+
+/// Reads a manifest and all that it names, and checks it.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn load(workspace: &Workspace, manifest: &Path) -> Result<System, Report> {
+    resolve(&Inputs::read(workspace, manifest))
+}
+
+/// Checks what has been read, and makes a system of it.
+///
+/// # Errors
+///
+/// Every fault in the input, in one report.
+pub fn resolve(inputs: &Inputs) -> Result<System, Report> {
+    let draft = Draft::new(inputs);
+    let faults = check::run(&draft);
+    if faults.is_empty()
+        && let Some(system) = System::resolve(&draft)
+    {
+        return Ok(system);
+    }
+    Err(Report::new(inputs.sources.clone(), faults))
+}
+
+/// Gives a system and the programs of its components their places.
+///
+/// # Errors
+///
+/// Everything that keeps a program from running where it has to.
+pub fn plan(system: &System, binaries: &Binaries) -> Result<Plan, Report> {
+    // A program with faults has no layout; the other checks need all of them.
+    let plan = Plan::new(system, check::programs(system, binaries)?);
+    check::plan(system, &plan)?;
+    Ok(plan)
+}

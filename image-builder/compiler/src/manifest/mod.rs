@@ -1,0 +1,407 @@
+//! The files as they are written: the system's manifest, the components' files and the platform's file.
+//!
+//! Nothing is looked up here and nothing is judged but form. Every value keeps its place.
+
+mod addition;
+mod component;
+mod platform;
+mod reader;
+mod repeats;
+mod spoiled;
+mod switch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use addition::Addition;
+pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
+pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger};
+pub use reader::MAX_FILE_BYTES;
+pub use reader::{Problem, ProblemKind};
+pub use spoiled::Spoiled;
+pub use switch::{DEFAULT_GATE, ForwardTable, PortTable, SwitchTable};
+
+use cloison_abi::image::Digest;
+
+use crate::diagnostic::{At, SourceId, Sources, Span, closest};
+use crate::digest::digest;
+use crate::workspace::{BUILDER, Workspace};
+use reader::Reader;
+
+/// Everything that was read for one system.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Where components and platforms are found.
+    pub workspace: Workspace,
+    /// The texts.
+    pub sources: Sources,
+    /// What is wrong in how they are written.
+    pub problems: Vec<Problem>,
+    /// What cannot be judged because of that.
+    pub spoiled: Spoiled,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// What was added to it on the command line, by name.
+    pub addition: Option<&'static str>,
+    /// SHA-256 of its text, and of what was added to it.
+    pub digest: Digest,
+    /// The components that it names, those that it probably means, and the builder.
+    pub components: BTreeMap<String, Lookup<Component>>,
+    /// For a name that no component has, that of the one that is probably meant.
+    pub meant_components: BTreeMap<String, String>,
+    /// The platform that it names.
+    pub platform: Lookup<Platform>,
+    /// The platform that it probably means, if there is none of that name.
+    pub meant_platform: Option<Platform>,
+    /// Components that there are, for proposals.
+    pub known_components: Vec<String>,
+    /// Platforms that there are, for proposals.
+    pub known_platforms: Vec<String>,
+}
+
+/// What became of a file that was looked for.
+#[derive(Debug, Clone)]
+pub enum Lookup<T> {
+    /// It was read.
+    Found(T),
+    /// It is there, but cannot be used; the problems say why.
+    Broken,
+    /// There is no such file.
+    Absent,
+}
+
+impl<T> Lookup<T> {
+    /// What was found, if it was.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(value) => Some(value),
+            Self::Broken | Self::Absent => None,
+        }
+    }
+}
+
+/// A system's manifest.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Its first byte.
+    pub start: Span,
+    /// Name of the system.
+    pub name: Option<At<String>>,
+    /// The platform that it runs on.
+    pub platform: Option<At<String>>,
+    /// The domain whose end is the end of the run.
+    pub ends_with: Option<At<String>>,
+    /// Whether the builder prints the census of rights.
+    pub has_census: bool,
+    /// Its domains.
+    pub domains: Vec<DomainTable>,
+    /// Its switches.
+    pub switches: Vec<SwitchTable>,
+    /// Ports of the host that lead into it.
+    pub forwards: Vec<ForwardTable>,
+}
+
+/// One `[domain.NAME]`.
+#[derive(Debug, Clone)]
+pub struct DomainTable {
+    /// Its name.
+    pub name: At<String>,
+    /// The component that it runs.
+    pub component: Option<At<String>>,
+    /// Text for its program.
+    pub arguments: Option<At<String>>,
+    /// Devices that it is given.
+    pub devices: Vec<At<String>>,
+    /// Rights that it is given.
+    pub rights: Vec<At<String>>,
+    /// Gates that it is given, `log` among them.
+    pub uses: Vec<UseTable>,
+    /// What happens when it faults.
+    pub on_fault: Option<At<String>>,
+    /// Who decides then.
+    pub fault_handler: Option<At<String>>,
+    /// Its priority.
+    pub priority: Option<At<u64>>,
+    /// Time it may run in each period, in microseconds.
+    pub budget_us: Option<At<u64>>,
+    /// Length of the period, in microseconds.
+    pub period_us: Option<At<u64>>,
+    /// Whether it is meant that nothing may be left for it.
+    pub is_best_effort: bool,
+    /// Its stack, in KiB.
+    pub stack_kib: Option<At<u64>>,
+    /// Its heap, in KiB.
+    pub heap_kib: Option<At<u64>>,
+}
+
+/// One gate that a domain is given.
+#[derive(Debug, Clone)]
+pub struct UseTable {
+    /// What the component calls it.
+    pub local: At<String>,
+    /// The server.
+    pub from: At<String>,
+    /// Options for this use, such as `locality = 0`.
+    pub options: Vec<(At<String>, At<u64>)>,
+    /// Whether it is there because the domain has a port of a switch.
+    pub is_port: bool,
+}
+
+impl Inputs {
+    /// Reads the manifest and every file that it names.
+    #[must_use]
+    pub fn read(workspace: &Workspace, path: &Path) -> Self {
+        let mut sources = Sources::default();
+        let mut problems = Vec::new();
+        let (source, is_text) =
+            reader::read_file(path, path.display().to_string(), &mut sources, &mut problems);
+        let text = sources.get(source).text.clone();
+        let manifest = if is_text {
+            reader::parse(source, &text, &mut problems, Manifest::read)
+        } else {
+            Manifest::nothing(Span { source, start: 0, end: 0 })
+        };
+        let mut inputs = Self {
+            workspace: workspace.clone(),
+            known_components: workspace.component_names(),
+            known_platforms: workspace.platform_names(),
+            sources,
+            problems,
+            spoiled: Spoiled::default(),
+            addition: None,
+            digest: digest(text.as_bytes()),
+            manifest,
+            components: BTreeMap::new(),
+            meant_components: BTreeMap::new(),
+            platform: Lookup::Broken,
+            meant_platform: None,
+        };
+        inputs.read_platform();
+        inputs.connect();
+        inputs
+    }
+
+    /// The same with something added to the manifest, which is not read again: what was checked without the addition
+    /// is what is built with it. Components that only the addition names are read.
+    #[must_use]
+    pub fn with(&self, addition: &Addition) -> Self {
+        let mut inputs = self.clone();
+        addition.read(&mut inputs.manifest, &mut inputs.sources, &mut inputs.problems);
+        let text = &self.sources.get(self.manifest.start.source).text;
+        inputs.digest = digest((text.clone() + &addition.text).as_bytes());
+        inputs.addition = Some(addition.name);
+        inputs.connect();
+        inputs
+    }
+
+    /// The same on a machine with this memory, in MiB, in place of the platform's, if the user has asked for a size.
+    #[must_use]
+    pub fn with_memory(mut self, memory_mib: Option<u32>) -> Self {
+        if let Lookup::Found(platform) = &mut self.platform {
+            platform.replace_memory(memory_mib);
+        }
+        self
+    }
+
+    /// Puts in order what has been read, and reads the components that it names.
+    fn connect(&mut self) {
+        let Manifest { domains, switches, forwards, .. } = &mut self.manifest;
+        domains.sort_by_key(|domain| domain.name.span);
+        switches.sort_by_key(|switch| switch.name.span);
+        forwards.sort_by_key(|forward| forward.name.span);
+        switch::connect(switches, domains);
+        self.read_components();
+        self.spoiled = Spoiled::new(&self.problems);
+    }
+
+    /// The component of this name, or the one that is probably meant.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        let name = self.meant_components.get(name).map_or(name, String::as_str);
+        self.components.get(name).and_then(Lookup::found)
+    }
+
+    fn read_components(&mut self) {
+        let workspace = &self.workspace;
+        let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
+        for name in std::iter::once(BUILDER).chain(self.manifest.component_names()) {
+            if self.components.contains_key(name) {
+                continue;
+            }
+            let component = files.component(name);
+            let known = self.known_components.iter().map(String::as_str);
+            let meant = closest(name, known).filter(|_| matches!(component, Lookup::Absent));
+            self.components.insert(name.to_owned(), component);
+            if let Some(meant) = meant {
+                self.components.entry(meant.to_owned()).or_insert_with(|| files.component(meant));
+                self.meant_components.insert(name.to_owned(), meant.to_owned());
+            }
+        }
+    }
+
+    fn read_platform(&mut self) {
+        let Some(At { value: name, .. }) = &self.manifest.platform else { return };
+        let workspace = &self.workspace;
+        let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
+        self.platform = files.platform(name);
+        if matches!(self.platform, Lookup::Absent) {
+            let meant = closest(name, self.known_platforms.iter().map(String::as_str));
+            self.meant_platform = meant.and_then(|name| files.platform(name).found().cloned());
+        }
+    }
+}
+
+/// A component by itself, if there is one and it can be read.
+#[must_use]
+pub fn component(workspace: &Workspace, name: &str) -> Option<Component> {
+    let (sources, problems) = (&mut Sources::default(), &mut Vec::new());
+    Files { workspace, sources, problems }.component(name).found().cloned()
+}
+
+/// Where files are found and what became of them.
+struct Files<'a> {
+    workspace: &'a Workspace,
+    sources: &'a mut Sources,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Files<'_> {
+    fn component(&mut self, name: &str) -> Lookup<Component> {
+        match self.workspace.component_folder(name) {
+            Some(folder) => self.file(&folder.join("domain.toml"), |reader| Component::read(name, reader)),
+            None => Lookup::Absent,
+        }
+    }
+
+    fn platform(&mut self, name: &str) -> Lookup<Platform> {
+        match self.workspace.platform_file(name) {
+            Some(path) => self.file(&path, |reader| Platform::read(name, reader)),
+            None => Lookup::Absent,
+        }
+    }
+
+    /// Reads one file. It counts as broken as soon as it has one problem.
+    fn file<T>(&mut self, path: &Path, read: impl FnOnce(&mut Reader<'_, '_>) -> Option<T>) -> Lookup<T> {
+        let before = self.problems.len();
+        let shown = self.workspace.shown(path);
+        let (source, is_text) = reader::read_file(path, shown, self.sources, self.problems);
+        if !is_text {
+            return Lookup::Broken;
+        }
+        let text = self.sources.get(source).text.clone();
+        match reader::parse(source, &text, self.problems, read) {
+            Some(value) if self.problems.len() == before => Lookup::Found(value),
+            _ => Lookup::Broken,
+        }
+    }
+}
+
+impl Manifest {
+    fn nothing(start: Span) -> Self {
+        Self {
+            start,
+            name: None,
+            platform: None,
+            ends_with: None,
+            has_census: false,
+            domains: Vec::new(),
+            switches: Vec::new(),
+            forwards: Vec::new(),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let mut manifest = Self::nothing(reader.at());
+        reader.required_table("system", |system| {
+            manifest.name = system.required_text("name");
+            manifest.platform = system.required_text("platform");
+            manifest.ends_with = system.text("ends_with");
+            manifest.has_census = system.flag("census");
+        });
+        manifest.read_parts(reader);
+        manifest
+    }
+
+    /// Reads all tables but that of the system.
+    fn read_parts(&mut self, reader: &mut Reader<'_, '_>) {
+        self.domains = reader.entries("domain", |name, item| Some(DomainTable::read_item(name, item)));
+        self.switches = reader.entries("switch", |name, item| Some(SwitchTable::read(name, item)));
+        self.forwards =
+            reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
+    }
+
+    fn component_names(&self) -> impl Iterator<Item = &str> {
+        self.domains.iter().filter_map(|domain| Some(domain.component.as_ref()?.value.as_str()))
+    }
+}
+
+impl DomainTable {
+    /// A domain of which nothing can be read has its name nevertheless: others may refer to it.
+    fn read_item(name: At<String>, item: reader::Item<'_, '_, '_>) -> Self {
+        item.table(|table| Self::read(name.clone(), table)).unwrap_or_else(|| Self::nothing(name))
+    }
+
+    fn nothing(name: At<String>) -> Self {
+        Self {
+            name,
+            component: None,
+            arguments: None,
+            devices: Vec::new(),
+            rights: Vec::new(),
+            uses: Vec::new(),
+            on_fault: None,
+            fault_handler: None,
+            priority: None,
+            budget_us: None,
+            period_us: None,
+            is_best_effort: false,
+            stack_kib: None,
+            heap_kib: None,
+        }
+    }
+
+    /// Where a key of it is among all keys of the manifest.
+    #[must_use]
+    pub fn path(&self, key: &str) -> (SourceId, String) {
+        (self.name.span.source, format!("domain.{}.{key}", self.name.value))
+    }
+
+    fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
+        let log = reader.text("log");
+        let mut uses = reader.entries("uses", UseTable::read);
+        if let Some(from) = log {
+            let local = At { value: "log".to_owned(), span: from.span };
+            uses.push(UseTable { local, from, options: Vec::new(), is_port: false });
+        }
+        Self {
+            name,
+            component: reader.required_text("component"),
+            arguments: reader.text("arguments"),
+            devices: reader.texts("devices"),
+            rights: reader.texts("rights"),
+            uses,
+            on_fault: reader.text("on_fault"),
+            fault_handler: reader.text("fault_handler"),
+            priority: reader.number("priority"),
+            budget_us: reader.number("budget_us"),
+            period_us: reader.number("period_us"),
+            is_best_effort: reader.flag("best_effort"),
+            stack_kib: reader.number("stack_kib"),
+            heap_kib: reader.number("heap_kib"),
+        }
+    }
+}
+
+impl UseTable {
+    /// `uses.tpm = "stpm"` or `uses.tpm = { from = "stpm", locality = 0 }`.
+    fn read(local: At<String>, item: reader::Item<'_, '_, '_>) -> Option<Self> {
+        if let Some(from) = item.as_text() {
+            return Some(Self { local, from, options: Vec::new(), is_port: false });
+        }
+        item.table(|table| {
+            let from = table.required_text("from");
+            let options = table.other_numbers();
+            Some(Self { local, from: from?, options, is_port: false })
+        })?
+    }
+}

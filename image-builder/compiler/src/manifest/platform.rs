@@ -1,0 +1,198 @@
+//! A platform's file: the facts about a machine that a system may rest on.
+
+use super::reader::Reader;
+use crate::diagnostic::At;
+
+/// Class of a network card, which an uplink needs.
+pub const NETWORK_CARD: &str = "virtio-net";
+
+/// A machine.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// Its name, which is that of its file.
+    pub name: String,
+    /// Its memory, in MiB.
+    pub memory_mib: u64,
+    /// What its file says of that, if the user has asked for another size.
+    pub replaced_mib: Option<u64>,
+    /// Where the kernel writes its log while nobody owns the serial port; 0: nowhere.
+    pub serial_port: u16,
+    /// Where a byte written ends an emulator's run; 0: nowhere.
+    pub exit_port: u16,
+    /// Arguments for QEMU that make this machine.
+    pub qemu: Vec<String>,
+    /// Its devices.
+    pub devices: Vec<Device>,
+}
+
+/// A device.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// Its name.
+    pub name: At<String>,
+    /// What kind it is; a component asks for a class, not for a device.
+    pub class: At<String>,
+    /// Its registers in memory, one area after the other.
+    pub memory: Vec<DeviceMemory>,
+    /// Its I/O ports.
+    pub ports: Option<DevicePorts>,
+    /// Its interrupt.
+    pub irq: Option<Irq>,
+    /// Arguments for QEMU that make the device, for machines that do not have it anyway.
+    pub qemu: Vec<String>,
+}
+
+/// An area of registers in memory.
+#[derive(Debug, Clone)]
+pub struct DeviceMemory {
+    /// Physical address of the first.
+    pub address: At<u64>,
+    /// How many bytes.
+    pub bytes: At<u64>,
+}
+
+/// I/O ports.
+#[derive(Debug, Clone)]
+pub struct DevicePorts {
+    /// The first.
+    pub first: At<u64>,
+    /// How many.
+    pub count: At<u64>,
+}
+
+/// How a device interrupts.
+#[derive(Debug, Clone)]
+pub enum Irq {
+    /// By a line.
+    Line(IrqLine),
+    /// By a message, which its driver tells it to write. The plan gives out the number.
+    Message,
+}
+
+/// An interrupt line.
+#[derive(Debug, Clone)]
+pub struct IrqLine {
+    /// Which.
+    pub line: At<u64>,
+    /// When it counts as raised.
+    pub trigger: Trigger,
+    /// Whether low means raised.
+    pub is_active_low: bool,
+}
+
+/// When an interrupt line counts as raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// When it changes.
+    Edge,
+    /// As long as it is so.
+    Level,
+}
+
+impl Platform {
+    /// Arguments for QEMU that make this machine.
+    #[must_use]
+    pub fn qemu(&self) -> &[String] {
+        &self.qemu
+    }
+
+    /// Its memory, in MiB.
+    #[must_use]
+    pub fn memory_mib(&self) -> u64 {
+        self.memory_mib
+    }
+
+    /// Gives the machine as much memory as the user has asked for.
+    pub(super) fn replace_memory(&mut self, asked_mib: Option<u32>) {
+        if let Some(asked_mib) = asked_mib {
+            self.replaced_mib = Some(self.memory_mib);
+            self.memory_mib = asked_mib.into();
+        }
+    }
+
+    /// Where the size of its memory is stated, for proposals.
+    pub(crate) fn memory_key(&self) -> &'static str {
+        if self.replaced_mib.is_some() { "--memory" } else { "memory_mib of the platform" }
+    }
+
+    pub(super) fn read(name: &str, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let mut platform = Self {
+            name: name.to_owned(),
+            memory_mib: 0,
+            replaced_mib: None,
+            serial_port: 0,
+            exit_port: 0,
+            qemu: Vec::new(),
+            devices: Vec::new(),
+        };
+        reader.required_table("machine", |machine| {
+            platform.memory_mib = machine.required_number("memory_mib").map_or(0, |mib| mib.value);
+            platform.serial_port = port(machine, "serial_port");
+            platform.exit_port = port(machine, "exit_port");
+            platform.qemu = machine.texts("qemu").into_iter().map(|argument| argument.value).collect();
+        });
+        platform.devices =
+            reader.entries("device", |name, item| item.table(|table| Device::read(name, table))?);
+        Some(platform)
+    }
+}
+
+fn port(reader: &mut Reader<'_, '_>, key: &'static str) -> u16 {
+    let Some(number) = reader.number(key) else { return 0 };
+    u16::try_from(number.value).unwrap_or_else(|_| {
+        reader.refuse(key, number.span, "a port below 0x10000", format!("{:#x}", number.value));
+        0
+    })
+}
+
+impl Device {
+    fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let class = reader.required_text("class");
+        let memory = reader.tables("memory", |memory| {
+            let (address, bytes) = (memory.required_number("address"), memory.required_number("bytes"));
+            Some(DeviceMemory { address: address?, bytes: bytes? })
+        });
+        let ports = reader.table("ports", |ports| {
+            let (first, count) = (ports.required_number("first"), ports.required_number("count"));
+            Some(DevicePorts { first: first?, count: count? })
+        });
+        let irq = reader.table("irq", Irq::read);
+        Some(Self {
+            name,
+            class: class?,
+            memory,
+            ports: ports.flatten(),
+            irq: irq.flatten(),
+            qemu: reader.texts("qemu").into_iter().map(|argument| argument.value).collect(),
+        })
+    }
+}
+
+impl Irq {
+    /// `{ message = true }`, or a line.
+    fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        if reader.flag("message") { Some(Self::Message) } else { IrqLine::read(reader).map(Self::Line) }
+    }
+}
+
+impl IrqLine {
+    fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let line = reader.required_number("line");
+        let trigger = reader.text("trigger");
+        let is_level = choice(reader, "trigger", trigger, ["edge", "level"]);
+        let active = reader.text("active");
+        let is_active_low = choice(reader, "active", active, ["high", "low"]);
+        let trigger = if is_level { Trigger::Level } else { Trigger::Edge };
+        Some(Self { line: line?, trigger, is_active_low })
+    }
+}
+
+/// Whether the second of two words was chosen; the first is the default.
+fn choice(reader: &mut Reader<'_, '_>, key: &str, written: Option<At<String>>, words: [&str; 2]) -> bool {
+    let Some(At { value, span }) = written else { return false };
+    if !words.contains(&value.as_str()) {
+        let expected = format!("\"{}\" or \"{}\"", words[0], words[1]);
+        reader.refuse(key, span, expected, format!("the text {value:?}"));
+    }
+    value == words[1]
+}

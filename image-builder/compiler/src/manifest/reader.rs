@@ -1,0 +1,487 @@
+//! Reads tables of a TOML file key by key and notes every fault instead of stopping at the first.
+//!
+//! Why not serde: a derived deserializer returns at its first error, and a manifest with three wrong keys
+//! should say so three times. The tree of the `toml` crate keeps the place of every key and value.
+
+use std::borrow::Cow;
+use std::fs::{File, FileType};
+use std::io::Read;
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, open};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::repeats::Repeats;
+use crate::cause::Cause;
+use crate::diagnostic::{At, SourceId, Sources, Span, closest};
+
+/// Largest file that is read, in bytes: some thousand times what a system of the largest size needs.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A fault in how a file is written, as opposed to what it says.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Where.
+    pub at: Span,
+    /// The key that cannot be judged because of it, with the tables that it is in: `domain.hello.log`. If a
+    /// key is misspelled, the one that was probably meant. Empty: none.
+    pub spoils: String,
+    /// What.
+    pub kind: ProblemKind,
+}
+
+/// What can be wrong in how a file is written.
+#[derive(Debug, Clone)]
+pub enum ProblemKind {
+    /// The file could not be read, is not text, or is empty.
+    Unreadable(String),
+    /// It is not TOML.
+    Syntax(String),
+    /// A name was given twice in one table; where it was given first.
+    Duplicate(String, Option<Span>),
+    /// A key that the table does not have; the table, and the keys that it has.
+    UnknownKey(String, String, Vec<&'static str>),
+    /// A key that the table must have; the table.
+    MissingKey(&'static str, String),
+    /// A value of the wrong type or form; what is expected, what was found.
+    WrongValue(String, String),
+}
+
+/// Reads a file into `sources`. `None` if there is no text; `problems` then says why.
+pub(crate) fn read_file(
+    path: &Path,
+    shown: String,
+    sources: &mut Sources,
+    problems: &mut Vec<Problem>,
+) -> (SourceId, bool) {
+    match bytes_of(path).and_then(|bytes| text_of(&bytes)) {
+        Ok(text) => (sources.add(shown, text), true),
+        Err(reason) => {
+            let source = sources.add(shown, String::new());
+            let at = Span { source, start: 0, end: 0 };
+            problems.push(Problem { at, spoils: String::new(), kind: ProblemKind::Unreadable(reason) });
+            (source, false)
+        }
+    }
+}
+
+/// The content of a regular file. What waits for a writer, or never ends, is not read at all.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(open(path, flags, Mode::empty()).map_err(|error| describe(&error.into()))?);
+    let about = file.metadata().map_err(|error| describe(&error))?;
+    if !about.is_file() {
+        return Err(format!("this is {}, not a file", kind_of(about.file_type())));
+    }
+    // What is longer than it says, as files of /proc are, is not read beyond the limit either.
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
+    let length = about.len().max(bytes.len() as u64);
+    if length > MAX_FILE_BYTES {
+        return Err(format!("the file has {length} bytes or more, at most {MAX_FILE_BYTES} are read"));
+    }
+    Ok(bytes)
+}
+
+fn kind_of(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else {
+        "a device"
+    }
+}
+
+/// The text of a file, if it is text and not empty.
+fn text_of(bytes: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("the file is not UTF-8 text: byte {:#04x} in line {line}", bytes[error.valid_up_to()])
+    })?;
+    if text.trim().is_empty() {
+        return Err("the file is empty".into());
+    }
+    Ok(text.to_owned())
+}
+
+fn describe(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission to read the file denied".into(),
+        _ => format!("the file cannot be read: {}", Cause(error)),
+    }
+}
+
+/// Parses the text and calls `read` with its top table. Faults of syntax do not stop it: what could be
+/// understood is read.
+pub(crate) fn parse<T>(
+    source: SourceId,
+    text: &str,
+    problems: &mut Vec<Problem>,
+    read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+) -> T {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let errors = errors.into_iter().map(|error| (error.span().unwrap_or(0..0), error.message().to_owned()));
+    problems.extend(syntax_problems(source, text, errors.collect()));
+    let at = Span { source, start: 0, end: 0 };
+    let mut reader = Reader::new(tree.get_ref(), at, String::new(), problems);
+    let value = read(&mut reader);
+    reader.finish();
+    value
+}
+
+/// What the parser found, without what follows from something else that it found.
+fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, String)>) -> Vec<Problem> {
+    let problem = |range: Range<usize>, kind| Problem {
+        at: Span { source, start: range.start, end: range.end },
+        spoils: String::new(),
+        kind,
+    };
+    if let Some(at) = lone_carriage_return(text) {
+        let message = "a carriage return ends this line, a newline should".to_owned();
+        return vec![problem(at..at, ProblemKind::Syntax(message))];
+    }
+    let (twice, mut broken): (Vec<_>, Vec<_>) =
+        errors.into_iter().partition(|(_, message)| is_duplicate(message));
+    if !broken.is_empty() {
+        let found = first_errors(text);
+        broken.truncate(1);
+        broken = if found.is_empty() { broken } else { found };
+    }
+    let broken = broken.into_iter();
+    let mut problems: Vec<_> = broken
+        .map(|(range, message)| problem(range, ProblemKind::Syntax(message.replace('\n', ", "))))
+        .collect();
+    // What the parser has misunderstood repeats itself.
+    let first_broken = problems.iter().map(|problem| problem.at.start).min().unwrap_or(text.len());
+    let mut repeats = Repeats::new(if twice.is_empty() { "" } else { text });
+    for (range, _) in twice.into_iter().filter(|(range, _)| range.start < first_broken) {
+        let at = Span { source, start: range.start, end: range.end };
+        let key = text.get(range.clone()).unwrap_or_default().to_owned();
+        if !repeats.is_told(at) {
+            problems.push(problem(range, ProblemKind::Duplicate(key, repeats.first_use(at))));
+        }
+    }
+    problems
+}
+
+fn is_duplicate(message: &str) -> bool {
+    message == "duplicate key"
+}
+
+/// The first error of each table, as if the others were not there: one bracket or quote that is missing makes
+/// the parser misunderstand all that follows.
+fn first_errors(text: &str) -> Vec<(Range<usize>, String)> {
+    let heads = text.match_indices("\n[").map(|(newline, _)| newline + 1);
+    let starts: Vec<usize> = std::iter::once(0).chain(heads).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let mut found = Vec::new();
+    for (start, end) in starts.iter().zip(ends) {
+        let (_, errors) = DeTable::parse_recoverable(&text[*start..end]);
+        let first = errors.iter().find(|error| !is_duplicate(error.message()));
+        found.extend(first.map(|error| {
+            let range = error.span().unwrap_or(0..0);
+            (start + range.start..start + range.end, error.message().to_owned())
+        }));
+    }
+    found
+}
+
+/// Where a carriage return stands without the newline that belongs to it.
+fn lone_carriage_return(text: &str) -> Option<usize> {
+    let mut returns = text.match_indices('\r');
+    returns.find(|(at, _)| !text[at + 1..].starts_with('\n')).map(|(at, _)| at)
+}
+
+/// One table. Each `take` marks a key as known; [`Reader::finish`] reports the others.
+pub(crate) struct Reader<'d, 'p> {
+    table: &'d DeTable<'d>,
+    at: Span,
+    name: String,
+    known: Vec<&'static str>,
+    /// Known keys that are there under a name which is not theirs.
+    misspelled: Vec<&'static str>,
+    is_open: bool,
+    /// How many problems there were before this table.
+    before: usize,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'d, 'p> Reader<'d, 'p> {
+    fn new(table: &'d DeTable<'d>, at: Span, name: String, problems: &'p mut Vec<Problem>) -> Self {
+        let before = problems.len();
+        Self { table, at, name, known: Vec::new(), misspelled: Vec::new(), is_open: false, before, problems }
+    }
+
+    /// Where the table was begun.
+    pub(crate) fn at(&self) -> Span {
+        self.at
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(crate) fn finish(mut self) {
+        let (table, is_open) = (self.table, self.is_open);
+        for (key, _) in table.iter().filter(|_| !is_open) {
+            if !self.known.contains(&key.get_ref().as_ref()) {
+                self.unknown(key);
+            }
+        }
+        // A key that is misspelled is not missing, too.
+        let (name, misspelled) = (&self.name, &self.misspelled);
+        let is_told = |problem: &Problem| match &problem.kind {
+            ProblemKind::MissingKey(key, table) => table == name && misspelled.contains(key),
+            _ => false,
+        };
+        if !misspelled.is_empty() {
+            let own = self.problems.split_off(self.before);
+            self.problems.extend(own.into_iter().filter(|problem| !is_told(problem)));
+        }
+    }
+
+    /// Reports a key that the table does not have.
+    fn unknown(&mut self, key: &Spanned<Cow<'_, str>>) {
+        let at = span(self.at.source, key);
+        let known = || self.known.iter().copied();
+        let absent = known().filter(|known| !self.table.contains_key(*known));
+        let meant = closest(key.get_ref(), absent).or_else(|| closest(key.get_ref(), known()));
+        let spoils = meant.map_or_else(String::new, |meant| self.path(meant));
+        self.misspelled.extend(meant);
+        let kind = ProblemKind::UnknownKey(key.get_ref().to_string(), self.name.clone(), self.known.clone());
+        self.problems.push(Problem { at, spoils, kind });
+    }
+
+    /// A text that may be missing.
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        let value = self.take(key)?;
+        self.text_value(key, value)
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required_text(&mut self, key: &'static str) -> Option<At<String>> {
+        self.require(key);
+        self.text(key)
+    }
+
+    /// A list of texts; empty if missing.
+    pub(crate) fn texts(&mut self, key: &'static str) -> Vec<At<String>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        match value.get_ref() {
+            DeValue::Array(items) => items.iter().filter_map(|item| self.text_value(key, item)).collect(),
+            _ => {
+                self.wrong(key, value, "a list of texts, such as [\"uart0\"]");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A number that may be missing.
+    pub(crate) fn number(&mut self, key: &'static str) -> Option<At<u64>> {
+        let value = self.take(key)?;
+        self.number_value(key, value)
+    }
+
+    /// A number that must be there.
+    pub(crate) fn required_number(&mut self, key: &'static str) -> Option<At<u64>> {
+        self.require(key);
+        self.number(key)
+    }
+
+    /// `true` or `false`; `false` if missing.
+    pub(crate) fn flag(&mut self, key: &'static str) -> bool {
+        let Some(value) = self.take(key) else { return false };
+        if value.get_ref().as_bool().is_none() {
+            self.wrong(key, value, "true or false");
+        }
+        value.get_ref().as_bool().unwrap_or_default()
+    }
+
+    /// A table that may be missing.
+    pub(crate) fn table<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        self.table_value(key, value, read)
+    }
+
+    /// A table, or a list of tables; none if missing.
+    pub(crate) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&mut Reader<'_, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                items.iter().filter_map(|item| self.table_value(key, item, &read).flatten()).collect()
+            }
+            _ => self.table_value(key, value, &read).flatten().into_iter().collect(),
+        }
+    }
+
+    /// A table that must be there.
+    pub(crate) fn required_table<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+    ) -> Option<T> {
+        self.require(key);
+        self.table(key, read)
+    }
+
+    /// A table whose keys are names that the user chose. `read` gets each name and an [`Item`].
+    pub(crate) fn entries<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(At<String>, Item<'_, '_, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong(key, value, "a table");
+            return Vec::new();
+        };
+        let path = self.path(key);
+        let mut entries = Vec::new();
+        for (name, item) in table {
+            let written = At { value: name.get_ref().to_string(), span: span(self.at.source, name) };
+            let mut inner = Reader::new(table, self.at, path.clone(), self.problems);
+            let item = Item { name: written.clone(), value: item, reader: &mut inner };
+            entries.extend(read(written, item));
+        }
+        entries
+    }
+
+    /// All keys that were not taken yet, with numbers as their values. No key is unknown to such a table,
+    /// unless its value says that it is a misspelled one.
+    pub(crate) fn other_numbers(&mut self) -> Vec<(At<String>, At<u64>)> {
+        self.is_open = true;
+        let table = self.table;
+        let mut numbers = Vec::new();
+        let known = self.known.clone();
+        for (key, value) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+            let absent = known.iter().copied().filter(|known| !table.contains_key(*known));
+            if value.get_ref().as_integer().is_none() && closest(key.get_ref(), absent).is_some() {
+                self.unknown(key);
+                continue;
+            }
+            let name = At { value: key.get_ref().to_string(), span: span(self.at.source, key) };
+            numbers.extend(self.number_value(&name.value, value).map(|number| (name.clone(), number)));
+        }
+        numbers
+    }
+
+    /// Says that a value, read already, is not one that can be understood.
+    pub(crate) fn refuse(
+        &mut self,
+        key: &str,
+        at: Span,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) {
+        let kind = ProblemKind::WrongValue(expected.into(), found.into());
+        self.problems.push(Problem { at, spoils: self.path(key), kind });
+    }
+
+    /// Whether the table has a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    fn require(&mut self, key: &'static str) {
+        if !self.has(key) {
+            let kind = ProblemKind::MissingKey(key, self.name.clone());
+            self.problems.push(Problem { at: self.at, spoils: self.path(key), kind });
+        }
+    }
+
+    fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    fn table_value<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+    ) -> Option<T> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong(key, value, "a table");
+            return None;
+        };
+        let mut inner = Reader::new(table, span(self.at.source, value), self.path(key), self.problems);
+        let result = read(&mut inner);
+        inner.finish();
+        Some(result)
+    }
+
+    fn text_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<String>> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(At { value: text.to_string(), span: span(self.at.source, value) }),
+            _ => {
+                self.wrong(key, value, "a text in quotes");
+                None
+            }
+        }
+    }
+
+    fn number_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
+        let number = value
+            .get_ref()
+            .as_integer()
+            .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
+        if number.is_none() {
+            self.wrong(key, value, "a whole number that is not negative");
+        }
+        Some(At { value: number?, span: span(self.at.source, value) })
+    }
+
+    fn wrong(&mut self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        let found = match value.get_ref() {
+            DeValue::Integer(integer) => format!("the number {}", integer.as_str()),
+            DeValue::String(text) => format!("the text {text:?}"),
+            DeValue::Boolean(flag) => flag.to_string(),
+            DeValue::Array(items) => match items.iter().next().map(Spanned::get_ref) {
+                Some(DeValue::Table(_)) => "a list of tables".to_owned(),
+                _ => "a list".to_owned(),
+            },
+            DeValue::Table(_) => "a table".to_owned(),
+            other => format!("a {}", other.type_str()),
+        };
+        self.refuse(key, span(self.at.source, value), expected, found);
+    }
+}
+
+/// A value under a name that the user chose.
+pub(crate) struct Item<'v, 'r, 'p> {
+    name: At<String>,
+    value: &'v Spanned<DeValue<'v>>,
+    reader: &'r mut Reader<'v, 'p>,
+}
+
+impl Item<'_, '_, '_> {
+    /// The value as a text, if that is what it is.
+    pub(crate) fn as_text(&self) -> Option<At<String>> {
+        let text = self.value.get_ref().as_str()?;
+        Some(At { value: text.to_owned(), span: span(self.reader.at.source, self.value) })
+    }
+
+    /// The value as a table.
+    pub(crate) fn table<T>(self, read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Option<T> {
+        self.reader.table_value(&self.name.value, self.value, read)
+    }
+}
+
+fn span<T>(source: SourceId, value: &Spanned<T>) -> Span {
+    let range = value.span();
+    Span { source, start: range.start, end: range.end }
+}

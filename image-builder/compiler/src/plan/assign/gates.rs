@@ -1,0 +1,112 @@
+//! Connects clients with gates of their servers: the gate, the memory both see, the events both ways.
+
+use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::plan::{NONE, RegionEntry, SlotEntry};
+use cloison_abi::{ObjectKind, Rights};
+
+use super::{Assigner, index, no_slot};
+use crate::plan::name::name;
+use crate::system::{DomainId, Offer, Use};
+
+/// Where one side of a gate sees the memory that both see.
+#[derive(Clone, Copy, Default)]
+struct View {
+    /// What it may write, or all of it.
+    address: u64,
+    /// What only the other side writes, if memory is one-way.
+    incoming_address: u64,
+}
+
+impl Assigner<'_> {
+    /// Connects a client with a gate of its server.
+    pub(super) fn connect(&mut self, client: DomainId, grant: &Use) {
+        let server = grant.server;
+        let offer = self.system.offer(grant);
+        let badge = self.domains[server.0].badge;
+        self.domains[server.0].badge += 1;
+        let (detail, count) = self.grant_slots(server, offer);
+        let kind = ObjectKind::Gate as u32;
+        let gate = SlotEntry { kind, object: index(server), badge, detail, count, ..no_slot() };
+        let slot = self.slot(client, gate);
+        let (to_client, client_bit) = self.signal(offer.signals_client, server, client);
+        let (to_server, server_bit) = self.signal(offer.signals_server, client, server);
+        let [client_view, server_view] = self.share(offer, client, server);
+        let common = InfoEntry {
+            badge,
+            option: grant.option as u32,
+            bytes: offer.shared_pages.max(offer.one_way_pages) * PAGE_BYTES,
+            ..InfoEntry::EMPTY
+        };
+        self.tell(
+            client,
+            InfoEntry {
+                name: name(&grant.local),
+                peer: name(&self.system.domain(server).name),
+                kind: InfoKind::Use as u32,
+                slot,
+                signal_slot: to_server,
+                event_bit: client_bit,
+                address: client_view.address,
+                incoming_address: client_view.incoming_address,
+                ..common
+            },
+        );
+        self.tell(
+            server,
+            InfoEntry {
+                name: name(&offer.name.value),
+                peer: name(&self.system.domain(client).name),
+                kind: InfoKind::Client as u32,
+                // The slots that this client's grants fill, if there are any.
+                slot: if count == 0 { NONE } else { detail },
+                signal_slot: to_client,
+                event_bit: server_bit,
+                address: server_view.address,
+                incoming_address: server_view.incoming_address,
+                ..common
+            },
+        );
+    }
+
+    /// Sets slots of the server aside for what a client grants: the first, and how many.
+    fn grant_slots(&mut self, server: DomainId, offer: &Offer) -> (u32, u32) {
+        if offer.grant_slots == 0 {
+            return (0, 0);
+        }
+        let first = self.domains[server.0].slot;
+        self.domains[server.0].slot += offer.grant_slots as u32;
+        (first, offer.grant_slots as u32)
+    }
+
+    /// An event from one domain to another, if there is to be one: the slot of the sender, the bit of the
+    /// receiver.
+    fn signal(&mut self, is_wanted: bool, from: DomainId, to: DomainId) -> (u32, u32) {
+        if !is_wanted {
+            return (NONE, NONE);
+        }
+        let badge = self.event(to);
+        let kind = ObjectKind::Event as u32;
+        (self.slot(from, SlotEntry { kind, object: index(to), badge, ..no_slot() }), badge)
+    }
+
+    /// Memory that both see: how the client does, and how the server does.
+    fn share(&mut self, offer: &Offer, client: DomainId, server: DomainId) -> [View; 2] {
+        let pages = offer.region_pages() as u32;
+        if pages == 0 {
+            return [View::default(); 2];
+        }
+        let region = RegionEntry { name: name(&offer.name.value), device_address: 0, pages, owner: NONE };
+        let region = self.region(region);
+        let halves = [0..pages / 2, pages / 2..pages];
+        let (read, write) = (Rights::READ, Rights::READ | Rights::WRITE);
+        // The client writes the first half of what is one-way, the server the second.
+        [(client, 0), (server, 1)].map(|(domain, own)| match offer.one_way_pages {
+            0 => View { address: self.map(domain, region, 0..pages, write), incoming_address: 0 },
+            _ => View {
+                address: self.map(domain, region, halves[own].clone(), write),
+                incoming_address: self.map(domain, region, halves[1 - own].clone(), read),
+            },
+        })
+    }
+}

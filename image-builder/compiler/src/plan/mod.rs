@@ -1,0 +1,104 @@
+//! Works out what nobody wants to write down: addresses, slots, badges, event bits, quotas.
+//!
+//! Everything follows the order of the manifest, so that the same input gives the same plan, bit for bit.
+
+mod assign;
+mod layout;
+mod name;
+mod program;
+mod settings;
+
+use cloison_abi::info::InfoEntry;
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::plan::{MappingEntry, PortEntry, RegionEntry, SlotEntry};
+
+pub use layout::{Layout, Part, table_pages};
+pub(crate) use name::name;
+pub use program::{Binaries, Load, Program, ProgramFile, Segment};
+
+use crate::system::{ComponentId, System, pages};
+use layout::SPARE_TABLES;
+
+/// Where shared memory and devices begin in a domain's address space; program, stack and heap are below.
+pub const SHARED_ADDRESS: u64 = 0x1000_0000;
+
+/// The compiled manifest, before it is bytes.
+#[derive(Debug)]
+pub struct Plan {
+    /// Programs, by [`ComponentId`]; the builder's is the first.
+    pub programs: Vec<Program>,
+    /// The builder's own memory.
+    pub builder: Layout,
+    /// The domains, in the order of the manifest.
+    pub domains: Vec<DomainPlan>,
+    /// The regions: first the private one of each domain, in their order.
+    pub regions: Vec<RegionEntry>,
+    /// The mappings, by domain and address.
+    pub mappings: Vec<MappingEntry>,
+    /// The slots, by domain and number.
+    pub slots: Vec<SlotEntry>,
+    /// The ranges of I/O ports.
+    pub ports: Vec<PortEntry>,
+}
+
+/// What the plan says about one domain beside the tables.
+#[derive(Debug)]
+pub struct DomainPlan {
+    /// Its component.
+    pub component: ComponentId,
+    /// Its private memory.
+    pub layout: Layout,
+    /// Pages for its page tables.
+    pub quota_pages: u64,
+    /// What its information page says.
+    pub info: Vec<InfoEntry>,
+    /// What the manifest fixes for it, as bytes.
+    pub settings: Vec<u8>,
+    /// The event bit of its fault handler that tells of its faults.
+    pub fault_event: Option<u32>,
+}
+
+impl Plan {
+    /// Gives everything its place. The programs are those of the components, the builder's first.
+    pub(crate) fn new(system: &System, programs: Vec<Program>) -> Self {
+        let builder = system.builder();
+        let builder = Layout::new(&programs[0], pages(builder.stack_kib), pages(builder.heap_kib), 0);
+        let layouts = system.domains().map(|(id, domain)| {
+            let settings_pages = page_count(settings::length(system, id));
+            let program = &programs[domain.component.0];
+            Layout::new(program, domain.stack_pages, domain.heap_pages, settings_pages)
+        });
+        let layouts = layouts.collect();
+        assign::assign(system, programs, builder, layouts)
+    }
+
+    /// The program of a domain.
+    #[must_use]
+    pub fn program_of(&self, domain: usize) -> &Program {
+        &self.programs[self.domains[domain].component.0]
+    }
+
+    /// Memory that a domain alone has, page tables included, in pages.
+    #[must_use]
+    pub fn own_pages(&self, domain: usize) -> u64 {
+        self.domains[domain].layout.pages() + self.domains[domain].quota_pages
+    }
+
+    /// Memory that all domains have together, in pages.
+    #[must_use]
+    pub fn total_pages(&self) -> u64 {
+        let regions = self.regions.iter().filter(|region| region.device_address == 0);
+        let tables: u64 = self.domains.iter().map(|domain| domain.quota_pages).sum();
+        regions.map(|region| u64::from(region.pages)).sum::<u64>() + tables
+    }
+}
+
+/// Pages that this many bytes take.
+pub(crate) fn page_count(bytes: u64) -> u64 {
+    bytes.div_ceil(PAGE_BYTES)
+}
+
+/// Pages that a domain's page tables take, with some to spare.
+fn quota_pages(mappings: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+    table_pages(mappings) + SPARE_TABLES
+}

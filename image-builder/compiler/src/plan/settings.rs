@@ -1,0 +1,99 @@
+//! The settings of a domain: what the manifest fixes for it, as the domain reads it.
+//!
+//! First the ports, which are the switch's or the domain's own; then the arguments.
+
+use std::net::Ipv4Addr;
+
+use cloison_abi::info::{InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
+use cloison_abi::port::PortSettings;
+use zerocopy::IntoBytes;
+
+use super::name::name;
+use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
+
+/// How many bytes a domain's settings take.
+pub(super) fn length(system: &System, id: DomainId) -> u64 {
+    let ports = ports_of(system, id).count() * size_of::<PortSettings>();
+    (ports + system.domain(id).arguments.len()) as u64
+}
+
+/// A domain's settings, to lie at `address`: their bytes, and what the information page says of them. `info`
+/// is what it says of the rest; a switch learns from it which client is at which port.
+pub(super) fn settings(
+    system: &System,
+    id: DomainId,
+    address: u64,
+    info: &[InfoEntry],
+) -> (Vec<u8>, Vec<InfoEntry>) {
+    let ports: Vec<_> = ports_of(system, id).map(|port| port.settings(system, info)).collect();
+    let (ports, arguments) = (ports.as_bytes(), system.domain(id).arguments.as_bytes());
+    let parts =
+        [(SETTINGS_PORTS, ports, address), (SETTINGS_ARGUMENTS, arguments, address + ports.len() as u64)];
+    let entries = parts.iter().filter(|(_, bytes, _)| !bytes.is_empty()).map(|(kind, bytes, address)| {
+        let (name, bytes, address) = (name(kind), bytes.len() as u64, *address);
+        InfoEntry { name, kind: InfoKind::Settings as u32, address, bytes, ..InfoEntry::EMPTY }
+    });
+    let entries = entries.collect();
+    ([ports, arguments].concat(), entries)
+}
+
+/// A port as one side sees it.
+enum PortView<'a> {
+    Switch(&'a Switch, &'a Port),
+    Domain(&'a Switch, &'a Port),
+}
+
+/// The ports that a domain's settings tell of: those of the switches that it runs, then its own.
+fn ports_of(system: &System, id: DomainId) -> impl Iterator<Item = PortView<'_>> {
+    let run = system.switches.iter().filter(move |switch| switch.domain == id);
+    let run = run.flat_map(|switch| switch.ports.iter().map(move |port| PortView::Switch(switch, port)));
+    let all = system.switches.iter();
+    let all = all.flat_map(|switch| switch.ports.iter().map(move |port| PortView::Domain(switch, port)));
+    run.chain(all.filter(move |view| matches!(view, PortView::Domain(_, port) if port.domain == id)))
+}
+
+impl PortView<'_> {
+    fn settings(&self, system: &System, info: &[InfoEntry]) -> PortSettings {
+        match self {
+            Self::Switch(switch, port) => {
+                let name = name(&system.domain(port.domain).name);
+                let is_client = |entry: &&InfoEntry| {
+                    let is_port = entry.kind == InfoKind::Client as u32 && entry.name.as_str() == PORT_GATE;
+                    is_port && entry.peer == name
+                };
+                PortSettings {
+                    name,
+                    badge: info.iter().find(is_client).map_or(0, |entry| entry.badge),
+                    vlan: port.vlan,
+                    may_send_to: port.may_send_to,
+                    rate_bytes: port.rate_bytes,
+                    burst_bytes: port.burst_bytes,
+                    ..common(system, switch, port)
+                }
+            }
+            Self::Domain(switch, port) => {
+                PortSettings { name: name(&port.local), ..common(system, switch, port) }
+            }
+        }
+    }
+}
+
+/// What both sides are told. A domain without a fixed address learns the network from elsewhere, or has no
+/// use for it.
+fn common(system: &System, switch: &Switch, port: &Port) -> PortSettings {
+    let has_network = port.address.is_some();
+    let octets =
+        |address: Option<Ipv4Addr>| address.filter(|_| has_network).map_or([0; 4], |one| one.octets());
+    let network = switch.network.filter(|_| has_network);
+    PortSettings {
+        switch: name(&system.domain(switch.domain).name),
+        flags: port.flags.bits(),
+        mac: port.mac.0,
+        address: octets(port.address),
+        prefix_bits: network.map_or(0, |network| network.prefix_bits),
+        gateway: octets(switch.gateway),
+        name_server: octets(switch.name_server),
+        mtu: port.mtu,
+        ..PortSettings::default()
+    }
+}

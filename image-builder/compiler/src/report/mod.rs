@@ -1,0 +1,224 @@
+//! A system for a person to review: who there is, who can talk to whom, who owns what, who has a port on which
+//! switch, and, once it is built, what lies where and with which digest.
+//!
+//! Reviewers compare two reports, not two images.
+
+mod built;
+mod switches;
+mod table;
+
+use cloison_abi::ObjectKind;
+
+use crate::manifest::Irq;
+use crate::plan::Plan;
+use crate::system::{Domain, DomainId, Guarantee, Offer, OnFault, System, Use};
+use crate::workspace::BUILDER;
+use table::Table;
+
+/// Describes a system. With its plan and its image: addresses, memory and digests too.
+#[must_use]
+pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
+    let mut text = heading(system);
+    text += &domains(system);
+    text += &calls(system);
+    text += &other_ways(system);
+    text += &switches::switches(system);
+    text += &switches::forwards(system);
+    text += &devices(system);
+    text += &rights(system);
+    if let Some((plan, image)) = built {
+        text += &built::memory(system, plan);
+        text += &built::address_spaces(system, plan);
+        text += &built::slots(system, plan);
+        text += &built::regions(system, plan);
+        text += &built::digests(system, plan, image);
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+fn heading(system: &System) -> String {
+    let platform = system.platform();
+    let end = match system.ends_with() {
+        Some(domain) => format!("ends with {domain}"),
+        None => "runs until it is stopped".to_owned(),
+    };
+    format!(
+        "system {}: {} domains and the builder on {}, {} MiB; {end}\n\n",
+        system.name(),
+        system.domains.len(),
+        platform.name,
+        platform.memory_mib
+    )
+}
+
+fn domains(system: &System) -> String {
+    let mut table = Table::new([
+        "name",
+        "component",
+        ">priority",
+        "budget",
+        ">sure of",
+        ">waits at most",
+        "on fault",
+        "what it is",
+    ]);
+    for ((_, domain), sure) in system.domains().zip(system.guarantees()) {
+        let component = system.component(domain.component);
+        let cells = [&domain.name, &component.name, &domain.priority.to_string(), &budget(domain)];
+        let [name, component_name, priority, budget] = cells.map(Clone::clone);
+        let (share, wait) = guarantee(sure);
+        let fault = on_fault(system, domain);
+        let summary = component.summary.value.clone();
+        table.row([name, component_name, priority, budget, share, wait, fault, summary]);
+    }
+    table.render("Domains")
+}
+
+fn budget(domain: &Domain) -> String {
+    match (domain.budget.budget_us, domain.budget.period_us) {
+        (_, 0) => "no limit".to_owned(),
+        (budget, period) => format!("{budget} of {period} µs"),
+    }
+}
+
+/// What a domain is sure of, whatever the others do: its share, and its longest wait.
+fn guarantee(sure: Guarantee) -> (String, String) {
+    let share = match sure.share {
+        0 => "nothing".to_owned(),
+        share => format!("{:.1} %", share as f64 / 10_000.0),
+    };
+    (share, sure.wait_us.map_or("for ever".to_owned(), |us| format!("{:.2} ms", us as f64 / 1000.0)))
+}
+
+fn on_fault(system: &System, domain: &Domain) -> String {
+    match domain.on_fault {
+        OnFault::Stop => "it stops".to_owned(),
+        OnFault::Halt => "all halts".to_owned(),
+        OnFault::Restart => "restarted".to_owned(),
+        OnFault::Handler(handler) => format!("{} decides", system.domain(handler).name),
+    }
+}
+
+fn calls(system: &System) -> String {
+    let mut table = Table::new(["client", "", "server", "gate", "as", "they share", "events", "option"]);
+    for (id, domain) in system.domains() {
+        for grant in &domain.uses {
+            let offer = system.offer(grant);
+            table.row([
+                domain.name.clone(),
+                "→".to_owned(),
+                system.domain(grant.server).name.clone(),
+                offer.name.value.clone(),
+                grant.local.clone(),
+                memory(offer),
+                events(system, id, grant),
+                offer
+                    .option
+                    .as_ref()
+                    .map_or(String::new(), |rule| format!("{} {}", rule.name.value, grant.option)),
+            ]);
+        }
+    }
+    table.render("Who can talk to whom")
+}
+
+/// What gets from one to another beside gates, and what they share.
+fn other_ways(system: &System) -> String {
+    let mut table = Table::new(["from", "", "to", "how"]);
+    let mut row = |from: &str, to: &str, how: &str| {
+        table.row([from.to_owned(), "→".to_owned(), to.to_owned(), how.to_owned()]);
+    };
+    for (_, domain) in system.domains() {
+        match domain.on_fault {
+            OnFault::Restart => row(
+                BUILDER,
+                &domain.name,
+                "to restart it: is told its faults, reads and writes its memory, starts it",
+            ),
+            OnFault::Handler(handler) => {
+                let how = "to handle its faults: is told them, stops it, starts it with a number";
+                row(&system.domain(handler).name, &domain.name, how);
+            }
+            OnFault::Stop | OnFault::Halt => {}
+        }
+        for right in &domain.rights {
+            match right.0 {
+                ObjectKind::LogRight => row("everyone", &domain.name, "lines to the kernel's log"),
+                ObjectKind::CensusRight => {
+                    row("everyone", &domain.name, "what it holds, and how much of the kernel's tables");
+                }
+                _ => {}
+            }
+        }
+    }
+    table.render("Other ways from one to another; there are no more")
+}
+
+fn memory(offer: &Offer) -> String {
+    match offer.one_way_pages {
+        0 => count(offer.shared_pages, "page"),
+        pages => format!("{} each way", count(pages, "page")),
+    }
+}
+
+fn events(system: &System, client: DomainId, grant: &Use) -> String {
+    let offer = system.offer(grant);
+    let (client, server) = (&system.domain(client).name, &system.domain(grant.server).name);
+    match (offer.signals_client, offer.signals_server) {
+        (false, false) => String::new(),
+        (true, false) => format!("to {client}"),
+        (false, true) => format!("to {server}"),
+        (true, true) => "both ways".to_owned(),
+    }
+}
+
+fn devices(system: &System) -> String {
+    let mut table = Table::new(["device", "class", "owner", "as", "memory", "ports", "interrupt"]);
+    for (place, device) in system.platform().devices.iter().enumerate() {
+        let owned =
+            system.domains().flat_map(|(_, domain)| domain.devices.iter().map(move |owned| (domain, owned)));
+        let owner = owned.into_iter().find(|(_, owned)| owned.device.0 == place);
+        let areas = device.memory.iter().map(|memory| {
+            let (address, bytes) = (memory.address.value, memory.bytes.value);
+            format!("{address:#x} to {:#x}", address + bytes - 1)
+        });
+        let memory = areas.collect::<Vec<_>>().join(", ");
+        let ports = device.ports.as_ref().map_or(String::new(), |ports| {
+            let (first, count) = (ports.first.value, ports.count.value);
+            format!("{first:#x} to {:#x}", first + count - 1)
+        });
+        table.row([
+            device.name.value.clone(),
+            device.class.value.clone(),
+            owner.map_or("nobody".to_owned(), |(domain, _)| domain.name.clone()),
+            owner.map_or(String::new(), |(_, owned)| owned.local.clone()),
+            memory,
+            ports,
+            device.irq.as_ref().map_or(String::new(), |irq| match irq {
+                Irq::Line(line) => format!("line {}", line.line.value),
+                Irq::Message => "message".to_owned(),
+            }),
+        ]);
+    }
+    table.render("Devices")
+}
+
+fn rights(system: &System) -> String {
+    let mut table = Table::new(["right", "held by"]);
+    for (_, domain) in system.domains() {
+        for right in &domain.rights {
+            table.row([right.name().to_owned(), domain.name.clone()]);
+        }
+    }
+    table.render("Rights")
+}
+
+/// "1 page", "2 pages", nothing for none.
+fn count(number: u64, noun: &str) -> String {
+    match number {
+        0 => String::new(),
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}

@@ -1,0 +1,141 @@
+//! From a draft in which no check found a fault to the system.
+
+use std::path::PathBuf;
+
+use cloison_abi::limits::PAGE_BYTES;
+
+use super::{
+    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftSwitch, DraftUse, Forward,
+    GateId, OnFault, Owned, Stated, StatedBudget, System, Use, budgets, priorities,
+};
+use crate::manifest::Component;
+use crate::workspace::BUILDER;
+
+/// Largest stack or heap that a manifest can ask for. Image, stack and heap have to fit below
+/// [`crate::plan::SHARED_ADDRESS`].
+pub(crate) const MAX_MEMORY_KIB: u64 = 64 * 1024;
+
+impl System {
+    /// Makes the system. `None` if a name leads nowhere, which the checks have ruled out.
+    pub(crate) fn resolve(draft: &Draft<'_>) -> Option<Self> {
+        let inputs = draft.inputs;
+        let components = components(draft)?;
+        let folder = |component: &Component| inputs.workspace.component_folder(&component.name);
+        let folders: Option<Vec<PathBuf>> = components.iter().map(folder).collect();
+        let priorities = draft.priorities();
+        let budgets = draft.budgets(&priorities);
+        let domains = draft.domains.iter().zip(priorities.into_iter().zip(budgets));
+        let domains = domains.map(|(domain, title)| resolve_domain(domain, &components, title));
+        Some(Self {
+            sources: inputs.sources.clone(),
+            name: inputs.manifest.name.as_ref()?.value.clone(),
+            addition: inputs.addition,
+            manifest_digest: inputs.digest,
+            platform: draft.platform?.clone(),
+            domains: domains.collect::<Option<_>>()?,
+            switches: draft.switches.iter().map(DraftSwitch::resolve).collect::<Option<_>>()?,
+            forwards: draft.forwards.iter().map(Forward::resolve).collect::<Option<_>>()?,
+            ends_with: match draft.ends_with {
+                Some(named) => Some(DomainId(named.found?)),
+                None => None,
+            },
+            has_census: inputs.manifest.has_census,
+            components,
+            folders: folders?,
+        })
+    }
+}
+
+impl Draft<'_> {
+    /// The priority of each domain, stated or worked out.
+    pub(crate) fn priorities(&self) -> Vec<u64> {
+        let stated = self.domains.iter().map(|domain| Stated {
+            priority: domain.table.priority.as_ref().map(|priority| priority.value),
+            is_driver: !domain.devices.is_empty(),
+        });
+        priorities(&stated.collect::<Vec<_>>(), &self.calls())
+    }
+
+    /// The budget of each domain, stated or worked out.
+    pub(crate) fn budgets(&self, priorities: &[u64]) -> Vec<Budget> {
+        let stated = self.domains.iter().zip(priorities).map(|(domain, priority)| StatedBudget {
+            budget_us: domain.table.budget_us.as_ref().map(|us| us.value),
+            period_us: domain.table.period_us.as_ref().map(|us| us.value),
+            weight: domain.component.map_or(1, |component| component.cpu_weight),
+            priority: *priority,
+        });
+        budgets(&stated.collect::<Vec<_>>())
+    }
+}
+
+/// The builder first, then each component at the first domain that runs it.
+fn components(draft: &Draft<'_>) -> Option<Vec<Component>> {
+    let mut components = vec![draft.inputs.components.get(BUILDER)?.found()?.clone()];
+    for domain in &draft.domains {
+        let component = domain.component?;
+        if !components.iter().any(|known| known.name == component.name) {
+            components.push(component.clone());
+        }
+    }
+    Some(components)
+}
+
+fn resolve_domain(
+    draft: &DraftDomain<'_>,
+    components: &[Component],
+    (priority, budget): (u64, Budget),
+) -> Option<Domain> {
+    let component = draft.component?;
+    let table = draft.table;
+    let place = components.iter().position(|known| known.name == component.name)?;
+    let mut uses: Vec<&DraftUse<'_>> = draft.uses.iter().collect();
+    uses.sort_by_key(|grant| grant.need.map(|(place, _)| place));
+    Some(Domain {
+        name: table.name.value.clone(),
+        component: ComponentId(place),
+        arguments: table.arguments.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
+        stack_pages: pages(table.stack_kib.as_ref().map_or(component.stack_kib, |kib| kib.value)),
+        heap_pages: pages(table.heap_kib.as_ref().map_or(component.heap_kib, |kib| kib.value)),
+        uses: uses.into_iter().map(resolve_use).collect::<Option<_>>()?,
+        devices: resolve_devices(draft)?,
+        rights: draft.rights.iter().map(|named| named.found).collect::<Option<_>>()?,
+        on_fault: on_fault(draft)?,
+        priority,
+        budget,
+        is_best_effort: table.is_best_effort,
+    })
+}
+
+fn resolve_use(draft: &DraftUse<'_>) -> Option<Use> {
+    let (place, offer) = draft.offer?;
+    let default = offer.option.as_ref().map_or(0, |rule| rule.default);
+    Some(Use {
+        local: draft.table.local.value.clone(),
+        server: DomainId(draft.server?),
+        gate: GateId(place),
+        option: draft.table.options.first().map_or(default, |(_, value)| value.value),
+    })
+}
+
+fn resolve_devices(draft: &DraftDomain<'_>) -> Option<Vec<Owned>> {
+    let mut devices: Vec<_> = draft.devices.iter().collect();
+    devices.sort_by_key(|device| device.need.map(|(place, _)| place));
+    let owned = devices.into_iter().map(|device| {
+        Some(Owned { local: device.need?.1.local.value.clone(), device: DeviceId(device.found?.0) })
+    });
+    owned.collect()
+}
+
+fn on_fault(draft: &DraftDomain<'_>) -> Option<OnFault> {
+    match draft.table.on_fault.as_ref().map(|written| written.value.as_str()) {
+        None | Some("stop") => Some(OnFault::Stop),
+        Some("halt") => Some(OnFault::Halt),
+        Some("restart") => Some(OnFault::Restart),
+        Some("handler") => Some(OnFault::Handler(DomainId(draft.fault_handler?.found?))),
+        Some(_) => None,
+    }
+}
+
+pub(crate) fn pages(kib: u64) -> u64 {
+    (kib * 1024).div_ceil(PAGE_BYTES)
+}

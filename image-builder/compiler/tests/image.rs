@@ -1,0 +1,457 @@
+//! The image read back as the kernel and the builder read it: everything in it fits together.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
+use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
+use cloison_abi::limits::{INFO_ADDRESS, MAX_INTERRUPT_LINES, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
+use cloison_abi::plan::{
+    DomainEntry, FaultPolicy, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, PortEntry, RegionEntry,
+    SlotEntry, Table,
+};
+use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
+use cloison_abi::{ABI_VERSION, Name, ObjectKind, Rights};
+use image_compiler::digest::digest;
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+/// An image and the tables in it.
+struct Read {
+    image: Vec<u8>,
+    header: ImageHeader,
+    plan: PlanHeader,
+    domains: Vec<DomainEntry>,
+    regions: Vec<RegionEntry>,
+    loads: Vec<LoadEntry>,
+    mappings: Vec<MappingEntry>,
+    slots: Vec<SlotEntry>,
+    ports: Vec<PortEntry>,
+}
+
+impl Read {
+    /// The image of the manifest that has every key.
+    fn everything() -> Self {
+        let system = support::everything();
+        let binaries = support::binaries(&system, &support::elf(0x40_1000, &support::segments()));
+        let plan = image_compiler::plan(&system, &binaries).unwrap();
+        Self::new(image_compiler::image(&system, &plan))
+    }
+
+    fn new(image: Vec<u8>) -> Self {
+        let (header, _) = ImageHeader::read_from_prefix(&image).unwrap();
+        let bytes = slice(&image, header.plan_offset, header.plan_bytes).to_vec();
+        let (plan, _) = PlanHeader::read_from_prefix(&bytes).unwrap();
+        Self {
+            header,
+            plan,
+            domains: table(&bytes, plan.domains),
+            regions: table(&bytes, plan.regions),
+            loads: table(&bytes, plan.loads),
+            mappings: table(&bytes, plan.mappings),
+            slots: table(&bytes, plan.slots),
+            ports: table(&bytes, plan.ports),
+            image,
+        }
+    }
+
+    fn domain(&self, name: &str) -> u32 {
+        self.domains.iter().position(|domain| domain.name.as_str() == name).unwrap() as u32
+    }
+
+    fn mappings_of(&self, domain: u32) -> impl Iterator<Item = &MappingEntry> {
+        self.mappings.iter().filter(move |mapping| mapping.domain == domain)
+    }
+
+    fn slots_of(&self, domain: u32) -> impl Iterator<Item = &SlotEntry> {
+        self.slots.iter().filter(move |slot| slot.domain == domain)
+    }
+
+    /// The memory of a domain's private region as the loads fill it.
+    fn private_memory(&self, domain: u32) -> Vec<u8> {
+        let mut memory = vec![0; self.regions[domain as usize].pages as usize * PAGE_BYTES as usize];
+        for load in self.loads.iter().filter(|load| load.region == domain) {
+            let start = load.region_offset as usize;
+            memory[start..start + load.bytes as usize].copy_from_slice(slice(
+                &self.image,
+                load.image_offset,
+                load.bytes,
+            ));
+        }
+        memory
+    }
+
+    /// The information page of a domain.
+    fn info(&self, domain: u32) -> (InfoHeader, Vec<InfoEntry>) {
+        let page = self.mappings_of(domain).find(|mapping| mapping.address == INFO_ADDRESS).unwrap();
+        let memory = self.private_memory(domain);
+        let memory = &memory[page.first_page as usize * PAGE_BYTES as usize..];
+        let (header, rest) = InfoHeader::read_from_prefix(memory).unwrap();
+        let (entries, _) =
+            <[InfoEntry]>::ref_from_prefix_with_elems(rest, header.entry_count as usize).unwrap();
+        (header, entries.to_vec())
+    }
+}
+
+fn slice(bytes: &[u8], offset: u64, length: u64) -> &[u8] {
+    &bytes[offset as usize..][..length as usize]
+}
+
+fn table<T: FromBytes + Immutable + KnownLayout + Copy>(plan: &[u8], table: Table) -> Vec<T> {
+    assert!(table.offset.is_multiple_of(8));
+    let bytes = &plan[table.offset as usize..][..table.count as usize * size_of::<T>()];
+    bytes.chunks(size_of::<T>()).map(|entry| T::read_from_bytes(entry).unwrap()).collect()
+}
+
+fn end(mapping: &MappingEntry) -> u64 {
+    mapping.address + u64::from(mapping.pages) * PAGE_BYTES
+}
+
+#[test]
+fn the_headers_say_what_the_file_holds() {
+    let read = Read::everything();
+    assert_eq!((read.header.magic, read.header.abi_version), (IMAGE_MAGIC, ABI_VERSION));
+    assert_eq!((read.plan.magic, read.plan.abi_version), (PLAN_MAGIC, ABI_VERSION));
+    assert_eq!((read.header.serial_port, read.header.exit_port), (0x3f8, 0xf4));
+    assert_eq!(read.header.image_bytes, read.image.len() as u64);
+    assert_eq!(u64::from(read.plan.plan_bytes), read.header.plan_bytes);
+    let plan = slice(&read.image, read.header.plan_offset, read.header.plan_bytes);
+    assert_eq!(digest(plan), read.header.plan_digest);
+    assert_eq!(read.plan.system.as_str(), "test");
+    assert_eq!(read.plan.ends_with, read.domain("client"));
+}
+
+#[test]
+fn two_runs_give_the_same_image() {
+    assert!(Read::everything().image == Read::everything().image);
+}
+
+#[test]
+fn the_builder_is_laid_out_flat_and_in_full() {
+    let read = Read::everything();
+    let segments = &read.header.builder_segments[..read.header.builder_segment_count as usize];
+    assert_eq!(segments[0].address, INFO_ADDRESS);
+    for (one, next) in segments.iter().zip(&segments[1..]) {
+        assert!(one.address + u64::from(one.pages) * PAGE_BYTES <= next.address);
+    }
+    for segment in segments {
+        let length = u64::from(segment.pages) * PAGE_BYTES;
+        assert!(segment.image_offset.is_multiple_of(PAGE_BYTES) && segment.image_offset > 0);
+        assert!(segment.image_offset + length <= read.header.plan_offset);
+        let rights = Rights::from_bits(segment.rights).unwrap();
+        assert!(!rights.contains(Rights::WRITE | Rights::EXECUTE));
+    }
+    let code = segments.iter().find(|segment| segment.address == 0x40_1000).unwrap();
+    assert_eq!(slice(&read.image, code.image_offset, 0x1800), support::segments()[0].bytes);
+    let stack = segments
+        .iter()
+        .find(|one| one.address + u64::from(one.pages) * PAGE_BYTES == read.header.builder_stack);
+    assert_eq!(stack.unwrap().pages, 16);
+}
+
+#[test]
+fn every_domain_has_its_program_its_zeros_and_its_digest() {
+    let read = Read::everything();
+    let segments = support::segments();
+    for (index, domain) in read.domains.iter().enumerate() {
+        let image = slice(&read.image, domain.image_offset, domain.image_bytes);
+        assert_eq!(digest(image), domain.digest);
+        let memory = read.private_memory(index as u32);
+        for segment in &segments {
+            let mapping =
+                read.mappings_of(index as u32).find(|mapping| mapping.address == segment.address).unwrap();
+            let memory = &memory[mapping.first_page as usize * PAGE_BYTES as usize..];
+            assert!(memory.starts_with(&segment.bytes));
+            let rest = &memory[segment.bytes.len()..mapping.pages as usize * PAGE_BYTES as usize];
+            assert!(rest.iter().all(|byte| *byte == 0));
+        }
+    }
+}
+
+#[test]
+fn nothing_overlaps_and_nothing_is_writable_and_executable() {
+    let read = Read::everything();
+    for domain in 0..read.domains.len() as u32 {
+        let mappings: Vec<_> = read.mappings_of(domain).collect();
+        for (one, next) in mappings.iter().zip(&mappings[1..]) {
+            assert!(end(one) <= next.address);
+        }
+        for mapping in mappings {
+            assert!(mapping.address >= INFO_ADDRESS && mapping.address.is_multiple_of(PAGE_BYTES));
+            assert!(mapping.first_page + mapping.pages <= read.regions[mapping.region as usize].pages);
+            let rights = Rights::from_bits(mapping.rights).unwrap();
+            assert!(!rights.contains(Rights::WRITE | Rights::EXECUTE));
+        }
+    }
+}
+
+#[test]
+fn stack_heap_and_shared_memory_have_guard_pages() {
+    let read = Read::everything();
+    for (index, domain) in read.domains.iter().enumerate() {
+        let mappings: Vec<_> = read.mappings_of(index as u32).collect();
+        let (header, _) = read.info(index as u32);
+        let stack = mappings.iter().position(|mapping| end(mapping) == domain.stack).unwrap();
+        let guarded = mappings.iter().enumerate().filter(|(place, mapping)| {
+            *place == stack
+                || (header.heap_bytes > 0 && mapping.address == header.heap_address)
+                || mapping.address >= image_compiler::plan::SHARED_ADDRESS
+        });
+        for (place, mapping) in guarded {
+            assert!(end(mappings[place - 1]) < mapping.address);
+            assert!(mappings.get(place + 1).is_none_or(|next| end(mapping) < next.address));
+        }
+    }
+}
+
+/// Counts page tables in another way than the code does: page by page.
+#[test]
+fn quotas_are_the_page_tables_and_two_more() {
+    let read = Read::everything();
+    for (index, domain) in read.domains.iter().enumerate() {
+        let pages = read.mappings_of(index as u32).flat_map(|mapping| {
+            (0..u64::from(mapping.pages)).map(|page| mapping.address + page * PAGE_BYTES)
+        });
+        let tables: BTreeSet<_> =
+            pages.flat_map(|page| [12 + 9, 12 + 18, 12 + 27].map(|bits| (bits, page >> bits))).collect();
+        assert_eq!(u64::from(domain.quota_pages), 1 + tables.len() as u64 + 2, "{}", domain.name);
+    }
+}
+
+#[test]
+fn slots_and_event_bits_are_given_once() {
+    let read = Read::everything();
+    let mut badges = BTreeSet::new();
+    let mut bits = BTreeSet::new();
+    for domain in 0..read.domains.len() as u32 {
+        let numbers: Vec<_> = read.slots_of(domain).map(|slot| slot.slot).collect();
+        assert!(
+            numbers.is_sorted_by(|a, b| a < b)
+                && numbers.iter().all(|slot| (1..MAX_SLOTS as u32).contains(slot))
+        );
+        for slot in read.slots_of(domain) {
+            match ObjectKind::from_number(slot.kind).unwrap() {
+                ObjectKind::Gate => assert!(badges.insert((slot.object, slot.badge))),
+                ObjectKind::Event => {
+                    assert!(bits.insert((slot.object, slot.badge)) && slot.badge < PLAN_EVENTS)
+                }
+                ObjectKind::Interrupt | ObjectKind::LogRight => assert!(bits.insert((domain, slot.badge))),
+                ObjectKind::Region => assert_eq!(read.regions[slot.object as usize].owner, domain),
+                ObjectKind::Domain => assert_eq!(slot.rights, Rights::HANDLE_FAULT.bits()),
+                other => panic!("nobody was given a {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn client_and_server_are_told_the_same() {
+    let read = Read::everything();
+    let (client, server) = (read.domain("client"), read.domain("stpm"));
+    let (_, entries) = read.info(client);
+    let uses = entries.iter().find(|entry| entry.name.as_str() == "tpm").unwrap();
+    let (_, entries) = read.info(server);
+    let serves = entries.iter().find(|entry| entry.peer.as_str() == "client").unwrap();
+    assert_eq!((uses.kind, serves.kind), (InfoKind::Use as u32, InfoKind::Client as u32));
+    assert_eq!((uses.peer.as_str(), serves.name.as_str()), ("stpm", "tpm"));
+    assert_eq!((uses.badge, uses.option, uses.bytes), (serves.badge, serves.option, serves.bytes));
+    assert_eq!((uses.option, uses.bytes), (2, 2 * PAGE_BYTES));
+    let gate = read.slots_of(client).find(|slot| slot.slot == uses.slot).unwrap();
+    assert_eq!((gate.kind, gate.object, gate.badge), (ObjectKind::Gate as u32, server, serves.badge));
+    let event = read.slots_of(server).find(|slot| slot.slot == serves.signal_slot).unwrap();
+    assert_eq!((event.kind, event.object, event.badge), (ObjectKind::Event as u32, client, uses.event_bit));
+    assert_eq!((uses.signal_slot, serves.event_bit), (NONE, NONE));
+    let region =
+        |domain, address| read.mappings_of(domain).find(|one| one.address == address).unwrap().region;
+    assert_eq!(region(client, uses.address), region(server, serves.address));
+}
+
+#[test]
+fn a_shared_region_has_two_who_see_it_and_a_private_one_has_one() {
+    let read = Read::everything();
+    let mut seen: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for mapping in &read.mappings {
+        seen.entry(mapping.region).or_default().insert(mapping.domain);
+    }
+    for (region, domains) in seen {
+        let entry = &read.regions[region as usize];
+        let expected = if entry.owner == NONE && entry.device_address == 0 { 2 } else { 1 };
+        assert_eq!(domains.len(), expected, "{}", entry.name);
+    }
+}
+
+#[test]
+fn the_rest_of_the_manifest_reaches_the_plan() {
+    let read = Read::everything();
+    let stpm = &read.domains[read.domain("stpm") as usize];
+    assert_eq!((stpm.priority, stpm.budget_us, stpm.period_us), (20, 5_000, 10_000));
+    assert_eq!(stpm.on_fault, FaultPolicy::Restart as u32);
+    let client = &read.domains[read.domain("client") as usize];
+    let keeper = read.domain("keeper");
+    assert_eq!((client.on_fault, client.fault_handler), (FaultPolicy::Handler as u32, keeper));
+    let (_, entries) = read.info(keeper);
+    let handled = entries.iter().find(|entry| entry.kind == InfoKind::Domain as u32).unwrap();
+    assert_eq!((handled.name.as_str(), handled.event_bit), ("client", client.fault_event));
+    let own = entries.iter().find(|entry| entry.kind == InfoKind::Region as u32).unwrap();
+    assert_eq!((own.name.as_str(), own.bytes), ("scratch", 4 * PAGE_BYTES));
+    let ports: Vec<_> = read.ports.iter().map(|ports| (ports.domain, ports.first, ports.count)).collect();
+    assert_eq!(ports, [(read.domain("console"), 0x3f8, 8), (read.domain("recorder"), 0xe9, 1)]);
+    let (header, _) = read.info(read.domain("client"));
+    assert_eq!((header.magic, header.domain.as_str(), header.heap_bytes), (INFO_MAGIC, "client", 128 * 1024));
+}
+
+#[test]
+fn a_grant_fills_slots_that_the_server_has_kept_free() {
+    let read = Read::everything();
+    let (first, second) = (read.domain("first"), read.domain("second"));
+    let gate = read.slots_of(first).find(|slot| slot.kind == ObjectKind::Gate as u32).unwrap();
+    assert_eq!((gate.object, gate.count), (second, 2));
+    let kept = gate.detail..gate.detail + gate.count;
+    assert!(read.slots_of(second).all(|slot| !kept.contains(&slot.slot)));
+}
+
+#[test]
+fn report_and_drawings_name_everyone() {
+    let system = support::everything();
+    let binaries = support::binaries(&system, &support::elf(0x40_1000, &support::segments()));
+    let plan = image_compiler::plan(&system, &binaries).unwrap();
+    let image = image_compiler::image(&system, &plan);
+    let texts = [
+        image_compiler::report(&system, Some((&plan, &image))),
+        image_compiler::report(&system, None),
+        image_compiler::graph_svg(&system),
+        image_compiler::graph_dot(&system),
+    ];
+    for text in texts {
+        for name in ["console", "stpm", "client", "keeper", "first", "second", "quiet", "uart0", "tpm-tis"] {
+            assert!(text.contains(name), "{name} is missing in:\n{text}");
+        }
+    }
+}
+
+/// Reviewers compare reports, and so does this test. With `UPDATE` set it writes a new report.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "this is the test that asks, not the compiler")]
+fn the_report_is_the_one_reviewed() {
+    let system = support::everything();
+    let binaries = support::binaries(&system, &support::elf(0x40_1000, &support::segments()));
+    let plan = image_compiler::plan(&system, &binaries).unwrap();
+    let found = image_compiler::report(&system, Some((&plan, &image_compiler::image(&system, &plan))));
+    let path = support::fixtures().root.join("manifests/everything.report.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == reviewed, "not what {} says; run with UPDATE=1 and review it:\n{found}", path.display());
+}
+
+impl Read {
+    /// The settings of a domain, as the domain reads them.
+    fn settings(&self, domain: u32, name: &str) -> Vec<u8> {
+        let (_, entries) = self.info(domain);
+        let is_it =
+            |entry: &&InfoEntry| entry.kind == InfoKind::Settings as u32 && entry.name.as_str() == name;
+        let Some(entry) = entries.iter().find(is_it) else { return Vec::new() };
+        let mut mappings = self.mappings_of(domain);
+        let part = mappings.find(|part| (part.address..end(part)).contains(&entry.address)).unwrap();
+        assert_eq!((part.region, part.rights), (domain, Rights::READ.bits()));
+        let start = u64::from(part.first_page) * PAGE_BYTES + entry.address - part.address;
+        slice(&self.private_memory(domain), start, entry.bytes).to_vec()
+    }
+
+    /// The ports that a domain's settings tell of.
+    fn ports_of(&self, domain: u32) -> Vec<PortSettings> {
+        let bytes = self.settings(domain, SETTINGS_PORTS);
+        assert!(bytes.len().is_multiple_of(size_of::<PortSettings>()));
+        bytes
+            .chunks(size_of::<PortSettings>())
+            .map(|port| PortSettings::read_from_bytes(port).unwrap())
+            .collect()
+    }
+}
+
+#[test]
+fn one_way_memory_is_written_by_one_side_only() {
+    let read = Read::everything();
+    let (client, server) = (read.domain("alice"), read.domain("ore"));
+    let (_, entries) = read.info(client);
+    let uses = entries.iter().find(|entry| entry.name.as_str() == "net").unwrap();
+    let (_, entries) = read.info(server);
+    let serves = entries.iter().find(|entry| entry.peer.as_str() == "alice").unwrap();
+    assert_eq!((uses.bytes, serves.bytes), (17 * PAGE_BYTES, 17 * PAGE_BYTES));
+    let view = |domain, address| {
+        let mapping = read.mappings_of(domain).find(|one| one.address == address).unwrap();
+        (mapping.region, mapping.first_page, mapping.pages, Rights::from_bits(mapping.rights).unwrap())
+    };
+    let (region, both) = (view(client, uses.address).0, Rights::READ | Rights::WRITE);
+    assert_eq!(view(client, uses.address), (region, 0, 17, both));
+    assert_eq!(view(server, serves.incoming_address), (region, 0, 17, Rights::READ));
+    assert_eq!(view(server, serves.address), (region, 17, 17, both));
+    assert_eq!(view(client, uses.incoming_address), (region, 17, 17, Rights::READ));
+    assert_eq!(read.regions[region as usize].pages, 34);
+}
+
+#[test]
+fn a_switch_knows_its_ports_by_the_badges_of_its_clients() {
+    let read = Read::everything();
+    let switch = read.domain("ore");
+    let ports = read.ports_of(switch);
+    let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(names, ["nic", "alice", "bob", "recorder"], "the uplink first, then as the manifest has them");
+    let (_, entries) = read.info(switch);
+    for port in &ports {
+        let is_client = |entry: &&InfoEntry| {
+            entry.kind == InfoKind::Client as u32 && entry.name.as_str() == "port" && entry.peer == port.name
+        };
+        assert_eq!(entries.iter().find(is_client).unwrap().badge, port.badge);
+        assert_eq!(port.switch.as_str(), "ore");
+    }
+    let [nic, alice, bob, recorder] = ports[..] else { panic!("{names:?}") };
+    let flags = [nic, alice, bob, recorder].map(|port| PortFlags::from_bits(port.flags).unwrap());
+    assert_eq!(flags, [PortFlags::UPLINK, PortFlags::empty(), PortFlags::DHCP, PortFlags::MIRROR]);
+    assert_eq!([nic, alice, bob, recorder].map(|port| port.may_send_to), [0b110, 0b001, 0b011, 0]);
+    assert_eq!([nic, alice, bob, recorder].map(|port| port.mtu), [UPLINK_MTU, 9000, 9000, 9000]);
+    assert_eq!((alice.rate_bytes, alice.burst_bytes), (12_500_000, 32 * 1024));
+    assert_eq!((nic.mac, bob.mac), ([2, 1, 0, 0, 0, 0], [2, 1, 0, 0, 0, 2]));
+    assert_eq!((nic.vlan, recorder.mac), (DEFAULT_VLAN, [0; 6]));
+}
+
+#[test]
+fn a_domain_is_told_of_its_port_and_not_of_what_is_the_switchs_business() {
+    let read = Read::everything();
+    let [port] = read.ports_of(read.domain("alice"))[..] else { panic!("one port") };
+    let expected = PortSettings {
+        name: Name::new("net").unwrap(),
+        switch: Name::new("ore").unwrap(),
+        mac: [2, 0, 0, 0, 0, 11],
+        address: [192, 168, 0, 11],
+        prefix_bits: 24,
+        gateway: [192, 168, 0, 2],
+        name_server: [192, 168, 0, 3],
+        mtu: 9000,
+        ..PortSettings::default()
+    };
+    assert_eq!(port, expected);
+    let [port] = read.ports_of(read.domain("bob"))[..] else { panic!("one port") };
+    assert_eq!((port.flags, port.address, port.prefix_bits), (PortFlags::DHCP.bits(), [0; 4], 0));
+    assert_eq!(read.settings(read.domain("alice"), SETTINGS_ARGUMENTS), b"hello, bob");
+    assert!(read.settings(read.domain("quiet"), SETTINGS_ARGUMENTS).is_empty());
+}
+
+#[test]
+fn a_card_gets_its_areas_its_message_and_memory_whose_place_it_may_know() {
+    let read = Read::everything();
+    let card = read.domain("nic");
+    let (_, entries) = read.info(card);
+    let areas: Vec<_> = entries.iter().filter(|entry| entry.kind == InfoKind::DeviceMemory as u32).collect();
+    assert_eq!(
+        areas.iter().map(|area| (area.option, area.bytes)).collect::<Vec<_>>(),
+        [(0, 0x1000), (1, 0x4000)]
+    );
+    let slot = |kind| read.slots_of(card).find(|slot| slot.kind == kind as u32).unwrap();
+    assert_eq!(slot(ObjectKind::Interrupt).object, MAX_INTERRUPT_LINES as u32);
+    assert!(Rights::from_bits(slot(ObjectKind::Region).rights).unwrap().contains(Rights::DMA));
+    let keeper =
+        read.slots_of(read.domain("keeper")).find(|slot| slot.kind == ObjectKind::Region as u32).unwrap();
+    assert!(!Rights::from_bits(keeper.rights).unwrap().contains(Rights::DMA));
+}

@@ -1,0 +1,84 @@
+//! Programs that cannot run are refused, each by the check that is for it.
+
+mod support;
+
+use image_compiler::check::BINARY_CHECKS;
+use support::{EXECUTE, INTERPRETER, LOAD, READ, Segment, WRITE, elf, segments};
+
+const ENTRY: u64 = 0x40_1000;
+
+/// The ids of the faults of a program.
+fn faults(program: &[u8]) -> Vec<&'static str> {
+    let system = support::everything();
+    match image_compiler::plan(&system, &support::binaries(&system, program)) {
+        Ok(_) => Vec::new(),
+        Err(report) => {
+            assert!(report.to_string().contains("program builder"), "{report}");
+            let mut ids: Vec<_> = report.diagnostics().iter().map(|fault| fault.id).collect();
+            ids.dedup();
+            ids
+        }
+    }
+}
+
+/// The faults of the usual program with its third segment changed.
+fn changed(change: impl Fn(&mut Segment)) -> Vec<&'static str> {
+    let mut segments = segments();
+    change(&mut segments[2]);
+    faults(&elf(ENTRY, &segments))
+}
+
+#[test]
+fn a_good_program_has_no_fault() {
+    assert!(faults(&elf(ENTRY, &segments())).is_empty());
+}
+
+#[test]
+fn each_fault_is_found() {
+    let good = elf(ENTRY, &segments());
+    let mut foreign = good.clone();
+    foreign[18] = 3;
+    let many: Vec<_> = (0..40u64)
+        .map(|page| Segment {
+            address: ENTRY + page * 0x1000,
+            memory: 16,
+            flags: READ | EXECUTE,
+            kind: LOAD,
+            bytes: vec![1],
+        })
+        .collect();
+    let cases = [
+        ("B001", faults(b"")),
+        ("B001", faults(b"no program at all")),
+        ("B001", faults(&good[..100])),
+        ("B001", faults(&foreign)),
+        ("B002", changed(|segment| segment.address += 0x10)),
+        ("B002", changed(|segment| segment.address = 0x40_2000)),
+        ("B003", changed(|segment| segment.flags = READ | WRITE | EXECUTE)),
+        ("B004", changed(|segment| segment.address = 0x20_0000)),
+        ("B004", changed(|segment| segment.address = 0x7fff_ffff_f000)),
+        ("B004", changed(|segment| segment.address = 0xffff_ffff_ffff_f000)),
+        ("B004", changed(|segment| segment.memory = 4)),
+        ("B005", changed(|segment| segment.kind = INTERPRETER)),
+        ("B006", faults(&elf(0x40_3000, &segments()))),
+        ("B006", faults(&elf(ENTRY, &[]))),
+        ("B007", faults(&elf(ENTRY, &many))),
+        ("B008", changed(|segment| segment.memory = 40 << 20)),
+    ];
+    for (id, found) in &cases {
+        assert_eq!(found, &[*id]);
+    }
+    for (id, summary) in BINARY_CHECKS {
+        assert!(cases.iter().any(|(tested, _)| tested == id), "{id}, {summary}: no test");
+    }
+}
+
+#[test]
+fn a_missing_program_is_named() {
+    let system = support::everything();
+    let mut binaries = support::binaries(&system, &elf(ENTRY, &segments()));
+    binaries.0.remove("stpm");
+    let report = image_compiler::plan(&system, &binaries).unwrap_err();
+    assert_eq!(report.count(), 1);
+    assert!(report.to_string().contains("the program of `stpm` is missing"), "{report}");
+}

@@ -1,0 +1,28 @@
+//! What needs other programs: compiling the domains, writing a disc, starting the machine and following it.
+//!
+//! | module | what it drives |
+//! |---|---|
+//! | [`cargo_build`] | Cargo, which compiles kernel and domains |
+//! | [`disc`] | GRUB, xorriso and mtools, which write the disc |
+//! | [`run`] | QEMU and swtpm |
+//! | [`tools`] | `apt-get`, which installs those |
+//!
+//! Below them: [`process`] starts programs and ends them, [`interrupts`] tells that somebody asks to stop,
+//! [`terminal`] has the keyboard, [`progress`] shows what is being done, [`patience`] and [`scratch`] hold time and
+//! files for a run.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod cargo_build;
+pub mod disc;
+mod failure;
+pub mod interrupts;
+pub mod patience;
+pub mod process;
+pub mod progress;
+pub mod run;
+pub mod scratch;
+pub mod terminal;
+pub mod tools;
+
+pub use failure::Failure;

@@ -1,0 +1,92 @@
+//! Devices that the machine has because a domain owns them, and what is behind them: a network, a file.
+
+use std::{ffi::OsString, net::Ipv4Addr, path::Path};
+
+use cloison_abi::port::PortFlags;
+use image_compiler::system::{Device, Network, Switch, System};
+
+use super::{OpenForward, option::option};
+
+/// Addresses that QEMU's DHCP server gives out, one after the other.
+const DHCP_ADDRESSES: u32 = 16;
+/// The first of them in a network, unless somebody has one of them.
+const FIRST_DHCP_ADDRESS: u32 = 15;
+
+/// Makes QEMU's arguments for the devices that domains own.
+#[derive(Debug, Clone, Copy)]
+pub struct Devices<'a> {
+    /// The system.
+    pub system: &'a System,
+    /// Ports of the host that lead into it.
+    pub forwards: &'a [OpenForward],
+    /// The file that captured frames go to.
+    pub capture: Option<&'a Path>,
+}
+
+impl Devices<'_> {
+    /// QEMU's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        self.system.devices_in_use().flat_map(|device| self.of_device(device)).collect()
+    }
+
+    /// What is behind the device, if its arguments name that by the device's own name; then the device.
+    fn of_device(&self, device: &Device) -> Vec<OsString> {
+        let id = &device.name.value;
+        let has = |key: &str| {
+            let mut options = device.qemu.iter().flat_map(|argument| argument.split(','));
+            options.any(|option| option.split_once('=') == Some((key, id.as_str())))
+        };
+        let mut arguments = Vec::new();
+        if has("netdev") {
+            arguments.extend(["-netdev".into(), self.network(id).into()]);
+        } else if has("chardev") {
+            arguments.extend(["-chardev".into(), self.file(id)]);
+        }
+        arguments.extend(device.qemu.iter().map(OsString::from));
+        arguments
+    }
+
+    fn file(&self, id: &str) -> OsString {
+        match self.capture {
+            Some(path) => option(&format!("file,id={id},path="), path),
+            None => format!("null,id={id}").into(),
+        }
+    }
+
+    /// A network of which QEMU plays the router, the name server and the host.
+    fn network(&self, id: &str) -> String {
+        let switch = self.system.switches().iter().find(|switch| switch.uplink().is_some());
+        let mut options = vec![format!("user,id={id}")];
+        options.extend(switch.into_iter().flat_map(network_options));
+        options.extend(self.forwards.iter().map(OpenForward::option));
+        options.join(",")
+    }
+}
+
+fn network_options(switch: &Switch) -> Vec<String> {
+    let Some(network) = switch.network else { return Vec::new() };
+    let inside = |address: &Ipv4Addr| network.contains(*address);
+    let mut options = vec![format!("net={network}")];
+    options.extend(switch.gateway.filter(inside).map(|address| format!("host={address}")));
+    // Without a router there is no way out: forwards lead in, and nothing else passes. With one, what a domain
+    // sends to it reaches the host's own services too.
+    options.extend(switch.gateway.is_none().then(|| "restrict=on".to_owned()));
+    options.extend(switch.name_server.filter(inside).map(|address| format!("dns={address}")));
+    if switch.ports.iter().any(|port| port.flags.contains(PortFlags::DHCP)) {
+        options.extend(dhcp_start(switch, network).map(|address| format!("dhcpstart={address}")));
+    }
+    options
+}
+
+/// The first address of a run that nobody has. `None` if there is no such run.
+fn dhcp_start(switch: &Switch, network: Network) -> Option<Ipv4Addr> {
+    let ports = switch.ports.iter().filter_map(|port| port.address);
+    let taken: Vec<u32> =
+        ports.chain(switch.gateway).chain(switch.name_server).map(Ipv4Addr::to_bits).collect();
+    let last_start = network.broadcast().to_bits().checked_sub(DHCP_ADDRESSES)?;
+    let mut starts = network.address.to_bits() + FIRST_DHCP_ADDRESS..=last_start;
+    let is_free =
+        |start: &u32| taken.iter().all(|address| !(*start..start + DHCP_ADDRESSES).contains(address));
+    starts.find(is_free).map(Ipv4Addr::from_bits)
+}

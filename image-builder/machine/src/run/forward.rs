@@ -1,0 +1,174 @@
+//! Ports of the host that lead into the system, open while it runs.
+
+use std::{
+    collections::BTreeSet,
+    fmt, iter,
+    net::{Ipv4Addr, UdpSocket},
+    str::FromStr,
+};
+
+use cloison_abi::Name;
+use image_compiler::{
+    manifest::Addition,
+    system::{Forward, System},
+};
+
+use super::HostPort;
+use crate::Failure;
+
+/// A forward that the user asks for: `HOST:DOMAIN:PORT`, with `HOST` 0 for a port that is free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardRequest {
+    host_port: u16,
+    domain: String,
+    port: u16,
+}
+
+impl FromStr for ForwardRequest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form =
+            || "not HOST:DOMAIN:PORT, such as 2211:alice:22, with HOST 0 for a port that is free".to_owned();
+        let [host, domain, port] = text.split(':').collect::<Vec<_>>()[..] else { return Err(form()) };
+        let host_port = host.parse().map_err(|_| form())?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(form)?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let begins = domain.starts_with(|first: char| first.is_ascii_alphabetic());
+        if !begins || !domain.bytes().all(is_plain) {
+            return Err(form());
+        }
+        Ok(Self { host_port, domain: domain.to_owned(), port })
+    }
+}
+
+impl ForwardRequest {
+    /// What to add to the system's manifest for such requests; `None` if there are none. A forward is named after
+    /// where it leads.
+    #[must_use]
+    pub fn addition(requests: &[Self], system: &System) -> Option<Addition> {
+        let mut names: BTreeSet<String> =
+            system.forwards().iter().map(|forward| forward.name.clone()).collect();
+        let mut text = String::new();
+        for Self { host_port, domain, port } in requests {
+            let numbered = (2..).map(|number| format!("-{port}-{number}"));
+            let endings = iter::once(format!("-{port}")).chain(numbered);
+            let name =
+                endings.map(|ending| named(domain, &ending)).find(|name| names.insert(name.clone()))?;
+            text += &format!("[forward.{name}]\n");
+            if *host_port != 0 {
+                text += &format!("host_port = {host_port}\n");
+            }
+            text += &format!("to = \"{domain}\"\nport = {port}\n");
+        }
+        (!text.is_empty()).then_some(Addition { name: "forward", text })
+    }
+}
+
+/// A name that fits: the domain's, cut if it has to be, and an ending.
+fn named(domain: &str, ending: &str) -> String {
+    let domain: String = domain.chars().take(Name::BYTES.saturating_sub(ending.len())).collect();
+    domain.to_ascii_lowercase() + ending
+}
+
+/// Which port of the host a forward begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostPorts {
+    /// The one that is stated, if one is.
+    AsStated,
+    /// One that is free, so that several machines can run at the same time.
+    Free,
+}
+
+/// A forward whose port of the host is set aside for it.
+#[derive(Debug)]
+pub struct OpenForward {
+    /// Its name.
+    pub name: String,
+    /// The host's port.
+    pub host_port: u16,
+    /// Name of the domain.
+    pub domain: String,
+    /// The domain's address.
+    pub address: Ipv4Addr,
+    /// The domain's port.
+    pub port: u16,
+    /// The port carries UDP as well as TCP: nobody else has it there.
+    carries_datagrams: bool,
+    /// Keeps others from choosing the port; QEMU can listen on it nevertheless.
+    _reserved: HostPort,
+}
+
+impl OpenForward {
+    /// Sets ports aside for the forwards of a system.
+    ///
+    /// # Errors
+    ///
+    /// When a port is in use.
+    pub fn open_all(system: &System, host_ports: HostPorts) -> Result<Vec<Self>, Failure> {
+        system.forwards().iter().map(|forward| Self::open(system, forward, host_ports)).collect()
+    }
+
+    fn open(system: &System, forward: &Forward, host_ports: HostPorts) -> Result<Self, Failure> {
+        let domain = system.domain(forward.to).name.clone();
+        let port = forward.port;
+        let address = system.reach(forward.to);
+        let address =
+            address.map_err(|why| Failure::Usage(format!("cannot forward to `{domain}`: {why}")))?;
+        let wanted = forward.host_port.filter(|_| host_ports == HostPorts::AsStated);
+        let reserved = HostPort::reserve(wanted.unwrap_or(0)).map_err(|error| {
+            let what = wanted.map_or("no port".to_owned(), |port| format!("port {port}"));
+            let remedy = format!("--forward 0:{domain}:{port} chooses one that is free");
+            Failure::machine(&format!("{what} of the host cannot lead to `{domain}` ({remedy})"), &error)
+        })?;
+        Ok(Self {
+            name: forward.name.clone(),
+            carries_datagrams: UdpSocket::bind((Ipv4Addr::LOCALHOST, reserved.number)).is_ok(),
+            host_port: reserved.number,
+            domain,
+            address,
+            port,
+            _reserved: reserved,
+        })
+    }
+
+    /// As QEMU's user network wants it. Nobody but the host itself can connect.
+    #[must_use]
+    pub fn option(&self) -> String {
+        let ends = format!("{}:{}-{}:{}", Ipv4Addr::LOCALHOST, self.host_port, self.address, self.port);
+        let datagrams = if self.carries_datagrams { format!(",hostfwd=udp:{ends}") } else { String::new() };
+        format!("hostfwd=tcp:{ends}{datagrams}")
+    }
+}
+
+impl fmt::Display for OpenForward {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host_port, domain, address, port, .. } = self;
+        write!(out, "forward: {}:{host_port} leads to {domain}, {address}:{port}", Ipv4Addr::LOCALHOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_user_asks_for() {
+        let request: ForwardRequest = "2211:alice:22".parse().unwrap();
+        assert_eq!(request, ForwardRequest { host_port: 2211, domain: "alice".into(), port: 22 });
+        for text in [
+            "",
+            "22",
+            "alice:22",
+            "1:alice:0",
+            "1:alice:x",
+            "70000:alice:22",
+            "1:2:3:4",
+            "1::22",
+            "1:a\"b:22",
+            "1:a\nb:22",
+        ] {
+            assert!(text.parse::<ForwardRequest>().is_err(), "{text}");
+        }
+    }
+}

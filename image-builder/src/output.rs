@@ -1,0 +1,65 @@
+//! What the commands print: results on standard output, all else on standard error.
+
+use std::{
+    io::{self, IsTerminal, Write, stderr, stdout},
+    path::Path,
+    process::ExitCode,
+};
+
+use image_compiler::visible::visible;
+use image_machine::Failure;
+
+/// Prints a result.
+///
+/// # Errors
+///
+/// When it cannot be written. A reader that has seen enough (`| head`) is no error.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    let ending = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{ending}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::file("cannot write", Path::new("standard output"), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ends a command: says why it failed, if it has. Returns the exit status.
+#[must_use]
+pub fn end(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            fail(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// Says why a command failed.
+fn fail(failure: &Failure) {
+    let mut out = stderr().lock();
+    let text = match failure {
+        // A list of faults with headings of their own.
+        Failure::Manifest(report) => writeln!(out, "{report}"),
+        Failure::Interrupted => writeln!(out, "\n{failure}"),
+        _ if out.is_terminal() => writeln!(out, "\x1b[1;31merror\x1b[0m: {}", said(failure)),
+        _ => writeln!(out, "error: {}", said(failure)),
+    };
+    // Standard error itself is gone: nobody is left to tell.
+    drop(text);
+}
+
+/// What a failure says. A compiler's words may be coloured; names and paths are others' text.
+fn said(failure: &Failure) -> String {
+    match failure {
+        Failure::Failed(text) => text.clone(),
+        _ => visible(&failure.to_string()),
+    }
+}
+
+/// Says how something went.
+pub fn note(text: &str) {
+    let _ = writeln!(stderr(), "{}", visible(text));
+}
