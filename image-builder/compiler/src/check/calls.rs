@@ -19,7 +19,7 @@ pub(super) fn circles(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     let mut seen = vec![false; draft.domains.len()];
     for start in 0..draft.domains.len() {
-        if seen[start] || faults.len() == MOST_CIRCLES {
+        if seen[start] || calls_of[start].is_empty() || faults.len() == MOST_CIRCLES {
             continue;
         }
         if let Some(circle) = shortest_circle(&calls_of, start) {
