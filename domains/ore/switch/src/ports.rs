@@ -82,3 +82,18 @@ impl Not for PortSet {
         Self(!self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_the_ports_that_were_put_into_it() {
+        let set: PortSet = [1, 30].into_iter().collect();
+        for port in 0..32 {
+            assert_eq!(set.has(port), port == 1 || port == 30, "{port}");
+            assert_eq!(PortSet::of(port).first(), Some(port));
+        }
+        assert!(set.eq([1, 30]), "and gives them in their order");
+    }
+}
