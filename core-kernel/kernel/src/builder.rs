@@ -134,10 +134,13 @@ pub fn build(
     let builder = kernel.add_domain(Name::new("builder").unwrap_or_default(), space)?;
     map_segments(kernel, header, image)?;
     give_rights(kernel, free)?;
-    let domain = kernel.domain_mut(builder.id);
     // Nobody could restart it, and without it nothing starts.
-    domain.on_fault = FaultPolicy::Halt;
-    domain.context.start(header.builder_entry, header.builder_stack, header.builder_image_address);
+    kernel.domain_mut(builder.id).on_fault = FaultPolicy::Halt;
+    kernel.context_mut(builder.id).start(
+        header.builder_entry,
+        header.builder_stack,
+        header.builder_image_address,
+    );
     kernel.tasks.configure(builder.id, PRIORITIES as u8 - 1, Budget::NONE);
     kernel.tasks.start(builder.id)
 }
@@ -187,5 +190,5 @@ fn give_rights(kernel: &mut Kernel, mut free: FreeMemory) -> Result<(), CallErro
 }
 
 fn builder_slots(kernel: &mut Kernel) -> &mut cloison_rules::capability::SlotTable {
-    &mut kernel.domain_mut(cloison_rules::DomainId::BUILDER).slots
+    kernel.slots_mut(cloison_rules::DomainId::BUILDER)
 }

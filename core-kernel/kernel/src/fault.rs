@@ -81,7 +81,7 @@ impl Kernel {
     fn begin_ending(&mut self, id: DomainId) {
         let domain = self.domain_mut(id);
         domain.renewal = Renewal::Ending;
-        domain.context.rip = 0;
+        self.context_mut(id).rip = 0;
     }
 
     /// A domain handles no faults any more, or not for now: those that wait for it to decide are stopped, and

@@ -32,12 +32,6 @@ use crate::{
 
 /// What the kernel keeps of one domain, beside its task.
 pub struct Domain {
-    /// Its registers.
-    pub context: Context,
-    /// What it may do, to whom.
-    pub access: Access,
-    /// What it may name.
-    pub slots: SlotTable,
     /// What its builder put into its slots: with these it begins each life.
     pub planned: SlotTable,
     /// How far it is on its way to its next life.
@@ -71,9 +65,6 @@ pub struct Domain {
 impl Domain {
     /// No domain, all zeros.
     const NONE: Self = Self {
-        context: Context::EMPTY,
-        access: Access::NONE,
-        slots: SlotTable::EMPTY,
         planned: SlotTable::EMPTY,
         renewal: Renewal::Fresh,
         lives_ended: 0,
@@ -121,6 +112,13 @@ pub struct Kernel {
     /// Domains whose address space or ports the CPU may not take as loaded any more, from when it settles
     /// next.
     stale: DomainSet,
+    /// Registers. These and the next two are what a gate call looks at. They are tables of their own, each with
+    /// entries whose size is a power of two, which makes finding one of them two instructions cheaper.
+    contexts: [Context; TABLE_ENTRIES],
+    /// What each domain may name.
+    pub(crate) slots: [SlotTable; TABLE_ENTRIES],
+    /// What each domain may do, to whom.
+    access: [Access; TABLE_ENTRIES],
     /// The domains; [`Kernel::domain`] is the way to one of them.
     pub(crate) domains: [Domain; TABLE_ENTRIES],
 }
@@ -135,6 +133,9 @@ impl Kernel {
         ending: Ending::NONE,
         lines: [None; MAX_INTERRUPTS],
         stale: 0,
+        contexts: [const { Context::EMPTY }; TABLE_ENTRIES],
+        slots: [const { SlotTable::EMPTY }; TABLE_ENTRIES],
+        access: [const { Access::NONE }; TABLE_ENTRIES],
         domains: [const { Domain::NONE }; TABLE_ENTRIES],
     };
 
@@ -150,26 +151,65 @@ impl Kernel {
         &mut self.domains[id.index()]
     }
 
+    /// A domain's registers.
+    #[inline(always)]
+    pub fn context(&self, id: DomainId) -> &Context {
+        &self.contexts[id.index()]
+    }
+
+    /// A domain's registers, to change them.
+    #[inline(always)]
+    pub fn context_mut(&mut self, id: DomainId) -> &mut Context {
+        &mut self.contexts[id.index()]
+    }
+
+    /// What a domain may name.
+    #[inline(always)]
+    pub fn slots(&self, id: DomainId) -> &SlotTable {
+        &self.slots[id.index()]
+    }
+
+    /// What a domain may name, to change it.
+    #[inline(always)]
+    pub fn slots_mut(&mut self, id: DomainId) -> &mut SlotTable {
+        &mut self.slots[id.index()]
+    }
+
+    /// What a domain may do.
+    #[inline(always)]
+    pub fn access(&self, id: DomainId) -> &Access {
+        &self.access[id.index()]
+    }
+
+    /// What a domain may do, to change it.
+    #[inline(always)]
+    pub fn access_mut(&mut self, id: DomainId) -> &mut Access {
+        &mut self.access[id.index()]
+    }
+
     /// A new domain, with nothing but its name, its page tables and itself.
     ///
     /// # Errors
     /// [`CallError::TableFull`].
     pub fn add_domain(&mut self, name: Name, space: AddressSpace) -> Result<DomainRef, CallError> {
         let created = self.tasks.create()?;
-        DomainId::all().for_each(|other| self.domain_mut(other).access.admit(created.id));
-        let domain = self.domain_mut(created.id);
-        *domain = Domain { name, space, access: Access::ALL, ..Domain::NONE };
-        domain.slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
-        domain.planned = domain.slots.clone();
+        DomainId::all().for_each(|other| self.access_mut(other).admit(created.id));
+        let index = created.id.index();
+        self.domains[index] = Domain { name, ..Domain::NONE };
+        (self.access[index], self.contexts[index]) = (Access::ALL, Context::EMPTY);
+        self.set_space(created.id, space);
+        self.slots[index] = SlotTable::EMPTY;
+        self.slots[index].fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
+        self.domains[index].planned.clone_from(&self.slots[index]);
         Ok(created)
     }
 
     /// Moves the words of a message from one domain to another, with the label.
     #[inline(always)]
     pub fn move_message(&mut self, from: DomainId, to: DomainId) {
-        let source = &self.domains[from.index()].context;
+        let source = &self.contexts[from.index()];
         let (label, words) = (source.label(), source.words());
-        let target = &mut self.domains[to.index()].context;
+        let target = &mut self.contexts[to.index()];
         target.set_outcome(0, label);
         target.set_words(words);
     }
@@ -178,7 +218,7 @@ impl Kernel {
     #[inline]
     pub fn signal(&mut self, target: DomainId, bits: u64) {
         if let Some(events) = self.tasks.signal(target, bits) {
-            let context = &mut self.domain_mut(target).context;
+            let context = self.context_mut(target);
             context.set_outcome(RECEIVED_EVENTS, 0);
             context.rdi = events;
         }
@@ -194,7 +234,7 @@ impl Kernel {
     /// Lets the calls or waits of domains end with an error.
     pub fn fail(&mut self, domains: DomainSet, error: CallError) {
         for id in DomainId::all().filter(|id| domains & 1 << id.index() != 0) {
-            self.domain_mut(id).context.set_outcome(error as i32, 0);
+            self.context_mut(id).set_outcome(error as i32, 0);
         }
     }
 
@@ -217,14 +257,25 @@ impl Kernel {
         self.hand_over(cpu, id)
     }
 
-    /// Leaves the kernel for a domain that continues the message, or the call, of the one that runs: nothing
-    /// is to be decided. What the segment selectors say may pass between the two; it is as good as a part of
-    /// the message.
-    #[inline(always)]
+    /// Lets a domain have the CPU.
     pub fn hand_over(&mut self, cpu: &mut Cpu, id: DomainId) -> *const Context {
-        let Domain { context, space, ports, .. } = &mut self.domains[id.index()];
-        cpu.switch(Turn { id, root: space.root(), context, ports });
+        let (context, ports) = (&mut self.contexts[id.index()], &self.domains[id.index()].ports);
+        cpu.switch(Turn { id, context, ports });
         cpu.context
+    }
+
+    /// The same, for a domain that continues the message, or the call, of the one that runs: nothing is to be decided.
+    /// What the segment selectors say may pass between the two; it is as good as a part of the message. Returns false
+    /// and does nothing if the domain's ports have to be opened first.
+    #[inline(always)]
+    pub fn pass_on(&mut self, cpu: &mut Cpu, id: DomainId) -> bool {
+        cpu.switch_without_ports(id, &mut self.contexts[id.index()])
+    }
+
+    /// Gives a domain page tables, or takes them from it.
+    pub fn set_space(&mut self, id: DomainId, space: AddressSpace) {
+        self.context_mut(id).root = space.root();
+        self.domain_mut(id).space = space;
     }
 
     /// Decides who runs, and sets the alarm.

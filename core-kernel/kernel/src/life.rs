@@ -73,7 +73,7 @@ impl Kernel {
     fn tell_clients(&mut self, id: DomainId) {
         let halted = self.reference(id);
         for other in DomainId::all() {
-            if self.domain(other).slots.gates_from(0).any(|(_, gate)| gate.server == halted) {
+            if self.slots(other).gates_from(0).any(|(_, gate)| gate.server == halted) {
                 self.signal(other, 1 << EVENT_PEER_FAILED);
             }
         }
@@ -100,7 +100,7 @@ impl Kernel {
         let ended = self.reference(id);
         let domain = self.domain_mut(id);
         domain.renewal = Renewal::Ended;
-        domain.slots = SlotTable::EMPTY;
+        *self.slots_mut(id) = SlotTable::EMPTY;
         for line in 0..MAX_INTERRUPTS {
             if self.lines[line].is_some_and(|to| to.target == ended) {
                 self.machine.io_apic.mask(line as u8);
@@ -121,17 +121,16 @@ impl Kernel {
 
     /// Returns whether there was something to be taken.
     fn take_back_from(&mut self, lender: DomainId, borrower: DomainId, only: Option<RegionRef>) -> bool {
-        let Ok([from, to]) = self.domains.get_disjoint_mut([lender.index(), borrower.index()]) else {
-            return false;
-        };
+        let (from, to) = (&self.domains[lender.index()], &self.domains[borrower.index()]);
+        let slots = &mut self.slots[borrower.index()];
         let taken = |region| match only {
             Some(only) => region == only,
             None => from.planned.holds(region, Rights::GRANT),
         };
-        if lending::take_slots(&mut to.slots, lender, taken) {
+        if lending::take_slots(slots, lender, taken) {
             return true;
         }
-        let mapping = lending::lent_mapping(&to.slots, &to.planned, &to.mappings, taken);
+        let mapping = lending::lent_mapping(slots, &to.planned, &to.mappings, taken);
         if let Some(mapping) = mapping {
             unmap_step(self, borrower, mapping);
         }
@@ -158,8 +157,8 @@ impl Kernel {
                     let region = *self.regions.get(quota)?;
                     let root = self.machine.kernel_root;
                     let space = AddressSpace::new(region.first_page, region.pages.into(), root)?;
-                    let domain = self.domain_mut(id);
-                    (domain.space, domain.renewal) = (space, Renewal::Mapping);
+                    self.set_space(id, space);
+                    self.domain_mut(id).renewal = Renewal::Mapping;
                 }
             }
             Renewal::Mapping => match self.domain(id).mappings.unfinished() {
@@ -174,12 +173,12 @@ impl Kernel {
     /// Takes from a domain what its last life has left: its page tables, what it has mapped by itself, what
     /// was lent to it, what its clients left with it. Gives it back what the builder gave it.
     fn strip(&mut self, id: DomainId) {
+        self.slots[id.index()].clone_from(&self.domains[id.index()].planned);
+        self.access_mut(id).start_over();
         let domain = self.domain_mut(id);
-        domain.slots = domain.planned.clone();
         domain.mappings.renew();
-        domain.space = AddressSpace::NONE;
         domain.renewal = Renewal::Scrubbing;
-        domain.access.start_over();
+        self.set_space(id, AddressSpace::NONE);
         self.mark_stale(id);
     }
 }

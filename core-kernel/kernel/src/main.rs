@@ -36,13 +36,13 @@ use cloison_rules::{
     memory::{FreeMemory, Run, image_place},
 };
 use heapless::Vec;
-use spin::{Mutex, MutexGuard};
 
 use arch::{
     acpi,
     apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, SPURIOUS_VECTOR, TIMER_VECTOR},
     cpu::{self, Cpu},
-    entry,
+    entry::{self, Return},
+    lock::{Lock, Locked},
     memory::{self, BootFacts},
     paging,
     serial::Serial,
@@ -51,7 +51,7 @@ use arch::{
 use kernel::{Kernel, LineTarget};
 
 /// The kernel's state, behind its one lock.
-static KERNEL: Mutex<Kernel> = Mutex::new(Kernel::NONE);
+pub(crate) static KERNEL: Lock<Kernel> = Lock::new(Kernel::NONE);
 
 /// Called by the boot code, on the kernel's own stack: `information` is the boot loader's, `entered` the
 /// time-stamp counter at the first instruction.
@@ -59,7 +59,7 @@ pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::open_ways_in();
     let cpu = Cpu::init();
-    let mut kernel = KERNEL.lock();
+    let mut kernel = KERNEL.take();
     kernel.log.set_serial(Serial::FIRST);
     kernel.machine.entered = entered;
     kernel.ending = end::Ending::NEVER;
@@ -217,6 +217,17 @@ pub(crate) extern "C" fn on_reply_wait(cpu: &mut Cpu) -> ! {
     at_once(cpu, calls::reply_at_once)
 }
 
+/// Called by the entry code: the running domain signals.
+pub(crate) extern "C" fn on_signal(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    arch::attack::check_flags();
+    let mut kernel = KERNEL.take();
+    if let Some(id) = kernel.tasks.current() {
+        calls::signal(&mut kernel, id);
+    }
+    leave(kernel, cpu)
+}
+
 /// Called by the entry code: the running domain has made another system call.
 pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
@@ -227,22 +238,35 @@ pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
 /// Tries the short way of a call: if nothing stands in its way it passes the CPU on, or only looks, and there
 /// is nothing to decide. There are many of these calls, so every instruction counts.
 #[inline(always)]
-fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<DomainId>) -> ! {
-    let mut kernel = KERNEL.lock();
+fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<Return>) -> ! {
+    let mut kernel = KERNEL.take();
     match kernel.tasks.current().and_then(|id| short(&mut kernel, id)) {
-        Some(next) => {
-            let context = kernel.hand_over(cpu, next);
-            drop(kernel);
-            entry::go_back_from_call(context)
-        }
+        Some(back) if kernel.pass_on(cpu, back.to) => entry::go_back_from_call(kernel, back),
+        Some(Return { to, words, rax, r8 }) => with_ports(kernel, cpu, to, words, rax, r8),
         None => carry_out(kernel, cpu),
     }
+}
+
+/// Opens a domain's ports, and goes on with it. On its own, and with what fits into registers, so that the short ways
+/// do not pay for it.
+#[cold]
+#[inline(never)]
+fn with_ports(
+    mut kernel: Locked<Kernel>,
+    cpu: &mut Cpu,
+    to: DomainId,
+    words: DomainId,
+    rax: u64,
+    r8: u64,
+) -> ! {
+    kernel.hand_over(cpu, to);
+    entry::go_back_from_call(kernel, Return { to, words, rax, r8 })
 }
 
 /// The calls that take longer. On their own, so that the short ones do not pay for the registers that these
 /// need.
 #[inline(never)]
-fn carry_out(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
+fn carry_out(mut kernel: Locked<Kernel>, cpu: &mut Cpu) -> ! {
     if let Some(id) = kernel.tasks.current() {
         calls::dispatch(&mut kernel, id);
     }
@@ -253,11 +277,11 @@ fn carry_out(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
 pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
-    let mut kernel = KERNEL.lock();
+    let mut kernel = KERNEL.take();
     if vector >= FIRST_LINE_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);
     } else if let Some(id) = kernel.tasks.current() {
-        let instruction = kernel.domain(id).context.rip;
+        let instruction = kernel.context(id).rip;
         kernel.fault(id, fault::describe(vector, code, instruction, cpu::fault_address()));
     }
     leave(kernel, cpu)
@@ -265,17 +289,16 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
 
 /// Called by the entry code: an interrupt came while nobody ran.
 pub(crate) extern "C" fn on_idle_interrupt(cpu: &mut Cpu, vector: u64) -> ! {
-    let mut kernel = KERNEL.lock();
+    let mut kernel = KERNEL.take();
     interrupt(&mut kernel, cpu, vector);
     leave(kernel, cpu)
 }
 
 /// The way out where a few instructions more do not count.
 #[inline(never)]
-fn leave(mut kernel: MutexGuard<'_, Kernel>, cpu: &mut Cpu) -> ! {
+fn leave(mut kernel: Locked<Kernel>, cpu: &mut Cpu) -> ! {
     let context = kernel.leave(cpu);
-    drop(kernel);
-    if context.is_null() { entry::wait() } else { entry::go(context) }
+    if context.is_null() { entry::wait(kernel) } else { entry::go(kernel, context) }
 }
 
 fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {

@@ -119,8 +119,9 @@ pub enum Verdict {
 /// A set of domains for each class. Bit 0 stands for nobody: it is the object of what is done to no domain.
 type Row = [DomainSet; Class::ALL.len()];
 
-/// What one domain, the subject, may do to whom.
+/// What one domain, the subject, may do to whom. Its size is a power of two, as that of a task is.
 #[derive(Clone, Debug)]
+#[repr(align(128))]
 pub struct Access {
     may: Row,
     /// What was decided against. A bit that is set neither here nor in `may` is undecided.

@@ -8,7 +8,7 @@ use crate::kernel::Kernel;
 
 /// A domain about which something is decided, and those toward whom.
 pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<(DomainId, DomainSet)> {
-    let slots = &kernel.domain(id).slots;
+    let slots = kernel.slots(id);
     let (domain, _) = slots.domain(arguments.slot, Rights::empty())?;
     let is_own = domain.id == id;
     let of = if is_own { id } else { subject(kernel, id, arguments.slot)?.id };
@@ -42,6 +42,6 @@ pub(super) fn set(
     if of != id && kernel.is_alive(of) {
         return Err(CallError::BadState);
     }
-    kernel.domain_mut(of).access.set(objects, classes, allow, of != id);
+    kernel.access_mut(of).set(objects, classes, allow, of != id);
     Ok(Answer::Done)
 }

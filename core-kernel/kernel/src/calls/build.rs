@@ -45,7 +45,7 @@ pub(super) fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> Result<Domain
 
 /// The same, even if the domain is half destroyed.
 fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
-    let (domain, _) = kernel.domain(id).slots.domain(slot, Rights::BUILD)?;
+    let (domain, _) = kernel.slots(id).domain(slot, Rights::BUILD)?;
     kernel.tasks.resolve(domain)?;
     Ok(domain)
 }
@@ -66,7 +66,7 @@ fn event_bit(bit: u64) -> Result<u8> {
 
 /// The region of which page tables are to be made.
 pub(super) fn find_quota(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<RegionRef> {
-    let slots = &kernel.domain(id).slots;
+    let slots = kernel.slots(id);
     slots.right(arguments.slot, ObjectKind::BuilderRight)?;
     let (quota, _) = slots.region(arguments.a[1], Rights::GRANT | Rights::WRITE)?;
     Ok((Operation::Build { to: None, toward: None }, quota))
@@ -75,7 +75,7 @@ pub(super) fn find_quota(kernel: &Kernel, id: DomainId, arguments: &Arguments) -
 /// Create a domain.
 pub(super) fn create(kernel: &mut Kernel, id: DomainId, quota: RegionRef, arguments: Arguments) -> Result {
     let [receiver, _, low, high, ..] = arguments.a;
-    kernel.domain(id).slots.check_free(receiver)?;
+    kernel.slots(id).check_free(receiver)?;
     let region = *kernel.regions.usable(quota)?;
     let mapped = DomainId::all().any(|other| kernel.domain(other).mappings.of_region(quota).is_some());
     if region.backing == Backing::Device || mapped {
@@ -85,7 +85,7 @@ pub(super) fn create(kernel: &mut Kernel, id: DomainId, quota: RegionRef, argume
     let created = kernel.add_domain(Name::from_words([low, high]), space)?;
     kernel.regions.get_mut(quota)?.holds_page_tables = true;
     kernel.domain_mut(created.id).quota = Some(quota);
-    kernel.domain_mut(id).slots.fill(receiver, Capability::Domain(created, DOMAIN_RIGHTS))?;
+    kernel.slots_mut(id).fill(receiver, Capability::Domain(created, DOMAIN_RIGHTS))?;
     Ok(Answer::Done)
 }
 
@@ -140,7 +140,7 @@ pub(super) fn find_mapped(
     arguments: &Arguments,
 ) -> Found<(DomainId, RegionRef, Rights)> {
     let domain = subject(kernel, id, arguments.slot)?;
-    let (region, held) = kernel.domain(id).slots.region(arguments.a[0], Rights::READ)?;
+    let (region, held) = kernel.slots(id).region(arguments.a[0], Rights::READ)?;
     Ok((change(domain, None), (domain.id, region, held)))
 }
 
@@ -160,9 +160,8 @@ fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) ->
     if slot == cloison_abi::call::SLOT_SELF.into() {
         return Err(CallError::BadArgument);
     }
-    let to = kernel.domain_mut(to);
-    to.slots.fill(slot, capability)?;
-    to.planned.replace(slot, capability);
+    kernel.slots_mut(to).fill(slot, capability)?;
+    kernel.domain_mut(to).planned.replace(slot, capability);
     Ok(Answer::Done)
 }
 
@@ -173,7 +172,7 @@ pub(super) fn find_region(
     arguments: &Arguments,
 ) -> Found<(DomainId, RegionRef, Rights)> {
     let domain = subject(kernel, id, arguments.slot)?;
-    let (region, held) = kernel.domain(id).slots.region(arguments.a[1], Rights::GRANT)?;
+    let (region, held) = kernel.slots(id).region(arguments.a[1], Rights::GRANT)?;
     Ok((change(domain, None), (domain.id, region, held)))
 }
 
@@ -235,7 +234,7 @@ pub(super) fn give_event(
 /// A domain to change, by a caller that has the builder right in the slot a1 too.
 pub(super) fn find_with_right(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainRef> {
     let domain = subject(kernel, id, arguments.slot)?;
-    kernel.domain(id).slots.right(arguments.a[1], ObjectKind::BuilderRight)?;
+    kernel.slots(id).right(arguments.a[1], ObjectKind::BuilderRight)?;
     Ok((change(domain, None), domain))
 }
 
@@ -265,7 +264,7 @@ pub(super) fn give_interrupt(
 /// The same, with the builder right in the slot a0.
 pub(super) fn find_for_ports(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
     let domain = subject(kernel, id, arguments.slot)?;
-    kernel.domain(id).slots.right(arguments.a[0], ObjectKind::BuilderRight)?;
+    kernel.slots(id).right(arguments.a[0], ObjectKind::BuilderRight)?;
     Ok((change(domain, None), domain.id))
 }
 
@@ -282,6 +281,7 @@ pub(super) fn give_ports(
     // The last port of all would need a count that 16 bits do not hold, and no device has it.
     let range = (first as u16, u16::try_from(count).map_err(|_| CallError::BadArgument)?);
     kernel.domain_mut(domain).ports.push(range).map_err(|_| CallError::TableFull)?;
+    kernel.context_mut(domain).has_ports = true;
     kernel.mark_stale(domain);
     Ok(Answer::Done)
 }
@@ -298,7 +298,7 @@ pub(super) fn give_right(
     match kind {
         ObjectKind::LogRight => {
             let bit = event_bit(bit)?;
-            kernel.domain(target.id).slots.check_free(slot)?;
+            kernel.slots(target.id).check_free(slot)?;
             if !kernel.set_reader(target, bit) {
                 return Ok(Answer::Again);
             }
@@ -350,16 +350,16 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
         kernel.regions.get_mut(quota)?.holds_page_tables = false;
     }
     kernel.tasks.destroy(domain);
-    kernel.domain_mut(id).slots.take(arguments.slot)?;
+    kernel.slots_mut(id).take(arguments.slot)?;
     Ok(Answer::Done)
 }
 
 /// Ends a domain and takes its page tables away.
 fn ruin(kernel: &mut Kernel, id: DomainId) -> Result<()> {
     kernel.end_domain(id);
+    kernel.set_space(id, AddressSpace::NONE);
     let dying = kernel.domain_mut(id);
     dying.mappings = MappingTable::EMPTY;
-    dying.space = AddressSpace::NONE;
     dying.renewal = Renewal::Ruin;
     match dying.quota {
         Some(quota) => begin_scrub(kernel, quota),

@@ -11,51 +11,53 @@ use cloison_rules::{
 };
 
 use super::permit;
-use crate::{arch::time, kernel::Kernel};
+use crate::{
+    arch::{entry::Return, time},
+    kernel::Kernel,
+};
 
-/// Gate call, if the server waits for one. Returns the server if it was so; else nothing has been done, and
-/// an error, if there is one, is left for [`call`] to find.
+/// Gate call, if the server waits for one. Returns how the server goes on if it was so; else nothing has been done,
+/// and an error, if there is one, is left for [`call`] to find.
 #[inline(always)]
-pub fn gate_call_at_once(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
+pub fn gate_call_at_once(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
     let (server, badge) = target(kernel, id).ok()?;
     if !kernel.tasks.call_at_once(id, server) {
         return None;
     }
-    kernel.move_message(id, server);
-    kernel.domain_mut(server).context.r8 = badge.into();
-    Some(server)
+    let rax = kernel.context(id).message_outcome();
+    Some(Return { to: server, words: id, rax, r8: badge.into() })
 }
 
-/// Reply, if nothing but the client waits for it. Returns the client if it was so.
+/// Reply, if nothing but the client waits for it. Returns how the client goes on if it was so.
 #[inline(always)]
-pub fn reply_at_once(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
-    let context = &kernel.domain(id).context;
+pub fn reply_at_once(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
+    let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     let client = kernel.tasks.reply_at_once(id, mask, deadline)?;
-    kernel.move_message(id, client);
-    Some(client)
+    let rax = kernel.context(id).message_outcome();
+    Some(Return { to: client, words: id, rax, r8: kernel.context(client).r8 })
 }
 
-/// Look for events, if the caller does not want to wait for any. Returns the caller if it was so.
+/// Look for events, if the caller does not want to wait for any. Returns how the caller goes on if it was so.
 #[inline(always)]
-pub fn poll(kernel: &mut Kernel, id: DomainId) -> Option<DomainId> {
-    let context = &kernel.domain(id).context;
+pub fn poll(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
+    let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     if context.rax as u8 != CallNumber::Wait as u8 || deadline != POLL {
         return None;
     }
     let next = kernel.tasks.poll(id, mask)?;
     answer_wait(kernel, id, next);
-    Some(id)
+    let context = kernel.context(id);
+    Some(Return { to: id, words: id, rax: context.rax, r8: context.r8 })
 }
 
 /// The server and the badge of the gate that the caller names.
 #[inline(always)]
 fn target(kernel: &Kernel, id: DomainId) -> Result<(DomainId, u32), CallError> {
-    let domain = kernel.domain(id);
-    let gate = domain.slots.gate(domain.context.slot())?;
+    let gate = kernel.slots(id).gate(kernel.context(id).slot())?;
     let server = kernel.tasks.resolve(gate.server)?;
-    permit(domain, Operation::Call { server })?;
+    permit(kernel.access(id), Operation::Call { server })?;
     Ok((server, gate.badge))
 }
 
@@ -69,17 +71,17 @@ pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
     match called {
         Ok((Called::Taken, server, badge)) => {
             kernel.move_message(id, server);
-            kernel.domain_mut(server).context.r8 = badge.into();
+            kernel.context_mut(server).r8 = badge.into();
         }
         Ok((Called::Queued, ..)) => {}
-        Err(error) => kernel.domain_mut(id).context.set_outcome(error as i32, 0),
+        Err(error) => kernel.context_mut(id).set_outcome(error as i32, 0),
     }
 }
 
 /// Reply and wait for the next message.
 #[inline(never)]
 pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
-    let context = &kernel.domain(id).context;
+    let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     let deadline = not_too_soon(kernel, deadline);
     let (client, next) = kernel.tasks.reply_wait(id, mask, deadline);
@@ -88,7 +90,7 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
     }
     if let Next::Message(caller, badge) = next {
         kernel.move_message(caller, id);
-        kernel.domain_mut(id).context.r8 = badge.into();
+        kernel.context_mut(id).r8 = badge.into();
     } else {
         answer_wait(kernel, id, next);
     }
@@ -97,7 +99,7 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
 /// Wait for an event.
 #[inline(never)]
 pub(super) fn wait(kernel: &mut Kernel, id: DomainId) {
-    let context = &kernel.domain(id).context;
+    let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     let deadline = not_too_soon(kernel, deadline);
     let next = kernel.tasks.wait(id, mask, deadline);
@@ -116,7 +118,7 @@ fn not_too_soon(kernel: &Kernel, deadline: u64) -> u64 {
 /// What a domain that waits for events finds in its registers, if it has not to wait.
 #[inline]
 fn answer_wait(kernel: &mut Kernel, id: DomainId, next: Next) {
-    let context = &mut kernel.domain_mut(id).context;
+    let context = kernel.context_mut(id);
     match next {
         Next::Events(events) => {
             context.set_outcome(RECEIVED_EVENTS, 0);
@@ -128,18 +130,17 @@ fn answer_wait(kernel: &mut Kernel, id: DomainId, next: Next) {
 }
 
 /// Set an event bit of another domain.
-#[inline]
-pub(super) fn signal(kernel: &mut Kernel, id: DomainId) {
+#[inline(always)]
+pub fn signal(kernel: &mut Kernel, id: DomainId) {
     let outcome = try_signal(kernel, id).map_or_else(|error| error as i32, |()| 0);
-    kernel.domain_mut(id).context.set_outcome(outcome, 0);
+    kernel.context_mut(id).set_outcome(outcome, 0);
 }
 
-#[inline]
+#[inline(always)]
 fn try_signal(kernel: &mut Kernel, id: DomainId) -> Result<(), CallError> {
-    let domain = kernel.domain(id);
-    let (target, bit) = domain.slots.event(domain.context.slot())?;
+    let (target, bit) = kernel.slots(id).event(kernel.context(id).slot())?;
     let target = kernel.tasks.resolve(target)?;
-    permit(domain, Operation::Signal { target })?;
+    permit(kernel.access(id), Operation::Signal { target })?;
     kernel.signal(target, 1 << bit);
     Ok(())
 }

@@ -20,7 +20,7 @@ pub(super) fn find_started(kernel: &Kernel, id: DomainId, arguments: &Arguments)
 
 #[inline(never)]
 fn patient(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Result<DomainId> {
-    let (domain, _) = kernel.domain(id).slots.domain(arguments.slot, Rights::HANDLE_FAULT)?;
+    let (domain, _) = kernel.slots(id).domain(arguments.slot, Rights::HANDLE_FAULT)?;
     kernel.tasks.resolve(domain)
 }
 
@@ -48,8 +48,8 @@ pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
         return Ok(Answer::Again);
     }
     kernel.tasks.start(domain)?;
+    kernel.context_mut(domain).start(entry, stack, argument);
     let started = kernel.domain_mut(domain);
-    started.context.start(entry, stack, argument);
     started.fault = cloison_abi::Fault::NONE;
     (started.renewal, started.gone) = (Renewal::Used, 0);
     rearm_lines(kernel, domain);

@@ -12,16 +12,16 @@ mod handle;
 mod regions;
 mod system;
 
-pub use gates::{gate_call_at_once, poll, reply_at_once};
+pub use gates::{gate_call_at_once, poll, reply_at_once, signal};
 pub(crate) use regions::{begin_scrub, map_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::{
     DomainId,
-    authorize::{Operation, Verdict},
+    authorize::{Access, Operation, Verdict},
 };
 
-use crate::kernel::{Domain, Kernel};
+use crate::kernel::Kernel;
 
 /// The registers of a call.
 #[derive(Clone, Copy)]
@@ -53,21 +53,9 @@ type Result<T = Answer> = core::result::Result<T, CallError>;
 /// What a call is about to do, and the objects that it needs for it.
 type Found<T> = Result<(Operation, T)>;
 
-/// Carries out the call that the running domain has made. Signals come first, and alone in this function,
-/// because they are the third kind of call of which there are many.
+/// Carries out the call that the running domain has made, if it is not a signal.
 pub fn dispatch(kernel: &mut Kernel, id: DomainId) {
-    const SIGNAL: u8 = CallNumber::Signal as u8;
-    let number = kernel.domain(id).context.rax as u8;
-    if number == SIGNAL {
-        gates::signal(kernel, id);
-    } else {
-        dispatch_other(kernel, id, number);
-    }
-}
-
-/// On its own, or the compiler would make one table of this and of the question whether it is a signal.
-#[inline(never)]
-fn dispatch_other(kernel: &mut Kernel, id: DomainId, number: u8) {
+    let number = kernel.context(id).rax as u8;
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
     const WAIT: u8 = CallNumber::Wait as u8;
@@ -83,7 +71,7 @@ fn dispatch_other(kernel: &mut Kernel, id: DomainId, number: u8) {
 #[inline(never)]
 fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) {
     let result = look_up(kernel, id, number);
-    let context = &mut kernel.domain_mut(id).context;
+    let context = kernel.context_mut(id);
     match result {
         Ok(Answer::Done) => context.set_outcome(0, 0),
         Ok(Answer::Words(words)) => {
@@ -102,7 +90,7 @@ fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) {
 
 /// Looks up, asks, acts. The calls that come first in [`dispatch`] do the same by themselves.
 fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
-    let context = &kernel.domain(id).context;
+    let context = kernel.context(id);
     let [a0, a1, a2, a3] = context.words();
     let a = [a0, a1, a2, a3, context.r8, context.r9];
     let arguments = Arguments { slot: context.slot(), label: context.label(), a };
@@ -186,13 +174,13 @@ fn ask(kernel: &Kernel, id: DomainId, number: CallNumber, operation: Operation) 
     if operation.class() != number.class() {
         return Err(CallError::Denied);
     }
-    permit(kernel.domain(operation.subject().unwrap_or(id)), operation)
+    permit(kernel.access(operation.subject().unwrap_or(id)), operation)
 }
 
 /// Asks whether a domain may do what it is about to do.
 #[inline(always)]
-fn permit(subject: &Domain, operation: Operation) -> Result<()> {
-    match subject.access.authorize(operation) {
+fn permit(subject: &Access, operation: Operation) -> Result<()> {
+    match subject.authorize(operation) {
         Verdict::Allowed => Ok(()),
         // There is no monitor yet that could be asked.
         Verdict::Denied | Verdict::Ask => Err(CallError::Denied),

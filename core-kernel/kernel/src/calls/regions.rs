@@ -26,7 +26,7 @@ pub(super) fn find_mapped(
     id: DomainId,
     arguments: &Arguments,
 ) -> Found<(RegionRef, Rights)> {
-    let slots = &kernel.domain(id).slots;
+    let slots = kernel.slots(id);
     let found = slots.region(arguments.slot, Rights::READ)?;
     let lender = slots.lender(arguments.slot).unwrap_or(id);
     Ok((Operation::Share { lender, borrower: id }, found))
@@ -106,7 +106,7 @@ pub(super) fn find_granted(
     id: DomainId,
     arguments: &Arguments,
 ) -> Found<(RegionRef, Rights, Gate)> {
-    let slots = &kernel.domain(id).slots;
+    let slots = kernel.slots(id);
     let (region, held) = slots.region(arguments.slot, Rights::GRANT)?;
     let gate = *slots.gate(arguments.a[0])?;
     let borrower = kernel.tasks.resolve(gate.server)?;
@@ -127,7 +127,7 @@ pub(super) fn grant(
     kernel.regions.usable(region)?;
     let rights = access_rights(arguments.a[1], held)?;
     let capability = Capability::Region { region, rights, lender: Some(id) };
-    let slots = &mut kernel.domain_mut(gate.server.id).slots;
+    let slots = kernel.slots_mut(gate.server.id);
     let slot = slots.fill_first(gate.grant_first, gate.grant_count, capability)?;
     Ok(Answer::Words([slot, 0, 0, 0]))
 }
@@ -143,7 +143,7 @@ pub(super) fn access_rights(asked: u64, held: Rights) -> Result<Rights> {
 
 /// A region of the caller's that it may have lent.
 pub(super) fn find_lent(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<RegionRef> {
-    let (region, _) = kernel.domain(id).slots.region(arguments.slot, Rights::GRANT)?;
+    let (region, _) = kernel.slots(id).region(arguments.slot, Rights::GRANT)?;
     Ok((Operation::TakeBack { region }, region))
 }
 
@@ -157,11 +157,10 @@ pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, region: RegionRef, _argu
 fn remove_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool {
     let others = || DomainId::all().filter(|other| *other != keeper);
     for other in others() {
-        let other = kernel.domain_mut(other);
         let keep =
             |_, held: &Capability| !matches!(held, Capability::Region { region: of, .. } if *of == region);
-        other.slots.retain(keep);
-        other.planned.retain(keep);
+        kernel.slots_mut(other).retain(keep);
+        kernel.domain_mut(other).planned.retain(keep);
     }
     let seen = others().find_map(|other| Some((other, kernel.domain(other).mappings.of_region(region)?)));
     if let Some((other, mapping)) = seen {
@@ -173,7 +172,7 @@ fn remove_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool
 /// Length and rights of a region. Its physical address only a driver of a device that reads and writes memory
 /// itself has to know; anyone else could learn from it how memory is laid out.
 pub(super) fn info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let (reference, rights) = kernel.domain(id).slots.region(arguments.slot, Rights::empty())?;
+    let (reference, rights) = kernel.slots(id).region(arguments.slot, Rights::empty())?;
     let region = kernel.regions.get(reference)?;
     let address = if rights.contains(Rights::DMA) { region.first_page * PAGE_BYTES } else { 0 };
     Ok(Answer::Words([region.pages.into(), rights.bits().into(), address, 0]))
@@ -185,7 +184,7 @@ pub(super) fn find_shaped(
     id: DomainId,
     arguments: &Arguments,
 ) -> Found<(RegionRef, Rights)> {
-    let found = kernel.domain(id).slots.region(arguments.slot, Rights::BUILD)?;
+    let found = kernel.slots(id).region(arguments.slot, Rights::BUILD)?;
     Ok((Operation::Build { to: None, toward: None }, found))
 }
 
@@ -201,12 +200,12 @@ pub(super) fn carve(
     let child = match carved_before(kernel, id, receiver, parent, [first, pages]) {
         Some(child) => child,
         None => {
-            kernel.domain(id).slots.check_free(receiver)?;
+            kernel.slots(id).check_free(receiver)?;
             if DomainId::all().any(|other| kernel.domain(other).mappings.of_region(parent).is_some()) {
                 return Err(CallError::BadState);
             }
             let child = kernel.regions.carve(parent, first, pages)?;
-            let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::own_region(child, rights));
+            let filled = kernel.slots_mut(id).fill(receiver, Capability::own_region(child, rights));
             if let Err(error) = filled {
                 kernel.regions.delete(child)?;
                 return Err(error);
@@ -226,7 +225,7 @@ fn carved_before(
     parent: RegionRef,
     [first, pages]: [u64; 2],
 ) -> Option<RegionRef> {
-    let (child, _) = kernel.domain(id).slots.region(receiver, Rights::empty()).ok()?;
+    let (child, _) = kernel.slots(id).region(receiver, Rights::empty()).ok()?;
     let (child_region, parent_region) = (kernel.regions.get(child).ok()?, kernel.regions.get(parent).ok()?);
     let same = child_region.parent == Some(parent.id)
         && child_region.first_page == parent_region.first_page.checked_add(first)?
@@ -247,7 +246,7 @@ pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> Result<boo
 
 /// The caller has the builder right.
 pub(super) fn find_builder_right(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<()> {
-    kernel.domain(id).slots.right(arguments.slot, ObjectKind::BuilderRight)?;
+    kernel.slots(id).right(arguments.slot, ObjectKind::BuilderRight)?;
     Ok((Operation::Build { to: None, toward: None }, ()))
 }
 
@@ -262,10 +261,10 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, (): (), arguments: Argum
     let end = end.filter(|_| address.is_multiple_of(PAGE_BYTES)).ok_or(CallError::BadArgument)?;
     kernel.machine.check_device(Run::around(address, end))?;
     let pages = u32::try_from(pages).map_err(|_| CallError::BadArgument)?;
-    kernel.domain(id).slots.check_free(receiver)?;
+    kernel.slots(id).check_free(receiver)?;
     let region = kernel.regions.add(address / PAGE_BYTES, pages, Backing::Device)?;
     let rights = Rights::READ | Rights::WRITE | Rights::GRANT | Rights::BUILD;
-    let filled = kernel.domain_mut(id).slots.fill(receiver, Capability::own_region(region, rights));
+    let filled = kernel.slots_mut(id).fill(receiver, Capability::own_region(region, rights));
     if let Err(error) = filled {
         kernel.regions.delete(region)?;
         return Err(error);
@@ -294,7 +293,7 @@ pub(super) fn delete(
         return Ok(Answer::Again);
     }
     kernel.regions.delete(reference)?;
-    kernel.domain_mut(id).slots.take(arguments.slot)?;
+    kernel.slots_mut(id).take(arguments.slot)?;
     Ok(Answer::Done)
 }
 

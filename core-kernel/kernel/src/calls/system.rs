@@ -38,7 +38,7 @@ pub(super) fn find_shutdown(kernel: &Kernel, id: DomainId, arguments: &Arguments
 }
 
 fn hold(kernel: &Kernel, id: DomainId, arguments: &Arguments, right: ObjectKind) -> Found<()> {
-    kernel.domain(id).slots.right(arguments.slot, right)?;
+    kernel.slots(id).right(arguments.slot, right)?;
     Ok((Operation::Hold, ()))
 }
 
@@ -57,7 +57,7 @@ pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, (): (), arguments: 
     }
     // The rest with the next call.
     bytes.copy_within(taken.., 0);
-    let context = &mut kernel.domain_mut(id).context;
+    let context = kernel.context_mut(id);
     context.set_label((count - taken) as u32);
     for (word, chunk) in [&mut context.rdi, &mut context.rsi, &mut context.rdx, &mut context.r10]
         .into_iter()
@@ -100,7 +100,7 @@ fn scrub_builder(kernel: &Kernel) {
 
 /// Fault by choice.
 pub(super) fn panic(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let instruction = kernel.domain(id).context.rip;
+    let instruction = kernel.context(id).rip;
     let code = arguments.a[0] as u32;
     kernel.fault(id, Fault { kind: FaultKind::Panic, code, instruction, address: 0 });
     Ok(Answer::Nothing)
@@ -120,7 +120,7 @@ pub(super) fn interrupt_acknowledge(
     (): (),
     arguments: Arguments,
 ) -> Result {
-    let line = kernel.domain(id).slots.interrupt(arguments.slot)?;
+    let line = kernel.slots(id).interrupt(arguments.slot)?;
     let target =
         kernel.lines.get_mut(usize::from(line)).and_then(Option::as_mut).ok_or(CallError::BadSlot)?;
     let was_too_much = target.load.acknowledged();
@@ -137,20 +137,20 @@ pub(super) fn interrupt_acknowledge(
 
 /// Empty a slot of the caller.
 pub(super) fn slot_drop(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    kernel.domain_mut(id).slots.take(arguments.slot)?;
+    kernel.slots_mut(id).take(arguments.slot)?;
     Ok(Answer::Done)
 }
 
 /// Give up rights to what is in a slot of the caller.
 pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let kept = Rights::from_bits_truncate(arguments.a[0] as u32);
-    kernel.domain_mut(id).slots.limit(arguments.slot, kept)?;
+    kernel.slots_mut(id).limit(arguments.slot, kept)?;
     Ok(Answer::Done)
 }
 
 /// What a slot of the caller holds, and whether the domain behind it lives.
 pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let held = *kernel.domain(id).slots.get(arguments.slot)?;
+    let held = *kernel.slots(id).get(arguments.slot)?;
     let peer = match held {
         Capability::Domain(domain, _) => Some(domain),
         Capability::Gate(gate) => Some(gate.server),
@@ -182,7 +182,7 @@ pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Ar
             Ok(Answer::Words([next, badge.into(), 0, 0]))
         }
         None => {
-            kernel.domain_mut(id).context.rdi = 0;
+            kernel.context_mut(id).rdi = 0;
             Ok(Answer::Again)
         }
     }
@@ -199,7 +199,7 @@ fn take_lowest(set: &mut DomainSet) -> u32 {
 pub(super) fn figures(kernel: &mut Kernel, _id: DomainId, (): (), arguments: Arguments) -> Result {
     let of = usize::try_from(arguments.a[0]).ok().and_then(DomainId::new).ok_or(CallError::BadArgument)?;
     let domain = kernel.domain(of);
-    let (slots, mappings) = (domain.slots.iter().count() as u64, domain.mappings.iter().count() as u64);
+    let (slots, mappings) = (kernel.slots(of).iter().count() as u64, domain.mappings.iter().count() as u64);
     let events = kernel.tasks.get(of).pending();
     Ok(Answer::Words([domain.space.pages_used(), mappings, slots, events]))
 }
@@ -229,18 +229,17 @@ pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: 
     // One domain's slots a step at most: past those that are empty, then on to the next domain.
     for at in cursor..(TABLE_ENTRIES * MAX_SLOTS).min(cursor.saturating_add(MAX_SLOTS)) {
         let Some(holder) = DomainId::new(at / MAX_SLOTS) else { continue };
-        let domain = kernel.domain(holder);
-        if let Ok(capability) = domain.slots.get((at % MAX_SLOTS) as u64) {
+        if let Ok(capability) = kernel.slots(holder).get((at % MAX_SLOTS) as u64) {
             let (slot, rights) = ((at % MAX_SLOTS) as u64, u64::from(capability.rights().bits()));
             let packed =
                 (at / MAX_SLOTS) as u64 | slot << 8 | rights << 16 | (capability.kind() as u64) << 32;
-            let [low, high] = domain.name.to_words();
+            let [low, high] = kernel.domain(holder).name.to_words();
             return Ok(Answer::Words([at as u64 + 1, packed, low, high]));
         }
     }
     let next = cursor.saturating_add(MAX_SLOTS);
     if next < TABLE_ENTRIES * MAX_SLOTS {
-        kernel.domain_mut(id).context.rdi = next as u64;
+        kernel.context_mut(id).rdi = next as u64;
         return Ok(Answer::Again);
     }
     Ok(Answer::Words([0; 4]))

@@ -1,8 +1,8 @@
-//! Switcher: checks the vector registers across context switches.
+//! Switcher: checks registers across context switches.
 //!
 //! Two instances run. One calls the other 50,000 times, which makes 100,000 switches; both fill their vector
 //! registers with a pattern of their own before each call, and must find the initial state after it: nothing
-//! kept, nothing leaked. Then both compute without any call, so that only the timer switches, and must find
+//! kept, nothing leaked. The registers that a call keeps must be as they were. Then both compute without any call, so that only the timer switches, and must find
 //! their pattern unharmed.
 
 #![no_std]
@@ -19,12 +19,14 @@ use cloison_rt::{
 };
 use watcher_api::{FaultSet, watch};
 
-use vectors::{Vectors, call_with, hold};
+use vectors::{Vectors, call_with, hold, kept_over};
 
 cloison_rt::entry!(main);
 
 /// Calls from one to the other; each makes two switches.
 const ROUND_TRIPS: u32 = 50_000;
+/// Calls over which the other registers are looked at.
+const KEPT_ROUNDS: u32 = 1_000;
 /// How long the timer alone switches.
 const PREEMPTION_TIME: Duration = Duration::from_secs(2);
 /// Rounds of a loop of two instructions for which a pattern is held: some milliseconds, so that many are
@@ -42,10 +44,11 @@ fn main() -> Result<(), &'static str> {
     }
     let peer = info::get().find(InfoKind::Use, "peer").and_then(info::slot);
     let seed = if peer.is_some() { 1 } else { 2 };
-    let acts: [(&str, &dyn Fn() -> i32); 2] = [
+    let acts: [(&str, &dyn Fn() -> i32); 3] = [
         ("vector registers neither stay nor leak over a call", &|| {
             peer.map_or_else(|| serve(seed), |gate| call(gate, seed))
         }),
+        ("registers that a call keeps are one's own", &|| keep(peer, seed)),
         ("vector registers survive the timer", &|| compute(seed)),
     ];
     for (number, (name, act)) in acts.iter().enumerate() {
@@ -85,6 +88,25 @@ fn serve(seed: u64) -> i32 {
     // The answer to the last call.
     let (_, after) = call_with(CallNumber::ReplyWait as u64, [0; 6], &Vectors::pattern(seed, 0));
     i32::from(!after.is_initial())
+}
+
+/// Calls the partner, or serves its calls. Returns 0, or the round in which a register was not as it was.
+fn keep(gate: Option<Slot>, seed: u64) -> i32 {
+    let rax = match gate {
+        Some(Slot(gate)) => CallNumber::Call as u64 | u64::from(gate) << 8,
+        None => CallNumber::ReplyWait as u64,
+    };
+    for round in 1..=KEPT_ROUNDS {
+        let pattern = seed.wrapping_mul(0x0123_4567_89ab_cdef).wrapping_add(round.into());
+        if kept_over(rax, NO_DEADLINE, pattern) != 0 {
+            return round as i32;
+        }
+    }
+    if gate.is_none() {
+        // The answer to the last call.
+        call_with(CallNumber::ReplyWait as u64, [0; 6], &Vectors::pattern(seed, 0));
+    }
+    0
 }
 
 /// Holds one pattern after the other, for a while. Returns 0, or the round in which one was damaged.

@@ -69,6 +69,13 @@ pub(crate) fn call_with(rax: u64, arguments: [u64; 6], before: &Vectors) -> (u64
     (outcome, after)
 }
 
+/// Makes a call with `pattern` in the registers that a call keeps, and `deadline` as the last argument. Returns 0 if
+/// all of them are as they were.
+pub(crate) fn kept_over(rax: u64, deadline: u64, pattern: u64) -> u64 {
+    // SAFETY: as in `call_with`; the code keeps the registers that a function has to keep.
+    unsafe { keep(rax, deadline, pattern) }
+}
+
 /// Keeps this in the vector registers for `spins` rounds of a loop. Returns what is in them then.
 pub(crate) fn hold(before: &Vectors, spins: u64) -> Vectors {
     let mut after = Vectors::EMPTY;
@@ -148,4 +155,36 @@ unsafe extern "sysv64" fn enter(
 #[unsafe(naked)]
 unsafe extern "sysv64" fn spin(spins: u64, before: &Vectors, after: &mut Vectors) {
     naked_asm!(load!("rsi"), "2:", "dec rdi", "jnz 2b", store!("rdx"), "ret",)
+}
+
+#[unsafe(naked)]
+unsafe extern "sysv64" fn keep(rax: u64, deadline: u64, pattern: u64) -> u64 {
+    naked_asm!(
+        ".irp r,rbx,rbp,r12,r13,r14,r15",
+        "push \\r",
+        ".endr",
+        "push rdx",
+        "push rsi",
+        ".irp r,rbx,rbp,r12,r13,r14,r15",
+        "mov \\r, rdx",
+        "rol rdx, 8",
+        ".endr",
+        "mov rax, rdi",
+        "mov r9, rsi",
+        "xor r8d, r8d",
+        "syscall",
+        "pop rsi",
+        "pop rdx",
+        "xor r9, rsi",
+        "mov rax, r9",
+        ".irp r,rbx,rbp,r12,r13,r14,r15",
+        "xor \\r, rdx",
+        "or rax, \\r",
+        "rol rdx, 8",
+        ".endr",
+        ".irp r,r15,r14,r13,r12,rbp,rbx",
+        "pop \\r",
+        ".endr",
+        "ret",
+    )
 }

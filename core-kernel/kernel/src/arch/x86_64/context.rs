@@ -24,7 +24,7 @@ impl VectorState {
     };
 }
 
-/// The general registers of a domain, and how to go back to it. The entry code knows the layout by
+/// The general registers of a domain, how to go back to it, and what else the CPU needs when it does. The entry code knows the layout by
 /// `offset_of`.
 #[derive(Clone)]
 #[repr(C)]
@@ -50,7 +50,11 @@ pub struct Context {
     /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else
     /// 0: it makes a system call, or has not started, and they start afresh.
     pub interrupted: u64,
-    _align: [u64; 5],
+    /// Physical address of the domain's page tables; 0 while it has none.
+    pub root: u64,
+    /// Whether the domain may use I/O ports.
+    pub has_ports: bool,
+    _align: [u64; 3],
     pub vectors: VectorState,
 }
 
@@ -82,20 +86,37 @@ impl Context {
         rflags: 0,
         rsp: 0,
         interrupted: 0,
-        _align: [0; 5],
+        root: 0,
+        has_ports: false,
+        _align: [0; 3],
         vectors: VectorState::EMPTY,
     };
 
     /// Makes this the context of a domain before its first instruction: `argument` in `rdi`, everything else
     /// zero.
     pub fn start(&mut self, entry: u64, stack: u64, argument: u64) {
-        *self = Self { rip: entry, rsp: stack, rdi: argument, rflags: RFLAGS_START, ..Self::EMPTY };
+        let Self { root, has_ports, .. } = *self;
+        *self = Self {
+            rip: entry,
+            rsp: stack,
+            rdi: argument,
+            rflags: RFLAGS_START,
+            root,
+            has_ports,
+            ..Self::EMPTY
+        };
     }
 
     /// The outcome of a call: the number in the low half of `rax`, the label in the high half.
     #[inline(always)]
     pub fn set_outcome(&mut self, status: i32, label: u32) {
         self.rax = u64::from(status as u32) | u64::from(label) << 32;
+    }
+
+    /// What a domain finds in `rax` that gets a message from this one: success, and the label.
+    #[inline(always)]
+    pub fn message_outcome(&self) -> u64 {
+        self.rax & !0xffff_ffff
     }
 
     /// Results 0 to 3 of a call, or the words of a message.

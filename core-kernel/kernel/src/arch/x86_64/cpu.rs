@@ -102,9 +102,7 @@ static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
 pub struct Turn<'a> {
     /// Whose turn it is.
     pub id: DomainId,
-    /// Physical address of its page tables.
-    pub root: u64,
-    /// Its registers.
+    /// Its registers and page tables.
     pub context: &'a mut Context,
     /// Its I/O ports.
     pub ports: &'a PortRanges,
@@ -125,19 +123,29 @@ impl Cpu {
     }
 
     /// Lets a domain have the CPU: its address space, its ports, its registers.
-    #[inline(always)]
     pub fn switch(&mut self, turn: Turn<'_>) {
-        self.context = turn.context;
-        if self.loaded == Some(turn.id) {
-            return;
+        let Turn { id, context, ports } = turn;
+        if !self.switch_without_ports(id, context) {
+            self.loaded = Some(id);
+            paging::load(context.root);
+            self.context = context;
+            self.switch_ports(id, ports);
         }
-        self.loaded = Some(turn.id);
-        paging::load(turn.root);
-        if turn.ports.is_empty() {
+    }
+
+    /// The same, if the domain has no ports, or all of it is loaded already. Returns false and does nothing if not.
+    #[inline(always)]
+    pub fn switch_without_ports(&mut self, id: DomainId, context: &mut Context) -> bool {
+        if self.loaded != Some(id) {
+            if context.has_ports {
+                return false;
+            }
+            self.loaded = Some(id);
+            paging::load(context.root);
             self.task_state.forbid_ports();
-        } else {
-            self.switch_ports(turn.id, turn.ports);
         }
+        self.context = context;
+        true
     }
 
     /// Whether a domain's address space is loaded.

@@ -3,18 +3,21 @@
 //! A domain enters by a system call, an exception or an interrupt. Each time its registers go into its
 //! [`Context`] first; only then does compiled code run, on the CPU's one kernel stack, from its top. The
 //! compiled code ends by leaving with a context, or with NULL if nobody can run. Nothing stays on the stack
-//! between two entries.
+//! between two entries. The lock around the kernel's state is released here, after the last register.
 //!
 //! `gs` points to the CPU's [`Cpu`] while the kernel runs; a domain's own `gs` base is always 0.
 
 use core::{arch::global_asm, mem::offset_of};
 
 use cloison_abi::CallNumber;
+use cloison_rules::DomainId;
 
 use super::{
     context::{Context, VectorState},
     cpu::Cpu,
+    lock::Locked,
 };
+use crate::kernel::Kernel;
 
 /// Vectors for which there is a stub: all that there are, because a device that signals by message names the
 /// vector itself.
@@ -42,33 +45,47 @@ unsafe extern "C" {
     pub fn double_fault_entry();
     /// Where a machine check leads.
     pub fn machine_check_entry();
-    /// Leaves the kernel for the domain of this context.
+    /// Releases the lock and leaves the kernel for the domain of this context.
     pub fn leave(context: *const Context) -> !;
-    /// Leaves the kernel for the domain of this context, which has made a call.
-    pub fn leave_to_call(context: *const Context) -> !;
-    /// Waits for an interrupt.
+    /// The same, for a domain that has made a call: the words come from `words`, `rax` and `r8` are given.
+    pub fn leave_to_call(context: *const Context, words: *const Context, rax: u64, r8: u64) -> !;
+    /// Releases the lock and waits for an interrupt.
     pub fn idle() -> !;
 }
 
 /// Leaves the kernel for the domain that [`crate::kernel::Kernel::leave`] has chosen.
 #[inline(always)]
-pub fn go(context: *const Context) -> ! {
+pub fn go(_kernel: Locked<Kernel>, context: *const Context) -> ! {
     // SAFETY: `context` is that of the domain whose address space is loaded and to which the CPU's `context`
-    // points. The lock is free and nothing on the stack is needed any more.
+    // points. The lock is held, and nothing on the stack is needed any more.
     unsafe { leave(context) }
 }
 
-/// Leaves the kernel for a domain that has made a call and was not interrupted since.
+/// How a domain goes on that has made a call and was not interrupted since.
+#[derive(Clone, Copy)]
+pub struct Return {
+    /// The domain.
+    pub to: DomainId,
+    /// In whose context the words of a message, or the results, are: they are loaded from there.
+    pub words: DomainId,
+    /// Outcome and label.
+    pub rax: u64,
+    /// The badge, for a message.
+    pub r8: u64,
+}
+
+/// Leaves the kernel for such a domain.
 #[inline(always)]
-pub fn go_back_from_call(context: *const Context) -> ! {
+pub fn go_back_from_call(kernel: Locked<Kernel>, Return { to, words, rax, r8 }: Return) -> ! {
+    let (context, words) = (&raw const *kernel.context(to), &raw const *kernel.context(words));
     // SAFETY: as for `go`; a domain that calls, replies or looks for events is not interrupted while it does,
     // and a domain that waits for a message or a reply has made a call.
-    unsafe { leave_to_call(context) }
+    unsafe { leave_to_call(context, words, rax, r8) }
 }
 
 /// Waits for an interrupt, if nobody can run.
-pub fn wait() -> ! {
-    // SAFETY: the lock is free and nothing on the stack is needed any more.
+pub fn wait(_kernel: Locked<Kernel>) -> ! {
+    // SAFETY: the lock is held, and nothing on the stack is needed any more.
     unsafe { idle() }
 }
 
@@ -93,18 +110,13 @@ macro_rules! save_registers {
     };
 }
 
-/// Loads the same registers, but `rdi`, from the context at `rdi`.
+/// Loads those that are neither a message's nor an outcome's, from the context at `rdi`.
 macro_rules! load_registers {
     () => {
         concat!(
-            "mov rax, [rdi + {rax}]\n",
             "mov rbx, [rdi + {rbx}]\n",
-            "mov rdx, [rdi + {rdx}]\n",
-            "mov rsi, [rdi + {rsi}]\n",
             "mov rbp, [rdi + {rbp}]\n",
-            "mov r8, [rdi + {r8}]\n",
             "mov r9, [rdi + {r9}]\n",
-            "mov r10, [rdi + {r10}]\n",
             "mov r12, [rdi + {r12}]\n",
             "mov r13, [rdi + {r13}]\n",
             "mov r14, [rdi + {r14}]\n",
@@ -127,11 +139,14 @@ global_asm!(
     "mov [rsp + {rsp}], rcx",
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
-    // The two calls of which there are most have functions of their own.
+    // The three most frequent calls have functions of their own.
     "cmp al, {reply_wait}",
     "jb 9f",
     "je 8f",
+    "cmp al, {signal}",
+    "je 10f",
     "call {on_call}",
+    "10: call {on_signal}",
     "8: call {on_reply_wait}",
     "9: call {on_gate_call}",
 
@@ -140,17 +155,27 @@ global_asm!(
     "leave:",
     "cmp qword ptr [rdi + {interrupted}], 0",
     "jne 2f",
-    // The same, for a domain that has made a call. `eax`: all states that XCR0 enables; they are in the low
-    // half, so what `edx` holds does not matter.
+    "mov rsi, rdi",
+    "mov rdx, [rdi + {rax}]",
+    "mov rcx, [rdi + {r8}]",
+    // The same, for a domain that has made a call. rsi: in which context its words are; rdx and rcx: what it
+    // finds in rax and r8. `eax`: all states that XCR0 enables; they are in the low half, so what `edx` holds
+    // does not matter.
     ".globl leave_to_call",
     "leave_to_call:",
+    "mov r8, rcx",
     "mov eax, -1",
     "xrstor64 [rip + {initial}]",
+    "mov rax, rdx",
     load_registers!(),
     "mov rcx, [rdi + {rip}]",
     "mov r11, [rdi + {rflags}]",
     "mov rsp, [rdi + {rsp}]",
-    "mov rdi, [rdi + {rdi}]",
+    "mov rdx, [rsi + {rdx}]",
+    "mov r10, [rsi + {r10}]",
+    "mov rdi, [rsi + {rdi}]",
+    "mov rsi, [rsi + {rsi}]",
+    "mov dword ptr [rip + {lock}], 0",
     "swapgs",
     "sysretq",
 
@@ -164,15 +189,22 @@ global_asm!(
     "push {user_code}",
     "push [rdi + {rip}]",
     load_registers!(),
+    "mov rax, [rdi + {rax}]",
     "mov rcx, [rdi + {rcx}]",
+    "mov rdx, [rdi + {rdx}]",
+    "mov rsi, [rdi + {rsi}]",
+    "mov r8, [rdi + {r8}]",
+    "mov r10, [rdi + {r10}]",
     "mov r11, [rdi + {r11}]",
     "mov rdi, [rdi + {rdi}]",
+    "mov dword ptr [rip + {lock}], 0",
     "swapgs",
     "iretq",
 
     // Nobody can run. The interrupt that ends this finds an empty stack and nothing to save.
     ".globl idle",
     "idle: mov rsp, gs:[{cpu_stack}]",
+    "mov dword ptr [rip + {lock}], 0",
     "sti",
     "4: hlt",
     "jmp 4b",
@@ -290,9 +322,12 @@ global_asm!(
     user_data = const super::tables::USER_DATA,
     vectors_count = const VECTORS,
     initial = sym INITIAL_VECTORS,
+    lock = sym crate::KERNEL,
     reply_wait = const CallNumber::ReplyWait as u8,
+    signal = const CallNumber::Signal as u8,
     on_gate_call = sym crate::on_gate_call,
     on_reply_wait = sym crate::on_reply_wait,
+    on_signal = sym crate::on_signal,
     on_call = sym crate::on_call,
     on_trap = sym crate::on_trap,
     on_idle_interrupt = sym crate::on_idle_interrupt,

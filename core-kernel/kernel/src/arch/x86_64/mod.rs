@@ -12,6 +12,7 @@ pub mod boot;
 pub mod context;
 pub mod cpu;
 pub mod entry;
+pub mod lock;
 pub mod memory;
 pub mod paging;
 pub mod serial;

@@ -1,7 +1,6 @@
 //! The debug serial line (a 16550), by polling: for the time before a console runs, and for when none does.
 
-use core::sync::atomic::{AtomicU16, Ordering};
-
+use spin::Once;
 use x86_64::instructions::port::Port;
 
 /// Offsets of registers from the first port (16550 data sheet, table 2).
@@ -97,16 +96,15 @@ pub fn write_exit_port(port: u16, value: u8) {
 
 /// Serial line and exit port, for the kernel's last words: a panic cannot take the lock behind which the rest
 /// lies.
-static SERIAL_PORT: AtomicU16 = AtomicU16::new(0x3f8);
-static EXIT_PORT: AtomicU16 = AtomicU16::new(0);
+static PORTS: Once<(u16, u16)> = Once::new();
 
 /// Notes the ports that the image names.
 pub fn set_ports(serial: u16, exit: u16) {
-    SERIAL_PORT.store(serial, Ordering::Relaxed);
-    EXIT_PORT.store(exit, Ordering::Relaxed);
+    PORTS.call_once(|| (serial, exit));
 }
 
-/// The serial line and the exit port that were noted.
+/// The serial line and the exit port that were noted; before that, where the first serial line is by custom, and none.
 pub fn ports() -> (Serial, u16) {
-    (Serial::at(SERIAL_PORT.load(Ordering::Relaxed)), EXIT_PORT.load(Ordering::Relaxed))
+    let (serial, exit) = *PORTS.get().unwrap_or(&(0x3f8, 0));
+    (Serial::at(serial), exit)
 }
