@@ -242,21 +242,21 @@ fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<Re
     let mut kernel = KERNEL.take();
     match kernel.tasks.current().and_then(|id| short(&mut kernel, id)) {
         Some(back) if kernel.pass_on(cpu, back.to) => entry::go_back_from_call(kernel, back),
-        Some(Return { to, words, rax, r8 }) => with_ports(kernel, cpu, to, words, rax, r8),
+        Some(Return { to, words, rax, r8 }) => with_ports(kernel, cpu, to, rax, words, r8),
         None => carry_out(kernel, cpu),
     }
 }
 
-/// Opens a domain's ports, and goes on with it. On its own, and with what fits into registers, so that the short ways
-/// do not pay for it.
+/// Opens a domain's ports, and goes on with it. On its own, and with arguments in the registers in which the entry code
+/// wants them, so that the short ways do not pay for it.
 #[cold]
 #[inline(never)]
 fn with_ports(
     mut kernel: Locked<Kernel>,
     cpu: &mut Cpu,
     to: DomainId,
-    words: DomainId,
     rax: u64,
+    words: DomainId,
     r8: u64,
 ) -> ! {
     kernel.hand_over(cpu, to);

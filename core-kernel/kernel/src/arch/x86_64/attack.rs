@@ -232,8 +232,8 @@ fn visit(at: u64, level: u32, base: u64, above: Flags, show: &mut impl FnMut(u64
 fn judge_faults(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
     let features = __cpuid_count(7, 0);
     let (text, constants) = (paging::text().start, paging::constants().start);
-    let builder = kernel.domain(DomainId::BUILDER);
-    let (entry, stack) = (builder.context.rip, builder.context.rsp - 8);
+    let builder = kernel.context(DomainId::BUILDER);
+    let (entry, stack) = (builder.rip, builder.rsp - 8);
     let data = (&raw const DATA) as u64;
     // SAFETY: a page fault of an attack goes back to its end by way of `attack_fault`; what does not fault reads,
     // or writes what is there, or returns at once. The builder's address space maps the kernel as it is mapped.

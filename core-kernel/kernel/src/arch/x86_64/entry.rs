@@ -7,7 +7,10 @@
 //!
 //! `gs` points to the CPU's [`Cpu`] while the kernel runs; a domain's own `gs` base is always 0.
 
-use core::{arch::global_asm, mem::offset_of};
+use core::{
+    arch::global_asm,
+    mem::{MaybeUninit, offset_of},
+};
 
 use cloison_abi::CallNumber;
 use cloison_rules::DomainId;
@@ -47,8 +50,15 @@ unsafe extern "C" {
     pub fn machine_check_entry();
     /// Releases the lock and leaves the kernel for the domain of this context.
     pub fn leave(context: *const Context) -> !;
-    /// The same, for a domain that has made a call: the words come from `words`, `rax` and `r8` are given.
-    pub fn leave_to_call(context: *const Context, words: *const Context, rax: u64, r8: u64) -> !;
+    /// The same, for a domain that has made a call: the words come from `words`, `rax` and `r8` are given. The fourth
+    /// argument is nothing, so that the fifth is in r8 already.
+    pub fn leave_to_call(
+        context: *const Context,
+        words: *const Context,
+        rax: u64,
+        _: MaybeUninit<u64>,
+        r8: u64,
+    ) -> !;
     /// Releases the lock and waits for an interrupt.
     pub fn idle() -> !;
 }
@@ -80,7 +90,7 @@ pub fn go_back_from_call(kernel: Locked<Kernel>, Return { to, words, rax, r8 }: 
     let (context, words) = (&raw const *kernel.context(to), &raw const *kernel.context(words));
     // SAFETY: as for `go`; a domain that calls, replies or looks for events is not interrupted while it does,
     // and a domain that waits for a message or a reply has made a call.
-    unsafe { leave_to_call(context, words, rax, r8) }
+    unsafe { leave_to_call(context, words, rax, MaybeUninit::uninit(), r8) }
 }
 
 /// Waits for an interrupt, if nobody can run.
@@ -157,13 +167,12 @@ global_asm!(
     "jne 2f",
     "mov rsi, rdi",
     "mov rdx, [rdi + {rax}]",
-    "mov rcx, [rdi + {r8}]",
-    // The same, for a domain that has made a call. rsi: in which context its words are; rdx and rcx: what it
-    // finds in rax and r8. `eax`: all states that XCR0 enables; they are in the low half, so what `edx` holds
+    "mov r8, [rdi + {r8}]",
+    // The same, for a domain that has made a call. rsi: in which context its words are; rdx: what it finds in
+    // rax; r8 is as it finds it. `eax`: all states that XCR0 enables; they are in the low half, so what `edx` holds
     // does not matter.
     ".globl leave_to_call",
     "leave_to_call:",
-    "mov r8, rcx",
     "mov eax, -1",
     "xrstor64 [rip + {initial}]",
     "mov rax, rdx",
