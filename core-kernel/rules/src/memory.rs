@@ -252,6 +252,7 @@ mod tests {
         let check = |first, end| check_device(run(first, end), taken.into_iter());
         assert_eq!(check(0xfed40, 0xfed45), Ok(()));
         assert_eq!(check(0x8000, 0x8001), Ok(()));
+        assert_eq!(check_device(run(0x100, 0x101), [].into_iter()), Ok(()), "the first page above 1 MiB");
         for (first, end) in
             [(0x100, 0x101), (0x7fff, 0x8001), (0xff, 0x100), (0, 1), (0xfec00, 0xfec01), (9, 9)]
         {

@@ -276,6 +276,7 @@ mod tests {
         assert_eq!(table.add(0x107, 1, Backing::Device), Err(CallError::Overlap));
         assert_eq!(table.add(u64::MAX, 1, Backing::Device), Err(CallError::BadArgument));
         assert!(table.add(0x108, 1, Backing::Device).is_ok());
+        assert!(table.add(0xff, 1, Backing::Device).is_ok());
     }
 
     proptest! {
@@ -286,7 +287,11 @@ mod tests {
             let parent = memory(&mut table, 64);
             let mut got: Vec<Region> = Vec::new();
             for (first, pages) in asked {
-                if let Ok(child) = table.carve(parent, first, pages) {
+                let new = Region { first_page: 0x100 + first, pages: pages as u32, ..Region::NONE };
+                let fits = pages > 0 && first + pages <= 64 && !got.iter().any(|other| overlap(&new, other));
+                let carved = table.carve(parent, first, pages);
+                prop_assert_eq!(carved.is_ok(), fits, "{} pages from {} on", pages, first);
+                if let Ok(child) = carved {
                     let child = *table.get(child).unwrap();
                     prop_assert!(child.first_page >= 0x100 && child.end_page() <= 0x140);
                     prop_assert!(got.iter().all(|other| !overlap(&child, other)));
