@@ -153,6 +153,7 @@ fn a_reader_that_has_seen_enough_ends_every_command_quietly() {
         vec!["check", HELLO],
         vec!["graph", HELLO, "--print", "svg"],
         vec!["report", HELLO],
+        vec!["report", "--operations"],
         vec!["build", HELLO],
         vec!["run", HELLO, "--log", &log],
     ];

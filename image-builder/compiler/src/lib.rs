@@ -35,7 +35,7 @@ pub use emit::image;
 pub use graph::{graph_dot, graph_svg};
 pub use manifest::{Addition, Inputs, Platform};
 pub use plan::{Binaries, Plan};
-pub use report::report;
+pub use report::{operations_table, report};
 pub use system::{ComponentRef, System};
 pub use workspace::{BUILDER, Workspace};
 

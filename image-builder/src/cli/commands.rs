@@ -39,7 +39,11 @@ pub(super) fn build(context: &Context, manifest: &Path) -> Result<(), Failure> {
 
 /// Shows what a system consists of.
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<(), Failure> {
-    let system = build::load(context, &args.manifest.manifest)?;
+    // Without a manifest there is no system: clap takes `--operations` alone then.
+    let Some(manifest) = &args.manifest else {
+        return output::print(&image_compiler::operations_table());
+    };
+    let system = build::load(context, manifest)?;
     if args.manifest_only {
         return output::print(&image_compiler::report(&system, None));
     }

@@ -163,8 +163,12 @@ impl TpmChoice {
 /// The system is built first, because addresses and digests depend on the programs.
 #[derive(Debug, Args)]
 struct ReportArgs {
-    #[command(flatten)]
-    manifest: ManifestArgs,
+    /// The system's manifest, such as manifests/hello.toml
+    #[arg(required_unless_present = "operations")]
+    manifest: Option<PathBuf>,
+    /// What every system has in common: the kernel's calls, and what the monitor's place is asked at each
+    #[arg(long, conflicts_with_all = ["manifest", "manifest_only"])]
+    operations: bool,
     /// Only what the manifest says by itself; nothing is built
     #[arg(long)]
     manifest_only: bool,

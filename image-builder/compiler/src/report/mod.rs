@@ -4,8 +4,11 @@
 //! Reviewers compare two reports, not two images.
 
 mod built;
+mod operations;
 mod switches;
 mod table;
+
+pub use operations::operations_table;
 
 use cloison_abi::ObjectKind;
 
