@@ -26,7 +26,7 @@ use crate::kernel::Kernel;
 /// vector itself.
 pub const VECTORS: usize = 256;
 /// Bytes of a stub.
-pub const STUB_BYTES: u64 = 16;
+pub const STUB_BYTES: u64 = 12;
 
 /// The vector registers of a domain that starts or comes back from a system call.
 static INITIAL_VECTORS: VectorState = VectorState::INITIAL;
@@ -224,7 +224,6 @@ global_asm!(
     "trap_stubs:",
     ".set vector, 0",
     ".rept {vectors_count}",
-    ".balign 16",
     ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)",
     ".if !(vector == 29 || vector == 30)",
     "push 0",
@@ -233,6 +232,7 @@ global_asm!(
     "push vector",
     "jmp trap_common",
     ".set vector, vector + 1",
+    ".org trap_stubs + {stub_bytes} * vector, 0xcc",
     ".endr",
 
     // On the stack: vector, error code, then what the CPU pushed: rip, cs, rflags, rsp, ss.
@@ -330,6 +330,7 @@ global_asm!(
     user_code = const super::tables::USER_CODE,
     user_data = const super::tables::USER_DATA,
     vectors_count = const VECTORS,
+    stub_bytes = const STUB_BYTES,
     initial = sym INITIAL_VECTORS,
     lock = sym crate::KERNEL,
     reply_wait = const CallNumber::ReplyWait as u8,
