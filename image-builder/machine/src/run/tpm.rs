@@ -252,8 +252,9 @@ fn start(
     command.args((version == TpmVersion::V20).then_some("--tpm2")).args(options);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
     let mut child = Child::start(&mut command, "swtpm")?;
+    let names: Vec<_> = [CONTROL, DATA].into_iter().filter(|name| command_names(&command, name)).collect();
     let mut patience = Patience::new();
-    while !folder.path().join(CONTROL).exists() {
+    while !names.iter().all(|name| is_listening(child.id(), Path::new(name))) {
         interrupts.check()?;
         if child.ended().is_some() || patience.counted(|| child.cpu_time()) > START_LIMIT {
             let said = fs::read_to_string(&log).unwrap_or_default();
@@ -263,4 +264,56 @@ fn start(
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(child)
+}
+
+/// Whether a socket is among a command's arguments.
+fn command_names(command: &std::process::Command, socket: &str) -> bool {
+    let path = format!("path={socket}");
+    command.get_args().any(|argument| argument.to_string_lossy().split(',').any(|part| part == path))
+}
+
+/// Whether a process listens to a socket of this name. That its file is there says less: between the two, who connects is
+/// refused. Connecting to see would be no way either, since swtpm ends with its first connection.
+fn is_listening(process: u32, socket: &Path) -> bool {
+    /// A flag of a socket that listens (`__SO_ACCEPTCON` of Linux's `net.h`).
+    const LISTENS: u32 = 1 << 16;
+    let Ok(sockets) = fs::read_to_string(format!("/proc/{process}/net/unix")) else { return false };
+    let Ok(files) = fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    let open: Vec<_> = files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
+    // Number, references, protocol, flags, type, state, inode, path (proc(5), `/proc/net/unix`).
+    sockets.lines().any(|line| {
+        let cells: Vec<_> = line.split_whitespace().collect();
+        let [_, _, _, flags, _, _, inode, path] = cells[..] else { return false };
+        u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & LISTENS != 0)
+            && Path::new(path) == socket
+            && open.contains(&PathBuf::from(format!("socket:[{inode}]")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_listens_while_its_process_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        assert!(!is_listening(std::process::id(), &path));
+        let listener = UnixListener::bind(&path).unwrap();
+        assert!(is_listening(std::process::id(), &path));
+        assert!(!is_listening(std::process::id(), &folder.path().join("other")));
+        assert!(!is_listening(1, &path), "another process");
+        drop(listener);
+        assert!(path.exists() && !is_listening(std::process::id(), &path), "its file is there still");
+    }
+
+    #[test]
+    fn the_sockets_of_a_command_are_known() {
+        let mut command = std::process::Command::new("swtpm");
+        command.args(["--ctrl", "type=unixio,path=control"]);
+        assert!(command_names(&command, CONTROL));
+        assert!(!command_names(&command, DATA));
+    }
 }
