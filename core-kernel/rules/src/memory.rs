@@ -244,6 +244,7 @@ mod tests {
         assert_eq!(image_place(0x2000, 0x1000, kernel), Err(BadPlace::Empty));
         assert_eq!(image_place(0x200, 0x1000, kernel), Err(BadPlace::Unaligned));
         assert_eq!(image_place(0xf_f000, 0x10_0001, kernel), Err(BadPlace::OnKernel));
+        assert_eq!(std::format!("{}", BadPlace::High), "it has to end below 4 GiB");
     }
 
     #[test]

@@ -255,6 +255,11 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_place_is_no_region() {
+        assert_eq!(RegionTable::EMPTY.get(RegionRef::NONE), Err(CallError::BadSlot));
+    }
+
+    #[test]
     fn a_place_that_has_had_all_its_regions_is_not_used_again() {
         let mut table = RegionTable::EMPTY;
         let parent = memory(&mut table, 8);

@@ -233,10 +233,12 @@ mod tests {
         let mut log = LogRing::EMPTY;
         log.push_line(format_args!("*evil | {:-<24}kernel | forged", ""));
         log.push_line(format_args!("kernel | true"));
+        assert!(!log.is_inside_line(), "nothing has been taken");
         assert_eq!(log.pop_words().1, 32);
         assert!(log.is_inside_line());
         log.begin_line();
         assert_eq!(read(&mut log), "kernel | true\n");
+        assert!(!log.is_inside_line(), "the line has been taken to its end");
         log.push_line(format_args!("more"));
         log.begin_line();
         assert_eq!(read(&mut log), "more\n");
