@@ -258,8 +258,10 @@ fn start(
         interrupts.check()?;
         if child.ended().is_some() || patience.counted(|| child.cpu_time()) > START_LIMIT {
             let said = fs::read_to_string(&log).unwrap_or_default();
-            let reason = said.lines().last().unwrap_or("it said nothing");
-            return Err(Failure::Environment(format!("swtpm does not start: {reason}")));
+            return Err(Failure::Environment(match said.lines().last() {
+                Some(reason) => format!("swtpm does not start: {reason}"),
+                None => "the TPM emulator swtpm ended before the machine could use it".to_owned(),
+            }));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
