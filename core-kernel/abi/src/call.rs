@@ -96,7 +96,8 @@ pub enum CallNumber {
     /// [`FaultPolicy`](crate::plan::FaultPolicy) and
     /// [`CONFIGURE_ENDS_SYSTEM`], a4 slot of the domain that handles its faults, a5 the event bit there.
     DomainConfigure = 33,
-    /// Map into the domain in the slot: region in slot a0, at address a1, from page a2, a3 pages, rights a4.
+    /// Map into the domain in the slot: region in slot a0, at address a1, from page a2, a3 pages, rights a4. A region
+    /// that was lent, or that the caller may not pass on for another reason, is refused.
     DomainMap = 34,
     /// Fill slot a0 of the domain in the slot with the region in slot a1, rights a2.
     DomainGiveRegion = 35,

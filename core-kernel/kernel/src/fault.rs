@@ -93,7 +93,9 @@ impl Kernel {
             if !waits || self.domain(id).handler.is_none_or(|(of, _)| of != handler) {
                 continue;
             }
-            if for_good && self.tasks.start(id).is_ok() {
+            // One in the middle of a reset lends nothing, and has no page tables with which to run.
+            let has_tables = self.domain(id).space.root() != 0;
+            if for_good && has_tables && self.tasks.start(id).is_ok() {
                 self.begin_ending(id);
                 continue;
             }

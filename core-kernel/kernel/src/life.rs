@@ -18,7 +18,7 @@ use cloison_rules::{
 use crate::{
     arch::paging::AddressSpace,
     calls::{begin_scrub, map_step, unmap_step, zero_step},
-    kernel::Kernel,
+    kernel::{Domain, Kernel},
 };
 
 /// How far a domain is on its way to its next life.
@@ -121,16 +121,19 @@ impl Kernel {
 
     /// Returns whether there was something to be taken.
     fn take_back_from(&mut self, lender: DomainId, borrower: DomainId, only: Option<RegionRef>) -> bool {
-        let (from, to) = (&self.domains[lender.index()], &self.domains[borrower.index()]);
-        let slots = &mut self.slots[borrower.index()];
-        let taken = |region| match only {
-            Some(only) => region == only,
-            None => from.planned.holds(region, Rights::GRANT),
-        };
-        if lending::take_slots(slots, lender, taken) {
+        let (from, to) = (lender.index(), borrower.index());
+        if lending::take_slots(&mut self.slots[to], lender, |region| only.is_none_or(|only| region == only)) {
             return true;
         }
-        let mapping = lending::lent_mapping(slots, &to.planned, &to.mappings, taken);
+        let taken = |region| match only {
+            Some(only) => region == only,
+            // What it has made by itself is in no plan.
+            None => [&self.domains[from].planned, &self.slots[from]]
+                .iter()
+                .any(|slots| slots.holds(region, Rights::GRANT)),
+        };
+        let Domain { planned, mappings, .. } = &self.domains[to];
+        let mapping = lending::lent_mapping(&self.slots[to], planned, mappings, taken);
         if let Some(mapping) = mapping {
             unmap_step(self, borrower, mapping);
         }

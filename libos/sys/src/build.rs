@@ -174,7 +174,7 @@ pub fn domain_stop(domain: Slot) -> Result<(), CallError> {
 /// caller waits, that domain's priority and account are there for what the caller does.
 ///
 /// # Errors
-/// Any error of the slot; [`CallError::BadState`] if the domain is not stopped.
+/// Any error of the slot; [`CallError::BadState`] if the domain is not stopped, or has ended for good.
 pub fn domain_attend(domain: Slot) -> Result<(), CallError> {
     enter(CallNumber::DomainAttend, domain.0, 0, [0; 6]).done()
 }

@@ -140,7 +140,8 @@ pub(super) fn find_mapped(
     arguments: &Arguments,
 ) -> Found<(DomainId, RegionRef, Rights)> {
     let domain = subject(kernel, id, arguments.slot)?;
-    let (region, held) = kernel.slots(id).region(arguments.a[0], Rights::READ)?;
+    // Who maps it for another passes it on: a mapping that was built outlives a loan.
+    let (region, held) = kernel.slots(id).region(arguments.a[0], Rights::READ | Rights::GRANT)?;
     Ok((change(domain, None), (domain.id, region, held)))
 }
 

@@ -94,7 +94,9 @@ fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
 
 /// Let a stopped domain wait for the caller to start it.
 pub(super) fn attend(kernel: &mut Kernel, id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
-    if kernel.tasks.get(domain).state != State::Stopped {
+    // Callers would wait for one that never comes back.
+    let is_over = matches!(kernel.domain(domain).renewal, Renewal::Ended | Renewal::Ruin);
+    if is_over || kernel.tasks.get(domain).state != State::Stopped {
         return Err(CallError::BadState);
     }
     kernel.tasks.halt(domain, State::Faulted(Some(id)));

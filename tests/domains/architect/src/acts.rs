@@ -21,6 +21,7 @@ use core::time::Duration;
 use crate::{
     access,
     child::{CODE_ADDRESS, Child, TABLE_PAGES},
+    ends,
     outcome::{Outcome, refused, same},
     site::{RIGHT, Site, configuration, number},
 };
@@ -81,6 +82,10 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a domain can deny itself something, for this life, and allow itself nothing", access::oneself),
     ("what a domain may is not changed while it lives", access::not_the_living),
     ("a new domain is denied nothing that was denied toward an old one", access::new_is_free),
+    ("nobody attends a domain that has ended", ends::nobody_attends_the_ended),
+    ("what was lent is not mapped into another domain", ends::loan_is_not_passed_on),
+    ("a loan ends with its lender, whatever the plan gave that one", ends::loan_ends_with_its_lender),
+    ("a domain without page tables does not run when its handler ends", ends::without_tables_nothing_runs),
 ];
 
 fn deleted_is_zero(site: &mut Site) -> Outcome {

@@ -12,6 +12,7 @@ extern crate alloc;
 mod access;
 mod acts;
 mod child;
+mod ends;
 mod outcome;
 mod site;
 
