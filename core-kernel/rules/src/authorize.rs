@@ -137,12 +137,20 @@ impl Access {
     /// What a new domain may: all that its slots allow.
     pub const ALL: Self = Self { may: [DomainSet::MAX; Class::ALL.len()], ..Self::NONE };
 
-    /// Another domain is new: nothing that was decided about the one that had its number before is about it.
+    /// Another domain is new: nothing that was decided about the one that had its number before is about it. What is
+    /// denied toward everyone is denied toward it; that stands in the bit of nobody, which is set in no other way.
     pub fn admit(&mut self, object: DomainId) {
-        for sets in [&mut self.denied, &mut self.planned] {
-            sets.iter_mut().for_each(|set| *set &= !object.bit());
+        let put = |set: &mut DomainSet, on: bool| {
+            *set = if on { *set | object.bit() } else { *set & !object.bit() }
+        };
+        for class in 0..Class::ALL.len() {
+            let denies_all = |set: DomainSet| set & 1 != 0;
+            put(&mut self.may[class], !denies_all(self.denied[class]));
+            for row in [&mut self.denied, &mut self.planned] {
+                let denies = denies_all(row[class]);
+                put(&mut row[class], denies);
+            }
         }
-        self.may.iter_mut().for_each(|set| *set |= object.bit());
     }
 
     /// The subject begins its next life: what it has denied itself in the last one, it may again.
@@ -286,6 +294,17 @@ mod tests {
         assert_eq!(access.authorize(call(3)), Verdict::Denied);
         access.start_over();
         assert_eq!(access.authorize(call(2)), Verdict::Allowed);
+    }
+
+    #[test]
+    fn what_is_denied_toward_everyone_is_denied_toward_those_who_come_later() {
+        let mut access = Access::ALL;
+        access.set(DomainSet::MAX, Classes::CALL, false, true);
+        access.admit(id(2));
+        assert_eq!(access.authorize(Operation::Call { server: id(2) }), Verdict::Denied);
+        assert_eq!(access.authorize(Operation::Signal { target: id(2) }), Verdict::Allowed);
+        access.start_over();
+        assert_eq!(access.authorize(Operation::Call { server: id(2) }), Verdict::Denied);
     }
 
     #[test]
