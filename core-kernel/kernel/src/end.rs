@@ -1,7 +1,7 @@
 //! The end of the system.
 
 use cloison_abi::call::{NO_DEADLINE, SystemEnd};
-use cloison_rules::{DomainId, capability::DomainRef, task::State};
+use cloison_rules::{DomainId, DomainRef, task::State};
 
 use crate::{
     arch::{cpu, serial::write_exit_port, time},

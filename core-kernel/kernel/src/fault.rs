@@ -1,7 +1,7 @@
 //! A domain has done something wrong.
 
 use cloison_abi::{Fault, FaultKind, call::SystemEnd, plan::FaultPolicy};
-use cloison_rules::{DomainId, capability::DomainRef, task::State};
+use cloison_rules::{DomainId, DomainRef, task::State};
 
 use crate::{kernel::Kernel, life::Renewal};
 

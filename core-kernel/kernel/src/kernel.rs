@@ -7,9 +7,9 @@ use cloison_abi::{
     plan::FaultPolicy,
 };
 use cloison_rules::{
-    DomainId, TABLE_ENTRIES,
+    DomainId, DomainRef, RegionRef, TABLE_ENTRIES,
     authorize::Access,
-    capability::{Capability, DomainRef, RegionRef, SlotTable},
+    capability::{Capability, SlotTable},
     interrupts::LineLoad,
     mapping::MappingTable,
     region::RegionTable,

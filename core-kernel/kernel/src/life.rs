@@ -9,8 +9,8 @@ use cloison_abi::{
     limits::{EVENT_PEER_FAILED, MAX_INTERRUPTS},
 };
 use cloison_rules::{
-    DomainId,
-    capability::{DomainRef, RegionRef, SlotTable},
+    DomainId, DomainRef, RegionRef,
+    capability::SlotTable,
     lending,
     task::{DomainSet, State},
 };

@@ -9,8 +9,7 @@ use core::fmt;
 
 use cloison_abi::{call::NO_DEADLINE, limits::LOG_LINE_BYTES};
 use cloison_rules::{
-    DomainId,
-    capability::DomainRef,
+    DomainId, DomainRef,
     text::{LOG_BYTES, LogRing},
 };
 

@@ -6,7 +6,7 @@
 
 use cloison_abi::access::{Class, Classes};
 
-use crate::{DomainId, DomainSet, capability::RegionRef};
+use crate::{DomainId, DomainSet, RegionRef};
 
 /// What a domain is about to do, with both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

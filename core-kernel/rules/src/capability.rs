@@ -2,30 +2,7 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
 
-use crate::{DomainId, region::RegionId};
-
-/// A domain at one time of its life: a reference that a destroyed and newly built domain does not inherit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DomainRef {
-    /// The domain.
-    pub id: DomainId,
-    /// Its generation when the reference was made.
-    pub generation: u32,
-}
-
-/// A region at one time of its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegionRef {
-    /// The region.
-    pub id: RegionId,
-    /// Its generation when the reference was made.
-    pub generation: u32,
-}
-
-impl RegionRef {
-    /// What stands in an empty place of a table.
-    pub(crate) const NONE: Self = Self { id: RegionId::FIRST, generation: 0 };
-}
+use crate::{DomainId, DomainRef, RegionRef};
 
 /// A gate: an entry into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 //! another lender has filled, gives it the rights.
 
 use crate::{
-    DomainId,
-    capability::{Capability, RegionRef, SlotTable},
+    DomainId, RegionRef,
+    capability::{Capability, SlotTable},
     mapping::{Mapping, MappingTable},
 };
 

@@ -5,7 +5,7 @@ use cloison_abi::{
     limits::{DOMAIN_END, INFO_ADDRESS, MAX_MAPPINGS, PAGE_BYTES},
 };
 
-use crate::{capability::RegionRef, region::Region};
+use crate::{RegionRef, region::Region};
 
 /// A part of a region as a domain sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

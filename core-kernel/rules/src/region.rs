@@ -6,20 +6,7 @@
 
 use cloison_abi::{CallError, limits::MAX_REGIONS};
 
-use crate::capability::RegionRef;
-
-/// Index of a region in the kernel's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegionId(u16);
-
-impl RegionId {
-    /// The first entry.
-    pub(crate) const FIRST: Self = Self(0);
-
-    fn index(self) -> usize {
-        usize::from(self.0) % MAX_REGIONS
-    }
-}
+use crate::refs::{RegionId, RegionRef};
 
 /// What kind of memory a region is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +178,7 @@ impl RegionTable {
         let free = |index: &usize| self.regions[*index].pages == 0 && self.generations[*index] < u32::MAX;
         let index = (0..MAX_REGIONS).find(free).ok_or(CallError::TableFull)?;
         self.regions[index] = region;
-        Ok(RegionRef { id: RegionId(index as u16), generation: self.generations[index] })
+        Ok(RegionRef { id: RegionId::new(index), generation: self.generations[index] })
     }
 
     fn all(&self) -> impl Iterator<Item = &Region> {

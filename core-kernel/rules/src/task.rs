@@ -14,7 +14,7 @@ mod time;
 
 use cloison_abi::{CallError, call::NO_DEADLINE, limits::BACKGROUND_PRIORITY};
 
-use crate::{DomainId, TABLE_ENTRIES, budget::Budget, capability::DomainRef, ready::Ready};
+use crate::{DomainId, DomainRef, TABLE_ENTRIES, budget::Budget, ready::Ready};
 
 pub use crate::DomainSet;
 

@@ -7,10 +7,10 @@ use cloison_abi::{
     plan::{FaultPolicy, INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
 use cloison_rules::{
-    DomainId,
+    DomainId, DomainRef, RegionRef,
     authorize::Operation,
     budget::Budget,
-    capability::{Capability, DomainRef, Gate, RegionRef},
+    capability::{Capability, Gate},
     interrupts::LineLoad,
     mapping::MappingTable,
     region::Backing,

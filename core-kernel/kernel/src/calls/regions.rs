@@ -2,9 +2,9 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::PAGE_BYTES};
 use cloison_rules::{
-    DomainId,
+    DomainId, RegionRef,
     authorize::Operation,
-    capability::{Capability, Gate, RegionRef},
+    capability::{Capability, Gate},
     mapping::Mapping,
     memory::Run,
     region::Backing,

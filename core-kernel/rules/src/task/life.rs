@@ -3,7 +3,7 @@
 use cloison_abi::{CallError, limits::LOWEST_PRIORITY};
 
 use super::{DomainSet, State, Task, Tasks};
-use crate::{DomainId, budget::Budget, capability::DomainRef};
+use crate::{DomainId, DomainRef, budget::Budget};
 
 impl Tasks {
     /// A new domain at a free index, stopped.

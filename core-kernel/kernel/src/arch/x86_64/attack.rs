@@ -9,7 +9,7 @@ use core::{
 };
 
 use cloison_abi::limits::{KERNEL_BASE, PAGE_BYTES};
-use cloison_rules::{DomainId, capability::DomainRef, memory::Run};
+use cloison_rules::{DomainId, DomainRef, memory::Run};
 use x86_64::{
     VirtAddr,
     instructions::tables::lgdt,
