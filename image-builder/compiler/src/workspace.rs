@@ -8,18 +8,21 @@ pub const BUILDER: &str = "builder";
 /// Where components and platforms are found.
 #[derive(Debug, Clone)]
 pub struct Workspace {
-    /// The folder that holds `domains/`, `tests/domains/` and `manifests/platforms/`.
+    /// The folder that holds `manifests/platforms/` and the folders in [`Workspace::COMPONENTS`].
     pub root: PathBuf,
 }
 
 impl Workspace {
+    /// The folders that hold components: what systems are built of, what shows it, what tests it.
+    pub const COMPONENTS: [&str; 3] = ["domains", "domains/demos", "tests/domains"];
+
     /// The folder of a component, if there is one.
     #[must_use]
     pub fn component_folder(&self, name: &str) -> Option<PathBuf> {
         if !is_plain_name(name) {
             return None;
         }
-        let folders = ["domains", "tests/domains"].map(|parent| self.root.join(parent).join(name));
+        let folders = Self::COMPONENTS.map(|parent| self.root.join(parent).join(name));
         folders.into_iter().find(|folder| folder.join("domain.toml").is_file())
     }
 
@@ -29,7 +32,7 @@ impl Workspace {
     }
 
     pub(crate) fn component_names(&self) -> Vec<String> {
-        let folders = ["domains", "tests/domains"].map(|parent| names_in(&self.root.join(parent)));
+        let folders = Self::COMPONENTS.map(|parent| names_in(&self.root.join(parent)));
         let mut names: Vec<_> = folders.into_iter().flatten().collect();
         names.retain(|name| name != BUILDER && self.component_folder(name).is_some());
         names.sort();

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
-use image_compiler::{System, digest::hex, graph_dot, graph_svg};
+use image_compiler::{System, Workspace, digest::hex, graph_dot, graph_svg};
 use image_machine::{
     Failure,
     cargo_build::{KERNEL, Part, cargo},
@@ -85,7 +85,7 @@ pub(super) fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> 
 pub(super) fn lint(context: &Context) -> Result<(), Failure> {
     let root = &context.workspace.root;
     let mut domains = Vec::new();
-    for folder in ["domains", "tests/domains"] {
+    for folder in Workspace::COMPONENTS {
         domains.extend(packages_in(&root.join(folder))?);
     }
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();

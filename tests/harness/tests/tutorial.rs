@@ -53,10 +53,10 @@ fn the_examples_are_the_files_that_are_tested() {
 
 #[test]
 fn the_template_is_explained_line_by_line() {
-    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../domains/hello");
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../domains/demos/hello");
     let readme = fs::read_to_string(hello.join("README.md")).unwrap();
     for file in ["Cargo.toml", "domain.toml", "src/main.rs"] {
-        assert_shows(&readme, "domains/hello/README.md", &hello, file);
+        assert_shows(&readme, "domains/demos/hello/README.md", &hello, file);
     }
 }
 
