@@ -1,30 +1,9 @@
 //! A domain has done something wrong.
 
-use cloison_abi::{Fault, FaultKind, call::SystemEnd, plan::FaultPolicy};
+use cloison_abi::{Fault, call::SystemEnd, plan::FaultPolicy};
 use cloison_rules::{DomainId, DomainRef, task::State};
 
 use crate::{kernel::Kernel, life::Renewal};
-
-/// Bits of a page fault's error code (Intel SDM volume 3, section 4.7).
-const WRITE: u64 = 1 << 1;
-const FETCH: u64 = 1 << 4;
-
-/// What an exception means. `address` is where a page fault struck.
-pub fn describe(vector: u64, code: u64, instruction: u64, address: u64) -> Fault {
-    let (kind, code, address) = match vector {
-        0 => (FaultKind::DivideError, 0, 0),
-        1 | 3 => (FaultKind::Debug, vector, 0),
-        6 => (FaultKind::InvalidInstruction, 0, 0),
-        13 => (FaultKind::Privileged, code, 0),
-        14 if code & FETCH != 0 => (FaultKind::ExecuteDenied, code, address),
-        14 if code & WRITE != 0 => (FaultKind::WriteDenied, code, address),
-        14 => (FaultKind::ReadDenied, code, address),
-        16 | 19 => (FaultKind::FloatingPoint, vector, 0),
-        17 => (FaultKind::Alignment, 0, 0),
-        _ => (FaultKind::OtherException, vector, 0),
-    };
-    Fault { kind, code: code as u32, instruction, address }
-}
 
 impl Kernel {
     /// Does what the plan says about a domain that has faulted.

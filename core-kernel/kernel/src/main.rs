@@ -26,12 +26,14 @@ use cloison_mem as _;
 use cloison_abi::{
     CallError,
     call::{NO_DEADLINE, SystemEnd},
-    limits::{MAX_DOMAINS, MAX_INTERRUPT_LINES, MIN_WAIT_US, QUANTUM_US},
+    limits::{MAX_DOMAINS, MAX_INTERRUPT_LINES, MIN_WAIT_US, PAGE_BYTES, QUANTUM_US},
     plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
     DomainId,
     cpu::unfit_apic,
+    fault::describe,
+    image::{self, BadImage},
     interrupts::{self, Load},
     memory::{FreeMemory, Run, image_place},
 };
@@ -95,8 +97,9 @@ fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
     start_machine(kernel, &facts, &machine, &mut free)?;
     introduce(kernel, &machine, image, &free);
     let header = paging::image_header(image);
-    builder::check(&header, image.pages() * cloison_abi::limits::PAGE_BYTES)
-        .and_then(|()| builder::check_builder(&header, image))
+    let page_checksum = |before, page| paging::page_checksum(before, image.first + page);
+    image::check(&header, image.pages() * PAGE_BYTES)
+        .and_then(|()| image::check_builder(&header, page_checksum))
         .map_err(|why| unfit(kernel, format_args!("{why}")))?;
     builder::build(kernel, &header, image, free).map_err(|why| {
         unfit(kernel, format_args!("the builder cannot be built: {why}; the machine has too little memory"))
@@ -120,7 +123,7 @@ fn check_cpu(kernel: &mut Kernel) -> Result<(), Unfit> {
 /// Finds the system image and takes from its header what the kernel needs to speak and to end.
 fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
     let Some((start, end)) = facts.image else {
-        return Err(unfit(kernel, format_args!("{}", builder::BadImage::Missing)));
+        return Err(unfit(kernel, format_args!("{}", BadImage::Missing)));
     };
     let image = image_place(start, end, paging::kernel_image())
         .map_err(|why| unfit(kernel, format_args!("the system image lies where it cannot be used: {why}")))?;
@@ -132,8 +135,8 @@ fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
     }
     // The length that the boot loader gives counts, to the byte: an image cut short should not pass as whole.
     let length = end - start;
-    if length != image.pages() * cloison_abi::limits::PAGE_BYTES {
-        return Err(unfit(kernel, format_args!("{}", builder::BadImage::Length(length, header.image_bytes))));
+    if length != image.pages() * PAGE_BYTES {
+        return Err(unfit(kernel, format_args!("{}", BadImage::Length(length, header.image_bytes))));
     }
     Ok(image)
 }
@@ -282,7 +285,7 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
         interrupt(&mut kernel, cpu, vector);
     } else if let Some(id) = kernel.tasks.current() {
         let instruction = kernel.context(id).rip;
-        kernel.fault(id, fault::describe(vector, code, instruction, cpu::fault_address()));
+        kernel.fault(id, describe(vector, code, instruction, cpu::fault_address()));
     }
     leave(kernel, cpu)
 }
