@@ -85,6 +85,11 @@ impl Code {
         self.entry
     }
 
+    /// Where the first function begins whose name ends so.
+    pub(super) fn named(&self, end: &str) -> Option<u64> {
+        self.functions.iter().find(|(_, name)| name.ends_with(end)).map(|(address, _)| *address)
+    }
+
     /// The costly instructions. Decoding starts afresh at each function, so that it stays in step.
     pub(super) fn costly(&self) -> Vec<(u64, Costly)> {
         let mut costly = vec![(self.entry, Costly::SystemCall)];

@@ -6,6 +6,7 @@ mod code;
 mod gdb;
 mod linux;
 mod network;
+mod paths;
 mod round;
 mod rows;
 mod source;
@@ -74,8 +75,11 @@ impl Bench<'_> {
         let built = build::build(self.context, build::load(self.context, manifest)?)?;
         let (hello, demo) = (self.build(rows::HELLO)?, self.build(rows::DEMO)?);
         let mut figures = self.count(&built)?;
+        figures.extend(self.count_writes(&built)?);
         for network in rows::NETWORK {
-            figures.extend(self.count(&self.build(network)?)?);
+            let network = self.build(network)?;
+            figures.extend(self.count(&network)?);
+            figures.extend(self.count_writes(&network)?);
         }
         let traced = self.trace()?;
         let costly = traced.code.costly();
@@ -176,7 +180,7 @@ impl Bench<'_> {
             .map_err(|error| Failure::file("cannot write in", &built.folder, &error))?;
         let accelerator = Accelerator::Stepped(Stepping::ask(&self.context.interrupts)?);
         let mut machine = Machine { accelerator, ..built.machine() };
-        machine.extra = round::log_arguments(&code, log.path());
+        machine.extra = round::log_arguments(&code.filter(), log.path());
         self.boot(&built, &machine)?;
         let round = Round::find(BufReader::new(log.as_file()), code.entry())
             .ok_or_else(|| Failure::Failed("no two gate calls in QEMU's log are alike".into()))?;

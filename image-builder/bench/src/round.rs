@@ -14,9 +14,9 @@ const STEADY: usize = 50;
 
 /// QEMU's arguments for such a log, which has a line for each block. A block that is interrupted before it
 /// begins has a second one; that round is then unlike its neighbours.
-pub(super) fn log_arguments(code: &Code, log: &Path) -> Vec<String> {
+pub(super) fn log_arguments(filter: &str, log: &Path) -> Vec<String> {
     let log = log.display().to_string();
-    ["-d", "exec,nochain", "-dfilter", &code.filter(), "-D", &log].map(String::from).into()
+    ["-d", "exec,nochain", "-dfilter", filter, "-D", &log].map(String::from).into()
 }
 
 /// The instructions that the kernel carries out for a gate call and its reply, as addresses.
@@ -65,7 +65,7 @@ impl Round {
 
 /// The address in a line such as `Trace 0: 0x7f…80 [0000000000000000/ffff840000108000/0040c290/ff020201]`:
 /// after host address and segment base.
-fn address(line: &str) -> Option<u64> {
+pub(super) fn address(line: &str) -> Option<u64> {
     let (_, place) = line.strip_prefix("Trace ")?.split_once('[')?;
     u64::from_str_radix(place.split('/').nth(1)?, 16).ok()
 }

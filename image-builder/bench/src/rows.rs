@@ -93,6 +93,8 @@ pub(super) enum Unit {
 impl Unit {
     pub(super) fn show(self, figure: f64) -> String {
         match self {
+            // A frame's part of what a batch of them needs.
+            Self::Times if figure.fract() != 0.0 => format!("{figure:.2}"),
             Self::Instructions | Self::Times => format!("{figure:.0}"),
             Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Self::Seconds => format!("{figure:.2} s"),
@@ -145,6 +147,7 @@ pub(super) const ROWS: &[Row] = &[
     costly("- SWAPGS", Costly::Swapgs, Reference::None),
     costly("- segment register loads", Costly::SegmentLoad, Reference::None),
     row("cheapest system call", Source::Named("cheapest-call"), Unit::Instructions, 264.0, 120.0),
+    writes("- CR3 writes", "cheapest-call cr3"),
     row(
         "signal until the waiting domain runs",
         Source::Named("signal-to-waiter"),
@@ -152,6 +155,7 @@ pub(super) const ROWS: &[Row] = &[
         556.0,
         300.0,
     ),
+    writes("- CR3 writes", "signal-to-waiter cr3"),
     row(
         "kernel entry to first domain, waits aside",
         Source::Named("kernel-to-first-domain"),
@@ -179,9 +183,13 @@ pub(super) const ROWS: &[Row] = &[
         target: Target::AtMost(3.0),
     },
     frame("1500-byte frame, ring to ring, alone", "carry-1500-one", Target::AtMost(1200.0)),
+    writes("- CR3 writes", "carry-1500-one cr3"),
     frame("- one of 16", "carry-1500-batch", Target::AtMost(1200.0)),
+    writes("- CR3 writes", "carry-1500-batch cr3"),
     frame("- from sender to receiver, alone", "frame-1500-one", Target::None),
+    writes("- CR3 writes", "frame-1500-one cr3"),
     frame("- from sender to receiver, one of 16", "frame-1500-batch", Target::None),
+    writes("- CR3 writes", "frame-1500-batch cr3"),
     counted(
         "- its copy, which is not in these figures",
         Source::Named(FRAME_COPY),
@@ -194,7 +202,9 @@ pub(super) const ROWS: &[Row] = &[
         Unit::Instructions,
         Reference::None,
     ),
+    writes("- CR3 writes", "frame-64-one cr3"),
     counted("- one of 16", Source::Named("frame-64-batch"), Unit::Instructions, Reference::None),
+    writes("- CR3 writes", "frame-64-batch cr3"),
     counted("64-byte frame to 8 receivers", Source::Named("flood-64"), Unit::Instructions, Reference::None),
     counted(
         "1500-byte frame to 8 receivers",
@@ -208,7 +218,9 @@ pub(super) const ROWS: &[Row] = &[
         Unit::Instructions,
         Target::AtMost(12_000.0),
     ),
+    writes("- CR3 writes", "udp-round-trip cr3"),
     linux("TCP between two domains, per byte", "tcp-byte", Unit::InstructionsPerByte, Target::None),
+    writes("- CR3 writes, per MiB", "tcp-byte cr3"),
     linux("TCP between two domains", "tcp-rate", Unit::BitsPerSecond, Target::AtLeastReference),
     linux("TCP from the host to a domain", "host-to-domain", Unit::BitsPerSecond, Target::None),
     linux("TCP from a domain to the host", "domain-to-host", Unit::BitsPerSecond, Target::None),
@@ -235,6 +247,11 @@ const fn frame(what: &'static str, name: &'static str, target: Target) -> Row {
 /// A row that is compared with what Linux was measured at under the same name.
 const fn linux(what: &'static str, name: &'static str, unit: Unit, target: Target) -> Row {
     Row { what, source: Source::Named(name), unit, reference: Reference::Linux(name), target }
+}
+
+/// How often CR3 is written in a round of the path in the row above.
+const fn writes(what: &'static str, name: &'static str) -> Row {
+    counted(what, Source::Named(name), Unit::Times, Reference::None)
 }
 
 const fn costly(what: &'static str, kind: Costly, reference: Reference) -> Row {

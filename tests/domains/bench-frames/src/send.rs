@@ -24,20 +24,28 @@ const COPIED_FROM: usize = cloison_ipc::frames::START_BYTES;
 
 pub(crate) fn run(mut port: Port, first: [u8; 6], receivers: usize) -> Result<(), &'static str> {
     time::sleep(PATIENCE);
+    report("frame-copy-1500", copy(&mut port, first)?);
+    report("flood-64", measure(&mut port, Load { to: BROADCAST, receivers, bytes: 64, frames: 1 })?);
+    report("flood-1500", measure(&mut port, Load { to: BROADCAST, receivers, bytes: 1500, frames: 1 })?);
     for (bytes, name, batch_name) in
         [(64, "frame-64-one", "frame-64-batch"), (1500, "frame-1500-one", "frame-1500-batch")]
     {
+        bench_marks::path();
         report(name, measure(&mut port, Load { to: first, receivers: 1, bytes, frames: 1 })?);
+        bench_marks::path();
         report(batch_name, measure(&mut port, Load { to: first, receivers: 1, bytes, frames: BATCH })?);
     }
+    bench_marks::path();
     report("carry-1500-one", carry(&mut port, Load { to: first, receivers: 1, bytes: 1500, frames: 1 })?);
+    bench_marks::path();
     report(
         "carry-1500-batch",
         carry(&mut port, Load { to: first, receivers: 1, bytes: 1500, frames: BATCH })?,
     );
-    report("flood-64", measure(&mut port, Load { to: BROADCAST, receivers, bytes: 64, frames: 1 })?);
-    report("flood-1500", measure(&mut port, Load { to: BROADCAST, receivers, bytes: 1500, frames: 1 })?);
-    report("frame-copy-1500", copy(&mut port, first)?);
+    log!(
+        "paths: frame-64-one frame-64-batch/{BATCH} frame-1500-one frame-1500-batch/{BATCH} carry-1500-one \
+         carry-1500-batch/{BATCH}"
+    );
     Ok(())
 }
 
@@ -75,6 +83,7 @@ fn carry(port: &mut Port, load: Load) -> Result<u64, &'static str> {
     let mut counts = Counts::default();
     for _ in 0..WARM_UP + SAMPLES {
         counts.add(send(port, load)?);
+        bench_marks::end();
         answer(port, |_| 0)?;
     }
     Ok(counts.most_frequent() / u64::from(load.frames))
@@ -82,6 +91,7 @@ fn carry(port: &mut Port, load: Load) -> Result<u64, &'static str> {
 
 /// Sends a batch. → how long it took to tell the switch.
 fn send(port: &mut Port, load: Load) -> Result<u64, &'static str> {
+    bench_marks::begin();
     let (mac, ticks) = (port.mac, Instant::now().0);
     for rest in (0..load.frames).rev() {
         Note { ticks, rest }.write(load.to, mac, port.reserve(load.bytes)?);

@@ -36,6 +36,8 @@ const BLOCK_BYTES: usize = 32 << 10;
 const WARM_UP_BLOCKS: usize = 32;
 /// Blocks that count.
 const BLOCKS: usize = 256;
+/// How many MiB that is.
+const MEBIBYTES: usize = BLOCKS * BLOCK_BYTES >> 20;
 
 fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;
@@ -61,8 +63,11 @@ async fn play(net: &Net) -> Result<(), Error> {
 }
 
 async fn measure(net: &Net, other: Ipv4Addr) -> Result<(), Error> {
+    bench_marks::path();
     log!("udp-round-trip {}", round_trip(net, SocketAddrV4::new(other, ECHO_PORT)).await?);
+    bench_marks::path();
     log!("tcp-byte {}", byte(net, SocketAddrV4::new(other, DISCARD_PORT)).await?);
+    log!("paths: udp-round-trip tcp-byte/{MEBIBYTES}");
     Ok(())
 }
 
@@ -92,11 +97,14 @@ async fn round_trip(net: &Net, to: SocketAddrV4) -> Result<u64, Error> {
     let mut datagram = [0; DATAGRAM_BYTES];
     let mut samples = Vec::with_capacity(SAMPLES);
     for sample in 0..WARM_UP + SAMPLES {
+        bench_marks::begin();
         let start = Instant::now().0;
         socket.send_to(&datagram, to).await?;
         socket.receive_from(&mut datagram).await?;
+        let ticks = Instant::now().0 - start;
+        bench_marks::end();
         if sample >= WARM_UP {
-            samples.push(Instant::now().0 - start);
+            samples.push(ticks);
         }
     }
     samples.sort_unstable();
@@ -108,9 +116,11 @@ async fn byte(net: &Net, to: SocketAddrV4) -> Result<f64, Error> {
     let mut stream = TcpStream::connect_with(net, to, TcpConfig::BULK).await?;
     let block = alloc::vec![0; BLOCK_BYTES];
     send(&mut stream, &block, WARM_UP_BLOCKS).await?;
+    bench_marks::begin();
     let start = Instant::now().0;
     send(&mut stream, &block, BLOCKS).await?;
     let cost = Instant::now().0 - start;
+    bench_marks::end();
     Ok(cost as f64 / (BLOCKS * BLOCK_BYTES) as f64)
 }
 

@@ -35,8 +35,11 @@ fn main() -> Result<(), &'static str> {
     report("gate-call-4-p99", calls.at_most_in(99).saturating_sub(overhead));
     report("gate-call-4", often(calls));
     report("gate-call-0", often(count(|| peer.call(Message::default()).ok())?));
+    bench_marks::path();
     report("cheapest-call", often(count(|| Some(sys::wait(1, Instant::PAST)))?));
+    bench_marks::path();
     report("signal-to-waiter", peer.signals(overhead)?);
+    log!("paths: cheapest-call signal-to-waiter");
     let clock = sys::clock();
     let boot = clock.first_domain.saturating_sub(clock.kernel_entry).saturating_sub(clock.calibration);
     report("kernel-to-first-domain", boot);
@@ -70,8 +73,10 @@ impl Peer {
     fn signals(&self, overhead: u64) -> Result<u64, &'static str> {
         let mut counts = Counts::default();
         for _ in 0..WARM_UP + SAMPLES {
+            bench_marks::begin();
             let before = Instant::now().0;
             sys::signal(self.event).map_err(|_| "a signal was refused")?;
+            bench_marks::end();
             counts.add(self.arrival.load(Ordering::Relaxed).saturating_sub(before));
         }
         Ok(counts.most_frequent().saturating_sub(overhead))
@@ -83,9 +88,11 @@ impl Peer {
 fn count<T>(action: impl Fn() -> Option<T>) -> Result<Counts, &'static str> {
     let mut counts = Counts::default();
     for _ in 0..WARM_UP + SAMPLES {
+        bench_marks::begin();
         let before = Instant::now().0;
         let done = action();
         let after = Instant::now().0;
+        bench_marks::end();
         done.ok_or("a call was refused")?;
         counts.add(after - before);
     }
