@@ -19,7 +19,7 @@ use cloison_rt::{
     },
     time,
 };
-use stpm_api::tpm;
+use cloison_tpm_gate::tpm;
 use stpm_service::{Chip, Service, SharedMail, TpmChip};
 
 /// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a

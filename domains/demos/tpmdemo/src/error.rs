@@ -3,7 +3,7 @@
 use core::fmt;
 
 use cloison_tpm::Error;
-use stpm_api::{TpmError, tpm::Refusal};
+use cloison_tpm_gate::{TpmError, tpm::Refusal};
 use tpmdemo_core::Failure;
 
 /// Why the demo ends early.
@@ -39,7 +39,7 @@ impl From<Failure<TpmError>> for DemoError {
 impl fmt::Display for DemoError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Service(TpmError::Service(stpm_api::Failure::Refused(Refusal::NoTpm))) => {
+            Self::Service(TpmError::Service(cloison_tpm_gate::Failure::Refused(Refusal::NoTpm))) => {
                 write!(out, "there is no TPM in this machine, or it does not answer")
             }
             Self::Service(error) => error.fmt(out),

@@ -6,7 +6,7 @@ use cloison_rt::{
     sys::Instant,
     time::{after, sleep},
 };
-use stpm_api::{Tpm, TpmError};
+use cloison_tpm_gate::{Tpm, TpmError};
 use tpmdemo_core::Transmit;
 
 /// How long a service that is being restarted is waited for.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use cloison_abi::info::InfoEntry;
 use cloison_sys::{Slot, info, memory::SharedMemory, signal};
-use stpm_api::{COMMAND_OFFSET, RESPONSE_OFFSET};
+use cloison_tpm_gate::{COMMAND_OFFSET, RESPONSE_OFFSET};
 
 use crate::service::Mail;
 

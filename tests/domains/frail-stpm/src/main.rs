@@ -20,7 +20,7 @@ use cloison_rt::{
     },
     time::{after, since},
 };
-use stpm_api::tpm::{self, Request};
+use cloison_tpm_gate::tpm::{self, Request};
 use stpm_service::{Service, SharedMail, TpmChip};
 
 cloison_rt::entry!(main);

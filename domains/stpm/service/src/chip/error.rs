@@ -4,7 +4,7 @@ use core::fmt;
 
 use cloison_drivers::tpm::InterfaceError;
 use cloison_tpm::{Error, ReturnCode};
-use stpm_api::tpm::Refusal;
+use cloison_tpm_gate::tpm::Refusal;
 
 /// Why the TPM did not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use cloison_drivers::tpm::{
     tis::simulated::{SimulatedTpm, Trouble},
 };
 use cloison_tpm::{Command, Family, tpm12, tpm20};
+use cloison_tpm_gate::tpm::{Refusal, Server};
 use proptest::{collection::vec as some, prelude::*};
-use stpm_api::tpm::{Refusal, Server};
 
 use super::*;
 use crate::{Mail, Service};

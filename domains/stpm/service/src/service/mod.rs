@@ -11,7 +11,7 @@ use cloison_tpm::{
     MAX_MESSAGE_BYTES,
     header::{CommandFault, CommandHeader, check_command},
 };
-use stpm_api::{
+use cloison_tpm_gate::{
     Progress,
     tpm::{Cancelled, Closed, Finished, Opened, Refusal, Server, Submitted},
 };

@@ -4,8 +4,8 @@ use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
 
 use cloison_drivers::tpm::InterfaceError;
 use cloison_sys::Message;
+use cloison_tpm_gate::tpm;
 use proptest::prelude::*;
-use stpm_api::tpm;
 
 use super::*;
 

@@ -66,8 +66,8 @@ impl fmt::Display for TpmError {
 
 impl core::error::Error for TpmError {}
 
-/// The way to the service: gate, shared memory and event. [`Gate`] is the real one.
-pub trait Link: Transport {
+/// The way to the service: gate, shared memory and event. [`GateLink`] is the real one.
+pub trait ServiceLink: Transport {
     /// Copies to the shared memory. False if it does not fit.
     fn write(&self, offset: usize, bytes: &[u8]) -> bool;
 
@@ -80,13 +80,13 @@ pub trait Link: Transport {
 
 /// The way to the service that the plan made.
 #[derive(Clone, Copy, Debug)]
-pub struct Gate {
+pub struct GateLink {
     slot: Slot,
     memory: SharedMemory,
     events: u64,
 }
 
-impl Gate {
+impl GateLink {
     /// The gate that this domain's `domain.toml` calls `name`, if the manifest gave one.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
@@ -96,13 +96,13 @@ impl Gate {
     }
 }
 
-impl Transport for Gate {
+impl Transport for GateLink {
     fn call(&self, message: Message) -> Result<Message, CallError> {
         self.slot.call(message)
     }
 }
 
-impl Link for Gate {
+impl ServiceLink for GateLink {
     fn write(&self, offset: usize, bytes: &[u8]) -> bool {
         self.memory.write(offset, bytes)
     }
@@ -118,7 +118,7 @@ impl Link for Gate {
 
 /// An open TPM. It closes when dropped.
 #[derive(Debug)]
-pub struct Tpm<L: Link = Gate> {
+pub struct Tpm<L: ServiceLink = GateLink> {
     client: tpm::Client<L>,
     link: L,
 }
@@ -129,11 +129,11 @@ impl Tpm {
     /// # Errors
     /// [`TpmError::NotGiven`]; [`TpmError::Service`] if the service cannot be reached.
     pub fn open(name: &str) -> Result<Self, TpmError> {
-        Self::open_link(Gate::find(name).ok_or(TpmError::NotGiven)?)
+        Self::open_link(GateLink::find(name).ok_or(TpmError::NotGiven)?)
     }
 }
 
-impl<L: Link + Clone> Tpm<L> {
+impl<L: ServiceLink + Clone> Tpm<L> {
     /// Opens the TPM behind a link.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl<L: Link + Clone> Tpm<L> {
     }
 }
 
-impl<L: Link> Tpm<L> {
+impl<L: ServiceLink> Tpm<L> {
     /// Sends a command and waits for the response, which goes into `response`. Returns the part that it
     /// fills.
     ///
@@ -188,7 +188,7 @@ impl<L: Link> Tpm<L> {
     }
 }
 
-impl<L: Link> Drop for Tpm<L> {
+impl<L: ServiceLink> Drop for Tpm<L> {
     fn drop(&mut self) {
         // A service that cannot be reached has nothing open any more.
         let _ = self.client.close();

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use cloison_sys::Instant;
-//! use stpm_api::{Tpm, TpmError};
+//! use cloison_tpm_gate::{Tpm, TpmError};
 //!
 //! fn ask<'a>(command: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], TpmError> {
 //!     let mut tpm = Tpm::open("tpm")?;
@@ -21,7 +21,7 @@ mod client;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Gate, Link, Tpm, TpmError};
+pub use client::{GateLink, ServiceLink, Tpm, TpmError};
 pub use cloison_ipc::Failure;
 use cloison_tpm::MAX_MESSAGE_BYTES;
 

@@ -10,7 +10,7 @@ use cloison_sys::Instant;
 
 use cloison_tpm::MAX_MESSAGE_BYTES;
 
-use crate::{Link, Progress, RESPONSE_OFFSET, Tpm, TpmError, tpm};
+use crate::{Progress, RESPONSE_OFFSET, ServiceLink, Tpm, TpmError, tpm};
 
 /// What the service says to `finish`, in order; the last one stays.
 type Script = VecDeque<Result<tpm::Finished, tpm::Refusal>>;
@@ -69,7 +69,7 @@ impl Transport for Fake {
     }
 }
 
-impl Link for Fake {
+impl ServiceLink for Fake {
     fn write(&self, offset: usize, bytes: &[u8]) -> bool {
         self.0.borrow_mut().memory[offset..][..bytes.len()].copy_from_slice(bytes);
         true
