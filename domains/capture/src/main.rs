@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use capture_core::{FILE_HEADER, Filter, record_header, recorded};
+use capture::{FILE_HEADER, Filter, record_header, recorded};
 use cloison_abi::info::InfoKind;
 use cloison_drivers::virtio::{Place, console::Output};
 use cloison_ipc::{

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 
 use cloison_abi::{Name, info::InfoEntry};
 use cloison_ipc::ring::{Doorbell, Producer, SharedRing};
-use console_core::{Lines, Screen};
+
+use crate::{Lines, Screen};
 
 /// What the gate that gives a domain the keyboard is called in `domain.toml`.
 const TERMINAL: &str = "terminal";
 
 /// All clients, as the plan lists them.
-pub(crate) struct Clients {
+pub struct Clients {
     /// Badge of each client of the log, and the line it is in the middle of.
     writers: Vec<(u64, Lines)>,
     terminals: Vec<Terminal>,
@@ -37,7 +38,8 @@ impl Terminal {
 }
 
 impl Clients {
-    pub(crate) fn new(entries: impl Iterator<Item = &'static InfoEntry>) -> Self {
+    /// Sorts the clients of both gates: `log` and `terminal`.
+    pub fn new(entries: impl Iterator<Item = &'static InfoEntry>) -> Self {
         let mut clients = Self { writers: Vec::new(), terminals: Vec::new(), focus: 0 };
         for entry in entries {
             if entry.name.as_str() == TERMINAL {
@@ -50,13 +52,13 @@ impl Clients {
     }
 
     /// The line that the client with this badge is in the middle of.
-    pub(crate) fn lines(&mut self, badge: u64) -> Option<&mut Lines> {
+    pub fn lines(&mut self, badge: u64) -> Option<&mut Lines> {
         self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
     }
 
     /// A client has ended. The line that it was in the middle of is shown, and what was typed for it and that
     /// it has not read is dropped: neither is its next life's.
-    pub(crate) fn forget(&mut self, badge: u64, screen: &mut Screen) {
+    pub fn forget(&mut self, badge: u64, screen: &mut Screen) {
         if let Some(lines) = self.lines(badge) {
             lines.finish(screen);
         }
@@ -70,12 +72,12 @@ impl Clients {
     }
 
     /// The lines that all clients are in the middle of.
-    pub(crate) fn all_lines(&mut self) -> impl Iterator<Item = &mut Lines> {
+    pub fn all_lines(&mut self) -> impl Iterator<Item = &mut Lines> {
         self.writers.iter_mut().map(|(_, lines)| lines)
     }
 
     /// Gives a byte to the domain in focus. The terminal rings if it does not take it.
-    pub(crate) fn type_byte(&mut self, byte: u8, screen: &mut Screen) {
+    pub fn type_byte(&mut self, byte: u8, screen: &mut Screen) {
         let Some(terminal) = self.terminals.get_mut(self.focus) else { return screen.ring() };
         let taken = terminal.input.as_mut().map(|input| input.try_write(&[byte]));
         match taken {
@@ -88,7 +90,8 @@ impl Clients {
         }
     }
 
-    pub(crate) fn focus(&mut self, index: usize, screen: &mut Screen) {
+    /// Gives the focus to a terminal, counted from 0, and says so.
+    pub fn focus(&mut self, index: usize, screen: &mut Screen) {
         match self.terminals.get(index) {
             Some(terminal) => {
                 self.focus = index;
@@ -98,7 +101,8 @@ impl Clients {
         }
     }
 
-    pub(crate) fn list(&self, screen: &mut Screen) {
+    /// Shows the terminals, and which of them has the focus.
+    pub fn list(&self, screen: &mut Screen) {
         if self.terminals.is_empty() {
             screen.say(format_args!("no domain takes input"));
         }

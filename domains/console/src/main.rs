@@ -9,8 +9,6 @@
 
 extern crate alloc;
 
-mod clients;
-
 use core::time::Duration;
 
 use cloison_abi::info::{InfoEntry, InfoKind};
@@ -24,10 +22,8 @@ use cloison_rt::{
     },
     time,
 };
-use console_core::{Keyboard, Lines, Order, Screen};
+use console::{Clients, Keyboard, Lines, Order, Screen};
 use embedded_io::Write as _;
-
-use clients::Clients;
 
 cloison_rt::entry!(main);
 

@@ -1,9 +1,9 @@
-//! The network card of a switch: carries frames between its port and the wire. How, is in `nic-service`.
+//! The network card of a switch: carries frames between its port and the wire. The library does the work.
 
 #![no_std]
 #![no_main]
 
-use nic_service::Nic;
+use nic::Nic;
 
 cloison_rt::entry!(main);
 

@@ -1,9 +1,10 @@
-//! The virtual switch, *ORe*: carries frames between the domains at its ports. How, is in `ore-service`.
+//! The virtual switch, *ORe*: carries frames between the domains at its ports. The library does the
+//! work.
 
 #![no_std]
 #![no_main]
 
-use ore_service::{Ore, Unfit};
+use ore::{Ore, Unfit};
 
 cloison_rt::entry!(main);
 

@@ -1,7 +1,7 @@
 //! The TPM service, *STPM*: owns the TPM and carries out one command at a time for each client.
 //!
 //! This file connects the service to the world: the device's registers, the clients' memory and events, and
-//! time. What the service decides is in the crate `stpm-service`.
+//! time. The library decides.
 
 #![no_std]
 #![no_main]
@@ -20,7 +20,7 @@ use cloison_rt::{
     time,
 };
 use cloison_tpm_gate::tpm;
-use stpm_service::{Chip, Service, SharedMail, TpmChip};
+use stpm::{Chip, Service, SharedMail, TpmChip};
 
 /// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a
 /// key is made in seconds: the wait grows with what the TPM has taken so far.

@@ -59,6 +59,16 @@ impl Part {
         }
     }
 
+    /// What Cargo has to be told beside the packages. A program that is one of two targets of its package requires the
+    /// feature of the library OS, so that Cargo passes it over on the host.
+    const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Kernel => None,
+            Self::SelfAttack => Some("self-attack"),
+            Self::Domains => Some("cloison-rt/target"),
+        }
+    }
+
     const fn title(self) -> &'static str {
         match self {
             Self::Kernel | Self::SelfAttack => "compiling the kernel",
@@ -128,8 +138,8 @@ impl Compiler<'_> {
             .args([action, "--target", TARGET, "--profile", part.profile()])
             .arg("--target-dir")
             .arg(self.on_target(part));
-        if part == Part::SelfAttack {
-            command.args(["--features", "self-attack"]);
+        if let Some(feature) = part.feature() {
+            command.args(["--features", feature]);
         }
         if stderr().is_terminal() {
             command.args(["--color", "always"]);

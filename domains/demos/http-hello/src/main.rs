@@ -10,8 +10,8 @@ use core::time::Duration;
 
 use cloison_net::{Config, Error, Net, Seat, Seats, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::{log, sys::info, task};
-use http_hello_core::Site;
-use netshell_core::ThisDomain;
+use http_hello::Site;
+use netshell::ThisDomain;
 use ore_api::{CountersError, Report, counters};
 
 cloison_rt::entry!(main);
@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     let seats = Seats::new(&net, listener, CLIENTS, HESITATION);
     let pages = seats.serve(async |stream, seat| serve(&net, &stream, seat).await);
     let shell = async {
-        if let Err(error) = netshell_core::listen(&net, &domain, 1).await {
+        if let Err(error) = netshell::listen(&net, &domain, 1).await {
             log!("the shell: {error}");
         }
     };
@@ -45,13 +45,13 @@ fn main() -> Result<(), Error> {
 }
 
 async fn serve(net: &Net, stream: &TcpStream, seat: &Seat<'_>) {
-    let answers = http_hello_core::serve(stream, stream, &ThisSite, || seat.waits());
+    let answers = http_hello::serve(stream, stream, &ThisSite, || seat.waits());
     // A client that resets its connection, or stays too long, has had its turn. The connection ends by itself,
     // behind the next one's.
     let session = net.within(SESSION, answers);
     if let task::Either::Second(()) = task::select(session, seat.wanted()).await {
         // Nobody waits until a client that hesitates has taken even this.
-        let _ = net.within(HESITATION, http_hello_core::dismiss(stream)).await;
+        let _ = net.within(HESITATION, http_hello::dismiss(stream)).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Measures TCP with iperf3's protocol, as server or client.
 //!
-//! The protocol is in the crate `iperf-protocol`; here it gets its connections and its clock.
+//! The library is the protocol; here it gets its connections and its clock.
 
 #![no_std]
 #![no_main]
@@ -16,12 +16,12 @@ use cloison_rt::{
     sys::{self, settings},
     task,
 };
-use iperf_protocol::{ClientOptions, Clock, Connector, Datagrams, Error, Listener, Newcomers, Role, Tally};
+use iperf::{ClientOptions, Clock, Connector, Datagrams, Error, Listener, Newcomers, Role, Tally};
 
 cloison_rt::entry!(main);
 
 /// Connections that wait until they are accepted: what a client with the most streams makes at once.
-const BACKLOG: usize = iperf_protocol::MAX_STREAMS + 1;
+const BACKLOG: usize = iperf::MAX_STREAMS + 1;
 
 /// Room for the datagrams that come while this domain waits for its turn.
 const UDP: UdpConfig = UdpConfig { bytes: 128 << 10, datagrams: 128 };
@@ -54,7 +54,7 @@ async fn serve(net: &Net, port: u16) -> Result<(), Error> {
     let mut failures = Tally::default();
     log!("server listening on {port}");
     loop {
-        match iperf_protocol::serve(&mut newcomers).await {
+        match iperf::serve(&mut newcomers).await {
             Ok(report) => log!("{report}"),
             Err(error) => {
                 if let Some(count) = failures.count(&error) {
@@ -72,7 +72,7 @@ async fn serve(net: &Net, port: u16) -> Result<(), Error> {
 async fn call(net: &Net, options: &ClientOptions) -> Result<(), Error> {
     log!("connecting to {}", options.server);
     let mut server = Server { net, address: options.server };
-    let report = iperf_protocol::call(&mut server, &NetClock(net), options, sys::Instant::now().0).await?;
+    let report = iperf::call(&mut server, &NetClock(net), options, sys::Instant::now().0).await?;
     log!("{report}");
     Ok(())
 }

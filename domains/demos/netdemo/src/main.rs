@@ -11,7 +11,7 @@ use core::{fmt::Display, future::Future, net::Ipv4Addr};
 
 use cloison_net::{Config, Error, Net};
 use cloison_rt::{log, sys::settings, task};
-use netshell_core::ThisDomain;
+use netshell::ThisDomain;
 
 cloison_rt::entry!(main);
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;
     let domain = ThisDomain::new(&net);
     let serve = task::join(
-        watched("the shell", netshell_core::listen(&net, &domain, SHELL_CLIENTS)),
+        watched("the shell", netshell::listen(&net, &domain, SHELL_CLIENTS)),
         watched("port 9", discard::listen(&net)),
     );
     let show = async {
@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
     };
     task::block_on(task::select(
         net.run(),
-        task::join(task::join(serve, netshell_core::on_console(&domain)), show),
+        task::join(task::join(serve, netshell::on_console(&domain)), show),
     ));
     Ok(())
 }

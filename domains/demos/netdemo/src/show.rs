@@ -57,7 +57,7 @@ async fn ask_shell(net: &Net, peer: Ipv4Addr) -> Result<(), Error> {
 
 /// The first line that a peer's shell answers.
 async fn ask(net: &Net, peer: Ipv4Addr, command: &[u8]) -> Result<String, Error> {
-    let mut stream = connect(net, SocketAddrV4::new(peer, netshell_core::PORT)).await?;
+    let mut stream = connect(net, SocketAddrV4::new(peer, netshell::PORT)).await?;
     stream.write_all(command).await?;
     stream.close_write();
     let mut answer = [0; 1024];

@@ -6,7 +6,7 @@
 
 use cloison_net::{Config, Error, Net};
 use cloison_rt::task;
-use netshell_core::ThisDomain;
+use netshell::ThisDomain;
 
 cloison_rt::entry!(main);
 
@@ -17,8 +17,8 @@ fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;
     let domain = ThisDomain::new(&net);
     let shells = async {
-        let on_port = netshell_core::listen(&net, &domain, CLIENTS);
-        let (served, ()) = task::join(on_port, netshell_core::on_console(&domain)).await;
+        let on_port = netshell::listen(&net, &domain, CLIENTS);
+        let (served, ()) = task::join(on_port, netshell::on_console(&domain)).await;
         served
     };
     match task::block_on(task::select(net.run(), shells)) {

@@ -4,10 +4,11 @@ use core::fmt;
 
 use cloison_tpm::Error;
 use cloison_tpm_gate::{TpmError, tpm::Refusal};
-use tpmdemo_core::Failure;
+
+use crate::Failure;
 
 /// Why the demo ends early.
-pub(crate) enum DemoError {
+pub enum DemoError {
     /// No response came.
     Service(TpmError),
     /// The TPM answers as neither version does.
@@ -16,7 +17,8 @@ pub(crate) enum DemoError {
 
 impl DemoError {
     /// The service was restarted: a second try may work.
-    pub(crate) fn is_restart(&self) -> bool {
+    #[must_use]
+    pub fn is_restart(&self) -> bool {
         matches!(self, Self::Service(error) if error.is_restart())
     }
 }

@@ -1,17 +1,13 @@
 //! Shows what the TPM says about itself: version, registers, loaded keys, endorsement key.
 //!
-//! It has no way to the TPM but the service behind the gate `tpm`. What is asked and shown is in the crate
-//! `tpmdemo-core`.
+//! It has no way to the TPM but the service behind the gate `tpm`. The library knows what to ask and how
+//! to show it.
 
 #![no_std]
 #![no_main]
 
-mod error;
-mod session;
-
 use cloison_rt::log;
-use error::DemoError;
-use session::Session;
+use tpmdemo::{DemoError, TpmClient};
 
 cloison_rt::entry!(main);
 
@@ -27,5 +23,5 @@ fn main() -> Result<(), DemoError> {
 }
 
 fn show() -> Result<(), DemoError> {
-    Ok(tpmdemo_core::show(&mut Session::open()?, cloison_rt::log::line)?)
+    Ok(tpmdemo::show(&mut TpmClient::open()?, cloison_rt::log::line)?)
 }

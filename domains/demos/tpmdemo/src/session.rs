@@ -1,40 +1,66 @@
-//! The way to the TPM.
+//! Commands to the TPM, one after the other.
 
-use core::time::Duration;
+use core::fmt;
 
-use cloison_rt::{
-    sys::Instant,
-    time::{after, sleep},
-};
-use cloison_tpm_gate::{Tpm, TpmError};
-use tpmdemo_core::Transmit;
+use cloison_tpm::{Command, Error, Family, MAX_MESSAGE_BYTES};
 
-/// How long a service that is being restarted is waited for.
-const RESTART_TIME: Duration = Duration::from_secs(5);
-/// How long between two tries.
-const TRY_AGAIN: Duration = Duration::from_millis(10);
+use crate::Log;
 
-/// An open TPM.
-pub(crate) struct Session(Tpm);
+/// The longest of our commands: the template of an endorsement key is most of it.
+const MAX_COMMAND_BYTES: usize = 512;
 
-impl Session {
-    /// Opens the TPM; waits for the service if it is just being restarted.
-    pub(crate) fn open() -> Result<Self, TpmError> {
-        let deadline = after(RESTART_TIME);
-        loop {
-            match Tpm::open("tpm") {
-                Err(error) if error.is_restart() && Instant::now() < deadline => sleep(TRY_AGAIN),
-                opened => return opened.map(Self),
-            }
-        }
-    }
+/// The way to a TPM.
+pub trait Transmit {
+    /// Why there is no response.
+    type Error;
+
+    /// Sends a command and waits for the response, which goes into `response`. Returns the part that it fills.
+    ///
+    /// # Errors
+    /// Why there is no response. A TPM that refuses does so in its response, which is no error here.
+    fn transmit<'b>(&mut self, command: &[u8], response: &'b mut [u8]) -> Result<&'b [u8], Self::Error>;
 }
 
-impl Transmit for Session {
-    type Error = TpmError;
+/// A TPM, room for a command and its response, and where lines go.
+pub(crate) struct Session<'t, T> {
+    tpm: &'t mut T,
+    log: Log,
+    command: [u8; MAX_COMMAND_BYTES],
+    response: [u8; MAX_MESSAGE_BYTES],
+}
 
-    /// The service ends each command within the TPM's own time limits, so there is no need for a deadline.
-    fn transmit<'b>(&mut self, command: &[u8], response: &'b mut [u8]) -> Result<&'b [u8], TpmError> {
-        self.0.transmit(command, response, Instant::NEVER)
+/// What the TPM made of a command, if it answered.
+pub(crate) type Answer<R, E> = Result<Result<R, Error>, E>;
+
+impl<'t, T: Transmit> Session<'t, T> {
+    pub(crate) fn new(tpm: &'t mut T, log: Log) -> Self {
+        Self { tpm, log, command: [0; MAX_COMMAND_BYTES], response: [0; MAX_MESSAGE_BYTES] }
+    }
+
+    /// Where lines go. A copy, because an answer keeps the session borrowed.
+    pub(crate) fn log(&self) -> Log {
+        self.log
+    }
+
+    /// Shows one line.
+    pub(crate) fn say(&self, line: fmt::Arguments<'_>) {
+        (self.log)(line);
+    }
+
+    /// Has the TPM carry out a command.
+    pub(crate) fn run<C: Command>(&mut self, command: &C) -> Answer<C::Response<'_>, T::Error> {
+        Ok(self.transmit(command)?.and_then(|response| command.parse(response)))
+    }
+
+    /// Which version the TPM has.
+    pub(crate) fn family(&mut self) -> Answer<Family, T::Error> {
+        Ok(self.transmit(&Family::PROBE)?.and_then(Family::from_probe))
+    }
+
+    fn transmit(&mut self, command: &impl Command) -> Answer<&[u8], T::Error> {
+        match command.write(&mut self.command) {
+            Ok(command) => self.tpm.transmit(command, &mut self.response).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
     }
 }

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use nic_service::Nic;
+use nic::Nic;
 
 cloison_rt::entry!(main);
 

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use ore_service::{Ore, Unfit};
+use ore::{Ore, Unfit};
 
 cloison_rt::entry!(main);
 

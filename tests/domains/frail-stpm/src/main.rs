@@ -21,7 +21,7 @@ use cloison_rt::{
     time::{after, since},
 };
 use cloison_tpm_gate::tpm::{self, Request};
-use stpm_service::{Service, SharedMail, TpmChip};
+use stpm::{Service, SharedMail, TpmChip};
 
 cloison_rt::entry!(main);
 

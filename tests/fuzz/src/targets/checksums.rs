@@ -1,6 +1,6 @@
 //! A frame from the wire, or from a domain: its checksums are completed and verified, whatever it is.
 
-use nic_checksum::{Flaw, complete, verify};
+use nic::checksum::{Flaw, complete, verify};
 
 /// The input: a frame.
 pub fn run(input: &[u8]) {

@@ -1,6 +1,6 @@
 //! The head of a request: how much of it is one does not depend on how much has come.
 
-use http_hello_core::{HEAD_BYTES, Request};
+use http_hello::{HEAD_BYTES, Request};
 
 /// Reads requests one after the other, and each once more from its own bytes alone.
 pub fn run(bytes: &[u8]) {

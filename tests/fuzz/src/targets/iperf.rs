@@ -1,6 +1,6 @@
 //! Parameters and results of an iperf3 client: what is read from them can be made, or is refused.
 
-use iperf_protocol::{Parameters, Results};
+use iperf::{Parameters, Results};
 
 /// Reads an object as parameters and as results.
 pub fn run(bytes: &[u8]) {

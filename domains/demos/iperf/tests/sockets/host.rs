@@ -12,7 +12,7 @@ use std::{
 };
 
 use image_machine::patience::Patience;
-use iperf_protocol::{Clock, Connector, Datagrams, Error, Listener};
+use iperf::{Clock, Connector, Datagrams, Error, Listener};
 
 /// Longest time that a test may take; see [`Patience`].
 const LIMIT: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use core::{
 
 use cloison_net::{EchoReply, Error};
 use embedded_io_async::{ErrorType, Read, Write};
-use netshell_core::{Domain, LINE_BYTES, serve};
+use netshell::{Domain, LINE_BYTES, serve};
 
 struct Alice;
 

@@ -8,8 +8,8 @@ use sha1::{Digest, Sha1};
 
 use crate::{Failure, Transmit, show};
 
-const RECORDED_12: &str = include_str!("../../../../../../libos/tpm/recorded/tpm12.hex");
-const RECORDED_20: &str = include_str!("../../../../../../libos/tpm/recorded/tpm20.hex");
+const RECORDED_12: &str = include_str!("../../../../../libos/tpm/recorded/tpm12.hex");
+const RECORDED_20: &str = include_str!("../../../../../libos/tpm/recorded/tpm20.hex");
 
 thread_local! {
     /// What was shown. Each test has a thread of its own.

@@ -1,6 +1,5 @@
-//! The protocol of iperf3, the server's side of a test over TCP or UDP and the client's over TCP, apart from the network that it runs over: that is
-//! reached through [`Listener`], [`Connector`] and [`Clock`], so all of it runs in tests on the host, against
-//! the real iperf3 too.
+//! The protocol of iperf3: the server's side of a test over TCP or UDP, and the client's over TCP. It reaches the network
+//! through [`Listener`], [`Connector`] and [`Clock`], so all of it runs in tests on the host, against the real iperf3 too.
 //!
 //! A test has a *control connection* and one *stream* or several. On the control connection the server leads
 //! with states, each one byte, and both sides send objects of JSON, each after its length:

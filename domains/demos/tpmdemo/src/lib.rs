@@ -10,6 +10,8 @@
 #[cfg(test)]
 extern crate std;
 
+mod client;
+mod error;
 mod key;
 mod session;
 #[cfg(test)]
@@ -20,7 +22,9 @@ mod tpm20;
 
 use core::fmt;
 
+pub use client::TpmClient;
 use cloison_tpm::{Error, Family};
+pub use error::DemoError;
 use session::Session;
 pub use session::Transmit;
 

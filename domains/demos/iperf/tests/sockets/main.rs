@@ -12,7 +12,7 @@ use std::{
 
 use host::{Address, DataClock, Port, StoppedClock, WallClock, block_on};
 use image_machine::{interrupts::Interrupts, progress::Progress, tools};
-use iperf_protocol::{ClientOptions, Clock, Cookie, Direction, Error, Newcomers, Report, call, serve};
+use iperf::{ClientOptions, Clock, Cookie, Direction, Error, Newcomers, Report, call, serve};
 
 fn options(server: SocketAddr) -> ClientOptions {
     let SocketAddr::V4(server) = server else { panic!("not IPv4") };

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::checksum::{Flaw, complete, verify};
 use cloison_drivers::{
     registers::Registers,
     virtio::net::{MAX_FRAME_BYTES, NetCard},
@@ -11,7 +12,6 @@ use cloison_ipc::{
     frames::{FrameReceiver, FrameSender},
     ring::RingError,
 };
-use nic_checksum::{Flaw, complete, verify};
 
 use crate::{Log, tally::Tally};
 

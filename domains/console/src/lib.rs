@@ -1,7 +1,8 @@
-//! What the console decides, without device and kernel, so that it is tested on the host.
+//! What the console decides, without the device, so that it is tested on the host.
 //!
 //! * [`Lines`] puts the pieces that one client sends together to lines, and bounds them.
 //! * [`Screen`] is what waits for the serial port: whole lines, each with the name of who said it.
+//! * [`Clients`] are those who write lines, and those who can be typed to.
 //! * [`Keyboard`] is what typed bytes mean: input for the domain in focus, or an order to the console.
 
 #![no_std]
@@ -11,10 +12,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod clients;
 mod keyboard;
 mod lines;
 mod screen;
 
+pub use clients::Clients;
 pub use keyboard::{Keyboard, Order};
 pub use lines::{LINE_BYTES, Lines};
 pub use screen::{SCREEN_BYTES, Screen};
