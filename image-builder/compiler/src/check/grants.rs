@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::servers::Servers;
 use crate::diagnostic::{At, Diagnostic, Span, propose};
 use crate::manifest::{Component, DEFAULT_GATE, GateNeed, OptionRule};
-use crate::system::{Draft, DraftDomain, DraftUse, Named, PORT_GATE, Right};
+use crate::system::{Draft, DraftDomain, DraftGateUse, Named, PORT_GATE, Right};
 
 /// Longest arguments of a domain, in bytes.
 const MAX_ARGUMENT_BYTES: usize = 1024;
@@ -17,7 +17,7 @@ pub(super) fn missing_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let Some(component) = domain.component else { continue };
         for (place, need) in component.gates.iter().enumerate().filter(|(_, need)| !need.is_optional) {
             let is_given =
-                domain.uses.iter().any(|grant| grant.need.is_some_and(|(served, _)| served == place));
+                domain.uses.iter().any(|gate_use| gate_use.need.is_some_and(|(served, _)| served == place));
             if is_given || is_told(draft, domain, need) {
                 continue;
             }
@@ -152,16 +152,17 @@ fn needs_right(component: &Component, right: Option<Right>) -> bool {
 
 pub(super) fn superfluous_gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each_component(draft, |domain, component, faults| {
-        let given: HashSet<&str> = domain.uses.iter().map(|grant| grant.table.local.value.as_str()).collect();
-        for grant in domain.uses.iter().filter(|grant| !grant.is_needed) {
-            let local = &grant.table.local;
+        let given: HashSet<&str> =
+            domain.uses.iter().map(|gate_use| gate_use.table.local.value.as_str()).collect();
+        for gate_use in domain.uses.iter().filter(|gate_use| !gate_use.is_needed) {
+            let local = &gate_use.table.local;
             let message = format!(
                 "the domain `{}` is given a gate `{}` that its component did not ask for",
                 domain.table.name.value, local.value
             );
             let open = component.gates.iter().map(|need| need.local.value.as_str());
             let open = open.filter(|name| !given.contains(name));
-            let help = match grant.need {
+            let help = match gate_use.need {
                 Some((_, need)) => format!("did you mean `{}`?", need.local.value),
                 None => propose(&local.value, &format!("other gate that `{}` needs", component.name), open),
             };
@@ -256,15 +257,15 @@ pub(super) fn arguments(draft: &Draft<'_>) -> Vec<Diagnostic> {
 pub(super) fn gate_not_offered(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let servers = Servers::new(draft);
     let uses = draft.domains.iter().enumerate();
-    let uses = uses.flat_map(|(client, domain)| domain.uses.iter().map(move |grant| (client, grant)));
+    let uses = uses.flat_map(|(client, domain)| domain.uses.iter().map(move |gate_use| (client, gate_use)));
     let mut faults = Vec::new();
-    for (client, grant) in uses.filter(|(_, grant)| grant.is_known && grant.offer.is_none()) {
-        let (Some((_, need)), Some(server)) = (grant.need, grant.server) else { continue };
+    for (client, gate_use) in uses.filter(|(_, gate_use)| gate_use.is_known && gate_use.offer.is_none()) {
+        let (Some((_, need)), Some(server)) = (gate_use.need, gate_use.server) else { continue };
         let Some(component) = draft.domains[server].component else { continue };
         let gate = &need.gate;
         let message =
-            format!("the domain `{}` does not offer a gate `{}`", grant.table.from.value, gate.value);
-        let fault = Diagnostic::new(grant.table.from.span, message)
+            format!("the domain `{}` does not offer a gate `{}`", gate_use.table.from.value, gate.value);
+        let fault = Diagnostic::new(gate_use.table.from.span, message)
             .label(gate.span, "asked for here")
             .label(component.summary.span, format!("`{}` is described here", component.name));
         faults.push(fault.help(match servers.of(&gate.value, client).first() {
@@ -314,10 +315,10 @@ pub(super) fn gate_given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for domain in &draft.domains {
         let mut earlier = HashMap::new();
-        for (place, grant) in domain.uses.iter().enumerate() {
-            let local = &grant.table.local;
+        for (place, gate_use) in domain.uses.iter().enumerate() {
+            let local = &gate_use.table.local;
             let (first, span) = *earlier.entry(local.value.as_str()).or_insert((place, local.span));
-            let is_told = || grant.table.is_port && draft.inputs.spoiled.contains_part("switch");
+            let is_told = || gate_use.table.is_port && draft.inputs.spoiled.contains_part("switch");
             if first != place && !is_told() {
                 let message = format!("the gate `{}` is given twice to one domain", local.value);
                 faults.push(twice(&message, local.span, span));
@@ -342,12 +343,12 @@ pub(super) fn option(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
-fn wrong_options(grant: &DraftUse<'_>) -> Vec<Diagnostic> {
-    let Some((_, offer)) = grant.offer.filter(|_| grant.is_needed && grant.is_known) else {
+fn wrong_options(gate_use: &DraftGateUse<'_>) -> Vec<Diagnostic> {
+    let Some((_, offer)) = gate_use.offer.filter(|_| gate_use.is_needed && gate_use.is_known) else {
         return Vec::new();
     };
     let gate = &offer.name.value;
-    let wrong = grant.table.options.iter().filter_map(|(name, value)| match &offer.option {
+    let wrong = gate_use.table.options.iter().filter_map(|(name, value)| match &offer.option {
         Some(rule) if rule.name.value == name.value && value.value <= rule.max => None,
         Some(rule) if rule.name.value == name.value => {
             let message = format!("{} = {} is out of range for the gate `{gate}`", name.value, value.value);
@@ -359,7 +360,7 @@ fn wrong_options(grant: &DraftUse<'_>) -> Vec<Diagnostic> {
             let message = format!("the gate `{gate}` has no option `{}`", name.value);
             let fault =
                 Diagnostic::new(name.span, message).label(offer.name.span, "the gate is offered here");
-            let (local, server) = (&grant.table.local.value, &grant.table.from.value);
+            let (local, server) = (&gate_use.table.local.value, &gate_use.table.from.value);
             Some(fault.help(match rule {
                 Some(rule) => propose(&name.value, "option of this gate", [rule.name.value.as_str()]),
                 None => format!("write `uses.{local} = \"{server}\"`: the gate has no option"),

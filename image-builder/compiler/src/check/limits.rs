@@ -32,8 +32,8 @@ impl Demand {
                 demands[handler].events += 1;
                 demands[handler].info_entries += 1;
             }
-            for grant in &domain.uses {
-                if let (Some(server), Some((_, offer))) = (grant.server, grant.offer) {
+            for gate_use in &domain.uses {
+                if let (Some(server), Some((_, offer))) = (gate_use.server, gate_use.offer) {
                     demands[server].add_client(offer);
                 }
             }
@@ -56,7 +56,7 @@ impl Demand {
             port_ranges: 0,
             info_entries: regions + rights + settings,
         };
-        for offer in domain.uses.iter().filter_map(|grant| Some(grant.offer?.1)) {
+        for offer in domain.uses.iter().filter_map(|gate_use| Some(gate_use.offer?.1)) {
             demand.slots += 1 + usize::from(offer.signals_server);
             demand.events += usize::from(offer.signals_client);
             demand.mappings += mappings_of(offer);
@@ -157,8 +157,10 @@ const MOST_REGIONS: usize = {
 pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut regions = usize::from(BUILDER_MEMORY_SLOTS);
     for domain in &draft.domains {
-        let shared =
-            domain.uses.iter().filter(|grant| grant.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
+        let shared = domain
+            .uses
+            .iter()
+            .filter(|gate_use| gate_use.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
         let areas = domain.devices.iter().filter_map(|device| Some(device.found?.1.memory.len()));
         let own = domain.component.map_or(0, |component| component.regions.len());
         regions += 2 + shared.count() + areas.sum::<usize>() + own;

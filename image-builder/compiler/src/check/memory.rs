@@ -109,7 +109,7 @@ fn pages_of(domain: &DraftDomain<'_>, settings: [usize; 2]) -> u64 {
     let kib = |stated: &Option<At<u64>>, default| stated.as_ref().map_or(default, |kib| kib.value);
     let stack = kib(&domain.table.stack_kib, component.stack_kib).min(u64::MAX >> 10);
     let heap = kib(&domain.table.heap_kib, component.heap_kib).min(u64::MAX >> 10);
-    let shared = domain.uses.iter().filter_map(|grant| Some(grant.offer?.1.region_pages()));
+    let shared = domain.uses.iter().filter_map(|gate_use| Some(gate_use.offer?.1.region_pages()));
     let own = component.regions.iter().map(|region| region.pages.value);
     let settings = (settings.iter().sum::<usize>() as u64).div_ceil(PAGE_BYTES);
     shared.chain(own).chain([settings]).fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)

@@ -110,8 +110,8 @@ pub(super) fn unknown_domain(draft: &Draft<'_>) -> Vec<Diagnostic> {
     wanted.extend(draft.ends_with.iter().map(|named| (named.written, named.is_known)));
     for domain in &draft.domains {
         // What a port implies is named by its switch.
-        let uses = domain.uses.iter().filter(|grant| !grant.table.is_port);
-        wanted.extend(uses.map(|grant| (&grant.table.from, grant.is_known)));
+        let uses = domain.uses.iter().filter(|gate_use| !gate_use.table.is_port);
+        wanted.extend(uses.map(|gate_use| (&gate_use.table.from, gate_use.is_known)));
         wanted.extend(domain.fault_handler.iter().map(|named| (named.written, named.is_known)));
     }
     for switch in &draft.switches {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{devices, forwards, links, on_fault, restartable};
+use super::{devices, edges, forwards, on_fault, restartable};
 use crate::system::{OnFault, System};
 use crate::visible::visible_line;
 
@@ -37,10 +37,10 @@ pub fn graph_dot(system: &System) -> String {
         let _ =
             writeln!(dot, "    \"the builder\" -> {} [label=\"restarts\", style=dotted];", quoted([name]));
     }
-    for link in links(system) {
-        let [client, server] = [link.client, link.server].map(|id| quoted([&system.domain(id).name]));
-        let style = if link.is_log(system) { ", style=dashed" } else { "" };
-        let _ = writeln!(dot, "    {client} -> {server} [label={}{style}];", quoted(link.label(system)));
+    for edge in edges(system) {
+        let [client, server] = [edge.client, edge.server].map(|id| quoted([&system.domain(id).name]));
+        let style = if edge.is_log(system) { ", style=dashed" } else { "" };
+        let _ = writeln!(dot, "    {client} -> {server} [label={}{style}];", quoted(edge.label(system)));
     }
     dot + "}\n"
 }

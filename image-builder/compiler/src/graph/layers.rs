@@ -4,7 +4,7 @@
 //! each. Between two rows of domains is one of labels. A line that passes a row gets a bend there, and each
 //! label and bend is placed like a domain, so that nothing covers anything else.
 
-use super::Link;
+use super::Edge;
 use crate::system::System;
 
 /// Times that the order of the rows is improved, and that the places are. More change nothing that one would
@@ -19,7 +19,7 @@ const ROW_GAP: f64 = 26.0;
 pub(super) struct Layers {
     /// Boxes, labels and bends; the first ones are the domains, in their order.
     pub(super) nodes: Vec<Node>,
-    /// For each link, the nodes that its line passes, from client to server. The second one is its label.
+    /// For each edge, the nodes that its line passes, from client to server. The second one is its label.
     pub(super) lines: Vec<Vec<usize>>,
     /// For each row, its nodes from left to right.
     rows: Vec<Vec<usize>>,
@@ -35,7 +35,7 @@ pub(super) struct Node {
     row: usize,
     /// The middle.
     pub(super) x: f64,
-    /// The upper edge.
+    /// The top.
     pub(super) y: f64,
     pub(super) width: f64,
     pub(super) height: f64,
@@ -48,19 +48,19 @@ impl Node {
 }
 
 impl Layers {
-    /// Lays out boxes and labels of these widths and heights: one for each domain, one for each link.
+    /// Lays out boxes and labels of these widths and heights: one for each domain, one for each edge.
     pub(super) fn new(
         system: &System,
-        links: &[Link<'_>],
+        edges: &[Edge<'_>],
         boxes: &[(f64, f64)],
         labels: &[(f64, f64)],
     ) -> Self {
-        let rows_of = depths(system, links);
+        let rows_of = depths(system, edges);
         let nodes = rows_of.iter().zip(boxes).map(|(row, size)| Node::new(2 * row, *size)).collect();
         let count = rows_of.iter().max().map_or(0, |deepest| 2 * deepest + 1);
         let rows = vec![Vec::new(); count];
         let mut layers = Self { nodes, lines: Vec::new(), rows, width: 0.0, height: 0.0 };
-        layers.lines = links.iter().zip(labels).map(|(link, label)| layers.line(link, *label)).collect();
+        layers.lines = edges.iter().zip(labels).map(|(edge, label)| layers.line(edge, *label)).collect();
         for (index, node) in layers.nodes.iter().enumerate() {
             layers.rows[node.row].push(index);
         }
@@ -72,14 +72,14 @@ impl Layers {
     }
 
     /// The nodes of one line; adds its label and its bends.
-    fn line(&mut self, link: &Link<'_>, label: (f64, f64)) -> Vec<usize> {
-        let (from, to) = (self.nodes[link.client.0].row, self.nodes[link.server.0].row);
-        let mut line = vec![link.client.0];
+    fn line(&mut self, edge: &Edge<'_>, label: (f64, f64)) -> Vec<usize> {
+        let (from, to) = (self.nodes[edge.client.0].row, self.nodes[edge.server.0].row);
+        let mut line = vec![edge.client.0];
         for row in from + 1..to {
             line.push(self.nodes.len());
             self.nodes.push(Node::new(row, if row == from + 1 { label } else { (0.0, 0.0) }));
         }
-        line.push(link.server.0);
+        line.push(edge.server.0);
         line
     }
 
@@ -175,11 +175,11 @@ impl Layers {
 }
 
 /// The row of each domain: one below its lowest client. The checks have ruled circles out.
-fn depths(system: &System, links: &[Link<'_>]) -> Vec<usize> {
+fn depths(system: &System, edges: &[Edge<'_>]) -> Vec<usize> {
     let mut depths = vec![0; system.domains.len()];
     for _ in 0..depths.len() {
-        for link in links {
-            depths[link.server.0] = depths[link.server.0].max(depths[link.client.0] + 1);
+        for edge in edges {
+            depths[edge.server.0] = depths[edge.server.0].max(depths[edge.client.0] + 1);
         }
     }
     depths

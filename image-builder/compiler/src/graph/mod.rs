@@ -10,50 +10,50 @@ pub use svg::graph_svg;
 
 use cloison_abi::port::PortFlags;
 
-use crate::system::{Domain, DomainId, LOG_GATE, OnFault, Port, System, Use};
+use crate::system::{Domain, DomainId, GateUse, LOG_GATE, OnFault, Port, System};
 
 /// All gates from one domain to another, drawn as one line.
-struct Link<'a> {
+struct Edge<'a> {
     client: DomainId,
     server: DomainId,
-    grants: Vec<&'a Use>,
+    uses: Vec<&'a GateUse>,
 }
 
 /// Every pair of domains that can talk, in the order of the manifest.
-fn links(system: &System) -> Vec<Link<'_>> {
-    let mut links: Vec<Link<'_>> = Vec::new();
+fn edges(system: &System) -> Vec<Edge<'_>> {
+    let mut edges: Vec<Edge<'_>> = Vec::new();
     for (client, domain) in system.domains() {
-        for grant in &domain.uses {
-            let known = links.iter_mut().find(|link| link.client == client && link.server == grant.server);
+        for gate_use in &domain.uses {
+            let known = edges.iter_mut().find(|edge| edge.client == client && edge.server == gate_use.server);
             match known {
-                Some(link) => link.grants.push(grant),
-                None => links.push(Link { client, server: grant.server, grants: vec![grant] }),
+                Some(edge) => edge.uses.push(gate_use),
+                None => edges.push(Edge { client, server: gate_use.server, uses: vec![gate_use] }),
             }
         }
     }
-    links
+    edges
 }
 
-impl Link<'_> {
+impl Edge<'_> {
     /// Whether it is for nothing but the log, which nearly everybody has.
     fn is_log(&self, system: &System) -> bool {
-        self.grants.iter().all(|grant| system.offer(grant).name.value == LOG_GATE)
+        self.uses.iter().all(|gate_use| system.offer(gate_use).name.value == LOG_GATE)
     }
 
     /// Names of the gates; the ports among them; options; how much memory the two share.
     fn label(&self, system: &System) -> Vec<String> {
-        let gates = self.grants.iter().map(|grant| system.offer(grant).name.value.clone());
+        let gates = self.uses.iter().map(|gate_use| system.offer(gate_use).name.value.clone());
         let mut lines = vec![gates.collect::<Vec<_>>().join(", ")];
         let ports = system
             .ports()
             .filter(|(switch, port)| (port.domain, switch.domain) == (self.client, self.server));
         lines.extend(ports.flat_map(|(_, port)| about_port(port)));
-        let options = self.grants.iter().filter_map(|grant| {
-            let rule = system.offer(grant).option.as_ref()?;
-            Some(format!("{} {}", rule.name.value, grant.option))
+        let options = self.uses.iter().filter_map(|gate_use| {
+            let rule = system.offer(gate_use).option.as_ref()?;
+            Some(format!("{} {}", rule.name.value, gate_use.option))
         });
         lines.extend(options);
-        match self.grants.iter().map(|grant| system.offer(grant).region_pages()).sum() {
+        match self.uses.iter().map(|gate_use| system.offer(gate_use).region_pages()).sum() {
             0u64 => {}
             1 => lines.push("1 page".to_owned()),
             pages => lines.push(format!("{pages} pages")),

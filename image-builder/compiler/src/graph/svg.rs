@@ -7,7 +7,7 @@ use svg::node::element::{Definitions, Group, Marker, Path, Rectangle, Style, Tex
 
 use super::layers::Layers;
 use super::text::{Font, wrapped};
-use super::{Link, devices, forwards, links, on_fault, restartable};
+use super::{Edge, devices, edges, forwards, on_fault, restartable};
 use crate::system::{Domain, DomainId, System};
 use crate::visible::visible_line;
 
@@ -52,13 +52,13 @@ text { font-family: 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', mono
 /// The system as a drawing.
 #[must_use]
 pub fn graph_svg(system: &System) -> String {
-    let links = links(system);
+    let edges = edges(system);
     let boxes: Vec<_> = system.domains().map(|(id, domain)| DomainBox::new(system, id, domain)).collect();
-    let labels: Vec<_> = links.iter().map(|link| label(system, link)).collect();
+    let labels: Vec<_> = edges.iter().map(|edge| label(system, edge)).collect();
     let box_sizes: Vec<_> = boxes.iter().map(|domain| (BOX_WIDTH, domain.height())).collect();
     let label_sizes: Vec<_> = labels.iter().map(|lines| label_size(lines)).collect();
-    let layers = Layers::new(system, &links, &box_sizes, &label_sizes);
-    Picture { system, links: &links, boxes, labels, layers }.draw().to_string() + "\n"
+    let layers = Layers::new(system, &edges, &box_sizes, &label_sizes);
+    Picture { system, edges: &edges, boxes, labels, layers }.draw().to_string() + "\n"
 }
 
 /// What is in the box of a domain.
@@ -146,12 +146,12 @@ fn chip(device: &str, class: &str, (x, y): (f64, f64)) -> Group {
     Group::new().add(title).add(frame).add(name)
 }
 
-/// The lines beside a link. Nothing if it is for the log alone: that has a line of its own kind.
-fn label(system: &System, link: &Link<'_>) -> Vec<String> {
-    if link.is_log(system) {
+/// The lines beside an edge. Nothing if it is for the log alone: that has a line of its own kind.
+fn label(system: &System, edge: &Edge<'_>) -> Vec<String> {
+    if edge.is_log(system) {
         return Vec::new();
     }
-    link.label(system).iter().flat_map(|line| wrapped(line, LABEL_LETTERS, 4)).collect()
+    edge.label(system).iter().flat_map(|line| wrapped(line, LABEL_LETTERS, 4)).collect()
 }
 
 fn label_size(lines: &[String]) -> (f64, f64) {
@@ -164,7 +164,7 @@ fn label_size(lines: &[String]) -> (f64, f64) {
 
 struct Picture<'a> {
     system: &'a System,
-    links: &'a [Link<'a>],
+    edges: &'a [Edge<'a>],
     boxes: Vec<DomainBox<'a>>,
     labels: Vec<Vec<String>>,
     layers: Layers,
@@ -188,8 +188,8 @@ impl Picture<'_> {
             .add(rectangle((0.0, 0.0), (width, height)).set("fill", "#ffffff"))
             .add(text(self.system.name(), Font::Title, "", (MARGIN, 36.0)))
             .add(self.subtitle(width));
-        for (index, link) in self.links.iter().enumerate() {
-            document = document.add(self.line(index, link));
+        for (index, edge) in self.edges.iter().enumerate() {
+            document = document.add(self.line(index, edge));
         }
         // Boxes cover lines, labels cover both.
         for (index, domain) in self.boxes.iter().enumerate() {
@@ -209,7 +209,7 @@ impl Picture<'_> {
         text_to(&words, Font::Small, "", (width - MARGIN, 34.0))
     }
 
-    /// Middle of the upper edge of a node.
+    /// Middle of the top of a node.
     fn top(&self, node: usize) -> (f64, f64) {
         let spare = (LEAST_WIDTH - self.layers.width).max(0.0) / 2.0;
         let node = &self.layers.nodes[node];
@@ -245,7 +245,7 @@ impl Picture<'_> {
         self.top(node).0 + (place as f64 + 0.5 - here.len() as f64 / 2.0) * step.min(44.0)
     }
 
-    fn line(&self, index: usize, link: &Link<'_>) -> Path {
+    fn line(&self, index: usize, edge: &Edge<'_>) -> Path {
         let points = self.points(index);
         let mut data = Data::new().move_to(points[0]);
         for pair in points.windows(2) {
@@ -253,11 +253,11 @@ impl Picture<'_> {
             let half = (to_y - from_y) / 2.0;
             data = data.cubic_curve_to((from_x, from_y + half, to_x, to_y - half, to_x, to_y));
         }
-        let (class, end) = if link.is_log(self.system) { ("log", "log-end") } else { ("call", "call-end") };
+        let (class, end) = if edge.is_log(self.system) { ("log", "log-end") } else { ("call", "call-end") };
         Path::new().set("d", data).set("class", class).set("marker-end", format!("url(#{end})"))
     }
 
-    /// What a link is for, near the client.
+    /// What an edge is for, near the client.
     fn label(&self, index: usize, lines: &[String]) -> Group {
         let node = self.layers.lines[index][1];
         let (x, y) = self.top(node);

@@ -14,7 +14,7 @@ use cloison_abi::ObjectKind;
 
 use crate::manifest::Irq;
 use crate::plan::Plan;
-use crate::system::{Domain, DomainId, Guarantee, Offer, OnFault, System, Use};
+use crate::system::{Domain, DomainId, GateUse, Guarantee, Offer, OnFault, System};
 use crate::workspace::BUILDER;
 use table::Table;
 
@@ -106,20 +106,20 @@ fn on_fault(system: &System, domain: &Domain) -> String {
 fn calls(system: &System) -> String {
     let mut table = Table::new(["client", "", "server", "gate", "as", "they share", "events", "option"]);
     for (id, domain) in system.domains() {
-        for grant in &domain.uses {
-            let offer = system.offer(grant);
+        for gate_use in &domain.uses {
+            let offer = system.offer(gate_use);
             table.row([
                 domain.name.clone(),
                 "→".to_owned(),
-                system.domain(grant.server).name.clone(),
+                system.domain(gate_use.server).name.clone(),
                 offer.name.value.clone(),
-                grant.local.clone(),
+                gate_use.local.clone(),
                 memory(offer),
-                events(system, id, grant),
+                events(system, id, gate_use),
                 offer
                     .option
                     .as_ref()
-                    .map_or(String::new(), |rule| format!("{} {}", rule.name.value, grant.option)),
+                    .map_or(String::new(), |rule| format!("{} {}", rule.name.value, gate_use.option)),
             ]);
         }
     }
@@ -165,9 +165,9 @@ fn memory(offer: &Offer) -> String {
     }
 }
 
-fn events(system: &System, client: DomainId, grant: &Use) -> String {
-    let offer = system.offer(grant);
-    let (client, server) = (&system.domain(client).name, &system.domain(grant.server).name);
+fn events(system: &System, client: DomainId, gate_use: &GateUse) -> String {
+    let offer = system.offer(gate_use);
+    let (client, server) = (&system.domain(client).name, &system.domain(gate_use.server).name);
     match (offer.signals_client, offer.signals_server) {
         (false, false) => String::new(),
         (true, false) => format!("to {client}"),

@@ -56,7 +56,7 @@ pub struct DraftDomain<'a> {
     /// Its component, if that could be read.
     pub component: Option<&'a Component>,
     /// The gates that it was given.
-    pub uses: Vec<DraftUse<'a>>,
+    pub uses: Vec<DraftGateUse<'a>>,
     /// The devices that it was given.
     pub devices: Vec<DraftDevice<'a>>,
     /// The rights that it was given.
@@ -67,7 +67,7 @@ pub struct DraftDomain<'a> {
 
 /// A gate that a domain was given.
 #[derive(Debug, Clone, Copy)]
-pub struct DraftUse<'a> {
+pub struct DraftGateUse<'a> {
     /// As written.
     pub table: &'a UseTable,
     /// What the component needs under this name: its place among the needs, and the need.
@@ -137,12 +137,12 @@ impl<'a> Draft<'a> {
             .domains
             .iter()
             .enumerate()
-            .flat_map(|(client, domain)| domain.uses.iter().map(move |grant| (client, grant)));
-        uses.filter_map(|(client, grant)| {
-            let server = grant.server?;
+            .flat_map(|(client, domain)| domain.uses.iter().map(move |gate_use| (client, gate_use)));
+        uses.filter_map(|(client, gate_use)| {
+            let server = gate_use.server?;
             // Whether it is offered is not known of what cannot be read.
-            let is_call = grant.offer.is_some() || self.domains[server].component.is_none();
-            is_call.then_some(Call { client, server, at: grant.table.from.span })
+            let is_call = gate_use.offer.is_some() || self.domains[server].component.is_none();
+            is_call.then_some(Call { client, server, at: gate_use.table.from.span })
         })
         .collect()
     }
@@ -253,7 +253,7 @@ fn find_gate<'a>(
     component: Option<&'a Component>,
     given: &HashSet<&str>,
     table: &'a UseTable,
-) -> DraftUse<'a> {
+) -> DraftGateUse<'a> {
     let server = names.find(&table.from);
     let offers = server.found.and_then(|server| component_of(inputs, &inputs.manifest.domains[server]));
     let needs = || component.iter().flat_map(|component| component.gates.iter().enumerate());
@@ -269,7 +269,7 @@ fn find_gate<'a>(
         server.offers.iter().enumerate().find(|(_, offer)| offer.name.value == need.gate.value)
     });
     let (is_needed, is_known) = (exact.is_some(), server.is_known);
-    DraftUse { table, need, is_needed, server: server.found, is_known, offer }
+    DraftGateUse { table, need, is_needed, server: server.found, is_known, offer }
 }
 
 /// Each device serves the first need of its class that has none yet.

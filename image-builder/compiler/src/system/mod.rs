@@ -13,8 +13,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 pub use draft::{
-    Call, DHCP, Draft, DraftDevice, DraftDomain, DraftForward, DraftPort, DraftSwitch, DraftUse, Named, Read,
-    settings,
+    Call, DHCP, Draft, DraftDevice, DraftDomain, DraftForward, DraftGateUse, DraftPort, DraftSwitch, Named,
+    Read, settings,
 };
 pub use forward::{Forward, Unreachable, reach};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
@@ -79,7 +79,7 @@ pub struct Domain {
     /// Its heap, in pages.
     pub heap_pages: u64,
     /// Gates that it may call, in the order in which its component needs them.
-    pub uses: Vec<Use>,
+    pub uses: Vec<GateUse>,
     /// Devices that it owns.
     pub devices: Vec<Owned>,
     /// Rights that it holds.
@@ -96,7 +96,7 @@ pub struct Domain {
 
 /// A gate that a domain may call.
 #[derive(Debug)]
-pub struct Use {
+pub struct GateUse {
     /// What the component calls it.
     pub local: String,
     /// Whom it calls.
@@ -159,7 +159,7 @@ pub struct Client<'a> {
     /// The caller.
     pub domain: DomainId,
     /// Its use of the gate.
-    pub grant: &'a Use,
+    pub gate_use: &'a GateUse,
     /// The gate.
     pub offer: &'a Offer,
 }
@@ -272,15 +272,16 @@ impl System {
 
     /// The gate that a use leads to.
     #[must_use]
-    pub fn offer(&self, grant: &Use) -> &Offer {
-        &self.component(self.domain(grant.server).component).offers[grant.gate.0]
+    pub fn offer(&self, gate_use: &GateUse) -> &Offer {
+        &self.component(self.domain(gate_use.server).component).offers[gate_use.gate.0]
     }
 
     /// Who calls a domain, in the order of the manifest. A client's place in this order is its badge.
     pub fn clients(&self, server: DomainId) -> impl Iterator<Item = Client<'_>> {
-        let uses = self.domains().flat_map(|(id, domain)| domain.uses.iter().map(move |grant| (id, grant)));
-        let calls = uses.filter(move |(_, grant)| grant.server == server);
-        calls.map(|(domain, grant)| Client { domain, grant, offer: self.offer(grant) })
+        let uses =
+            self.domains().flat_map(|(id, domain)| domain.uses.iter().map(move |gate_use| (id, gate_use)));
+        let calls = uses.filter(move |(_, gate_use)| gate_use.server == server);
+        calls.map(|(domain, gate_use)| Client { domain, gate_use, offer: self.offer(gate_use) })
     }
 
     /// Its switches, in the order of the manifest.
@@ -329,7 +330,7 @@ impl System {
     #[must_use]
     pub fn log_server(&self) -> Option<&str> {
         let mut uses = self.domains.iter().flat_map(|domain| &domain.uses);
-        let log = uses.find(|grant| self.offer(grant).name.value == LOG_GATE)?;
+        let log = uses.find(|gate_use| self.offer(gate_use).name.value == LOG_GATE)?;
         Some(&self.domain(log.server).name)
     }
 

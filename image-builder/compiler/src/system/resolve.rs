@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
-    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftSwitch, DraftUse, Forward,
-    GateId, OnFault, Owned, Stated, StatedBudget, System, Use, budgets, priorities,
+    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftGateUse, DraftSwitch, Forward,
+    GateId, GateUse, OnFault, Owned, Stated, StatedBudget, System, budgets, priorities,
 };
 use crate::manifest::Component;
 use crate::workspace::BUILDER;
@@ -88,8 +88,8 @@ fn resolve_domain(
     let component = draft.component?;
     let table = draft.table;
     let place = components.iter().position(|known| known.name == component.name)?;
-    let mut uses: Vec<&DraftUse<'_>> = draft.uses.iter().collect();
-    uses.sort_by_key(|grant| grant.need.map(|(place, _)| place));
+    let mut uses: Vec<&DraftGateUse<'_>> = draft.uses.iter().collect();
+    uses.sort_by_key(|gate_use| gate_use.need.map(|(place, _)| place));
     Some(Domain {
         name: table.name.value.clone(),
         component: ComponentId(place),
@@ -106,10 +106,10 @@ fn resolve_domain(
     })
 }
 
-fn resolve_use(draft: &DraftUse<'_>) -> Option<Use> {
+fn resolve_use(draft: &DraftGateUse<'_>) -> Option<GateUse> {
     let (place, offer) = draft.offer?;
     let default = offer.option.as_ref().map_or(0, |rule| rule.default);
-    Some(Use {
+    Some(GateUse {
         local: draft.table.local.value.clone(),
         server: DomainId(draft.server?),
         gate: GateId(place),

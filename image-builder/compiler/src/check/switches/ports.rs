@@ -7,7 +7,7 @@ use cloison_abi::port::{ETHERNET_HEADER_BYTES, MAX_PORTS, MAX_VLAN};
 
 use crate::diagnostic::{Diagnostic, Span, propose};
 use crate::manifest::{Component, DEFAULT_GATE, GateNeed, NETWORK_CARD};
-use crate::system::{Device, Draft, DraftDomain, DraftPort, DraftSwitch, DraftUse, PORT_GATE};
+use crate::system::{Device, Draft, DraftDomain, DraftGateUse, DraftPort, DraftSwitch, PORT_GATE};
 
 use super::{clear_switches, each_port, each_switch};
 
@@ -48,15 +48,15 @@ pub(crate) fn gate(draft: &Draft<'_>) -> Vec<Diagnostic> {
             .push(fault.help("let it run a component that offers `port` with one_way_pages, such as `ore`"));
     }
     for domain in &draft.domains {
-        let ports = domain.uses.iter().filter(|grant| grant.table.is_port && grant.is_needed);
-        for grant in ports {
-            let Some((_, need)) = grant.need.filter(|(_, need)| need.gate.value != PORT_GATE) else {
+        let ports = domain.uses.iter().filter(|gate_use| gate_use.table.is_port && gate_use.is_needed);
+        for gate_use in ports {
+            let Some((_, need)) = gate_use.need.filter(|(_, need)| need.gate.value != PORT_GATE) else {
                 continue;
             };
-            let message = format!("the gate `{}` is no port of a switch", grant.table.local.value);
-            let fault = Diagnostic::new(grant.table.local.span, message)
+            let message = format!("the gate `{}` is no port of a switch", gate_use.table.local.value);
+            let fault = Diagnostic::new(gate_use.table.local.span, message)
                 .label(need.gate.span, format!("it is a gate `{}`", need.gate.value));
-            faults.push(fault.help(how_to_name_the_gate(draft, domain, need, grant.server)));
+            faults.push(fault.help(how_to_name_the_gate(draft, domain, need, gate_use.server)));
         }
     }
     faults
@@ -70,7 +70,7 @@ fn how_to_name_the_gate(
     named: &GateNeed,
     switch: Option<usize>,
 ) -> String {
-    let is_given = |name: &str| domain.uses.iter().any(|grant| grant.table.local.value == name);
+    let is_given = |name: &str| domain.uses.iter().any(|gate_use| gate_use.table.local.value == name);
     let needs = domain.component.iter().flat_map(|component| &component.gates);
     let mut open = needs.filter(|need| need.gate.value == PORT_GATE && !is_given(&need.local.value));
     match open.next() {
@@ -98,22 +98,27 @@ fn how_to_name_the_gate(
 pub(crate) fn without_port(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (place, domain) in draft.domains.iter().enumerate() {
-        let ports = || domain.uses.iter().filter(|grant| grant.table.is_port);
-        for grant in domain.uses.iter().filter(|grant| !grant.table.is_port && grant.is_known) {
-            let local = &grant.table.local;
-            let is_port = grant.need.is_some_and(|(_, need)| need.gate.value == PORT_GATE);
+        let ports = || domain.uses.iter().filter(|gate_use| gate_use.table.is_port);
+        for gate_use in domain.uses.iter().filter(|gate_use| !gate_use.table.is_port && gate_use.is_known) {
+            let local = &gate_use.table.local;
+            let is_port = gate_use.need.is_some_and(|(_, need)| need.gate.value == PORT_GATE);
             // That it is given twice is another check's.
             if is_port && ports().all(|port| port.table.local.value != local.value) {
-                faults.extend(grant.server.map(|server| use_without_port(draft, place, server, grant)));
+                faults.extend(gate_use.server.map(|server| use_without_port(draft, place, server, gate_use)));
             }
         }
     }
     faults
 }
 
-fn use_without_port(draft: &Draft<'_>, place: usize, server: usize, grant: &DraftUse<'_>) -> Diagnostic {
+fn use_without_port(
+    draft: &Draft<'_>,
+    place: usize,
+    server: usize,
+    gate_use: &DraftGateUse<'_>,
+) -> Diagnostic {
     let (name, switch, local) =
-        (&draft.domains[place].table.name.value, &grant.table.from, &grant.table.local.value);
+        (&draft.domains[place].table.name.value, &gate_use.table.from, &gate_use.table.local.value);
     let mut switches = draft.switches.iter().filter(|known| known.domain == Some(server));
     let port = switches.find_map(|known| known.ports.iter().find(|port| port.domain == Some(place)));
     if let Some(port) = port {

@@ -7,7 +7,7 @@ use cloison_abi::{ObjectKind, Rights};
 
 use super::{Assigner, index, no_slot};
 use crate::plan::name::name;
-use crate::system::{DomainId, Offer, Use};
+use crate::system::{DomainId, GateUse, Offer};
 
 /// Where one side of a gate sees the memory that both see.
 #[derive(Clone, Copy, Default)]
@@ -20,7 +20,7 @@ struct View {
 
 impl Assigner<'_> {
     /// Connects a client with a gate of its server.
-    pub(super) fn connect(&mut self, client: DomainId, grant: &Use) {
+    pub(super) fn connect(&mut self, client: DomainId, grant: &GateUse) {
         let server = grant.server;
         let offer = self.system.offer(grant);
         let badge = self.domains[server.0].badge;
