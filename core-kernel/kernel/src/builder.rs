@@ -44,13 +44,14 @@ pub fn build(
     give_rights(kernel, free)?;
     // Nobody could restart it, and without it nothing starts.
     kernel.domain_mut(builder.id).on_fault = FaultPolicy::Halt;
-    kernel.context_mut(builder.id).start(
+    let thread = kernel.thread(builder.id)?;
+    kernel.context_mut(thread).start(
         header.builder_entry,
         header.builder_stack,
         header.builder_image_address,
     );
-    kernel.tasks.configure(builder.id, PRIORITIES as u8 - 1, Budget::NONE);
-    kernel.tasks.start(builder.id)
+    kernel.threads.configure(thread, PRIORITIES as u8 - 1, Budget::NONE);
+    kernel.threads.start(thread)
 }
 
 /// Maps the builder's segments, and the whole image for it to read, where they lie in memory.

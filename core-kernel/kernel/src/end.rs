@@ -1,7 +1,7 @@
 //! The end of the system.
 
 use cloison_abi::call::{NO_DEADLINE, SystemEnd};
-use cloison_rules::{DomainId, DomainRef, task::State};
+use cloison_rules::{Peer, ThreadId, thread::State};
 
 use crate::{
     arch::{cpu, serial::write_exit_port, time},
@@ -37,7 +37,7 @@ impl Kernel {
         }
         let deadline = time::now().saturating_add(self.machine.timer.ticks(GRACE_US));
         self.ending = Ending { how: how as u8, announced: false, deadline };
-        self.tasks.unsettle();
+        self.threads.expect(deadline);
         let Some(reader) = self.log.reader() else { self.finish() };
         if how == SystemEnd::Halt {
             self.stop_all_but(reader.0);
@@ -46,10 +46,10 @@ impl Kernel {
     }
 
     /// A halt means that nobody does anything any more but to bring out the reason.
-    fn stop_all_but(&mut self, reader: DomainRef) {
-        for id in DomainId::all().filter(|id| *id != reader.id) {
-            if self.tasks.get(id).state != State::Free {
-                self.tasks.halt(id, State::Stopped);
+    fn stop_all_but(&mut self, reader: Peer) {
+        for id in ThreadId::all().filter(|id| *id != reader.thread.id) {
+            if self.threads.get(id).state != State::Free {
+                self.threads.halt(id, State::Stopped);
             }
         }
     }

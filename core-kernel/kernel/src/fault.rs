@@ -1,7 +1,7 @@
 //! A domain has done something wrong.
 
 use cloison_abi::{Fault, call::SystemEnd, plan::FaultPolicy};
-use cloison_rules::{DomainId, DomainRef, task::State};
+use cloison_rules::{DomainId, Peer, thread::State};
 
 use crate::{kernel::Kernel, life::Renewal};
 
@@ -28,7 +28,7 @@ impl Kernel {
                 self.say(format_args!("{name} faulted: {fault}; it {follows}"));
                 // First the handler learns of it: one that does something is whom the domain waits for.
                 self.notify(handler);
-                self.halt(id, State::Faulted(Some(handler.0.id)));
+                self.halt(id, State::Faulted(Some(handler.0.thread.id)));
             }
             _ => {
                 self.say(format_args!("{name} faulted: {fault}; it is stopped"));
@@ -51,30 +51,32 @@ impl Kernel {
     }
 
     /// Whether a fault handler is there to handle anything.
-    fn can_handle(&self, handler: DomainRef) -> bool {
-        let state = self.tasks.resolve(handler).map(|id| self.tasks.get(id).state);
+    fn can_handle(&self, handler: Peer) -> bool {
+        let state = self.domain_of(handler).map(|id| self.state(id));
         state.is_ok_and(|state| !matches!(state, State::Stopped | State::Faulted(_)))
     }
 
     /// Lets a domain that can run fault when it does, and go on ending then.
     fn begin_ending(&mut self, id: DomainId) {
-        let domain = self.domain_mut(id);
-        domain.renewal = Renewal::Ending;
-        self.context_mut(id).rip = 0;
+        self.domain_mut(id).renewal = Renewal::Ending;
+        if let Ok(thread) = self.thread(id) {
+            self.context_mut(thread).rip = 0;
+        }
     }
 
     /// A domain handles no faults any more, or not for now: those that wait for it to decide are stopped, and
     /// who calls them is told. If it is gone for good, so are they, as if it had not been there when they
     /// faulted.
-    pub fn abandon_patients(&mut self, handler: DomainRef, for_good: bool) {
+    pub fn abandon_patients(&mut self, handler: Peer, for_good: bool) {
         for id in DomainId::all() {
-            let waits = matches!(self.tasks.get(id).state, State::Faulted(_));
+            let waits = matches!(self.state(id), State::Faulted(_));
             if !waits || self.domain(id).handler.is_none_or(|(of, _)| of != handler) {
                 continue;
             }
             // One in the middle of a reset lends nothing, and has no page tables with which to run.
             let has_tables = self.domain(id).space.root() != 0;
-            if for_good && has_tables && self.tasks.start(id).is_ok() {
+            let thread = self.thread(id);
+            if for_good && has_tables && thread.and_then(|thread| self.threads.start(thread)).is_ok() {
                 self.begin_ending(id);
                 continue;
             }

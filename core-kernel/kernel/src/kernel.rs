@@ -7,14 +7,14 @@ use cloison_abi::{
     plan::FaultPolicy,
 };
 use cloison_rules::{
-    DomainId, DomainRef, RegionRef, TABLE_ENTRIES,
+    DomainId, DomainRef, DomainSet, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
     authorize::Access,
     capability::{Capability, SlotTable},
     interrupts::LineLoad,
     mapping::MappingTable,
     region::RegionTable,
-    task::{DomainSet, Tasks},
     text::Line,
+    thread::{State, Threads},
 };
 
 use crate::{
@@ -30,8 +30,12 @@ use crate::{
     machine::Machine,
 };
 
-/// What the kernel keeps of one domain, beside its task.
+/// What the kernel keeps of one domain, beside its thread.
 pub struct Domain {
+    /// Its thread; none if there is no such domain.
+    pub thread: Option<ThreadRef>,
+    /// How many domains have had this index before.
+    pub generation: u32,
     /// What its builder put into its slots: with these it begins each life.
     pub planned: SlotTable,
     /// How far it is on its way to its next life.
@@ -57,7 +61,7 @@ pub struct Domain {
     /// What happens then.
     pub on_fault: FaultPolicy,
     /// Who is told, and by which event bit.
-    pub handler: Option<(DomainRef, u8)>,
+    pub handler: Option<(Peer, u8)>,
     /// Whether its end is the end of the system.
     pub ends_system: bool,
 }
@@ -65,6 +69,8 @@ pub struct Domain {
 impl Domain {
     /// No domain, all zeros.
     const NONE: Self = Self {
+        thread: None,
+        generation: 0,
         planned: SlotTable::EMPTY,
         renewal: Renewal::Fresh,
         lives_ended: 0,
@@ -82,12 +88,24 @@ impl Domain {
     };
 }
 
+/// How far a domain reaches: what its slots name, and what it may do to whom. Both are looked at in one gate call, so they
+/// lie together.
+pub(crate) struct Reach {
+    pub(crate) slots: SlotTable,
+    access: Access,
+}
+
+impl Reach {
+    /// Nothing, all zeros.
+    const NONE: Self = Self { slots: SlotTable::EMPTY, access: Access::NONE };
+}
+
 /// Where the interrupts of a line, or those of a message, go.
 #[derive(Clone, Copy)]
 pub struct LineTarget {
-    /// The domain.
-    pub target: DomainRef,
-    /// Its event bit.
+    /// Who is signalled.
+    pub target: Peer,
+    /// By which event bit.
     pub bit: u8,
     /// Level triggered, active low: as in the plan.
     pub flags: u32,
@@ -98,7 +116,7 @@ pub struct LineTarget {
 /// Everything that the kernel knows. All zeros before boot, so that it takes no room in the kernel's file.
 pub struct Kernel {
     /// Who runs and who waits.
-    pub tasks: Tasks,
+    pub threads: Threads,
     /// Who may use which memory.
     pub regions: RegionTable,
     /// The kernel's log.
@@ -109,16 +127,14 @@ pub struct Kernel {
     pub ending: Ending,
     /// Where interrupts go.
     pub lines: [Option<LineTarget>; MAX_INTERRUPTS],
-    /// Domains whose address space or ports the CPU may not take as loaded any more, from when it settles
-    /// next.
-    stale: DomainSet,
-    /// Registers. These and the next two are what a gate call looks at. They are tables of their own, each with
+    /// How often address spaces or ports have changed. A CPU that has not seen the last change takes nothing as loaded
+    /// any more, from when it settles next. (With several, what was taken is free when all have seen it.)
+    epoch: u64,
+    /// Registers, by thread. These and the next are what a gate call looks at. They are tables of their own, with
     /// entries whose size is a power of two, which makes finding one of them two instructions cheaper.
     contexts: [Context; TABLE_ENTRIES],
-    /// What each domain may name.
-    pub(crate) slots: [SlotTable; TABLE_ENTRIES],
-    /// What each domain may do, to whom.
-    access: [Access; TABLE_ENTRIES],
+    /// What each domain may name, and do.
+    pub(crate) reach: [Reach; TABLE_ENTRIES],
     /// The domains; [`Kernel::domain`] is the way to one of them.
     pub(crate) domains: [Domain; TABLE_ENTRIES],
 }
@@ -126,16 +142,15 @@ pub struct Kernel {
 impl Kernel {
     /// Nothing.
     pub const NONE: Self = Self {
-        tasks: Tasks::EMPTY,
+        threads: Threads::EMPTY,
         regions: RegionTable::EMPTY,
         log: Log::EMPTY,
         machine: Machine::NONE,
         ending: Ending::NONE,
         lines: [None; MAX_INTERRUPTS],
-        stale: 0,
+        epoch: 0,
         contexts: [const { Context::EMPTY }; TABLE_ENTRIES],
-        slots: [const { SlotTable::EMPTY }; TABLE_ENTRIES],
-        access: [const { Access::NONE }; TABLE_ENTRIES],
+        reach: [const { Reach::NONE }; TABLE_ENTRIES],
         domains: [const { Domain::NONE }; TABLE_ENTRIES],
     };
 
@@ -151,62 +166,128 @@ impl Kernel {
         &mut self.domains[id.index()]
     }
 
-    /// A domain's registers.
+    /// A thread's registers.
     #[inline(always)]
-    pub fn context(&self, id: DomainId) -> &Context {
+    pub fn context(&self, id: ThreadId) -> &Context {
         &self.contexts[id.index()]
     }
 
-    /// A domain's registers, to change them.
+    /// A thread's registers, to change them.
     #[inline(always)]
-    pub fn context_mut(&mut self, id: DomainId) -> &mut Context {
+    pub fn context_mut(&mut self, id: ThreadId) -> &mut Context {
         &mut self.contexts[id.index()]
+    }
+
+    /// What a thread's domain may name, and what it may do. Without a branch: what is nobody's is empty.
+    #[inline(always)]
+    pub fn reach(&self, id: ThreadId) -> (&SlotTable, &Access) {
+        let Reach { slots, access } = &self.reach[self.context(id).home.map_or(0, DomainId::index)];
+        (slots, access)
+    }
+
+    /// The domain behind a reference.
+    ///
+    /// # Errors
+    /// [`CallError::PeerFailed`] if it has been destroyed.
+    pub fn resolve(&self, domain: DomainRef) -> Result<DomainId, CallError> {
+        // A free entry has a generation that no reference has yet.
+        let same = self.domain(domain.id).generation == domain.generation;
+        if same { Ok(domain.id) } else { Err(CallError::PeerFailed) }
+    }
+
+    /// The domain of a thread that is called or signalled.
+    ///
+    /// # Errors
+    /// [`CallError::PeerFailed`] if it has been destroyed.
+    pub fn domain_of(&self, peer: Peer) -> Result<DomainId, CallError> {
+        self.threads.resolve(peer.thread).map(|_| peer.domain)
+    }
+
+    /// The domain as it is now: a reference that outlives it without leading to its successor.
+    pub fn reference(&self, id: DomainId) -> DomainRef {
+        DomainRef { id, generation: self.domain(id).generation }
+    }
+
+    /// A domain as one that is called or signalled: its thread.
+    ///
+    /// # Errors
+    /// [`CallError::PeerFailed`] if there is no such domain.
+    pub fn peer(&self, id: DomainId) -> Result<Peer, CallError> {
+        let thread = self.domain(id).thread.ok_or(CallError::PeerFailed)?;
+        Ok(Peer { thread, domain: id })
+    }
+
+    /// A domain's thread.
+    ///
+    /// # Errors
+    /// [`CallError::PeerFailed`] if there is no such domain.
+    pub fn thread(&self, id: DomainId) -> Result<ThreadId, CallError> {
+        self.peer(id).map(|peer| peer.thread.id)
+    }
+
+    /// What a domain's thread does.
+    pub fn state(&self, id: DomainId) -> State {
+        self.thread(id).map_or(State::Free, |thread| self.threads.get(thread).state)
     }
 
     /// What a domain may name.
     #[inline(always)]
     pub fn slots(&self, id: DomainId) -> &SlotTable {
-        &self.slots[id.index()]
+        &self.reach[id.index()].slots
     }
 
     /// What a domain may name, to change it.
     #[inline(always)]
     pub fn slots_mut(&mut self, id: DomainId) -> &mut SlotTable {
-        &mut self.slots[id.index()]
+        &mut self.reach[id.index()].slots
     }
 
     /// What a domain may do.
     #[inline(always)]
     pub fn access(&self, id: DomainId) -> &Access {
-        &self.access[id.index()]
+        &self.reach[id.index()].access
     }
 
     /// What a domain may do, to change it.
     #[inline(always)]
     pub fn access_mut(&mut self, id: DomainId) -> &mut Access {
-        &mut self.access[id.index()]
+        &mut self.reach[id.index()].access
     }
 
-    /// A new domain, with nothing but its name, its page tables and itself.
+    /// A new domain, with nothing but its name, its page tables, its thread and itself.
     ///
     /// # Errors
     /// [`CallError::TableFull`].
     pub fn add_domain(&mut self, name: Name, space: AddressSpace) -> Result<DomainRef, CallError> {
-        let created = self.tasks.create()?;
+        let free = DomainId::all().find(|id| self.domain(*id).thread.is_none());
+        let created = self.reference(free.ok_or(CallError::TableFull)?);
+        let thread = self.threads.create()?;
         DomainId::all().for_each(|other| self.access_mut(other).admit(created.id));
         let index = created.id.index();
-        self.domains[index] = Domain { name, ..Domain::NONE };
-        (self.access[index], self.contexts[index]) = (Access::ALL, Context::EMPTY);
+        self.domains[index] =
+            Domain { name, thread: Some(thread), generation: created.generation, ..Domain::NONE };
+        *self.context_mut(thread.id) = Context::EMPTY;
+        self.context_mut(thread.id).home = Some(created.id);
         self.set_space(created.id, space);
-        self.slots[index] = SlotTable::EMPTY;
-        self.slots[index].fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
-        self.domains[index].planned.clone_from(&self.slots[index]);
+        let Reach { slots, access } = &mut self.reach[index];
+        (*slots, *access) = (SlotTable::EMPTY, Access::ALL);
+        slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
+        self.domains[index].planned.clone_from(slots);
         Ok(created)
     }
 
-    /// Moves the words of a message from one domain to another, with the label.
+    /// A domain is gone, with its thread: references to it are worth nothing. It has to be stopped.
+    pub fn remove_domain(&mut self, id: DomainId) {
+        let domain = self.domain_mut(id);
+        domain.generation = domain.generation.wrapping_add(1);
+        if let Some(thread) = domain.thread.take() {
+            self.threads.destroy(thread.id);
+        }
+    }
+
+    /// Moves the words of a message from one thread to another, with the label.
     #[inline(always)]
-    pub fn move_message(&mut self, from: DomainId, to: DomainId) {
+    pub fn move_message(&mut self, from: ThreadId, to: ThreadId) {
         let source = &self.contexts[from.index()];
         let (label, words) = (source.label(), source.words());
         let target = &mut self.contexts[to.index()];
@@ -214,90 +295,105 @@ impl Kernel {
         target.set_words(words);
     }
 
-    /// Sets event bits of a domain; if it waits for one, it gets them.
-    #[inline]
-    pub fn signal(&mut self, target: DomainId, bits: u64) {
-        if let Some(events) = self.tasks.signal(target, bits) {
+    /// Sets event bits of a thread; if it waits for one, it gets them.
+    #[inline(never)]
+    pub fn signal(&mut self, target: ThreadId, bits: u64) {
+        self.signal_at_once(target, bits);
+    }
+
+    /// The same, in the place of the call: for the call that does nothing else.
+    #[inline(always)]
+    pub fn signal_at_once(&mut self, target: ThreadId, bits: u64) {
+        if let Some(events) = self.threads.signal(target, bits) {
             let context = self.context_mut(target);
             context.set_outcome(RECEIVED_EVENTS, 0);
             context.rdi = events;
         }
     }
 
-    /// Sets an event bit of a domain that may have ended since.
-    pub fn notify(&mut self, (target, bit): (DomainRef, u8)) {
-        if let Ok(id) = self.tasks.resolve(target) {
+    /// Sets an event bit of a thread that may have ended since.
+    #[inline(never)]
+    pub fn notify(&mut self, (target, bit): (Peer, u8)) {
+        if let Ok(id) = self.threads.resolve(target.thread) {
             self.signal(id, 1 << bit);
         }
     }
 
-    /// Lets the calls or waits of domains end with an error.
-    pub fn fail(&mut self, domains: DomainSet, error: CallError) {
-        for id in DomainId::all().filter(|id| domains & 1 << id.index() != 0) {
+    /// Lets the calls or waits of threads end with an error.
+    pub fn fail(&mut self, threads: ThreadSet, error: CallError) {
+        for id in ThreadId::all().filter(|id| threads & id.bit() != 0) {
             self.context_mut(id).set_outcome(error as i32, 0);
         }
     }
 
     /// The address space or the ports of a domain have changed in a way that the CPU has to notice.
-    pub fn mark_stale(&mut self, id: DomainId) {
-        self.stale |= 1 << id.index();
-        self.tasks.unsettle();
+    pub fn mark_stale(&mut self) {
+        self.epoch += 1;
+        self.threads.unsettle();
     }
 
     /// Leaves the kernel: decides who runs, and lets the CPU switch to it. NULL if nobody can run.
     pub fn leave(&mut self, cpu: &mut Cpu) -> *const Context {
-        if !self.tasks.is_settled() {
+        if !self.threads.is_settled() {
             self.settle(cpu);
         }
-        let Some(id) = self.tasks.current() else { return core::ptr::null() };
-        if cpu.is_loaded(id) {
-            return self.hand_over(cpu, id);
+        let Some(id) = self.threads.current() else { return core::ptr::null() };
+        if !cpu.has_loaded(self.context(id)) {
+            cpu::clear_segment_selectors();
         }
-        cpu::clear_segment_selectors();
-        self.hand_over(cpu, id)
-    }
-
-    /// Lets a domain have the CPU.
-    pub fn hand_over(&mut self, cpu: &mut Cpu, id: DomainId) -> *const Context {
-        let (context, ports) = (&mut self.contexts[id.index()], &self.domains[id.index()].ports);
-        cpu.switch(Turn { id, context, ports });
+        if !self.pass_on(cpu, id) {
+            self.hand_over(cpu, id);
+        }
         cpu.context
     }
 
-    /// The same, for a domain that continues the message, or the call, of the one that runs: nothing is to be decided.
+    /// Lets a thread have the CPU.
+    #[cold]
+    #[inline(never)]
+    pub fn hand_over(&mut self, cpu: &mut Cpu, id: ThreadId) {
+        let context = &mut self.contexts[id.index()];
+        // Each thread that runs has a home.
+        let domain = context.home.unwrap_or(DomainId::BUILDER);
+        cpu.switch(Turn { context, domain, ports: &self.domains[domain.index()].ports });
+    }
+
+    /// The same, for a thread that continues the message, or the call, of the one that runs: nothing is to be decided.
     /// What the segment selectors say may pass between the two; it is as good as a part of the message. Returns false
     /// and does nothing if the domain's ports have to be opened first.
     #[inline(always)]
-    pub fn pass_on(&mut self, cpu: &mut Cpu, id: DomainId) -> bool {
-        cpu.switch_without_ports(id, &mut self.contexts[id.index()])
+    pub fn pass_on(&mut self, cpu: &mut Cpu, id: ThreadId) -> bool {
+        cpu.switch_without_ports(&mut self.contexts[id.index()])
     }
 
     /// Gives a domain page tables, or takes them from it.
     pub fn set_space(&mut self, id: DomainId, space: AddressSpace) {
-        self.context_mut(id).root = space.root();
+        if let Ok(thread) = self.thread(id) {
+            self.context_mut(thread).root = space.root();
+        }
         self.domain_mut(id).space = space;
+        self.mark_stale();
+    }
+
+    /// On its own, as the slow ways of other calls are.
+    #[inline(never)]
+    fn settle_slowly(&mut self) -> u64 {
+        self.threads.settle(time::now)
     }
 
     /// Decides who runs, and sets the alarm.
     #[inline(never)]
     fn settle(&mut self, cpu: &mut Cpu) {
-        let deadline = self.tasks.settle(time::now).min(self.ending.deadline).min(self.log.due);
+        let at_once = self.threads.settle_at_once(time::now);
+        let deadline = at_once.unwrap_or_else(|| self.settle_slowly());
         // One that is set already and comes sooner costs an interrupt when it comes; to set it anew would cost more,
         // each time that somebody else runs.
         if deadline < cpu.armed {
             cpu.armed = deadline;
             self.machine.timer.arm(deadline);
         }
-        if self.stale != 0 {
-            self.forget_stale(cpu);
+        if cpu.epoch != self.epoch {
+            cpu.forget();
+            cpu.epoch = self.epoch;
         }
-    }
-
-    #[cold]
-    fn forget_stale(&mut self, cpu: &mut Cpu) {
-        for id in DomainId::all().filter(|id| self.stale & 1 << id.index() != 0) {
-            cpu.forget(id);
-        }
-        self.stale = 0;
     }
 }

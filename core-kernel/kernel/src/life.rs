@@ -8,12 +8,7 @@ use cloison_abi::{
     CallError, Rights,
     limits::{EVENT_PEER_FAILED, MAX_INTERRUPTS},
 };
-use cloison_rules::{
-    DomainId, DomainRef, RegionRef,
-    capability::SlotTable,
-    lending,
-    task::{DomainSet, State},
-};
+use cloison_rules::{DomainId, DomainSet, Peer, RegionRef, capability::SlotTable, lending, thread::State};
 
 use crate::{
     arch::paging::AddressSpace,
@@ -48,12 +43,7 @@ fn lives(state: State) -> bool {
 impl Kernel {
     /// Whether a domain lives.
     pub fn is_alive(&self, id: DomainId) -> bool {
-        lives(self.tasks.get(id).state)
-    }
-
-    /// The domain as it is now: a reference that outlives it without leading to its successor.
-    pub fn reference(&self, id: DomainId) -> DomainRef {
-        DomainRef { id, generation: self.tasks.get(id).generation }
+        lives(self.state(id))
     }
 
     /// Takes a domain out of whatever it does, and tells everyone who calls it or could, and whom it called
@@ -64,18 +54,24 @@ impl Kernel {
             let domain = self.domain_mut(id);
             domain.lives_ended = domain.lives_ended.wrapping_add(1);
         }
-        let failed = self.tasks.halt(id, state);
+        let Ok(halted) = self.peer(id) else { return };
+        let failed = self.threads.halt(halted.thread.id, state);
         self.fail(failed, CallError::PeerFailed);
-        self.tell_clients(id);
+        self.tell_clients(halted);
         self.tell_servers(id);
     }
 
-    fn tell_clients(&mut self, id: DomainId) {
-        let halted = self.reference(id);
+    fn tell_clients(&mut self, halted: Peer) {
         for other in DomainId::all() {
             if self.slots(other).gates_from(0).any(|(_, gate)| gate.server == halted) {
-                self.signal(other, 1 << EVENT_PEER_FAILED);
+                self.tell_peer_failed(other);
             }
+        }
+    }
+
+    fn tell_peer_failed(&mut self, id: DomainId) {
+        if let Ok(thread) = self.thread(id) {
+            self.signal(thread, 1 << EVENT_PEER_FAILED);
         }
     }
 
@@ -83,13 +79,13 @@ impl Kernel {
     fn tell_servers(&mut self, id: DomainId) {
         let mut servers: DomainSet = 0;
         for (_, gate) in self.domain(id).planned.gates_from(0) {
-            if let Ok(server) = self.tasks.resolve(gate.server) {
-                servers |= 1 << server.index();
+            if let Ok(server) = self.domain_of(gate.server) {
+                servers |= server.bit();
             }
         }
-        for server in DomainId::all().filter(|server| servers & 1 << server.index() != 0) {
-            self.domain_mut(server).gone |= 1 << id.index();
-            self.signal(server, 1 << EVENT_PEER_FAILED);
+        for server in DomainId::all().filter(|server| servers & server.bit() != 0) {
+            self.domain_mut(server).gone |= id.bit();
+            self.tell_peer_failed(server);
         }
     }
 
@@ -97,9 +93,8 @@ impl Kernel {
     /// What it lent has been taken back before.
     pub fn end_domain(&mut self, id: DomainId) {
         self.halt(id, State::Stopped);
-        let ended = self.reference(id);
-        let domain = self.domain_mut(id);
-        domain.renewal = Renewal::Ended;
+        let Ok(ended) = self.peer(id) else { return };
+        self.domain_mut(id).renewal = Renewal::Ended;
         *self.slots_mut(id) = SlotTable::EMPTY;
         for line in 0..MAX_INTERRUPTS {
             if self.lines[line].is_some_and(|to| to.target == ended) {
@@ -122,18 +117,20 @@ impl Kernel {
     /// Returns whether there was something to be taken.
     fn take_back_from(&mut self, lender: DomainId, borrower: DomainId, only: Option<RegionRef>) -> bool {
         let (from, to) = (lender.index(), borrower.index());
-        if lending::take_slots(&mut self.slots[to], lender, |region| only.is_none_or(|only| region == only)) {
+        if lending::take_slots(self.slots_mut(borrower), lender, |region| {
+            only.is_none_or(|only| region == only)
+        }) {
             return true;
         }
         let taken = |region| match only {
             Some(only) => region == only,
             // What it has made by itself is in no plan.
-            None => [&self.domains[from].planned, &self.slots[from]]
+            None => [&self.domains[from].planned, self.slots(lender)]
                 .iter()
                 .any(|slots| slots.holds(region, Rights::GRANT)),
         };
         let Domain { planned, mappings, .. } = &self.domains[to];
-        let mapping = lending::lent_mapping(&self.slots[to], planned, mappings, taken);
+        let mapping = lending::lent_mapping(self.slots(borrower), planned, mappings, taken);
         if let Some(mapping) = mapping {
             unmap_step(self, borrower, mapping);
         }
@@ -176,12 +173,12 @@ impl Kernel {
     /// Takes from a domain what its last life has left: its page tables, what it has mapped by itself, what
     /// was lent to it, what its clients left with it. Gives it back what the builder gave it.
     fn strip(&mut self, id: DomainId) {
-        self.slots[id.index()].clone_from(&self.domains[id.index()].planned);
+        // In place: a copy on the stack would be a fourth of it.
+        self.reach[id.index()].slots.clone_from(&self.domains[id.index()].planned);
         self.access_mut(id).start_over();
         let domain = self.domain_mut(id);
         domain.mappings.renew();
         domain.renewal = Renewal::Scrubbing;
         self.set_space(id, AddressSpace::NONE);
-        self.mark_stale(id);
     }
 }

@@ -9,7 +9,7 @@ use core::fmt;
 
 use cloison_abi::{call::NO_DEADLINE, limits::LOG_LINE_BYTES};
 use cloison_rules::{
-    DomainId, DomainRef,
+    DomainId, Peer,
     text::{LOG_BYTES, LogRing},
 };
 
@@ -32,7 +32,7 @@ pub struct Log {
     serial: Serial,
     ring: LogRing,
     /// Who reads the ring, and the event bit that says that there is something.
-    reader: Option<(DomainRef, u8)>,
+    reader: Option<(Peer, u8)>,
     /// The reader is stopped, so the kernel writes to the line until it starts again.
     reader_is_away: bool,
     /// The reader may have begun a line, which has to end before the kernel writes.
@@ -75,13 +75,13 @@ impl Log {
     }
 
     /// From now on lines wait for this domain.
-    fn set_reader(&mut self, reader: DomainRef, bit: u8) {
+    fn set_reader(&mut self, reader: Peer, bit: u8) {
         (self.reader, self.reader_is_away, self.due) = (Some((reader, bit)), false, NO_DEADLINE);
         self.ring.begin_line();
     }
 
     /// Who reads the log.
-    pub fn reader(&self) -> Option<(DomainRef, u8)> {
+    pub fn reader(&self) -> Option<(Peer, u8)> {
         self.reader.filter(|_| !self.reader_is_away)
     }
 
@@ -161,8 +161,7 @@ impl Kernel {
             None if self.log.is_running => {
                 let (now, timer) = (time::now(), self.machine.timer);
                 self.log.step(now, |microseconds| timer.ticks(microseconds));
-                // The alarm may have to come earlier.
-                self.tasks.unsettle();
+                self.threads.expect(self.log.due);
             }
             None => self.log.flush(),
         }
@@ -217,7 +216,7 @@ impl Kernel {
     }
 
     /// A domain has stopped. If it was the reader of the log, the kernel writes to the serial line itself.
-    pub fn reader_stopped(&mut self, stopped: DomainRef) {
+    pub fn reader_stopped(&mut self, stopped: Peer) {
         if self.log.reader().is_some_and(|(reader, _)| reader == stopped) {
             self.log.take_over();
             self.bring_out();
@@ -227,7 +226,7 @@ impl Kernel {
     /// A domain is to start. If it is the reader of the log, it reads on from the next whole line. Returns false
     /// while the kernel is in the middle of one.
     pub fn reader_may_start(&mut self, id: DomainId) -> bool {
-        match self.log.reader.filter(|(reader, _)| reader.id == id) {
+        match self.log.reader.filter(|(reader, _)| reader.domain == id) {
             Some((reader, bit)) => self.set_reader(reader, bit),
             None => true,
         }
@@ -235,7 +234,7 @@ impl Kernel {
 
     /// From now on lines wait for this domain. Returns false, and has done nothing, while the kernel is in the
     /// middle of writing one itself.
-    pub fn set_reader(&mut self, reader: DomainRef, bit: u8) -> bool {
+    pub fn set_reader(&mut self, reader: Peer, bit: u8) -> bool {
         let is_writing = self.log.reader().is_none() && self.log.ring.is_inside_line();
         if is_writing && !self.is_line_stuck() {
             self.bring_out();

@@ -30,7 +30,7 @@ use cloison_abi::{
     plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
-    DomainId,
+    ThreadId,
     cpu::unfit_apic,
     fault::describe,
     image::{self, BadImage},
@@ -177,7 +177,7 @@ fn start_machine(
     kernel.machine.shortest_wait = kernel.machine.timer.ticks(MIN_WAIT_US);
     kernel.machine.flood_window = kernel.machine.timer.ticks(interrupts::WINDOW_US);
     let quantum = kernel.machine.timer.ticks(QUANTUM_US);
-    kernel.tasks.init(quantum);
+    kernel.threads.init(quantum);
     Ok(())
 }
 
@@ -205,7 +205,7 @@ fn introduce(kernel: &mut Kernel, machine: &acpi::Machine, image: Run, free: &Fr
     ));
 }
 
-/// Called by the entry code: the running domain has made a gate call. Like those below, the function does not
+/// Called by the entry code: the running thread has made a gate call. Like those below, the function does not
 /// return: what the compiler would restore for a caller, nobody needs.
 pub(crate) extern "C" fn on_gate_call(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
@@ -213,37 +213,42 @@ pub(crate) extern "C" fn on_gate_call(cpu: &mut Cpu) -> ! {
     at_once(cpu, calls::gate_call_at_once)
 }
 
-/// Called by the entry code: the running domain replies and waits for the next message.
+/// Called by the entry code: the running thread replies and waits for the next message.
 pub(crate) extern "C" fn on_reply_wait(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
     at_once(cpu, calls::reply_at_once)
 }
 
-/// Called by the entry code: the running domain signals.
+/// Called by the entry code: the running thread signals.
 pub(crate) extern "C" fn on_signal(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
     let mut kernel = KERNEL.take();
-    if let Some(id) = kernel.tasks.current() {
+    if let Some(id) = kernel.threads.current() {
         calls::signal(&mut kernel, id);
     }
     leave(kernel, cpu)
 }
 
-/// Called by the entry code: the running domain has made another system call.
+/// Called by the entry code: the running thread has made another system call.
 pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
-    at_once(cpu, calls::poll)
+    let mut kernel = KERNEL.take();
+    match kernel.threads.current().and_then(|id| calls::poll(&mut kernel, id)) {
+        // All that is its own is loaded.
+        Some(back) => entry::go_back_from_call(kernel, back),
+        None => carry_out(kernel, cpu),
+    }
 }
 
-/// Tries the short way of a call: if nothing stands in its way it passes the CPU on, or only looks, and there
-/// is nothing to decide. There are many of these calls, so every instruction counts.
+/// Tries the short way of a call: if nothing stands in its way it passes the CPU on, and there is nothing to
+/// decide. There are many of these calls, so every instruction counts.
 #[inline(always)]
-fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<Return>) -> ! {
+fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, ThreadId) -> Option<Return>) -> ! {
     let mut kernel = KERNEL.take();
-    match kernel.tasks.current().and_then(|id| short(&mut kernel, id)) {
+    match kernel.threads.current().and_then(|id| short(&mut kernel, id)) {
         Some(back) if kernel.pass_on(cpu, back.to) => entry::go_back_from_call(kernel, back),
         Some(Return { to, words, rax, r8 }) => with_ports(kernel, cpu, to, rax, words, r8),
         None => carry_out(kernel, cpu),
@@ -257,9 +262,9 @@ fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, DomainId) -> Option<Re
 fn with_ports(
     mut kernel: Locked<Kernel>,
     cpu: &mut Cpu,
-    to: DomainId,
+    to: ThreadId,
     rax: u64,
-    words: DomainId,
+    words: ThreadId,
     r8: u64,
 ) -> ! {
     kernel.hand_over(cpu, to);
@@ -270,7 +275,7 @@ fn with_ports(
 /// need.
 #[inline(never)]
 fn carry_out(mut kernel: Locked<Kernel>, cpu: &mut Cpu) -> ! {
-    if let Some(id) = kernel.tasks.current() {
+    if let Some(id) = kernel.threads.current() {
         calls::dispatch(&mut kernel, id);
     }
     leave(kernel, cpu)
@@ -283,9 +288,12 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     let mut kernel = KERNEL.take();
     if vector >= FIRST_LINE_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);
-    } else if let Some(id) = kernel.tasks.current() {
-        let instruction = kernel.context(id).rip;
-        kernel.fault(id, describe(vector, code, instruction, cpu::fault_address()));
+    } else if let Some(id) = kernel.threads.current() {
+        let context = kernel.context(id);
+        let fault = describe(vector, code, context.rip, cpu::fault_address());
+        if let Some(domain) = context.home {
+            kernel.fault(domain, fault);
+        }
     }
     leave(kernel, cpu)
 }
@@ -315,7 +323,8 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         if now >= kernel.log.due {
             kernel.bring_out();
         }
-        let timed_out = kernel.tasks.timer(now);
+        let timed_out = kernel.threads.timer(now);
+        kernel.threads.expect(kernel.ending.deadline.min(kernel.log.due));
         kernel.fail(timed_out, CallError::TimedOut);
     } else if vector < TIMER_VECTOR.into() {
         line_interrupt(kernel, vector as u8 - FIRST_LINE_VECTOR);
@@ -341,7 +350,7 @@ fn line_interrupt(kernel: &mut Kernel, line: u8) {
     kernel.machine.local_apic.end_of_interrupt();
     let Some(LineTarget { target, bit, .. }) = kernel.lines[usize::from(line)] else { return };
     if load == Load::FirstTooMuch {
-        let name = kernel.domain(target.id).name;
+        let name = kernel.domain(target.domain).name;
         kernel
             .say(format_args!("line {line} interrupts too often; it is masked until {name} acknowledges it"));
     }

@@ -2,13 +2,13 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
 
-use crate::{DomainId, DomainRef, RegionRef};
+use crate::{DomainId, DomainRef, Peer, RegionRef};
 
 /// A gate: an entry into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// The server.
-    pub server: DomainRef,
+    pub server: Peer,
     /// Tells the server who calls.
     pub badge: u32,
     /// First slot of the server that this client's grants fill.
@@ -38,10 +38,10 @@ pub enum Capability {
     },
     /// A gate.
     Gate(Gate),
-    /// An event bit of a domain.
+    /// An event bit of a thread.
     Event {
         /// Who is signalled.
-        target: DomainRef,
+        target: Peer,
         /// By which bit.
         bit: u8,
     },
@@ -123,7 +123,7 @@ impl SlotTable {
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
     #[inline(always)]
-    pub fn event(&self, slot: u64) -> Result<(DomainRef, u8), CallError> {
+    pub fn event(&self, slot: u64) -> Result<(Peer, u8), CallError> {
         match *self.get(slot)? {
             Capability::Event { target, bit } => Ok((target, bit)),
             _ => Err(CallError::WrongType),
@@ -290,12 +290,14 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::{ThreadId, ThreadRef};
 
     fn domain(rights: Rights) -> Capability {
         Capability::Domain(DomainRef { id: DomainId::BUILDER, generation: 0 }, rights)
     }
 
-    const SOMEBODY: DomainRef = DomainRef { id: DomainId::BUILDER, generation: 4 };
+    const SOMEBODY: Peer =
+        Peer { thread: ThreadRef { id: ThreadId::FIRST, generation: 4 }, domain: DomainId::BUILDER };
     const GATE: Gate = Gate { server: SOMEBODY, badge: 7, grant_first: 1, grant_count: 2 };
 
     /// One slot of each kind, from 1 on.
@@ -303,7 +305,11 @@ mod tests {
         let mut slots = SlotTable::EMPTY;
         let held = [
             domain(Rights::BUILD),
-            Capability::Region { region: RegionRef::NONE, rights: Rights::READ, lender: Some(SOMEBODY.id) },
+            Capability::Region {
+                region: RegionRef::NONE,
+                rights: Rights::READ,
+                lender: Some(SOMEBODY.domain),
+            },
             Capability::Gate(GATE),
             Capability::Event { target: SOMEBODY, bit: 3 },
             Capability::Interrupt { line: 9 },
@@ -373,7 +379,10 @@ mod tests {
     fn a_region_is_held_with_rights_and_perhaps_lent() {
         let slots = one_of_each();
         let other = RegionRef { generation: 1, ..RegionRef::NONE };
-        assert_eq!([1, 2, MAX_SLOTS as u64].map(|slot| slots.lender(slot)), [None, Some(SOMEBODY.id), None]);
+        assert_eq!(
+            [1, 2, MAX_SLOTS as u64].map(|slot| slots.lender(slot)),
+            [None, Some(SOMEBODY.domain), None]
+        );
         assert!(slots.holds(RegionRef::NONE, Rights::READ));
         assert!(!slots.holds(RegionRef::NONE, Rights::READ | Rights::WRITE));
         assert!(!slots.holds(other, Rights::READ));

@@ -15,6 +15,7 @@ pub mod budget;
 pub mod capability;
 pub mod clock;
 pub mod cpu;
+pub mod dispatch;
 pub mod fault;
 pub mod guarantee;
 pub mod image;
@@ -25,7 +26,9 @@ pub mod memory;
 pub mod ready;
 pub mod refs;
 pub mod region;
-pub mod task;
 pub mod text;
+pub mod thread;
 
-pub use refs::{DomainId, DomainRef, DomainSet, RegionRef, TABLE_ENTRIES};
+pub use refs::{
+    DomainId, DomainRef, DomainSet, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
+};

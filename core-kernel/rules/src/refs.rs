@@ -3,63 +3,92 @@
 //! An index says which entry of a table; a reference adds which of the objects that have had this entry. Each kind
 //! of object has a type of its own, so that no number is taken for another's.
 
-use core::num::NonZeroU8;
-
 use cloison_abi::limits::{MAX_DOMAINS, MAX_REGIONS};
 
-/// Entries of a table of domains: one for each, and the one that is nobody's.
+/// Entries of a table of domains or of threads: one for each, and the one that is nobody's.
 pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
 
-/// A set of domains, as bits.
-pub type DomainSet = u32;
+const _: () = assert!(TABLE_ENTRIES.is_power_of_two() && TABLE_ENTRIES == u32::BITS as usize);
 
-const _: () = assert!(TABLE_ENTRIES == DomainSet::BITS as usize, "a bit for each domain");
+/// An index into tables with [`TABLE_ENTRIES`], a set of such indices, and a reference.
+macro_rules! kind {
+    ($what:literal, $id:ident, $set:ident, $reference:ident, $($index:ident)*) => {
+        #[doc = concat!("A set of ", $what, "s, as bits.")]
+        pub type $set = u32;
 
-/// Index of a domain in the kernel's tables: 1 to 31. Entry 0 of a table is nobody's; so an optional index is
-/// one byte, and nobody is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DomainId(NonZeroU8);
+        #[doc = concat!("Index of a ", $what, " in the kernel's tables: 1 to 31.")]
+        ///
+        /// Entry 0 of a table is nobody's; so an optional index is one byte, and nobody is zero. An enumeration, and not
+        /// a number: so the compiler knows that each is in range of a table, and tests nothing where a table is used.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each is what its number says")]
+        pub enum $id {
+            I1 = 1,
+            $($index,)*
+        }
 
-const _: () = assert!(TABLE_ENTRIES.is_power_of_two() && size_of::<Option<DomainId>>() == 1);
+        impl $id {
+            /// The lowest index.
+            pub const FIRST: Self = Self::I1;
+            const ALL: [Self; TABLE_ENTRIES - 1] = [Self::I1, $(Self::$index,)*];
+
+            #[doc = concat!("The ", $what, " with this index, if there can be one.")]
+            #[must_use]
+            pub fn new(index: usize) -> Option<Self> {
+                Self::ALL.get(index.wrapping_sub(1)).copied()
+            }
+
+            /// The index.
+            #[must_use]
+            #[inline(always)]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+
+            /// The set of this one alone.
+            #[must_use]
+            #[inline(always)]
+            pub const fn bit(self) -> $set {
+                1 << self.index()
+            }
+
+            /// Every index.
+            pub fn all() -> impl Iterator<Item = Self> {
+                Self::ALL.into_iter()
+            }
+        }
+
+        #[doc = concat!("A ", $what, " at one time of its life: one that has its index later does not inherit the reference.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $reference {
+            /// Its index.
+            pub id: $id,
+            /// How many had this index before.
+            pub generation: u32,
+        }
+    };
+    ($what:literal, $id:ident, $set:ident, $reference:ident) => {
+        kind!($what, $id, $set, $reference,
+            I2 I3 I4 I5 I6 I7 I8 I9 I10 I11 I12 I13 I14 I15 I16 I17 I18 I19 I20 I21 I22 I23 I24 I25 I26 I27 I28 I29 I30 I31);
+    };
+}
+
+kind!("domain", DomainId, DomainSet, DomainRef);
+kind!("thread", ThreadId, ThreadSet, ThreadRef);
 
 impl DomainId {
     /// The builder, the one domain that the kernel makes by itself.
-    pub const BUILDER: Self = Self(NonZeroU8::MIN);
-
-    /// The domain with this index, if there can be one.
-    #[must_use]
-    pub fn new(index: usize) -> Option<Self> {
-        let number = u8::try_from(index).ok().and_then(NonZeroU8::new)?;
-        (index < TABLE_ENTRIES).then_some(Self(number))
-    }
-
-    /// The index. (The remainder changes nothing; it lets the compiler see that table accesses are in range.)
-    #[must_use]
-    #[inline(always)]
-    pub fn index(self) -> usize {
-        usize::from(self.0.get()) % TABLE_ENTRIES
-    }
-
-    /// The set of this one alone.
-    #[must_use]
-    #[inline(always)]
-    pub fn bit(self) -> DomainSet {
-        1 << self.index()
-    }
-
-    /// Every index.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (1..TABLE_ENTRIES).filter_map(Self::new)
-    }
+    pub const BUILDER: Self = Self::FIRST;
 }
 
-/// A domain at one time of its life: a reference that a destroyed and newly built domain does not inherit.
+/// A thread that is called or signalled, and the domain that it is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DomainRef {
-    /// The domain.
-    pub id: DomainId,
-    /// Its generation when the reference was made.
-    pub generation: u32,
+pub struct Peer {
+    /// The thread.
+    pub thread: ThreadRef,
+    /// Its domain, for as long as the thread is that one.
+    pub domain: DomainId,
 }
 
 /// Index of a region in the kernel's table.

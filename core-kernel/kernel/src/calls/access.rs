@@ -16,7 +16,7 @@ pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Foun
         EVERYONE => (None, DomainSet::MAX),
         slot => {
             let (toward, _) = slots.domain(slot, Rights::empty())?;
-            let toward = kernel.tasks.resolve(toward)?;
+            let toward = kernel.resolve(toward)?;
             (Some(toward), toward.bit())
         }
     };

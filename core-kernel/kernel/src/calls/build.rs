@@ -14,7 +14,7 @@ use cloison_rules::{
     interrupts::LineLoad,
     mapping::MappingTable,
     region::Backing,
-    task::State,
+    thread::State,
 };
 
 use super::{
@@ -46,7 +46,7 @@ pub(super) fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> Result<Domain
 /// The same, even if the domain is half destroyed.
 fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
     let (domain, _) = kernel.slots(id).domain(slot, Rights::BUILD)?;
-    kernel.tasks.resolve(domain)?;
+    kernel.resolve(domain)?;
     Ok(domain)
 }
 
@@ -115,7 +115,7 @@ pub(super) fn configure(
     arguments: Arguments,
 ) -> Result {
     let [priority, budget, period, policy, _, bit] = arguments.a;
-    if kernel.tasks.get(domain).state != State::Stopped {
+    if kernel.state(domain) != State::Stopped {
         return Err(CallError::BadState);
     }
     let in_range = priority > BACKGROUND_PRIORITY.into() && priority < PRIORITIES as u64;
@@ -123,10 +123,10 @@ pub(super) fn configure(
     if !in_range || !limited || u32::try_from(period).is_err() {
         return Err(CallError::BadArgument);
     }
-    let handler = handler.map(|handler| Ok((handler, event_bit(bit)?))).transpose()?;
+    let handler = handler.map(|handler| Ok((kernel.peer(handler.id)?, event_bit(bit)?))).transpose()?;
     let timer = &kernel.machine.timer;
     let budget = Budget::new(timer.whole_ticks(budget), timer.whole_ticks(period));
-    kernel.tasks.configure(domain, priority as u8, budget);
+    kernel.threads.configure(kernel.thread(domain)?, priority as u8, budget);
     let ends_system = policy & CONFIGURE_ENDS_SYSTEM != 0;
     let domain = kernel.domain_mut(domain);
     (domain.on_fault, domain.handler, domain.ends_system) = (on_fault, handler, ends_system);
@@ -216,7 +216,7 @@ pub(super) fn give_gate(
     }
     let badge = u32::try_from(badge).map_err(|_| CallError::BadArgument)?;
     let (grant_first, grant_count) = (grants as u8, (grants >> 8) as u8);
-    let gate = Gate { server, badge, grant_first, grant_count };
+    let gate = Gate { server: kernel.peer(server.id)?, badge, grant_first, grant_count };
     give(kernel, client.id, slot, Capability::Gate(gate))
 }
 
@@ -229,7 +229,7 @@ pub(super) fn give_event(
 ) -> Result {
     let [slot, _, bit, ..] = arguments.a;
     let bit = event_bit(bit)?;
-    give(kernel, holder.id, slot, Capability::Event { target, bit })
+    give(kernel, holder.id, slot, Capability::Event { target: kernel.peer(target.id)?, bit })
 }
 
 /// A domain to change, by a caller that has the builder right in the slot a1 too.
@@ -257,7 +257,8 @@ pub(super) fn give_interrupt(
     }
     let line = index as u8;
     give(kernel, target.id, slot, Capability::Interrupt { line })?;
-    kernel.lines[index] = Some(LineTarget { target, bit, flags, load: LineLoad::default() });
+    kernel.lines[index] =
+        Some(LineTarget { target: kernel.peer(target.id)?, bit, flags, load: LineLoad::default() });
     kernel.machine.io_apic.unmask(line, flags);
     Ok(Answer::Done)
 }
@@ -282,8 +283,9 @@ pub(super) fn give_ports(
     // The last port of all would need a count that 16 bits do not hold, and no device has it.
     let range = (first as u16, u16::try_from(count).map_err(|_| CallError::BadArgument)?);
     kernel.domain_mut(domain).ports.push(range).map_err(|_| CallError::TableFull)?;
-    kernel.context_mut(domain).has_ports = true;
-    kernel.mark_stale(domain);
+    let thread = kernel.thread(domain)?;
+    kernel.context_mut(thread).has_ports = true;
+    kernel.mark_stale();
     Ok(Answer::Done)
 }
 
@@ -300,7 +302,7 @@ pub(super) fn give_right(
         ObjectKind::LogRight => {
             let bit = event_bit(bit)?;
             kernel.slots(target.id).check_free(slot)?;
-            if !kernel.set_reader(target, bit) {
+            if !kernel.set_reader(kernel.peer(target.id)?, bit) {
                 return Ok(Answer::Again);
             }
             give(kernel, target.id, slot, Capability::Right(kind))
@@ -350,7 +352,7 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
         }
         kernel.regions.get_mut(quota)?.holds_page_tables = false;
     }
-    kernel.tasks.destroy(domain);
+    kernel.remove_domain(domain);
     kernel.slots_mut(id).take(arguments.slot)?;
     Ok(Answer::Done)
 }

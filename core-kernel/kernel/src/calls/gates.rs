@@ -5,9 +5,9 @@ use cloison_abi::{
     call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
 };
 use cloison_rules::{
-    DomainId,
+    Peer, ThreadId,
     authorize::Operation,
-    task::{Called, Next},
+    thread::{Called, Next},
 };
 
 use super::permit;
@@ -19,9 +19,9 @@ use crate::{
 /// Gate call, if the server waits for one. Returns how the server goes on if it was so; else nothing has been done,
 /// and an error, if there is one, is left for [`call`] to find.
 #[inline(always)]
-pub fn gate_call_at_once(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
+pub fn gate_call_at_once(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
     let (server, badge) = target(kernel, id).ok()?;
-    if !kernel.tasks.call_at_once(id, server) {
+    if !kernel.threads.call_at_once(id, server) {
         return None;
     }
     let rax = kernel.context(id).message_outcome();
@@ -30,42 +30,47 @@ pub fn gate_call_at_once(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
 
 /// Reply, if nothing but the client waits for it. Returns how the client goes on if it was so.
 #[inline(always)]
-pub fn reply_at_once(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
+pub fn reply_at_once(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
     let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
-    let client = kernel.tasks.reply_at_once(id, mask, deadline)?;
+    let client = kernel.threads.reply_at_once(id, mask, deadline)?;
     let rax = kernel.context(id).message_outcome();
     Some(Return { to: client, words: id, rax, r8: kernel.context(client).r8 })
 }
 
 /// Look for events, if the caller does not want to wait for any. Returns how the caller goes on if it was so.
 #[inline(always)]
-pub fn poll(kernel: &mut Kernel, id: DomainId) -> Option<Return> {
+pub fn poll(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
     let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     if context.rax as u8 != CallNumber::Wait as u8 || deadline != POLL {
         return None;
     }
-    let next = kernel.tasks.poll(id, mask)?;
-    answer_wait(kernel, id, next);
-    let context = kernel.context(id);
-    Some(Return { to: id, words: id, rax: context.rax, r8: context.r8 })
+    let events = kernel.threads.poll(id, mask)?;
+    let outcome = if events == 0 {
+        CallError::TimedOut as i32
+    } else {
+        kernel.context_mut(id).rdi = events;
+        RECEIVED_EVENTS
+    };
+    Some(Return { to: id, words: id, rax: (outcome as u32).into(), r8: mask })
 }
 
 /// The server and the badge of the gate that the caller names.
 #[inline(always)]
-fn target(kernel: &Kernel, id: DomainId) -> Result<(DomainId, u32), CallError> {
-    let gate = kernel.slots(id).gate(kernel.context(id).slot())?;
-    let server = kernel.tasks.resolve(gate.server)?;
-    permit(kernel.access(id), Operation::Call { server })?;
+fn target(kernel: &Kernel, id: ThreadId) -> Result<(ThreadId, u32), CallError> {
+    let (slots, access) = kernel.reach(id);
+    let gate = slots.gate(kernel.context(id).slot())?;
+    let server = kernel.threads.resolve(gate.server.thread)?;
+    permit(access, Operation::Call { server: gate.server.domain })?;
     Ok((server, gate.badge))
 }
 
 /// Gate call. The message stays in the caller's registers until the server takes it.
 #[inline(never)]
-pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
+pub(super) fn call(kernel: &mut Kernel, id: ThreadId) {
     let called = target(kernel, id).and_then(|(server, badge)| {
-        let called = kernel.tasks.call(id, server, badge)?;
+        let called = kernel.threads.call(id, server, badge)?;
         Ok((called, server, badge))
     });
     match called {
@@ -80,11 +85,11 @@ pub(super) fn call(kernel: &mut Kernel, id: DomainId) {
 
 /// Reply and wait for the next message.
 #[inline(never)]
-pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
+pub(super) fn reply_wait(kernel: &mut Kernel, id: ThreadId) {
     let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     let deadline = not_too_soon(kernel, deadline);
-    let (client, next) = kernel.tasks.reply_wait(id, mask, deadline);
+    let (client, next) = kernel.threads.reply_wait(id, mask, deadline);
     if let Some(client) = client {
         kernel.move_message(id, client);
     }
@@ -98,11 +103,11 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: DomainId) {
 
 /// Wait for an event.
 #[inline(never)]
-pub(super) fn wait(kernel: &mut Kernel, id: DomainId) {
+pub(super) fn wait(kernel: &mut Kernel, id: ThreadId) {
     let context = kernel.context(id);
     let (mask, deadline) = (context.r8, context.r9);
     let deadline = not_too_soon(kernel, deadline);
-    let next = kernel.tasks.wait(id, mask, deadline);
+    let next = kernel.threads.wait(id, mask, deadline);
     answer_wait(kernel, id, next);
 }
 
@@ -115,9 +120,9 @@ fn not_too_soon(kernel: &Kernel, deadline: u64) -> u64 {
     deadline.max(time::now().saturating_add(kernel.machine.shortest_wait))
 }
 
-/// What a domain that waits for events finds in its registers, if it has not to wait.
+/// What a thread that waits for events finds in its registers, if it has not to wait.
 #[inline]
-fn answer_wait(kernel: &mut Kernel, id: DomainId, next: Next) {
+fn answer_wait(kernel: &mut Kernel, id: ThreadId, next: Next) {
     let context = kernel.context_mut(id);
     match next {
         Next::Events(events) => {
@@ -129,18 +134,19 @@ fn answer_wait(kernel: &mut Kernel, id: DomainId, next: Next) {
     }
 }
 
-/// Set an event bit of another domain.
+/// Set an event bit of another thread.
 #[inline(always)]
-pub fn signal(kernel: &mut Kernel, id: DomainId) {
+pub fn signal(kernel: &mut Kernel, id: ThreadId) {
     let outcome = try_signal(kernel, id).map_or_else(|error| error as i32, |()| 0);
     kernel.context_mut(id).set_outcome(outcome, 0);
 }
 
 #[inline(always)]
-fn try_signal(kernel: &mut Kernel, id: DomainId) -> Result<(), CallError> {
-    let (target, bit) = kernel.slots(id).event(kernel.context(id).slot())?;
-    let target = kernel.tasks.resolve(target)?;
-    permit(kernel.access(id), Operation::Signal { target })?;
-    kernel.signal(target, 1 << bit);
+fn try_signal(kernel: &mut Kernel, id: ThreadId) -> Result<(), CallError> {
+    let (slots, access) = kernel.reach(id);
+    let (Peer { thread, domain }, bit) = slots.event(kernel.context(id).slot())?;
+    let target = kernel.threads.resolve(thread)?;
+    permit(access, Operation::Signal { target: domain })?;
+    kernel.signal_at_once(target, 1 << bit);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
 
 use cloison_abi::{CallError, Rights, call::SystemEnd, limits::DOMAIN_END};
-use cloison_rules::{DomainId, authorize::Operation, interrupts::LineLoad, task::State};
+use cloison_rules::{DomainId, Peer, authorize::Operation, interrupts::LineLoad, thread::State};
 
 use super::{Answer, Arguments, Found, Result};
 use crate::{kernel::Kernel, life::Renewal};
@@ -21,7 +21,7 @@ pub(super) fn find_started(kernel: &Kernel, id: DomainId, arguments: &Arguments)
 #[inline(never)]
 fn patient(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Result<DomainId> {
     let (domain, _) = kernel.slots(id).domain(arguments.slot, Rights::HANDLE_FAULT)?;
-    kernel.tasks.resolve(domain)
+    kernel.resolve(domain)
 }
 
 /// Make a domain that does not live what it was before its first life.
@@ -47,8 +47,9 @@ pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
     if !kernel.reader_may_start(domain) {
         return Ok(Answer::Again);
     }
-    kernel.tasks.start(domain)?;
-    kernel.context_mut(domain).start(entry, stack, argument);
+    let thread = kernel.thread(domain)?;
+    kernel.threads.start(thread)?;
+    kernel.context_mut(thread).start(entry, stack, argument);
     let started = kernel.domain_mut(domain);
     started.fault = cloison_abi::Fault::NONE;
     (started.renewal, started.gone) = (Renewal::Used, 0);
@@ -60,7 +61,7 @@ pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
 /// Lets the interrupts of a domain arrive again: it may have faulted before it could acknowledge one.
 fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
     for (line, target) in kernel.lines.iter_mut().enumerate() {
-        if let Some(target) = target.as_mut().filter(|target| target.target.id == id) {
+        if let Some(target) = target.as_mut().filter(|target| target.target.domain == id) {
             target.load = LineLoad::default();
             kernel.machine.io_apic.unmask(line as u8, target.flags);
         }
@@ -69,15 +70,14 @@ fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
 
 /// Stop a domain. What it holds stays with it, so that it can be started again; what it lent comes back.
 pub(super) fn stop(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
-    if kernel.tasks.get(domain).state != State::Stopped {
-        halt_for_now(kernel, domain);
+    if kernel.state(domain) != State::Stopped {
+        halt_for_now(kernel, kernel.peer(domain)?);
     }
     Ok(if kernel.take_back_step(domain, None) { Answer::Done } else { Answer::Again })
 }
 
-fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
-    kernel.halt(domain, State::Stopped);
-    let stopped = kernel.reference(domain);
+fn halt_for_now(kernel: &mut Kernel, stopped: Peer) {
+    kernel.halt(stopped.domain, State::Stopped);
     for (line, target) in kernel.lines.iter().enumerate() {
         if target.is_some_and(|target| target.target == stopped) {
             kernel.machine.io_apic.mask(line as u8);
@@ -87,19 +87,20 @@ fn halt_for_now(kernel: &mut Kernel, domain: DomainId) {
     kernel.attack_lines(stopped);
     kernel.reader_stopped(stopped);
     kernel.abandon_patients(stopped, false);
-    if kernel.domain(domain).ends_system {
+    if kernel.domain(stopped.domain).ends_system {
         kernel.end_system(SystemEnd::Failure);
     }
 }
 
 /// Let a stopped domain wait for the caller to start it.
-pub(super) fn attend(kernel: &mut Kernel, id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
+pub(super) fn attend(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
     // Callers would wait for one that never comes back.
     let is_over = matches!(kernel.domain(domain).renewal, Renewal::Ended | Renewal::Ruin);
-    if is_over || kernel.tasks.get(domain).state != State::Stopped {
+    if is_over || kernel.state(domain) != State::Stopped {
         return Err(CallError::BadState);
     }
-    kernel.tasks.halt(domain, State::Faulted(Some(id)));
+    let thread = kernel.thread(domain)?;
+    kernel.threads.halt(thread, State::Faulted(Some(arguments.thread)));
     Ok(Answer::Done)
 }
 

@@ -17,15 +17,17 @@ pub(crate) use regions::{begin_scrub, map_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::{
-    DomainId,
+    DomainId, ThreadId,
     authorize::{Access, Operation, Verdict},
 };
 
 use crate::kernel::Kernel;
 
-/// The registers of a call.
+/// A call: who makes it, with which registers.
 #[derive(Clone, Copy)]
 struct Arguments {
+    /// The thread of the caller.
+    thread: ThreadId,
     /// Bits 8 to 15 of `rax`.
     slot: u64,
     /// Bits 32 to 63 of `rax`.
@@ -53,8 +55,8 @@ type Result<T = Answer> = core::result::Result<T, CallError>;
 /// What a call is about to do, and the objects that it needs for it.
 type Found<T> = Result<(Operation, T)>;
 
-/// Carries out the call that the running domain has made, if it is not a signal.
-pub fn dispatch(kernel: &mut Kernel, id: DomainId) {
+/// Carries out the call that the running thread has made, if it is not a signal.
+pub fn dispatch(kernel: &mut Kernel, id: ThreadId) {
     let number = kernel.context(id).rax as u8;
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
@@ -69,7 +71,7 @@ pub fn dispatch(kernel: &mut Kernel, id: DomainId) {
 
 /// Carries out one of the other calls, and puts its answer into the caller's registers.
 #[inline(never)]
-fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) {
+fn carry_out(kernel: &mut Kernel, id: ThreadId, number: u8) {
     let result = look_up(kernel, id, number);
     let context = kernel.context_mut(id);
     match result {
@@ -89,11 +91,12 @@ fn carry_out(kernel: &mut Kernel, id: DomainId, number: u8) {
 }
 
 /// Looks up, asks, acts. The calls that come first in [`dispatch`] do the same by themselves.
-fn look_up(kernel: &mut Kernel, id: DomainId, number: u8) -> Result {
-    let context = kernel.context(id);
+fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
+    let context = kernel.context(thread);
+    let id = context.home.ok_or(CallError::UnknownCall)?;
     let [a0, a1, a2, a3] = context.words();
     let a = [a0, a1, a2, a3, context.r8, context.r9];
-    let arguments = Arguments { slot: context.slot(), label: context.label(), a };
+    let arguments = Arguments { thread, slot: context.slot(), label: context.label(), a };
     let number = CallNumber::from_number(number).ok_or(CallError::UnknownCall)?;
     /// One arm for each call: what finds its objects, and what carries it out.
     macro_rules! table {

@@ -109,7 +109,7 @@ pub(super) fn find_granted(
     let slots = kernel.slots(id);
     let (region, held) = slots.region(arguments.slot, Rights::GRANT)?;
     let gate = *slots.gate(arguments.a[0])?;
-    let borrower = kernel.tasks.resolve(gate.server)?;
+    let borrower = kernel.domain_of(gate.server)?;
     Ok((Operation::Share { lender: id, borrower }, (region, held, gate)))
 }
 
@@ -121,13 +121,13 @@ pub(super) fn grant(
     arguments: Arguments,
 ) -> Result {
     // One that does not live would begin its next life with it.
-    if !kernel.is_alive(gate.server.id) {
+    if !kernel.is_alive(gate.server.domain) {
         return Err(CallError::PeerFailed);
     }
     kernel.regions.usable(region)?;
     let rights = access_rights(arguments.a[1], held)?;
     let capability = Capability::Region { region, rights, lender: Some(id) };
-    let slots = kernel.slots_mut(gate.server.id);
+    let slots = kernel.slots_mut(gate.server.domain);
     let slot = slots.fill_first(gate.grant_first, gate.grant_count, capability)?;
     Ok(Answer::Words([slot, 0, 0, 0]))
 }

@@ -7,7 +7,7 @@ use cloison_abi::{
     plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
-    DomainId, TABLE_ENTRIES, authorize::Operation, budget::Budget, capability::Capability, task::DomainSet,
+    DomainId, DomainSet, TABLE_ENTRIES, authorize::Operation, budget::Budget, capability::Capability,
 };
 
 use super::{Answer, Arguments, Found, Result};
@@ -18,7 +18,7 @@ use crate::{
 
 /// The domain that reads what is written to the debug output.
 pub(super) fn find_reader(kernel: &Kernel, _id: DomainId, _arguments: &Arguments) -> Found<()> {
-    let reader = kernel.log.reader().map(|(reader, _)| reader.id);
+    let reader = kernel.log.reader().map(|(reader, _)| reader.domain);
     Ok((Operation::Tell { reader }, ()))
 }
 
@@ -57,7 +57,7 @@ pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, (): (), arguments: 
     }
     // The rest with the next call.
     bytes.copy_within(taken.., 0);
-    let context = kernel.context_mut(id);
+    let context = kernel.context_mut(arguments.thread);
     context.set_label((count - taken) as u32);
     for (word, chunk) in [&mut context.rdi, &mut context.rsi, &mut context.rdx, &mut context.r10]
         .into_iter()
@@ -100,7 +100,7 @@ fn scrub_builder(kernel: &Kernel) {
 
 /// Fault by choice.
 pub(super) fn panic(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let instruction = kernel.context(id).rip;
+    let instruction = kernel.context(arguments.thread).rip;
     let code = arguments.a[0] as u32;
     kernel.fault(id, Fault { kind: FaultKind::Panic, code, instruction, address: 0 });
     Ok(Answer::Nothing)
@@ -152,12 +152,11 @@ pub(super) fn slot_limit(kernel: &mut Kernel, id: DomainId, (): (), arguments: A
 pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let held = *kernel.slots(id).get(arguments.slot)?;
     let peer = match held {
-        Capability::Domain(domain, _) => Some(domain),
-        Capability::Gate(gate) => Some(gate.server),
-        Capability::Event { target, .. } => Some(target),
+        Capability::Domain(domain, _) => kernel.resolve(domain).ok(),
+        Capability::Gate(gate) => kernel.domain_of(gate.server).ok(),
+        Capability::Event { target, .. } => kernel.domain_of(target).ok(),
         _ => None,
     };
-    let peer = peer.and_then(|peer| kernel.tasks.resolve(peer).ok());
     let (lives, ended) =
         peer.map_or((false, 0), |peer| (kernel.is_alive(peer), kernel.domain(peer).lives_ended));
     Ok(Answer::Words([held.kind() as u64, held.rights().bits().into(), ended.into(), lives.into()]))
@@ -166,7 +165,7 @@ pub(super) fn slot_info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Ar
 /// The next gate into the caller whose holder has ended a life. The cursor has the holder's index from bit 8
 /// on, and the slot to go on from below.
 pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let me = kernel.reference(id);
+    let me = kernel.peer(id)?;
     let cursor = match arguments.a[0] {
         0 => u64::from(take_lowest(&mut kernel.domain_mut(id).gone)) << 8,
         cursor => cursor,
@@ -182,7 +181,7 @@ pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Ar
             Ok(Answer::Words([next, badge.into(), 0, 0]))
         }
         None => {
-            kernel.context_mut(id).rdi = 0;
+            kernel.context_mut(arguments.thread).rdi = 0;
             Ok(Answer::Again)
         }
     }
@@ -200,22 +199,22 @@ pub(super) fn figures(kernel: &mut Kernel, _id: DomainId, (): (), arguments: Arg
     let of = usize::try_from(arguments.a[0]).ok().and_then(DomainId::new).ok_or(CallError::BadArgument)?;
     let domain = kernel.domain(of);
     let (slots, mappings) = (kernel.slots(of).iter().count() as u64, domain.mappings.iter().count() as u64);
-    let events = kernel.tasks.get(of).pending();
+    let events = kernel.thread(of).map_or(0, |thread| kernel.threads.get(thread).pending());
     Ok(Answer::Words([domain.space.pages_used(), mappings, slots, events]))
 }
 
 /// Give up the caller's priority.
-pub(super) fn retire(kernel: &mut Kernel, id: DomainId, (): (), _arguments: Arguments) -> Result {
+pub(super) fn retire(kernel: &mut Kernel, _id: DomainId, (): (), arguments: Arguments) -> Result {
     let timer = &kernel.machine.timer;
     let [budget, period] = [RETIRED_BUDGET_US, RETIRED_PERIOD_US].map(|us| timer.whole_ticks(us.into()));
-    kernel.tasks.retire(id, Budget::new(budget, period))?;
+    kernel.threads.retire(arguments.thread, Budget::new(budget, period))?;
     Ok(Answer::Done)
 }
 
 /// Read the kernel's log.
 pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, (): (), _arguments: Arguments) -> Result {
     // The rest of what one reader has begun to take is nobody else's.
-    if kernel.log.reader().is_none_or(|(reader, _)| reader.id != id) {
+    if kernel.log.reader().is_none_or(|(reader, _)| reader.domain != id) {
         return Ok(Answer::Full(0, 0, [0; 4]));
     }
     let (words, count) = kernel.log.read();
@@ -224,7 +223,7 @@ pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, (): (), _arguments: Ar
 }
 
 /// Read the next entry of the census.
-pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
+pub(super) fn census_read(kernel: &mut Kernel, _id: DomainId, (): (), arguments: Arguments) -> Result {
     let cursor = usize::try_from(arguments.a[0]).unwrap_or(usize::MAX);
     // One domain's slots a step at most: past those that are empty, then on to the next domain.
     for at in cursor..(TABLE_ENTRIES * MAX_SLOTS).min(cursor.saturating_add(MAX_SLOTS)) {
@@ -239,7 +238,7 @@ pub(super) fn census_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: 
     }
     let next = cursor.saturating_add(MAX_SLOTS);
     if next < TABLE_ENTRIES * MAX_SLOTS {
-        kernel.context_mut(id).rdi = next as u64;
+        kernel.context_mut(arguments.thread).rdi = next as u64;
         return Ok(Answer::Again);
     }
     Ok(Answer::Words([0; 4]))

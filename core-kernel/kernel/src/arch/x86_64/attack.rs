@@ -9,7 +9,7 @@ use core::{
 };
 
 use cloison_abi::limits::{KERNEL_BASE, PAGE_BYTES};
-use cloison_rules::{DomainId, DomainRef, memory::Run};
+use cloison_rules::{DomainId, Peer, memory::Run};
 use x86_64::{
     VirtAddr,
     instructions::tables::lgdt,
@@ -232,8 +232,8 @@ fn visit(at: u64, level: u32, base: u64, above: Flags, show: &mut impl FnMut(u64
 fn judge_faults(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
     let features = __cpuid_count(7, 0);
     let (text, constants) = (paging::text().start, paging::constants().start);
-    let builder = kernel.context(DomainId::BUILDER);
-    let (entry, stack) = (builder.rip, builder.rsp - 8);
+    let builder = kernel.thread(DomainId::BUILDER).map(|thread| kernel.context(thread));
+    let (entry, stack) = builder.map_or((0, 0), |builder| (builder.rip, builder.rsp - 8));
     let data = (&raw const DATA) as u64;
     // SAFETY: a page fault of an attack goes back to its end by way of `attack_fault`; what does not fault reads,
     // or writes what is there, or returns at once. The builder's address space maps the kernel as it is mapped.
@@ -280,7 +280,7 @@ pub fn is_zero(run: Run) -> bool {
 
 impl Kernel {
     /// A domain has been stopped from outside: none of its lines may be open.
-    pub fn attack_lines(&mut self, stopped: DomainRef) {
+    pub fn attack_lines(&mut self, stopped: Peer) {
         let io_apic = self.machine.io_apic;
         let of_stopped = |target: &Option<LineTarget>| target.is_some_and(|target| target.target == stopped);
         let mut lines = (0..).zip(&self.lines).filter(|(_, target)| of_stopped(target)).peekable();
@@ -288,7 +288,7 @@ impl Kernel {
             return;
         }
         let masked = lines.all(|(line, _)| io_apic.is_pin_masked(line));
-        let name = self.domain(stopped.id).name;
+        let name = self.domain(stopped.domain).name;
         self.say(format_args!("self-attack: the lines of {name} are masked: {}", verdict(masked)));
     }
 

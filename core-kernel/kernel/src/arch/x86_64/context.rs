@@ -1,4 +1,10 @@
-//! What the CPU holds for a domain while the domain does not run.
+//! What the CPU holds for a thread while the thread does not run.
+//!
+//! The context of the thread that runs belongs to its CPU: from when the entry code saves the first register to when it
+//! has loaded the last one, which is when it releases the kernel's lock ([`super::lock`]). Others change contexts only of
+//! threads that wait or have stopped.
+
+use cloison_rules::DomainId;
 
 /// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel
 /// SDM volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
@@ -24,7 +30,7 @@ impl VectorState {
     };
 }
 
-/// The general registers of a domain, how to go back to it, and what else the CPU needs when it does. The entry code knows the layout by
+/// The general registers of a thread, how to go back to it, and what else the CPU needs when it does. The entry code knows the layout by
 /// `offset_of`.
 #[derive(Clone)]
 #[repr(C)]
@@ -53,6 +59,8 @@ pub struct Context {
     /// Physical address of the domain's page tables; 0 while it has none.
     pub root: u64,
     /// Whether the domain may use I/O ports.
+    /// The domain that the thread is part of.
+    pub home: Option<DomainId>,
     pub has_ports: bool,
     _align: [u64; 3],
     pub vectors: VectorState,
@@ -60,12 +68,14 @@ pub struct Context {
 
 const _: () =
     assert!(core::mem::offset_of!(Context, vectors).is_multiple_of(64), "XSAVE needs an aligned area");
+const _: () =
+    assert!(size_of::<Context>().is_power_of_two(), "finding one in the table takes fewer instructions");
 
 /// Interrupts on, and the bit that is always one.
 const RFLAGS_START: u64 = 0x202;
 
 impl Context {
-    /// The context of no domain.
+    /// The context of no thread.
     pub const EMPTY: Self = Self {
         rax: 0,
         rbx: 0,
@@ -86,21 +96,23 @@ impl Context {
         rflags: 0,
         rsp: 0,
         interrupted: 0,
+        home: None,
         root: 0,
         has_ports: false,
         _align: [0; 3],
         vectors: VectorState::EMPTY,
     };
 
-    /// Makes this the context of a domain before its first instruction: `argument` in `rdi`, everything else
+    /// Makes this the context of a thread before its first instruction: `argument` in `rdi`, everything else
     /// zero.
     pub fn start(&mut self, entry: u64, stack: u64, argument: u64) {
-        let Self { root, has_ports, .. } = *self;
+        let Self { home, root, has_ports, .. } = *self;
         *self = Self {
             rip: entry,
             rsp: stack,
             rdi: argument,
             rflags: RFLAGS_START,
+            home,
             root,
             has_ports,
             ..Self::EMPTY

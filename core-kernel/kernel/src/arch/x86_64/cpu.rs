@@ -52,6 +52,9 @@ pub type PortRange = (u16, u16);
 /// The ports of one domain.
 pub type PortRanges = heapless::Vec<PortRange, MAX_PORT_RANGES>;
 
+/// No page tables: no address of a page, nor that of a thread that has none.
+const NOTHING: u64 = 1;
+
 /// What belongs to one CPU. The entry code knows the first fields by `offset_of`.
 #[repr(C)]
 pub struct Cpu {
@@ -59,15 +62,17 @@ pub struct Cpu {
     pub this: *const Cpu,
     /// First address above the kernel's stack.
     pub stack_top: u64,
-    /// Where the entry code saves the registers of the domain that runs.
+    /// Where the entry code saves the registers of the thread that runs.
     pub context: *mut Context,
     /// A word for the entry code.
     pub scratch: u64,
-    /// The domain whose address space is loaded.
-    loaded: Option<DomainId>,
+    /// Physical address of the page tables that are loaded, or [`NOTHING`] if none is to be taken as loaded.
+    loaded: u64,
     /// The domain whose ports the bitmap allows.
     ports_of: Option<DomainId>,
     ports: PortRanges,
+    /// Up to which change of address spaces or ports this CPU has looked at what it has loaded.
+    pub epoch: u64,
     /// When the timer is set to interrupt.
     pub armed: u64,
     pub segments: Segments,
@@ -88,9 +93,10 @@ static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
     stack_top: 0,
     context: ptr::null_mut(),
     scratch: 0,
-    loaded: None,
+    loaded: 0,
     ports_of: None,
     ports: PortRanges::new(),
+    epoch: 0,
     armed: 0,
     segments: [0; 7],
     gates: [Gate::EMPTY; 256],
@@ -98,13 +104,13 @@ static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
     extra_stacks: [const { ExtraStack([0; EXTRA_STACK_BYTES]) }; EXTRA_STACKS],
 }));
 
-/// What a domain's turn on the CPU needs.
+/// What a thread's turn on the CPU needs.
 pub struct Turn<'a> {
-    /// Whose turn it is.
-    pub id: DomainId,
     /// Its registers and page tables.
     pub context: &'a mut Context,
-    /// Its I/O ports.
+    /// Its domain.
+    pub domain: DomainId,
+    /// The I/O ports of its domain.
     pub ports: &'a PortRanges,
 }
 
@@ -116,52 +122,50 @@ impl Cpu {
         let cpu = unsafe { &mut *first };
         cpu.this = first;
         cpu.stack_top = KERNEL_STACK.top();
-        cpu.armed = NO_DEADLINE;
+        (cpu.loaded, cpu.armed) = (NOTHING, NO_DEADLINE);
         tables::load(cpu);
         set_up_system_call(first as u64);
         cpu
     }
 
-    /// Lets a domain have the CPU: its address space, its ports, its registers.
+    /// Lets a thread have the CPU: its address space, its ports, its registers.
     pub fn switch(&mut self, turn: Turn<'_>) {
-        let Turn { id, context, ports } = turn;
-        if !self.switch_without_ports(id, context) {
-            self.loaded = Some(id);
-            paging::load(context.root);
+        let Turn { context, domain, ports } = turn;
+        if !self.switch_without_ports(context) {
+            self.load(context.root);
             self.context = context;
-            self.switch_ports(id, ports);
+            self.switch_ports(domain, ports);
         }
     }
 
-    /// The same, if the domain has no ports, or all of it is loaded already. Returns false and does nothing if not.
+    /// The same, if its domain has no ports, or all of it is loaded already. Returns false and does nothing if not.
     #[inline(always)]
-    pub fn switch_without_ports(&mut self, id: DomainId, context: &mut Context) -> bool {
-        if self.loaded != Some(id) {
+    pub fn switch_without_ports(&mut self, context: &mut Context) -> bool {
+        if self.loaded != context.root {
             if context.has_ports {
                 return false;
             }
-            self.loaded = Some(id);
-            paging::load(context.root);
+            self.load(context.root);
             self.task_state.forbid_ports();
         }
         self.context = context;
         true
     }
 
-    /// Whether a domain's address space is loaded.
-    pub fn is_loaded(&self, id: DomainId) -> bool {
-        self.loaded == Some(id)
+    #[inline(always)]
+    fn load(&mut self, root: u64) {
+        self.loaded = root;
+        paging::load(root);
     }
 
-    /// The domain's address space or ports have changed, or it has ended: nothing of it is to be taken as
-    /// loaded.
-    pub fn forget(&mut self, id: DomainId) {
-        if self.loaded == Some(id) {
-            self.loaded = None;
-        }
-        if self.ports_of == Some(id) {
-            self.ports_of = None;
-        }
+    /// Whether a thread's address space is loaded.
+    pub fn has_loaded(&self, context: &Context) -> bool {
+        self.loaded == context.root
+    }
+
+    /// Address spaces or ports have changed: none of them is to be taken as loaded.
+    pub fn forget(&mut self) {
+        (self.loaded, self.ports_of) = (NOTHING, None);
     }
 
     /// The bitmap stays as the last domain with ports has left it; only a change of that domain costs
@@ -209,7 +213,7 @@ pub fn clear_segment_selectors() {
             "2:",
             all = out(reg) _,
             one = out(reg) _,
-            options(nostack),
+            options(nostack, nomem),
         );
     }
 }

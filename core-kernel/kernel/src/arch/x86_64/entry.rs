@@ -13,7 +13,7 @@ use core::{
 };
 
 use cloison_abi::CallNumber;
-use cloison_rules::DomainId;
+use cloison_rules::ThreadId;
 
 use super::{
     context::{Context, VectorState},
@@ -36,6 +36,10 @@ const _: () = assert!(
     "the entry code compares with 1"
 );
 
+#[allow(
+    improper_ctypes,
+    reason = "the other side is assembly, which knows a context by the offsets that it is told"
+)]
 unsafe extern "C" {
     /// Where `syscall` leads.
     pub fn syscall_entry();
@@ -63,7 +67,7 @@ unsafe extern "C" {
     pub fn idle() -> !;
 }
 
-/// Leaves the kernel for the domain that [`crate::kernel::Kernel::leave`] has chosen.
+/// Leaves the kernel for the thread that [`crate::kernel::Kernel::leave`] has chosen.
 #[inline(always)]
 pub fn go(_kernel: Locked<Kernel>, context: *const Context) -> ! {
     // SAFETY: `context` is that of the domain whose address space is loaded and to which the CPU's `context`
@@ -71,25 +75,25 @@ pub fn go(_kernel: Locked<Kernel>, context: *const Context) -> ! {
     unsafe { leave(context) }
 }
 
-/// How a domain goes on that has made a call and was not interrupted since.
+/// How a thread goes on that has made a call and was not interrupted since.
 #[derive(Clone, Copy)]
 pub struct Return {
-    /// The domain.
-    pub to: DomainId,
+    /// The thread.
+    pub to: ThreadId,
     /// In whose context the words of a message, or the results, are: they are loaded from there.
-    pub words: DomainId,
+    pub words: ThreadId,
     /// Outcome and label.
     pub rax: u64,
     /// The badge, for a message.
     pub r8: u64,
 }
 
-/// Leaves the kernel for such a domain.
+/// Leaves the kernel for such a thread.
 #[inline(always)]
 pub fn go_back_from_call(kernel: Locked<Kernel>, Return { to, words, rax, r8 }: Return) -> ! {
     let (context, words) = (&raw const *kernel.context(to), &raw const *kernel.context(words));
-    // SAFETY: as for `go`; a domain that calls, replies or looks for events is not interrupted while it does,
-    // and a domain that waits for a message or a reply has made a call.
+    // SAFETY: as for `go`; a thread that calls, replies or looks for events is not interrupted while it does,
+    // and a thread that waits for a message or a reply has made a call.
     unsafe { leave_to_call(context, words, rax, MaybeUninit::uninit(), r8) }
 }
 

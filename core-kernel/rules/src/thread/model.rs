@@ -1,4 +1,4 @@
-//! Random systems in which random things happen, against what must hold whatever the domains do.
+//! Random systems in which random things happen, against what must hold whatever the threads do.
 
 use std::{collections::BTreeMap, format, vec::Vec};
 
@@ -53,48 +53,54 @@ fn titles() -> impl Strategy<Value = Vec<Title>> {
 
 /// A system, what time it is there, and what each account has paid.
 struct World {
-    tasks: Tasks,
-    ids: Vec<DomainId>,
+    threads: Threads,
+    ids: Vec<ThreadId>,
     titles: Vec<Title>,
     now: u64,
     alarm: u64,
-    /// By domain and period: how long it wanted the CPU at its priority or was in the background, and how much it
+    /// By thread and period: how long it wanted the CPU at its priority or was in the background, and how much it
     /// had at its priority.
     wished: BTreeMap<(usize, u64), u64>,
     paid: BTreeMap<(usize, u64), u64>,
     /// How long each has waited for the CPU at its priority.
     waited: Vec<u64>,
     /// Which claim has the CPU, at which priority, and for how long beside another of that priority.
-    turn: (Option<(DomainId, u8)>, u64),
+    turn: (Option<(ThreadId, u8)>, u64),
 }
 
 impl World {
     fn new(titles: Vec<Title>) -> Self {
-        let mut tasks = Tasks::EMPTY;
-        tasks.init(QUANTUM);
+        let mut threads = Threads::EMPTY;
+        threads.init(QUANTUM);
         let mut ids = Vec::new();
         for title in &titles {
-            let domain = tasks.create().unwrap();
-            tasks.configure(domain.id, title.priority as u8, Budget::new(title.budget, title.period));
-            tasks.start(domain.id).unwrap();
-            ids.push(domain.id);
+            let thread = threads.create().unwrap();
+            threads.configure(thread.id, title.priority as u8, Budget::new(title.budget, title.period));
+            threads.start(thread.id).unwrap();
+            ids.push(thread.id);
         }
         let waited = ids.iter().map(|_| 0).collect();
         let (wished, paid) = (BTreeMap::new(), BTreeMap::new());
-        let mut world = Self { tasks, ids, titles, now: 0, alarm: 0, wished, paid, waited, turn: (None, 0) };
+        let mut world =
+            Self { threads, ids, titles, now: 0, alarm: 0, wished, paid, waited, turn: (None, 0) };
         world.settle();
         world
     }
 
     fn settle(&mut self) {
-        if !self.tasks.is_settled() {
-            self.alarm = self.tasks.settle(|| self.now);
-            let claim = self.tasks.claim.map(|claim| (claim, self.tasks.get(claim).priority));
+        if !self.threads.is_settled() {
+            let mut short = self.threads.clone();
+            let at_once = short.settle_at_once(|| self.now);
+            self.alarm = self.threads.settle(|| self.now);
+            if let Some(alarm) = at_once {
+                assert_eq!((alarm, format!("{short:?}")), (self.alarm, format!("{:?}", self.threads)));
+            }
+            let claim = self.threads.dispatch.claim.map(|claim| (claim, self.threads.get(claim).priority));
             if claim != self.turn.0 {
                 self.turn = (claim, 0);
             }
             for (which, id) in self.ids.iter().enumerate() {
-                if self.tasks.claim == Some(*id) || !is_wanted(&self.tasks, *id) {
+                if self.threads.dispatch.claim == Some(*id) || !is_wanted(&self.threads, *id) {
                     self.waited[which] = 0;
                 }
             }
@@ -110,7 +116,7 @@ impl World {
             self.account(next - self.now);
             self.now = next;
             if self.now >= self.alarm {
-                self.tasks.timer(self.now);
+                self.threads.timer(self.now);
                 self.settle();
                 check(self);
             }
@@ -119,10 +125,11 @@ impl World {
 
     fn account(&mut self, time: u64) {
         let terms = Terms { turn: QUANTUM, delay: 0 };
-        let claim = self.tasks.claim;
+        let claim = self.threads.dispatch.claim;
         for (which, id) in self.ids.iter().enumerate() {
-            let (title, task) = (self.titles[which], self.tasks.get(*id));
-            let (is_wanted, is_spent) = (is_wanted(&self.tasks, *id), task.priority != task.base_priority);
+            let (title, thread) = (self.titles[which], self.threads.get(*id));
+            let (is_wanted, is_spent) =
+                (is_wanted(&self.threads, *id), thread.priority != thread.base_priority);
             let has = claim == Some(*id) && !is_spent;
             let period = (which, self.now.checked_div(title.period).unwrap_or(0));
             *self.wished.entry(period).or_default() += if is_wanted { time } else { 0 };
@@ -135,9 +142,9 @@ impl World {
             let paid = self.paid[&period];
             assert!(title.period == 0 || paid <= title.budget, "{id:?} has paid {paid} in one period");
         }
-        let priority = claim.map(|claim| self.tasks.get(claim).priority);
-        let peers = self.ids.iter().filter(|id| Some(self.tasks.get(**id).priority) == priority);
-        let is_shared = peers.filter(|id| is_wanted(&self.tasks, **id)).count() > 1;
+        let priority = claim.map(|claim| self.threads.get(claim).priority);
+        let peers = self.ids.iter().filter(|id| Some(self.threads.get(**id).priority) == priority);
+        let is_shared = peers.filter(|id| is_wanted(&self.threads, **id)).count() > 1;
         self.turn.1 = if is_shared { self.turn.1 + time } else { 0 };
         assert!(!is_shared || self.turn.1 <= QUANTUM, "{claim:?} keeps its peers waiting");
     }
@@ -150,7 +157,7 @@ impl World {
             for ((_, period), wished) in self.wished.iter().filter(|((of, _), _)| *of == which) {
                 let paid = self.paid[&(which, *period)];
                 if needed <= title.period && *wished == title.period {
-                    assert_eq!(paid, title.budget, "domain {which} in its period {period}");
+                    assert_eq!(paid, title.budget, "thread {which} in its period {period}");
                 }
             }
         }
@@ -158,12 +165,12 @@ impl World {
 }
 
 /// Where a claim leads, in other words than those of the code.
-fn leads_to(tasks: &Tasks, id: DomainId) -> Option<DomainId> {
+fn leads_to(threads: &Threads, id: ThreadId) -> Option<ThreadId> {
     let mut seen = Vec::new();
     let mut at = id;
     while !seen.contains(&at) {
         seen.push(at);
-        at = match tasks.get(at).state {
+        at = match threads.get(at).state {
             State::Runnable => return Some(at),
             State::Calling(next) | State::Served(next) | State::Faulted(Some(next)) => next,
             _ => return None,
@@ -172,144 +179,156 @@ fn leads_to(tasks: &Tasks, id: DomainId) -> Option<DomainId> {
     None
 }
 
-fn is_wanted(tasks: &Tasks, id: DomainId) -> bool {
-    let task = tasks.get(id);
-    let serves_only = task.serving.is_some() && task.pending & task.mask == 0 && task.deadline != PASSED;
-    leads_to(tasks, id).is_some() && !serves_only
+fn is_wanted(threads: &Threads, id: ThreadId) -> bool {
+    let thread = threads.get(id);
+    let serves_only =
+        thread.serving.is_some() && thread.pending & thread.mask == 0 && thread.deadline != PASSED;
+    leads_to(threads, id).is_some() && !serves_only
 }
 
 /// What must hold in every state.
 fn check(world: &World) {
-    let tasks = &world.tasks;
-    let wanted: Vec<DomainId> = DomainId::all().filter(|id| is_wanted(tasks, *id)).collect();
-    for id in DomainId::all() {
-        let task = tasks.get(id);
-        let is_there = tasks.ready.contains(id, task.priority);
-        assert_eq!(is_there, wanted.contains(&id), "whether {id:?} wants the CPU: {task:?}");
-        if let Some(client) = task.serving {
-            assert_eq!(tasks.get(client).state, State::Served(id), "{client:?} waits for {id:?}");
+    let threads = &world.threads;
+    let wanted: Vec<ThreadId> = ThreadId::all().filter(|id| is_wanted(threads, *id)).collect();
+    for id in ThreadId::all() {
+        let thread = threads.get(id);
+        let is_there = threads.dispatch.ready.contains(id, thread.priority);
+        assert_eq!(is_there, wanted.contains(&id), "whether {id:?} wants the CPU: {thread:?}");
+        if let Some(client) = thread.serving {
+            assert_eq!(threads.get(client).state, State::Served(id), "{client:?} waits for {id:?}");
         }
-        match task.state {
-            State::Served(server) => assert_eq!(tasks.get(server).serving, Some(id)),
-            State::Calling(server) => check_queue(tasks, server, id),
+        match thread.state {
+            State::Served(server) => assert_eq!(threads.get(server).serving, Some(id)),
+            State::Calling(server) => check_queue(threads, server, id),
             State::Waiting | State::Receiving => {
-                assert!(tasks.next_deadline <= task.deadline, "no deadline is missed");
+                assert!(threads.dispatch.next_deadline <= thread.deadline, "no deadline is missed");
             }
             _ => {}
         }
     }
-    let highest = wanted.iter().map(|id| tasks.get(*id).priority).max();
+    let highest = wanted.iter().map(|id| threads.get(*id).priority).max();
     assert_eq!(
-        tasks.claim.map(|claim| tasks.get(claim).priority),
+        threads.dispatch.claim.map(|claim| threads.get(claim).priority),
         highest,
         "the highest priority has the CPU"
     );
-    assert!(tasks.claim.is_none_or(|claim| wanted.contains(&claim)));
-    assert_eq!(tasks.current, tasks.claim.and_then(|claim| leads_to(tasks, claim)), "it runs who is led to");
+    assert!(threads.dispatch.claim.is_none_or(|claim| wanted.contains(&claim)));
+    assert_eq!(
+        threads.dispatch.current,
+        threads.dispatch.claim.and_then(|claim| leads_to(threads, claim)),
+        "it runs who is led to"
+    );
     check_alarm(world, &wanted);
 }
 
-fn check_queue(tasks: &Tasks, server: DomainId, caller: DomainId) {
+fn check_queue(threads: &Threads, server: ThreadId, caller: ThreadId) {
     let mut queue = Vec::new();
-    let mut at = tasks.get(server).callers;
+    let mut at = threads.get(server).callers;
     while let Some(id) = at {
         queue.push(id);
-        at = tasks.get(id).next_caller;
+        at = threads.get(id).next_caller;
     }
     assert_eq!(
         queue.iter().filter(|id| **id == caller).count(),
         1,
         "{caller:?} is in the queue of {server:?}"
     );
-    let ranks: Vec<u8> = queue.iter().map(|id| tasks.get(*id).rank).collect();
+    let ranks: Vec<u8> = queue.iter().map(|id| threads.get(*id).rank).collect();
     assert!(ranks.is_sorted_by(|a, b| a >= b), "the highest rank is first: {ranks:?}");
     // A caller that waits through another waits with its own rank.
     for id in &queue {
-        let ahead = tasks.get(*id).callers.map_or(0, |first| tasks.get(first).rank);
-        assert!(tasks.get(*id).rank >= ahead, "{id:?} waits with the rank of its callers");
+        let ahead = threads.get(*id).callers.map_or(0, |first| threads.get(first).rank);
+        assert!(threads.get(*id).rank >= ahead, "{id:?} waits with the rank of its callers");
     }
 }
 
 /// If somebody waits at the priority of whom runs, the alarm is no later than the end of its turn; and no later
 /// than the end of its budget.
-fn check_alarm(world: &World, wanted: &[DomainId]) {
-    let (tasks, alarm) = (&world.tasks, world.alarm);
-    let Some(claim) = tasks.claim else { return };
-    assert_eq!(tasks.payer, Some(claim));
-    let task = tasks.get(claim);
-    let peers = wanted.iter().filter(|id| tasks.get(**id).priority == task.priority).count();
-    let turn = tasks.turns[claim.index()];
+fn check_alarm(world: &World, wanted: &[ThreadId]) {
+    let (threads, alarm) = (&world.threads, world.alarm);
+    let Some(claim) = threads.dispatch.claim else { return };
+    assert_eq!(threads.dispatch.payer, Some(claim));
+    let thread = threads.get(claim);
+    let peers = wanted.iter().filter(|id| threads.get(**id).priority == thread.priority).count();
+    let turn = threads.turns[claim.index()];
     assert!(turn <= QUANTUM);
-    assert!(peers == 1 || alarm <= tasks.charged_at + turn, "the alarm {alarm} is later than the turn's end");
-    let budget = &tasks.budgets[claim.index()];
-    let is_spent = task.priority != task.base_priority;
-    assert!(is_spent || alarm <= budget.exhausted_at(tasks.charged_at), "the alarm {alarm} is too late");
-    assert!(alarm <= tasks.next_deadline);
-    for id in DomainId::all().filter(|id| tasks.is_spent(*id)) {
+    assert!(
+        peers == 1 || alarm <= threads.dispatch.charged_at + turn,
+        "the alarm {alarm} is later than the turn's end"
+    );
+    let budget = &threads.budgets[claim.index()];
+    let is_spent = thread.priority != thread.base_priority;
+    assert!(
+        is_spent || alarm <= budget.exhausted_at(threads.dispatch.charged_at),
+        "the alarm {alarm} is too late"
+    );
+    assert!(alarm <= threads.dispatch.next_deadline);
+    for id in ThreadId::all().filter(|id| threads.is_spent(*id)) {
         assert!(
-            alarm <= tasks.budgets[id.index()].renewed_at().max(world.now),
+            alarm <= threads.budgets[id.index()].renewed_at().max(world.now),
             "{id:?} gets its budget in time"
         );
     }
 }
 
-/// Does one step. `rebuilds`: whether a domain can get a new account, beside which the old one has been used.
+/// Does one step. `rebuilds`: whether a thread can get a new account, beside which the old one has been used.
 fn act(world: &mut World, step: Step, rebuilds: bool) {
-    let (tasks, ids, now) = (&mut world.tasks, &world.ids, world.now);
+    let (threads, ids, now) = (&mut world.threads, &world.ids, world.now);
     let deadline = |after: u64| if after == 0 { POLL } else { after.saturating_add(now) };
-    match (step, tasks.current()) {
+    match (step, threads.current()) {
         (Step::Call(to), Some(current)) => {
-            let _ = tasks.call(current, ids[to], 0);
+            let _ = threads.call(current, ids[to], 0);
         }
         (Step::Reply { mask, after }, Some(current)) => reply(world, current, mask, deadline(after)),
         (Step::Wait { mask, after }, Some(current)) => {
-            tasks.wait(current, mask, deadline(after));
+            threads.wait(current, mask, deadline(after));
         }
         (Step::Poll(mask), Some(current)) => {
-            let mut long = tasks.clone();
+            let mut long = threads.clone();
             let next = long.wait(current, mask, POLL);
-            if let Some(short) = tasks.poll(current, mask) {
-                assert_eq!((short, format!("{tasks:?}")), (next, format!("{long:?}")));
+            if let Some(events) = threads.poll(current, mask) {
+                let short = if events == 0 { Next::TimedOut } else { Next::Events(events) };
+                assert_eq!((short, format!("{threads:?}")), (next, format!("{long:?}")));
             }
         }
         (Step::Signal { to, bits }, _) => {
-            tasks.signal(ids[to], bits);
+            threads.signal(ids[to], bits);
         }
         (Step::Time(time), _) => world.pass(time),
-        (Step::Halt { who, handler }, _) => halt(tasks, ids, who, handler),
+        (Step::Halt { who, handler }, _) => halt(threads, ids, who, handler),
         (Step::Start(who), _) => {
-            let _ = tasks.start(ids[who]);
+            let _ = threads.start(ids[who]);
         }
         (Step::Rebuild(who), _) if rebuilds => {
-            tasks.halt(ids[who], State::Stopped);
-            tasks.destroy(ids[who]);
-            let created = tasks.create().unwrap();
+            threads.halt(ids[who], State::Stopped);
+            threads.destroy(ids[who]);
+            let created = threads.create().unwrap();
             assert_eq!(created.id, ids[who]);
             let title = world.titles[who];
-            tasks.configure(created.id, title.priority as u8, Budget::new(title.budget, title.period));
+            threads.configure(created.id, title.priority as u8, Budget::new(title.budget, title.period));
         }
         _ => {}
     }
 }
 
 /// A reply; if the short way is open, it must come to the same as the long one.
-fn reply(world: &mut World, server: DomainId, mask: u64, deadline: u64) {
-    let mut short = world.tasks.clone();
-    let long = world.tasks.reply_wait(server, mask, deadline);
+fn reply(world: &mut World, server: ThreadId, mask: u64, deadline: u64) {
+    let mut short = world.threads.clone();
+    let long = world.threads.reply_wait(server, mask, deadline);
     if let Some(client) = short.reply_at_once(server, mask, deadline) {
         assert_eq!(long, (Some(client), Next::Blocked));
         assert!(short.is_settled());
         world.settle();
-        assert_eq!(format!("{short:?}"), format!("{:?}", world.tasks));
+        assert_eq!(format!("{short:?}"), format!("{:?}", world.threads));
     }
 }
 
-fn halt(tasks: &mut Tasks, ids: &[DomainId], who: usize, handler: Option<usize>) {
-    if matches!(tasks.get(ids[who]).state, State::Stopped | State::Faulted(_)) {
+fn halt(threads: &mut Threads, ids: &[ThreadId], who: usize, handler: Option<usize>) {
+    if matches!(threads.get(ids[who]).state, State::Stopped | State::Faulted(_)) {
         return;
     }
     let handler = handler.map(|handler| ids[handler]).filter(|handler| *handler != ids[who]);
-    tasks.halt(ids[who], handler.map_or(State::Stopped, |handler| State::Faulted(Some(handler))));
+    threads.halt(ids[who], handler.map_or(State::Stopped, |handler| State::Faulted(Some(handler))));
 }
 
 proptest! {
@@ -328,7 +347,7 @@ proptest! {
         world.check_guarantees();
     }
 
-    /// The same with domains that are destroyed and built again.
+    /// The same with threads that are destroyed and built again.
     #[test]
     fn every_state_is_sound(steps in steps()) {
         let title = |priority| Title { priority, budget: 0, period: 0 };
