@@ -65,6 +65,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a domain that is stopped does not run", stopped_is_still),
     ("a domain does not destroy itself", not_itself),
     ("a destroyed domain's ports are closed for the next", ports_of_the_last),
+    ("a slot for a destroyed domain does not lead to the next", slots_of_the_last),
     ("a domain that has ended holds nothing and does not live again", no_life_after_the_end),
     ("a domain that lives is not reset", living_is_not_reset),
     ("a reset brings back what a domain has dropped, and what the builder gave", reset_brings_back),
@@ -279,10 +280,22 @@ fn ports_of_the_last(site: &mut Site) -> Outcome {
     site.destroy(child.domain)?;
     let without = site.child()?;
     same(without.reads(PORT)?, false)?;
+    // One that has the number of the one with ports, and ports of its own.
+    site.destroy(without.domain)?;
     let with_another = site.child()?;
     domain_give_ports(with_another.domain, RIGHT, OTHER_PORT, 1)?;
     same(with_another.reads(OTHER_PORT)?, true)?;
     same(with_another.reads(PORT)?, false)
+}
+
+fn slots_of_the_last(site: &mut Site) -> Outcome {
+    let (child, holder) = (site.child()?, site.child()?);
+    domain_give_domain(holder.domain, CHILD_SLOT, child.domain, Rights::HANDLE_FAULT)?;
+    let read = || holder.call(CallNumber::FaultRead, CHILD_SLOT.0, [0; 6]);
+    same(read()?.0, 0)?;
+    site.destroy(child.domain)?;
+    site.child()?;
+    same(read()?.0, number(CallError::PeerFailed))
 }
 
 fn no_life_after_the_end(site: &mut Site) -> Outcome {
