@@ -7,20 +7,13 @@ use cloison_abi::{
         BUILDER_SLOT_SHUTDOWN,
     },
     image::ImageHeader,
-    limits::{PAGE_BYTES, PRIORITIES},
+    limits::PRIORITIES,
     plan::FaultPolicy,
 };
-use cloison_rules::{
-    DomainId,
-    budget::Budget,
-    capability::Capability,
-    image::segments,
-    memory::{FreeMemory, Run},
-    region::Backing,
-};
+use cloison_rules::{DomainId, budget::Budget, capability::Capability, image::segments};
 
 use crate::{
-    arch::paging::{AddressSpace, zero_pages},
+    arch::{frames::FreeMemory, memory::SystemImage},
     kernel::Kernel,
 };
 
@@ -32,14 +25,12 @@ use crate::{
 pub fn build(
     kernel: &mut Kernel,
     header: &ImageHeader,
-    image: Run,
+    image: &SystemImage,
     mut free: FreeMemory,
 ) -> Result<(), CallError> {
-    let quota_pages = u64::from(header.builder_quota_pages);
-    let quota = free.take(quota_pages).ok_or(CallError::QuotaExceeded)?;
-    zero_pages(quota, quota_pages);
-    let space = AddressSpace::new(quota, quota_pages, kernel.machine.kernel_root)?;
-    let builder = kernel.add_domain(Name::new("builder").unwrap_or_default(), space)?;
+    let quota = free.take(header.builder_quota_pages.into()).ok_or(CallError::QuotaExceeded)?;
+    let builder = kernel.add_domain(Name::new("builder").unwrap_or_default())?;
+    kernel.give_space(builder.id, quota.zeroed());
     map_segments(kernel, header, image)?;
     give_rights(kernel, free)?;
     // Nobody could restart it, and without it nothing starts.
@@ -55,18 +46,13 @@ pub fn build(
 }
 
 /// Maps the builder's segments, and the whole image for it to read, where they lie in memory.
-fn map_segments(kernel: &mut Kernel, header: &ImageHeader, image: Run) -> Result<(), CallError> {
+fn map_segments(kernel: &mut Kernel, header: &ImageHeader, image: &SystemImage) -> Result<(), CallError> {
     for segment in segments(header) {
-        let first = image.first + segment.image_offset / PAGE_BYTES;
-        let rights = Rights::from_bits_truncate(segment.rights);
-        let space = &mut kernel.domain_mut(DomainId::BUILDER).space;
-        for page in 0..u64::from(segment.pages) {
-            space.map(segment.address + page * PAGE_BYTES, first + page, rights, false)?;
-        }
-        if rights.contains(Rights::WRITE) {
-            let run = Run { first, end: first + u64::from(segment.pages) };
+        let part = image.part(&segment).ok_or(CallError::BadArgument)?;
+        kernel.domain_mut(DomainId::BUILDER).space.map_image(&part)?;
+        if part.rights().contains(Rights::WRITE) {
             // There is room for every segment.
-            let _ = kernel.machine.builder_pages.push(run);
+            let _ = kernel.machine.builder_pages.push(part);
         }
     }
     Ok(())
@@ -76,8 +62,8 @@ fn map_segments(kernel: &mut Kernel, header: &ImageHeader, image: Run) -> Result
 fn give_rights(kernel: &mut Kernel, mut free: FreeMemory) -> Result<(), CallError> {
     let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::GRANT | Rights::BUILD | Rights::DMA;
     for number in 0..BUILDER_MEMORY_SLOTS {
-        let Some(run) = free.take_largest() else { break };
-        let region = kernel.regions.add(run.first, run.pages() as u32, Backing::Memory { zeroed: 0 })?;
+        let Some(frames) = free.take_largest() else { break };
+        let region = kernel.regions.add_memory(frames)?;
         let slot = u64::from(BUILDER_SLOT_MEMORY) + u64::from(number);
         builder_slots(kernel).fill(slot, Capability::own_region(region, rights))?;
     }

@@ -4,7 +4,7 @@ use cloison_abi::call::{NO_DEADLINE, SystemEnd};
 use cloison_rules::{Peer, ThreadId, thread::State};
 
 use crate::{
-    arch::{cpu, serial::write_exit_port, time},
+    arch::{cpu, time},
     kernel::Kernel,
 };
 
@@ -70,7 +70,7 @@ impl Kernel {
     /// Ends the system now.
     pub fn finish(&mut self) -> ! {
         self.log.flush();
-        write_exit_port(self.machine.exit_port, self.ending.how);
+        self.machine.exit.write(self.ending.how);
         cpu::stop()
     }
 }

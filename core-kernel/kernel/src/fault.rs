@@ -74,7 +74,7 @@ impl Kernel {
                 continue;
             }
             // One in the middle of a reset lends nothing, and has no page tables with which to run.
-            let has_tables = self.domain(id).space.root() != 0;
+            let has_tables = self.domain(id).space.is_there();
             let thread = self.thread(id);
             if for_good && has_tables && thread.and_then(|thread| self.threads.start(thread)).is_ok() {
                 self.begin_ending(id);

@@ -12,7 +12,6 @@ use cloison_rules::{
     capability::{Capability, SlotTable},
     interrupts::LineLoad,
     mapping::MappingTable,
-    region::RegionTable,
     text::Line,
     thread::{State, Threads},
 };
@@ -21,7 +20,9 @@ use crate::{
     arch::{
         context::Context,
         cpu::{self, Cpu, PortRanges, Turn},
-        paging::AddressSpace,
+        frames::ZeroedFrames,
+        regions::Regions,
+        space::AddressSpace,
         time,
     },
     end::Ending,
@@ -118,7 +119,7 @@ pub struct Kernel {
     /// Who runs and who waits.
     pub threads: Threads,
     /// Who may use which memory.
-    pub regions: RegionTable,
+    pub regions: Regions,
     /// The kernel's log.
     pub log: Log,
     /// The machine.
@@ -143,7 +144,7 @@ impl Kernel {
     /// Nothing.
     pub const NONE: Self = Self {
         threads: Threads::EMPTY,
-        regions: RegionTable::EMPTY,
+        regions: Regions::EMPTY,
         log: Log::EMPTY,
         machine: Machine::NONE,
         ending: Ending::NONE,
@@ -254,11 +255,11 @@ impl Kernel {
         &mut self.reach[id.index()].access
     }
 
-    /// A new domain, with nothing but its name, its page tables, its thread and itself.
+    /// A new domain, with nothing but its name, its thread and itself.
     ///
     /// # Errors
     /// [`CallError::TableFull`].
-    pub fn add_domain(&mut self, name: Name, space: AddressSpace) -> Result<DomainRef, CallError> {
+    pub fn add_domain(&mut self, name: Name) -> Result<DomainRef, CallError> {
         let free = DomainId::all().find(|id| self.domain(*id).thread.is_none());
         let created = self.reference(free.ok_or(CallError::TableFull)?);
         let thread = self.threads.create()?;
@@ -268,7 +269,6 @@ impl Kernel {
             Domain { name, thread: Some(thread), generation: created.generation, ..Domain::NONE };
         *self.context_mut(thread.id) = Context::EMPTY;
         self.context_mut(thread.id).home = Some(created.id);
-        self.set_space(created.id, space);
         let Reach { slots, access } = &mut self.reach[index];
         (*slots, *access) = (SlotTable::EMPTY, Access::ALL);
         slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
@@ -365,13 +365,30 @@ impl Kernel {
         cpu.switch_without_ports(&mut self.contexts[id.index()])
     }
 
-    /// Gives a domain page tables, or takes them from it.
-    pub fn set_space(&mut self, id: DomainId, space: AddressSpace) {
+    /// Gives a domain page tables.
+    pub fn give_space(&mut self, id: DomainId, frames: ZeroedFrames) {
+        let space = AddressSpace::new(frames, &self.machine.space);
         if let Ok(thread) = self.thread(id) {
-            self.context_mut(thread).root = space.root();
+            self.context_mut(thread).bind(&space);
         }
         self.domain_mut(id).space = space;
         self.mark_stale();
+    }
+
+    /// Takes its page tables from a domain, to be zeroed, if it has any.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if its quota is not what they are made of.
+    pub fn take_space(&mut self, id: DomainId) -> Result<(), CallError> {
+        if let Ok(thread) = self.thread(id) {
+            self.contexts[thread.index()].unbind(&self.machine.space);
+        }
+        self.mark_stale();
+        let domain = &mut self.domains[id.index()];
+        match (domain.space.end(), domain.quota) {
+            (Some(frames), Some(quota)) => self.regions.end_tables(quota, &frames),
+            _ => Ok(()),
+        }
     }
 
     /// On its own, as the slow ways of other calls are.

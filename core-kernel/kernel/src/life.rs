@@ -11,8 +11,7 @@ use cloison_abi::{
 use cloison_rules::{DomainId, DomainSet, Peer, RegionRef, capability::SlotTable, lending, thread::State};
 
 use crate::{
-    arch::paging::AddressSpace,
-    calls::{begin_scrub, map_step, unmap_step, zero_step},
+    calls::{map_step, unmap_step, zero_step},
     kernel::{Domain, Kernel},
 };
 
@@ -148,16 +147,13 @@ impl Kernel {
             Renewal::Fresh => return Ok(true),
             Renewal::Used | Renewal::Ending => {
                 if self.take_back_step(id, None) {
-                    self.strip(id);
-                    begin_scrub(self, quota)?;
+                    self.strip(id)?;
                 }
             }
             Renewal::Scrubbing => {
                 if zero_step(self, quota)? {
-                    let region = *self.regions.get(quota)?;
-                    let root = self.machine.kernel_root;
-                    let space = AddressSpace::new(region.first_page, region.pages.into(), root)?;
-                    self.set_space(id, space);
+                    let frames = self.regions.take_tables(quota)?;
+                    self.give_space(id, frames);
                     self.domain_mut(id).renewal = Renewal::Mapping;
                 }
             }
@@ -172,13 +168,13 @@ impl Kernel {
 
     /// Takes from a domain what its last life has left: its page tables, what it has mapped by itself, what
     /// was lent to it, what its clients left with it. Gives it back what the builder gave it.
-    fn strip(&mut self, id: DomainId) {
+    fn strip(&mut self, id: DomainId) -> Result<(), CallError> {
         // In place: a copy on the stack would be a fourth of it.
         self.reach[id.index()].slots.clone_from(&self.domains[id.index()].planned);
         self.access_mut(id).start_over();
         let domain = self.domain_mut(id);
         domain.mappings.renew();
         domain.renewal = Renewal::Scrubbing;
-        self.set_space(id, AddressSpace::NONE);
+        self.take_space(id)
     }
 }

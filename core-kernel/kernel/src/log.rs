@@ -51,7 +51,7 @@ pub struct Log {
 impl Log {
     /// A log without a line to write to.
     pub const EMPTY: Self = Self {
-        serial: Serial::at(0),
+        serial: Serial::NONE,
         ring: LogRing::EMPTY,
         reader: None,
         reader_is_away: false,
@@ -133,7 +133,7 @@ impl Log {
         let first = core::mem::take(&mut self.breaks_line).then_some(b'\n');
         for byte in first.into_iter().chain(core::iter::from_fn(|| self.ring.pop())) {
             if !self.serial.write(byte) {
-                self.serial = Serial::at(0);
+                self.serial = Serial::NONE;
             }
         }
     }

@@ -9,7 +9,6 @@
 #![no_std]
 #![no_main]
 
-#[path = "arch/x86_64/mod.rs"]
 mod arch;
 mod builder;
 mod calls;
@@ -23,6 +22,19 @@ mod machine;
 // The five memory functions come in by name; nothing calls them by path.
 use cloison_mem as _;
 
+use arch::{
+    acpi,
+    apic::{self, FIRST_LINE_VECTOR, SPURIOUS_VECTOR, TIMER_VECTOR},
+    boot::{Boot, Information},
+    cpu::{self, Cpu, Fit},
+    entry::{self, Return},
+    frames::FreeMemory,
+    lock::{Lock, Locked},
+    memory::{BootFacts, SystemImage},
+    paging,
+    serial::Serial,
+    time::{self, Timer},
+};
 use cloison_abi::{
     CallError,
     call::{NO_DEADLINE, SystemEnd},
@@ -35,32 +47,16 @@ use cloison_rules::{
     fault::describe,
     image::{self, BadImage},
     interrupts::{self, Load},
-    memory::{FreeMemory, Run, image_place},
-};
-use heapless::Vec;
-
-use arch::{
-    acpi,
-    apic::{self, FIRST_LINE_VECTOR, IoApic, LocalApic, SPURIOUS_VECTOR, TIMER_VECTOR},
-    cpu::{self, Cpu},
-    entry::{self, Return},
-    lock::{Lock, Locked},
-    memory::{self, BootFacts},
-    paging,
-    serial::Serial,
-    time::{self, Timer},
+    memory::Run,
 };
 use kernel::{Kernel, LineTarget};
 
 /// The kernel's state, behind its one lock.
 pub(crate) static KERNEL: Lock<Kernel> = Lock::new(Kernel::NONE);
 
-/// Called by the boot code, on the kernel's own stack: `information` is the boot loader's, `entered` the
-/// time-stamp counter at the first instruction.
-pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
-    #[cfg(feature = "self-attack")]
-    arch::attack::open_ways_in();
-    let cpu = Cpu::init();
+/// Where the kernel begins.
+#[inline(never)]
+pub(crate) fn kernel_main(Boot { information, cpu, entered }: Boot) -> ! {
     let mut kernel = KERNEL.take();
     kernel.log.set_serial(Serial::FIRST);
     kernel.machine.entered = entered;
@@ -79,29 +75,28 @@ pub(crate) extern "C" fn kernel_main(information: u64, entered: u64) -> ! {
 struct Unfit;
 
 /// Boots, in order; each step says in one line what stops it.
-fn boot(kernel: &mut Kernel, information: u64) -> Result<(), Unfit> {
-    let facts = memory::read_boot_facts(information);
+fn boot(kernel: &mut Kernel, information: Information) -> Result<(), Unfit> {
+    let facts = BootFacts::read(information);
     // The image first: it says how to end, should the CPU be unfit.
     let image = find_image(kernel, &facts)?;
     // Before anything that a CPU could take amiss: a machine that stands still then has said this much.
     let version = env!("CARGO_PKG_VERSION");
     let abi = cloison_abi::ABI_VERSION;
     kernel.say(format_args!("Cloison {version}, ABI version {abi}, room for {MAX_DOMAINS} domains"));
-    check_cpu(kernel)?;
-    cpu::enable_features().map_err(|register| {
+    let fit = check_cpu(kernel)?;
+    cpu::enable_features(fit).map_err(|register| {
         unfit(kernel, format_args!("this CPU does not keep what the kernel writes to {register}"))
     })?;
-    let machine = acpi::read(facts.acpi_root).map_err(|what| unfit(kernel, format_args!("{what}")))?;
-    let mut free = FreeMemory::new(&facts.memory, &[paging::kernel_image(), image]);
-    kernel.machine.image = image;
-    start_machine(kernel, &facts, &machine, &mut free)?;
-    introduce(kernel, &machine, image, &free);
-    let header = paging::image_header(image);
-    let page_checksum = |before, page| paging::page_checksum(before, image.first + page);
-    image::check(&header, image.pages() * PAGE_BYTES)
+    let machine = acpi::read(&facts).map_err(|what| unfit(kernel, format_args!("{what}")))?;
+    let (memory, mut free) = facts.into_memory(&image);
+    start_machine(kernel, &memory, &image, &machine, &mut free)?;
+    introduce(kernel, &machine, &memory, &image, &free);
+    let header = image.header();
+    let page_checksum = |before, page| image.page_checksum(before, page);
+    image::check(&header, image.bytes())
         .and_then(|()| image::check_builder(&header, page_checksum))
         .map_err(|why| unfit(kernel, format_args!("{why}")))?;
-    builder::build(kernel, &header, image, free).map_err(|why| {
+    builder::build(kernel, &header, &image, free).map_err(|why| {
         unfit(kernel, format_args!("the builder cannot be built: {why}; the machine has too little memory"))
     })
 }
@@ -113,30 +108,28 @@ fn unfit(kernel: &mut Kernel, why: core::fmt::Arguments<'_>) -> Unfit {
     Unfit
 }
 
-fn check_cpu(kernel: &mut Kernel) -> Result<(), Unfit> {
-    if let Some(feature) = cpu::missing_feature() {
-        return Err(unfit(kernel, format_args!("this CPU lacks {feature}, which the kernel needs")));
-    }
-    unfit_apic(cpu::apic_base()).map_or(Ok(()), |why| Err(unfit(kernel, format_args!("{why}"))))
+fn check_cpu(kernel: &mut Kernel) -> Result<Fit, Unfit> {
+    let fit = Fit::check()
+        .map_err(|feature| unfit(kernel, format_args!("this CPU lacks {feature}, which the kernel needs")))?;
+    unfit_apic(cpu::apic_base(fit)).map_or(Ok(fit), |why| Err(unfit(kernel, format_args!("{why}"))))
 }
 
 /// Finds the system image and takes from its header what the kernel needs to speak and to end.
-fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
-    let Some((start, end)) = facts.image else {
+fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<SystemImage, Unfit> {
+    let Some(image) = facts.image() else {
         return Err(unfit(kernel, format_args!("{}", BadImage::Missing)));
     };
-    let image = image_place(start, end, paging::kernel_image())
+    let image = image
         .map_err(|why| unfit(kernel, format_args!("the system image lies where it cannot be used: {why}")))?;
-    let header = paging::image_header(image);
-    if header.magic == cloison_abi::image::IMAGE_MAGIC {
-        kernel.log.set_serial(Serial::at(header.serial_port));
-        kernel.machine.exit_port = header.exit_port;
-        arch::serial::set_ports(header.serial_port, header.exit_port);
+    if let Some((serial, exit)) = image.ports() {
+        kernel.log.set_serial(serial);
+        kernel.machine.exit = exit;
+        arch::serial::set_ports(serial, exit);
     }
     // The length that the boot loader gives counts, to the byte: an image cut short should not pass as whole.
-    let length = end - start;
-    if length != image.pages() * PAGE_BYTES {
-        return Err(unfit(kernel, format_args!("{}", BadImage::Length(length, header.image_bytes))));
+    if image.bytes() != image.pages().pages() * PAGE_BYTES {
+        let stated = image.header().image_bytes;
+        return Err(unfit(kernel, format_args!("{}", BadImage::Length(image.bytes(), stated))));
     }
     Ok(image)
 }
@@ -144,36 +137,18 @@ fn find_image(kernel: &mut Kernel, facts: &BootFacts) -> Result<Run, Unfit> {
 /// Builds the kernel's address space, starts interrupt controllers and clocks.
 fn start_machine(
     kernel: &mut Kernel,
-    facts: &BootFacts,
+    memory: &[Run],
+    image: &SystemImage,
     machine: &acpi::Machine,
     free: &mut FreeMemory,
 ) -> Result<(), Unfit> {
-    let devices: Vec<u64, { acpi::MAX_IO_APICS + 2 }> = [machine.local_apic, machine.io_apic]
-        .into_iter()
-        .chain(machine.other_io_apics.iter().copied())
-        .collect();
-    let root = paging::build_kernel_space(free, &facts.memory, kernel.machine.image, &devices);
-    let root =
-        root.ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
-    kernel.machine.kernel_root = root;
-    kernel.machine.memory = facts.memory.clone();
-    apic::silence_old_controllers();
-    kernel.machine.local_apic = LocalApic::new(machine.local_apic);
-    kernel.machine.local_apic.init();
-    kernel.machine.io_apic = IoApic::new(machine.io_apic, kernel.machine.local_apic.identity());
-    #[cfg(feature = "self-attack")]
-    kernel.machine.io_apic.open_all();
-    kernel.machine.io_apic.init();
-    for address in &machine.other_io_apics {
-        let other = IoApic::new(*address, kernel.machine.local_apic.identity());
-        other.init();
-        // There is room for all that were found.
-        let _ = kernel.machine.other_io_apics.push(other);
-    }
-    kernel.machine.timer =
-        Timer::calibrate(kernel.machine.local_apic, machine.timer_port).ok_or_else(|| {
-            unfit(kernel, format_args!("the clock cannot be measured: no three samples of it agree"))
-        })?;
+    let space = paging::build_kernel_space(free, memory, image, machine);
+    kernel.machine.space = space
+        .ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
+    (kernel.machine.local_apic, kernel.machine.io_apic) = apic::start(machine, &kernel.machine.space);
+    kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine).ok_or_else(|| {
+        unfit(kernel, format_args!("the clock cannot be measured: no three samples of it agree"))
+    })?;
     kernel.machine.shortest_wait = kernel.machine.timer.ticks(MIN_WAIT_US);
     kernel.machine.flood_window = kernel.machine.timer.ticks(interrupts::WINDOW_US);
     let quantum = kernel.machine.timer.ticks(QUANTUM_US);
@@ -182,7 +157,13 @@ fn start_machine(
 }
 
 /// Says what there is: CPU, memory, image.
-fn introduce(kernel: &mut Kernel, machine: &acpi::Machine, image: Run, free: &FreeMemory) {
+fn introduce(
+    kernel: &mut Kernel,
+    machine: &acpi::Machine,
+    memory: &[Run],
+    image: &SystemImage,
+    free: &FreeMemory,
+) {
     let megahertz = kernel.machine.timer.hertz / 1_000_000;
     kernel.say(format_args!("1 of {} CPUs in use, clock {megahertz} MHz", machine.cpus));
     let mut protections = heapless::String::<64>::new();
@@ -197,12 +178,9 @@ fn introduce(kernel: &mut Kernel, machine: &acpi::Machine, image: Run, free: &Fr
             "warning: this CPU has the Meltdown flaw; a hostile domain can read all memory through the kernel's"
         ));
     }
-    let free_kib = free.runs().iter().map(|run| run.pages()).sum::<u64>() * 4;
-    let total_kib = kernel.machine.memory.iter().map(|run| run.pages()).sum::<u64>() * 4;
-    kernel.say(format_args!(
-        "memory {total_kib} KiB, free {free_kib} KiB, system image {} KiB",
-        image.pages() * 4
-    ));
+    let kib =
+        [memory.iter().map(|run| run.pages()).sum(), free.pages(), image.pages().pages()].map(|n: u64| n * 4);
+    kernel.say(format_args!("memory {} KiB, free {} KiB, system image {} KiB", kib[0], kib[1], kib[2]));
 }
 
 /// Called by the entry code: the running thread has made a gate call. Like those below, the function does not
@@ -368,9 +346,9 @@ pub(crate) extern "C" fn on_kernel_fault(_cpu: *const Cpu, vector: u64, code: u6
 /// A panic of the kernel: there is no state to trust any more, so the words go straight to the serial line.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let (mut serial, exit_port) = arch::serial::ports();
+    let (mut serial, exit) = arch::serial::ports();
     // A serial line never fails.
     let _ = core::fmt::Write::write_fmt(&mut serial, format_args!("\nkernel | panic: {info}\n"));
-    arch::serial::write_exit_port(exit_port, SystemEnd::Panic as u8);
+    exit.write(SystemEnd::Panic as u8);
     cpu::stop()
 }

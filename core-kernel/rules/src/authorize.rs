@@ -215,7 +215,7 @@ mod tests {
     /// Every operation of domain 1 that is judged, toward domain 2 where there is one.
     fn operations() -> Vec<Operation> {
         let mut regions = RegionTable::EMPTY;
-        let region = regions.add(1, 1, crate::region::Backing::Device).unwrap();
+        let region = regions.add(crate::Frame::new(1), 1, crate::region::Backing::Device).unwrap();
         Vec::from([
             Operation::Call { server: id(2) },
             Operation::Signal { target: id(2) },

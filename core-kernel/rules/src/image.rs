@@ -112,7 +112,10 @@ fn whole(header: &ImageHeader) -> BuilderSegment {
     }
 }
 
-fn fits(segment: &BuilderSegment, length: u64) -> bool {
+/// Whether a segment lies in an image of this many bytes, and may be seen as it says: at a domain's address, and never
+/// written and executed.
+#[must_use]
+pub fn fits(segment: &BuilderSegment, length: u64) -> bool {
     let bytes = u64::from(segment.pages) * PAGE_BYTES;
     let rights = Rights::from_bits(segment.rights);
     let aligned =

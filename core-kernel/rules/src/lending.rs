@@ -49,7 +49,10 @@ mod tests {
     use cloison_abi::{Rights, limits::INFO_ADDRESS};
 
     use super::*;
-    use crate::region::{Backing, Region, RegionTable};
+    use crate::{
+        Frame,
+        region::{Backing, Region, RegionTable},
+    };
 
     const READ: Rights = Rights::READ;
 
@@ -62,8 +65,8 @@ mod tests {
     impl World {
         fn new() -> Self {
             let mut table = RegionTable::EMPTY;
-            let region = table.add(0x100, 4, Backing::Memory { zeroed: 4 }).unwrap();
-            let other = table.add(0x200, 4, Backing::Memory { zeroed: 4 }).unwrap();
+            let region = table.add(Frame::new(0x100), 4, Backing::Memory { zeroed: 4 }).unwrap();
+            let other = table.add(Frame::new(0x200), 4, Backing::Memory { zeroed: 4 }).unwrap();
             Self { region, other, info: *table.get(region).unwrap() }
         }
 
@@ -71,7 +74,7 @@ mod tests {
             let new =
                 Mapping::new(self.region, &self.info, INFO_ADDRESS, 0, 1, rights.bits().into()).unwrap();
             let mut table = MappingTable::EMPTY;
-            table.begin(Mapping { made_by_domain, ..new }).unwrap();
+            table.begin(new.made_by_domain(made_by_domain)).unwrap();
             table
         }
     }

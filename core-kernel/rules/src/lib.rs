@@ -30,5 +30,6 @@ pub mod text;
 pub mod thread;
 
 pub use refs::{
-    DomainId, DomainRef, DomainSet, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
+    DomainAddress, DomainId, DomainRef, DomainSet, Frame, Peer, RegionRef, TABLE_ENTRIES, ThreadId,
+    ThreadRef, ThreadSet,
 };

@@ -5,25 +5,25 @@ use cloison_abi::{
     limits::{DOMAIN_END, INFO_ADDRESS, MAX_MAPPINGS, PAGE_BYTES},
 };
 
-use crate::{RegionRef, region::Region};
+use crate::{RegionRef, memory::Run, region::Region};
 
-/// A part of a region as a domain sees it.
+/// A part of a region as a domain sees it, checked: see [`Mapping::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// The region.
-    pub region: RegionRef,
+    pub(crate) region: RegionRef,
     /// First address.
-    pub address: u64,
+    pub(crate) address: u64,
     /// First page of the region that is seen.
-    pub first_page: u32,
+    pub(crate) first_page: u32,
     /// How many pages.
-    pub pages: u32,
+    pub(crate) pages: u32,
     /// How many of them are in the page tables so far.
-    pub mapped: u32,
+    pub(crate) mapped: u32,
     /// READ, WRITE, EXECUTE.
-    pub rights: Rights,
+    pub(crate) rights: Rights,
     /// Whether the domain has made it by itself, while it ran. Such a mapping does not survive a restart.
-    pub made_by_domain: bool,
+    pub(crate) made_by_domain: bool,
 }
 
 impl Mapping {
@@ -72,6 +72,63 @@ impl Mapping {
         Ok(Self { region: reference, address, first_page, pages, mapped: 0, rights, made_by_domain: false })
     }
 
+    /// The same, made by the domain by itself, while it ran; or not.
+    #[must_use]
+    pub fn made_by_domain(self, made_by_domain: bool) -> Self {
+        Self { made_by_domain, ..self }
+    }
+
+    /// Whether the domain has made it by itself.
+    #[must_use]
+    pub fn is_made_by_domain(&self) -> bool {
+        self.made_by_domain
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> RegionRef {
+        self.region
+    }
+
+    /// First address.
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// The address of one of its pages.
+    #[must_use]
+    pub fn address_of(&self, page: u32) -> u64 {
+        self.address + u64::from(page) * PAGE_BYTES
+    }
+
+    /// READ, WRITE, EXECUTE; never the last two.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// How many pages.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// How many of them are in the page tables so far.
+    #[must_use]
+    pub fn mapped(&self) -> u32 {
+        self.mapped
+    }
+
+    /// The pages that it shows, if they lie in `region` and that may be seen.
+    #[must_use]
+    pub fn frames(&self, region: &Region) -> Option<Run> {
+        let whole = region.run();
+        let shown = Run::new(whole.first.after(self.first_page.into()), self.pages.into());
+        let is_memory = region.is_clean() && !region.holds_page_tables();
+        (is_memory && whole.contains(shown)).then_some(shown)
+    }
+
     fn end(&self) -> u64 {
         self.address + u64::from(self.pages) * PAGE_BYTES
     }
@@ -86,23 +143,23 @@ impl MappingTable {
     pub const EMPTY: Self = Self([Mapping::NONE; MAX_MAPPINGS]);
 
     /// Adds a mapping of which no page is in the page tables yet. One that was added before and is not
-    /// complete is gone on with. Returns how many of its pages are in the page tables.
+    /// complete is gone on with. Returns it, with how many of its pages are in the page tables.
     ///
     /// # Errors
     /// [`CallError::Overlap`] with another one, [`CallError::QuotaExceeded`] if the table is full.
-    pub fn begin(&mut self, new: Mapping) -> Result<u32, CallError> {
+    pub fn begin(&mut self, new: Mapping) -> Result<Mapping, CallError> {
         let old = self.starting_at(new.address);
         if let Some(old) =
             old.filter(|old| old.mapped < old.pages && *old == Mapping { mapped: old.mapped, ..new })
         {
-            return Ok(old.mapped);
+            return Ok(old);
         }
         if self.iter().any(|old| new.address < old.end() && old.address < new.end()) {
             return Err(CallError::Overlap);
         }
         let place = self.0.iter_mut().find(|place| place.pages == 0).ok_or(CallError::QuotaExceeded)?;
         *place = new;
-        Ok(0)
+        Ok(new)
     }
 
     /// The mapping that starts at an address.
@@ -160,14 +217,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::region::{Backing, RegionTable};
+    use crate::{
+        Frame,
+        region::{Backing, RegionTable},
+    };
 
     /// The first address that can be mapped.
     const FIRST: u64 = INFO_ADDRESS;
 
     fn region(pages: u32) -> (RegionRef, Region) {
         let mut table = RegionTable::EMPTY;
-        let reference = table.add(0x100, pages, Backing::Memory { zeroed: pages }).unwrap();
+        let reference = table.add(Frame::new(0x100), pages, Backing::Memory { zeroed: pages }).unwrap();
         let region = *table.get(reference).unwrap();
         (reference, region)
     }
@@ -216,16 +276,16 @@ mod tests {
         let one_more = map(0x100_0000, 0, 1, Rights::READ).unwrap();
         assert_eq!(table.begin(one_more), Err(CallError::QuotaExceeded));
         table.truncate(FIRST, 0);
-        assert_eq!(table.begin(one_more), Ok(0));
+        assert_eq!(table.begin(one_more), Ok(one_more));
     }
 
     #[test]
     fn a_mapping_is_gone_on_with_only_by_the_same_call() {
         let mut table = MappingTable::EMPTY;
         let mapping = map(FIRST, 0, 8, Rights::READ).unwrap();
-        assert_eq!(table.begin(mapping), Ok(0));
+        assert_eq!(table.begin(mapping), Ok(mapping));
         table.progress(FIRST, 5);
-        assert_eq!(table.begin(mapping), Ok(5));
+        assert_eq!(table.begin(mapping), Ok(Mapping { mapped: 5, ..mapping }));
         let other = Mapping { rights: Rights::READ | Rights::WRITE, ..mapping };
         assert_eq!(table.begin(other), Err(CallError::Overlap));
         table.progress(FIRST, 8);
@@ -273,6 +333,22 @@ mod tests {
         assert_eq!(table.unfinished(), None);
     }
 
+    #[test]
+    fn only_pages_of_the_region_that_may_be_seen_are_shown() {
+        let (reference, seen) = region(16);
+        let mapping = Mapping::new(reference, &seen, FIRST, 3, 5, 1).unwrap();
+        assert_eq!(mapping.frames(&seen), Some(Run::new(Frame::new(0x103), 5)));
+        let (_, shorter) = region(7);
+        assert_eq!(mapping.frames(&shorter), None);
+        let mut table = RegionTable::EMPTY;
+        let held = table.add(Frame::new(0x100), 16, Backing::Memory { zeroed: 15 }).unwrap();
+        assert_eq!(mapping.frames(table.get(held).unwrap()), None, "not zeroed");
+        table.scrub(held, 1).unwrap();
+        assert!(mapping.frames(table.get(held).unwrap()).is_some());
+        table.take_tables(held).unwrap();
+        assert_eq!(mapping.frames(table.get(held).unwrap()), None, "page tables");
+    }
+
     proptest! {
         /// No address is ever part of two mappings, and no free one is refused.
         #[test]
@@ -283,7 +359,7 @@ mod tests {
                 let mapping = map(FIRST + page * PAGE_BYTES, 0, pages, Rights::READ).unwrap();
                 let places = &mut owner[page as usize..(page + pages) as usize];
                 let is_free = places.iter().all(Option::is_none);
-                prop_assert_eq!(table.begin(mapping), if is_free { Ok(0) } else { Err(CallError::Overlap) });
+                prop_assert_eq!(table.begin(mapping), if is_free { Ok(mapping) } else { Err(CallError::Overlap) });
                 if is_free {
                     table.progress(mapping.address, mapping.pages);
                     places.fill(Some(number));

@@ -5,6 +5,8 @@ use core::iter;
 use cloison_abi::{CallError, limits::PAGE_BYTES};
 use heapless::Vec;
 
+use crate::refs::Frame;
+
 /// Runs of memory that are told apart; more than this many are left unused.
 pub const MAX_RUNS: usize = 64;
 /// Memory below this address is left alone, but for a system image that the boot loader has put there:
@@ -15,29 +17,35 @@ pub const BOOT_MAPPED_END: u64 = 4 << 30;
 /// Pages that one entry of a page directory covers.
 pub const LARGE_PAGES: u64 = (2 << 20) / PAGE_BYTES;
 
-/// A run of pages: numbers of the first one and of the one after the last.
+/// A run of pages of physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The first page.
-    pub first: u64,
+    pub first: Frame,
     /// The one after the last.
-    pub end: u64,
+    pub end: Frame,
 }
 
 impl Run {
     /// No pages.
-    pub const NONE: Self = Self { first: 0, end: 0 };
+    pub const NONE: Self = Self { first: Frame::new(0), end: Frame::new(0) };
+
+    /// This many pages from `first` on.
+    #[must_use]
+    pub const fn new(first: Frame, pages: u64) -> Self {
+        Self { first, end: first.after(pages) }
+    }
 
     /// The pages that a range of bytes touches.
     #[must_use]
     pub fn around(start: u64, end: u64) -> Self {
-        Self { first: start / PAGE_BYTES, end: end.div_ceil(PAGE_BYTES) }
+        Self { first: Frame::holding(start), end: Frame::new(end.div_ceil(PAGE_BYTES)) }
     }
 
     /// The pages that lie in a range of bytes as a whole.
     #[must_use]
     pub fn within(start: u64, end: u64) -> Self {
-        Self { first: start.div_ceil(PAGE_BYTES), end: end / PAGE_BYTES }
+        Self { first: Frame::new(start.div_ceil(PAGE_BYTES)), end: Frame::holding(end) }
     }
 
     /// The pages of an area of memory that can be handed out.
@@ -50,7 +58,18 @@ impl Run {
     /// How many pages.
     #[must_use]
     pub fn pages(self) -> u64 {
-        self.end.saturating_sub(self.first)
+        self.end.number().saturating_sub(self.first.number())
+    }
+
+    /// Each of the pages.
+    pub fn frames(self) -> impl Iterator<Item = Frame> {
+        (self.first.number()..self.end.number()).map(Frame::new)
+    }
+
+    /// Whether all of `other` lies in it.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.first <= other.first && other.end <= self.end
     }
 
     /// Whether two runs share a page.
@@ -65,9 +84,9 @@ impl Run {
         let mut next = self.first;
         iter::from_fn(move || {
             let page = next;
-            let whole = Self { first: page, end: page + LARGE_PAGES };
-            let large = page.is_multiple_of(LARGE_PAGES) && whole.end <= self.end && !fine(whole);
-            next = self.end.min((page / LARGE_PAGES + 1) * LARGE_PAGES);
+            let whole = Self::new(page, LARGE_PAGES);
+            let large = page.number().is_multiple_of(LARGE_PAGES) && whole.end <= self.end && !fine(whole);
+            next = self.end.min(Frame::new((page.number() / LARGE_PAGES + 1) * LARGE_PAGES));
             (page < self.end).then_some(Piece { pages: Self { first: page, end: next }, large })
         })
     }
@@ -114,26 +133,25 @@ pub fn without(runs: &[Run], taken: &[Run]) -> Vec<Run, MAX_RUNS> {
     left
 }
 
-/// Memory that nobody uses yet.
-pub struct FreeMemory {
+/// Runs of memory that nobody uses yet.
+pub struct FreeRuns {
     runs: Vec<Run, MAX_RUNS>,
 }
 
-impl FreeMemory {
+impl FreeRuns {
     /// All memory but what is in use.
     #[must_use]
     pub fn new(memory: &[Run], used: &[Run]) -> Self {
         Self { runs: without(memory, used) }
     }
 
-    /// Takes pages from the end of the last run that has as many where the boot code maps them. Returns the
-    /// number of the first one.
-    pub fn take(&mut self, pages: u64) -> Option<u64> {
-        const MAPPED: u64 = BOOT_MAPPED_END / PAGE_BYTES;
+    /// Takes pages from the end of the last run that has as many where the boot code maps them.
+    pub fn take(&mut self, pages: u64) -> Option<Run> {
+        const MAPPED: Frame = Frame::holding(BOOT_MAPPED_END);
         let fits = |run: &&mut Run| run.pages() >= pages && run.end <= MAPPED;
         let run = self.runs.iter_mut().rev().find(fits)?;
-        run.end -= pages;
-        Some(run.end)
+        run.end = Frame::new(run.end.number() - pages);
+        Some(Run::new(run.end, pages))
     }
 
     /// Takes the largest run as a whole.
@@ -195,7 +213,7 @@ pub fn image_place(start: u64, end: u64, kernel: Run) -> Result<Run, BadPlace> {
 /// # Errors
 /// [`CallError::BadArgument`].
 pub fn check_device(pages: Run, mut taken: impl Iterator<Item = Run>) -> Result<(), CallError> {
-    let low = pages.first < LOW_MEMORY_END / PAGE_BYTES;
+    let low = pages.first < Frame::holding(LOW_MEMORY_END);
     if low || pages.pages() == 0 || taken.any(|run| run.overlaps(pages)) {
         return Err(CallError::BadArgument);
     }
@@ -210,11 +228,11 @@ mod tests {
     use super::*;
 
     fn run(first: u64, end: u64) -> Run {
-        Run { first, end }
+        Run { first: Frame::new(first), end: Frame::new(end) }
     }
 
-    fn pages(runs: &[Run]) -> BTreeSet<u64> {
-        runs.iter().flat_map(|run| run.first..run.end).collect()
+    fn pages(runs: &[Run]) -> BTreeSet<Frame> {
+        runs.iter().flat_map(|run| run.frames()).collect()
     }
 
     #[test]
@@ -264,16 +282,16 @@ mod tests {
 
     #[test]
     fn pages_are_taken_where_the_boot_code_maps_them() {
-        let mut free = FreeMemory::new(&[run(0x100, 0x110), run(0x10_0000, 0x20_0000)], &[run(0x108, 0x109)]);
-        assert_eq!(free.take(7), Some(0x109));
-        assert_eq!(free.take(8), Some(0x100));
+        let mut free = FreeRuns::new(&[run(0x100, 0x110), run(0x10_0000, 0x20_0000)], &[run(0x108, 0x109)]);
+        assert_eq!(free.take(7), Some(run(0x109, 0x110)));
+        assert_eq!(free.take(8), Some(run(0x100, 0x108)));
         assert_eq!(free.take(1), None);
         assert_eq!(free.runs().last(), Some(&run(0x10_0000, 0x20_0000)));
     }
 
     #[test]
     fn the_largest_run_is_taken_first() {
-        let mut free = FreeMemory::new(&[run(0x100, 0x110), run(0x200, 0x300), run(0x400, 0x420)], &[]);
+        let mut free = FreeRuns::new(&[run(0x100, 0x110), run(0x200, 0x300), run(0x400, 0x420)], &[]);
         let taken: Vec<Run> = std::iter::from_fn(|| free.take_largest()).collect();
         assert_eq!(taken, [run(0x200, 0x300), run(0x400, 0x420), run(0x100, 0x110)]);
     }
@@ -295,12 +313,13 @@ mod tests {
         #[test]
         fn a_run_is_mapped_as_it_is(first in 0..2000_u64, count in 0..3000_u64, fine in 0..2000_u64) {
             let run = run(first, first + count);
-            let fine = Run { first: fine, end: fine + 3 };
-            let mut next = first;
+            let fine = Run::new(Frame::new(fine), 3);
+            let mut next = run.first;
             for Piece { pages, large } in run.pieces(|large| large.overlaps(fine)) {
                 prop_assert_eq!(pages.first, next);
                 next = pages.end;
-                prop_assert_eq!(pages.first / LARGE_PAGES, (pages.end - 1) / LARGE_PAGES, "in one table");
+                let table = |frame: Frame| frame.number() / LARGE_PAGES;
+                prop_assert_eq!(table(pages.first), (pages.end.number() - 1) / LARGE_PAGES, "in one table");
                 prop_assert!(!large || pages.pages() == LARGE_PAGES && !pages.overlaps(fine));
             }
             prop_assert_eq!(next, run.end);

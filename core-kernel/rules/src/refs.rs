@@ -3,7 +3,7 @@
 //! An index says which entry of a table; a reference adds which of the objects that have had this entry. Each kind
 //! of object has a type of its own, so that no number is taken for another's.
 
-use cloison_abi::limits::{MAX_DOMAINS, MAX_REGIONS};
+use cloison_abi::limits::{DOMAIN_END, MAX_DOMAINS, MAX_REGIONS, PAGE_BYTES};
 
 /// Entries of a table of domains or of threads: one for each, and the one that is nobody's.
 pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
@@ -119,4 +119,58 @@ pub struct RegionRef {
 impl RegionRef {
     /// What stands in an empty place of a table.
     pub(crate) const NONE: Self = Self { id: RegionId(0), generation: 0 };
+}
+
+/// A page of physical memory, by its number: its physical address divided by the page size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Frame(u64);
+
+impl Frame {
+    /// The frame of this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The frame in which a physical address lies.
+    #[must_use]
+    pub const fn holding(address: u64) -> Self {
+        Self(address / PAGE_BYTES)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The physical address of its first byte.
+    #[must_use]
+    pub const fn address(self) -> u64 {
+        self.0 * PAGE_BYTES
+    }
+
+    /// The frame so many pages further on.
+    #[must_use]
+    pub const fn after(self, pages: u64) -> Self {
+        Self(self.0 + pages)
+    }
+}
+
+/// An address that can be a domain's: below [`DOMAIN_END`], and so canonical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DomainAddress(u64);
+
+impl DomainAddress {
+    /// This address, if it can be a domain's.
+    #[must_use]
+    pub const fn new(address: u64) -> Option<Self> {
+        if address < DOMAIN_END { Some(Self(address)) } else { None }
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
 }

@@ -13,16 +13,14 @@ use cloison_rules::{
     capability::{Capability, Gate},
     interrupts::LineLoad,
     mapping::MappingTable,
-    region::Backing,
     thread::State,
 };
 
 use super::{
     Answer, Arguments, Found, Result,
-    regions::{access_rights, begin_scrub, map_into, zero_step},
+    regions::{access_rights, is_seen, map_into, zero_step},
 };
 use crate::{
-    arch::paging::AddressSpace,
     kernel::{Kernel, LineTarget},
     life::Renewal,
 };
@@ -53,7 +51,7 @@ fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef
 /// Refuses a domain whose destruction, or whose next life, has begun and takes several steps: it has no page
 /// tables now.
 fn check_whole(kernel: &Kernel, id: DomainId) -> Result<()> {
-    if kernel.domain(id).space.root() == 0 { Err(CallError::BadState) } else { Ok(()) }
+    if kernel.domain(id).space.is_there() { Ok(()) } else { Err(CallError::BadState) }
 }
 
 /// An event bit that a plan can give.
@@ -76,14 +74,13 @@ pub(super) fn find_quota(kernel: &Kernel, id: DomainId, arguments: &Arguments) -
 pub(super) fn create(kernel: &mut Kernel, id: DomainId, quota: RegionRef, arguments: Arguments) -> Result {
     let [receiver, _, low, high, ..] = arguments.a;
     kernel.slots(id).check_free(receiver)?;
-    let region = *kernel.regions.usable(quota)?;
-    let mapped = DomainId::all().any(|other| kernel.domain(other).mappings.of_region(quota).is_some());
-    if region.backing == Backing::Device || mapped {
+    let region = kernel.regions.usable(quota)?;
+    if region.is_device() || is_seen(kernel, quota) {
         return Err(CallError::BadState);
     }
-    let space = AddressSpace::new(region.first_page, region.pages.into(), kernel.machine.kernel_root)?;
-    let created = kernel.add_domain(Name::from_words([low, high]), space)?;
-    kernel.regions.get_mut(quota)?.holds_page_tables = true;
+    let created = kernel.add_domain(Name::from_words([low, high]))?;
+    let frames = kernel.regions.take_tables(quota)?;
+    kernel.give_space(created.id, frames);
     kernel.domain_mut(created.id).quota = Some(quota);
     kernel.slots_mut(id).fill(receiver, Capability::Domain(created, DOMAIN_RIGHTS))?;
     Ok(Answer::Done)
@@ -350,7 +347,7 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
         if !zero_step(kernel, quota)? {
             return Ok(Answer::Again);
         }
-        kernel.regions.get_mut(quota)?.holds_page_tables = false;
+        kernel.regions.release_tables(quota)?;
     }
     kernel.remove_domain(domain);
     kernel.slots_mut(id).take(arguments.slot)?;
@@ -360,12 +357,8 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
 /// Ends a domain and takes its page tables away.
 fn ruin(kernel: &mut Kernel, id: DomainId) -> Result<()> {
     kernel.end_domain(id);
-    kernel.set_space(id, AddressSpace::NONE);
     let dying = kernel.domain_mut(id);
     dying.mappings = MappingTable::EMPTY;
     dying.renewal = Renewal::Ruin;
-    match dying.quota {
-        Some(quota) => begin_scrub(kernel, quota),
-        None => Ok(()),
-    }
+    kernel.take_space(id)
 }

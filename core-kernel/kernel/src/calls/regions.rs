@@ -7,11 +7,10 @@ use cloison_rules::{
     capability::{Capability, Gate},
     mapping::Mapping,
     memory::Run,
-    region::Backing,
 };
 
 use super::{Answer, Arguments, Found, Result};
-use crate::{arch::paging, kernel::Kernel};
+use crate::kernel::Kernel;
 
 /// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten
 /// thousand instructions, which bounds how long an interrupt waits.
@@ -53,37 +52,32 @@ pub(super) fn map_into(
     [address, first, pages, rights]: [u64; 4],
 ) -> Result {
     let region = *kernel.regions.usable(reference)?;
-    let new = Mapping { made_by_domain, ..Mapping::new(reference, &region, address, first, pages, rights)? };
-    if !held.contains(new.rights) {
+    let new = Mapping::new(reference, &region, address, first, pages, rights)?.made_by_domain(made_by_domain);
+    if !held.contains(new.rights()) {
         return Err(CallError::MissingRight);
     }
-    let mapped = kernel.domain_mut(target).mappings.begin(new)?;
-    Ok(if map_step(kernel, target, Mapping { mapped, ..new })? { Answer::Done } else { Answer::Again })
+    let mapping = kernel.domain_mut(target).mappings.begin(new)?;
+    Ok(if map_step(kernel, target, mapping)? { Answer::Done } else { Answer::Again })
 }
 
 /// Puts the next [`STEP_PAGES`] of a mapping into the page tables. Returns whether all of it is there.
 pub(crate) fn map_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> Result<bool> {
-    let region = *kernel.regions.get(mapping.region)?;
-    let device = region.backing == Backing::Device;
-    let domain = kernel.domain_mut(id);
-    let end = mapping.pages.min(mapping.mapped + STEP_PAGES);
-    for page in mapping.mapped..end {
-        let place = region.first_page + u64::from(mapping.first_page) + u64::from(page);
-        let address = mapping.address + u64::from(page) * PAGE_BYTES;
-        if let Err(error) = domain.space.map(address, place, mapping.rights, device) {
-            domain.mappings.truncate(mapping.address, page);
-            return Err(error);
-        }
+    let Kernel { regions, domains, .. } = kernel;
+    let domain = &mut domains[id.index()];
+    let end = mapping.pages().min(mapping.mapped() + STEP_PAGES);
+    if let Err((shown, error)) = regions.show(&mut domain.space, &mapping, end) {
+        domain.mappings.truncate(mapping.address(), shown);
+        return Err(error);
     }
-    domain.mappings.progress(mapping.address, end);
-    Ok(end == mapping.pages)
+    domain.mappings.progress(mapping.address(), end);
+    Ok(end == mapping.pages())
 }
 
 /// Remove a mapping of the caller.
 pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let mapping = kernel.domain(id).mappings.starting_at(arguments.a[0]).ok_or(CallError::BadArgument)?;
     // What the plan has mapped stays: a restarted domain needs it again, and nobody would put it back.
-    if !mapping.made_by_domain {
+    if !mapping.is_made_by_domain() {
         return Err(CallError::BadState);
     }
     Ok(if unmap_step(kernel, id, mapping) { Answer::Done } else { Answer::Again })
@@ -92,11 +86,9 @@ pub(super) fn unmap(kernel: &mut Kernel, id: DomainId, (): (), arguments: Argume
 /// Takes the last [`STEP_PAGES`] off a mapping. Returns whether it is gone.
 pub(crate) fn unmap_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> bool {
     let domain = kernel.domain_mut(id);
-    let left = mapping.mapped.saturating_sub(STEP_PAGES);
-    for page in left..mapping.mapped {
-        domain.space.unmap(mapping.address + u64::from(page) * PAGE_BYTES);
-    }
-    domain.mappings.truncate(mapping.address, left);
+    let left = mapping.mapped().saturating_sub(STEP_PAGES);
+    domain.space.hide(&mapping, left..mapping.mapped());
+    domain.mappings.truncate(mapping.address(), left);
     left == 0
 }
 
@@ -169,13 +161,19 @@ fn remove_step(kernel: &mut Kernel, region: RegionRef, keeper: DomainId) -> bool
     seen.is_none()
 }
 
+/// Whether some domain sees a part of a region.
+#[inline(never)]
+pub(super) fn is_seen(kernel: &Kernel, region: RegionRef) -> bool {
+    DomainId::all().any(|id| kernel.domain(id).mappings.of_region(region).is_some())
+}
+
 /// Length and rights of a region. Its physical address only a driver of a device that reads and writes memory
 /// itself has to know; anyone else could learn from it how memory is laid out.
 pub(super) fn info(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
     let (reference, rights) = kernel.slots(id).region(arguments.slot, Rights::empty())?;
     let region = kernel.regions.get(reference)?;
-    let address = if rights.contains(Rights::DMA) { region.first_page * PAGE_BYTES } else { 0 };
-    Ok(Answer::Words([region.pages.into(), rights.bits().into(), address, 0]))
+    let address = if rights.contains(Rights::DMA) { region.run().first.address() } else { 0 };
+    Ok(Answer::Words([region.pages().into(), rights.bits().into(), address, 0]))
 }
 
 /// A region of which the caller is the builder.
@@ -201,15 +199,11 @@ pub(super) fn carve(
         Some(child) => child,
         None => {
             kernel.slots(id).check_free(receiver)?;
-            if DomainId::all().any(|other| kernel.domain(other).mappings.of_region(parent).is_some()) {
+            if is_seen(kernel, parent) {
                 return Err(CallError::BadState);
             }
             let child = kernel.regions.carve(parent, first, pages)?;
-            let filled = kernel.slots_mut(id).fill(receiver, Capability::own_region(child, rights));
-            if let Err(error) = filled {
-                kernel.regions.delete(child)?;
-                return Err(error);
-            }
+            kernel.slots_mut(id).fill(receiver, Capability::own_region(child, rights))?;
             child
         }
     };
@@ -227,21 +221,13 @@ fn carved_before(
 ) -> Option<RegionRef> {
     let (child, _) = kernel.slots(id).region(receiver, Rights::empty()).ok()?;
     let (child_region, parent_region) = (kernel.regions.get(child).ok()?, kernel.regions.get(parent).ok()?);
-    let same = child_region.parent == Some(parent.id)
-        && child_region.first_page == parent_region.first_page.checked_add(first)?
-        && u64::from(child_region.pages) == pages
-        && !child_region.is_clean();
+    let same = child_region.is_part(parent.id, parent_region, first, pages) && !child_region.is_clean();
     same.then_some(child)
 }
 
 /// Zeroes some more pages of a region. Returns whether all of it is zero.
 pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> Result<bool> {
-    let region = kernel.regions.get_mut(reference)?;
-    let Backing::Memory { zeroed } = &mut region.backing else { return Ok(true) };
-    let step = STEP_PAGES.min(region.pages - *zeroed);
-    paging::zero_pages(region.first_page + u64::from(*zeroed), step.into());
-    *zeroed += step;
-    Ok(*zeroed == region.pages)
+    kernel.regions.scrub_step(reference, STEP_PAGES)
 }
 
 /// The caller has the builder right.
@@ -259,16 +245,11 @@ pub(super) fn device(kernel: &mut Kernel, id: DomainId, (): (), arguments: Argum
         .and_then(|bytes| address.checked_add(bytes))
         .filter(|end| *end <= 1 << 52);
     let end = end.filter(|_| address.is_multiple_of(PAGE_BYTES)).ok_or(CallError::BadArgument)?;
-    kernel.machine.check_device(Run::around(address, end))?;
-    let pages = u32::try_from(pages).map_err(|_| CallError::BadArgument)?;
+    let frames = kernel.machine.space.device(Run::around(address, end))?;
     kernel.slots(id).check_free(receiver)?;
-    let region = kernel.regions.add(address / PAGE_BYTES, pages, Backing::Device)?;
+    let region = kernel.regions.add_device(frames)?;
     let rights = Rights::READ | Rights::WRITE | Rights::GRANT | Rights::BUILD;
-    let filled = kernel.slots_mut(id).fill(receiver, Capability::own_region(region, rights));
-    if let Err(error) = filled {
-        kernel.regions.delete(region)?;
-        return Err(error);
-    }
+    kernel.slots_mut(id).fill(receiver, Capability::own_region(region, rights))?;
     Ok(Answer::Done)
 }
 
@@ -288,22 +269,11 @@ pub(super) fn delete(
         unmap_step(kernel, id, mapping);
         return Ok(Answer::Again);
     }
-    begin_scrub(kernel, reference)?;
+    kernel.regions.begin_scrub(reference)?;
     if !zero_step(kernel, reference)? {
         return Ok(Answer::Again);
     }
     kernel.regions.delete(reference)?;
     kernel.slots_mut(id).take(arguments.slot)?;
     Ok(Answer::Done)
-}
-
-/// Counts a region's pages as not zeroed, unless that has begun already.
-pub(crate) fn begin_scrub(kernel: &mut Kernel, reference: RegionRef) -> Result<()> {
-    let region = kernel.regions.get_mut(reference)?;
-    if let Backing::Memory { zeroed } = &mut region.backing
-        && *zeroed == region.pages
-    {
-        *zeroed = 0;
-    }
-    Ok(())
 }

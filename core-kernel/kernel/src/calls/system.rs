@@ -12,7 +12,7 @@ use cloison_rules::{
 
 use super::{Answer, Arguments, Found, Result};
 use crate::{
-    arch::{apic, paging},
+    arch::{apic, frames::ImagePart},
     kernel::{Kernel, LineTarget},
 };
 
@@ -93,9 +93,7 @@ pub(super) fn exit(kernel: &mut Kernel, id: DomainId, (): (), arguments: Argumen
 /// The builder has ended: what its memory held is gone. In one step, because it happens once, at boot, and
 /// the builder's own pages are few.
 fn scrub_builder(kernel: &Kernel) {
-    for run in &kernel.machine.builder_pages {
-        paging::zero_pages(run.first, run.pages());
-    }
+    kernel.machine.builder_pages.iter().for_each(ImagePart::scrub);
 }
 
 /// Fault by choice.

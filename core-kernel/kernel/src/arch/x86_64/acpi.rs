@@ -10,24 +10,31 @@ use acpi::{
 };
 use heapless::Vec;
 
-use super::paging::direct;
+use super::{memory::BootFacts, physical::direct};
 
 /// I/O APICs beside the first that a machine can have.
 pub const MAX_IO_APICS: usize = 15;
 
-/// What ACPI says about the machine.
+/// What ACPI says about the machine. Only [`read`] makes one.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// Physical address of the local APIC's registers.
-    pub local_apic: u64,
+    pub(super) local_apic: u64,
     /// Physical address of the registers of the I/O APIC that has line 0.
-    pub io_apic: u64,
+    pub(super) io_apic: u64,
     /// Physical addresses of those of the other I/O APICs.
-    pub other_io_apics: Vec<u64, MAX_IO_APICS>,
+    pub(super) other_io_apics: Vec<u64, MAX_IO_APICS>,
     /// Port of the power management timer, which runs at 3.579545 MHz.
-    pub timer_port: u16,
+    pub(super) timer_port: u16,
     /// CPUs that firmware has found.
     pub cpus: usize,
+}
+
+impl Machine {
+    /// The controllers' registers, each a page.
+    pub(super) fn controllers(&self) -> impl Iterator<Item = u64> {
+        [self.local_apic, self.io_apic].into_iter().chain(self.other_io_apics.iter().copied())
+    }
 }
 
 /// The tables are read where they lie, in the direct map.
@@ -51,10 +58,10 @@ impl AcpiHandler for InPlace {
 }
 
 /// Reads the tables. The error says what is missing.
-pub fn read(root: Option<usize>) -> Result<Machine, &'static str> {
-    let root = root.ok_or("the boot loader found no ACPI tables")?;
-    // SAFETY: the boot loader vouches for the root pointer; everything lies in the first 4 GiB, which are
-    // mapped.
+pub fn read(facts: &BootFacts) -> Result<Machine, &'static str> {
+    let root = facts.acpi_root().ok_or("the boot loader found no ACPI tables")?;
+    // SAFETY: the boot loader vouches for the root pointer; everything lies in the first 4 GiB, which the boot tables
+    // map. They are in use as long as there are boot facts: what comes after needs the memory of those.
     let tables =
         unsafe { AcpiTables::from_rsdp(InPlace, root) }.map_err(|_| "the ACPI tables are damaged")?;
     let fadt = tables.find_table::<Fadt>().map_err(|_| "there is no ACPI table FADT")?;

@@ -1,13 +1,14 @@
 //! Interrupt controllers: the local APIC with its timer, the I/O APIC, and the old PICs, which are silenced.
 
 use cloison_abi::{
-    limits::{KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
+    limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
     plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
 };
-use cloison_rules::{interrupts::io_apic_pins, memory::Run};
+use cloison_rules::interrupts::io_apic_pins;
 use x86_64::instructions::port::Port;
 
-use super::paging::direct;
+use super::{acpi::Machine, physical::direct};
+use crate::arch::space::KernelSpace;
 
 /// Vector of line 0; the others follow, then those of messages.
 pub const FIRST_LINE_VECTOR: u8 = 32;
@@ -48,22 +49,11 @@ pub struct LocalApic {
 }
 
 impl LocalApic {
-    /// No controller: what stands in until boot has found it.
+    /// No controller: what stands in until boot has found it. What is written to it is lost.
     pub const NONE: Self = Self { registers: 0 };
 
-    /// The page of its registers.
-    pub fn page(self) -> Run {
-        let physical = self.registers - KERNEL_BASE;
-        Run::around(physical, physical + 1)
-    }
-
-    /// The local APIC whose registers lie at a physical address that the direct map maps as a device.
-    pub fn new(physical: u64) -> Self {
-        Self { registers: direct(physical) }
-    }
-
     /// Turns it on, with the timer silent and everything else masked.
-    pub fn init(self) {
+    fn init(self) {
         self.write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
         self.write(TASK_PRIORITY, 0);
         for register in OTHER_LOCAL {
@@ -97,12 +87,18 @@ impl LocalApic {
     }
 
     fn read(self, register: u64) -> u32 {
+        if self.registers == 0 {
+            return 0;
+        }
         // SAFETY: as for `write`; reading these registers has no side effect.
         unsafe { ((self.registers + register) as *const u32).read_volatile() }
     }
 
-    #[inline]
+    #[inline(never)]
     fn write(self, register: u64, value: u32) {
+        if self.registers == 0 {
+            return;
+        }
         // SAFETY: `registers` is the page of the local APIC, mapped for good and used for nothing else; the
         // registers written here make interrupts, never writes to memory.
         unsafe { ((self.registers + register) as *mut u32).write_volatile(value) };
@@ -121,23 +117,11 @@ pub struct IoApic {
 }
 
 impl IoApic {
-    /// No controller: what stands in until boot has found it.
+    /// No controller, as [`LocalApic::NONE`].
     pub const NONE: Self = Self { registers: 0, target: 0 };
 
-    /// The page of its registers.
-    pub fn page(self) -> Run {
-        let physical = self.registers - KERNEL_BASE;
-        Run::around(physical, physical + 1)
-    }
-
-    /// The I/O APIC whose registers lie at a physical address that the direct map maps as a device; it sends
-    /// interrupts to the CPU `target`.
-    pub fn new(physical: u64, target: u8) -> Self {
-        Self { registers: direct(physical), target }
-    }
-
     /// Masks every pin that it has: firmware may have left some open.
-    pub fn init(self) {
+    fn init(self) {
         for pin in 0..self.pins() {
             self.set_pin(pin, MASKED);
         }
@@ -145,7 +129,7 @@ impl IoApic {
 
     /// Opens every pin, as firmware could have left them, with a vector of nobody's.
     #[cfg(feature = "self-attack")]
-    pub fn open_all(self) {
+    fn open_all(self) {
         (0..self.pins()).for_each(|pin| self.set_pin(pin, SPURIOUS_VECTOR as u32 - 1));
     }
 
@@ -193,23 +177,45 @@ impl IoApic {
 
     fn read(self, register: u32) -> u32 {
         // SAFETY: as for `write`; reading these registers has no side effect.
-        unsafe {
-            (self.registers as *mut u32).write_volatile(register);
-            ((self.registers + 0x10) as *const u32).read_volatile()
-        }
+        self.select(register).map_or(0, |window| unsafe { window.read_volatile() })
     }
 
     fn write(self, register: u32, value: u32) {
-        // SAFETY: as for the local APIC. The vectors and the destination are the kernel's own.
-        unsafe {
-            (self.registers as *mut u32).write_volatile(register);
-            ((self.registers + 0x10) as *mut u32).write_volatile(value);
+        if let Some(window) = self.select(register) {
+            // SAFETY: as for the local APIC. The vectors and the destination are the kernel's own.
+            unsafe { window.write_volatile(value) };
         }
+    }
+
+    /// Lets the window show a register. None if there is no controller.
+    fn select(self, register: u32) -> Option<*mut u32> {
+        if self.registers == 0 {
+            return None;
+        }
+        // SAFETY: as for the local APIC: this only says which register is meant next.
+        unsafe { (self.registers as *mut u32).write_volatile(register) };
+        Some((self.registers + 0x10) as *mut u32)
     }
 }
 
+/// Starts the interrupt controllers that the tables name, which the kernel's address space maps: the CPU's, and the
+/// one that has line 0. All others stay masked.
+pub fn start(machine: &Machine, _space: &KernelSpace) -> (LocalApic, IoApic) {
+    silence_old_controllers();
+    let local_apic = LocalApic { registers: direct(machine.local_apic) };
+    local_apic.init();
+    let target = local_apic.identity();
+    let at = |physical| IoApic { registers: direct(physical), target };
+    let io_apic = at(machine.io_apic);
+    #[cfg(feature = "self-attack")]
+    io_apic.open_all();
+    io_apic.init();
+    machine.other_io_apics.iter().for_each(|other| at(*other).init());
+    (local_apic, io_apic)
+}
+
 /// Silences the two old PICs, which power up with vectors that mean exceptions.
-pub fn silence_old_controllers() {
+fn silence_old_controllers() {
     /// The four initialisation words for each (8259A data sheet): begin, vectors from 0x20 and 0x28, cascade,
     /// mode; then all lines masked.
     const WORDS: [(u16, u8); 10] = [

@@ -8,8 +8,8 @@ use core::{
     sync::atomic::AtomicU64,
 };
 
-use cloison_abi::limits::{KERNEL_BASE, PAGE_BYTES};
-use cloison_rules::{DomainId, Peer, memory::Run};
+use cloison_abi::limits::KERNEL_BASE;
+use cloison_rules::{DomainId, Frame, Peer, memory::Run};
 use x86_64::{
     VirtAddr,
     instructions::tables::lgdt,
@@ -23,7 +23,8 @@ use x86_64::{
 
 use super::{
     cpu::{self, Cpu, KERNEL_STACK},
-    paging::{self, direct},
+    paging,
+    physical::{Entry, direct, load},
     tables::{Gate, KERNEL_CODE},
 };
 use crate::kernel::{Kernel, LineTarget};
@@ -103,7 +104,7 @@ pub fn run(kernel: &mut Kernel, cpu: &mut Cpu) {
         kernel.say(format_args!("self-attack: {property}: {}", verdict(holds)));
     };
     judge_registers(kernel, &mut judge);
-    let root = kernel.machine.kernel_root;
+    let root = kernel.machine.space.root();
     judge_tables(kernel, root, &mut judge);
     judge_tables(kernel, builder_root(kernel), &mut judge);
     let handler =
@@ -115,8 +116,8 @@ pub fn run(kernel: &mut Kernel, cpu: &mut Cpu) {
     kernel.say(format_args!("self-attack: {held} properties hold, {failed} do not"));
 }
 
-fn builder_root(kernel: &Kernel) -> u64 {
-    kernel.domain(DomainId::BUILDER).space.root()
+fn builder_root(kernel: &Kernel) -> Frame {
+    Frame::holding(kernel.domain(DomainId::BUILDER).space.root())
 }
 
 fn judge_registers(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
@@ -161,7 +162,7 @@ struct Sweep {
     guard: bool,
 }
 
-fn judge_tables(kernel: &mut Kernel, root: u64, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
+fn judge_tables(kernel: &mut Kernel, root: Frame, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
     let mut sweep = Sweep {
         pages: 0,
         writable_and_executable: false,
@@ -182,7 +183,7 @@ fn judge_tables(kernel: &mut Kernel, root: u64, judge: &mut impl FnMut(&mut Kern
         sweep.writable_constant |= writable && (text || paging::constants().contains(&address));
         sweep.open_to_users |= flags.contains(Flags::USER_ACCESSIBLE);
         sweep.not_direct |= address != direct(physical);
-        let run = Run { first: physical / PAGE_BYTES, end: physical / PAGE_BYTES + pages };
+        let run = Run::new(Frame::holding(physical), pages);
         sweep.unknown |= !is_known(kernel, run);
         sweep.guard |= address == KERNEL_STACK.guard();
     });
@@ -198,32 +199,30 @@ fn judge_tables(kernel: &mut Kernel, root: u64, judge: &mut impl FnMut(&mut Kern
 
 /// Whether pages are memory, the system image, the kernel or controllers, as a whole.
 fn is_known(kernel: &Kernel, run: Run) -> bool {
-    let machine = &kernel.machine;
-    let others = [machine.image, paging::kernel_image(), machine.local_apic.page(), machine.io_apic.page()];
-    let more = machine.other_io_apics.iter().map(|other| other.page());
-    let mut known = machine.memory.iter().copied().chain(others).chain(more);
-    known.any(|known| known.first <= run.first && run.end <= known.end)
+    kernel.machine.space.mapped().iter().any(|known| known.contains(run))
 }
 
 /// Shows every page that the kernel's half of an address space maps: its address, where it lies, how many small
 /// pages it is, and its rights on the whole way from the root.
-fn visit(at: u64, level: u32, base: u64, above: Flags, show: &mut impl FnMut(u64, u64, u64, Flags)) {
-    for (index, entry) in paging::table(at).iter().enumerate().filter(|(_, entry)| !entry.is_unused()) {
-        let shift = 3 + 9 * level;
-        let address = base | (index as u64) << shift;
-        // The lower half is the domain's own.
-        if level == 4 && index < 256 {
+fn visit(at: Frame, level: u32, base: u64, above: Flags, show: &mut impl FnMut(u64, u64, u64, Flags)) {
+    // The lower half is the domain's own.
+    for index in if level == 4 { 256..512 } else { 0..512 } {
+        // SAFETY: these are tables that are in use, and nobody changes them meanwhile.
+        let entry = unsafe { Entry::of(at, index) }.get();
+        if entry == 0 {
             continue;
         }
+        let shift = 3 + 9 * level;
+        let address = base | (index as u64) << shift;
         let address = if level == 4 { address | 0xffff << 48 } else { address };
-        let own = entry.flags();
+        let (own, physical) = (Flags::from_bits_truncate(entry), entry & 0x000f_ffff_ffff_f000);
         // Open to users is what says so at any level, because one more such change is then enough.
         let either = (own | above) & (Flags::NO_EXECUTE | Flags::USER_ACCESSIBLE);
         let inherited = if level == 4 { own } else { own & above & Flags::WRITABLE | either };
         if level == 1 || own.contains(Flags::HUGE_PAGE) {
-            show(address, entry.addr().as_u64(), 1 << (shift - 12), inherited);
+            show(address, physical, 1 << (shift - 12), inherited);
         } else {
-            visit(entry.addr().as_u64(), level - 1, address, inherited, show);
+            visit(Frame::holding(physical), level - 1, address, inherited, show);
         }
     }
 }
@@ -246,10 +245,10 @@ fn judge_faults(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str, b
             ("NULL cannot be read", attack_read(0)),
             ("an attack is an attack: data can be written", u64::from(attack_write(data) == 0)),
         ];
-        paging::load(builder_root(kernel));
+        load(builder_root(kernel).address());
         let smap = if features.ebx & 1 << 20 != 0 { attack_read(stack) } else { 1 };
         let smep = if features.ebx & 1 << 7 != 0 { attack_jump(entry) } else { 1 };
-        paging::load(kernel.machine.kernel_root);
+        load(kernel.machine.space.root().address());
         let second = [
             ("a domain's memory cannot be read by the kernel", smap),
             ("a domain's memory cannot be executed by the kernel", smep),
@@ -269,7 +268,7 @@ pub fn check_flags() {
 
 /// Whether pages hold nothing but zeros.
 pub fn is_zero(run: Run) -> bool {
-    let words = (run.first * PAGE_BYTES..run.end * PAGE_BYTES).step_by(8);
+    let words = (run.first.address()..run.end.address()).step_by(8);
     words.map(|word| (KERNEL_BASE + word) as *const u64).all(|word| {
         let value: u64;
         // SAFETY: the callers pass pages of memory, which the direct map maps.
@@ -295,7 +294,7 @@ impl Kernel {
     /// The builder has ended: its memory may hold nothing.
     pub fn attack_scrubbed(&mut self) {
         let pages = &self.machine.builder_pages;
-        let zero = !pages.is_empty() && pages.iter().all(|run| is_zero(*run));
+        let zero = !pages.is_empty() && pages.iter().all(|part| is_zero(part.run()));
         self.say(format_args!("self-attack: the builder's memory is scrubbed: {}", verdict(zero)));
     }
 }

@@ -2,15 +2,45 @@
 //!
 //! GRUB enters at `_boot` in 32-bit protected mode without paging (Multiboot2 specification 2.0, section
 //! 3.3). The code below maps the first 4 GiB twice with 2-MiB pages, at 0 and at `KERNEL_BASE`, turns on long
-//! mode and SSE, and calls [`crate::kernel_main`]. These tables live until [`super::paging`] has built the
+//! mode and SSE, and calls [`enter`]. These tables live until [`super::paging`] has built the
 //! real ones.
 
 use core::arch::global_asm;
 
 use cloison_abi::limits::KERNEL_BASE;
 
+use super::cpu::Cpu;
+
 /// PML4 slot of the kernel's address space.
 const KERNEL_SLOT: u64 = KERNEL_BASE >> 39 & 0x1ff;
+
+/// Where the boot loader's information lies. The boot code makes the one value of this type.
+pub struct Information(u64);
+
+impl Information {
+    pub(super) fn address(&self) -> u64 {
+        self.0
+    }
+}
+
+/// What the kernel begins with. The boot code makes the one value of this type.
+pub struct Boot {
+    /// What the boot loader says.
+    pub information: Information,
+    /// The CPU on which the kernel runs.
+    pub cpu: &'static mut Cpu,
+    /// The time-stamp counter at the first instruction.
+    pub entered: u64,
+}
+
+/// Called by the boot code, once, on the kernel's own stack.
+extern "C" fn enter(information: u64, entered: u64) -> ! {
+    #[cfg(feature = "self-attack")]
+    super::attack::open_ways_in();
+    // SAFETY: nothing else has run, or runs.
+    let cpu = unsafe { Cpu::init() };
+    crate::kernel_main(Boot { information: Information(information), cpu, entered })
+}
 
 global_asm!(
     // The header that the boot loader looks for: magic, architecture i386, length, checksum; then the tag
@@ -133,7 +163,7 @@ global_asm!(
     "boot_stack_top:",
     ".text",
     kernel_slot = const KERNEL_SLOT,
-    main = sym crate::kernel_main,
+    main = sym enter,
     stack = sym super::cpu::KERNEL_STACK,
     stack_bytes = const super::cpu::STACK_BYTES + super::cpu::GUARD_BYTES,
 );

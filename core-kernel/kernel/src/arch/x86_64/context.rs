@@ -6,6 +6,8 @@
 
 use cloison_rules::DomainId;
 
+use crate::arch::space::{AddressSpace, KernelSpace};
+
 /// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel
 /// SDM volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
 pub const VECTOR_STATE_BYTES: usize = 832;
@@ -57,7 +59,7 @@ pub struct Context {
     /// 0: it makes a system call, or has not started, and they start afresh.
     pub interrupted: u64,
     /// Physical address of the domain's page tables; 0 while it has none.
-    pub root: u64,
+    pub(super) root: u64,
     /// Whether the domain may use I/O ports.
     /// The domain that the thread is part of.
     pub home: Option<DomainId>,
@@ -117,6 +119,16 @@ impl Context {
             has_ports,
             ..Self::EMPTY
         };
+    }
+
+    /// From now on the domain runs in this address space.
+    pub fn bind(&mut self, space: &AddressSpace) {
+        self.root = space.root();
+    }
+
+    /// Its address space ends: where it ran now, it would find nothing but the kernel, and fault.
+    pub fn unbind(&mut self, kernel: &KernelSpace) {
+        self.root = kernel.root().address();
     }
 
     /// The outcome of a call: the number in the low half of `rax`, the label in the high half.

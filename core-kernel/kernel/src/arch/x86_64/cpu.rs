@@ -13,7 +13,8 @@ use x86_64::registers::{
 
 use super::{
     context::Context,
-    entry, paging,
+    entry,
+    physical::load,
     tables::{self, EXTRA_STACK_BYTES, EXTRA_STACKS, Gate, KERNEL_CODE, KERNEL_DATA, Segments, TaskState},
 };
 
@@ -115,10 +116,13 @@ pub struct Turn<'a> {
 }
 
 impl Cpu {
-    /// Makes the CPU ready to run domains: `turn` decides later which. Returns what belongs to it.
-    pub fn init() -> &'static mut Self {
+    /// Makes the CPU ready to run domains. Returns what belongs to it.
+    ///
+    /// # Safety
+    /// This is the first that runs, and it runs once.
+    pub(super) unsafe fn init() -> &'static mut Self {
         let first = FIRST_CPU.0.get();
-        // SAFETY: this runs once, at boot, before anything else reaches the structure.
+        // SAFETY: so says the caller: nothing else has reached the structure.
         let cpu = unsafe { &mut *first };
         cpu.this = first;
         cpu.stack_top = KERNEL_STACK.top();
@@ -155,7 +159,8 @@ impl Cpu {
     #[inline(always)]
     fn load(&mut self, root: u64) {
         self.loaded = root;
-        paging::load(root);
+        // SAFETY: a context's root is that of an address space that is there, or the kernel's own.
+        unsafe { load(root) };
     }
 
     /// Whether a thread's address space is loaded.
@@ -284,9 +289,19 @@ impl Feature {
     }
 }
 
-/// The first feature that the kernel needs and the CPU does not have.
-pub fn missing_feature() -> Option<&'static str> {
-    NEEDED.iter().find(|feature| !feature.is_there()).map(|feature| feature.name)
+/// The CPU has all that the kernel needs: what this says, [`Fit::check`] has seen.
+#[derive(Clone, Copy)]
+pub struct Fit(());
+
+impl Fit {
+    /// Looks at the CPU.
+    ///
+    /// # Errors
+    /// The first feature that the kernel needs and the CPU does not have.
+    pub fn check() -> Result<Self, &'static str> {
+        let missing = NEEDED.iter().find(|feature| !feature.is_there());
+        missing.map_or(Ok(Self(())), |feature| Err(feature.name))
+    }
 }
 
 /// Whether a domain on this CPU could read kernel memory by the Meltdown flaw: an Intel CPU that does not
@@ -300,7 +315,7 @@ pub fn has_meltdown_flaw() -> bool {
     intel && !listed()
 }
 
-/// The registers that turn protections on, as they are. The kernel has to have turned XSAVE on.
+/// The registers that turn protections on, as they are. [`enable_features`] has turned XSAVE on.
 pub fn control_registers() -> ControlRegisters {
     ControlRegisters {
         cr0: Cr0::read_raw(),
@@ -310,10 +325,10 @@ pub fn control_registers() -> ControlRegisters {
     }
 }
 
-/// The base register of the local APIC. The CPU has to have one.
-pub fn apic_base() -> u64 {
+/// The base register of the local APIC.
+pub fn apic_base(_: Fit) -> u64 {
     const IA32_APIC_BASE: u32 = 0x1b;
-    // SAFETY: the callers have checked that the CPU has a local APIC, and so this register.
+    // SAFETY: the CPU has a local APIC, and so this register.
     unsafe { Msr::new(IA32_APIC_BASE).read() }
 }
 
@@ -330,7 +345,7 @@ pub fn stated_clock() -> Option<Stated> {
 /// Turns on what the CPU has: no execution of data, protection of user memory from the kernel and of the
 /// kernel's tables from user code, and the extended state that XSAVE handles. Names the register that does not
 /// hold then what was written to it, if there is one.
-pub fn enable_features() -> Result<(), &'static str> {
+pub fn enable_features(_: Fit) -> Result<(), &'static str> {
     // Written as a whole: what firmware or boot loader have turned on beside this stays off.
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
         | Cr4Flags::PAGE_GLOBAL
@@ -351,7 +366,7 @@ pub fn enable_features() -> Result<(), &'static str> {
     if AVX.is_there() {
         state |= XCr0Flags::AVX;
     }
-    // SAFETY: `missing_feature` has found nothing missing, so each bit set here is one that the CPU has. The
+    // SAFETY: nothing that is needed is missing, so each bit set here is one that the CPU has. The
     // kernel reads no user memory and runs no user code, so SMAP and SMEP take nothing from it.
     unsafe {
         Efer::update(|flags| flags.insert(EferFlags::NO_EXECUTE_ENABLE));

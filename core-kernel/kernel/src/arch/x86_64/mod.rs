@@ -1,8 +1,4 @@
-//! The machine: everything that needs `unsafe`, and nothing that decides.
-#![allow(
-    unsafe_code,
-    reason = "this module is the kernel's trust line: instructions, registers, page tables"
-)]
+//! A PC with a 64-bit CPU.
 
 pub mod acpi;
 pub mod apic;
@@ -15,6 +11,7 @@ pub mod entry;
 pub mod lock;
 pub mod memory;
 pub mod paging;
+pub(in crate::arch) mod physical;
 pub mod serial;
-pub mod tables;
+mod tables;
 pub mod time;

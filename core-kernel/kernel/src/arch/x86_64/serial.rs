@@ -27,8 +27,11 @@ impl Serial {
     /// line the image names.
     pub const FIRST: Self = Self { port: 0x3f8 };
 
-    /// The serial line at `port`.
-    pub const fn at(port: u16) -> Self {
+    /// No serial line: what is written to it is lost.
+    pub const NONE: Self = Self { port: 0 };
+
+    /// The serial line at `port`, which is a 16550's.
+    pub(super) const fn at(port: u16) -> Self {
         Self { port }
     }
 
@@ -86,25 +89,38 @@ impl core::fmt::Write for Serial {
     }
 }
 
-/// Writes a byte to the port by which an emulator's run ends, if there is one.
-pub fn write_exit_port(port: u16, value: u8) {
-    if port != 0 {
-        // SAFETY: the platform's description says that this port ends the emulator, and does nothing else.
-        unsafe { Port::new(port).write(value) };
+/// The port by which an emulator's run ends, if there is one.
+#[derive(Clone, Copy)]
+pub struct ExitPort(u16);
+
+impl ExitPort {
+    /// No such port.
+    pub const NONE: Self = Self(0);
+
+    /// The port with this number, which ends the emulator and does nothing else.
+    pub(super) const fn at(port: u16) -> Self {
+        Self(port)
+    }
+
+    /// Ends the run, if it is an emulator's.
+    pub fn write(self, value: u8) {
+        if self.0 != 0 {
+            // SAFETY: the platform's description says that this port ends the emulator, and does nothing else.
+            unsafe { Port::new(self.0).write(value) };
+        }
     }
 }
 
 /// Serial line and exit port, for the kernel's last words: a panic cannot take the lock behind which the rest
 /// lies.
-static PORTS: Once<(u16, u16)> = Once::new();
+static PORTS: Once<(Serial, ExitPort)> = Once::new();
 
 /// Notes the ports that the image names.
-pub fn set_ports(serial: u16, exit: u16) {
+pub fn set_ports(serial: Serial, exit: ExitPort) {
     PORTS.call_once(|| (serial, exit));
 }
 
 /// The serial line and the exit port that were noted; before that, where the first serial line is by custom, and none.
-pub fn ports() -> (Serial, u16) {
-    let (serial, exit) = *PORTS.get().unwrap_or(&(0x3f8, 0));
-    (Serial::at(serial), exit)
+pub fn ports() -> (Serial, ExitPort) {
+    *PORTS.get().unwrap_or(&(Serial::FIRST, ExitPort::NONE))
 }

@@ -1,0 +1,142 @@
+//! The owner of all memory: the table of regions, with what is done to their pages.
+//!
+//! What is in the table came in as [`Frames`] or [`DeviceFrames`], and all changes go through here. So what the table
+//! says of a page is true: whether it may be zeroed, seen, or made a page table.
+
+use core::ops::Deref;
+
+use cloison_abi::CallError;
+use cloison_rules::{
+    RegionRef,
+    mapping::Mapping,
+    region::{Backing, RegionTable},
+};
+
+use super::{
+    frames::{Frames, ZeroedFrames},
+    physical,
+    space::{AddressSpace, DeviceFrames},
+};
+
+/// All regions of the system.
+pub struct Regions(RegionTable);
+
+/// What the table says.
+impl Deref for Regions {
+    type Target = RegionTable;
+
+    fn deref(&self) -> &RegionTable {
+        &self.0
+    }
+}
+
+impl Regions {
+    /// No regions.
+    pub const EMPTY: Self = Self(RegionTable::EMPTY);
+
+    /// Adds a region of memory, which is not zeroed yet.
+    ///
+    /// # Errors
+    /// As [`RegionTable::add`].
+    pub fn add_memory(&mut self, frames: Frames) -> Result<RegionRef, CallError> {
+        let run = frames.run();
+        self.0.add(run.first, run.pages() as u32, Backing::Memory { zeroed: 0 })
+    }
+
+    /// Adds a region of a device's registers.
+    ///
+    /// # Errors
+    /// As [`RegionTable::add`].
+    pub fn add_device(&mut self, DeviceFrames(run): DeviceFrames) -> Result<RegionRef, CallError> {
+        let pages = u32::try_from(run.pages()).map_err(|_| CallError::BadArgument)?;
+        self.0.add(run.first, pages, Backing::Device)
+    }
+
+    /// See [`RegionTable::carve`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn carve(&mut self, parent: RegionRef, first: u64, pages: u64) -> Result<RegionRef, CallError> {
+        self.0.carve(parent, first, pages)
+    }
+
+    /// See [`RegionTable::delete`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn delete(&mut self, region: RegionRef) -> Result<(), CallError> {
+        self.0.delete(region)
+    }
+
+    /// See [`RegionTable::begin_scrub`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn begin_scrub(&mut self, region: RegionRef) -> Result<(), CallError> {
+        self.0.begin_scrub(region)
+    }
+
+    /// Zeroes the next pages of a region, `most` at most. Returns whether all of it is zero.
+    ///
+    /// # Errors
+    /// As [`RegionTable::scrub`].
+    pub fn scrub_step(&mut self, region: RegionRef, most: u32) -> Result<bool, CallError> {
+        let run = self.0.scrub(region, most)?;
+        // SAFETY: these are pages of memory, of a region that is not zeroed yet: so they are no page tables, and
+        // nothing else of the kernel is in a region.
+        unsafe { physical::zero(run) };
+        Ok(self.0.get(region)?.is_clean())
+    }
+
+    /// The pages of a region, for page tables.
+    ///
+    /// # Errors
+    /// As [`RegionTable::take_tables`].
+    pub fn take_tables(&mut self, region: RegionRef) -> Result<ZeroedFrames, CallError> {
+        let run = self.0.take_tables(region)?;
+        // SAFETY: the region is all zero, and counts as page tables until they come back: so it is neither shown
+        // nor given away again.
+        Ok(unsafe { ZeroedFrames::new(run) })
+    }
+
+    /// Takes back the pages of an address space that has ended. They are to be zeroed.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if they are not this region's.
+    pub fn end_tables(&mut self, region: RegionRef, frames: &Frames) -> Result<(), CallError> {
+        if self.0.get(region)?.run() != frames.run() {
+            return Err(CallError::BadState);
+        }
+        self.0.end_tables(region)
+    }
+
+    /// See [`RegionTable::release_tables`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn release_tables(&mut self, region: RegionRef) -> Result<(), CallError> {
+        self.0.release_tables(region)
+    }
+
+    /// Lets an address space show the pages of a mapping up to the one with the number `end`.
+    ///
+    /// # Errors
+    /// How many pages are shown, and why no more are: the address space has too few pages for its tables, or something
+    /// else is seen there.
+    pub fn show(
+        &self,
+        space: &mut AddressSpace,
+        mapping: &Mapping,
+        end: u32,
+    ) -> Result<(), (u32, CallError)> {
+        let mapped = mapping.mapped();
+        let region = self.0.get(mapping.region()).map_err(|error| (mapped, error))?;
+        let frames = mapping.frames(region).ok_or((mapped, CallError::BadState))?;
+        let (rights, device) = (mapping.rights(), region.is_device());
+        for page in mapped..end.min(mapping.pages()) {
+            let frame = frames.first.after(page.into());
+            space.map(mapping.address_of(page), frame, rights, device).map_err(|error| (page, error))?;
+        }
+        Ok(())
+    }
+}
