@@ -14,8 +14,8 @@ use crate::{
     ethernet::{self, ARP_FRAME_BYTES, Arp, Content, HEADER_BYTES},
     flows::{Flows, Verdict},
     host::{Fate, Host},
+    memory::zeroed,
     segment::Segment,
-    stack::zeroed,
 };
 
 /// What has passed a domain's port, as the domain sees it.

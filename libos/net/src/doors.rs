@@ -12,22 +12,11 @@ use smoltcp::{
 
 use crate::{
     Error, Micros, TcpConfig,
+    door::Door,
     line::{Asked, Due},
     segment::{ACK, Bare, Ends, Offer, RST, SYN, Segment},
     stack::{Stack, alone, connection, instant},
 };
-
-/// A port with somebody who accepts.
-pub(crate) struct Door {
-    pub(crate) port: u16,
-    /// How many connections may wait to be accepted.
-    backlog: usize,
-    config: TcpConfig,
-    /// Sockets that listen, or have a connection that is not accepted yet.
-    waiting: Vec<SocketHandle>,
-    /// How many of them have had a connection since they began to listen. Looked at in each turn of a program.
-    made: usize,
-}
 
 /// Sockets that are kept ready for connections, with their buffers.
 const READY: usize = 4;

@@ -424,19 +424,6 @@ pub(crate) enum Protocol {
     Udp,
 }
 
-/// Zeroed memory, if the heap has it.
-pub(crate) fn zeroed(bytes: usize) -> Result<Vec<u8>, Error> {
-    filled(bytes, 0)
-}
-
-/// Memory of `count` values, if the heap has it.
-pub(crate) fn filled<T: Clone>(count: usize, value: T) -> Result<Vec<T>, Error> {
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(count).map_err(|_| Error::OutOfHeap)?;
-    memory.resize(count, value);
-    Ok(memory)
-}
-
 /// A time as smoltcp has it.
 pub(crate) fn instant(time: Micros) -> Instant {
     Instant::from_micros(time as i64)

@@ -15,7 +15,8 @@ use smoltcp::{
 
 use crate::{
     Error, Net, UdpConfig,
-    stack::{Protocol, filled, has_port, zeroed},
+    memory::{filled, zeroed},
+    stack::{Protocol, has_port},
 };
 
 /// A socket for datagrams.

@@ -29,6 +29,7 @@ pub mod duration;
 mod error;
 pub mod family;
 pub mod header;
+mod numbers;
 mod public_key;
 pub mod tpm12;
 pub mod tpm20;

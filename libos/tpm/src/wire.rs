@@ -1,6 +1,6 @@
 //! Big-endian fields, written and read with every bound checked.
 
-use crate::{Error, ReturnCode, header::HEADER_BYTES};
+use crate::{Error, ReturnCode, numbers::HEADER_BYTES};
 
 /// Writes a command. What does not fit is remembered and reported once, by [`Writer::finish`].
 pub(crate) struct Writer<'b> {

@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 use core::net::Ipv4Addr;
 
-use crate::net::usable;
+use crate::host::usable;
 
 const CLIENT_PORT: [u8; 2] = [0, 68];
 const SERVER_PORT: [u8; 2] = [0, 67];

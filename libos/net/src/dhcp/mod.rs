@@ -12,7 +12,7 @@ use smoltcp::wire::Ipv4Cidr;
 pub use message::{Kind, Reply};
 use message::{Request, RequestKind, find_message};
 
-use crate::{Micros, net::usable};
+use crate::{Micros, host::usable};
 
 const SECOND: Micros = 1_000_000;
 /// How long the first answer may take; it doubles with each request without one, up to [`MAX_DOUBLINGS`] (RFC
