@@ -21,6 +21,7 @@ pub mod window;
 
 use core::fmt;
 
+pub use cloison_abi::Badge;
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
     call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS, SystemEnd},
@@ -46,7 +47,7 @@ pub enum Received {
     /// A client's message; the next [`reply_wait`] answers it.
     Message {
         /// Which client: the badge that the plan gave its gate.
-        badge: u64,
+        badge: Badge,
         /// What it said.
         message: Message,
     },
@@ -132,7 +133,7 @@ pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
     match outcome.status {
         RECEIVED_EVENTS => Received::Events(outcome.words[0]),
         0 => Received::Message {
-            badge: outcome.badge,
+            badge: Badge(outcome.badge as u32),
             message: Message { label: outcome.label, words: outcome.words },
         },
         _ => Received::TimedOut,
