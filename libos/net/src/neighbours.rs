@@ -26,7 +26,6 @@ const MAX_WAITING_FOR_ONE: usize = 64;
 const MAX_WAITING: usize = 128;
 const MAX_WAITING_BYTES: usize = 32 << 10;
 
-/// The neighbours.
 pub(crate) struct Neighbours {
     neighbours: Vec<Neighbour>,
     /// Nobody has to be asked for once more before then. It is looked at in each turn.

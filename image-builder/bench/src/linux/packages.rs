@@ -20,9 +20,7 @@ use sha2::{Digest, Sha256};
 /// A package, as the package lists describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Package {
-    /// Its name.
     pub(super) name: String,
-    /// Its version.
     pub(super) version: String,
     /// What its file is called.
     file: String,

@@ -41,7 +41,6 @@ pub(crate) struct Lease {
     rebind: Option<u32>,
 }
 
-/// The client.
 pub(crate) struct Client {
     mac: [u8; 6],
     exchange: u32,
