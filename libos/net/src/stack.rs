@@ -208,7 +208,7 @@ impl Stack {
         self.device.wire.host.set_address(address, gateway);
     }
 
-    /// Takes in what has come: so many frames.
+    /// Takes in this many frames that have come.
     fn ingress(&mut self, now: Micros) -> usize {
         for taken in 0..FRAMES_A_TURN {
             match self.device.fetch() {
