@@ -27,7 +27,7 @@ pub(crate) struct Host {
     gateway: Option<Ipv4Addr>,
 }
 
-/// What becomes of a frame that is to be sent.
+/// The fate of a frame that is to be sent.
 pub(crate) enum Fate {
     /// It has its header and can go.
     Leaves,

@@ -48,7 +48,7 @@ mod stack;
 mod tcp;
 mod udp;
 
-/// What reads bytes that others have written, apart from any network: for those who test it.
+/// The parsers of messages that others have written, apart from any network, for tests.
 pub mod messages {
     pub use crate::{
         dhcp::{Kind, Reply},

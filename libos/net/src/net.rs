@@ -118,7 +118,7 @@ impl Net {
         self.mtu
     }
 
-    /// What has passed the port.
+    /// The counts of what has passed the port.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.stack().device.wire.counters

@@ -396,7 +396,7 @@ pub(crate) fn connection(sockets: &SocketSet<'_>, ends: Ends) -> Option<SocketHa
     sockets.iter().find(|(_, socket)| has(socket)).map(|(handle, _)| handle)
 }
 
-/// What a socket's buffers take of the heap.
+/// How much of the heap a socket's buffers take, in bytes.
 fn buffer_bytes(socket: &Socket<'_>) -> usize {
     match socket {
         Socket::Tcp(socket) => socket.recv_capacity() + socket.send_capacity(),

@@ -30,7 +30,7 @@ pub fn self_test(family: Family, stated: &Durations12) -> Duration {
     }
 }
 
-/// What is not known to be quick gets the longest duration: too long costs a wait, too short a command.
+/// A command that is not known to be quick gets the longest duration: too long costs a wait, too short a command.
 fn longest_12(ordinal: u32, stated: &Durations12) -> Duration {
     match ordinal {
         ordinal::EXTEND

@@ -279,7 +279,7 @@ impl Command for PcrRead {
 pub struct Extend {
     /// Which one.
     pub register: u32,
-    /// What it is extended by.
+    /// The digest that extends it.
     pub digest: [u8; DIGEST_BYTES],
 }
 

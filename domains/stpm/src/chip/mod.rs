@@ -54,8 +54,8 @@ pub trait Chip {
     fn cancel(&mut self);
 }
 
-/// The longest command of every TPM has at least as many bytes. One that states less states nonsense, and
-/// would get no more commands by which to set that right.
+/// Every TPM takes commands of at least this many bytes. A smaller figure is a fault of the TPM; believing it would block
+/// the very commands that could correct it.
 const LEAST_COMMAND_BYTES: usize = 512;
 
 /// A TPM behind whichever interface it has.

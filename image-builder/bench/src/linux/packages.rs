@@ -39,7 +39,7 @@ impl Package {
         Some(Self { name: name.into(), version, file: file.into(), sha256 })
     }
 
-    /// Name, version and the begin of the digest, for people.
+    /// Name, version and the first digits of the digest, for display.
     pub(super) fn describe(&self) -> String {
         let digest = self.sha256.as_deref().and_then(|digest| digest.get(..16)).unwrap_or("unknown");
         format!("{} {} (SHA-256 {digest}…)", self.name, self.version)

@@ -22,7 +22,7 @@ impl Durations12 {
         long: Duration::from_secs(120),
     };
 
-    /// The longest that is believed: a TPM that states nonsense must not keep its client waiting for weeks.
+    /// The longest time that is believed. A TPM that states a longer one must not keep its client waiting for weeks.
     pub const MAX: Duration = Duration::from_secs(600);
 
     /// The durations from the TPM's capability, in microseconds. Some devices give milliseconds instead, and
