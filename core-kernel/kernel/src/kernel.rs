@@ -131,8 +131,7 @@ pub struct Kernel {
     /// How often address spaces or ports have changed. A CPU that has not seen the last change takes nothing as loaded
     /// any more, from when it settles next. (With several, what was taken is free when all have seen it.)
     epoch: u64,
-    /// Registers, by thread. These and the next are what a gate call looks at. They are tables of their own, with
-    /// entries whose size is a power of two, which makes finding one of them two instructions cheaper.
+    /// Registers, by thread. This table and the next are what a gate call looks at, apart from what it does not.
     contexts: [Context; TABLE_ENTRIES],
     /// What each domain may name, and do.
     pub(crate) reach: [Reach; TABLE_ENTRIES],

@@ -24,7 +24,7 @@ use cloison_mem as _;
 
 use arch::{
     acpi,
-    apic::{self, FIRST_LINE_VECTOR, SPURIOUS_VECTOR, TIMER_VECTOR},
+    apic::{self, FIRST_LINE_VECTOR, TIMER_VECTOR},
     boot::{Boot, Information},
     cpu::{self, Cpu, Fit},
     entry::{self, Return},
@@ -306,8 +306,9 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         kernel.fail(timed_out, CallError::TimedOut);
     } else if vector < TIMER_VECTOR.into() {
         line_interrupt(kernel, vector as u8 - FIRST_LINE_VECTOR);
-    } else if vector != SPURIOUS_VECTOR.into() {
-        // A device has made up a vector.
+    } else {
+        // A device has made up a vector. Or the interrupt was withdrawn on its way; then nothing is in service that
+        // this could end, for no interrupt comes while the kernel runs.
         kernel.machine.local_apic.end_of_interrupt();
     }
 }

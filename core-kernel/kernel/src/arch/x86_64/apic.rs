@@ -14,13 +14,13 @@ use crate::arch::space::KernelSpace;
 pub const FIRST_LINE_VECTOR: u8 = 32;
 /// Vector of the timer.
 pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPTS as u8;
-/// Vector of interrupts that were withdrawn while on their way, and that get no end of interrupt. Its low four
-/// bits have to be ones on old CPUs. Nothing else is in its class of 16: whatever a device did with it would
-/// hold back that class only.
+/// Vector of which a device tells that has made it up: it stands for all from here on that are nobody's.
+pub const STRAY_VECTOR: u8 = TIMER_VECTOR + 1;
+/// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old CPUs. A device
+/// can send it too, and would hold back all others if that interrupt got no end: its class of 16 is the highest.
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
-const _: () =
-    assert!(TIMER_VECTOR / 16 < SPURIOUS_VECTOR / 16 && (SPURIOUS_VECTOR as usize) < super::entry::VECTORS);
+const _: () = assert!(STRAY_VECTOR / 16 < SPURIOUS_VECTOR / 16);
 
 /// What a device writes, and where, for an interrupt that is signalled by message to the CPU `target`; `None`
 /// for a line. Intel SDM volume 3, section 11.11: fixed delivery, edge triggered.
@@ -84,6 +84,14 @@ impl LocalApic {
     /// Says that the interrupt in service has been taken.
     pub fn end_of_interrupt(self) {
         self.write(END_OF_INTERRUPT, 0);
+    }
+
+    /// Makes an interrupt with this vector, as a device that signals by message could.
+    #[cfg(feature = "self-attack")]
+    pub fn interrupt_itself(self, vector: u8) {
+        const COMMAND: u64 = 0x300;
+        const SELF: u32 = 1 << 18;
+        self.write(COMMAND, SELF | u32::from(vector));
     }
 
     fn read(self, register: u64) -> u32 {

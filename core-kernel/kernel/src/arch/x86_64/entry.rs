@@ -16,17 +16,20 @@ use cloison_abi::CallNumber;
 use cloison_rules::ThreadId;
 
 use super::{
+    apic::STRAY_VECTOR,
     context::{Context, VectorState},
     cpu::Cpu,
     lock::Locked,
 };
 use crate::kernel::Kernel;
 
-/// Vectors for which there is a stub: all that there are, because a device that signals by message names the
-/// vector itself.
-pub const VECTORS: usize = 256;
-/// Bytes of a stub.
-pub const STUB_BYTES: u64 = 12;
+/// Vectors for which there is a stub. The last stub serves all vectors from its own on: a device that signals by message
+/// names the vector itself, so all have to lead somewhere.
+pub const STUBS: usize = STRAY_VECTOR as usize + 1;
+/// Bytes of a stub: two for each of the two numbers that it pushes, five for the jump.
+pub const STUB_BYTES: u64 = 9;
+
+const _: () = assert!(STUBS <= 128, "a number that takes one byte with its sign");
 
 /// The vector registers of a domain that starts or comes back from a system call.
 static INITIAL_VECTORS: VectorState = VectorState::INITIAL;
@@ -43,7 +46,7 @@ const _: () = assert!(
 unsafe extern "C" {
     /// Where `syscall` leads.
     pub fn syscall_entry();
-    /// The first of [`VECTORS`] stubs, each [`STUB_BYTES`] long.
+    /// The first of [`STUBS`] stubs, each [`STUB_BYTES`] long.
     pub fn trap_stubs();
     /// Where a non-maskable interrupt leads: it is counted, to be seen with a debugger, and that is
     /// all.
@@ -227,7 +230,7 @@ global_asm!(
     ".globl trap_stubs",
     "trap_stubs:",
     ".set vector, 0",
-    ".rept {vectors_count}",
+    ".rept {stubs}",
     ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)",
     ".if !(vector == 29 || vector == 30)",
     "push 0",
@@ -333,7 +336,7 @@ global_asm!(
     vectors = const offset_of!(Context, vectors),
     user_code = const super::tables::USER_CODE,
     user_data = const super::tables::USER_DATA,
-    vectors_count = const VECTORS,
+    stubs = const STUBS,
     stub_bytes = const STUB_BYTES,
     initial = sym INITIAL_VECTORS,
     lock = sym crate::KERNEL,

@@ -193,8 +193,9 @@ fn fill_segments(cpu: &mut Cpu) {
 
 fn fill_gates(cpu: &mut Cpu) {
     let first = entry::trap_stubs as *const () as u64;
-    for vector in 0..entry::VECTORS {
-        cpu.gates[vector] = Gate::new(first + vector as u64 * entry::STUB_BYTES, 0);
+    for (vector, gate) in cpu.gates.iter_mut().enumerate() {
+        let stub = vector.min(entry::STUBS - 1) as u64;
+        *gate = Gate::new(first + stub * entry::STUB_BYTES, 0);
     }
     // The one exception that a program asks for by an instruction. Everything else that `int` could name is
     // refused.
