@@ -5,6 +5,7 @@ use super::{
     rows::{Reference, Row, Target, Unit},
 };
 
+/// The table.
 pub(super) struct Table {
     text: String,
     notes: String,

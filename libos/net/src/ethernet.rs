@@ -18,7 +18,7 @@ const ARP_REPLY: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mac(pub(crate) [u8; 6]);
 
-/// The protocol of a frame's content.
+/// What a frame carries.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Ipv4,
@@ -36,7 +36,7 @@ pub(crate) struct Arp {
 impl Mac {
     pub(crate) const BROADCAST: Self = Self([0xff; 6]);
 
-    /// The address of a group of hosts (RFC 1112, 6.4).
+    /// That of a group of hosts (RFC 1112, 6.4).
     pub(crate) const fn of_group(address: Ipv4Addr) -> Self {
         let [_, a, b, c] = address.octets();
         Self([1, 0, 0x5e, a & 0x7f, b, c])
@@ -53,7 +53,7 @@ pub(crate) fn ends(frame: &[u8]) -> Option<[Mac; 2]> {
     Some([Mac(macs[0]), Mac(macs[1])])
 }
 
-/// A frame's content, if it is of use here.
+/// What a frame carries, if it is of use here.
 pub(crate) fn content(frame: &[u8]) -> Option<Content> {
     let (header, body) = frame.split_first_chunk::<HEADER_BYTES>()?;
     match [header[12], header[13]] {

@@ -29,14 +29,12 @@ mod device;
 mod dhcp;
 mod dns;
 mod door;
-mod doors;
 mod error;
 mod ethernet;
 mod flows;
 mod host;
 mod line;
 mod link;
-mod memory;
 mod names;
 mod neighbours;
 mod net;
@@ -48,7 +46,7 @@ mod stack;
 mod tcp;
 mod udp;
 
-/// The parsers of messages that others have written, apart from any network, for tests.
+/// What reads bytes that others have written, apart from any network: for those who test it.
 pub mod messages {
     pub use crate::{
         dhcp::{Kind, Reply},

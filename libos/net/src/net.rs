@@ -21,9 +21,7 @@ use smoltcp::{
 use crate::{
     Config, Counters, Error, Link, Micros,
     device::LinkDevice,
-    dhcp,
-    host::usable,
-    port,
+    dhcp, port,
     stack::{Stack, instant},
 };
 
@@ -118,7 +116,7 @@ impl Net {
         self.mtu
     }
 
-    /// The counts of what has passed the port.
+    /// What has passed the port.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.stack().device.wire.counters
@@ -181,6 +179,11 @@ fn configure(stack: &mut Stack, settings: &PortSettings) {
         stack.dhcp = Some(dhcp::Client::new(settings.mac));
         stack.device.wire.asks_for_address = true;
     }
+}
+
+/// Whether a host can have this address.
+pub(crate) fn usable(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
 }
 
 fn stated(address: [u8; 4]) -> Option<Ipv4Addr> {

@@ -19,7 +19,7 @@ use smoltcp::{
 
 use crate::{
     Error, Micros, Net,
-    memory::{filled, zeroed},
+    stack::{filled, zeroed},
 };
 
 /// Replies that can wait: as many hosts as one switch has ports can answer at once.

@@ -15,8 +15,7 @@ use smoltcp::{
 
 use crate::{
     Error, Net, UdpConfig,
-    memory::{filled, zeroed},
-    stack::{Protocol, has_port},
+    stack::{Protocol, filled, has_port, zeroed},
 };
 
 /// A socket for datagrams.
@@ -80,7 +79,7 @@ impl UdpSocket {
     fn check(&self, bytes: usize, to: Ipv4Addr) -> Result<(), Error> {
         let stack = self.net.stack();
         let network = stack.interface.ip_addrs().first().ok_or(Error::NoAddress)?;
-        // The path beyond this network is unknown; assume no more than the uplink carries.
+        // There is no telling how far a packet gets that leaves the network. That of the uplink, it does.
         let is_near = to.is_broadcast() || network.contains_addr(&to.into());
         let mtu = if is_near { self.net.mtu() } else { self.net.mtu().min(UPLINK_MTU as usize) };
         if bytes + IPV4_HEADER_LEN + UDP_HEADER_LEN > mtu { Err(Error::TooLong) } else { Ok(()) }

@@ -21,7 +21,6 @@ pub mod window;
 
 use core::fmt;
 
-pub use cloison_abi::Badge;
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
     call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS, SystemEnd},
@@ -35,20 +34,20 @@ pub struct Slot(pub u8);
 /// A gate message: a label and four words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// The kind of message; the interface numbers them.
+    /// What the message is; the interface decides.
     pub label: u32,
     /// Its words.
     pub words: [u64; 4],
 }
 
-/// The outcome of [`reply_wait`].
+/// What a server got from [`reply_wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A client's message; the next [`reply_wait`] answers it.
     Message {
         /// Which client: the badge that the plan gave its gate.
-        badge: Badge,
-        /// The client's message.
+        badge: u64,
+        /// What it said.
         message: Message,
     },
     /// Event bits, now cleared.
@@ -74,7 +73,7 @@ impl Instant {
     }
 }
 
-/// The kernel's figures about time.
+/// What the kernel knows of time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Frequency of the time-stamp counter, in Hz.
@@ -94,7 +93,7 @@ pub struct CensusEntry {
     pub domain: Name,
     /// The slot.
     pub slot: u8,
-    /// The kind of object in it.
+    /// What it holds.
     pub kind: ObjectKind,
     /// The rights to it, for a domain or a region.
     pub rights: Rights,
@@ -133,7 +132,7 @@ pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
     match outcome.status {
         RECEIVED_EVENTS => Received::Events(outcome.words[0]),
         0 => Received::Message {
-            badge: Badge(outcome.badge as u32),
+            badge: outcome.badge,
             message: Message { label: outcome.label, words: outcome.words },
         },
         _ => Received::TimedOut,

@@ -29,7 +29,6 @@ pub mod duration;
 mod error;
 pub mod family;
 pub mod header;
-mod numbers;
 mod public_key;
 pub mod tpm12;
 pub mod tpm20;
@@ -46,7 +45,7 @@ pub const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// A command that can be written out, and whose answer can be read.
 pub trait Command {
-    /// The TPM's answer. It borrows from the response's bytes.
+    /// What the TPM answers. It borrows from the response's bytes.
     type Response<'a>;
 
     /// Writes the command into `buffer` and returns the part that it fills.

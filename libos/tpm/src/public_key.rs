@@ -8,13 +8,13 @@ const DEFAULT_EXPONENT: u32 = 65_537;
 /// The public part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey<'a> {
-    /// The key itself.
+    /// What is in it.
     pub kind: KeyKind<'a>,
     /// The structure that holds all this, as the TPM gave it: `TPM_PUBKEY` in 1.2, `TPMT_PUBLIC` in 2.0.
     pub structure: &'a [u8],
 }
 
-/// The content of a key's public part.
+/// What is in the public part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind<'a> {
     /// An RSA key.

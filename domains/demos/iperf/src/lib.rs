@@ -28,7 +28,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod amount;
 mod arguments;
 mod client;
 mod control;

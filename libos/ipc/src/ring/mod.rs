@@ -113,7 +113,7 @@ impl Word for AtomicU32 {
 }
 
 /// The memory of one ring.
-pub trait RingMemory {
+pub trait Memory {
     /// The type of its words: one that a model checker can watch, in the tests.
     type Word: Word;
 
@@ -130,7 +130,7 @@ pub trait RingMemory {
     fn write(&self, at: usize, from: &[u8]);
 }
 
-impl<M: RingMemory + ?Sized> RingMemory for &M {
+impl<M: Memory + ?Sized> Memory for &M {
     type Word = M::Word;
 
     fn word(&self, word: Control) -> &Self::Word {

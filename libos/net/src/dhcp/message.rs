@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 use core::net::Ipv4Addr;
 
-use crate::host::usable;
+use crate::net::usable;
 
 const CLIENT_PORT: [u8; 2] = [0, 68];
 const SERVER_PORT: [u8; 2] = [0, 67];
@@ -48,20 +48,20 @@ pub enum Kind {
     Refuse,
 }
 
-/// A server's message. A field that it leaves out, or that makes no sense, is `None`.
+/// What a server says. What it leaves out, or what cannot be, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The kind of the message.
+    /// What kind of message this is.
     pub kind: Kind,
     /// The client's address.
     pub address: Option<Ipv4Addr>,
     /// How many bits of it name the network.
     pub prefix_bits: Option<u8>,
-    /// The router.
+    /// Who knows the way to elsewhere.
     pub router: Option<Ipv4Addr>,
-    /// The name server.
+    /// Who knows names.
     pub name_server: Option<Ipv4Addr>,
-    /// The address by which the server calls itself.
+    /// What the server calls itself.
     pub server: Option<Ipv4Addr>,
     /// How long the client may have the address, in seconds.
     pub lease: Option<u32>,
@@ -137,7 +137,7 @@ fn prefix_bits(mask: Ipv4Addr) -> Option<u8> {
     (mask.count_ones() == ones && ones > 0).then_some(ones as u8)
 }
 
-/// A client's message.
+/// What a client says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: RequestKind,
@@ -146,7 +146,7 @@ pub(crate) struct Request {
     /// Its address, if it has one.
     pub(crate) from: Ipv4Addr,
     pub(crate) to: Ipv4Addr,
-    /// The address that it asks for, and the server.
+    /// What it would like to have, and from whom.
     pub(crate) offer: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 

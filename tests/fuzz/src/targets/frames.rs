@@ -7,7 +7,7 @@ use std::{
 };
 
 use cloison_ipc::{
-    frames::{Control, FrameMemory, FrameReceiver, FrameSender},
+    frames::{Control, FrameReceiver, FrameSender, Memory},
     ring::{Bell, RingError},
 };
 
@@ -68,7 +68,7 @@ struct Parts {
     bytes: [u8; RING_BYTES],
 }
 
-impl FrameMemory for Port {
+impl Memory for Port {
     type Word = AtomicU32;
     type Data = Vec<u8>;
 
