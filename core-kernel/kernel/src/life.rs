@@ -31,7 +31,7 @@ pub enum Renewal {
     /// It has ended, and does not live again.
     Ended,
     /// It is being destroyed, and has no page tables any more.
-    Ruin,
+    Destroying,
 }
 
 /// Whether a task in this state lives: it runs, or something can make it run on.
@@ -161,7 +161,7 @@ impl Kernel {
                 Some(mapping) => drop(map_step(self, id, mapping)?),
                 None => self.domain_mut(id).renewal = Renewal::Fresh,
             },
-            Renewal::Ended | Renewal::Ruin => return Err(CallError::BadState),
+            Renewal::Ended | Renewal::Destroying => return Err(CallError::BadState),
         }
         Ok(false)
     }

@@ -36,13 +36,13 @@ fn change(to: DomainRef, toward: Option<DomainRef>) -> Operation {
 /// The domain in a slot of the caller, if it may be changed.
 #[inline(never)]
 pub(super) fn subject(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
-    let domain = subject_or_ruin(kernel, id, slot)?;
+    let domain = subject_in_any_state(kernel, id, slot)?;
     check_whole(kernel, domain.id)?;
     Ok(domain)
 }
 
 /// The same, even if the domain is half destroyed.
-fn subject_or_ruin(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
+fn subject_in_any_state(kernel: &Kernel, id: DomainId, slot: u64) -> Result<DomainRef> {
     let (domain, _) = kernel.slots(id).domain(slot, Rights::BUILD)?;
     kernel.resolve(domain)?;
     Ok(domain)
@@ -327,8 +327,8 @@ pub(super) fn give_domain(
 }
 
 /// A domain to destroy; its destruction may have begun.
-pub(super) fn find_ruin(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
-    let domain = subject_or_ruin(kernel, id, arguments.slot)?;
+pub(super) fn find_to_destroy(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = subject_in_any_state(kernel, id, arguments.slot)?;
     Ok((change(domain, None), domain.id))
 }
 
@@ -337,11 +337,11 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
     if domain == id {
         return Err(CallError::SelfCall);
     }
-    if kernel.domain(domain).renewal != Renewal::Ruin {
+    if kernel.domain(domain).renewal != Renewal::Destroying {
         if !kernel.take_back_step(domain, None) {
             return Ok(Answer::Again);
         }
-        ruin(kernel, domain)?;
+        begin_destruction(kernel, domain)?;
     }
     if let Some(quota) = kernel.domain(domain).quota {
         if !zero_step(kernel, quota)? {
@@ -355,10 +355,10 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
 }
 
 /// Ends a domain and takes its page tables away.
-fn ruin(kernel: &mut Kernel, id: DomainId) -> Result<()> {
+fn begin_destruction(kernel: &mut Kernel, id: DomainId) -> Result<()> {
     kernel.end_domain(id);
     let dying = kernel.domain_mut(id);
     dying.mappings = MappingTable::EMPTY;
-    dying.renewal = Renewal::Ruin;
+    dying.renewal = Renewal::Destroying;
     kernel.take_space(id)
 }

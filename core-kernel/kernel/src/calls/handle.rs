@@ -95,7 +95,7 @@ fn halt_for_now(kernel: &mut Kernel, stopped: Peer) {
 /// Let a stopped domain wait for the caller to start it.
 pub(super) fn attend(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
     // Callers would wait for one that never comes back.
-    let is_over = matches!(kernel.domain(domain).renewal, Renewal::Ended | Renewal::Ruin);
+    let is_over = matches!(kernel.domain(domain).renewal, Renewal::Ended | Renewal::Destroying);
     if is_over || kernel.state(domain) != State::Stopped {
         return Err(CallError::BadState);
     }

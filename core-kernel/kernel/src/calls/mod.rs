@@ -142,7 +142,7 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         DomainGiveDomain: build::find_pair => build::give_domain,
         DomainStart: handle::find_started => handle::start,
         DomainStop: handle::find => handle::stop,
-        DomainDestroy: build::find_ruin => build::destroy,
+        DomainDestroy: build::find_to_destroy => build::destroy,
         RegionCarve: regions::find_shaped => regions::carve,
         RegionDevice: regions::find_builder_right => regions::device,
         RegionDelete: regions::find_shaped => regions::delete,
