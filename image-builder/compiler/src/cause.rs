@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-/// What the operating system said, without the number that Rust puts behind it.
+/// The operating system's message, without the number that Rust puts behind it.
 #[derive(Debug)]
 pub struct Cause<'a>(pub &'a io::Error);
 

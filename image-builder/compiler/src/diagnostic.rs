@@ -84,13 +84,13 @@ pub struct Diagnostic {
     pub id: &'static str,
     /// Where it is.
     pub at: Span,
-    /// What is wrong, with the values.
+    /// The fault, with the values.
     pub message: String,
     /// A few words right at the place.
     pub note: String,
     /// Where the other parties are, and what each has to do with it.
     pub labels: Vec<(Span, String)>,
-    /// What to do about it.
+    /// A proposal how to mend it.
     pub help: Option<String>,
 }
 
@@ -227,7 +227,7 @@ pub fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'a str>)
     closest(written, names).map(|name| format!("did you mean `{name}`?"))
 }
 
-/// What to do about a name that nobody has: the closest name, or all there are.
+/// A proposal for an unknown name: the closest known one, or all.
 #[must_use]
 pub fn propose<'a>(written: &str, kind: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(question) = did_you_mean(written, names.clone()) {

@@ -15,7 +15,7 @@ pub struct Visible {
 }
 
 impl Visible {
-    /// What can be shown of the text so far.
+    /// The part of the text so far that can be shown.
     pub fn take(&mut self, bytes: &[u8]) -> String {
         self.held.extend_from_slice(bytes);
         let mut text = std::mem::take(&mut self.held);
@@ -36,7 +36,7 @@ impl Visible {
         shown
     }
 
-    /// What is left when nothing more comes.
+    /// The rest, when nothing more comes.
     pub fn finish(&mut self) -> String {
         let mut shown = String::new();
         match std::mem::take(&mut self.held).as_slice() {

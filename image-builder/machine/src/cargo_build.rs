@@ -59,7 +59,7 @@ impl Part {
         }
     }
 
-    /// What Cargo has to be told beside the packages. A program that is one of two targets of its package requires the
+    /// The feature for Cargo to turn on. A program that is one of two targets of its package requires the
     /// feature of the library OS, so that Cargo passes it over on the host.
     const fn feature(self) -> Option<&'static str> {
         match self {
@@ -84,9 +84,9 @@ pub struct Compiler<'a> {
     pub root: &'a Path,
     /// The target directory of the host tools; what is compiled here goes into a folder below it.
     pub target: &'a Path,
-    /// What the user sees.
+    /// Shows the user the progress.
     pub progress: &'a Progress,
-    /// What stops it.
+    /// Stops it at Ctrl-C.
     pub interrupts: &'a Interrupts,
 }
 
@@ -241,7 +241,7 @@ fn code_fault(text: &str) -> Option<String> {
     ))
 }
 
-/// What Cargo printed, without its own account of what it is doing.
+/// Cargo's output, without its own account of its progress.
 fn diagnostics(text: &str) -> String {
     let account = [
         "Compiling",
@@ -265,7 +265,7 @@ fn plain(line: &str) -> String {
     pieces.fold(first, |text, piece| text + piece.split_once('m').map_or(piece, |(_, rest)| rest))
 }
 
-/// What a program complains of that is the machine's fault rather than that of what it was given.
+/// A program's complaint that is the machine's fault, not the input's.
 #[must_use]
 pub fn machine_fault(text: &str) -> Option<&str> {
     let faults = [

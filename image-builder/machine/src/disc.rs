@@ -22,7 +22,7 @@ const TIME: &str = "2025010100000000";
 const TREE: &str = "tree";
 const NEW_DISC: &str = "disc.iso";
 
-/// What starts the machine, and with that, which GRUB the disc has.
+/// The firmware that starts the machine; it decides which GRUB the disc has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
     /// A BIOS.
@@ -40,7 +40,7 @@ impl Firmware {
         }
     }
 
-    /// What the host needs for it beside what every disc needs.
+    /// The tools that the host needs for it beside those for every disc.
     #[must_use]
     pub const fn tools(self) -> &'static [tools::Tool] {
         match self {
@@ -50,7 +50,7 @@ impl Firmware {
     }
 }
 
-/// What is on a disc.
+/// The content of a disc.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents<'a> {
     /// The kernel: an ELF file.
@@ -59,7 +59,7 @@ pub struct Contents<'a> {
     pub image: &'a [u8],
     /// The machine's serial port, on which GRUB complains; 0: none.
     pub serial_port: u16,
-    /// What starts it.
+    /// The firmware that starts it.
     pub firmware: Firmware,
 }
 

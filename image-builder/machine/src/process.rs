@@ -129,9 +129,9 @@ fn cpu_time_of(line: &str) -> Option<Duration> {
 /// The ends of a child's pipes that the tool holds.
 #[derive(Debug)]
 pub struct Pipes {
-    /// What the child reads.
+    /// The child's input.
     pub stdin: Option<process::ChildStdin>,
-    /// What it writes.
+    /// The child's output.
     pub stdout: Option<process::ChildStdout>,
     /// Its complaints.
     pub stderr: Option<process::ChildStderr>,

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
-/// What the names of such folders begin with.
+/// The start of such folders' names.
 const PREFIX: &str = "run-";
 
 /// A folder that is removed when this value goes.

@@ -28,7 +28,7 @@ pub struct Keyboard {
     escaped: bool,
 }
 
-/// What the user typed.
+/// The user's input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     /// For the machine.
@@ -57,7 +57,7 @@ impl Keyboard {
         }
     }
 
-    /// What to wait for, while keys may be read.
+    /// The sources to wait for while keys may be read.
     #[must_use]
     pub fn source(&self) -> Option<BorrowedFd<'_>> {
         self.is_ours.then(|| self.input.as_fd())

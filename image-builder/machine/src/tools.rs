@@ -27,9 +27,9 @@ pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 /// Something that the host must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {
-    /// What it is: a program's name, or the path of a file.
+    /// A program's name, or the path of a file.
     pub name: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: &'static str,
     /// Debian's package that has it.
     pub package: &'static str,
@@ -76,18 +76,18 @@ const SWTPM_SETUP: Tool =
 const CURL: Tool = Tool { name: "curl", purpose: "fetches a domain's page", package: "curl" };
 const TSHARK: Tool = Tool { name: "tshark", purpose: "reads recorded frames", package: "tshark" };
 
-/// What a test may run on the host.
+/// The programs that a test may run on the host.
 pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, SWTPM_SETUP, TPM2, TSHARK];
 
-/// What building an image needs.
+/// The tools that building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
-/// What running one needs besides, if it has a TPM.
+/// The tools that running one needs besides, if it has a TPM.
 pub const RUN: &[Tool] = &[QEMU, SWTPM];
 
-/// What a machine with UEFI firmware needs besides.
+/// The tools that a machine with UEFI firmware needs besides.
 pub const UEFI: &[Tool] = &[OVMF, GRUB_EFI];
 
-/// What running a system needs.
+/// The tools that running a system needs.
 #[must_use]
 pub fn to_run(has_tpm: bool) -> &'static [Tool] {
     if has_tpm { RUN } else { &[QEMU] }
@@ -111,7 +111,7 @@ pub fn path(tool: Tool) -> Result<PathBuf, Failure> {
     find(tool.name).ok_or_else(|| Failure::Environment(explain_missing(&[tool])))
 }
 
-/// Those of `tools` that the host lacks. Looks at files only and starts nothing, so it costs next to nothing.
+/// The tools among `tools` that the host lacks. Looks at files only and starts nothing, so it costs next to nothing.
 #[must_use]
 pub fn missing(tools: &[Tool]) -> Vec<Tool> {
     tools.iter().copied().filter(|tool| !is_there(*tool)).collect()

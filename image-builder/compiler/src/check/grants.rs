@@ -44,7 +44,7 @@ fn is_told(draft: &Draft<'_>, domain: &DraftDomain<'_>, need: &GateNeed) -> bool
             && draft.switches.iter().any(|switch| switch.names_receiver(&domain.table.name.value)))
 }
 
-/// What to write so that a domain has a gate.
+/// The line that gives a domain a gate.
 fn how_to_give(draft: &Draft<'_>, servers: &Servers<'_, '_>, client: usize, need: &GateNeed) -> String {
     let (gate, local) = (&need.gate.value, &need.local.value);
     let has_unknown = servers.has_unknown;

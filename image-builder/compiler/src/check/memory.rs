@@ -38,7 +38,7 @@ pub(super) fn stack_and_heap(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
-/// What the manifest says, or what the component says, with the place.
+/// The manifest's figure, or else the component's, with its place.
 fn size(stated: &Option<At<u64>>, default: u64, component: Span) -> At<u64> {
     stated.clone().unwrap_or(At { value: default, span: component })
 }

@@ -135,7 +135,7 @@ pub(super) fn guarantee(draft: &Draft<'_>) -> Vec<Diagnostic> {
     vec![Diagnostic::new(at, message).help(help + BEST_EFFORT)]
 }
 
-/// What can be said of a domain for which nothing has to be left.
+/// The statement about a domain that has no guarantee.
 const BEST_EFFORT: &str = "; or say `best_effort = true`, if nothing has to be left for it";
 
 /// The lowest domain without a limit above this one.

@@ -82,7 +82,7 @@ fn devices<'a>(system: &'a System, domain: &'a Domain) -> impl Iterator<Item = (
     devices.map(|device| (device.name.value.as_str(), device.class.value.as_str()))
 }
 
-/// What happens when a domain faults, if that is more than that it stops.
+/// The policy for a domain's faults, unless the domain only stops.
 fn on_fault(system: &System, domain: &Domain) -> Option<String> {
     match domain.on_fault {
         OnFault::Stop => None,

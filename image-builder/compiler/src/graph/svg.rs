@@ -61,7 +61,7 @@ pub fn graph_svg(system: &System) -> String {
     Picture { system, edges: &edges, boxes, labels, layers }.draw().to_string() + "\n"
 }
 
-/// What is in the box of a domain.
+/// The text in a domain's box.
 struct DomainBox<'a> {
     domain: &'a Domain,
     is_last: bool,
@@ -257,7 +257,7 @@ impl Picture<'_> {
         Path::new().set("d", data).set("class", class).set("marker-end", format!("url(#{end})"))
     }
 
-    /// What an edge is for, near the client.
+    /// An edge's label, near the client.
     fn label(&self, index: usize, lines: &[String]) -> Group {
         let node = self.layers.lines[index][1];
         let (x, y) = self.top(node);
@@ -274,7 +274,7 @@ impl Picture<'_> {
         group
     }
 
-    /// What the builder does, and what it keeps.
+    /// The builder's work, and the rights that it keeps.
     fn kernel_lines(&self, width: f64) -> Vec<String> {
         let mut words = "builder: builds all of this at boot, then gives up its rights".to_owned();
         let names = restartable(self.system);
@@ -288,7 +288,7 @@ impl Picture<'_> {
     }
 }
 
-/// What runs below all of it.
+/// The kernel, below all domains.
 const KERNEL: &str = "core-kernel";
 
 fn draw_kernel(lines: &[String], width: f64, y: f64) -> Group {

@@ -9,9 +9,9 @@ use crate::diagnostic::{Sources, Span};
 /// same domain.
 #[derive(Debug, Clone)]
 pub struct Addition {
-    /// What it is called, by the option that adds it.
+    /// Its name, after the option that adds it.
     pub name: &'static str,
-    /// What the manifest would have said.
+    /// The text that the manifest would have had.
     pub text: String,
 }
 

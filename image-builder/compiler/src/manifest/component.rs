@@ -6,12 +6,12 @@ use crate::diagnostic::At;
 /// Stack of a component that does not state one, in KiB.
 const DEFAULT_STACK_KIB: u64 = 16;
 
-/// What a component offers and needs.
+/// A component's offers and needs.
 #[derive(Debug, Clone)]
 pub struct Component {
     /// Its name, which is that of its folder and package.
     pub name: String,
-    /// What it is, in one sentence.
+    /// Its description, in one sentence.
     pub summary: At<String>,
     /// Its stack, in KiB.
     pub stack_kib: u64,
@@ -29,7 +29,7 @@ pub struct Component {
     pub regions: Vec<RegionNeed>,
     /// Rights that it needs.
     pub rights: Vec<At<String>>,
-    /// What the arguments of its domain mean, if it takes any.
+    /// The meaning of its domain's arguments, if it takes any.
     pub arguments: Option<At<String>>,
 }
 
@@ -38,7 +38,7 @@ pub struct Component {
 pub struct Offer {
     /// Its name.
     pub name: At<String>,
-    /// What it is for, in one sentence.
+    /// Its purpose, in one sentence.
     pub summary: String,
     /// Memory shared with each client, in pages.
     pub shared_pages: u64,
@@ -59,7 +59,7 @@ pub struct Offer {
 pub struct OptionRule {
     /// Its name.
     pub name: At<String>,
-    /// What it is if the manifest does not say.
+    /// The value if the manifest gives none.
     pub default: u64,
     /// The largest value.
     pub max: u64,
@@ -68,7 +68,7 @@ pub struct OptionRule {
 /// A gate that a component needs.
 #[derive(Debug, Clone)]
 pub struct GateNeed {
-    /// What the component calls it.
+    /// The component's name for it.
     pub local: At<String>,
     /// The name under which a server offers it.
     pub gate: At<String>,
@@ -79,7 +79,7 @@ pub struct GateNeed {
 /// A device that a component needs.
 #[derive(Debug, Clone)]
 pub struct DeviceNeed {
-    /// What the component calls it.
+    /// The component's name for it.
     pub local: At<String>,
     /// The class of device.
     pub class: At<String>,
@@ -90,7 +90,7 @@ pub struct DeviceNeed {
 /// Memory that a component needs beside stack and heap.
 #[derive(Debug, Clone)]
 pub struct RegionNeed {
-    /// What the component calls it.
+    /// The component's name for it.
     pub local: At<String>,
     /// How large it is.
     pub pages: At<u64>,

@@ -35,13 +35,13 @@ pub struct Inputs {
     pub workspace: Workspace,
     /// The texts.
     pub sources: Sources,
-    /// What is wrong in how they are written.
+    /// The faults in how they are written.
     pub problems: Vec<Problem>,
-    /// What cannot be judged because of that.
+    /// The keys that cannot be judged because of that.
     pub spoiled: Spoiled,
     /// The manifest.
     pub manifest: Manifest,
-    /// What was added to it on the command line, by name.
+    /// The additions on the command line, by name.
     pub addition: Option<&'static str>,
     /// SHA-256 of its text, and of what was added to it.
     pub digest: Digest,
@@ -59,7 +59,7 @@ pub struct Inputs {
     pub known_platforms: Vec<String>,
 }
 
-/// What became of a file that was looked for.
+/// The outcome of a search for a file.
 #[derive(Debug, Clone)]
 pub enum Lookup<T> {
     /// It was read.
@@ -71,7 +71,7 @@ pub enum Lookup<T> {
 }
 
 impl<T> Lookup<T> {
-    /// What was found, if it was.
+    /// The file's content, if it was found.
     pub fn found(&self) -> Option<&T> {
         match self {
             Self::Found(value) => Some(value),
@@ -116,9 +116,9 @@ pub struct DomainTable {
     pub rights: Vec<At<String>>,
     /// Gates that it is given, `log` among them.
     pub uses: Vec<UseTable>,
-    /// What happens when it faults.
+    /// The policy for its faults.
     pub on_fault: Option<At<String>>,
-    /// Who decides then.
+    /// The domain that handles its faults.
     pub fault_handler: Option<At<String>>,
     /// Its priority.
     pub priority: Option<At<u64>>,
@@ -137,7 +137,7 @@ pub struct DomainTable {
 /// One gate that a domain is given.
 #[derive(Debug, Clone)]
 pub struct UseTable {
-    /// What the component calls it.
+    /// The component's name for it.
     pub local: At<String>,
     /// The server.
     pub from: At<String>,

@@ -33,7 +33,7 @@ pub struct Problem {
     pub kind: ProblemKind,
 }
 
-/// What can be wrong in how a file is written.
+/// A fault in how a file is written.
 #[derive(Debug, Clone)]
 pub enum ProblemKind {
     /// The file could not be read, is not text, or is empty.
@@ -76,7 +76,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     if !about.is_file() {
         return Err(format!("this is {}, not a file", kind_of(about.file_type())));
     }
-    // What is longer than it says, as files of /proc are, is not read beyond the limit either.
+    // A file that is longer than it says, as in /proc, is not read beyond the limit either.
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
     let length = about.len().max(bytes.len() as u64);
@@ -134,7 +134,7 @@ pub(crate) fn parse<T>(
     value
 }
 
-/// What the parser found, without what follows from something else that it found.
+/// The parser's errors, without those that follow from others.
 fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, String)>) -> Vec<Problem> {
     let problem = |range: Range<usize>, kind| Problem {
         at: Span { source, start: range.start, end: range.end },
@@ -156,7 +156,7 @@ fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, Stri
     let mut problems: Vec<_> = broken
         .map(|(range, message)| problem(range, ProblemKind::Syntax(message.replace('\n', ", "))))
         .collect();
-    // What the parser has misunderstood repeats itself.
+    // A misunderstanding of the parser repeats itself.
     let first_broken = problems.iter().map(|problem| problem.at.start).min().unwrap_or(text.len());
     let mut repeats = Repeats::new(if twice.is_empty() { "" } else { text });
     for (range, _) in twice.into_iter().filter(|(range, _)| range.start < first_broken) {

@@ -6,7 +6,7 @@ use super::reader::{Item, Reader};
 use super::{DomainTable, UseTable};
 use crate::diagnostic::{At, SourceId, closest};
 
-/// What a component calls its gate to a switch, unless the port says otherwise.
+/// A component's name for its gate to a switch, unless the port gives another.
 pub const DEFAULT_GATE: &str = "net";
 
 /// One `[switch.NAME]`.
@@ -47,7 +47,7 @@ pub struct PortTable {
     pub rate_mbit: Option<At<u64>>,
     /// How much of that at once after a rest, in KiB.
     pub burst_kib: Option<At<u64>>,
-    /// What the component calls the gate.
+    /// The component's name for the gate.
     pub gate: Option<At<String>>,
     /// Whether it gets a copy of all that the switch takes in.
     pub is_mirror: bool,
@@ -142,7 +142,7 @@ impl PortTable {
         read.unwrap_or_else(|| Self::plain(name))
     }
 
-    /// What the domain's component calls its gate to the switch.
+    /// The component's name for its gate to the switch.
     #[must_use]
     pub fn gate(&self) -> &str {
         self.gate.as_ref().map_or(DEFAULT_GATE, |gate| &gate.value)

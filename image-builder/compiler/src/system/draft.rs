@@ -25,7 +25,7 @@ pub use switch::{DHCP, DraftForward, DraftPort, DraftSwitch, Read};
 pub struct Named<'a, T> {
     /// The name as written.
     pub written: &'a At<String>,
-    /// What has this name, or one that is close to it.
+    /// The thing with this name, or with one that is close to it.
     pub found: Option<T>,
     /// Whether something has this very name.
     pub is_known: bool,
@@ -34,7 +34,7 @@ pub struct Named<'a, T> {
 /// A system whose names have been looked up.
 #[derive(Debug)]
 pub struct Draft<'a> {
-    /// What was read.
+    /// The files that were read.
     pub inputs: &'a Inputs,
     /// Its platform, if that could be read.
     pub platform: Option<&'a Platform>,
@@ -70,7 +70,7 @@ pub struct DraftDomain<'a> {
 pub struct DraftGateUse<'a> {
     /// As written.
     pub table: &'a UseTable,
-    /// What the component needs under this name: its place among the needs, and the need.
+    /// The component's need under this name, and its place among the needs.
     pub need: Option<(usize, &'a GateNeed)>,
     /// Whether that is its very name.
     pub is_needed: bool,
@@ -91,16 +91,16 @@ pub struct DraftDevice<'a> {
     pub found: Option<(usize, &'a Device)>,
     /// Whether that is its very name.
     pub is_known: bool,
-    /// What the component needs it for.
+    /// The component's need that it meets.
     pub need: Option<(usize, &'a DeviceNeed)>,
 }
 
-/// That one domain may call another.
+/// A domain's permission to call another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
-    /// Who calls.
+    /// The caller.
     pub client: usize,
-    /// Who is called.
+    /// The domain that is called.
     pub server: usize,
     /// Where the manifest says so.
     pub at: Span,
@@ -173,7 +173,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Who has which name.
+/// The owner of each name.
 struct Names<'a> {
     all: Vec<&'a str>,
     places: HashMap<&'a str, usize>,

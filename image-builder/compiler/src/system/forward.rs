@@ -27,9 +27,9 @@ pub enum Unreachable {
     NoAddress,
     /// Its port is in another VLAN than the uplink's.
     OtherVlan,
-    /// What comes from the uplink may not go to it.
+    /// Frames from the uplink may not go to it.
     NoWayIn,
-    /// What comes from it may not go to the uplink.
+    /// Its frames may not go to the uplink.
     NoWayOut,
 }
 

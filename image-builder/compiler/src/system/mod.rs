@@ -84,7 +84,7 @@ pub struct Domain {
     pub devices: Vec<Owned>,
     /// Rights that it holds.
     pub rights: Vec<Right>,
-    /// What happens when it faults.
+    /// The policy for its faults.
     pub on_fault: OnFault,
     /// Its priority.
     pub priority: u64,
@@ -97,7 +97,7 @@ pub struct Domain {
 /// A gate that a domain may call.
 #[derive(Debug)]
 pub struct GateUse {
-    /// What the component calls it.
+    /// The component's name for it.
     pub local: String,
     /// Whom it calls.
     pub server: DomainId,
@@ -110,7 +110,7 @@ pub struct GateUse {
 /// A device that a domain owns.
 #[derive(Debug)]
 pub struct Owned {
-    /// What the component calls it.
+    /// The component's name for it.
     pub local: String,
     /// The device.
     pub device: DeviceId,
@@ -120,7 +120,7 @@ pub struct Owned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right(pub cloison_abi::ObjectKind);
 
-/// What happens to a domain that has faulted.
+/// The policy for a domain that has faulted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFault {
     /// It stays stopped.
@@ -153,7 +153,7 @@ pub struct ComponentRef {
     pub folder: PathBuf,
 }
 
-/// Who calls a domain.
+/// A caller of a domain.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
     /// The caller.
@@ -242,7 +242,7 @@ impl System {
         &self.domains[id.0]
     }
 
-    /// What each domain is sure of, in the order of the manifest.
+    /// Each domain's guarantee, in the order of the manifest.
     #[must_use]
     pub fn guarantees(&self) -> Vec<Guarantee> {
         let given = self.domains.iter().map(|domain| (domain.priority, domain.budget));
@@ -276,7 +276,7 @@ impl System {
         &self.component(self.domain(gate_use.server).component).offers[gate_use.gate.0]
     }
 
-    /// Who calls a domain, in the order of the manifest. A client's place in this order is its badge.
+    /// The callers of a domain, in the order of the manifest. A client's place in this order is its badge.
     pub fn clients(&self, server: DomainId) -> impl Iterator<Item = Client<'_>> {
         let uses =
             self.domains().flat_map(|(id, domain)| domain.uses.iter().map(move |gate_use| (id, gate_use)));

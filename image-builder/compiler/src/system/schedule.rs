@@ -17,10 +17,10 @@ pub const DEFAULT_PERIOD_US: u64 = 10_000;
 /// How much of each such period the domains above the lowest priority share, unless they state more: the rest is
 /// for those of the lowest.
 pub const SHARED_US: u64 = 8_000;
-/// What a domain that states no budget has at least, if others state so much that there is nothing to share.
+/// The least budget of a domain that states none, if the others' stated budgets leave nothing to share.
 const LEAST_US: u64 = 100;
 
-/// What a manifest states about one domain's priority.
+/// A manifest's statement about one domain's priority.
 #[derive(Debug, Clone, Copy)]
 pub struct Stated {
     /// The priority, if stated.
@@ -59,14 +59,14 @@ pub fn priorities(stated: &[Stated], calls: &[Call]) -> Vec<u64> {
     priorities
 }
 
-/// What a manifest states about one domain's budget, and what counts if it states none.
+/// A manifest's statement about one domain's budget, and the default if it makes none.
 #[derive(Debug, Clone, Copy)]
 pub struct StatedBudget {
     /// Time in each period.
     pub budget_us: Option<u64>,
     /// Length of the period.
     pub period_us: Option<u64>,
-    /// What its component needs, compared with others.
+    /// Its component's need, compared with others'.
     pub weight: u64,
     /// Its priority.
     pub priority: u64,
@@ -109,7 +109,7 @@ fn part_of(whole: u64, part: u64, parts: u64) -> u64 {
     u64::try_from(part).unwrap_or(u64::MAX)
 }
 
-/// What a domain is sure of, whatever the others do.
+/// A domain's guarantee, whatever the others do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guarantee {
     /// The part of the CPU, in millionths.
@@ -134,13 +134,13 @@ pub fn titles(given: impl Iterator<Item = (u64, Budget)>, restarts: bool) -> Vec
     own.chain(restarts.then_some(builder)).collect()
 }
 
-/// What is the same for all domains, in microseconds.
+/// Figures that hold for all domains, in microseconds.
 #[must_use]
 pub const fn terms() -> Terms {
     Terms { turn: limits::QUANTUM_US, delay: limits::LONGEST_STEP_US }
 }
 
-/// What each of the titles is worth.
+/// The worth of each title.
 #[must_use]
 pub fn guarantees(titles: &[Title]) -> Vec<Guarantee> {
     let worth = |which| Guarantee {

@@ -31,13 +31,13 @@ pub struct Switch {
 pub struct Port {
     /// The domain at the port.
     pub domain: DomainId,
-    /// What the domain's component calls the gate.
+    /// The component's name for the gate.
     pub local: String,
-    /// What is special about it.
+    /// Its kind: uplink, mirror, address by DHCP.
     pub flags: PortFlags,
     /// The domain's fixed address.
     pub address: Option<Ipv4Addr>,
-    /// What it sends from.
+    /// The address that it sends from.
     pub mac: Mac,
     /// The VLAN of all that enters and leaves by it.
     pub vlan: u16,

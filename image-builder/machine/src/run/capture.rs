@@ -42,7 +42,7 @@ impl CaptureRequest {
         Self { file: PathBuf::new(), switch: stated(switch), port: stated(port) }
     }
 
-    /// What to add to the system's manifest; `None` if it has a domain that records already.
+    /// The addition to the system's manifest; `None` if it has a domain that records already.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ fn number_of(system: &System, switch: &Switch, domain: &str) -> Result<usize, Fa
     })
 }
 
-/// What gives the component its devices and its log, as a manifest would state it.
+/// The lines that give the component its devices and its log, as a manifest would state them.
 fn needs(system: &System, component: &Component) -> Result<String, Failure> {
     let platform = system.platform();
     let device = |need: &DeviceNeed| {

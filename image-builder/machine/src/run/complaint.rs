@@ -6,9 +6,9 @@ use crate::Failure;
 
 /// Something that QEMU says when it does not start.
 struct Known {
-    /// What marks its line.
+    /// The text that marks its line.
     mark: &'static str,
-    /// What it means. `{}` is what the line has in quotes.
+    /// Its meaning. `{}` stands for the quoted part of the line.
     meaning: &'static str,
     /// Whether the machine on which the tool runs is at fault.
     is_environment: bool,

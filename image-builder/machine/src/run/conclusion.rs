@@ -23,14 +23,14 @@ pub enum Conclusion {
     Unread,
 }
 
-/// What a sentence on a run can draw on.
+/// The facts from which a sentence on a run is made.
 #[derive(Debug)]
 pub struct Run<'a> {
     /// Name of the system.
     pub system: &'a str,
     /// The domain whose end is the end of the run.
     pub ends_with: Option<&'a str>,
-    /// What the machine wrote.
+    /// The machine's output.
     pub transcript: &'a Transcript,
     /// All that QEMU itself complained about.
     pub complaints: &'a str,
@@ -124,7 +124,7 @@ impl Run<'_> {
         last.map(|line| format!("; last line: {line}")).unwrap_or_default()
     }
 
-    /// What the kernel said of a domain's fault; not of a panic, of which the domain itself says more.
+    /// The kernel's line on a domain's fault. A panic is left out, because the domain itself says more of it.
     fn fault(&self, domain: &str) -> Option<String> {
         let begin = format!("{domain} faulted: ");
         let of_kernel = self.transcript.lines().iter().filter(|line| line.name() == Some("kernel"));

@@ -15,7 +15,7 @@ use crate::{disc::Firmware, tools};
 pub struct Machine {
     /// The disc it boots from.
     pub disc: PathBuf,
-    /// What starts it.
+    /// The firmware that starts it.
     pub firmware: Firmware,
     /// QEMU's arguments for the platform.
     pub platform: Vec<String>,

@@ -10,7 +10,7 @@ use crate::{Failure, scratch::Scratch};
 
 /// The socket's file.
 const SOCKET: &str = "monitor";
-/// What is asked: whether the machine runs, and the registers of all its CPUs.
+/// The questions: whether the machine runs, and the registers of all its CPUs.
 const QUESTIONS: &[u8] = br#"{"execute":"query-status"}
 {"execute":"human-monitor-command","arguments":{"command-line":"info registers -a"}}
 "#;
@@ -25,7 +25,7 @@ pub struct Monitor {
     text: Vec<u8>,
 }
 
-/// What a machine does.
+/// The state of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activity {
     /// It runs, or waits for an interrupt.
@@ -81,7 +81,7 @@ fn connect(socket: &Path) -> Option<UnixStream> {
     Some(stream)
 }
 
-/// What the answers say. `None` while they are not complete.
+/// The state in the answers. `None` while they are not complete.
 fn activity(text: &str) -> Option<Activity> {
     let (_, status) = text.split_once("\"running\": ")?;
     let (_, registers) = status.split_once("HLT=")?;
@@ -95,7 +95,7 @@ fn activity(text: &str) -> Option<Activity> {
     Some(if is_deaf && is_halted { Activity::IsDead } else { Activity::Runs })
 }
 
-/// What stands behind each `key`.
+/// The values behind each `key`.
 fn words<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(key).skip(1).map(|rest| rest.split([' ', '\\', '"']).next().unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use crate::Failure;
 
 /// How often room is looked for.
 const PERIOD: Duration = Duration::from_secs(1);
-/// What any file system hands out at once. Once it has none left, a file ends on such a border.
+/// The unit in which file systems give out room, in bytes. On a full one, a file ends on such a border.
 const BLOCK: [u8; 4096] = [0; 4096];
 
 /// A recording.

@@ -32,7 +32,7 @@ pub enum End {
     Signal(i32),
 }
 
-/// What happens next in a session.
+/// The next step of a session.
 #[derive(Debug)]
 pub enum Event {
     /// The machine wrote to its console.
@@ -158,7 +158,7 @@ impl Session {
         self.child.cpu_time()
     }
 
-    /// What QEMU itself complained about last.
+    /// QEMU's last complaint.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.complaints);
@@ -186,14 +186,14 @@ impl Session {
     }
 }
 
-/// What there is to read.
+/// Sources with something to read.
 struct Ready {
     output: bool,
     complaint: bool,
     other: Option<usize>,
 }
 
-/// What QEMU's exit status says.
+/// The meaning of QEMU's exit status.
 fn end_of(status: ExitStatus) -> End {
     use SystemEnd::{Failure, Halt, Panic, Success};
     let Some(code) = status.code() else {

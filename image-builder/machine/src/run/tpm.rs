@@ -58,7 +58,7 @@ impl fmt::Display for TpmVersion {
 }
 
 impl TpmVersion {
-    /// What a folder for its state is called.
+    /// The name of a folder for its state.
     #[must_use]
     pub const fn folder(self) -> &'static str {
         match self {

@@ -8,14 +8,14 @@ pub struct Line {
 }
 
 impl Line {
-    /// Who wrote it: what stands before the bar, without the mark of the emergency path.
+    /// The writer: the text before the bar, without the mark of the emergency path.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         let (name, _) = self.text.split_once('|')?;
         Some(name.trim_start_matches('*').trim().trim_end_matches('*').trim_end())
     }
 
-    /// What it says: what stands behind the bar.
+    /// The text behind the bar.
     #[must_use]
     pub fn message(&self) -> &str {
         self.text.split_once('|').map_or(self.text.as_str(), |(_, message)| message).trim()

@@ -16,7 +16,7 @@ use crate::{
 /// How often is looked at what gives no sign by itself.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// What became of a piece of output.
+/// The fate of a piece of output.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Heard {
     /// Nobody reads it any more.
@@ -25,7 +25,7 @@ pub struct Heard {
     pub is_up: bool,
 }
 
-/// What is watched beside the machine.
+/// The sources that are watched beside the machine.
 #[derive(Debug)]
 pub struct Watch<'a> {
     /// After which time the watch is over, by the clock on the wall.
@@ -34,7 +34,7 @@ pub struct Watch<'a> {
     pub patience: Option<(Patience, Duration)>,
     /// Requests to stop.
     pub interrupts: &'a Interrupts,
-    /// What the user types with.
+    /// The user's keyboard.
     pub keyboard: Option<Keyboard>,
     /// Whether the machine gets anywhere, until it has.
     pub startup: Option<Startup>,
@@ -127,7 +127,7 @@ impl<'a> Watch<'a> {
         Ok(self.startup.as_mut().and_then(|startup| startup.look(session.process())).map(Conclusion::Stuck))
     }
 
-    /// What is waited for: requests to stop, the reader, the keyboard.
+    /// The sources to wait for: requests to stop, the reader, the keyboard.
     fn files(&self) -> Vec<BorrowedFd<'_>> {
         let keyboard = self.keyboard.as_ref().and_then(Keyboard::source);
         [self.interrupts.as_fd()].into_iter().chain(self.reader).chain(keyboard).collect()

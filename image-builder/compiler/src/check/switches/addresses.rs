@@ -98,7 +98,7 @@ fn network_for(address: Ipv4Addr) -> Option<Network> {
         .find(|network| network.has_host(address) && network.to_string().parse::<Network>().is_ok())
 }
 
-/// What is wrong with an address that a host of the switch's network is to have.
+/// The fault of an address that a host of the switch's network should have.
 fn no_host(
     switch: &DraftSwitch<'_>,
     whose: &str,

@@ -317,7 +317,7 @@ pub(crate) fn number(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults.collect()
 }
 
-/// What cannot be said of one port at once.
+/// Statements that contradict each other in one port.
 pub(crate) fn contradictions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for switch in each_switch(draft) {

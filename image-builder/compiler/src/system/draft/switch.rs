@@ -13,13 +13,13 @@ use crate::system::switch::{Mac, Network, Port, Reason, Switch, read_address};
 
 /// Largest packet between domains if the manifest does not say.
 const DEFAULT_MTU: u64 = 16_384;
-/// What a port with a rate may send at once if the manifest does not say.
+/// How much a port with a rate may send at once, if the manifest does not say.
 const DEFAULT_BURST_KIB: u64 = 64;
 /// Bytes each second that are one Mbit/s.
 const BYTES_PER_MBIT: u64 = 1_000_000 / 8;
 /// Bytes of one KiB.
 const BYTES_PER_KIB: u64 = 1024;
-/// What a port says in place of an address if its domain asks for one.
+/// The word in place of an address, for a domain that asks for one by DHCP.
 pub const DHCP: &str = "dhcp";
 
 /// A switch whose names have been looked up.
@@ -84,7 +84,7 @@ pub struct DraftForward<'a> {
 pub struct Read<'a, T> {
     /// As written.
     pub written: &'a At<String>,
-    /// What it means.
+    /// Its meaning.
     pub value: Result<T, Reason>,
 }
 
@@ -95,7 +95,7 @@ impl<'a, T: FromStr<Err = Reason>> Read<'a, T> {
 }
 
 impl<T: Copy> Read<'_, T> {
-    /// What it means, if it means something.
+    /// Its meaning, if it has one.
     pub fn good(&self) -> Option<T> {
         self.value.as_ref().ok().copied()
     }
