@@ -16,6 +16,7 @@
 #![no_std]
 
 pub mod access;
+mod badge;
 pub mod call;
 pub mod fault;
 pub mod image;
@@ -26,6 +27,7 @@ pub mod object;
 pub mod plan;
 pub mod port;
 
+pub use badge::Badge;
 pub use call::{CallError, CallNumber};
 pub use fault::{Fault, FaultKind};
 pub use name::Name;

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use cloison_abi::{Name, info::InfoEntry};
+use cloison_abi::{Badge, Name, info::InfoEntry};
 use cloison_ipc::ring::{Doorbell, Producer, SharedRing};
+use cloison_sys::info;
 
 use crate::{Lines, Screen};
 
@@ -13,7 +14,7 @@ const TERMINAL: &str = "terminal";
 /// All clients, as the plan lists them.
 pub struct Clients {
     /// Badge of each client of the log, and the line it is in the middle of.
-    writers: Vec<(u64, Lines)>,
+    writers: Vec<(Badge, Lines)>,
     terminals: Vec<Terminal>,
     /// Which terminal gets what is typed.
     focus: usize,
@@ -45,24 +46,24 @@ impl Clients {
             if entry.name.as_str() == TERMINAL {
                 clients.terminals.push(Terminal::new(entry));
             } else {
-                clients.writers.push((entry.badge.into(), Lines::new(Some(entry.peer))));
+                clients.writers.push((info::badge(entry), Lines::new(Some(entry.peer))));
             }
         }
         clients
     }
 
     /// The line that the client with this badge is in the middle of.
-    pub fn lines(&mut self, badge: u64) -> Option<&mut Lines> {
+    pub fn lines(&mut self, badge: Badge) -> Option<&mut Lines> {
         self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
     }
 
     /// A client has ended. The line that it was in the middle of is shown, and what was typed for it and that
     /// it has not read is dropped: neither is its next life's.
-    pub fn forget(&mut self, badge: u64, screen: &mut Screen) {
+    pub fn forget(&mut self, badge: Badge, screen: &mut Screen) {
         if let Some(lines) = self.lines(badge) {
             lines.finish(screen);
         }
-        let is_gone = |terminal: &&mut Terminal| u64::from(terminal.entry.badge) == badge;
+        let is_gone = |terminal: &&mut Terminal| info::badge(terminal.entry) == badge;
         if let Some(terminal) = self.terminals.iter_mut().find(is_gone) {
             *terminal = Terminal::new(terminal.entry);
             if let Some(input) = &mut terminal.input {

@@ -16,7 +16,7 @@ use cloison_drivers::uart::{Uart, UartError};
 use cloison_ipc::log;
 use cloison_rt::{
     sys::{
-        self, Instant, LogRead, Message, Received, Slot, info,
+        self, Badge, Instant, LogRead, Message, Received, Slot, info,
         memory::Ports,
         peer::{PEER_FAILED, gone_clients},
     },
@@ -100,7 +100,7 @@ impl Console {
     }
 
     /// A client's message. Nonsense is dropped: there is nobody to tell but the client, who knows.
-    fn take(&mut self, badge: u64, message: Message) {
+    fn take(&mut self, badge: Badge, message: Message) {
         if let (Some(lines), Ok((text, length))) = (self.clients.lines(badge), log::decode(message)) {
             lines.push(&text[..length], &mut self.screen);
         }

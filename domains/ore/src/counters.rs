@@ -1,16 +1,17 @@
 //! Answers to those who may ask what was counted.
 
+use cloison_abi::Badge;
 use ore_api::counters::{PortCount, PortDropped, PortFacts, PortTraffic, Refusal, Server};
 use ore_switch::{Cause, Counters};
 
 use crate::plane::Plane;
 
 impl Server for Plane {
-    fn ports(&mut self, _client: u64) -> Result<PortCount, Refusal> {
+    fn ports(&mut self, _client: Badge) -> Result<PortCount, Refusal> {
         Ok(PortCount { ports: self.settings.len() as u8 })
     }
 
-    fn facts(&mut self, _client: u64, port: u8) -> Result<PortFacts, Refusal> {
+    fn facts(&mut self, _client: Badge, port: u8) -> Result<PortFacts, Refusal> {
         let settings = self.settings.get(usize::from(port)).ok_or(Refusal::NoPort)?;
         Ok(PortFacts {
             name: settings.name,
@@ -22,7 +23,7 @@ impl Server for Plane {
         })
     }
 
-    fn traffic(&mut self, _client: u64, port: u8) -> Result<PortTraffic, Refusal> {
+    fn traffic(&mut self, _client: Badge, port: u8) -> Result<PortTraffic, Refusal> {
         let counted = counted(self, port)?;
         Ok(PortTraffic {
             frames_in: counted.frames_in,
@@ -32,7 +33,7 @@ impl Server for Plane {
         })
     }
 
-    fn dropped(&mut self, _client: u64, port: u8, cause: u8) -> Result<PortDropped, Refusal> {
+    fn dropped(&mut self, _client: Badge, port: u8, cause: u8) -> Result<PortDropped, Refusal> {
         let cause = *Cause::ALL.get(usize::from(cause)).ok_or(Refusal::NoCause)?;
         Ok(PortDropped { frames: counted(self, port)?.dropped(cause) })
     }

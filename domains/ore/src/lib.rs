@@ -18,7 +18,7 @@ use cloison_abi::{
 use cloison_ipc::gate::ANSWER_MALFORMED;
 use cloison_rt::{
     log,
-    sys::{Instant, Message, Received, info, reply_wait, settings},
+    sys::{Badge, Instant, Message, Received, info, reply_wait, settings},
     time,
 };
 use ore_api::counters as gate;
@@ -36,7 +36,7 @@ pub struct Ore {
     plane: Plane,
     events: Events,
     /// Badges of the clients that may ask; those of ports may not.
-    may_ask: Vec<u64>,
+    may_ask: Vec<Badge>,
     /// Ports that may have something to send.
     awake: PortSet,
     /// The answer to the question that came last.
@@ -59,7 +59,7 @@ impl Ore {
         let awake = events.ports(events.mask);
         let info = info::get();
         let askers = info.clients().filter(|entry| entry.name.as_str() == COUNTERS);
-        let may_ask = askers.map(|entry| entry.badge.into()).collect();
+        let may_ask = askers.map(info::badge).collect();
         Ok(Self { plane, events, may_ask, awake, reply: Message::default() })
     }
 
@@ -89,7 +89,7 @@ impl Ore {
     }
 
     /// Answers a question, if the client may ask: every domain with a port has a way to send one.
-    fn answer(&mut self, badge: u64, message: Message) -> Message {
+    fn answer(&mut self, badge: Badge, message: Message) -> Message {
         if self.may_ask.contains(&badge) {
             gate::answer(&mut self.plane, badge, message)
         } else {

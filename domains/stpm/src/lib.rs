@@ -17,4 +17,4 @@ mod service;
 
 pub use chip::{Chip, ChipError, TpmChip};
 pub use mail::SharedMail;
-pub use service::{Mail, Service};
+pub use service::{Callers, Mail, Service};

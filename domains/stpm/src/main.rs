@@ -12,15 +12,14 @@ use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::tpm::{Locality, TPM_BYTES};
 use cloison_rt::{
     sys::{
-        Instant, Message, Received, info,
+        Badge, Instant, Message, Received, info,
         memory::DeviceMemory,
         peer::{PEER_FAILED, gone_clients},
         reply_wait,
     },
     time,
 };
-use cloison_tpm_gate::tpm;
-use stpm::{Chip, Service, SharedMail, TpmChip};
+use stpm::{Callers, Chip, Service, SharedMail, TpmChip};
 
 /// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a
 /// key is made in seconds: the wait grows with what the TPM has taken so far.
@@ -44,7 +43,7 @@ fn main() -> Result<(), &'static str> {
 /// The clients, in the order of their badges.
 fn clients() -> impl Iterator<Item = &'static InfoEntry> {
     let badges = 0..info::get().clients().count();
-    badges.filter_map(|badge| info::get().clients().find(|entry| entry.badge as usize == badge))
+    badges.filter_map(|badge| info::get().clients().find(|entry| info::badge(entry).index() == badge))
 }
 
 /// The locality that the manifest fixed for a client.
@@ -57,17 +56,25 @@ fn serve<C: Chip>(mut service: Service<C, SharedMail>) -> ! {
     let start = Instant::now();
     let mut reply = Message::default();
     let mut busy_since = None;
+    let mut deadline = Instant::PAST;
     loop {
+        reply = service.hear(reply, &mut Kernel, deadline);
         let busy = service.step(time::since(start));
         busy_since = if busy { busy_since.or(Some(Instant::now())) } else { None };
-        let deadline = busy_since.map_or(Instant::NEVER, |since| time::after(wait_after(time::since(since))));
-        let received = reply_wait(reply, PEER_FAILED, deadline);
-        reply = Message::default();
-        match received {
-            Received::Message { badge, message } => reply = tpm::answer(&mut service, badge, message),
-            Received::Events(_) => gone_clients().for_each(|badge| service.forget(badge)),
-            Received::TimedOut => {}
-        }
+        deadline = busy_since.map_or(Instant::NEVER, |since| time::after(wait_after(time::since(since))));
+    }
+}
+
+/// The clients by way of the kernel.
+struct Kernel;
+
+impl Callers for Kernel {
+    fn reply_wait(&mut self, reply: Message, deadline: Instant) -> Received {
+        reply_wait(reply, PEER_FAILED, deadline)
+    }
+
+    fn gone(&mut self) -> impl Iterator<Item = Badge> {
+        gone_clients()
     }
 }
 

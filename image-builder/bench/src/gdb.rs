@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: Duration = Duration::from_secs(300);
 /// Number of the register RIP.
 const RIP: u32 = 16;
-/// QEMU shows single registers to those only who have asked which there are.
+/// QEMU answers `p` (read one register) only to a client that has fetched the list of registers.
 const SEE_REGISTERS: &str = "qXfer:features:read:target.xml:0,fff";
 /// Interrupts and timers are held back at each step: by the clock of the steps they would come all the time.
 const STEP_UNDISTURBED: &str = "Qqemu.sstep=0x7";

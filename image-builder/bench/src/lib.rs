@@ -70,7 +70,7 @@ impl Bench<'_> {
     ///
     /// When a system cannot be built, or its run does not end well.
     pub fn run(&self, manifest: &Path) -> Result<String, Failure> {
-        // What can fail for want of a network fails first.
+        // Steps that need a network run first, so that they fail before anything is built.
         let linux = self.peers.then(|| Linux::prepare(self.context)).transpose()?;
         let built = build::build(self.context, build::load(self.context, manifest)?)?;
         let (hello, demo) = (self.build(rows::HELLO)?, self.build(rows::DEMO)?);

@@ -38,7 +38,6 @@ impl Round {
         (longest / 2 >= STEADY).then(|| Self([visits[last], visits[last + 1]].concat()))
     }
 
-    /// How many instructions.
     pub(super) fn instructions(&self) -> usize {
         self.0.len()
     }

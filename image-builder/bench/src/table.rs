@@ -5,7 +5,6 @@ use super::{
     rows::{Reference, Row, Target, Unit},
 };
 
-/// The table.
 pub(super) struct Table {
     text: String,
     notes: String,

@@ -1,7 +1,7 @@
 //! What every typed gate shares: the way to the server, the errors, and the labels of answers.
 
 use cloison_abi::{CallError, info::InfoKind};
-use cloison_sys::{Instant, Message, Received, Slot, info, reply_wait};
+use cloison_sys::{Badge, Instant, Message, Received, Slot, info, reply_wait};
 
 use crate::wire::Malformed;
 
@@ -42,7 +42,7 @@ pub fn find(name: &str) -> Option<Slot> {
 
 /// Answers messages for ever, each as `answer` says from the client's badge and the message. For a server
 /// that has nothing else to wait for; one that has calls [`reply_wait`] itself.
-pub fn serve(mut answer: impl FnMut(u64, Message) -> Message) -> ! {
+pub fn serve(mut answer: impl FnMut(Badge, Message) -> Message) -> ! {
     let mut reply = Message::default();
     loop {
         // No events and no deadline: nothing but a message comes.

@@ -52,7 +52,7 @@ macro_rules! interface {
             #[allow(unused_imports, reason = "the types of fields may come from where the interface is declared")]
             use super::*;
             use $crate::{
-                Failure, Message, Transport,
+                Badge, Failure, Message, Transport,
                 gate::{ANSWER_DONE, ANSWER_MALFORMED, ANSWER_REFUSED},
                 wire::{Decoder, Encoder, Field, Malformed, fit},
             };
@@ -190,12 +190,12 @@ macro_rules! interface {
             #[allow(missing_docs, reason = "the requests are described once, at `Request`")]
             #[allow(clippy::missing_errors_doc, reason = "as above")]
             pub trait Server {
-                $(fn $method(&mut self, client: u64, $($in_field: $in_type,)*) -> Result<$reply, $refusal>;)*
+                $(fn $method(&mut self, client: Badge, $($in_field: $in_type,)*) -> Result<$reply, $refusal>;)*
             }
 
             /// Has `server` carry out the request in `message`. Returns the answer, for the next
             /// `reply_wait`.
-            pub fn answer(server: &mut impl Server, client: u64, message: Message) -> Message {
+            pub fn answer(server: &mut impl Server, client: Badge, message: Message) -> Message {
                 let outcome = match Request::decode(message) {
                     $(Ok(Request::$request { $($in_field,)* }) => {
                         server.$method(client, $($in_field,)*).map(|reply| reply.encode())

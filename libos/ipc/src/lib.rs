@@ -22,5 +22,5 @@ pub mod log;
 pub mod ring;
 pub mod wire;
 
-pub use cloison_sys::{Message, Slot};
+pub use cloison_sys::{Badge, Message, Slot};
 pub use gate::{Failure, Transport};

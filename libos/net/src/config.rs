@@ -49,7 +49,7 @@ impl TcpConfig {
         ..Self::DEFAULT
     };
 
-    /// What a connection has unless it is told otherwise.
+    /// The default for a connection.
     pub const DEFAULT: Self = Self {
         receive_bytes: 16 << 10,
         send_bytes: 16 << 10,

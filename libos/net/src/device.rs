@@ -14,11 +14,11 @@ use crate::{
     ethernet::{self, ARP_FRAME_BYTES, Arp, Content, HEADER_BYTES},
     flows::{Flows, Verdict},
     host::{Fate, Host},
+    memory::zeroed,
     segment::Segment,
-    stack::zeroed,
 };
 
-/// What has passed a domain's port, as the domain sees it.
+/// Counts of what has passed a domain's port, as the domain sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that came in.
@@ -60,7 +60,7 @@ pub(crate) struct Wire {
     frame_bytes: usize,
 }
 
-/// What is to be done with a frame that has come in.
+/// How to treat a frame that has come in.
 pub(crate) enum Arrival {
     /// Nothing more: it was for others, or ARP's.
     Done,

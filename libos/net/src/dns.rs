@@ -42,7 +42,7 @@ pub fn query(name: &str, number: u16) -> Option<Vec<u8>> {
     Some(query)
 }
 
-/// What a message answers to a query: an address, or that there is none. `None`: it is no answer to it.
+/// The answer to a query in a message: an address, or that there is none. `None` if the message does not answer it.
 ///
 /// Records may come in any order (RFC 1034, section 3.6), and letters in either case (RFC 4343); so the chain
 /// of aliases is followed through the whole answer.

@@ -18,7 +18,7 @@ const ARP_REPLY: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mac(pub(crate) [u8; 6]);
 
-/// What a frame carries.
+/// The protocol of a frame's content.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Ipv4,
@@ -36,7 +36,7 @@ pub(crate) struct Arp {
 impl Mac {
     pub(crate) const BROADCAST: Self = Self([0xff; 6]);
 
-    /// That of a group of hosts (RFC 1112, 6.4).
+    /// The address of a group of hosts (RFC 1112, 6.4).
     pub(crate) const fn of_group(address: Ipv4Addr) -> Self {
         let [_, a, b, c] = address.octets();
         Self([1, 0, 0x5e, a & 0x7f, b, c])
@@ -53,7 +53,7 @@ pub(crate) fn ends(frame: &[u8]) -> Option<[Mac; 2]> {
     Some([Mac(macs[0]), Mac(macs[1])])
 }
 
-/// What a frame carries, if it is of use here.
+/// A frame's content, if it is of use here.
 pub(crate) fn content(frame: &[u8]) -> Option<Content> {
     let (header, body) = frame.split_first_chunk::<HEADER_BYTES>()?;
     match [header[12], header[13]] {

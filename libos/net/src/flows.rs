@@ -30,7 +30,7 @@ use crate::{
 /// than this from a third one are in order, with room for a buffer between.
 const FAR: u32 = 1 << 29;
 
-/// What is to be done with a packet that has come in.
+/// How to treat a packet that has come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// smoltcp may see it.
@@ -56,9 +56,9 @@ pub(crate) struct Flows {
 struct Flow {
     ends: Ends,
     stage: Stage,
-    /// What is added to the sequence numbers that this side sends.
+    /// The number that is added to this side's sequence numbers.
     shift: u32,
-    /// What acknowledges all that this side sent has this number, once this side has ended.
+    /// The number that acknowledges everything this side has sent, once this side has ended.
     end: Option<u32>,
     /// When to send once more, if both ends are in one network.
     repeat: Option<Repeat>,

@@ -8,8 +8,12 @@ use crate::{
     Micros,
     ethernet::{self, Arp, HEADER_BYTES, Mac},
     neighbours::Neighbours,
-    net::usable,
 };
+
+/// Whether a host can have this address.
+pub(crate) fn usable(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
+}
 
 /// A host of the network: this one.
 pub(crate) struct Host {
@@ -23,7 +27,7 @@ pub(crate) struct Host {
     gateway: Option<Ipv4Addr>,
 }
 
-/// What becomes of a frame that is to be sent.
+/// The fate of a frame that is to be sent.
 pub(crate) enum Fate {
     /// It has its header and can go.
     Leaves,

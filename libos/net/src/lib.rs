@@ -29,12 +29,14 @@ mod device;
 mod dhcp;
 mod dns;
 mod door;
+mod doors;
 mod error;
 mod ethernet;
 mod flows;
 mod host;
 mod line;
 mod link;
+mod memory;
 mod names;
 mod neighbours;
 mod net;
@@ -46,7 +48,7 @@ mod stack;
 mod tcp;
 mod udp;
 
-/// What reads bytes that others have written, apart from any network: for those who test it.
+/// The parsers of messages that others have written, apart from any network, for tests.
 pub mod messages {
     pub use crate::{
         dhcp::{Kind, Reply},

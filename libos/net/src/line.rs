@@ -29,7 +29,7 @@ pub(crate) struct Asked {
     /// The first numbers of the other side, and of this side.
     pub(crate) theirs: u32,
     pub(crate) ours: u32,
-    /// What the other side offers, and what this side has answered.
+    /// The other side's offer, and this side's answer.
     pub(crate) offer: Offer,
     pub(crate) answer: Offer,
     /// The room that it was told of.
@@ -47,7 +47,7 @@ pub(crate) struct Asked {
 #[derive(Default)]
 pub(crate) struct Line(Vec<Asked>);
 
-/// What is due for one of them.
+/// What to do next for one of them.
 pub(crate) enum Due {
     /// Its answer is to be repeated.
     Repeat(Asked),
@@ -152,7 +152,7 @@ impl Line {
         self.0.iter().filter(move |asked| asked.ends.local_port() == port)
     }
 
-    /// What is due now.
+    /// What to do now.
     pub(crate) fn overdue(&mut self, now: Micros) -> Option<Due> {
         let place = self.0.iter().position(|asked| asked.due() <= now)?;
         let asked = &mut self.0[place];

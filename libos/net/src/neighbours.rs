@@ -21,12 +21,11 @@ const LIFETIME: Micros = 60_000_000;
 /// least.
 const TRIES: u8 = 3;
 const PATIENCE: Micros = 1_000_000;
-/// What waits for answers: packets for one address, for all, and their bytes. The oldest give way.
+/// Limits of what waits for answers: packets for one address, packets for all, and their bytes. The oldest give way.
 const MAX_WAITING_FOR_ONE: usize = 64;
 const MAX_WAITING: usize = 128;
 const MAX_WAITING_BYTES: usize = 32 << 10;
 
-/// The neighbours.
 pub(crate) struct Neighbours {
     neighbours: Vec<Neighbour>,
     /// Nobody has to be asked for once more before then. It is looked at in each turn.

@@ -21,7 +21,9 @@ use smoltcp::{
 use crate::{
     Config, Counters, Error, Link, Micros,
     device::LinkDevice,
-    dhcp, port,
+    dhcp,
+    host::usable,
+    port,
     stack::{Stack, instant},
 };
 
@@ -116,7 +118,7 @@ impl Net {
         self.mtu
     }
 
-    /// What has passed the port.
+    /// The counts of what has passed the port.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.stack().device.wire.counters
@@ -179,11 +181,6 @@ fn configure(stack: &mut Stack, settings: &PortSettings) {
         stack.dhcp = Some(dhcp::Client::new(settings.mac));
         stack.device.wire.asks_for_address = true;
     }
-}
-
-/// Whether a host can have this address.
-pub(crate) fn usable(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
 }
 
 fn stated(address: [u8; 4]) -> Option<Ipv4Addr> {

@@ -19,7 +19,7 @@ use smoltcp::{
 
 use crate::{
     Error, Micros, Net,
-    stack::{filled, zeroed},
+    memory::{filled, zeroed},
 };
 
 /// Replies that can wait: as many hosts as one switch has ports can answer at once.

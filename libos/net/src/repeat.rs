@@ -13,16 +13,16 @@ const FIRST: Micros = 200_000;
 const LONGEST: Micros = 60_000_000;
 const MAX_DOUBLINGS: u32 = 10;
 
-/// What a connection has sent, and what of it has been acknowledged.
+/// How much a connection has sent, and how much of it has been acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Repeat {
-    /// What comes before these numbers has been acknowledged, and has been sent.
+    /// Everything before the first number has been acknowledged; everything before the second has been sent.
     acknowledged: u32,
     sent: u32,
     has_sent: bool,
     /// Since when an acknowledgement is waited for.
     since: Micros,
-    /// What tells how long one takes: a number that was sent once, and when.
+    /// The round trip being measured: a number that was sent once, and when.
     timed: Option<(u32, Micros)>,
     /// How long one takes, and by how much that differs (RFC 6298, 2).
     round_trip: Option<(Micros, Micros)>,

@@ -77,7 +77,7 @@ pub(crate) struct Segment<'a> {
     pub(crate) ends: Ends,
 }
 
-/// What a side offers for a connection when it asks for it.
+/// The options that a side offers for a connection when it asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offer {
     /// Most bytes of a segment that it takes.
@@ -124,7 +124,7 @@ impl<'a> Segment<'a> {
         u32::from(self.bytes.saturating_sub(u16::from(self.header[12] >> 4) * 4))
     }
 
-    /// What it offers in its options. What makes no sense there counts as not offered, and ends them.
+    /// The offer in its options. A senseless option counts as not offered, and ends the list.
     pub(crate) fn offer(&self) -> Offer {
         let mut offer = Offer::default();
         let mut options = self.options;

@@ -208,7 +208,7 @@ impl Stack {
         self.device.wire.host.set_address(address, gateway);
     }
 
-    /// Takes in what has come: so many frames.
+    /// Takes in this many frames that have come.
     fn ingress(&mut self, now: Micros) -> usize {
         for taken in 0..FRAMES_A_TURN {
             match self.device.fetch() {
@@ -396,7 +396,7 @@ pub(crate) fn connection(sockets: &SocketSet<'_>, ends: Ends) -> Option<SocketHa
     sockets.iter().find(|(_, socket)| has(socket)).map(|(handle, _)| handle)
 }
 
-/// What a socket's buffers take of the heap.
+/// How much of the heap a socket's buffers take, in bytes.
 fn buffer_bytes(socket: &Socket<'_>) -> usize {
     match socket {
         Socket::Tcp(socket) => socket.recv_capacity() + socket.send_capacity(),
@@ -422,19 +422,6 @@ pub(crate) fn has_port(sockets: &SocketSet<'_>, port: u16, protocol: Protocol) -
 pub(crate) enum Protocol {
     Tcp,
     Udp,
-}
-
-/// Zeroed memory, if the heap has it.
-pub(crate) fn zeroed(bytes: usize) -> Result<Vec<u8>, Error> {
-    filled(bytes, 0)
-}
-
-/// Memory of `count` values, if the heap has it.
-pub(crate) fn filled<T: Clone>(count: usize, value: T) -> Result<Vec<T>, Error> {
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(count).map_err(|_| Error::OutOfHeap)?;
-    memory.resize(count, value);
-    Ok(memory)
 }
 
 /// A time as smoltcp has it.

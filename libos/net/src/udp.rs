@@ -15,7 +15,8 @@ use smoltcp::{
 
 use crate::{
     Error, Net, UdpConfig,
-    stack::{Protocol, filled, has_port, zeroed},
+    memory::{filled, zeroed},
+    stack::{Protocol, has_port},
 };
 
 /// A socket for datagrams.
@@ -79,7 +80,7 @@ impl UdpSocket {
     fn check(&self, bytes: usize, to: Ipv4Addr) -> Result<(), Error> {
         let stack = self.net.stack();
         let network = stack.interface.ip_addrs().first().ok_or(Error::NoAddress)?;
-        // There is no telling how far a packet gets that leaves the network. That of the uplink, it does.
+        // The path beyond this network is unknown; assume no more than the uplink carries.
         let is_near = to.is_broadcast() || network.contains_addr(&to.into());
         let mtu = if is_near { self.net.mtu() } else { self.net.mtu().min(UPLINK_MTU as usize) };
         if bytes + IPV4_HEADER_LEN + UDP_HEADER_LEN > mtu { Err(Error::TooLong) } else { Ok(()) }

@@ -13,6 +13,11 @@ use core::{
 };
 
 use cloison_sys::{Instant, wait};
+pub use embassy_futures::{
+    join::join,
+    select::{Either, select},
+    yield_now,
+};
 
 mod waker;
 
@@ -76,19 +81,6 @@ pub fn want(mask: u64, until: Instant) {
     DEADLINE.fetch_min(until.0, Ordering::Relaxed);
 }
 
-/// Gives the other tasks a turn.
-pub async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if core::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
-}
-
 /// Waits for a point in time.
 pub fn until(instant: Instant) -> impl Future<Output = ()> {
     poll_fn(move |_| {
@@ -98,55 +90,6 @@ pub fn until(instant: Instant) -> impl Future<Output = ()> {
         want(0, instant);
         Poll::Pending
     })
-}
-
-/// Which of two futures ended first.
-#[derive(Debug)]
-pub enum Either<A, B> {
-    /// The first one.
-    First(A),
-    /// The second one.
-    Second(B),
-}
-
-/// Runs two futures until one ends; the other one is dropped.
-pub async fn select<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
-    poll_fn(|context| {
-        if let Poll::Ready(output) = first.as_mut().poll(context) {
-            return Poll::Ready(Either::First(output));
-        }
-        second.as_mut().poll(context).map(Either::Second)
-    })
-    .await
-}
-
-/// Runs two futures until both have ended.
-pub async fn join<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::Output) {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
-    let mut outputs = (None, None);
-    poll_fn(move |context| {
-        if outputs.0.is_none()
-            && let Poll::Ready(output) = first.as_mut().poll(context)
-        {
-            outputs.0 = Some(output);
-        }
-        if outputs.1.is_none()
-            && let Poll::Ready(output) = second.as_mut().poll(context)
-        {
-            outputs.1 = Some(output);
-        }
-        match (outputs.0.take(), outputs.1.take()) {
-            (Some(a), Some(b)) => Poll::Ready((a, b)),
-            unfinished => {
-                outputs = unfinished;
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }
 
 /// Runs futures until all have ended. Each gets a place in the heap.

@@ -13,7 +13,7 @@ pub struct Configuration {
     pub budget_us: u32,
     /// The period, in microseconds; 0 for no limit.
     pub period_us: u32,
-    /// What happens when it faults.
+    /// What the kernel does when the domain faults.
     pub on_fault: FaultPolicy,
     /// The domain that is told of its faults, and by which event bit.
     pub handler: Option<(Slot, u32)>,
@@ -212,7 +212,7 @@ pub fn region_delete(region: Slot) -> Result<(), CallError> {
     enter(CallNumber::RegionDelete, region.0, 0, [0; 6]).done()
 }
 
-/// What a domain did wrong, [`FaultKind::None`] if nothing.
+/// The fault of a domain; [`FaultKind::None`] if it has none.
 ///
 /// # Errors
 /// Any error of the slot.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "the page lies at a fixed address")]
 
 use cloison_abi::{
-    Name,
+    Badge, Name,
     info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, MAX_INFO_ENTRIES},
     limits::INFO_ADDRESS,
     plan::NONE,
@@ -101,6 +101,12 @@ pub fn slot(entry: &InfoEntry) -> Option<Slot> {
 #[must_use]
 pub fn signal_slot(entry: &InfoEntry) -> Option<Slot> {
     number(entry.signal_slot).map(Slot)
+}
+
+/// The client that the entry is about, as this server's gate numbers it.
+#[must_use]
+pub fn badge(entry: &InfoEntry) -> Badge {
+    Badge(entry.badge)
 }
 
 /// The mask of the event bit that an entry sets in this domain; 0 if it sets none.

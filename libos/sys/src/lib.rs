@@ -21,6 +21,7 @@ pub mod window;
 
 use core::fmt;
 
+pub use cloison_abi::Badge;
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
     call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS, SystemEnd},
@@ -34,20 +35,20 @@ pub struct Slot(pub u8);
 /// A gate message: a label and four words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// What the message is; the interface decides.
+    /// The kind of message; the interface numbers them.
     pub label: u32,
     /// Its words.
     pub words: [u64; 4],
 }
 
-/// What a server got from [`reply_wait`].
+/// The outcome of [`reply_wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A client's message; the next [`reply_wait`] answers it.
     Message {
         /// Which client: the badge that the plan gave its gate.
-        badge: u64,
-        /// What it said.
+        badge: Badge,
+        /// The client's message.
         message: Message,
     },
     /// Event bits, now cleared.
@@ -73,7 +74,7 @@ impl Instant {
     }
 }
 
-/// What the kernel knows of time.
+/// The kernel's figures about time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Frequency of the time-stamp counter, in Hz.
@@ -93,7 +94,7 @@ pub struct CensusEntry {
     pub domain: Name,
     /// The slot.
     pub slot: u8,
-    /// What it holds.
+    /// The kind of object in it.
     pub kind: ObjectKind,
     /// The rights to it, for a domain or a region.
     pub rights: Rights,
@@ -132,7 +133,7 @@ pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
     match outcome.status {
         RECEIVED_EVENTS => Received::Events(outcome.words[0]),
         0 => Received::Message {
-            badge: outcome.badge,
+            badge: Badge(outcome.badge as u32),
             message: Message { label: outcome.label, words: outcome.words },
         },
         _ => Received::TimedOut,

@@ -127,7 +127,7 @@ impl Drop for MappedRegion {
 /// Whether nothing is mapped at the page at `address`: the first page of `region` is mapped there, and unmapped.
 ///
 /// # Errors
-/// Those of [`region_map`] which do not tell.
+/// The errors of [`region_map`] that do not tell whether something is mapped there.
 pub fn is_free(region: Slot, address: u64) -> Result<bool, CallError> {
     match region_map(region, address, 0, 1, Rights::READ) {
         // SAFETY: it has just been mapped, and nothing refers to it.

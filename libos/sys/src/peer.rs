@@ -10,7 +10,7 @@ use cloison_abi::{
     limits::EVENT_PEER_FAILED,
 };
 
-use crate::{Slot, info, raw::enter, slot_info};
+use crate::{Badge, Slot, info, raw::enter, slot_info};
 
 /// Mask of the event that says that a peer has failed or ended.
 pub const PEER_FAILED: u64 = 1 << EVENT_PEER_FAILED;
@@ -46,12 +46,12 @@ impl Peer {
 
 /// Badges of the clients of this server that have ended a life since this was last asked for: what is kept
 /// for them is nobody's now. Each comes once. The event that announces it is [`PEER_FAILED`].
-pub fn gone_clients() -> impl Iterator<Item = u64> {
+pub fn gone_clients() -> impl Iterator<Item = Badge> {
     let mut cursor = 0;
     core::iter::from_fn(move || {
         let outcome = enter(CallNumber::GoneRead, 0, 0, [cursor, 0, 0, 0, 0, 0]);
         let [next, badge, ..] = outcome.words;
         cursor = next;
-        (next != 0).then_some(badge)
+        (next != 0).then_some(Badge(badge as u32))
     })
 }

@@ -27,7 +27,7 @@ pub fn image(address: u64) -> Option<&'static [u8]> {
 /// Copies bytes into a region that this domain holds, by way of a window of its address space.
 ///
 /// # Errors
-/// Those of [`region_map`]; [`CallError::BadArgument`] if the bytes do not fit into the region.
+/// The errors of [`region_map`]; [`CallError::BadArgument`] if the bytes do not fit into the region.
 pub fn write(region: Slot, offset: u64, bytes: &[u8]) -> Result<(), CallError> {
     let mut at = offset;
     for chunk in bytes.chunks((BUILDER_WINDOW_BYTES - PAGE_BYTES) as usize) {

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ReturnCode,
-    header::{TAG_12_RESPONSE, TAG_20_NO_SESSIONS},
+    numbers::{TAG_12_RESPONSE, TAG_20_NO_SESSIONS},
     tpm20,
     wire::Reader,
 };

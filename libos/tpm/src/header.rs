@@ -2,23 +2,15 @@
 
 use core::fmt;
 
-use crate::{Family, tpm12::ordinal, tpm20::code, wire::Reader};
-
-/// Bytes of the header that every command and every response begins with: tag, length, ordinal or code.
-pub const HEADER_BYTES: usize = 10;
-
-/// Tag of a TPM 1.2 command without authorisation.
-pub const TAG_12_COMMAND: u16 = 0x00c1;
-/// Tag of a TPM 1.2 command with one authorisation.
-pub const TAG_12_COMMAND_AUTH1: u16 = 0x00c2;
-/// Tag of a TPM 1.2 command with two authorisations.
-pub const TAG_12_COMMAND_AUTH2: u16 = 0x00c3;
-/// Tag of the answer to [`TAG_12_COMMAND`].
-pub const TAG_12_RESPONSE: u16 = 0x00c4;
-/// Tag of a TPM 2.0 command or response without sessions.
-pub const TAG_20_NO_SESSIONS: u16 = 0x8001;
-/// Tag of a TPM 2.0 command or response with sessions.
-pub const TAG_20_SESSIONS: u16 = 0x8002;
+pub use crate::numbers::{
+    HEADER_BYTES, TAG_12_COMMAND, TAG_12_COMMAND_AUTH1, TAG_12_COMMAND_AUTH2, TAG_12_RESPONSE,
+    TAG_20_NO_SESSIONS, TAG_20_SESSIONS,
+};
+use crate::{
+    Family,
+    numbers::{code, ordinal},
+    wire::Reader,
+};
 
 /// Ordinal bits that no specification uses: bits 24 to 28 (TPM 1.2 main, part 2, section 17; TPM 2.0, part 2,
 /// `TPMA_CC` keeps even more of them reserved).

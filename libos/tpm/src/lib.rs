@@ -29,6 +29,7 @@ pub mod duration;
 mod error;
 pub mod family;
 pub mod header;
+mod numbers;
 mod public_key;
 pub mod tpm12;
 pub mod tpm20;
@@ -45,7 +46,7 @@ pub const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// A command that can be written out, and whose answer can be read.
 pub trait Command {
-    /// What the TPM answers. It borrows from the response's bytes.
+    /// The TPM's answer. It borrows from the response's bytes.
     type Response<'a>;
 
     /// Writes the command into `buffer` and returns the part that it fills.

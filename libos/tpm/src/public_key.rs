@@ -8,13 +8,13 @@ const DEFAULT_EXPONENT: u32 = 65_537;
 /// The public part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey<'a> {
-    /// What is in it.
+    /// The key itself.
     pub kind: KeyKind<'a>,
     /// The structure that holds all this, as the TPM gave it: `TPM_PUBKEY` in 1.2, `TPMT_PUBLIC` in 2.0.
     pub structure: &'a [u8],
 }
 
-/// What is in the public part of a key.
+/// The content of a key's public part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind<'a> {
     /// An RSA key.

@@ -2,37 +2,19 @@
 
 use sha1::{Digest, Sha1};
 
+mod durations;
+
+pub use crate::numbers::ordinal;
+pub use durations::Durations12;
+
 use crate::{
     Command, Error, KeyKind, PublicKey,
-    duration::Durations12,
-    header::{TAG_12_COMMAND, TAG_12_RESPONSE},
+    numbers::{TAG_12_COMMAND, TAG_12_RESPONSE},
     wire::{Reader, Writer},
 };
 
 /// Bytes of a SHA-1 digest, and so of a register.
 pub const DIGEST_BYTES: usize = 20;
-
-/// The ordinals used here (part 2, section 17).
-pub mod ordinal {
-    /// `TPM_Extend`.
-    pub const EXTEND: u32 = 0x14;
-    /// `TPM_PCRRead`.
-    pub const PCR_READ: u32 = 0x15;
-    /// `TPM_GetRandom`.
-    pub const GET_RANDOM: u32 = 0x46;
-    /// `TPM_SelfTestFull`.
-    pub const SELF_TEST_FULL: u32 = 0x50;
-    /// `TPM_ContinueSelfTest`.
-    pub const CONTINUE_SELF_TEST: u32 = 0x53;
-    /// `TPM_GetCapability`.
-    pub const GET_CAPABILITY: u32 = 0x65;
-    /// `TPM_CreateEndorsementKeyPair`.
-    pub const CREATE_ENDORSEMENT_KEY_PAIR: u32 = 0x78;
-    /// `TPM_ReadPubek`.
-    pub const READ_PUBEK: u32 = 0x7c;
-    /// `TPM_Startup`.
-    pub const STARTUP: u32 = 0x99;
-}
 
 /// Capability areas of `TPM_GetCapability` (part 2, section 21.1).
 mod area {
@@ -297,7 +279,7 @@ impl Command for PcrRead {
 pub struct Extend {
     /// Which one.
     pub register: u32,
-    /// What it is extended by.
+    /// The digest that extends it.
     pub digest: [u8; DIGEST_BYTES],
 }
 

@@ -5,35 +5,14 @@ mod registers;
 
 use crate::{
     Command, Error,
-    header::TAG_20_NO_SESSIONS,
+    numbers::TAG_20_NO_SESSIONS,
     tpm12::Handles,
     wire::{Reader, Writer},
 };
 
+pub use crate::numbers::code;
 pub use key::{CreateEndorsementKey, LoadedKey, ReadPublic};
 pub use registers::{Bank, Banks, GetBanks, PcrRead, Selection, hash_name};
-
-/// The command codes used here (part 2, section 6.5.2).
-pub mod code {
-    /// `TPM2_CreatePrimary`.
-    pub const CREATE_PRIMARY: u32 = 0x131;
-    /// `TPM2_IncrementalSelfTest`.
-    pub const INCREMENTAL_SELF_TEST: u32 = 0x142;
-    /// `TPM2_SelfTest`.
-    pub const SELF_TEST: u32 = 0x143;
-    /// `TPM2_Startup`.
-    pub const STARTUP: u32 = 0x144;
-    /// `TPM2_FlushContext`.
-    pub const FLUSH_CONTEXT: u32 = 0x165;
-    /// `TPM2_ReadPublic`.
-    pub const READ_PUBLIC: u32 = 0x173;
-    /// `TPM2_GetCapability`.
-    pub const GET_CAPABILITY: u32 = 0x17a;
-    /// `TPM2_GetRandom`.
-    pub const GET_RANDOM: u32 = 0x17b;
-    /// `TPM2_PCR_Read`.
-    pub const PCR_READ: u32 = 0x17e;
-}
 
 /// Properties of a TPM (part 2, section 6.13).
 pub mod property {

@@ -1,11 +1,11 @@
 //! Big-endian fields, written and read with every bound checked.
 
-use crate::{Error, ReturnCode, header::HEADER_BYTES};
+use crate::{Error, ReturnCode, numbers::HEADER_BYTES};
 
 /// Writes a command. What does not fit is remembered and reported once, by [`Writer::finish`].
 pub(crate) struct Writer<'b> {
     buffer: &'b mut [u8],
-    /// What has been written; more than the buffer's length if it did not fit.
+    /// Bytes written so far; more than the buffer's length if they did not fit.
     length: usize,
 }
 

@@ -51,6 +51,7 @@ use crate::Damage;
 
 /// What to boot and what to expect.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Scenario {
     /// The system's manifest, from the project's root.
     pub manifest: String,
@@ -62,9 +63,7 @@ pub struct Scenario {
     pub firmware: Firmware,
     /// QEMU's name of the CPU.
     pub cpu: Option<String>,
-    /// Processors.
     pub processors: u32,
-    /// Memory.
     pub memory_mib: Option<u32>,
     /// How the system is to end; `None`: it goes on for ever, or stands still.
     pub end: Option<SystemEnd>,

@@ -18,14 +18,13 @@ pub enum Role {
 
 /// The test that a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct ClientOptions {
-    /// The server.
     pub server: SocketAddrV4,
     /// How long data flows.
     pub time: Duration,
     /// The server sends.
     pub reverse: bool,
-    /// How many streams.
     pub streams: usize,
 }
 

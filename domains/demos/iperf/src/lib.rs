@@ -28,6 +28,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod amount;
 mod arguments;
 mod client;
 mod control;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Error, parameters::whole, transfer::Amount};
+use crate::{Error, amount::Amount, parameters::whole};
 
 /// What one side has seen, under the names that iperf3 gives it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,7 +86,7 @@ fn stream_id(index: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Direction, datagrams::Arrivals};
+    use crate::{Direction, amount::Arrivals};
 
     use super::*;
 

@@ -15,7 +15,10 @@ use embassy_futures::{
 };
 use embedded_io_async::{Read, Write};
 
-use crate::{Clock, Direction, Error, Report, Results, datagrams::Arrivals};
+use crate::{
+    Clock, Direction, Error, Report, Results,
+    amount::{Amount, Arrivals},
+};
 
 /// Most bytes that are read or written at once; each stream has a buffer of that size.
 const MAX_BLOCK_BYTES: usize = 32 << 10;
@@ -43,14 +46,6 @@ pub(crate) struct Movement {
     pub(crate) arrivals: Cell<Arrivals>,
     /// What had come when it began to count.
     before: Cell<Arrivals>,
-}
-
-/// What has been moved on a stream.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Amount {
-    pub(crate) direction: Direction,
-    pub(crate) bytes: u64,
-    pub(crate) arrivals: Arrivals,
 }
 
 /// What a transfer has moved.

@@ -4,7 +4,7 @@ extern crate std;
 
 use std::{cell::RefCell, string::ToString, vec::Vec};
 
-use cloison_abi::{CallError, Name};
+use cloison_abi::{Badge, CallError, Name};
 use cloison_ipc::{Message, Transport};
 
 use crate::{
@@ -17,11 +17,11 @@ use crate::{
 struct Made;
 
 impl counters::Server for Made {
-    fn ports(&mut self, _: u64) -> Result<PortCount, Refusal> {
+    fn ports(&mut self, _: Badge) -> Result<PortCount, Refusal> {
         Ok(PortCount { ports: 2 })
     }
 
-    fn facts(&mut self, _: u64, port: u8) -> Result<PortFacts, Refusal> {
+    fn facts(&mut self, _: Badge, port: u8) -> Result<PortFacts, Refusal> {
         let name = *[Name::new("alice"), Name::new("nic")].get(usize::from(port)).ok_or(Refusal::NoPort)?;
         Ok(PortFacts {
             name: name.ok_or(Refusal::NoPort)?,
@@ -33,12 +33,12 @@ impl counters::Server for Made {
         })
     }
 
-    fn traffic(&mut self, _: u64, port: u8) -> Result<PortTraffic, Refusal> {
+    fn traffic(&mut self, _: Badge, port: u8) -> Result<PortTraffic, Refusal> {
         let port = u64::from(port);
         Ok(PortTraffic { frames_in: port, bytes_in: 60 * port, frames_out: 3, bytes_out: 180 })
     }
 
-    fn dropped(&mut self, _: u64, port: u8, cause: u8) -> Result<PortDropped, Refusal> {
+    fn dropped(&mut self, _: Badge, port: u8, cause: u8) -> Result<PortDropped, Refusal> {
         Cause::ALL.get(usize::from(cause)).ok_or(Refusal::NoCause)?;
         Ok(PortDropped { frames: if port == 1 && cause < 3 { 4 + u64::from(cause) } else { 0 } })
     }
@@ -48,7 +48,7 @@ struct Direct(RefCell<Made>);
 
 impl Transport for Direct {
     fn call(&self, message: Message) -> Result<Message, CallError> {
-        Ok(counters::answer(&mut *self.0.borrow_mut(), 7, message))
+        Ok(counters::answer(&mut *self.0.borrow_mut(), Badge(7), message))
     }
 }
 

@@ -10,7 +10,6 @@ use super::ChipError;
 /// Bytes of the longest question.
 pub(super) const MAX_QUESTION_BYTES: usize = 32;
 
-/// A question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     Family,

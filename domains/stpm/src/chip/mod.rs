@@ -30,12 +30,12 @@ use repeat::{Limits, Repeater, return_code};
 pub trait Chip {
     /// Brings the TPM up, unless it is. Ready: with whether that worked. After a failure the next call tries
     /// again.
-    fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>>;
+    fn bring_up(&mut self, now: Duration) -> Poll<Result<(), ChipError>>;
 
     /// The longest command that the TPM takes, as far as it is known.
     fn max_command_bytes(&self) -> usize;
 
-    /// Begins a command on a TPM that has settled.
+    /// Begins a command on a TPM that is up.
     ///
     /// # Errors
     /// The command cannot be sent.
@@ -54,8 +54,8 @@ pub trait Chip {
     fn cancel(&mut self);
 }
 
-/// The longest command of every TPM has at least as many bytes. One that states less states nonsense, and
-/// would get no more commands by which to set that right.
+/// Every TPM takes commands of at least this many bytes. A smaller figure is a fault of the TPM; believing it would block
+/// the very commands that could correct it.
 const LEAST_COMMAND_BYTES: usize = 512;
 
 /// A TPM behind whichever interface it has.
@@ -113,7 +113,7 @@ impl TpmChip {
     }
 
     /// Asks one question after the other, as far as the TPM lets it.
-    fn bring_up(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
+    fn ask_all(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
         // Each round leads to a further question, and there are few.
         loop {
             let next = match self.stage {
@@ -202,12 +202,12 @@ impl TpmChip {
 }
 
 impl Chip for TpmChip {
-    fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
-        let settled = self.bring_up(now);
-        if let Poll::Ready(Err(error)) = settled {
+    fn bring_up(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
+        let outcome = self.ask_all(now);
+        if let Poll::Ready(Err(error)) = outcome {
             self.fail(error);
         }
-        settled
+        outcome
     }
 
     fn max_command_bytes(&self) -> usize {

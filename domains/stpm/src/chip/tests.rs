@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc, string::String, thread_local, vec, vec::Vec};
 
+use cloison_abi::Badge;
 use cloison_drivers::tpm::{
     Step,
     tis::simulated::{SimulatedTpm, Trouble},
@@ -115,7 +116,7 @@ impl Bench {
         let chip = TpmChip::new(tpm.clone(), log);
         let localities = [Locality::EVERYDAY].into_iter();
         let mut service = Service::new(chip, memory.clone(), localities);
-        service.open(0).expect("it opens");
+        service.open(Badge(0)).expect("it opens");
         Self { service, memory, now: Duration::ZERO }
     }
 
@@ -133,9 +134,9 @@ impl Bench {
         let mut buffer = [0; 64];
         let command = command.write(&mut buffer).expect("enough room");
         self.memory.0.borrow_mut()[..command.len()].copy_from_slice(command);
-        self.service.submit(0, u32::try_from(command.len()).expect("a short command"))?;
+        self.service.submit(Badge(0), u32::try_from(command.len()).expect("a short command"))?;
         self.run();
-        let finished = self.service.finish(0)?;
+        let finished = self.service.finish(Badge(0))?;
         Ok(self.memory.0.borrow()[..finished.bytes as usize].to_vec())
     }
 }
@@ -150,7 +151,7 @@ fn tpm_is_brought_up_before_the_first_command() {
             let mut bench = Bench::new(&tpm);
             bench.run();
             assert_eq!(logged(), [PROBED, FOUND]);
-            assert_eq!(bench.service.open(0).map(|opened| opened.max_bytes), Ok(512));
+            assert_eq!(bench.service.open(Badge(0)).map(|opened| opened.max_bytes), Ok(512));
             let questions = tpm.commands().len();
             let expected = if family == Family::Tpm12 { 4 } else { 2 } + if fresh { 3 } else { 0 };
             assert_eq!(questions, expected, "{family:?}, fresh: {fresh}");
@@ -257,7 +258,7 @@ fn busy_tpm_is_brought_up_when_it_is_done() {
     });
     let mut bench = Bench::new(&tpm);
     assert_eq!(bench.transmit(&READ_12), Ok(response(Family::Tpm12, 0, b"body")));
-    assert_eq!(bench.service.open(0).map(|opened| opened.max_bytes), Ok(512));
+    assert_eq!(bench.service.open(Badge(0)).map(|opened| opened.max_bytes), Ok(512));
 }
 
 fn tpm_12_inside() -> impl FnMut(&[u8]) -> Vec<u8> {

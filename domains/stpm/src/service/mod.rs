@@ -6,14 +6,16 @@ mod tests;
 use alloc::vec::Vec;
 use core::{task::Poll, time::Duration};
 
+use cloison_abi::Badge;
 use cloison_drivers::tpm::Locality;
+use cloison_sys::{Instant, Message, Received};
 use cloison_tpm::{
     MAX_MESSAGE_BYTES,
     header::{CommandFault, CommandHeader, check_command},
 };
 use cloison_tpm_gate::{
     Progress,
-    tpm::{Cancelled, Closed, Finished, Opened, Refusal, Server, Submitted},
+    tpm::{self, Cancelled, Closed, Finished, Opened, Refusal, Server, Submitted},
 };
 
 use crate::chip::{Chip, ChipError};
@@ -30,6 +32,16 @@ pub trait Mail {
     fn wake(&mut self, client: usize);
 }
 
+/// How messages come and answers go. A test can imitate it.
+pub trait Callers {
+    /// Answers the client that was heard last, if any, and waits for the next message, for the end of a client's life, or
+    /// for the deadline.
+    fn reply_wait(&mut self, reply: Message, deadline: Instant) -> Received;
+
+    /// The clients that have ended a life, each once.
+    fn gone(&mut self) -> impl Iterator<Item = Badge>;
+}
+
 /// The service: all decisions that concern more than one client.
 pub struct Service<C, M> {
     chip: C,
@@ -40,7 +52,7 @@ pub struct Service<C, M> {
     /// Who is looked at first when the TPM is free: the one after the last that had its turn.
     next: usize,
     /// The TPM is being brought up, for a client or at the start.
-    settling: bool,
+    coming_up: bool,
 }
 
 struct Client {
@@ -69,7 +81,25 @@ impl<C: Chip, M: Mail> Service<C, M> {
             command: Vec::with_capacity(MAX_MESSAGE_BYTES),
         };
         let clients = localities.map(client).collect();
-        Self { chip, mail, clients, running: None, next: 0, settling: true }
+        Self { chip, mail, clients, running: None, next: 0, coming_up: true }
+    }
+
+    /// Waits for a message until the deadline, answers it, and answers those that have come meanwhile. `reply` is the
+    /// answer to the client that was heard last; what is returned is the next one.
+    ///
+    /// The TPM has its turn after that, by [`Self::step`], so that a client has its answer before the TPM is given
+    /// anything. One that calls again and again does not keep the TPM from the others: there are no more rounds than
+    /// clients, and one.
+    pub fn hear(&mut self, mut reply: Message, callers: &mut impl Callers, mut deadline: Instant) -> Message {
+        for _ in 0..=self.clients.len() {
+            match callers.reply_wait(core::mem::take(&mut reply), deadline) {
+                Received::Message { badge, message } => reply = tpm::answer(self, badge, message),
+                Received::Events(_) => callers.gone().for_each(|badge| self.forget(badge)),
+                Received::TimedOut => break,
+            }
+            deadline = Instant::PAST;
+        }
+        reply
     }
 
     /// Goes on with what there is to do. True if the TPM needs to be given time, and `step` to be called
@@ -81,7 +111,7 @@ impl<C: Chip, M: Mail> Service<C, M> {
                 Some(client) => self.go_on(client, now),
                 None => match self.next_waiting() {
                     Some((client, header)) => self.start(client, &header, now),
-                    None if self.settling => self.settle(now).map(drop),
+                    None if self.coming_up => self.bring_up(now).map(drop),
                     None => return false,
                 },
             };
@@ -101,20 +131,20 @@ impl<C: Chip, M: Mail> Service<C, M> {
         })
     }
 
-    fn settle(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
-        let settled = self.chip.settle(now);
-        self.settling = settled.is_pending();
-        settled
+    fn bring_up(&mut self, now: Duration) -> Poll<Result<(), ChipError>> {
+        let outcome = self.chip.bring_up(now);
+        self.coming_up = outcome.is_pending();
+        outcome
     }
 
     /// Brings the TPM up if need be, then begins a command.
     fn start(&mut self, index: usize, header: &CommandHeader, now: Duration) -> Poll<()> {
-        let settled = match self.settle(now) {
+        let is_up = match self.bring_up(now) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(settled) => settled.map_err(ChipError::refusal),
+            Poll::Ready(outcome) => outcome.map_err(ChipError::refusal),
         };
         self.next = index + 1;
-        let started = settled.and_then(|()| self.send(index, header, now));
+        let started = is_up.and_then(|()| self.send(index, header, now));
         if let Err(refusal) = started {
             self.end(index, Err(refusal));
         }
@@ -155,7 +185,7 @@ impl<C: Chip, M: Mail> Service<C, M> {
     }
 
     /// A client has ended: what it left open is closed, and a command of it that is in the TPM is cancelled.
-    pub fn forget(&mut self, badge: u64) {
+    pub fn forget(&mut self, badge: Badge) {
         // One that has nothing open leaves nothing.
         let _ = self.close(badge);
     }
@@ -170,22 +200,22 @@ impl<C: Chip, M: Mail> Service<C, M> {
 }
 
 /// An open client, by its badge, and its number.
-fn open_client(clients: &mut [Client], badge: u64) -> Result<(usize, &mut Client), Refusal> {
-    let index = usize::try_from(badge).map_err(|_| Refusal::NotOpen)?;
+fn open_client(clients: &mut [Client], badge: Badge) -> Result<(usize, &mut Client), Refusal> {
+    let index = badge.index();
     let client = clients.get_mut(index).filter(|client| client.state != State::Closed);
     client.map(|client| (index, client)).ok_or(Refusal::NotOpen)
 }
 
 impl<C: Chip, M: Mail> Server for Service<C, M> {
     /// A client that was restarted does not know what it left open: opening closes first.
-    fn open(&mut self, badge: u64) -> Result<Opened, Refusal> {
-        let index = usize::try_from(badge).map_err(|_| Refusal::NotOpen)?;
+    fn open(&mut self, badge: Badge) -> Result<Opened, Refusal> {
+        let index = badge.index();
         self.withdraw(index);
         self.clients.get_mut(index).ok_or(Refusal::NotOpen)?.state = State::Idle;
         Ok(Opened { max_bytes: u32::try_from(self.chip.max_command_bytes()).unwrap_or(u32::MAX) })
     }
 
-    fn submit(&mut self, badge: u64, bytes: u32) -> Result<Submitted, Refusal> {
+    fn submit(&mut self, badge: Badge, bytes: u32) -> Result<Submitted, Refusal> {
         let limit = self.chip.max_command_bytes();
         let (index, client) = open_client(&mut self.clients, badge)?;
         if client.state != State::Idle {
@@ -204,7 +234,7 @@ impl<C: Chip, M: Mail> Server for Service<C, M> {
         Ok(Submitted {})
     }
 
-    fn finish(&mut self, badge: u64) -> Result<Finished, Refusal> {
+    fn finish(&mut self, badge: Badge) -> Result<Finished, Refusal> {
         let (_, client) = open_client(&mut self.clients, badge)?;
         match client.state {
             State::Closed => Err(Refusal::NotOpen),
@@ -217,7 +247,7 @@ impl<C: Chip, M: Mail> Server for Service<C, M> {
         }
     }
 
-    fn cancel(&mut self, badge: u64) -> Result<Cancelled, Refusal> {
+    fn cancel(&mut self, badge: Badge) -> Result<Cancelled, Refusal> {
         let (index, client) = open_client(&mut self.clients, badge)?;
         if client.state == State::Idle {
             return Err(Refusal::NothingSubmitted);
@@ -227,7 +257,7 @@ impl<C: Chip, M: Mail> Server for Service<C, M> {
         Ok(Cancelled {})
     }
 
-    fn close(&mut self, badge: u64) -> Result<Closed, Refusal> {
+    fn close(&mut self, badge: Badge) -> Result<Closed, Refusal> {
         let (index, client) = open_client(&mut self.clients, badge)?;
         client.state = State::Closed;
         self.withdraw(index);

@@ -20,9 +20,7 @@ use sha2::{Digest, Sha256};
 /// A package, as the package lists describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Package {
-    /// Its name.
     pub(super) name: String,
-    /// Its version.
     pub(super) version: String,
     /// What its file is called.
     file: String,
@@ -41,7 +39,7 @@ impl Package {
         Some(Self { name: name.into(), version, file: file.into(), sha256 })
     }
 
-    /// Name, version and the begin of the digest, for people.
+    /// Name, version and the first digits of the digest, for display.
     pub(super) fn describe(&self) -> String {
         let digest = self.sha256.as_deref().and_then(|digest| digest.get(..16)).unwrap_or("unknown");
         format!("{} {} (SHA-256 {digest}…)", self.name, self.version)

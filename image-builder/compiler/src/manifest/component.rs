@@ -8,14 +8,13 @@ const DEFAULT_STACK_KIB: u64 = 16;
 
 /// A component's offers and needs.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Component {
     /// Its name, which is that of its folder and package.
     pub name: String,
     /// Its description, in one sentence.
     pub summary: At<String>,
-    /// Its stack, in KiB.
     pub stack_kib: u64,
-    /// Its heap, in KiB.
     pub heap_kib: u64,
     /// How much of the time that domains share unless they state a budget goes to it, compared with others.
     pub cpu_weight: u64,

@@ -82,6 +82,7 @@ impl<T> Lookup<T> {
 
 /// A system's manifest.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Manifest {
     /// Its first byte.
     pub start: Span,
@@ -93,9 +94,7 @@ pub struct Manifest {
     pub ends_with: Option<At<String>>,
     /// Whether the builder prints the census of rights.
     pub has_census: bool,
-    /// Its domains.
     pub domains: Vec<DomainTable>,
-    /// Its switches.
     pub switches: Vec<SwitchTable>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<ForwardTable>,
@@ -103,8 +102,8 @@ pub struct Manifest {
 
 /// One `[domain.NAME]`.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct DomainTable {
-    /// Its name.
     pub name: At<String>,
     /// The component that it runs.
     pub component: Option<At<String>>,
@@ -120,7 +119,6 @@ pub struct DomainTable {
     pub on_fault: Option<At<String>>,
     /// The domain that handles its faults.
     pub fault_handler: Option<At<String>>,
-    /// Its priority.
     pub priority: Option<At<u64>>,
     /// Time it may run in each period, in microseconds.
     pub budget_us: Option<At<u64>>,
@@ -128,9 +126,7 @@ pub struct DomainTable {
     pub period_us: Option<At<u64>>,
     /// Whether it is meant that nothing may be left for it.
     pub is_best_effort: bool,
-    /// Its stack, in KiB.
     pub stack_kib: Option<At<u64>>,
-    /// Its heap, in KiB.
     pub heap_kib: Option<At<u64>>,
 }
 

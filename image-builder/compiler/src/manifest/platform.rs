@@ -8,10 +8,10 @@ pub const NETWORK_CARD: &str = "virtio-net";
 
 /// A machine.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Platform {
     /// Its name, which is that of its file.
     pub name: String,
-    /// Its memory, in MiB.
     pub memory_mib: u64,
     /// What its file says of that, if the user has asked for another size.
     pub replaced_mib: Option<u64>,
@@ -21,7 +21,6 @@ pub struct Platform {
     pub exit_port: u16,
     /// Arguments for QEMU that make this machine.
     pub qemu: Vec<String>,
-    /// Its devices.
     pub devices: Vec<Device>,
 }
 

@@ -33,14 +33,13 @@ pub struct Named<'a, T> {
 
 /// A system whose names have been looked up.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Draft<'a> {
     /// The files that were read.
     pub inputs: &'a Inputs,
     /// Its platform, if that could be read.
     pub platform: Option<&'a Platform>,
-    /// Its domains.
     pub domains: Vec<DraftDomain<'a>>,
-    /// Its switches.
     pub switches: Vec<DraftSwitch<'a>>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<DraftForward<'a>>,

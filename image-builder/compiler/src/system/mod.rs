@@ -67,16 +67,14 @@ pub struct GateId(pub(crate) usize);
 
 /// A domain and all that it is given.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Domain {
-    /// Its name.
     pub name: String,
     /// The component that it runs.
     pub component: ComponentId,
     /// Text for its program.
     pub arguments: String,
-    /// Its stack, in pages.
     pub stack_pages: u64,
-    /// Its heap, in pages.
     pub heap_pages: u64,
     /// Gates that it may call, in the order in which its component needs them.
     pub uses: Vec<GateUse>,
@@ -86,7 +84,6 @@ pub struct Domain {
     pub rights: Vec<Right>,
     /// The policy for its faults.
     pub on_fault: OnFault,
-    /// Its priority.
     pub priority: u64,
     /// How long it may run.
     pub budget: Budget,

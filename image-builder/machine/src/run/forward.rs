@@ -82,10 +82,9 @@ pub enum HostPorts {
 
 /// A forward whose port of the host is set aside for it.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct OpenForward {
-    /// Its name.
     pub name: String,
-    /// The host's port.
     pub host_port: u16,
     /// Name of the domain.
     pub domain: String,

@@ -66,7 +66,7 @@ pub enum PciError {
     NotADevice(u8),
     /// The BAR with this number is none for memory.
     NotMemory(u8),
-    /// What lies behind the BAR does not fit to where it has to go.
+    /// The memory behind the BAR does not fit the place that the platform file gives it.
     Misfit {
         /// The BAR's number.
         bar: u8,

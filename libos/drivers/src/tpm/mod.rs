@@ -110,7 +110,7 @@ impl Timeouts {
         d: Duration::from_millis(750),
     };
 
-    /// The longest that is believed: a TPM that states nonsense must not keep its client waiting for weeks.
+    /// The longest time that is believed. A TPM that states a longer one must not keep its client waiting for weeks.
     pub const MAX: Duration = Duration::from_secs(60);
 
     /// The timeouts A to D from the TPM's capability, in microseconds. Some devices give milliseconds

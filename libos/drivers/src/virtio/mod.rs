@@ -46,7 +46,7 @@ pub enum VirtioError {
     /// It does not accept the interrupt vector.
     NoVector,
     /// The memory that it shares with its driver is too small: how long it has to be.
-    LittleMemory(usize),
+    MemoryTooSmall(usize),
     /// It has neither message-signalled interrupts nor a line that the platform states.
     NoInterrupt,
 }
@@ -72,7 +72,7 @@ impl fmt::Display for VirtioError {
             }
             Self::NoQueue(number) => write!(out, "the virtio device has no queue {number}"),
             Self::NoVector => write!(out, "the virtio device does not accept its interrupt vector"),
-            Self::LittleMemory(needed) => write!(
+            Self::MemoryTooSmall(needed) => write!(
                 out,
                 "the memory shared with the virtio device is too small: `dma` in domain.toml needs {needed} bytes"
             ),

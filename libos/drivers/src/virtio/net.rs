@@ -69,7 +69,7 @@ impl<R: Registers> NetCard<R> {
     pub fn start(place: Place<R>) -> Result<Self, VirtioError> {
         let Place { config, registers, vectors, memory, interrupt } = place;
         if memory.len() < DMA_BYTES {
-            return Err(VirtioError::LittleMemory(DMA_BYTES));
+            return Err(VirtioError::MemoryTooSmall(DMA_BYTES));
         }
         let mut transport = Transport::open(config, registers, vectors, interrupt, &DEVICES)?;
         let features = transport.negotiate(FEATURE_MAC | FEATURE_STATUS)?;

@@ -37,7 +37,6 @@ pub(super) struct Used {
     pub(super) bytes: usize,
 }
 
-/// A queue.
 #[derive(Debug)]
 pub(super) struct Queue {
     number: u16,

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use cloison_sys::one_way::{Incoming, Outgoing, WORDS};
 
-use super::{Control, HEADER_BYTES, Memory};
+use super::{Control, FrameMemory, HEADER_BYTES};
 
 /// One-way memory.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl OneWay {
     }
 }
 
-impl Memory for OneWay {
+impl FrameMemory for OneWay {
     type Word = AtomicU32;
     type Data = Outgoing;
 

@@ -111,7 +111,7 @@ pub struct Positions {
 }
 
 /// The memory of a port, as one side sees it.
-pub trait Memory {
+pub trait FrameMemory {
     /// The type of this side's words: one that a model checker can watch, in the tests.
     type Word: Word;
     /// What leads to the frames of this side's half; only the sender has it.
@@ -177,7 +177,7 @@ fn distance(behind: u32, ahead: u32, capacity: u32) -> Result<u32, RingError> {
 /// Signals if the other side asked for it: if the position that it named was passed between the last time
 /// (`told`) and now. That position is a word of the other half.
 #[inline]
-fn wake<M: Memory>(memory: &M, word: Control, bell: &impl Bell, told: &mut u32, now: u32) {
+fn wake<M: FrameMemory>(memory: &M, word: Control, bell: &impl Bell, told: &mut u32, now: u32) {
     let passed = now.wrapping_sub(*told);
     if passed == 0 {
         return;
@@ -192,7 +192,7 @@ fn wake<M: Memory>(memory: &M, word: Control, bell: &impl Bell, told: &mut u32, 
 }
 
 /// Says where this side wants to be woken. What the other side does from here on, this one sees, or is told.
-fn ask<M: Memory>(memory: &M, word: Control, at: u32) {
+fn ask<M: FrameMemory>(memory: &M, word: Control, at: u32) {
     memory.own(word).store(at, Ordering::Relaxed);
     M::Word::fence(Ordering::SeqCst);
 }

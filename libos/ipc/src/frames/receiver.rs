@@ -3,14 +3,14 @@
 use core::sync::atomic::Ordering;
 
 use super::{
-    Control, FrameSender, HEADER_BYTES, Memory, OneWay, Positions, SKIP, START_BYTES, UNIT, ask, capacity,
-    distance, place, to_end, units, wake,
+    Control, FrameMemory, FrameSender, HEADER_BYTES, OneWay, Positions, SKIP, START_BYTES, UNIT, ask,
+    capacity, distance, place, to_end, units, wake,
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
 /// The end of a port that receives.
 #[derive(Debug)]
-pub struct FrameReceiver<M: Memory = OneWay, B = Doorbell> {
+pub struct FrameReceiver<M: FrameMemory = OneWay, B = Doorbell> {
     memory: M,
     bell: B,
     capacity: u32,
@@ -34,7 +34,7 @@ pub struct Frame {
     pub tag: u32,
 }
 
-impl<M: Memory, B: Bell> FrameReceiver<M, B> {
+impl<M: FrameMemory, B: Bell> FrameReceiver<M, B> {
     /// Takes this end, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
         let capacity = capacity(memory.ring_bytes());

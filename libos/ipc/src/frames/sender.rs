@@ -3,14 +3,14 @@
 use core::sync::atomic::Ordering;
 
 use super::{
-    Control, HEADER_BYTES, Memory, OneWay, Positions, SKIP, UNIT, ask, capacity, distance, place, to_end,
-    units, wake,
+    Control, FrameMemory, HEADER_BYTES, OneWay, Positions, SKIP, UNIT, ask, capacity, distance, place,
+    to_end, units, wake,
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
 /// The end of a port that sends.
 #[derive(Debug)]
-pub struct FrameSender<M: Memory = OneWay, B = Doorbell> {
+pub struct FrameSender<M: FrameMemory = OneWay, B = Doorbell> {
     memory: M,
     data: M::Data,
     bell: B,
@@ -26,7 +26,7 @@ pub struct FrameSender<M: Memory = OneWay, B = Doorbell> {
     reserved: usize,
 }
 
-impl<M: Memory, B: Bell> FrameSender<M, B> {
+impl<M: FrameMemory, B: Bell> FrameSender<M, B> {
     /// Takes this end, where the last one left off.
     pub fn new(memory: M, data: M::Data, bell: B) -> Self {
         let capacity = capacity(memory.ring_bytes());

@@ -1,6 +1,6 @@
 use core::cell::RefCell;
 
-use cloison_abi::{CallError, Name};
+use cloison_abi::{Badge, CallError, Name};
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
@@ -44,14 +44,14 @@ struct Peer {
 }
 
 impl sample::Server for Peer {
-    fn ping(&mut self, _client: u64) -> Result<sample::Pong, sample::Refusal> {
+    fn ping(&mut self, _client: Badge) -> Result<sample::Pong, sample::Refusal> {
         Ok(sample::Pong {})
     }
 
     #[allow(clippy::too_many_arguments, reason = "one of each type")]
     fn mix(
         &mut self,
-        client: u64,
+        client: Badge,
         a: u8,
         b: u16,
         c: u32,
@@ -61,17 +61,23 @@ impl sample::Server for Peer {
         raw: [u8; 3],
         some: Bytes<7>,
     ) -> Result<sample::Mixed, sample::Refusal> {
-        let sum = u64::from(a) + u64::from(b) + u64::from(c) + d + u64::from(on) + turn as u64 + client;
+        let sum = u64::from(a)
+            + u64::from(b)
+            + u64::from(c)
+            + d
+            + u64::from(on)
+            + turn as u64
+            + u64::from(client.0);
         let bytes: u64 = raw.iter().chain(some.as_slice()).map(|byte| u64::from(*byte)).sum();
         Ok(sample::Mixed { sum: -((sum + bytes) as i64) })
     }
 
-    fn name(&mut self, _client: u64, name: Name) -> Result<sample::NameSet, sample::Refusal> {
+    fn name(&mut self, _client: Badge, name: Name) -> Result<sample::NameSet, sample::Refusal> {
         let old = core::mem::replace(&mut self.name, name);
         Ok(sample::NameSet { old, changed: old != name })
     }
 
-    fn refuse(&mut self, _client: u64, tired: bool) -> Result<sample::Refused, sample::Refusal> {
+    fn refuse(&mut self, _client: Badge, tired: bool) -> Result<sample::Refused, sample::Refusal> {
         Err(if tired { sample::Refusal::Tired } else { sample::Refusal::Busy })
     }
 }
@@ -81,7 +87,7 @@ struct Direct(RefCell<Peer>);
 
 impl Transport for Direct {
     fn call(&self, message: Message) -> Result<Message, CallError> {
-        Ok(sample::answer(&mut *self.0.borrow_mut(), 1000, message))
+        Ok(sample::answer(&mut *self.0.borrow_mut(), Badge(1000), message))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use super::{Bell, Control, Memory, RingError, Word, advance, distance, pieces};
+use super::{Bell, Control, RingError, RingMemory, Word, advance, distance, pieces};
 
 /// The side that writes.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Consumer<M, B> {
     position: usize,
 }
 
-impl<M: Memory, B: Bell> Producer<M, B> {
+impl<M: RingMemory, B: Bell> Producer<M, B> {
     /// Takes the writing side, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
         let position = own_position(&memory, Control::Produced);
@@ -109,7 +109,7 @@ impl<M: Memory, B: Bell> Producer<M, B> {
     }
 }
 
-impl<M: Memory, B: Bell> Consumer<M, B> {
+impl<M: RingMemory, B: Bell> Consumer<M, B> {
     /// Takes the reading side, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
         let position = own_position(&memory, Control::Consumed);
@@ -184,19 +184,19 @@ impl<M: Memory, B: Bell> Consumer<M, B> {
 
 /// A side's own position, as the last holder of that side left it. Nonsense becomes some position: the bytes
 /// are lost then, as the peer, which can always spoil them, wanted.
-fn own_position<M: Memory>(memory: &M, word: Control) -> usize {
+fn own_position<M: RingMemory>(memory: &M, word: Control) -> usize {
     memory.word(word).load(Ordering::Acquire) as usize % (2 * memory.capacity())
 }
 
 /// Says that this side may be about to wait. What the other side does from here on, it either sees or it is
 /// seen.
-fn fall_asleep<M: Memory>(memory: &M, asleep: Control) {
+fn fall_asleep<M: RingMemory>(memory: &M, asleep: Control) {
     memory.word(asleep).store(1, Ordering::Relaxed);
     M::Word::fence(Ordering::SeqCst);
 }
 
 /// Wakes the other side if it may be waiting.
-fn wake<M: Memory>(memory: &M, asleep: Control, bell: &impl Bell) {
+fn wake<M: RingMemory>(memory: &M, asleep: Control, bell: &impl Bell) {
     M::Word::fence(Ordering::SeqCst);
     let word = memory.word(asleep);
     if word.load(Ordering::Relaxed) != 0 {

@@ -113,7 +113,7 @@ impl Word for AtomicU32 {
 }
 
 /// The memory of one ring.
-pub trait Memory {
+pub trait RingMemory {
     /// The type of its words: one that a model checker can watch, in the tests.
     type Word: Word;
 
@@ -130,7 +130,7 @@ pub trait Memory {
     fn write(&self, at: usize, from: &[u8]);
 }
 
-impl<M: Memory + ?Sized> Memory for &M {
+impl<M: RingMemory + ?Sized> RingMemory for &M {
     type Word = M::Word;
 
     fn word(&self, word: Control) -> &Self::Word {

@@ -4,7 +4,7 @@
 //! consumer never meets half a record from an honest peer; from another one it takes it for
 //! [`RingError::Corrupt`].
 
-use super::{Bell, Consumer, Memory, Producer, RingError};
+use super::{Bell, Consumer, Producer, RingError, RingMemory};
 
 /// Bytes in front of each record.
 const LENGTH_BYTES: usize = 4;
@@ -17,7 +17,7 @@ pub struct RecordProducer<M, B>(Producer<M, B>);
 #[derive(Debug)]
 pub struct RecordConsumer<M, B>(Consumer<M, B>);
 
-impl<M: Memory, B: Bell> RecordProducer<M, B> {
+impl<M: RingMemory, B: Bell> RecordProducer<M, B> {
     /// Takes the writing side, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
         Self(Producer::new(memory, bell))
@@ -49,7 +49,7 @@ impl<M: Memory, B: Bell> RecordProducer<M, B> {
     }
 }
 
-impl<M: Memory, B: Bell> RecordConsumer<M, B> {
+impl<M: RingMemory, B: Bell> RecordConsumer<M, B> {
     /// Takes the reading side, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
         Self(Consumer::new(memory, bell))

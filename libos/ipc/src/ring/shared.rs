@@ -9,7 +9,7 @@ use cloison_sys::{
     peer::{PEER_FAILED, Peer},
 };
 
-use super::{Bell, CONTROL_BYTES, Control, Memory, RingError};
+use super::{Bell, CONTROL_BYTES, Control, RingError, RingMemory};
 
 /// A ring in memory that the plan shares between two domains.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl SharedRing {
     }
 }
 
-impl Memory for SharedRing {
+impl RingMemory for SharedRing {
     type Word = AtomicU32;
 
     fn word(&self, word: Control) -> &AtomicU32 {

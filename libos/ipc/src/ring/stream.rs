@@ -2,7 +2,7 @@
 
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 
-use super::{Bell, Consumer, Memory, Producer, RingError};
+use super::{Bell, Consumer, Producer, RingError, RingMemory};
 
 impl embedded_io::Error for RingError {
     fn kind(&self) -> ErrorKind {
@@ -18,7 +18,7 @@ impl<M, B> ErrorType for Producer<M, B> {
     type Error = RingError;
 }
 
-impl<M: Memory, B: Bell> Write for Producer<M, B> {
+impl<M: RingMemory, B: Bell> Write for Producer<M, B> {
     /// Waits until at least one byte can be written.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, RingError> {
         if !bytes.is_empty() {
@@ -34,7 +34,7 @@ impl<M: Memory, B: Bell> Write for Producer<M, B> {
     }
 }
 
-impl<M: Memory, B: Bell> WriteReady for Producer<M, B> {
+impl<M: RingMemory, B: Bell> WriteReady for Producer<M, B> {
     fn write_ready(&mut self) -> Result<bool, RingError> {
         self.room().map(|room| room > 0)
     }
@@ -44,7 +44,7 @@ impl<M, B> ErrorType for Consumer<M, B> {
     type Error = RingError;
 }
 
-impl<M: Memory, B: Bell> Read for Consumer<M, B> {
+impl<M: RingMemory, B: Bell> Read for Consumer<M, B> {
     /// Waits until at least one byte can be read.
     fn read(&mut self, to: &mut [u8]) -> Result<usize, RingError> {
         if !to.is_empty() {
@@ -54,7 +54,7 @@ impl<M: Memory, B: Bell> Read for Consumer<M, B> {
     }
 }
 
-impl<M: Memory, B: Bell> ReadReady for Consumer<M, B> {
+impl<M: RingMemory, B: Bell> ReadReady for Consumer<M, B> {
     fn read_ready(&mut self) -> Result<bool, RingError> {
         self.available().map(|available| available > 0)
     }

@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 use core::net::Ipv4Addr;
 
-use crate::net::usable;
+use crate::host::usable;
 
 const CLIENT_PORT: [u8; 2] = [0, 68];
 const SERVER_PORT: [u8; 2] = [0, 67];
@@ -48,20 +48,20 @@ pub enum Kind {
     Refuse,
 }
 
-/// What a server says. What it leaves out, or what cannot be, is `None`.
+/// A server's message. A field that it leaves out, or that makes no sense, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What kind of message this is.
+    /// The kind of the message.
     pub kind: Kind,
     /// The client's address.
     pub address: Option<Ipv4Addr>,
     /// How many bits of it name the network.
     pub prefix_bits: Option<u8>,
-    /// Who knows the way to elsewhere.
+    /// The router.
     pub router: Option<Ipv4Addr>,
-    /// Who knows names.
+    /// The name server.
     pub name_server: Option<Ipv4Addr>,
-    /// What the server calls itself.
+    /// The address by which the server calls itself.
     pub server: Option<Ipv4Addr>,
     /// How long the client may have the address, in seconds.
     pub lease: Option<u32>,
@@ -137,7 +137,7 @@ fn prefix_bits(mask: Ipv4Addr) -> Option<u8> {
     (mask.count_ones() == ones && ones > 0).then_some(ones as u8)
 }
 
-/// What a client says.
+/// A client's message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: RequestKind,
@@ -146,7 +146,7 @@ pub(crate) struct Request {
     /// Its address, if it has one.
     pub(crate) from: Ipv4Addr,
     pub(crate) to: Ipv4Addr,
-    /// What it would like to have, and from whom.
+    /// The address that it asks for, and the server.
     pub(crate) offer: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 

@@ -12,7 +12,7 @@ use smoltcp::wire::Ipv4Cidr;
 pub use message::{Kind, Reply};
 use message::{Request, RequestKind, find_message};
 
-use crate::{Micros, net::usable};
+use crate::{Micros, host::usable};
 
 const SECOND: Micros = 1_000_000;
 /// How long the first answer may take; it doubles with each request without one, up to [`MAX_DOUBLINGS`] (RFC
@@ -26,14 +26,14 @@ const DEFAULT_LEASE: u32 = 120;
 /// A lease that never ends.
 const FOREVER: u32 = u32::MAX;
 
-/// What a server has granted, or offers.
+/// A lease that a server has granted, or offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) address: Ipv4Addr,
     pub(crate) router: Option<Ipv4Addr>,
     pub(crate) name_server: Option<Ipv4Addr>,
     prefix_bits: Option<u8>,
-    /// What the server calls itself, and where its messages come from.
+    /// The address by which the server calls itself, and the one from which its messages come.
     server: Ipv4Addr,
     server_address: Ipv4Addr,
     seconds: Option<u32>,
@@ -41,7 +41,6 @@ pub(crate) struct Lease {
     rebind: Option<u32>,
 }
 
-/// The client.
 pub(crate) struct Client {
     mac: [u8; 6],
     exchange: u32,
@@ -65,7 +64,7 @@ enum State {
     Bound { lease: Lease, rebind: Micros, end: Micros },
 }
 
-/// What has come of a turn.
+/// The outcome of a turn.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// To be sent.
@@ -80,7 +79,7 @@ pub(crate) fn is_for_client(packet: &[u8]) -> bool {
 }
 
 impl Client {
-    /// One that asks at once.
+    /// A client that asks at once.
     pub(crate) fn new(mac: [u8; 6]) -> Self {
         Self { mac, exchange: 0, state: State::Resting, tries: 0, failures: 0, due: 0 }
     }

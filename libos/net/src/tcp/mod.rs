@@ -8,10 +8,7 @@ use core::time::Duration;
 
 use smoltcp::{iface::SocketHandle, socket::tcp};
 
-use crate::{
-    Error, TcpConfig,
-    stack::{Stack, zeroed},
-};
+use crate::{Error, TcpConfig, memory::zeroed, stack::Stack};
 
 impl Stack {
     /// Adds a socket. If memory is short, connections that are only waiting for their end make room for it.

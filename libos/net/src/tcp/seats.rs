@@ -21,7 +21,7 @@ pub struct Seats {
     least: Micros,
 }
 
-/// What is going on at a place.
+/// The state of a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Nobody is there.

@@ -4,7 +4,7 @@ extern crate std;
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, vec, vec::Vec};
 
-use cloison_abi::CallError;
+use cloison_abi::{Badge, CallError};
 use cloison_ipc::{Failure, Message, Transport};
 use cloison_sys::Instant;
 
@@ -30,29 +30,29 @@ struct Service {
 struct Fake(Rc<RefCell<Service>>);
 
 impl tpm::Server for Service {
-    fn open(&mut self, _: u64) -> Result<tpm::Opened, tpm::Refusal> {
+    fn open(&mut self, _: Badge) -> Result<tpm::Opened, tpm::Refusal> {
         self.log.push("open");
         Ok(tpm::Opened { max_bytes: 4096 })
     }
 
-    fn submit(&mut self, _: u64, bytes: u32) -> Result<tpm::Submitted, tpm::Refusal> {
+    fn submit(&mut self, _: Badge, bytes: u32) -> Result<tpm::Submitted, tpm::Refusal> {
         self.log.push("submit");
         let command = self.memory[..bytes as usize].to_vec();
         self.memory[RESPONSE_OFFSET..][..command.len()].copy_from_slice(&command);
         Ok(tpm::Submitted {})
     }
 
-    fn finish(&mut self, _: u64) -> Result<tpm::Finished, tpm::Refusal> {
+    fn finish(&mut self, _: Badge) -> Result<tpm::Finished, tpm::Refusal> {
         self.log.push("finish");
         if self.script.len() > 1 { self.script.pop_front().expect("not empty") } else { self.script[0] }
     }
 
-    fn cancel(&mut self, _: u64) -> Result<tpm::Cancelled, tpm::Refusal> {
+    fn cancel(&mut self, _: Badge) -> Result<tpm::Cancelled, tpm::Refusal> {
         self.log.push("cancel");
         Ok(tpm::Cancelled {})
     }
 
-    fn close(&mut self, _: u64) -> Result<tpm::Closed, tpm::Refusal> {
+    fn close(&mut self, _: Badge) -> Result<tpm::Closed, tpm::Refusal> {
         self.log.push("close");
         Ok(tpm::Closed {})
     }
@@ -65,7 +65,7 @@ impl Transport for Fake {
         if service.calls > service.dies_at {
             return Err(CallError::PeerFailed);
         }
-        Ok(tpm::answer(&mut *service, 0, message))
+        Ok(tpm::answer(&mut *service, Badge(0), message))
     }
 }
 

@@ -96,13 +96,13 @@ impl ReturnCode {
         matches!(self, Self::NEEDS_SELF_TEST | Self::NEEDS_TEST)
     }
 
-    /// What the specifications call the code, without `TPM_` or `TPM_RC_`; empty if they do not have it.
+    /// The code's name in the specifications, without `TPM_` or `TPM_RC_`; empty if they do not have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.entry().map_or("", |(_, name, _)| name)
     }
 
-    /// What the code means.
+    /// The code's meaning, in a sentence.
     #[must_use]
     pub fn explain(self) -> &'static str {
         match self.entry() {

@@ -3,7 +3,7 @@
 use super::{algorithm, capability, capability_value, code, command, get_capability, response};
 use crate::{Command, Error, wire::Reader};
 
-/// What people call a hash algorithm (part 2, section 6.3).
+/// The usual name of a hash algorithm (part 2, section 6.3).
 #[must_use]
 pub const fn hash_name(algorithm: u16) -> Option<&'static str> {
     match algorithm {

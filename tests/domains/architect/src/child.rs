@@ -13,7 +13,7 @@ use cloison_sys::{
     wait, window,
 };
 
-use crate::{outcome::Outcome, site::View};
+use crate::{outcome::Outcome, view::View};
 
 /// Pages for a child's page tables.
 pub const TABLE_PAGES: u64 = 8;

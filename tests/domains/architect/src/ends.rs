@@ -89,7 +89,7 @@ pub fn loan_ends_with_its_lender(site: &mut Site) -> Outcome {
 }
 
 pub fn without_tables_nothing_runs(site: &mut Site) -> Outcome {
-    /// So many that a reset takes many steps.
+    /// Enough for a reset to take many steps.
     const TABLES: u64 = 2048;
     let quota = site.region(TABLES)?;
     let (patient, handler, other) = (site.child_with(quota)?, site.child()?, site.child()?);

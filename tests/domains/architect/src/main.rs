@@ -15,6 +15,7 @@ mod child;
 mod ends;
 mod outcome;
 mod site;
+mod view;
 
 use cloison_abi::call::{BUILDER_SLOT_SHUTDOWN, SystemEnd};
 use cloison_rt::log;

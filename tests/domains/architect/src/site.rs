@@ -1,5 +1,5 @@
 //! Where the architect builds: slots, memory, and what has to be cleared away after an act.
-#![allow(unsafe_code, reason = "memory that was mapped by call becomes words to read and write")]
+#![allow(unsafe_code, reason = "what was mapped to be looked at is unmapped")]
 
 use alloc::vec::Vec;
 
@@ -18,6 +18,7 @@ use cloison_sys::{
 use crate::{
     child::{Child, TABLE_PAGES},
     outcome::Outcome,
+    view::View,
 };
 
 /// The builder right.
@@ -98,7 +99,8 @@ impl Site {
         let address = VIEW_ADDRESS + PAGE_BYTES * self.views.len() as u64;
         region_map(region, address, 0, 1, rights)?;
         self.views.push(address);
-        Ok(View(address))
+        // SAFETY: it has just been mapped. `clear` unmaps it when the act is over, and no act keeps a view.
+        Ok(unsafe { View::at(address) })
     }
 
     /// Destroys a domain before its time.
@@ -135,33 +137,6 @@ pub fn configuration() -> Configuration {
         on_fault: FaultPolicy::Handler,
         handler: None,
         ends_system: false,
-    }
-}
-
-/// A page that the architect sees.
-#[derive(Clone, Copy)]
-pub struct View(u64);
-
-impl View {
-    const WORDS: usize = PAGE_BYTES as usize / 8;
-
-    /// One of its words.
-    pub fn get(self, word: usize) -> u64 {
-        assert!(word < Self::WORDS, "a word of the page");
-        // SAFETY: the page is mapped until the act is over, and the word is one of its own.
-        unsafe { (self.0 as *const u64).add(word).read_volatile() }
-    }
-
-    /// Sets one of its words.
-    pub fn set(self, word: usize, value: u64) {
-        assert!(word < Self::WORDS, "a word of the page");
-        // SAFETY: as for `get`; no reference into the page is ever made.
-        unsafe { (self.0 as *mut u64).add(word).write_volatile(value) };
-    }
-
-    /// Whether all of it is zero.
-    pub fn is_zero(self) -> bool {
-        (0..Self::WORDS).all(|word| self.get(word) == 0)
     }
 }
 

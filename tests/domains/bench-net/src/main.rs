@@ -37,7 +37,7 @@ const WARM_UP_BLOCKS: usize = 32;
 /// Blocks that count.
 const BLOCKS: usize = 256;
 /// How many MiB that is.
-const MEBIBYTES: usize = BLOCKS * BLOCK_BYTES >> 20;
+const MEBIBYTES: usize = (BLOCKS * BLOCK_BYTES) >> 20;
 
 fn main() -> Result<(), Error> {
     let net = Net::attach("net", Config::default())?;

@@ -7,7 +7,9 @@ use borrower_api::loan;
 use cloison_abi::{CallError, FaultKind, info::InfoKind};
 use cloison_rt::{
     start,
-    sys::{Instant, Message, Received, Slot, info, mapped::MappedRegion, memory::SharedMemory, reply_wait},
+    sys::{
+        Badge, Instant, Message, Received, Slot, info, mapped::MappedRegion, memory::SharedMemory, reply_wait,
+    },
 };
 use watcher_api::{FaultSet, watch};
 
@@ -40,14 +42,14 @@ struct Borrower {
 }
 
 impl loan::Server for Borrower {
-    fn lend(&mut self, _client: u64, slot: u8) -> Result<loan::Lent, loan::Refusal> {
+    fn lend(&mut self, _client: Badge, slot: u8) -> Result<loan::Lent, loan::Refusal> {
         let is_writable = !matches!(MappedRegion::writable(Slot(slot)), Err(CallError::MissingRight));
         let loan = MappedRegion::read_only(Slot(slot)).map_err(|_| loan::Refusal::CannotMap)?;
         let word = first_word(self.loan.insert(loan))?;
         Ok(loan::Lent { word, is_writable })
     }
 
-    fn look(&mut self, _client: u64) -> Result<loan::Looked, loan::Refusal> {
+    fn look(&mut self, _client: Badge) -> Result<loan::Looked, loan::Refusal> {
         let loan = self.loan.as_ref().ok_or(loan::Refusal::CannotMap)?;
         watcher_api::write_name(&self.page, "memory that was taken back is not readable");
         // A watcher that does not answer will say that it has seen no act.

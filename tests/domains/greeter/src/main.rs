@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_rt::log;
+use cloison_rt::{log, sys::Badge};
 use greeter_api::greeting;
 
 cloison_rt::entry!(main);
@@ -17,7 +17,7 @@ struct Greeter {
 }
 
 impl greeting::Server for Greeter {
-    fn greet(&mut self, client: u64, hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
+    fn greet(&mut self, client: Badge, hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
         let time = match hour {
             0..12 => "morning",
             12..18 => "afternoon",

@@ -12,7 +12,7 @@ use cloison_abi::{CallError, Rights, info::InfoKind, limits::PAGE_BYTES};
 use cloison_rt::{
     log,
     sys::{
-        Instant, Message, Received, Slot, info,
+        Badge, Instant, Message, Received, Slot, info,
         mapped::is_free,
         peer::{PEER_FAILED, gone_clients},
         region_info, region_map, reply_wait, slot_drop,
@@ -62,9 +62,14 @@ fn main() -> Result<(), &'static str> {
 
 /// Memory that a client has lent.
 struct Loan {
-    badge: u64,
+    badge: Badge,
     slot: Slot,
     pages: u64,
+}
+
+/// Where what a client lends is seen.
+fn place(client: Badge) -> u64 {
+    PLACE + u64::from(client.0) * DISTANCE
 }
 
 struct Heir {
@@ -73,22 +78,22 @@ struct Heir {
 }
 
 impl Heir {
-    fn has_lent(&self, badge: u64) -> bool {
+    fn has_lent(&self, badge: Badge) -> bool {
         self.loans.iter().any(|loan| loan.badge == badge)
     }
 
     /// Whether nothing is left here of what a client has lent.
-    fn has_lost(&mut self, badge: u64) -> bool {
-        let Some(place) = self.loans.iter().position(|loan| loan.badge == badge) else { return false };
-        let Loan { slot, pages, .. } = self.loans[place];
-        let address = PLACE + badge * DISTANCE;
+    fn has_lost(&mut self, badge: Badge) -> bool {
+        let Some(number) = self.loans.iter().position(|loan| loan.badge == badge) else { return false };
+        let Loan { slot, pages, .. } = self.loans[number];
+        let address = place(badge);
         let ends = [address, address + (pages - 1) * PAGE_BYTES];
         let lost = region_info(slot) == Err(CallError::BadSlot)
             && ends.into_iter().all(|end| is_free(self.plot, end) == Ok(true));
         if lost {
-            let name = info::get().clients().find(|entry| u64::from(entry.badge) == badge);
+            let name = info::get().clients().find(|entry| info::badge(entry) == badge);
             log!("what {} lent is back", name.map_or("nobody", |entry| entry.peer.as_str()));
-            self.loans.swap_remove(place);
+            self.loans.swap_remove(number);
         }
         lost
     }
@@ -96,12 +101,12 @@ impl Heir {
 
 impl gift::Server for Heir {
     /// Of every second client only the mapping is kept, and no slot.
-    fn take(&mut self, badge: u64, slot: u8) -> Result<gift::Taken, gift::Refusal> {
+    fn take(&mut self, badge: Badge, slot: u8) -> Result<gift::Taken, gift::Refusal> {
         let slot = Slot(slot);
         let pages = region_info(slot).map_err(|_| gift::Refusal::CannotMap)?.pages;
-        region_map(slot, PLACE + badge * DISTANCE, 0, pages, Rights::READ | Rights::WRITE)
+        region_map(slot, place(badge), 0, pages, Rights::READ | Rights::WRITE)
             .map_err(|_| gift::Refusal::CannotMap)?;
-        if badge % 2 == 1 {
+        if badge.0 % 2 == 1 {
             // It has just been used.
             let _ = slot_drop(slot);
         }

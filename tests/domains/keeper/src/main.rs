@@ -10,7 +10,7 @@ use cloison_abi::{CallError, Rights, info::InfoKind};
 use cloison_rt::{
     log,
     sys::{
-        CensusEntry, Slot, census_read, figures, info, peer::gone_clients, region_info, region_map,
+        Badge, CensusEntry, Slot, census_read, figures, info, peer::gone_clients, region_info, region_map,
         region_unmap, signal, slot_drop,
     },
 };
@@ -31,7 +31,7 @@ fn main() -> Result<(), &'static str> {
         census: find(InfoKind::Right, "census-right")?,
         plot: find(InfoKind::Region, "plot")?,
         client: client.peer.as_str(),
-        badge: client.badge.into(),
+        badge: info::badge(client),
         bell: info::signal_slot(client).ok_or("the client cannot be signalled")?,
         first: None,
         life: 0,
@@ -57,7 +57,7 @@ struct Keeper {
     census: Slot,
     plot: Slot,
     client: &'static str,
-    badge: u64,
+    badge: Badge,
     bell: Slot,
     first: Option<Life>,
     life: u32,
@@ -97,7 +97,13 @@ impl Keeper {
 }
 
 impl keep::Server for Keeper {
-    fn begin(&mut self, _: u64, slots: u64, memory: u64, events: u64) -> Result<keep::Begun, keep::Refusal> {
+    fn begin(
+        &mut self,
+        _: Badge,
+        slots: u64,
+        memory: u64,
+        events: u64,
+    ) -> Result<keep::Begun, keep::Refusal> {
         self.life += 1;
         let (census, index) = self.census().ok_or(keep::Refusal::Unknown)?;
         let now = figures(self.census, index).map_err(|_| keep::Refusal::Unknown)?;
@@ -131,7 +137,7 @@ impl keep::Server for Keeper {
     }
 
     /// In every second life the slot is dropped and only the mapping kept.
-    fn borrow(&mut self, _: u64, slot: u8) -> Result<keep::Borrowed, keep::Refusal> {
+    fn borrow(&mut self, _: Badge, slot: u8) -> Result<keep::Borrowed, keep::Refusal> {
         region_map(Slot(slot), PLACE, 0, PAGES, BOTH).map_err(|_| keep::Refusal::CannotMap)?;
         let word = exchange(PLACE, self.life.into());
         self.borrowed = Some(Slot(slot));

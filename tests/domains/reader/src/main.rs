@@ -5,7 +5,7 @@
 
 use cloison_rt::{
     log,
-    sys::{info, mapped::MappedRegion, slot_drop},
+    sys::{Badge, info, mapped::MappedRegion, slot_drop},
 };
 use reader_api::reading;
 
@@ -18,8 +18,8 @@ fn main() {
 struct Reader;
 
 impl reading::Server for Reader {
-    fn count(&mut self, client: u64, bytes: u16) -> Result<reading::Counted, reading::Refusal> {
-        let entry = info::get().clients().find(|entry| u64::from(entry.badge) == client);
+    fn count(&mut self, client: Badge, bytes: u16) -> Result<reading::Counted, reading::Refusal> {
+        let entry = info::get().clients().find(|entry| info::badge(entry) == client);
         let entry = entry.ok_or(reading::Refusal::NothingLent)?;
         // Where this client's grant arrives, and what the manifest says of this client.
         let slot = info::slot(entry).ok_or(reading::Refusal::NothingLent)?;

@@ -23,7 +23,6 @@ fn runs(place: u64, pages: u64) -> [(u64, u64); 3] {
     [(place, pages * PAGE_BYTES), (heap + 64, bytes - 64), (stack_end - STACK_BYTES, PAGE_BYTES)]
 }
 
-/// A digest of it.
 pub(crate) fn digest(place: u64, pages: u64) -> u64 {
     let statics = ZEROS.iter().chain([&MARK]).map(|word| word.load(Ordering::Relaxed));
     let all = statics.fold(digest::START, digest::add);
@@ -51,7 +50,6 @@ pub(crate) fn spoil(place: u64, pages: u64) {
     }
 }
 
-/// Faults.
 pub(crate) fn fault() -> ! {
     // SAFETY: nothing is mapped at this address, so the read faults.
     unsafe { core::ptr::without_provenance::<u8>(8).read_volatile() };

@@ -8,7 +8,7 @@ use core::hint::black_box;
 use cloison_abi::info::InfoKind;
 use cloison_rt::{
     log,
-    sys::{Message, call, info},
+    sys::{Badge, Message, call, info},
 };
 use greeter_api::greeting;
 
@@ -24,7 +24,7 @@ fn main() {
 struct Survivor;
 
 impl greeting::Server for Survivor {
-    fn greet(&mut self, _client: u64, _hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
+    fn greet(&mut self, _client: Badge, _hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
         compute();
         log!("computed while a client waits");
         match info::get()

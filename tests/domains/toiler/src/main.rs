@@ -5,7 +5,7 @@
 
 use core::hint::black_box;
 
-use cloison_rt::log;
+use cloison_rt::{log, sys::Badge};
 use greeter_api::greeting;
 
 cloison_rt::entry!(main);
@@ -19,7 +19,7 @@ struct Toiler {
 }
 
 impl greeting::Server for Toiler {
-    fn greet(&mut self, _client: u64, hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
+    fn greet(&mut self, _client: Badge, hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
         if hour == 20 {
             log!("from here on I compute");
             loop {

@@ -18,7 +18,7 @@ use core::time::Duration;
 
 use cloison_rt::{
     log,
-    sys::{Message, Received, info, reply_wait},
+    sys::{Badge, Message, Received, info, reply_wait},
     time::after,
 };
 use watcher_api::{FaultSet, watch};
@@ -111,21 +111,21 @@ impl Watcher {
         Ok(())
     }
 
-    fn subject(&mut self, client: u64) -> Result<&mut Subject, watch::Refusal> {
+    fn subject(&mut self, client: Badge) -> Result<&mut Subject, watch::Refusal> {
         let known = self.subjects.iter_mut().find(|subject| subject.badge() == client);
         known.ok_or(watch::Refusal::Unknown)
     }
 }
 
 impl watch::Server for Watcher {
-    fn place(&mut self, client: u64, entry: u64, stack: u64) -> Result<watch::Placed, watch::Refusal> {
+    fn place(&mut self, client: Badge, entry: u64, stack: u64) -> Result<watch::Placed, watch::Refusal> {
         self.subject(client)?.place(entry, stack);
         Ok(watch::Placed {})
     }
 
     fn announce(
         &mut self,
-        client: u64,
+        client: Badge,
         act: u16,
         faults: FaultSet,
         address: u64,
@@ -135,13 +135,13 @@ impl watch::Server for Watcher {
         Ok(watch::Announced {})
     }
 
-    fn end(&mut self, client: u64, status: i32) -> Result<watch::Ended, watch::Refusal> {
+    fn end(&mut self, client: Badge, status: i32) -> Result<watch::Ended, watch::Refusal> {
         let passed = self.subject(client)?.judge_end(status);
         self.failures += usize::from(!passed) + check(&mut self.bystanders);
         Ok(watch::Ended {})
     }
 
-    fn finish(&mut self, client: u64, acts: u16) -> Result<watch::Finished, watch::Refusal> {
+    fn finish(&mut self, client: Badge, acts: u16) -> Result<watch::Finished, watch::Refusal> {
         let passed = self.subject(client)?.finish(acts);
         self.failures += usize::from(!passed);
         Ok(watch::Finished {})

@@ -6,7 +6,7 @@ use cloison_abi::{
 };
 use cloison_rt::{
     log,
-    sys::{Slot, build, info, memory::SharedMemory},
+    sys::{Badge, Slot, build, info, memory::SharedMemory},
 };
 use watcher_api::{ANY_ADDRESS, ActName, EMULATED, FaultSet, SURVIVED};
 
@@ -14,7 +14,7 @@ use crate::Failed;
 
 pub(crate) struct Subject {
     name: Name,
-    badge: u64,
+    badge: Badge,
     page: SharedMemory,
     /// Its domain and the event that says that it has faulted, if its faults are ours to handle.
     domain: Option<(Slot, u64)>,
@@ -40,7 +40,7 @@ impl Subject {
         let domain = info::get().find(InfoKind::Domain, entry.peer.as_str());
         Some(Self {
             name: entry.peer,
-            badge: entry.badge.into(),
+            badge: info::badge(entry),
             page: SharedMemory::of(entry)?,
             domain: domain.and_then(|entry| Some((info::slot(entry)?, info::event_mask(entry)))),
             place: None,
@@ -51,7 +51,7 @@ impl Subject {
         })
     }
 
-    pub(crate) fn badge(&self) -> u64 {
+    pub(crate) fn badge(&self) -> Badge {
         self.badge
     }
 

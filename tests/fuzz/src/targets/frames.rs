@@ -7,7 +7,7 @@ use std::{
 };
 
 use cloison_ipc::{
-    frames::{Control, FrameReceiver, FrameSender, Memory},
+    frames::{Control, FrameMemory, FrameReceiver, FrameSender},
     ring::{Bell, RingError},
 };
 
@@ -68,7 +68,7 @@ struct Parts {
     bytes: [u8; RING_BYTES],
 }
 
-impl Memory for Port {
+impl FrameMemory for Port {
     type Word = AtomicU32;
     type Data = Vec<u8>;
 

@@ -24,6 +24,7 @@ pub const DHCP: &str = "dhcp";
 
 /// A switch whose names have been looked up.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct DraftSwitch<'a> {
     /// As written.
     pub table: &'a SwitchTable,
@@ -37,11 +38,9 @@ pub struct DraftSwitch<'a> {
     pub network: Option<Read<'a, Network>>,
     /// The router to elsewhere.
     pub gateway: Option<Read<'a, Ipv4Addr>>,
-    /// A name server.
     pub name_server: Option<Read<'a, Ipv4Addr>>,
     /// Largest packet between domains.
     pub mtu: u64,
-    /// Its ports.
     pub ports: Vec<DraftPort<'a>>,
 }
 

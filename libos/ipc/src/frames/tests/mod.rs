@@ -8,7 +8,7 @@ mod restart;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::{rc::Rc, vec, vec::Vec};
 
-use super::{Control, FrameReceiver, FrameSender, Memory, START_BYTES, UNIT};
+use super::{Control, FrameMemory, FrameReceiver, FrameSender, START_BYTES, UNIT};
 use crate::ring::{Bell, RingError, Word};
 
 /// A word of eight bytes, as `Word` is one of four.
@@ -43,7 +43,7 @@ pub(super) struct Side<P> {
 /// would have done while they were written.
 pub(super) struct Draft(Vec<u8>);
 
-impl<W: Word, C: Cell, P: core::ops::Deref<Target = Port<W, C>>> Memory for Side<P> {
+impl<W: Word, C: Cell, P: core::ops::Deref<Target = Port<W, C>>> FrameMemory for Side<P> {
     type Word = W;
     type Data = Draft;
 

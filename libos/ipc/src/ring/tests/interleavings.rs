@@ -9,7 +9,7 @@ use loom::sync::{
     atomic::{AtomicU8, AtomicU32},
 };
 
-use super::super::{Bell, Consumer, Control, Memory, Producer, RingError, Word};
+use super::super::{Bell, Consumer, Control, Producer, RingError, RingMemory, Word};
 
 /// A word that loom watches; `FENCED` false leaves out the fences, to see that the model notices.
 struct Watched<const FENCED: bool>(AtomicU32);
@@ -48,7 +48,7 @@ impl<const FENCED: bool> WatchedRing<FENCED> {
     }
 }
 
-impl<const FENCED: bool> Memory for Arc<WatchedRing<FENCED>> {
+impl<const FENCED: bool> RingMemory for Arc<WatchedRing<FENCED>> {
     type Word = Watched<FENCED>;
 
     fn word(&self, word: Control) -> &Self::Word {

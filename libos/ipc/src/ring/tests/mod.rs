@@ -8,7 +8,7 @@ mod model;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::{cell::Cell, vec::Vec};
 
-use super::{Bell, Control, Memory, RingError};
+use super::{Bell, Control, RingError, RingMemory};
 
 /// A ring on the heap of the test.
 pub(super) struct HeapRing {
@@ -22,7 +22,7 @@ impl HeapRing {
     }
 }
 
-impl Memory for HeapRing {
+impl RingMemory for HeapRing {
     type Word = AtomicU32;
 
     fn word(&self, word: Control) -> &AtomicU32 {

@@ -7,7 +7,7 @@ use embedded_io::{Read, Write};
 use proptest::{collection::vec as some, prelude::*};
 
 use super::{
-    super::{Consumer, Control, Memory, Producer, RecordConsumer, RecordProducer, RingError},
+    super::{Consumer, Control, Producer, RecordConsumer, RecordProducer, RingError, RingMemory},
     Counter, HeapRing,
 };
 

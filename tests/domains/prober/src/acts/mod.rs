@@ -8,7 +8,6 @@ use cloison_abi::{CallError, FaultKind};
 
 use crate::world::World;
 
-/// One act.
 pub(crate) struct Act {
     /// The property that it attacks, as a sentence that must stay true.
     pub(crate) name: &'static str,
