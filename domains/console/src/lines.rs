@@ -19,7 +19,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Nothing said yet.
+    /// The empty line of a client with this name.
     #[must_use]
     pub const fn new(name: Option<Name>) -> Self {
         Self { name, text: [0; LINE_BYTES], length: 0 }

@@ -26,7 +26,7 @@ pub struct Area<R> {
     pub registers: R,
     /// Its physical address.
     pub address: u64,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
 }
 

@@ -67,7 +67,7 @@ impl Encoder {
         self.length = end;
     }
 
-    /// The words.
+    /// The four words of the message.
     #[must_use]
     pub fn words(&self) -> [u64; 4] {
         pack(&self.bytes)
@@ -184,7 +184,7 @@ impl<const N: usize> Bytes<N> {
         Some(Self { length: u8::try_from(bytes.len()).ok()?, bytes: all })
     }
 
-    /// The bytes.
+    /// The bytes that the field holds.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length.into()]

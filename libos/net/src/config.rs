@@ -7,7 +7,7 @@ use core::time::Duration;
 pub struct Config {
     /// For streams, unless they are opened with a configuration of their own.
     pub tcp: TcpConfig,
-    /// For datagrams.
+    /// Room for the datagrams of a socket.
     pub udp: UdpConfig,
     /// How much of the heap all sockets together may take. The rest is for the program's own use: most
     /// programs end if they find no room, and how many sockets there are is for others to say. `None`: three

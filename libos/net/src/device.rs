@@ -27,7 +27,7 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Frames that went out.
     pub frames_out: u64,
-    /// Their bytes.
+    /// Their bytes, Ethernet headers included.
     pub bytes_out: u64,
     /// Answers that were not sent because the port had no room for them.
     pub dropped_out: u64,

@@ -43,7 +43,7 @@ pub struct Net {
 /// The IPv4 addresses of a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// Its own.
+    /// The domain's own address.
     pub address: Ipv4Addr,
     /// How many bits of it name the network.
     pub prefix_bits: u8,

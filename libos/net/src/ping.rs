@@ -34,7 +34,7 @@ const PACKET_BYTES: usize = 8 + DATA_BYTES;
 /// A host has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EchoReply {
-    /// Which one.
+    /// The host that answered.
     pub from: Ipv4Addr,
     /// How long after the request.
     pub after: Duration,

@@ -32,7 +32,7 @@ pub fn since(earlier: Instant) -> Duration {
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
-/// Waits.
+/// Waits for this long. Other tasks of the domain wait too.
 pub fn sleep(duration: Duration) {
     cloison_sys::wait(0, after(duration));
 }

@@ -37,7 +37,7 @@ pub struct Slot(pub u8);
 pub struct Message {
     /// The kind of message; the interface numbers them.
     pub label: u32,
-    /// Its words.
+    /// Its four words; the interface encodes its fields in them.
     pub words: [u64; 4],
 }
 
@@ -62,12 +62,12 @@ pub enum Received {
 pub struct Instant(pub u64);
 
 impl Instant {
-    /// Never.
+    /// The instant that never comes: no deadline.
     pub const NEVER: Self = Self(NO_DEADLINE);
     /// Long ago: look, do not wait.
     pub const PAST: Self = Self(POLL);
 
-    /// Now.
+    /// The present instant, read from the CPU.
     #[must_use]
     pub fn now() -> Self {
         Self(raw::time_stamp())
@@ -92,7 +92,7 @@ pub struct Clock {
 pub struct CensusEntry {
     /// Name of the domain that holds the slot.
     pub domain: Name,
-    /// The slot.
+    /// Number of the slot in its domain's table.
     pub slot: u8,
     /// The kind of object in it.
     pub kind: ObjectKind,
@@ -196,7 +196,7 @@ pub fn retire() -> Result<(), CallError> {
     enter(CallNumber::Retire, 0, 0, [0; 6]).done()
 }
 
-/// Ends this domain.
+/// Ends this domain with a code; 0 is success.
 pub fn exit(code: u64) -> ! {
     loop {
         enter(CallNumber::Exit, 0, 0, [code, 0, 0, 0, 0, 0]);
@@ -290,7 +290,7 @@ pub fn region_info(region: Slot) -> Result<RegionInfo, CallError> {
 pub struct InterruptMessage {
     /// Where the device writes.
     pub address: u64,
-    /// What it writes.
+    /// The value that it writes to signal.
     pub data: u32,
 }
 
@@ -346,7 +346,7 @@ pub fn slot_info(slot: Slot) -> Result<SlotInfo, CallError> {
     Ok(SlotInfo { kind, rights, lives_ended, is_alive: is_alive != 0 })
 }
 
-/// What [`log_read`] found.
+/// The outcome of [`log_read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogRead {
     /// Bytes of the kernel's log, and how many of them count.
@@ -393,7 +393,7 @@ pub fn census_read(right: Slot, cursor: u64) -> Result<Option<(CensusEntry, u64)
 pub struct Figures {
     /// Pages of its quota that are page tables.
     pub table_pages: u64,
-    /// Mappings.
+    /// Mappings in use; `MAX_MAPPINGS` is the limit.
     pub mappings: u64,
     /// Slots that are filled.
     pub slots: u64,

@@ -20,7 +20,7 @@ pub struct Request {
     pub body_bytes: u64,
 }
 
-/// What there is.
+/// A resource that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// The page.

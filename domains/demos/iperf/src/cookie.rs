@@ -7,7 +7,7 @@ use crate::Error;
 pub struct Cookie([u8; Cookie::BYTES]);
 
 impl Cookie {
-    /// Its length.
+    /// Its length in bytes, the zero at its end included.
     pub const BYTES: usize = 37;
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 

@@ -45,7 +45,7 @@ pub trait Connector {
     fn connect(&mut self) -> impl Future<Output = Result<Self::Stream, Error>>;
 }
 
-/// A clock.
+/// A clock, and sleep by it.
 pub trait Clock {
     /// The time since some moment before the test.
     fn now(&self) -> Duration;

@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Bits per second.
+    /// The rate, in bits per second.
     #[must_use]
     pub fn bits_per_second(&self) -> f64 {
         self.rate(self.bytes)

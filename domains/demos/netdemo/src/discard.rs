@@ -5,7 +5,7 @@ use core::{cell::RefCell, future::poll_fn, net::SocketAddrV4, time::Duration};
 use cloison_net::{Error, Net, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::task;
 
-/// The port.
+/// The TCP port of the discard protocol.
 pub const PORT: u16 = 9;
 /// Clients at a time.
 const CLIENTS: usize = 2;

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::{fmt, net::Ipv4Addr};
 
-/// A command.
+/// A command of the shell, as typed in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// List the commands.

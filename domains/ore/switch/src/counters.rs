@@ -58,11 +58,11 @@ impl core::fmt::Display for Cause {
 pub struct Counters {
     /// Frames that came in, those dropped afterwards included.
     pub frames_in: u64,
-    /// Their bytes.
+    /// Bytes of the frames that came in.
     pub bytes_in: u64,
     /// Frames that went out.
     pub frames_out: u64,
-    /// Their bytes.
+    /// Bytes of the frames that went out.
     pub bytes_out: u64,
     /// Frames dropped, by the number of the cause.
     pub dropped: [u64; Cause::ALL.len()],

@@ -7,7 +7,7 @@ use core::ops::{BitAnd, BitOr, Not};
 pub struct PortSet(pub u32);
 
 impl PortSet {
-    /// No port.
+    /// The set without a port.
     pub const EMPTY: Self = Self(0);
 
     /// The set of one port.

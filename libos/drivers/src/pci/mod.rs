@@ -109,9 +109,9 @@ impl core::error::Error for PciError {}
 /// A capability: what it is, and where it lies in the configuration page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability {
-    /// Its number.
+    /// Its number in the PCI specification.
     pub id: u8,
-    /// Its first byte.
+    /// Offset of its first byte in the configuration space.
     pub at: u64,
 }
 
@@ -154,7 +154,7 @@ impl<R: Registers> Function<R> {
         Ok(function)
     }
 
-    /// Vendor and device.
+    /// The numbers of vendor and device.
     pub fn identity(&mut self) -> (u16, u16) {
         (self.config.read16(register::VENDOR), self.config.read16(register::DEVICE))
     }

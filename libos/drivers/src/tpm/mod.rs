@@ -66,7 +66,7 @@ pub trait Interface {
 pub struct Locality(u8);
 
 impl Locality {
-    /// Everyday use.
+    /// Locality 0, for everyday use.
     pub const EVERYDAY: Self = Self(0);
     const ALL: [Self; 5] = [Self(0), Self(1), Self(2), Self(3), Self(4)];
 

@@ -6,7 +6,7 @@ use cloison_sys::one_way::{Incoming, Outgoing, WORDS};
 
 use super::{Control, FrameMemory, HEADER_BYTES};
 
-/// One-way memory.
+/// Memory of a port: one half for each side to write.
 #[derive(Clone, Copy, Debug)]
 pub struct OneWay {
     own: &'static [AtomicU32; WORDS],

@@ -32,7 +32,7 @@ enum State {
     Waits(Micros),
 }
 
-/// One client's place.
+/// One client's place, while it is served.
 pub struct Seat<'a> {
     seats: &'a Seats,
     number: usize,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::registers::Registers;
 
-/// What goes wrong.
+/// A fault that a test has the device show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// Nothing.
