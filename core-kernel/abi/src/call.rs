@@ -106,9 +106,9 @@ pub enum CallNumber {
     DomainGiveGate = 36,
     /// Fill slot a0 of the domain in the slot with event bit a2 of the domain in slot a1.
     DomainGiveEvent = 37,
-    /// Fill slot a0 of the domain in the slot with interrupt a2 (a line, or a message from
-    /// [`MAX_INTERRUPT_LINES`](crate::limits::MAX_INTERRUPT_LINES) on), to arrive as its event bit a3; a1
-    /// builder right, a4 [`INTERRUPT_LEVEL`](crate::plan::INTERRUPT_LEVEL) and such.
+    /// Fill slot a0 of the domain in the slot with a new interrupt that comes from the
+    /// [`InterruptSource`](crate::InterruptSource) a2, as bits, to arrive as its event bit a3; a1 builder right.
+    /// A line that another interrupt has, or that the machine lacks, is refused.
     DomainGiveInterrupt = 38,
     /// Let the domain in the slot use a2 I/O ports from port a1 on; a0 builder right.
     DomainGivePorts = 39,

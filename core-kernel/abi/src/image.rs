@@ -3,7 +3,7 @@
 //! It starts with an [`ImageHeader`], which is all that the kernel reads. The builder's segments follow, laid
 //! out flat and aligned to pages, so that the kernel maps them where they lie and needs no loader and no
 //! copy: pages that the builder needs zeroed, its stack among them, are zeros in the file. Then come the
-//! [plan](crate::plan) and the bytes of every other domain.
+//! bytes of every other domain's program and the [plan](crate::plan).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

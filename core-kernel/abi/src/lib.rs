@@ -11,6 +11,7 @@
 //! * [`image`]: the file that the boot loader hands to the kernel.
 //! * [`plan`]: the compiled manifest inside that file.
 //! * [`info`]: the page in which a domain reads what it was given.
+//! * [`interrupt`]: how an interrupt reaches the CPU.
 //! * [`limits`]: the sizes of the kernel's tables, and the layout of address spaces.
 
 #![no_std]
@@ -21,6 +22,7 @@ pub mod call;
 pub mod fault;
 pub mod image;
 pub mod info;
+pub mod interrupt;
 pub mod limits;
 pub mod name;
 pub mod object;
@@ -30,8 +32,9 @@ pub mod port;
 pub use badge::Badge;
 pub use call::{CallError, CallNumber};
 pub use fault::{Fault, FaultKind};
+pub use interrupt::InterruptSource;
 pub use name::Name;
 pub use object::{ObjectKind, Rights};
 
 /// Version of this contract. Kernel, builder and each domain carry it; a mismatch stops the boot.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

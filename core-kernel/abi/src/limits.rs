@@ -13,13 +13,11 @@ pub const MAX_REGIONS: usize = 128;
 pub const MAX_MAPPINGS: usize = 64;
 /// Ranges of I/O ports that one domain can hold.
 pub const MAX_PORT_RANGES: usize = 4;
-/// Interrupt lines (global system interrupts) that the kernel can deliver.
-pub const MAX_INTERRUPT_LINES: usize = 24;
-/// Message-signalled interrupts that the kernel can deliver. They count on from the lines: the first has the
-/// number [`MAX_INTERRUPT_LINES`].
-pub const MAX_INTERRUPT_MESSAGES: usize = 6;
-/// Lines and messages together.
-pub const MAX_INTERRUPTS: usize = MAX_INTERRUPT_LINES + MAX_INTERRUPT_MESSAGES;
+/// Interrupts that domains can have at one time, by lines and by messages.
+pub const MAX_INTERRUPTS: usize = 64;
+/// Pins that an I/O APIC can have at most: its redirection entries have register numbers of one byte, from 0x10
+/// on, two each. So lines are numbered from 0 to 119.
+pub const MAX_INTERRUPT_LINES: u32 = (0x100 - 0x10) / 2;
 
 /// Number of scheduling priorities; 0 is the lowest. See [`BACKGROUND_PRIORITY`].
 pub const PRIORITIES: usize = 32;

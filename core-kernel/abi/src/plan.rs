@@ -1,8 +1,14 @@
 //! The plan: the compiled manifest, as tables of plain values.
 //!
-//! The image builder writes it, the builder domain carries it out from top to bottom: create the regions,
-//! load them, create the domains, map, fill the slots, start. It says everything in full; nothing is left to
-//! be worked out at boot. Objects are named by their index in the plan's own tables.
+//! The image builder writes it, the builder domain carries it out, one domain after the other. It says everything
+//! in full; nothing is left to be worked out at boot. Each kind of thing has a table of its own, whose entries mean
+//! the same in every row. Objects are named by their index in the plan's own tables.
+
+mod device;
+mod slot;
+
+pub use device::{AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
+pub use slot::{EventEntry, GateEntry, LogReaderEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,16 +33,36 @@ pub struct PlanHeader {
     pub system: Name,
     /// Table of [`DomainEntry`]. The builder is not in it.
     pub domains: Table,
+    /// Table of [`ThreadEntry`]: the first of each domain, in the order of the domains.
+    pub threads: Table,
     /// Table of [`RegionEntry`].
     pub regions: Table,
     /// Table of [`LoadEntry`].
     pub loads: Table,
     /// Table of [`MappingEntry`].
     pub mappings: Table,
-    /// Table of [`SlotEntry`].
-    pub slots: Table,
-    /// Table of [`PortEntry`].
-    pub ports: Table,
+    /// Table of [`DeviceEntry`].
+    pub devices: Table,
+    /// Table of [`AreaEntry`].
+    pub areas: Table,
+    /// Table of [`IoRangeEntry`].
+    pub io_ranges: Table,
+    /// Table of [`InterruptEntry`].
+    pub interrupts: Table,
+    /// Table of [`DmaEntry`].
+    pub dma: Table,
+    /// Table of [`GateEntry`].
+    pub gates: Table,
+    /// Table of [`EventEntry`].
+    pub events: Table,
+    /// Table of [`RegionSlotEntry`].
+    pub region_slots: Table,
+    /// Table of [`SupervisionEntry`].
+    pub supervisions: Table,
+    /// Table of [`LogReaderEntry`].
+    pub log_readers: Table,
+    /// Table of [`RightEntry`].
+    pub rights: Table,
     /// [`SYSTEM_PRINT_CENSUS`] and such.
     pub flags: u32,
     /// The domain whose end is the end of the system, or [`NONE`].
@@ -68,25 +94,30 @@ pub struct DomainEntry {
     pub image_bytes: u64,
     /// Their digest, checked before anything starts and again before a restart.
     pub digest: Digest,
+    /// Pages for its page tables; see [`crate::call::CallNumber::DomainCreate`].
+    pub quota_pages: u32,
+    /// What happens when it faults: a [`FaultPolicy`].
+    pub on_fault: u32,
+}
+
+/// What of a domain runs. A domain has one thread.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ThreadEntry {
     /// Address of the first instruction.
     pub entry: u64,
     /// First address above the stack.
     pub stack: u64,
-    /// Pages for its page tables; see [`crate::call::CallNumber::DomainCreate`].
-    pub quota_pages: u32,
+    /// The domain.
+    pub domain: u32,
+    /// The CPU that it runs on; 0, as one CPU is in use.
+    pub cpu: u32,
     /// Its priority: 1 to 31.
     pub priority: u32,
     /// Time it may run in each period at its own priority, in microseconds.
     pub budget_us: u32,
     /// Length of the period, in microseconds; 0: no limit.
     pub period_us: u32,
-    /// What happens when it faults: a [`FaultPolicy`].
-    pub on_fault: u32,
-    /// The domain that handles its faults (an index in this table), or [`NONE`]: the kernel or the builder
-    /// does.
-    pub fault_handler: u32,
-    /// Event bit of that domain which says that there is a fault, or [`NONE`].
-    pub fault_event: u32,
     /// Zero.
     pub reserved: u32,
 }
@@ -101,7 +132,7 @@ pub enum FaultPolicy {
     Halt = 1,
     /// The builder stays, loads its image again and starts it again.
     Restart = 2,
-    /// The domain named as its fault handler decides.
+    /// The domain that has a [`SupervisionEntry`] for it decides.
     Handler = 3,
 }
 
@@ -119,13 +150,33 @@ impl FaultPolicy {
 pub struct RegionEntry {
     /// What it is called in reports.
     pub name: Name,
-    /// Physical address of device memory, or 0 for memory from anywhere.
-    pub device_address: u64,
     /// Length, in pages.
     pub pages: u32,
+    /// What it is made of: a [`RegionSource`].
+    pub source: u32,
     /// The domain to which it belongs; a restart of this domain fills it again. [`NONE`] if it belongs to
     /// none.
     pub owner: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// What a region is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum RegionSource {
+    /// Memory from anywhere, zeroed.
+    Memory = 1,
+    /// Registers of a device; an [`AreaEntry`] says of which, and where they lie.
+    Device = 2,
+}
+
+impl RegionSource {
+    /// The source with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Memory, Self::Device].into_iter().find(|source| *source as u32 == number)
+    }
 }
 
 /// Bytes of the image to copy into a region. What no load covers is zero.
@@ -162,45 +213,4 @@ pub struct MappingEntry {
     pub rights: u32,
     /// Zero.
     pub reserved: u32,
-}
-
-/// A slot to fill in a domain's table.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub struct SlotEntry {
-    /// The domain whose slot it is.
-    pub domain: u32,
-    /// The slot's number, from 1 on. Slot 0 is the domain itself.
-    pub slot: u32,
-    /// A [`crate::ObjectKind`].
-    pub kind: u32,
-    /// Region: index of the region. Gate: the server. Event: the domain that is signalled. Interrupt: the
-    /// line. Domain: its index.
-    pub object: u32,
-    /// [`crate::Rights`] for a region or domain.
-    pub rights: u32,
-    /// Gate: the badge. Event, interrupt and log right: the bit in the pending word.
-    pub badge: u32,
-    /// Gate: first slot of the server that this client's grants fill. Interrupt: [`INTERRUPT_LEVEL`] and
-    /// such.
-    pub detail: u32,
-    /// Gate: how many such slots.
-    pub count: u32,
-}
-
-/// The interrupt line is level triggered (else edge).
-pub const INTERRUPT_LEVEL: u32 = 1 << 0;
-/// The interrupt line is active when low (else when high).
-pub const INTERRUPT_ACTIVE_LOW: u32 = 1 << 1;
-
-/// A range of I/O ports that a domain may use.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub struct PortEntry {
-    /// The domain.
-    pub domain: u32,
-    /// The first port.
-    pub first: u16,
-    /// How many.
-    pub count: u16,
 }

@@ -3,14 +3,13 @@
 use cloison_abi::{
     CallError, Fault, Name, Rights,
     call::{RECEIVED_EVENTS, SLOT_SELF},
-    limits::MAX_INTERRUPTS,
     plan::FaultPolicy,
 };
 use cloison_rules::{
     DomainId, DomainRef, DomainSet, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
     authorize::Access,
     capability::{Capability, SlotTable},
-    interrupts::LineLoad,
+    interrupts::InterruptTable,
     mapping::MappingTable,
     text::Line,
     thread::{State, Threads},
@@ -101,19 +100,6 @@ impl Reach {
     const NONE: Self = Self { slots: SlotTable::EMPTY, access: Access::NONE };
 }
 
-/// Where the interrupts of a line, or those of a message, go.
-#[derive(Clone, Copy)]
-pub struct LineTarget {
-    /// Who is signalled.
-    pub target: Peer,
-    /// By which event bit.
-    pub bit: u8,
-    /// Level triggered, active low: as in the plan.
-    pub flags: u32,
-    /// How often it has come.
-    pub load: LineLoad,
-}
-
 /// Everything that the kernel knows. All zeros before boot, so that it takes no room in the kernel's file.
 pub struct Kernel {
     /// Who runs and who waits.
@@ -127,7 +113,7 @@ pub struct Kernel {
     /// How the system is about to end, if it is.
     pub ending: Ending,
     /// Where interrupts go.
-    pub lines: [Option<LineTarget>; MAX_INTERRUPTS],
+    pub interrupts: InterruptTable,
     /// How often address spaces or ports have changed. A CPU that has not seen the last change takes nothing as loaded
     /// any more, from when it settles next. (With several, what was taken is free when all have seen it.)
     epoch: u64,
@@ -147,7 +133,7 @@ impl Kernel {
         log: Log::EMPTY,
         machine: Machine::NONE,
         ending: Ending::NONE,
-        lines: [None; MAX_INTERRUPTS],
+        interrupts: InterruptTable::EMPTY,
         epoch: 0,
         contexts: [const { Context::EMPTY }; TABLE_ENTRIES],
         reach: [const { Reach::NONE }; TABLE_ENTRIES],

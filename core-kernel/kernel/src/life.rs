@@ -4,10 +4,7 @@
 //! those that the builder filled, its page tables are made from nothing and hold what the builder mapped.
 //! What a domain drops, limits, maps, uses up or lends is thus gone with the life in which it did so.
 
-use cloison_abi::{
-    CallError, Rights,
-    limits::{EVENT_PEER_FAILED, MAX_INTERRUPTS},
-};
+use cloison_abi::{CallError, Rights, limits::EVENT_PEER_FAILED};
 use cloison_rules::{DomainId, DomainSet, Peer, RegionRef, capability::SlotTable, lending, thread::State};
 
 use crate::{
@@ -60,6 +57,15 @@ impl Kernel {
         self.tell_servers(id);
     }
 
+    /// Keeps the lines of a domain from interrupting.
+    pub fn mask_lines(&mut self, id: DomainId) {
+        for (_, interrupt) in self.interrupts.of(id) {
+            if let Some(line) = interrupt.line() {
+                self.machine.io_apic.mask(line);
+            }
+        }
+    }
+
     fn tell_clients(&mut self, halted: Peer) {
         for other in DomainId::all() {
             if self.slots(other).gates_from(0).any(|(_, gate)| gate.server == halted) {
@@ -95,12 +101,8 @@ impl Kernel {
         let Ok(ended) = self.peer(id) else { return };
         self.domain_mut(id).renewal = Renewal::Ended;
         *self.slots_mut(id) = SlotTable::EMPTY;
-        for line in 0..MAX_INTERRUPTS {
-            if self.lines[line].is_some_and(|to| to.target == ended) {
-                self.machine.io_apic.mask(line as u8);
-                self.lines[line] = None;
-            }
-        }
+        self.mask_lines(id);
+        self.interrupts.release(id);
         self.reader_stopped(ended);
         self.abandon_patients(ended, true);
     }

@@ -24,7 +24,7 @@ use cloison_mem as _;
 
 use arch::{
     acpi,
-    apic::{self, FIRST_LINE_VECTOR, TIMER_VECTOR},
+    apic::{self, FIRST_VECTOR, TIMER_VECTOR},
     boot::{Boot, Information},
     cpu::{self, Cpu, Fit},
     entry::{self, Return},
@@ -38,8 +38,7 @@ use arch::{
 use cloison_abi::{
     CallError,
     call::{NO_DEADLINE, SystemEnd},
-    limits::{MAX_DOMAINS, MAX_INTERRUPT_LINES, MIN_WAIT_US, PAGE_BYTES, QUANTUM_US},
-    plan::INTERRUPT_LEVEL,
+    limits::{MAX_DOMAINS, MIN_WAIT_US, PAGE_BYTES, QUANTUM_US},
 };
 use cloison_rules::{
     ThreadId,
@@ -48,8 +47,9 @@ use cloison_rules::{
     image::{self, BadImage},
     interrupts::{self, Load},
     memory::Run,
+    refs::InterruptId,
 };
-use kernel::{Kernel, LineTarget};
+use kernel::Kernel;
 
 /// The kernel's state, behind its one lock.
 pub(crate) static KERNEL: Lock<Kernel> = Lock::new(Kernel::NONE);
@@ -264,7 +264,7 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
     let mut kernel = KERNEL.take();
-    if vector >= FIRST_LINE_VECTOR.into() {
+    if vector >= FIRST_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);
     } else if let Some(id) = kernel.threads.current() {
         let context = kernel.context(id);
@@ -305,7 +305,7 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         kernel.threads.expect(kernel.ending.deadline.min(kernel.log.due));
         kernel.fail(timed_out, CallError::TimedOut);
     } else if vector < TIMER_VECTOR.into() {
-        line_interrupt(kernel, vector as u8 - FIRST_LINE_VECTOR);
+        device_interrupt(kernel, vector - u64::from(FIRST_VECTOR));
     } else {
         // A device has made up a vector. Or the interrupt was withdrawn on its way; then nothing is in service that
         // this could end, for no interrupt comes while the kernel runs.
@@ -313,23 +313,22 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
     }
 }
 
-/// A level triggered line is masked until its driver has dealt with it, or it would interrupt without end. One
-/// that is edge triggered is masked if it comes too often.
-fn line_interrupt(kernel: &mut Kernel, line: u8) {
+/// A line that is masked for a while is masked before the interrupt is ended, or it would come again at once. A
+/// vector that is no interrupt's has been made up by a device.
+fn device_interrupt(kernel: &mut Kernel, index: u64) {
     let (now, window) = (time::now(), kernel.machine.flood_window);
-    let is_message = usize::from(line) >= MAX_INTERRUPT_LINES;
-    let load = match &mut kernel.lines[usize::from(line)] {
-        Some(_) if is_message => Load::Fine,
-        Some(target) if target.flags & INTERRUPT_LEVEL == 0 => target.load.arrived(now, window),
-        _ => Load::TooMuch,
+    let id = InterruptId::new(index as usize);
+    let Some(interrupt) = id.and_then(|id| kernel.interrupts.get_mut(id)) else {
+        return kernel.machine.local_apic.end_of_interrupt();
     };
-    if load != Load::Fine {
+    let (target, bit) = (interrupt.target, interrupt.bit);
+    let (load, line) = (interrupt.arrived(now, window), interrupt.line());
+    if let Some(line) = line.filter(|_| load != Load::Fine) {
         kernel.machine.io_apic.mask(line);
     }
     kernel.machine.local_apic.end_of_interrupt();
-    let Some(LineTarget { target, bit, .. }) = kernel.lines[usize::from(line)] else { return };
-    if load == Load::FirstTooMuch {
-        let name = kernel.domain(target.domain).name;
+    if let (Some(line), Load::FirstTooMuch) = (line, load) {
+        let (line, name) = (line.number, kernel.domain(target.domain).name);
         kernel
             .say(format_args!("line {line} interrupts too often; it is masked until {name} acknowledges it"));
     }

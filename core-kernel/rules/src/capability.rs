@@ -2,7 +2,7 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
 
-use crate::{DomainId, DomainRef, Peer, RegionRef};
+use crate::{DomainId, DomainRef, Peer, RegionRef, refs::InterruptId};
 
 /// A gate: an entry into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +45,8 @@ pub enum Capability {
         /// By which bit.
         bit: u8,
     },
-    /// An interrupt line.
-    Interrupt {
-        /// The line.
-        line: u8,
-    },
+    /// An interrupt of a device.
+    Interrupt(InterruptId),
     /// A right that is not about one object.
     Right(ObjectKind),
 }
@@ -70,7 +67,7 @@ impl Capability {
             Self::Region { .. } => ObjectKind::Region,
             Self::Gate(_) => ObjectKind::Gate,
             Self::Event { .. } => ObjectKind::Event,
-            Self::Interrupt { .. } => ObjectKind::Interrupt,
+            Self::Interrupt(_) => ObjectKind::Interrupt,
             Self::Right(kind) => *kind,
         }
     }
@@ -154,13 +151,13 @@ impl SlotTable {
         }
     }
 
-    /// The interrupt line in a slot.
+    /// The interrupt in a slot.
     ///
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
-    pub fn interrupt(&self, slot: u64) -> Result<u8, CallError> {
+    pub fn interrupt(&self, slot: u64) -> Result<InterruptId, CallError> {
         match *self.get(slot)? {
-            Capability::Interrupt { line } => Ok(line),
+            Capability::Interrupt(id) => Ok(id),
             _ => Err(CallError::WrongType),
         }
     }
@@ -312,7 +309,7 @@ mod tests {
             },
             Capability::Gate(GATE),
             Capability::Event { target: SOMEBODY, bit: 3 },
-            Capability::Interrupt { line: 9 },
+            Capability::Interrupt(InterruptId::new(9).unwrap()),
             Capability::Right(ObjectKind::LogRight),
         ];
         for (slot, capability) in (1..).zip(held) {
@@ -351,7 +348,7 @@ mod tests {
         assert_eq!(slots.region(2, Rights::READ | Rights::WRITE), Err(CallError::MissingRight));
         assert_eq!(slots.gate(3), Ok(&GATE));
         assert_eq!(slots.event(4), Ok((SOMEBODY, 3)));
-        assert_eq!(slots.interrupt(5), Ok(9));
+        assert_eq!(slots.interrupt(5), Ok(InterruptId::new(9).unwrap()));
         assert_eq!(slots.right(6, ObjectKind::ShutdownRight), Err(CallError::WrongType), "another right");
         let (kinds, rights): (Vec<_>, Vec<_>) =
             slots.iter().map(|(_, held)| (held.kind(), held.rights())).unzip();
@@ -367,7 +364,7 @@ mod tests {
         let mut slots = one_of_each();
         assert_eq!(slots.check_free(5), Err(CallError::SlotTaken));
         assert_eq!(slots.check_free(MAX_SLOTS as u64), Err(CallError::BadArgument));
-        assert_eq!(slots.take(5), Ok(Capability::Interrupt { line: 9 }));
+        assert_eq!(slots.take(5), Ok(Capability::Interrupt(InterruptId::new(9).unwrap())));
         assert_eq!(slots.take(5), Err(CallError::BadSlot));
         assert_eq!(slots.check_free(5), Ok(()));
         assert_eq!(slots.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [1, 2, 3, 4, 6]);

@@ -1,21 +1,141 @@
-//! Interrupt lines that interrupt too often.
+//! Interrupts: where each goes, and those that come too often.
 //!
 //! An edge-triggered line stays open while its driver works, so a device gone wild costs the domain that runs,
 //! whichever that is. A line that interrupts so often without its driver keeping up is masked until the driver
 //! acknowledges.
 
+use cloison_abi::{
+    CallError, InterruptSource,
+    limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
+};
+
+use crate::refs::{DomainId, InterruptId, Peer};
+
 /// Interrupts of an edge-triggered line within a window, above which it is masked.
 const MOST: u32 = 100;
 /// Length of the window, in microseconds.
 pub const WINDOW_US: u64 = 100_000;
-/// Redirection entries that an I/O APIC can have: their registers have numbers of one byte, from 0x10 on, two
-/// each.
-const MOST_PINS: u32 = (0x100 - 0x10) / 2;
 
 /// How many pins an I/O APIC has, from its version register (Intel I/O APIC data sheet, section 3.2.2).
 #[must_use]
 pub fn io_apic_pins(version: u32) -> u32 {
-    ((version >> 16 & 0xff) + 1).min(MOST_PINS)
+    ((version >> 16 & 0xff) + 1).min(MAX_INTERRUPT_LINES)
+}
+
+/// An interrupt that a domain was given. As it holds the source's bits, and no field has a value to spare but an
+/// index, a table of optional ones is all zeros while it is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Interrupt {
+    /// Who is signalled.
+    pub target: Peer,
+    /// By which bit.
+    pub bit: u8,
+    /// Where it comes from, as bits.
+    source: u32,
+    /// How often it has come.
+    load: LineLoad,
+}
+
+impl Interrupt {
+    /// An interrupt from this source, which has not come yet.
+    #[must_use]
+    pub fn new(source: InterruptSource, target: Peer, bit: u8) -> Self {
+        Self { target, bit, source: source.to_bits(), load: LineLoad::default() }
+    }
+
+    /// The line by which it comes; `None` for one that comes by message.
+    #[must_use]
+    pub fn line(&self) -> Option<Line> {
+        match InterruptSource::from_bits(self.source) {
+            Some(InterruptSource::Line { number, is_level, is_active_low }) => {
+                Some(Line { number, is_level, is_active_low })
+            }
+            _ => None,
+        }
+    }
+
+    /// It has come. A line that is level triggered is masked until its driver has dealt with it, or it would
+    /// interrupt without end; one that is edge triggered, if it comes too often.
+    pub fn arrived(&mut self, now: u64, window: u64) -> Load {
+        match self.line() {
+            None => Load::Fine,
+            Some(line) if line.is_level => Load::TooMuch,
+            Some(_) => self.load.arrived(now, window),
+        }
+    }
+
+    /// Its driver has dealt with it, as [`LineLoad::acknowledged`].
+    pub fn acknowledged(&mut self) -> bool {
+        self.load.acknowledged()
+    }
+
+    /// Its driver starts: what has come before is forgotten.
+    pub fn start_over(&mut self) {
+        self.load = LineLoad::default();
+    }
+}
+
+/// A line to the I/O APIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Which.
+    pub number: u8,
+    /// Whether it is level triggered (else edge).
+    pub is_level: bool,
+    /// Whether it is active when low (else when high).
+    pub is_active_low: bool,
+}
+
+/// All interrupts.
+#[derive(Debug)]
+pub struct InterruptTable([Option<Interrupt>; MAX_INTERRUPTS]);
+
+impl InterruptTable {
+    /// No interrupt is anybody's.
+    pub const EMPTY: Self = Self([None; MAX_INTERRUPTS]);
+
+    /// An entry that is free, for an interrupt from this source.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] if the source is a line that another entry has; [`CallError::TableFull`].
+    pub fn place_for(&self, source: InterruptSource) -> Result<InterruptId, CallError> {
+        if let InterruptSource::Line { number, .. } = source
+            && self.0.iter().flatten().any(|other| other.line().is_some_and(|line| line.number == number))
+        {
+            return Err(CallError::BadArgument);
+        }
+        let free = self.0.iter().position(Option::is_none);
+        free.and_then(InterruptId::new).ok_or(CallError::TableFull)
+    }
+
+    /// Fills an entry.
+    pub fn put(&mut self, id: InterruptId, interrupt: Interrupt) {
+        self.0[id.index()] = Some(interrupt);
+    }
+
+    /// The interrupt in an entry.
+    pub fn get_mut(&mut self, id: InterruptId) -> Option<&mut Interrupt> {
+        self.0[id.index()].as_mut()
+    }
+
+    /// The interrupts of a domain, however often it was made.
+    pub fn of(&mut self, domain: DomainId) -> impl Iterator<Item = (InterruptId, &mut Interrupt)> {
+        let filled = self
+            .0
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, entry)| Some((InterruptId::new(index)?, entry.as_mut()?)));
+        filled.filter(move |(_, interrupt)| interrupt.target.domain == domain)
+    }
+
+    /// Frees the entries of a domain.
+    pub fn release(&mut self, domain: DomainId) {
+        for entry in
+            self.0.iter_mut().filter(|entry| entry.is_some_and(|entry| entry.target.domain == domain))
+        {
+            *entry = None;
+        }
+    }
 }
 
 /// What to do about an interrupt.
@@ -29,8 +149,7 @@ pub enum Load {
     FirstTooMuch,
 }
 
-/// How often a line has interrupted. No field has a value to spare, so that a table of optional ones is all zeros
-/// while it is empty.
+/// How often a line has interrupted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LineLoad {
     /// When the window began.
@@ -72,6 +191,7 @@ impl LineLoad {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refs::{ThreadId, ThreadRef};
 
     /// Interrupts until the line is masked, at most 1000.
     fn flood(load: &mut LineLoad, now: u64) -> (u32, Load) {
@@ -106,6 +226,55 @@ mod tests {
     fn a_slow_line_is_left_alone_even_by_a_driver_that_never_answers() {
         let mut load = LineLoad::default();
         assert!((0..100_000).all(|number| load.arrived(number, u64::from(MOST) - 2) == Load::Fine));
+    }
+
+    fn line(number: u8, is_level: bool) -> InterruptSource {
+        InterruptSource::Line { number, is_level, is_active_low: false }
+    }
+
+    fn peer(index: usize) -> Peer {
+        let thread = ThreadRef { id: ThreadId::new(index).unwrap(), generation: 0 };
+        Peer { thread, domain: DomainId::new(index).unwrap() }
+    }
+
+    #[test]
+    fn a_line_has_one_entry_and_messages_have_as_many_as_there_are() {
+        let mut table = InterruptTable::EMPTY;
+        let mut add = |source, owner| {
+            let place = table.place_for(source)?;
+            table.put(place, Interrupt::new(source, peer(owner), 1));
+            Ok(place.index())
+        };
+        assert_eq!(add(line(9, false), 1), Ok(0));
+        assert_eq!(add(line(9, true), 2), Err(CallError::BadArgument), "for anybody, and in any way");
+        let message = InterruptSource::Message { number: 9 };
+        assert_eq!([add(message, 2), add(message, 3)], [Ok(1), Ok(2)], "two devices have a message 9 each");
+        (3..MAX_INTERRUPTS).for_each(|number| assert_eq!(add(line(number as u8 + 20, false), 3), Ok(number)));
+        assert_eq!(add(message, 4), Err(CallError::TableFull));
+        table.release(peer(1).domain);
+        assert_eq!(table.place_for(line(9, true)).map(InterruptId::index), Ok(0), "it comes back");
+        assert_eq!(table.of(peer(3).domain).count(), MAX_INTERRUPTS - 2);
+        assert_eq!(table.of(peer(1).domain).count(), 0);
+    }
+
+    #[test]
+    fn level_triggered_lines_are_masked_each_time_and_messages_never() {
+        let new = |source| Interrupt::new(source, peer(1), 1);
+        let mut level = new(line(9, true));
+        assert_eq!([level.arrived(1, 10), level.arrived(1, 10)], [Load::TooMuch; 2]);
+        assert!(!level.acknowledged(), "it is opened in any case");
+        let (mut message, mut edge) = (new(InterruptSource::Message { number: 0 }), new(line(9, false)));
+        assert!((0..1000).all(|_| message.arrived(1, 10) == Load::Fine));
+        assert!((0..MOST).all(|_| edge.arrived(1, 10) == Load::Fine));
+        assert_eq!(edge.arrived(1, 10), Load::FirstTooMuch);
+        edge.start_over();
+        assert_eq!(edge.arrived(1, 10), Load::Fine);
+    }
+
+    /// The kernel's file would hold the whole of its state otherwise.
+    #[test]
+    fn no_interrupt_is_all_zeros() {
+        assert!(size_of::<Option<Interrupt>>() == size_of::<Interrupt>());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! An index says which entry of a table; a reference adds which of the objects that have had this entry. Each kind
 //! of object has a type of its own, so that no number is taken for another's.
 
-use cloison_abi::limits::{DOMAIN_END, MAX_DOMAINS, MAX_REGIONS, PAGE_BYTES};
+use cloison_abi::limits::{DOMAIN_END, MAX_DOMAINS, MAX_INTERRUPTS, MAX_REGIONS, PAGE_BYTES};
 
 /// Entries of a table of domains or of threads: one for each, and the one that is nobody's.
 pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
@@ -89,6 +89,26 @@ pub struct Peer {
     pub thread: ThreadRef,
     /// Its domain, for as long as the thread is that one.
     pub domain: DomainId,
+}
+
+/// Index of an interrupt in the kernel's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterruptId(u8);
+
+const _: () = assert!(MAX_INTERRUPTS <= u8::MAX as usize);
+
+impl InterruptId {
+    /// The interrupt of this entry, if there is such an entry.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        (index < MAX_INTERRUPTS).then_some(Self(index as u8))
+    }
+
+    /// The index. (As for [`DomainId::index`].)
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0) % MAX_INTERRUPTS
+    }
 }
 
 /// Index of a region in the kernel's table.

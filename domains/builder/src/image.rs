@@ -1,61 +1,52 @@
-//! The system image as the builder sees it: the plan's tables and the programs, each checked before use.
+//! The system image as the builder sees it: the plan and the programs, each checked before use.
 
 use cloison_abi::{
-    ABI_VERSION,
     image::{Digest, ImageHeader},
-    plan::{
-        DomainEntry, LoadEntry, MappingEntry, PLAN_MAGIC, PlanHeader, PortEntry, RegionEntry, SlotEntry,
-        Table,
-    },
+    plan::DomainEntry,
 };
-use cloison_rt::log;
 use sha2::{Digest as _, Sha256};
-use zerocopy::{FromBytes, Immutable, KnownLayout};
+use zerocopy::FromBytes;
 
-use crate::build::BuildError;
+use crate::{BuildError, Plan};
 
 /// The system image.
-pub struct Image {
-    bytes: &'static [u8],
+pub struct Image<'a> {
+    bytes: &'a [u8],
     header: ImageHeader,
-    plan: Plan,
+    plan: Plan<'a>,
 }
 
-/// The plan's tables.
-#[derive(Clone, Copy)]
-pub struct Plan {
-    pub header: &'static PlanHeader,
-    pub domains: &'static [DomainEntry],
-    pub regions: &'static [RegionEntry],
-    pub loads: &'static [LoadEntry],
-    pub mappings: &'static [MappingEntry],
-    pub slots: &'static [SlotEntry],
-    pub ports: &'static [PortEntry],
-}
-
-impl Image {
-    /// Opens the image at the address that the kernel gave.
-    pub fn open(address: u64) -> Result<Self, BuildError> {
-        let bytes =
-            cloison_sys::window::image(address).ok_or(BuildError::Image("there is no system image"))?;
+impl<'a> Image<'a> {
+    /// Opens an image.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`], [`BuildError::Version`].
+    pub fn open(bytes: &'a [u8]) -> Result<Self, BuildError> {
         let header =
             ImageHeader::read_from_prefix(bytes).map_err(|_| BuildError::Image("it has no header"))?.0;
-        let range = range(bytes, header.plan_offset, header.plan_bytes);
-        let plan = range.ok_or(BuildError::Image("the plan is not all there"))?;
+        let plan = range(bytes, header.plan_offset, header.plan_bytes);
+        let plan = plan.ok_or(BuildError::Image("the plan is not all there"))?;
         Ok(Self { bytes, header, plan: Plan::open(plan)? })
     }
 
     /// The plan.
-    pub fn plan(&self) -> &Plan {
+    #[must_use]
+    pub fn plan(&self) -> &Plan<'a> {
         &self.plan
     }
 
     /// Bytes of the image.
-    pub fn range(&self, offset: u64, bytes: u64) -> Result<&'static [u8], BuildError> {
+    ///
+    /// # Errors
+    /// [`BuildError::Image`] if they are not all there.
+    pub fn range(&self, offset: u64, bytes: u64) -> Result<&'a [u8], BuildError> {
         range(self.bytes, offset, bytes).ok_or(BuildError::Image("a part that the plan names is not there"))
     }
 
     /// Checks the digests of the plan and of every program.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`], [`BuildError::Program`].
     pub fn check(&self) -> Result<(), BuildError> {
         let plan = self.range(self.header.plan_offset, self.header.plan_bytes)?;
         if digest(plan) != self.header.plan_digest {
@@ -65,53 +56,19 @@ impl Image {
     }
 
     /// Checks the digest of a domain's program.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`], [`BuildError::Program`].
     pub fn check_program(&self, domain: &DomainEntry) -> Result<(), BuildError> {
-        let program = self.range(domain.image_offset, domain.image_bytes)?;
-        let found = digest(program);
-        if found != domain.digest {
-            log!("digest of {}: in the plan {}...", domain.name, Hex(&domain.digest[..8]));
-            log!("digest of {}: found       {}...", domain.name, Hex(&found[..8]));
-            return Err(BuildError::Digest(domain.name));
+        let found = digest(self.range(domain.image_offset, domain.image_bytes)?);
+        if found == domain.digest {
+            return Ok(());
         }
-        Ok(())
+        Err(BuildError::Program { domain: domain.name, planned: domain.digest, found })
     }
 }
 
-impl Plan {
-    fn open(bytes: &'static [u8]) -> Result<Self, BuildError> {
-        let damaged = BuildError::Image("the plan is damaged");
-        let Ok((header, _)) = PlanHeader::ref_from_prefix(bytes) else { return Err(damaged) };
-        if header.magic != PLAN_MAGIC {
-            return Err(BuildError::Image("the plan does not begin as one"));
-        }
-        if header.abi_version != ABI_VERSION {
-            return Err(BuildError::Version(header.abi_version));
-        }
-        Ok(Self {
-            header,
-            domains: table(bytes, header.domains)?,
-            regions: table(bytes, header.regions)?,
-            loads: table(bytes, header.loads)?,
-            mappings: table(bytes, header.mappings)?,
-            slots: table(bytes, header.slots)?,
-            ports: table(bytes, header.ports)?,
-        })
-    }
-}
-
-fn table<T: FromBytes + KnownLayout + Immutable>(
-    plan: &'static [u8],
-    table: Table,
-) -> Result<&'static [T], BuildError> {
-    let cut = BuildError::Image("a table of the plan is not all there");
-    let Some(rest) = plan.get(table.offset as usize..) else { return Err(cut) };
-    match <[T]>::ref_from_prefix_with_elems(rest, table.count as usize) {
-        Ok((entries, _)) => Ok(entries),
-        Err(_) => Err(cut),
-    }
-}
-
-fn range(bytes: &'static [u8], offset: u64, length: u64) -> Option<&'static [u8]> {
+fn range(bytes: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
     let end = start.checked_add(usize::try_from(length).ok()?)?;
     bytes.get(start..end)

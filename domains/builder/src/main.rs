@@ -1,32 +1,29 @@
 //! The builder (domB in the Xen report): the one domain that can build domains.
 //!
 //! The kernel starts it with all free memory and all rights. It checks the plan and the digest of every
-//! program, builds what the plan says, and gives its rights up. If the plan wants a domain restarted after a
-//! fault, the builder stays, with that domain and its memory in its slots; else it ends.
+//! program, builds each domain that the plan names, and gives its rights up. If the plan wants a domain restarted
+//! after a fault, the builder stays, with that domain and its memory in its slots; else it ends.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
-mod build;
 mod census;
-mod image;
-mod memory;
+mod kernel;
 mod restart;
 
-use cloison_abi::call::{
-    BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_RIGHT, BUILDER_SLOT_SHUTDOWN, SystemEnd,
+use builder::{BuildError, Hex, Image, Plan, Site};
+use cloison_abi::{
+    call::{BUILDER_SLOT_CENSUS, BUILDER_SLOT_SHUTDOWN, SystemEnd},
+    limits::PAGE_BYTES,
+    plan::SYSTEM_PRINT_CENSUS,
 };
-use cloison_abi::plan::SYSTEM_PRINT_CENSUS;
 use cloison_rt::{log, start};
-use cloison_sys::{Slot, shutdown, slot_drop};
+use cloison_sys::{Slot, shutdown, slot_drop, window};
 
-use build::BuildError;
-use image::Image;
+use kernel::Kernel;
 
-/// The builder right.
-const RIGHT: Slot = Slot(BUILDER_SLOT_RIGHT);
 /// The right to read the census.
 const CENSUS: Slot = Slot(BUILDER_SLOT_CENSUS);
 /// The right to end the system.
@@ -42,37 +39,44 @@ fn main() {
     }
 }
 
+/// None of the domains runs before all are built, and the builder waits or ends: its priority is the highest.
 fn run() -> Result<(), BuildError> {
-    let image = Image::open(start::argument())?;
+    let bytes = window::image(start::argument()).ok_or(BuildError::Image("there is no system image"))?;
+    let image = Image::open(bytes)?;
     image.check()?;
-    let built = build::build(&image)?;
-    drop_rights(&built)?;
-    if image.plan().header.flags & SYSTEM_PRINT_CENSUS != 0 {
+    let plan = image.plan();
+    let domains = 0..plan.domains.len() as u32;
+    let mut site = Site::open(Kernel, &image, kernel::free_memory())?;
+    domains.clone().try_for_each(|domain| site.build(domain))?;
+    introduce(plan);
+    site.give_up_rights(CENSUS)?;
+    tell_rights(plan);
+    if plan.header.flags & SYSTEM_PRINT_CENSUS != 0 {
         census::print();
     }
     // From here on nothing new can be named.
     let _ = slot_drop(CENSUS);
-    built.start(&image)?;
-    restart::serve(&image, &built);
+    domains.clone().try_for_each(|domain| site.start(domain))?;
+    restart::serve(plan, &mut site);
     Ok(())
 }
 
-/// Gives up every right that is not needed to restart a domain, and says so.
-fn drop_rights(built: &build::Built) -> Result<(), BuildError> {
-    let kept = built.kept_slots();
-    for slot in 1..built.slots_used() {
-        let needed = kept.contains(&slot) || slot == BUILDER_SLOT_CENSUS;
-        if !needed {
-            // A slot that is empty already is as good as dropped.
-            let _ = slot_drop(Slot(slot));
-        }
+/// Says what was built: each domain with its memory and the start of its program's digest.
+fn introduce(plan: &Plan<'_>) {
+    log!("system {}: {} domains built", plan.header.system, plan.domains.len());
+    for (domain, entry) in (0..).zip(plan.domains) {
+        let kib = plan.own_pages(domain, entry) * PAGE_BYTES / 1024;
+        let priority = plan.first_thread(domain).map_or(0, |thread| thread.priority);
+        let digest = Hex(&entry.digest[..8]);
+        log!("  {:<16} {kib:>6} KiB, priority {priority:>2}, program {digest}...", entry.name);
     }
-    built.limit_kept_slots()?;
+}
+
+fn tell_rights(plan: &Plan<'_>) {
     log!("rights dropped: builder right, shutdown right, free memory");
-    if built.restartable().next().is_some() {
-        let names = built.restartable().map(|domain| domain.name.as_str());
-        log!("rights kept, to restart after a fault: {}", census::list(names));
+    let kept = (0..).zip(plan.domains).filter(|(domain, _)| plan.is_restarted(*domain));
+    let names = census::list(kept.map(|(_, entry)| entry.name.as_str()));
+    if !names.is_empty() {
+        log!("rights kept, to restart after a fault: {names}");
     }
-    const { assert!(BUILDER_SLOT_FREE > BUILDER_SLOT_SHUTDOWN) };
-    Ok(())
 }

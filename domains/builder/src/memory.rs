@@ -1,46 +1,108 @@
-//! The free memory, handed out from the front of each run.
+//! The free memory: pieces of it are given out, come back, and are given out again.
 
 use alloc::vec::Vec;
 
-use cloison_abi::call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_MEMORY};
-use cloison_sys::{Slot, build::region_carve, region_info};
+use cloison_sys::Slot;
 
-use crate::build::BuildError;
-
-/// The free memory of the machine.
-pub struct Memory {
+/// The free memory of the machine, as the runs that the builder holds in slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeMemory {
     runs: Vec<Run>,
 }
 
+/// A run of memory, and what of it is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Run {
     slot: Slot,
-    next: u64,
+    /// The free parts, by address; none touches the next.
+    free: Vec<Part>,
+}
+
+/// Pages of a run, counted from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    first: u64,
     pages: u64,
 }
 
-impl Memory {
-    /// The memory that the kernel has put into the builder's slots.
-    pub fn find() -> Self {
-        let slots = BUILDER_SLOT_MEMORY..BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
-        let run = |slot| {
-            region_info(Slot(slot)).ok().map(|info| Run { slot: Slot(slot), next: 0, pages: info.pages })
-        };
-        Self { runs: slots.filter_map(run).collect() }
+/// Memory that was given out. It cannot be copied, so it comes back once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Piece {
+    run: Slot,
+    part: Part,
+}
+
+impl Piece {
+    /// The slot of the run that it is a part of.
+    #[must_use]
+    pub fn run(&self) -> Slot {
+        self.run
     }
 
-    /// How many pages are left.
+    /// Its first page in that run.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.part.first
+    }
+
+    /// Its length, in pages.
+    #[must_use]
     pub fn pages(&self) -> u64 {
-        self.runs.iter().map(|run| run.pages - run.next).sum()
+        self.part.pages
+    }
+}
+
+impl FreeMemory {
+    /// Memory in runs of this many pages, each held in its slot.
+    pub fn new(runs: impl IntoIterator<Item = (Slot, u64)>) -> Self {
+        let whole = |(slot, pages)| {
+            let part = Part { first: 0, pages };
+            Run { slot, free: (pages > 0).then_some(part).into_iter().collect() }
+        };
+        Self { runs: runs.into_iter().map(whole).collect() }
     }
 
-    /// Carves pages out of the first run that has as many.
-    pub fn carve(&mut self, receiver: Slot, pages: u64) -> Result<(), BuildError> {
-        let left = self.pages();
-        let run = self.runs.iter_mut().find(|run| run.pages - run.next >= pages);
-        let run = run.ok_or(BuildError::Memory { needed: pages, left })?;
-        region_carve(run.slot, receiver, run.next, pages)
-            .map_err(|error| BuildError::Call("memory", error))?;
-        run.next += pages;
-        Ok(())
+    /// How many pages are free.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.runs.iter().flat_map(|run| &run.free).map(|part| part.pages).sum()
+    }
+
+    /// Gives out pages, from the smallest part that has as many. `None` if no part has.
+    pub fn take(&mut self, pages: u64) -> Option<Piece> {
+        let parts = self.runs.iter().enumerate().flat_map(|(run, found)| {
+            found.free.iter().enumerate().map(move |(place, part)| (part.pages, run, place))
+        });
+        let (_, run, place) = parts.filter(|(length, ..)| *length >= pages).min().filter(|_| pages > 0)?;
+        let Run { slot, free } = &mut self.runs[run];
+        let part = free.get_mut(place)?;
+        let piece = Piece { run: *slot, part: Part { first: part.first, pages } };
+        part.first += pages;
+        part.pages -= pages;
+        if part.pages == 0 {
+            free.remove(place);
+        }
+        Some(piece)
+    }
+
+    /// Takes a piece back.
+    pub fn give_back(&mut self, Piece { run, part }: Piece) {
+        let Some(Run { free, .. }) = self.runs.iter_mut().find(|other| other.slot == run) else { return };
+        let place = free.partition_point(|other| other.first < part.first);
+        free.insert(place, part);
+        join(free, place);
+        if place > 0 {
+            join(free, place - 1);
+        }
+    }
+}
+
+/// Makes one part of two if the second begins where the first ends.
+fn join(free: &mut Vec<Part>, place: usize) {
+    let (Some(first), Some(second)) = (free.get(place), free.get(place + 1)) else { return };
+    if first.first + first.pages == second.first {
+        let pages = first.pages + second.pages;
+        free[place].pages = pages;
+        free.remove(place + 1);
     }
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
 use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
-use cloison_abi::limits::{INFO_ADDRESS, MAX_INTERRUPT_LINES, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
+use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
-    DomainEntry, FaultPolicy, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, PortEntry, RegionEntry,
-    SlotEntry, Table,
+    AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, GateEntry, InterruptEntry,
+    IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, RegionEntry,
+    RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
 };
 use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
-use cloison_abi::{ABI_VERSION, Name, ObjectKind, Rights};
+use cloison_abi::{ABI_VERSION, InterruptSource, Name, ObjectKind, Rights};
 use image_compiler::digest::digest;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -22,11 +23,21 @@ struct Read {
     header: ImageHeader,
     plan: PlanHeader,
     domains: Vec<DomainEntry>,
+    threads: Vec<ThreadEntry>,
     regions: Vec<RegionEntry>,
     loads: Vec<LoadEntry>,
     mappings: Vec<MappingEntry>,
-    slots: Vec<SlotEntry>,
-    ports: Vec<PortEntry>,
+    devices: Vec<DeviceEntry>,
+    areas: Vec<AreaEntry>,
+    io_ranges: Vec<IoRangeEntry>,
+    interrupts: Vec<InterruptEntry>,
+    dma: Vec<DmaEntry>,
+    gates: Vec<GateEntry>,
+    events: Vec<EventEntry>,
+    region_slots: Vec<RegionSlotEntry>,
+    supervisions: Vec<SupervisionEntry>,
+    log_readers: Vec<LogReaderEntry>,
+    rights: Vec<RightEntry>,
 }
 
 impl Read {
@@ -46,11 +57,21 @@ impl Read {
             header,
             plan,
             domains: table(&bytes, plan.domains),
+            threads: table(&bytes, plan.threads),
             regions: table(&bytes, plan.regions),
             loads: table(&bytes, plan.loads),
             mappings: table(&bytes, plan.mappings),
-            slots: table(&bytes, plan.slots),
-            ports: table(&bytes, plan.ports),
+            devices: table(&bytes, plan.devices),
+            areas: table(&bytes, plan.areas),
+            io_ranges: table(&bytes, plan.io_ranges),
+            interrupts: table(&bytes, plan.interrupts),
+            dma: table(&bytes, plan.dma),
+            gates: table(&bytes, plan.gates),
+            events: table(&bytes, plan.events),
+            region_slots: table(&bytes, plan.region_slots),
+            supervisions: table(&bytes, plan.supervisions),
+            log_readers: table(&bytes, plan.log_readers),
+            rights: table(&bytes, plan.rights),
             image,
         }
     }
@@ -63,8 +84,33 @@ impl Read {
         self.mappings.iter().filter(move |mapping| mapping.domain == domain)
     }
 
-    fn slots_of(&self, domain: u32) -> impl Iterator<Item = &SlotEntry> {
-        self.slots.iter().filter(move |slot| slot.domain == domain)
+    /// The slots of a domain that the plan fills. A thread has the index of its domain.
+    fn slots_of(&self, domain: u32) -> Vec<u32> {
+        let mut slots = Vec::new();
+        slots.extend(self.gates.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.events.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.region_slots.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.supervisions.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.log_readers.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.rights.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.interrupts.iter().map(|entry| (entry.thread, entry.slot)));
+        slots.into_iter().filter(|(holder, _)| *holder == domain).map(|(_, slot)| slot).collect()
+    }
+
+    fn thread(&self, domain: u32) -> &ThreadEntry {
+        let thread = &self.threads[domain as usize];
+        assert_eq!((thread.domain, thread.cpu), (domain, 0));
+        thread
+    }
+
+    fn is_memory(&self, region: u32) -> bool {
+        match RegionSource::from_number(self.regions[region as usize].source).unwrap() {
+            RegionSource::Memory => !self.areas.iter().any(|area| area.region == region),
+            RegionSource::Device => {
+                assert_eq!(self.areas.iter().filter(|area| area.region == region).count(), 1);
+                false
+            }
+        }
     }
 
     /// The memory of a domain's private region as the loads fill it.
@@ -188,10 +234,11 @@ fn nothing_overlaps_and_nothing_is_writable_and_executable() {
 #[test]
 fn stack_heap_and_shared_memory_have_guard_pages() {
     let read = Read::everything();
-    for (index, domain) in read.domains.iter().enumerate() {
+    for index in 0..read.domains.len() {
         let mappings: Vec<_> = read.mappings_of(index as u32).collect();
         let (header, _) = read.info(index as u32);
-        let stack = mappings.iter().position(|mapping| end(mapping) == domain.stack).unwrap();
+        let top = read.thread(index as u32).stack;
+        let stack = mappings.iter().position(|mapping| end(mapping) == top).unwrap();
         let guarded = mappings.iter().enumerate().filter(|(place, mapping)| {
             *place == stack
                 || (header.heap_bytes > 0 && mapping.address == header.heap_address)
@@ -221,27 +268,23 @@ fn quotas_are_the_page_tables_and_two_more() {
 #[test]
 fn slots_and_event_bits_are_given_once() {
     let read = Read::everything();
-    let mut badges = BTreeSet::new();
-    let mut bits = BTreeSet::new();
     for domain in 0..read.domains.len() as u32 {
-        let numbers: Vec<_> = read.slots_of(domain).map(|slot| slot.slot).collect();
-        assert!(
-            numbers.is_sorted_by(|a, b| a < b)
-                && numbers.iter().all(|slot| (1..MAX_SLOTS as u32).contains(slot))
-        );
-        for slot in read.slots_of(domain) {
-            match ObjectKind::from_number(slot.kind).unwrap() {
-                ObjectKind::Gate => assert!(badges.insert((slot.object, slot.badge))),
-                ObjectKind::Event => {
-                    assert!(bits.insert((slot.object, slot.badge)) && slot.badge < PLAN_EVENTS)
-                }
-                ObjectKind::Interrupt | ObjectKind::LogRight => assert!(bits.insert((domain, slot.badge))),
-                ObjectKind::Region => assert_eq!(read.regions[slot.object as usize].owner, domain),
-                ObjectKind::Domain => assert_eq!(slot.rights, Rights::HANDLE_FAULT.bits()),
-                other => panic!("nobody was given a {other:?}"),
-            }
-        }
+        let slots = read.slots_of(domain);
+        let once: BTreeSet<_> = slots.iter().collect();
+        assert!(once.len() == slots.len() && slots.iter().all(|slot| (1..MAX_SLOTS as u32).contains(slot)));
     }
+    let mut badges = BTreeSet::new();
+    assert!(read.gates.iter().all(|gate| badges.insert((gate.server, gate.badge))));
+    let mut bits: Vec<_> = read.events.iter().map(|event| (event.target, event.event)).collect();
+    bits.extend(read.interrupts.iter().map(|interrupt| (interrupt.thread, interrupt.event)));
+    bits.extend(read.log_readers.iter().map(|reader| (reader.domain, reader.event)));
+    bits.extend(read.supervisions.iter().map(|handler| (handler.domain, handler.event)));
+    assert!(bits.iter().all(|(_, bit)| *bit < PLAN_EVENTS));
+    assert_eq!(bits.iter().collect::<BTreeSet<_>>().len(), bits.len());
+    let is_own = |held: &RegionSlotEntry| read.regions[held.region as usize].owner == held.domain;
+    assert!(read.region_slots.iter().all(is_own));
+    let rights = |kind| read.rights.iter().filter(|right| right.kind == kind as u32).count();
+    assert_eq!(rights(ObjectKind::LogRight) + rights(ObjectKind::BuilderRight), 0);
 }
 
 #[test]
@@ -256,10 +299,11 @@ fn client_and_server_are_told_the_same() {
     assert_eq!((uses.peer.as_str(), serves.name.as_str()), ("stpm", "tpm"));
     assert_eq!((uses.badge, uses.option, uses.bytes), (serves.badge, serves.option, serves.bytes));
     assert_eq!((uses.option, uses.bytes), (2, 2 * PAGE_BYTES));
-    let gate = read.slots_of(client).find(|slot| slot.slot == uses.slot).unwrap();
-    assert_eq!((gate.kind, gate.object, gate.badge), (ObjectKind::Gate as u32, server, serves.badge));
-    let event = read.slots_of(server).find(|slot| slot.slot == serves.signal_slot).unwrap();
-    assert_eq!((event.kind, event.object, event.badge), (ObjectKind::Event as u32, client, uses.event_bit));
+    let gate = read.gates.iter().find(|gate| (gate.domain, gate.slot) == (client, uses.slot)).unwrap();
+    assert_eq!((gate.server, gate.badge), (server, serves.badge));
+    let is_event = |event: &&EventEntry| (event.domain, event.slot) == (server, serves.signal_slot);
+    let event = read.events.iter().find(is_event).unwrap();
+    assert_eq!((event.target, event.event), (client, uses.event_bit));
     assert_eq!((uses.signal_slot, serves.event_bit), (NONE, NONE));
     let region =
         |domain, address| read.mappings_of(domain).find(|one| one.address == address).unwrap().region;
@@ -275,7 +319,7 @@ fn a_shared_region_has_two_who_see_it_and_a_private_one_has_one() {
     }
     for (region, domains) in seen {
         let entry = &read.regions[region as usize];
-        let expected = if entry.owner == NONE && entry.device_address == 0 { 2 } else { 1 };
+        let expected = if entry.owner == NONE && read.is_memory(region) { 2 } else { 1 };
         assert_eq!(domains.len(), expected, "{}", entry.name);
     }
 }
@@ -283,18 +327,21 @@ fn a_shared_region_has_two_who_see_it_and_a_private_one_has_one() {
 #[test]
 fn the_rest_of_the_manifest_reaches_the_plan() {
     let read = Read::everything();
-    let stpm = &read.domains[read.domain("stpm") as usize];
+    let stpm = read.thread(read.domain("stpm"));
     assert_eq!((stpm.priority, stpm.budget_us, stpm.period_us), (20, 5_000, 10_000));
-    assert_eq!(stpm.on_fault, FaultPolicy::Restart as u32);
-    let client = &read.domains[read.domain("client") as usize];
-    let keeper = read.domain("keeper");
-    assert_eq!((client.on_fault, client.fault_handler), (FaultPolicy::Handler as u32, keeper));
+    assert_eq!(read.domains[stpm.domain as usize].on_fault, FaultPolicy::Restart as u32);
+    let (client, keeper) = (read.domain("client"), read.domain("keeper"));
+    assert_eq!(read.domains[client as usize].on_fault, FaultPolicy::Handler as u32);
+    let [handler] = read.supervisions[..] else { panic!("one handler") };
+    assert_eq!((handler.domain, handler.subject), (keeper, client));
     let (_, entries) = read.info(keeper);
     let handled = entries.iter().find(|entry| entry.kind == InfoKind::Domain as u32).unwrap();
-    assert_eq!((handled.name.as_str(), handled.event_bit), ("client", client.fault_event));
+    assert_eq!((handled.name.as_str(), handled.event_bit), ("client", handler.event));
     let own = entries.iter().find(|entry| entry.kind == InfoKind::Region as u32).unwrap();
     assert_eq!((own.name.as_str(), own.bytes), ("scratch", 4 * PAGE_BYTES));
-    let ports: Vec<_> = read.ports.iter().map(|ports| (ports.domain, ports.first, ports.count)).collect();
+    let driver = |device: u32| read.devices[device as usize].domain;
+    let ranges = read.io_ranges.iter();
+    let ports: Vec<_> = ranges.map(|range| (driver(range.device), range.first, range.count)).collect();
     assert_eq!(ports, [(read.domain("console"), 0x3f8, 8), (read.domain("recorder"), 0xe9, 1)]);
     let (header, _) = read.info(read.domain("client"));
     assert_eq!((header.magic, header.domain.as_str(), header.heap_bytes), (INFO_MAGIC, "client", 128 * 1024));
@@ -304,10 +351,10 @@ fn the_rest_of_the_manifest_reaches_the_plan() {
 fn a_grant_fills_slots_that_the_server_has_kept_free() {
     let read = Read::everything();
     let (first, second) = (read.domain("first"), read.domain("second"));
-    let gate = read.slots_of(first).find(|slot| slot.kind == ObjectKind::Gate as u32).unwrap();
-    assert_eq!((gate.object, gate.count), (second, 2));
-    let kept = gate.detail..gate.detail + gate.count;
-    assert!(read.slots_of(second).all(|slot| !kept.contains(&slot.slot)));
+    let gate = read.gates.iter().find(|gate| gate.domain == first).unwrap();
+    assert_eq!((gate.server, gate.grants), (second, 2));
+    let kept = gate.first_grant..gate.first_grant + gate.grants;
+    assert!(read.slots_of(second).iter().all(|slot| !kept.contains(slot)));
 }
 
 #[test]
@@ -448,10 +495,23 @@ fn a_card_gets_its_areas_its_message_and_memory_whose_place_it_may_know() {
         areas.iter().map(|area| (area.option, area.bytes)).collect::<Vec<_>>(),
         [(0, 0x1000), (1, 0x4000)]
     );
-    let slot = |kind| read.slots_of(card).find(|slot| slot.kind == kind as u32).unwrap();
-    assert_eq!(slot(ObjectKind::Interrupt).object, MAX_INTERRUPT_LINES as u32);
-    assert!(Rights::from_bits(slot(ObjectKind::Region).rights).unwrap().contains(Rights::DMA));
-    let keeper =
-        read.slots_of(read.domain("keeper")).find(|slot| slot.kind == ObjectKind::Region as u32).unwrap();
-    assert!(!Rights::from_bits(keeper.rights).unwrap().contains(Rights::DMA));
+    let is_its = |device: &DeviceEntry| device.domain == card;
+    let nic = read.devices.iter().position(is_its).unwrap() as u32;
+    assert_eq!(
+        (read.devices[nic as usize].name.as_str(), read.devices[nic as usize].pci_function),
+        ("nic0", 3 << 3)
+    );
+    let found = read.areas.iter().filter(|area| area.device == nic);
+    let found: Vec<_> = found.map(|area| (area.number, area.physical_address)).collect();
+    assert_eq!(found, [(0, 0xb001_8000), (1, 0xfd00_0000)]);
+    let interrupt = read.interrupts.iter().find(|interrupt| interrupt.device == nic).unwrap();
+    let source = InterruptSource::from_bits(interrupt.source);
+    assert_eq!((interrupt.thread, source), (card, Some(InterruptSource::Message { number: 0 })));
+    let held = |domain| {
+        let held = read.region_slots.iter().find(|held| held.domain == domain).unwrap();
+        (held.region, Rights::from_bits(held.rights).unwrap().contains(Rights::DMA))
+    };
+    let [DmaEntry { device, region }] = read.dma[..] else { panic!("one region for a device") };
+    assert_eq!((device, (region, true)), (nic, held(card)));
+    assert!(!held(read.domain("keeper")).1);
 }

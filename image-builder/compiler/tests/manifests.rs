@@ -176,10 +176,21 @@ fn the_readme_has_the_table_of_checks() {
     assert_eq!(table, expected, "put this between the two marks of manifests/README.md:\n{expected}");
 }
 
+/// What the builder has built, and does not start again, is in none of its slots.
+#[test]
+fn as_many_regions_as_there_can_be_are_accepted_if_the_builder_need_not_keep_them() {
+    let text = fs::read_to_string(project().join("tests/manifests/reject/M067-slots-of-the-builder.toml"));
+    let text = text.unwrap().replace("on_fault = \"restart\"\n", "");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.toml");
+    fs::write(&path, text).unwrap();
+    assert!(image_compiler::load(&fixtures(), &path).is_ok());
+}
+
 #[test]
 fn the_readme_has_the_limits() {
     use cloison_abi::limits::{
-        MAX_DOMAINS, MAX_INTERRUPT_LINES, MAX_INTERRUPT_MESSAGES, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS,
+        MAX_DOMAINS, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS,
         MAX_SLOTS, PLAN_EVENTS,
     };
     use cloison_abi::port::MAX_PORTS;
@@ -190,8 +201,8 @@ fn the_readme_has_the_limits() {
         (PLAN_EVENTS as usize, "PLAN_EVENTS"),
         (MAX_PORT_RANGES, "MAX_PORT_RANGES"),
         (MAX_REGIONS, "MAX_REGIONS"),
-        (MAX_INTERRUPT_LINES, "MAX_INTERRUPT_LINES"),
-        (MAX_INTERRUPT_MESSAGES, "MAX_INTERRUPT_MESSAGES"),
+        (MAX_INTERRUPTS, "MAX_INTERRUPTS"),
+        (MAX_INTERRUPT_LINES as usize, "MAX_INTERRUPT_LINES"),
         (MAX_PORTS, "MAX_PORTS"),
     ];
     for (limit, constant) in limits {

@@ -1,6 +1,8 @@
 //! The calls by which the builder makes other domains, and a fault handler deals with faults.
 
-use cloison_abi::{CallError, CallNumber, Fault, FaultKind, Name, ObjectKind, Rights, plan::FaultPolicy};
+use cloison_abi::{
+    CallError, CallNumber, Fault, FaultKind, InterruptSource, Name, ObjectKind, Rights, plan::FaultPolicy,
+};
 
 use crate::{Slot, raw::enter};
 
@@ -95,19 +97,19 @@ pub fn domain_give_event(holder: Slot, to: Slot, target: Slot, bit: u32) -> Resu
     enter(CallNumber::DomainGiveEvent, holder.0, 0, args).done()
 }
 
-/// Fills a slot of a domain with an interrupt line that arrives as its event `bit`.
+/// Fills a slot of a domain with an interrupt that arrives as its event `bit`.
 ///
 /// # Errors
-/// [`CallError::SlotTaken`], [`CallError::BadArgument`] for a line that is not there or taken.
+/// [`CallError::SlotTaken`], [`CallError::BadArgument`] for a line that is not there or taken,
+/// [`CallError::TableFull`].
 pub fn domain_give_interrupt(
     domain: Slot,
     to: Slot,
     right: Slot,
-    line: u32,
+    source: InterruptSource,
     bit: u32,
-    flags: u32,
 ) -> Result<(), CallError> {
-    let args = [to.0.into(), right.0.into(), line.into(), bit.into(), flags.into(), 0];
+    let args = [to.0.into(), right.0.into(), source.to_bits().into(), bit.into(), 0, 0];
     enter(CallNumber::DomainGiveInterrupt, domain.0, 0, args).done()
 }
 

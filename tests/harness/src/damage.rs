@@ -61,8 +61,8 @@ impl Damage {
             }
             Self::Header => header.builder_quota_pages ^= 1,
             Self::Domain => {
-                // Pages are filled up with zeros, which belong to nobody.
-                *image.iter_mut().rfind(|byte| **byte != 0)? ^= 1;
+                // Programs lie before the plan. Pages are filled up with zeros, which belong to nobody.
+                *image.get_mut(..plan)?.iter_mut().rfind(|byte| **byte != 0)? ^= 1;
             }
         }
         Some(image)

@@ -1,17 +1,17 @@
 //! Building other domains.
 
 use cloison_abi::{
-    CallError, Name, ObjectKind, Rights,
+    CallError, InterruptSource, Name, ObjectKind, Rights,
     call::CONFIGURE_ENDS_SYSTEM,
-    limits::{BACKGROUND_PRIORITY, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MIN_PERIOD_US, PRIORITIES},
-    plan::{FaultPolicy, INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
+    limits::{BACKGROUND_PRIORITY, MIN_PERIOD_US, PRIORITIES},
+    plan::FaultPolicy,
 };
 use cloison_rules::{
     DomainId, DomainRef, RegionRef,
     authorize::Operation,
     budget::Budget,
     capability::{Capability, Gate},
-    interrupts::LineLoad,
+    interrupts::Interrupt,
     mapping::MappingTable,
     thread::State,
 };
@@ -20,10 +20,7 @@ use super::{
     Answer, Arguments, Found, Result,
     regions::{access_rights, is_seen, map_into, zero_step},
 };
-use crate::{
-    kernel::{Kernel, LineTarget},
-    life::Renewal,
-};
+use crate::{kernel::Kernel, life::Renewal};
 
 /// Rights to a domain that can be given.
 const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT);
@@ -236,27 +233,27 @@ pub(super) fn find_with_right(kernel: &Kernel, id: DomainId, arguments: &Argumen
     Ok((change(domain, None), domain))
 }
 
-/// Give an interrupt. Flags are about lines; a message has none.
+/// Give an interrupt.
 pub(super) fn give_interrupt(
     kernel: &mut Kernel,
     _id: DomainId,
     target: DomainRef,
     arguments: Arguments,
 ) -> Result {
-    let [slot, _, line, bit, flags, _] = arguments.a;
+    let [slot, _, source, bit, ..] = arguments.a;
     let bit = event_bit(bit)?;
-    let flags = u32::try_from(flags).map_err(|_| CallError::BadArgument)?;
-    let index =
-        usize::try_from(line).ok().filter(|line| *line < MAX_INTERRUPTS).ok_or(CallError::BadArgument)?;
-    let known = if index < MAX_INTERRUPT_LINES { INTERRUPT_LEVEL | INTERRUPT_ACTIVE_LOW } else { 0 };
-    if kernel.lines[index].is_some() || flags & !known != 0 {
+    let source = u32::try_from(source).ok().and_then(InterruptSource::from_bits);
+    let source = source.ok_or(CallError::BadArgument)?;
+    let number = kernel.interrupts.place_for(source)?;
+    let interrupt = Interrupt::new(source, kernel.peer(target.id)?, bit);
+    if interrupt.line().is_some_and(|line| !kernel.machine.io_apic.has(line.number)) {
         return Err(CallError::BadArgument);
     }
-    let line = index as u8;
-    give(kernel, target.id, slot, Capability::Interrupt { line })?;
-    kernel.lines[index] =
-        Some(LineTarget { target: kernel.peer(target.id)?, bit, flags, load: LineLoad::default() });
-    kernel.machine.io_apic.unmask(line, flags);
+    give(kernel, target.id, slot, Capability::Interrupt(number))?;
+    kernel.interrupts.put(number, interrupt);
+    if let Some(line) = interrupt.line() {
+        kernel.machine.io_apic.unmask(line, number);
+    }
     Ok(Answer::Done)
 }
 

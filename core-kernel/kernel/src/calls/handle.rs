@@ -1,7 +1,7 @@
 //! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
 
 use cloison_abi::{CallError, Rights, call::SystemEnd, limits::DOMAIN_END};
-use cloison_rules::{DomainId, Peer, authorize::Operation, interrupts::LineLoad, thread::State};
+use cloison_rules::{DomainId, Peer, authorize::Operation, thread::State};
 
 use super::{Answer, Arguments, Found, Result};
 use crate::{kernel::Kernel, life::Renewal};
@@ -60,10 +60,10 @@ pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
 
 /// Lets the interrupts of a domain arrive again: it may have faulted before it could acknowledge one.
 fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
-    for (line, target) in kernel.lines.iter_mut().enumerate() {
-        if let Some(target) = target.as_mut().filter(|target| target.target.domain == id) {
-            target.load = LineLoad::default();
-            kernel.machine.io_apic.unmask(line as u8, target.flags);
+    for (number, interrupt) in kernel.interrupts.of(id) {
+        interrupt.start_over();
+        if let Some(line) = interrupt.line() {
+            kernel.machine.io_apic.unmask(line, number);
         }
     }
 }
@@ -78,11 +78,7 @@ pub(super) fn stop(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _argume
 
 fn halt_for_now(kernel: &mut Kernel, stopped: Peer) {
     kernel.halt(stopped.domain, State::Stopped);
-    for (line, target) in kernel.lines.iter().enumerate() {
-        if target.is_some_and(|target| target.target == stopped) {
-            kernel.machine.io_apic.mask(line as u8);
-        }
-    }
+    kernel.mask_lines(stopped.domain);
     #[cfg(feature = "self-attack")]
     kernel.attack_lines(stopped);
     kernel.reader_stopped(stopped);

@@ -4,7 +4,6 @@ use cloison_abi::{
     CallError, Fault, FaultKind, ObjectKind, Rights,
     call::{LOG_ENDING, SystemEnd},
     limits::{MAX_SLOTS, RETIRED_BUDGET_US, RETIRED_PERIOD_US},
-    plan::INTERRUPT_LEVEL,
 };
 use cloison_rules::{
     DomainId, DomainSet, TABLE_ENTRIES, authorize::Operation, budget::Budget, capability::Capability,
@@ -13,7 +12,7 @@ use cloison_rules::{
 use super::{Answer, Arguments, Found, Result};
 use crate::{
     arch::{apic, frames::ImagePart},
-    kernel::{Kernel, LineTarget},
+    kernel::Kernel,
 };
 
 /// The domain that reads what is written to the debug output.
@@ -118,19 +117,21 @@ pub(super) fn interrupt_acknowledge(
     (): (),
     arguments: Arguments,
 ) -> Result {
-    let line = kernel.slots(id).interrupt(arguments.slot)?;
-    let target =
-        kernel.lines.get_mut(usize::from(line)).and_then(Option::as_mut).ok_or(CallError::BadSlot)?;
-    let was_too_much = target.load.acknowledged();
-    let LineTarget { target, bit, flags, .. } = *target;
-    if flags & INTERRUPT_LEVEL != 0 || was_too_much {
-        kernel.machine.io_apic.unmask(line, flags);
+    let number = kernel.slots(id).interrupt(arguments.slot)?;
+    let interrupt = kernel.interrupts.get_mut(number).ok_or(CallError::BadSlot)?;
+    let was_too_much = interrupt.acknowledged();
+    let (target, bit) = (interrupt.target, interrupt.bit);
+    let Some(line) = interrupt.line() else {
+        let (address, data) = apic::message(number, kernel.machine.local_apic.identity());
+        return Ok(Answer::Words([address, data.into(), 0, 0]));
+    };
+    if line.is_level || was_too_much {
+        kernel.machine.io_apic.unmask(line, number);
     }
     if was_too_much {
         kernel.notify((target, bit));
     }
-    let (address, data) = apic::message(line, kernel.machine.local_apic.identity()).unwrap_or_default();
-    Ok(Answer::Words([address, data.into(), 0, 0]))
+    Ok(Answer::Words([0; 4]))
 }
 
 /// Empty a slot of the caller.

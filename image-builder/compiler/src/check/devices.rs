@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cloison_abi::limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPT_MESSAGES, PAGE_BYTES};
+use cloison_abi::limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPTS, PAGE_BYTES};
 
 use crate::diagnostic::{At, Diagnostic, Span};
 use crate::manifest::{Device, DeviceMemory, Irq, IrqLine};
@@ -85,9 +85,9 @@ pub(super) fn irq(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (device, irq) in each(draft, irq_line) {
         let line = irq.line.value;
-        if line >= MAX_INTERRUPT_LINES as u64 {
+        if line >= MAX_INTERRUPT_LINES.into() {
             let message = format!("`{}` has interrupt line {line}, which is too high", device.name.value);
-            let help = format!("the kernel knows the lines 0 to {}", MAX_INTERRUPT_LINES - 1);
+            let help = format!("an I/O APIC has the lines 0 to {} at most", MAX_INTERRUPT_LINES - 1);
             faults.push(Diagnostic::new(irq.line.span, message).help(help));
         } else if let Some((other, first)) = first_with.get(&line) {
             let names = (&device.name.value, &other.name.value);
@@ -110,17 +110,33 @@ fn irq_line(device: &Device) -> Option<&IrqLine> {
 }
 
 /// Only devices that somebody owns take one.
-pub(super) fn messages(draft: &Draft<'_>) -> Vec<Diagnostic> {
+pub(super) fn interrupts(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let owned = draft.domains.iter().flat_map(|domain| &domain.devices);
-    let mut interrupt_by_message =
-        owned.filter(|owned| owned.found.is_some_and(|(_, device)| matches!(device.irq, Some(Irq::Message))));
-    let Some(first_too_many) = interrupt_by_message.nth(MAX_INTERRUPT_MESSAGES) else { return Vec::new() };
-    let count = MAX_INTERRUPT_MESSAGES + 1 + interrupt_by_message.count();
-    let message = format!(
-        "{count} devices interrupt by messages, the kernel can deliver those of {MAX_INTERRUPT_MESSAGES}"
-    );
+    let mut interrupting = owned.filter(|owned| owned.found.is_some_and(|(_, device)| device.irq.is_some()));
+    let Some(first_too_many) = interrupting.nth(MAX_INTERRUPTS) else { return Vec::new() };
+    let count = MAX_INTERRUPTS + 1 + interrupting.count();
+    let message = format!("{count} devices interrupt, the kernel can deliver {MAX_INTERRUPTS} interrupts");
     let fault = Diagnostic::new(first_too_many.written.span, message).note("the first that does not fit");
-    vec![fault.help("give fewer devices; MAX_INTERRUPT_MESSAGES of the ABI crate sets the limit")]
+    vec![fault.help("give fewer devices; MAX_INTERRUPTS of the ABI crate sets the limit")]
+}
+
+/// Two devices with one function are one device.
+pub(super) fn pci_functions(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut first_with: HashMap<u16, (&Device, Span)> = HashMap::new();
+    let mut faults = Vec::new();
+    for (device, function) in each(draft, |device| &device.pci) {
+        match first_with.get(&function.value) {
+            Some((other, first)) => {
+                let names = (&device.name.value, &other.name.value);
+                let message = format!("`{}` and `{}` are one PCI function", names.0, names.1);
+                let fault = Diagnostic::new(function.span, message).label(*first, "first here");
+                let help = "correct the platform's file: two domains must not reach one device";
+                faults.push(fault.help(help));
+            }
+            None => drop(first_with.insert(function.value, (device, function.span))),
+        }
+    }
+    faults
 }
 
 pub(super) fn page_alignment(draft: &Draft<'_>) -> Vec<Diagnostic> {

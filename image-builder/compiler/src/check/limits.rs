@@ -144,33 +144,76 @@ fn each(
     faults
 }
 
-/// Regions that a system can have. The builder holds each in a slot while it builds, but for the page tables
-/// of a domain, in place of which it holds the domain; and it needs one slot more, for the page tables at
-/// hand.
-const MOST_REGIONS: usize = {
-    let others = (BUILDER_SLOT_FREE - BUILDER_MEMORY_SLOTS) as usize + 1;
-    let held = MAX_SLOTS - others;
-    if held < MAX_REGIONS { held } else { MAX_REGIONS }
-};
-
 /// Each domain has two regions, its memory and its page tables; the machine's free memory is some more.
 pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut regions = usize::from(BUILDER_MEMORY_SLOTS);
     for domain in &draft.domains {
-        let shared = domain
-            .uses
-            .iter()
-            .filter(|gate_use| gate_use.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
-        let areas = domain.devices.iter().filter_map(|device| Some(device.found?.1.memory.len()));
-        let own = domain.component.map_or(0, |component| component.regions.len());
-        regions += 2 + shared.count() + areas.sum::<usize>() + own;
-        if regions > MOST_REGIONS {
+        let own = Own::new(domain);
+        regions += 2 + shared(domain).count() + own.areas + own.regions;
+        if regions > MAX_REGIONS {
             let name = &domain.table.name;
             let message =
-                format!("up to the domain `{}` there are {regions} regions, {MOST_REGIONS} fit", name.value);
-            let help = "give less shared memory; MAX_SLOTS and MAX_REGIONS of the ABI crate set the limit";
+                format!("up to the domain `{}` there are {regions} regions, {MAX_REGIONS} fit", name.value);
+            let help = "give less shared memory; MAX_REGIONS of the ABI crate sets the limit";
             return vec![Diagnostic::new(name.span, message).help(help)];
         }
     }
     Vec::new()
+}
+
+/// Regions of a domain that are no other domain's.
+struct Own {
+    areas: usize,
+    /// Beside its stack, heap and program, which are one.
+    regions: usize,
+}
+
+impl Own {
+    fn new(domain: &DraftDomain<'_>) -> Self {
+        let areas = domain.devices.iter().filter_map(|device| Some(device.found?.1.memory.len())).sum();
+        Self { areas, regions: domain.component.map_or(0, |component| component.regions.len()) }
+    }
+}
+
+/// The servers with which a domain shares memory, once for each gate.
+fn shared<'a>(domain: &'a DraftDomain<'_>) -> impl Iterator<Item = usize> + 'a {
+    let uses = domain.uses.iter();
+    let uses = uses.filter(|grant| grant.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
+    uses.filter_map(|grant| grant.server)
+}
+
+/// What the builder holds at once, as it builds one domain after the other: first each domain with its page tables;
+/// then of a domain that is being built all that it has; then only what another one waits for, or a restart needs.
+pub(super) fn builder_slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut held = usize::from(BUILDER_SLOT_FREE) + 2 * draft.domains.len();
+    for (place, domain) in draft.domains.iter().enumerate() {
+        let own = Own::new(domain);
+        let with_others = draft.domains.iter().enumerate().flat_map(|(client, other)| {
+            shared(other).map(move |server| [client, server]).filter(|pair| pair.contains(&place))
+        });
+        let with_others: Vec<_> = with_others.collect();
+        let count = |is: fn(&usize, &usize) -> bool| {
+            with_others.iter().filter(|pair| pair.iter().all(|other| is(other, &place))).count()
+        };
+        let (made, done) = (count(|other, place| other >= place), count(|other, place| other <= place));
+        held += made + 1 + own.areas + own.regions;
+        if held > MAX_SLOTS {
+            let name = &domain.table.name;
+            let message = format!(
+                "up to the domain `{}` the builder holds {held} slots, it has {MAX_SLOTS}",
+                name.value
+            );
+            let help = "restart fewer domains that have regions of their own, or share less memory; MAX_SLOTS of \
+                        the ABI crate sets the limit";
+            return vec![Diagnostic::new(name.span, message).help(help)];
+        }
+        let kept = if is_restarted(domain) { 0 } else { 1 + own.regions };
+        held -= done + own.areas + kept + 1;
+    }
+    Vec::new()
+}
+
+/// Whether the builder starts a domain again after a fault.
+fn is_restarted(domain: &DraftDomain<'_>) -> bool {
+    domain.table.on_fault.as_ref().is_some_and(|policy| policy.value == "restart")
 }

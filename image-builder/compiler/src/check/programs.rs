@@ -120,7 +120,8 @@ impl Faults {
 
     fn judge_mappings(&mut self, system: &System, plan: &Plan) {
         for (place, domain) in system.domains.iter().enumerate() {
-            let count = plan.mappings.iter().filter(|mapping| mapping.domain as usize == place).count();
+            let count =
+                plan.tables.mappings.iter().filter(|mapping| mapping.domain as usize == place).count();
             if count > MAX_MAPPINGS {
                 let message = format!(
                     "the domain `{}` needs {count} mappings, it can have {MAX_MAPPINGS}",

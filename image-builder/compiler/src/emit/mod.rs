@@ -1,4 +1,4 @@
-//! Writes the system image: header, the builder's memory, the plan, the programs.
+//! Writes the system image: header, the builder's memory, the programs, the plan.
 
 mod tables;
 
@@ -22,16 +22,10 @@ pub const BUILDER_IMAGE_ADDRESS: u64 = 0x4000_0000;
 pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     let mut image = Bytes(vec![0; size_of::<ImageHeader>()]);
     let segments = builder_segments(system, plan, &mut image);
+    let places = image.add_programs(plan);
     let plan_offset = image.align();
-    let programs_offset = (plan_offset + tables::length(plan)).next_multiple_of(PAGE_BYTES);
-    let places = program_places(plan, programs_offset);
     let tables = tables::bytes(system, plan, plan_offset, &places);
     image.0.extend_from_slice(&tables);
-    for (program, place) in plan.programs.iter().zip(&places).skip(1) {
-        image.align();
-        debug_assert_eq!(image.0.len() as u64, place.offset);
-        image.0.extend_from_slice(&program.image);
-    }
     let image_bytes = image.align();
     let mut header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
     let program = segments.iter().take(header.builder_program_segments as usize);
@@ -48,18 +42,6 @@ struct Place {
     offset: u64,
     bytes: u64,
     digest: Digest,
-}
-
-/// The places of all programs. The builder's, the first, is not among the others: its memory lies in the
-/// image as it is to be mapped.
-fn program_places(plan: &Plan, mut offset: u64) -> Vec<Place> {
-    let mut places = Vec::new();
-    for (component, program) in plan.programs.iter().enumerate() {
-        let bytes = if component == 0 { 0 } else { program.image.len() as u64 };
-        places.push(Place { offset, bytes, digest: digest(&program.image) });
-        offset += bytes.next_multiple_of(PAGE_BYTES);
-    }
-    places
 }
 
 fn header(
@@ -143,6 +125,19 @@ impl Bytes {
     fn align(&mut self) -> u64 {
         self.0.resize(self.0.len().next_multiple_of(PAGE_BYTES as usize), 0);
         self.0.len() as u64
+    }
+
+    /// Adds the programs. Returns their places. The builder's, the first, is not among the others: its memory lies
+    /// in the image as it is to be mapped.
+    fn add_programs(&mut self, plan: &Plan) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (component, program) in plan.programs.iter().enumerate() {
+            let bytes: &[u8] = if component == 0 { &[] } else { &program.image };
+            let offset = self.align();
+            self.0.extend_from_slice(bytes);
+            places.push(Place { offset, bytes: bytes.len() as u64, digest: digest(&program.image) });
+        }
+        places
     }
 
     fn add_part(&mut self, part: &Part, bytes: &[u8]) -> BuilderSegment {

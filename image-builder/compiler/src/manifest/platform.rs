@@ -31,6 +31,8 @@ pub struct Device {
     pub name: At<String>,
     /// What kind it is; a component asks for a class, not for a device.
     pub class: At<String>,
+    /// Its PCI function, if it is on that bus: bus, device and function as one number of 8, 5 and 3 bits.
+    pub pci: Option<At<u16>>,
     /// Its registers in memory, one area after the other.
     pub memory: Vec<DeviceMemory>,
     /// Its I/O ports.
@@ -147,6 +149,7 @@ fn port(reader: &mut Reader<'_, '_>, key: &'static str) -> u16 {
 impl Device {
     fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let class = reader.required_text("class");
+        let pci = pci_function(reader);
         let memory = reader.tables("memory", |memory| {
             let (address, bytes) = (memory.required_number("address"), memory.required_number("bytes"));
             Some(DeviceMemory { address: address?, bytes: bytes? })
@@ -159,12 +162,33 @@ impl Device {
         Some(Self {
             name,
             class: class?,
+            pci,
             memory,
             ports: ports.flatten(),
             irq: irq.flatten(),
             qemu: reader.texts("qemu").into_iter().map(|argument| argument.value).collect(),
         })
     }
+}
+
+/// A PCI function, as Linux and QEMU write it: `00:03.0`.
+fn pci_function(reader: &mut Reader<'_, '_>) -> Option<At<u16>> {
+    let At { value, span } = reader.text("pci")?;
+    let Some(function) = parse_pci_function(&value) else {
+        reader.refuse("pci", span, "a PCI function such as \"00:03.0\"", format!("the text {value:?}"));
+        return None;
+    };
+    Some(At { value: function, span })
+}
+
+fn parse_pci_function(text: &str) -> Option<u16> {
+    let (bus, rest) = text.split_once(':')?;
+    let (device, function) = rest.split_once('.')?;
+    let number = |text: &str, digits: usize, end: u16| {
+        let is_hex = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u16::from_str_radix(text, 16).ok().filter(|number| is_hex && *number < end)
+    };
+    Some(number(bus, 2, 0x100)? << 8 | number(device, 2, 0x20)? << 3 | number(function, 1, 8)?)
 }
 
 impl Irq {

@@ -7,14 +7,15 @@ mod layout;
 mod name;
 mod program;
 mod settings;
+mod tables;
 
 use cloison_abi::info::InfoEntry;
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{MappingEntry, PortEntry, RegionEntry, SlotEntry};
 
 pub use layout::{Layout, Part, table_pages};
 pub(crate) use name::name;
 pub use program::{Binaries, Load, Program, ProgramFile, Segment};
+pub use tables::{Tables, is_memory};
 
 use crate::system::{ComponentId, System, pages};
 use layout::SPARE_TABLES;
@@ -31,14 +32,8 @@ pub struct Plan {
     pub builder: Layout,
     /// The domains, in the order of the manifest.
     pub domains: Vec<DomainPlan>,
-    /// The regions: first the private one of each domain, in their order.
-    pub regions: Vec<RegionEntry>,
-    /// The mappings, by domain and address.
-    pub mappings: Vec<MappingEntry>,
-    /// The slots, by domain and number.
-    pub slots: Vec<SlotEntry>,
-    /// The ranges of I/O ports.
-    pub ports: Vec<PortEntry>,
+    /// What is given to them.
+    pub tables: Tables,
 }
 
 /// What the plan says about one domain beside the tables.
@@ -54,8 +49,6 @@ pub struct DomainPlan {
     pub info: Vec<InfoEntry>,
     /// What the manifest fixes for it, as bytes.
     pub settings: Vec<u8>,
-    /// The event bit of its fault handler that tells of its faults.
-    pub fault_event: Option<u32>,
 }
 
 impl Plan {
@@ -87,9 +80,8 @@ impl Plan {
     /// Memory that all domains have together, in pages.
     #[must_use]
     pub fn total_pages(&self) -> u64 {
-        let regions = self.regions.iter().filter(|region| region.device_address == 0);
-        let tables: u64 = self.domains.iter().map(|domain| domain.quota_pages).sum();
-        regions.map(|region| u64::from(region.pages)).sum::<u64>() + tables
+        let page_tables: u64 = self.domains.iter().map(|domain| domain.quota_pages).sum();
+        self.tables.memory_pages() + page_tables
     }
 }
 

@@ -3,14 +3,14 @@
 use cloison_abi::image::ImageHeader;
 use cloison_abi::info::InfoEntry;
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{INTERRUPT_LEVEL, MappingEntry, NONE, RegionEntry, SlotEntry};
-use cloison_abi::{ObjectKind, Rights};
+use cloison_abi::plan::{GateEntry, InterruptEntry, MappingEntry, NONE, RegionEntry};
+use cloison_abi::{InterruptSource, ObjectKind, Rights};
 use zerocopy::FromBytes;
 
 use super::count;
 use super::table::Table;
 use crate::digest::{digest, hex};
-use crate::plan::{Layout, Part, Plan};
+use crate::plan::{Layout, Part, Plan, is_memory};
 use crate::system::{OnFault, System};
 use crate::workspace::BUILDER;
 
@@ -42,24 +42,24 @@ pub(super) fn memory(system: &System, plan: &Plan) -> String {
 
 /// Pages of regions beside the private one that belong to a domain.
 fn own_regions(plan: &Plan, domain: usize) -> u64 {
-    let others = plan.regions.iter().skip(plan.domains.len());
+    let others = plan.tables.regions.iter().skip(plan.domains.len());
     others.filter(|region| region.owner as usize == domain).map(|region| u64::from(region.pages)).sum()
 }
 
 /// Pages that a domain sees and shares with another one.
 fn shared(plan: &Plan, domain: usize) -> u64 {
     let is_shared = |mapping: &&MappingEntry| {
-        let region = &plan.regions[mapping.region as usize];
-        mapping.domain as usize == domain && region.owner == NONE && region.device_address == 0
+        let region = plan.tables.region(mapping.region);
+        mapping.domain as usize == domain && region.owner == NONE && is_memory(region)
     };
-    plan.mappings.iter().filter(is_shared).map(|mapping| u64::from(mapping.pages)).sum()
+    plan.tables.mappings.iter().filter(is_shared).map(|mapping| u64::from(mapping.pages)).sum()
 }
 
 pub(super) fn address_spaces(system: &System, plan: &Plan) -> String {
     let mut text = String::new();
     for (place, domain) in system.domains.iter().enumerate() {
         let mut table = Table::new(["from", "to", "rights", ">pages", "what"]);
-        for mapping in plan.mappings.iter().filter(|mapping| mapping.domain as usize == place) {
+        for mapping in plan.tables.mappings.iter().filter(|mapping| mapping.domain as usize == place) {
             let end = mapping.address + u64::from(mapping.pages) * PAGE_BYTES - 1;
             table.row([
                 format!("{:#010x}", mapping.address),
@@ -76,10 +76,10 @@ pub(super) fn address_spaces(system: &System, plan: &Plan) -> String {
 
 /// What a mapping shows.
 fn what(plan: &Plan, domain: usize, mapping: &MappingEntry) -> String {
-    let region = &plan.regions[mapping.region as usize];
+    let region = plan.tables.region(mapping.region);
     let layout = &plan.domains[domain].layout;
     let is = |part: &Part| part.address == mapping.address;
-    if region.device_address != 0 {
+    if !is_memory(region) {
         return format!("registers of {}", region.name);
     }
     if mapping.region as usize != domain {
@@ -111,48 +111,83 @@ fn shared_as(entry: &InfoEntry, address: u64) -> Option<String> {
     }
 }
 
+pub(super) fn threads(system: &System) -> String {
+    let mut table = Table::new([">thread", "of", ">CPU", ">priority"]);
+    for (number, domain) in system.domains.iter().enumerate() {
+        let cells = [number.to_string(), domain.name.clone(), "0".to_owned(), domain.priority.to_string()];
+        table.row(cells);
+    }
+    table.render("Threads, one of each domain")
+}
+
 pub(super) fn slots(system: &System, plan: &Plan) -> String {
+    let name = |domain: u32| system.domains[domain as usize].name.as_str();
+    let mut rows = Vec::new();
+    let mut row = |domain, slot, kind, object| rows.push((domain, slot, kind, object));
+    let tables = &plan.tables;
+    for gate in &tables.gates {
+        row(gate.domain, gate.slot, ObjectKind::Gate, into(gate, name(gate.server)));
+    }
+    for event in &tables.events {
+        let object = format!("bit {} of {}", event.event, name(event.target));
+        row(event.domain, event.slot, ObjectKind::Event, object);
+    }
+    for held in &tables.region_slots {
+        let region = tables.region(held.region);
+        let object = format!("{}, {}", region.name, count(region.pages.into(), "page"));
+        row(held.domain, held.slot, ObjectKind::Region, object);
+    }
+    for handler in &tables.supervisions {
+        let object =
+            format!("{}, to handle its faults, told by its bit {}", name(handler.subject), handler.event);
+        row(handler.domain, handler.slot, ObjectKind::Domain, object);
+    }
+    for interrupt in &tables.interrupts {
+        row(interrupt.thread, interrupt.slot, ObjectKind::Interrupt, from(plan, interrupt));
+    }
+    for reader in &tables.log_readers {
+        let object = format!("its bit {} says that there is text", reader.event);
+        row(reader.domain, reader.slot, ObjectKind::LogRight, object);
+    }
+    for right in &tables.rights {
+        let kind = ObjectKind::from_number(right.kind).unwrap_or(ObjectKind::Empty);
+        row(right.domain, right.slot, kind, String::new());
+    }
+    rows.sort_by_key(|(domain, slot, ..)| (*domain, *slot));
     let mut table = Table::new(["domain", ">slot", "kind", "object"]);
-    for slot in &plan.slots {
-        let holder = &system.domains[slot.domain as usize].name;
-        let kind = ObjectKind::from_number(slot.kind).unwrap_or(ObjectKind::Empty);
-        table.row([
-            holder.clone(),
-            slot.slot.to_string(),
-            kind.name().to_owned(),
-            object(system, plan, kind, slot),
-        ]);
+    for (domain, slot, kind, object) in rows {
+        table.row([name(domain).to_owned(), slot.to_string(), kind.name().to_owned(), object]);
     }
     table.render("Slots (slot 0 of each domain is the domain itself)")
 }
 
-fn object(system: &System, plan: &Plan, kind: ObjectKind, slot: &SlotEntry) -> String {
-    let domain = || system.domains[slot.object as usize].name.as_str();
-    match kind {
-        ObjectKind::Gate if slot.count > 0 => {
-            let last = slot.detail + slot.count - 1;
-            format!("into {}, badge {}, grants to its slots {} to {last}", domain(), slot.badge, slot.detail)
+fn into(gate: &GateEntry, server: &str) -> String {
+    match gate.grants {
+        0 => format!("into {server}, badge {}", gate.badge),
+        grants => {
+            let (first, last) = (gate.first_grant, gate.first_grant + grants - 1);
+            format!("into {server}, badge {}, grants to its slots {first} to {last}", gate.badge)
         }
-        ObjectKind::Gate => format!("into {}, badge {}", domain(), slot.badge),
-        ObjectKind::Event => format!("bit {} of {}", slot.badge, domain()),
-        ObjectKind::Domain => format!("{}, to handle its faults", domain()),
-        ObjectKind::Region => {
-            let region = &plan.regions[slot.object as usize];
-            format!("{}, {}", region.name, count(region.pages.into(), "page"))
-        }
-        ObjectKind::Interrupt => {
-            let trigger = if slot.detail & INTERRUPT_LEVEL == 0 { "edge" } else { "level" };
-            format!("line {}, {trigger}, as its bit {}", slot.object, slot.badge)
-        }
-        ObjectKind::LogRight => format!("its bit {} says that there is text", slot.badge),
-        _ => String::new(),
     }
+}
+
+fn from(plan: &Plan, interrupt: &InterruptEntry) -> String {
+    let device = plan.tables.devices[interrupt.device as usize].name;
+    let source = match InterruptSource::from_bits(interrupt.source) {
+        Some(InterruptSource::Line { number, is_level, .. }) => {
+            format!("line {number}, {}", if is_level { "level" } else { "edge" })
+        }
+        Some(InterruptSource::Message { number }) => format!("message {number}"),
+        None => String::new(),
+    };
+    format!("of {device}: {source}, as its bit {}", interrupt.event)
 }
 
 pub(super) fn regions(system: &System, plan: &Plan) -> String {
     let mut table = Table::new([">region", "name", ">pages", "device at", "seen by"]);
-    for (place, region) in plan.regions.iter().enumerate() {
+    for (place, region) in plan.tables.regions.iter().enumerate() {
         let mut seen: Vec<&str> = plan
+            .tables
             .mappings
             .iter()
             .filter(|mapping| mapping.region as usize == place)
@@ -162,8 +197,8 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
         if is_restarted(system, region) {
             seen.push("builder (to restart it)");
         }
-        let device =
-            if region.device_address == 0 { String::new() } else { format!("{:#x}", region.device_address) };
+        let area = plan.tables.area_of(place as u32);
+        let device = area.map_or(String::new(), |area| format!("{:#x}", area.physical_address));
         let cells =
             [place.to_string(), region.name.to_string(), region.pages.to_string(), device, seen.join(", ")];
         table.row(cells);
@@ -174,7 +209,7 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
 /// Whether the builder keeps a region, because its owner is loaded again after a fault.
 fn is_restarted(system: &System, region: &RegionEntry) -> bool {
     let owner = system.domains.get(region.owner as usize);
-    region.device_address == 0 && owner.is_some_and(|owner| owner.on_fault == OnFault::Restart)
+    is_memory(region) && owner.is_some_and(|owner| owner.on_fault == OnFault::Restart)
 }
 
 pub(super) fn digests(system: &System, plan: &Plan, image: &[u8]) -> String {

@@ -32,6 +32,7 @@ pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
     if let Some((plan, image)) = built {
         text += &built::memory(system, plan);
         text += &built::address_spaces(system, plan);
+        text += &built::threads(system);
         text += &built::slots(system, plan);
         text += &built::regions(system, plan);
         text += &built::digests(system, plan, image);
@@ -176,8 +177,11 @@ fn events(system: &System, client: DomainId, gate_use: &GateUse) -> String {
     }
 }
 
+/// Each device as the one object that it is.
 fn devices(system: &System) -> String {
-    let mut table = Table::new(["device", "class", "owner", "as", "memory", "ports", "interrupt"]);
+    let heads =
+        ["device", "class", "owner", "as", "PCI", "memory", "ports", "interrupt", "reads and writes memory"];
+    let mut table = Table::new(heads);
     for (place, device) in system.platform().devices.iter().enumerate() {
         let owned =
             system.domains().flat_map(|(_, domain)| domain.devices.iter().map(move |owned| (domain, owned)));
@@ -196,15 +200,27 @@ fn devices(system: &System) -> String {
             device.class.value.clone(),
             owner.map_or("nobody".to_owned(), |(domain, _)| domain.name.clone()),
             owner.map_or(String::new(), |(_, owned)| owned.local.clone()),
+            device.pci.as_ref().map_or(String::new(), |function| pci_function(function.value)),
             memory,
             ports,
             device.irq.as_ref().map_or(String::new(), |irq| match irq {
                 Irq::Line(line) => format!("line {}", line.line.value),
                 Irq::Message => "message".to_owned(),
             }),
+            owner.map_or(String::new(), |(domain, _)| dma(system, domain)),
         ]);
     }
     table.render("Devices")
+}
+
+/// The memory of a domain that its devices may read and write by themselves.
+fn dma(system: &System, domain: &Domain) -> String {
+    let regions = system.component(domain.component).regions.iter().filter(|region| region.is_dma);
+    regions.map(|region| region.local.value.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn pci_function(number: u16) -> String {
+    format!("{:02x}:{:02x}.{}", number >> 8, number >> 3 & 0x1f, number & 7)
 }
 
 fn rights(system: &System) -> String {

@@ -6,7 +6,7 @@ use cloison_abi::{
     CallError, CallNumber, ObjectKind, Rights,
     access::{Class, Classes},
     call::{EVERYONE, NO_DEADLINE, SLOT_SELF},
-    limits::{KERNEL_BASE, MAX_INTERRUPTS},
+    limits::KERNEL_BASE,
 };
 use cloison_sys::{
     Slot,
@@ -101,9 +101,7 @@ fn attempt(call: CallNumber) -> Option<Call> {
             (PEER, [SLOT_SELF.into(), ITSELF.into(), 0, 0, 0, 0])
         }
         CallNumber::DomainGiveDomain => (PEER, [SLOT_SELF.into(), ITSELF.into(), u64::MAX, 0, 0, 0]),
-        CallNumber::DomainGiveInterrupt => {
-            (PEER, [SLOT_SELF.into(), BUILDER.into(), MAX_INTERRUPTS as u64, 0, 0, 0])
-        }
+        CallNumber::DomainGiveInterrupt => (PEER, [SLOT_SELF.into(), BUILDER.into(), u64::MAX, 0, 0, 0]),
         CallNumber::DomainGivePorts => (PEER, [BUILDER.into(), 0, 0, 0, 0, 0]),
         CallNumber::DomainGiveRight => (PEER, [SLOT_SELF.into(), BUILDER.into(), u64::MAX, 0, 0, 0]),
         CallNumber::DomainDestroy => (ITSELF, [0; 6]),

@@ -1,9 +1,9 @@
 //! The acts: a property that has to hold, and what shows it.
 
 use cloison_abi::{
-    CallError, CallNumber, ObjectKind, Rights,
+    CallError, CallNumber, InterruptSource, ObjectKind, Rights,
     call::BUILDER_SLOT_CENSUS,
-    limits::{BUILDER_WINDOW_ADDRESS, DOMAIN_END, KERNEL_BASE, MAX_INTERRUPTS, PAGE_BYTES},
+    limits::{BUILDER_WINDOW_ADDRESS, DOMAIN_END, KERNEL_BASE, MAX_INTERRUPT_LINES, PAGE_BYTES},
     plan::FaultPolicy,
 };
 use cloison_rt::time::after;
@@ -32,7 +32,7 @@ const OTHER_RIGHT: Slot = Slot(BUILDER_SLOT_CENSUS);
 const PORT: u16 = 0x80;
 const OTHER_PORT: u16 = 0x84;
 /// An interrupt line that no device of the machine uses.
-const LINE: u32 = 7;
+const LINE: InterruptSource = line(7);
 /// The slot of a child that an act fills.
 const CHILD_SLOT: Slot = Slot(10);
 /// Another one.
@@ -188,28 +188,34 @@ fn no_gate_into_itself(site: &mut Site) -> Outcome {
     refused(domain_give_gate(child.domain, CHILD_SLOT, child.domain, 0, (0, 0)), CallError::SelfCall)
 }
 
+const fn line(number: u8) -> InterruptSource {
+    InterruptSource::Line { number, is_level: false, is_active_low: false }
+}
+
 fn one_interrupt_one_domain(site: &mut Site) -> Outcome {
     let (one, other) = (site.child()?, site.child()?);
-    domain_give_interrupt(one.domain, CHILD_SLOT, RIGHT, LINE, 1, 0)?;
-    let again = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, LINE, 1, 0);
+    domain_give_interrupt(one.domain, CHILD_SLOT, RIGHT, LINE, 1)?;
+    let again = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, LINE, 1);
     refused(again, CallError::BadArgument)?;
-    let beyond = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, MAX_INTERRUPTS as u32, 1, 0);
-    refused(beyond, CallError::BadArgument)?;
-    let flags = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, LINE + 1, 1, 1 << 7);
-    refused(flags, CallError::BadArgument)
+    let level = InterruptSource::Line { number: 7, is_level: true, is_active_low: true };
+    let anyhow = domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, level, 1);
+    refused(anyhow, CallError::BadArgument)?;
+    // The machine's I/O APIC has fewer lines than there could be.
+    let beyond = line(MAX_INTERRUPT_LINES as u8 - 1);
+    refused(domain_give_interrupt(other.domain, CHILD_SLOT, RIGHT, beyond, 1), CallError::BadArgument)
 }
 
 fn interrupt_comes_back(site: &mut Site) -> Outcome {
     let child = site.child()?;
-    domain_give_interrupt(child.domain, CHILD_SLOT, RIGHT, LINE, 1, 0)?;
+    domain_give_interrupt(child.domain, CHILD_SLOT, RIGHT, LINE, 1)?;
     site.destroy(child.domain)?;
     let next = site.child()?;
-    Ok(domain_give_interrupt(next.domain, CHILD_SLOT, RIGHT, LINE, 1, 0)?)
+    Ok(domain_give_interrupt(next.domain, CHILD_SLOT, RIGHT, LINE, 1)?)
 }
 
 fn builder_right_is_needed(site: &mut Site) -> Outcome {
     let child = site.child()?;
-    let line = domain_give_interrupt(child.domain, CHILD_SLOT, OTHER_RIGHT, LINE, 1, 0);
+    let line = domain_give_interrupt(child.domain, CHILD_SLOT, OTHER_RIGHT, LINE, 1);
     refused(line, CallError::WrongType)?;
     refused(domain_give_ports(child.domain, OTHER_RIGHT, PORT, 1), CallError::WrongType)?;
     let right = domain_give_right(child.domain, CHILD_SLOT, OTHER_RIGHT, ObjectKind::ShutdownRight, 0);

@@ -1,19 +1,19 @@
 //! Interrupt controllers: the local APIC with its timer, the I/O APIC, and the old PICs, which are silenced.
 
-use cloison_abi::{
-    limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
-    plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL},
+use cloison_abi::limits::MAX_INTERRUPTS;
+use cloison_rules::{
+    interrupts::{Line, io_apic_pins},
+    refs::InterruptId,
 };
-use cloison_rules::interrupts::io_apic_pins;
 use x86_64::instructions::port::Port;
 
 use super::{acpi::Machine, physical::direct};
 use crate::arch::space::KernelSpace;
 
-/// Vector of line 0; the others follow, then those of messages.
-pub const FIRST_LINE_VECTOR: u8 = 32;
+/// Vector of the first interrupt of the kernel's table; the others follow.
+pub const FIRST_VECTOR: u8 = 32;
 /// Vector of the timer.
-pub const TIMER_VECTOR: u8 = FIRST_LINE_VECTOR + MAX_INTERRUPTS as u8;
+pub const TIMER_VECTOR: u8 = FIRST_VECTOR + MAX_INTERRUPTS as u8;
 /// Vector of which a device tells that has made it up: it stands for all from here on that are nobody's.
 pub const STRAY_VECTOR: u8 = TIMER_VECTOR + 1;
 /// Vector of interrupts that were withdrawn while on their way. Its low four bits have to be ones on old CPUs. A device
@@ -22,11 +22,15 @@ pub const SPURIOUS_VECTOR: u8 = 0xff;
 
 const _: () = assert!(STRAY_VECTOR / 16 < SPURIOUS_VECTOR / 16);
 
-/// What a device writes, and where, for an interrupt that is signalled by message to the CPU `target`; `None`
-/// for a line. Intel SDM volume 3, section 11.11: fixed delivery, edge triggered.
-pub fn message(number: u8, target: u8) -> Option<(u64, u32)> {
-    let address = 0xfee0_0000 | u64::from(target) << 12;
-    (usize::from(number) >= MAX_INTERRUPT_LINES).then(|| (address, u32::from(FIRST_LINE_VECTOR + number)))
+/// The vector of an interrupt.
+fn vector(id: InterruptId) -> u32 {
+    u32::from(FIRST_VECTOR) + id.index() as u32
+}
+
+/// What a device writes, and where, for an interrupt that is signalled by message to the CPU `target`. Intel SDM
+/// volume 3, section 11.11: fixed delivery, edge triggered.
+pub fn message(id: InterruptId, target: u8) -> (u64, u32) {
+    (0xfee0_0000 | u64::from(target) << 12, vector(id))
 }
 
 /// Registers of the local APIC (Intel SDM volume 3, table 11-1).
@@ -158,22 +162,20 @@ impl IoApic {
         io_apic_pins(self.read(VERSION))
     }
 
-    /// Lets a line interrupt, as `flags` of the plan say. A message is not the I/O APIC's business.
-    pub fn unmask(self, line: u8, flags: u32) {
-        let level = if flags & INTERRUPT_LEVEL != 0 { 1 << 15 } else { 0 };
-        let low = if flags & INTERRUPT_ACTIVE_LOW != 0 { 1 << 13 } else { 0 };
-        self.set(line, u32::from(FIRST_LINE_VECTOR + line) | level | low);
+    /// Whether it has a line of this number.
+    pub fn has(self, line: u8) -> bool {
+        u32::from(line) < self.pins()
     }
 
-    /// Keeps a line from interrupting.
-    pub fn mask(self, line: u8) {
-        self.set(line, MASKED);
+    /// Lets a line that it has interrupt, with the vector of `id`.
+    pub fn unmask(self, line: Line, id: InterruptId) {
+        let (level, low) = (u32::from(line.is_level) << 15, u32::from(line.is_active_low) << 13);
+        self.set_pin(line.number.into(), vector(id) | level | low);
     }
 
-    fn set(self, line: u8, low: u32) {
-        if usize::from(line) < MAX_INTERRUPT_LINES {
-            self.set_pin(line.into(), low);
-        }
+    /// Keeps a line that it has from interrupting.
+    pub fn mask(self, line: Line) {
+        self.set_pin(line.number.into(), MASKED);
     }
 
     /// Writes the redirection entry of a pin (Intel I/O APIC data sheet, section 3.2.4).

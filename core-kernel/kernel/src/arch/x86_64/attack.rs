@@ -27,7 +27,7 @@ use super::{
     physical::{Entry, direct, load},
     tables::{Gate, KERNEL_CODE},
 };
-use crate::kernel::{Kernel, LineTarget};
+use crate::kernel::Kernel;
 
 const PAGE_FAULT: usize = 14;
 /// The register that says where `sysenter` leads.
@@ -285,14 +285,11 @@ impl Kernel {
     /// A domain has been stopped from outside: none of its lines may be open.
     pub fn attack_lines(&mut self, stopped: Peer) {
         let io_apic = self.machine.io_apic;
-        let of_stopped = |target: &Option<LineTarget>| target.is_some_and(|target| target.target == stopped);
-        let mut lines = (0..).zip(&self.lines).filter(|(_, target)| of_stopped(target)).peekable();
-        if lines.peek().is_none() {
-            return;
-        }
-        let masked = lines.all(|(line, _)| io_apic.is_pin_masked(line));
+        let lines = self.interrupts.of(stopped.domain).filter_map(|(_, interrupt)| interrupt.line());
+        let open = lines.map(|line| !io_apic.is_pin_masked(line.number.into()));
+        let Some(any_open) = open.reduce(|any, open| any | open) else { return };
         let name = self.domain(stopped.domain).name;
-        self.say(format_args!("self-attack: the lines of {name} are masked: {}", verdict(masked)));
+        self.say(format_args!("self-attack: the lines of {name} are masked: {}", verdict(!any_open)));
     }
 
     /// The builder has ended: its memory may hold nothing.

@@ -1,11 +1,11 @@
 //! Connects clients with gates of their servers: the gate, the memory both see, the events both ways.
 
+use cloison_abi::Rights;
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{NONE, RegionEntry, SlotEntry};
-use cloison_abi::{ObjectKind, Rights};
+use cloison_abi::plan::{EventEntry, GateEntry, NONE};
 
-use super::{Assigner, index, no_slot};
+use super::{Assigner, index, memory, thread};
 use crate::plan::name::name;
 use crate::system::{DomainId, GateUse, Offer};
 
@@ -25,10 +25,10 @@ impl Assigner<'_> {
         let offer = self.system.offer(grant);
         let badge = self.domains[server.0].badge;
         self.domains[server.0].badge += 1;
-        let (detail, count) = self.grant_slots(server, offer);
-        let kind = ObjectKind::Gate as u32;
-        let gate = SlotEntry { kind, object: index(server), badge, detail, count, ..no_slot() };
-        let slot = self.slot(client, gate);
+        let (first_grant, grants) = self.grant_slots(server, offer);
+        let (domain, slot) = (index(client), self.slot(client));
+        let gate = GateEntry { domain, slot, server: thread(server), badge, first_grant, grants };
+        self.tables.gates.push(gate);
         let (to_client, client_bit) = self.signal(offer.signals_client, server, client);
         let (to_server, server_bit) = self.signal(offer.signals_server, client, server);
         let [client_view, server_view] = self.share(offer, client, server);
@@ -59,7 +59,7 @@ impl Assigner<'_> {
                 peer: name(&self.system.domain(client).name),
                 kind: InfoKind::Client as u32,
                 // The slots that this client's grants fill, if there are any.
-                slot: if count == 0 { NONE } else { detail },
+                slot: if grants == 0 { NONE } else { first_grant },
                 signal_slot: to_client,
                 event_bit: server_bit,
                 address: server_view.address,
@@ -85,9 +85,9 @@ impl Assigner<'_> {
         if !is_wanted {
             return (NONE, NONE);
         }
-        let badge = self.event(to);
-        let kind = ObjectKind::Event as u32;
-        (self.slot(from, SlotEntry { kind, object: index(to), badge, ..no_slot() }), badge)
+        let (slot, event) = (self.slot(from), self.event(to));
+        self.tables.events.push(EventEntry { domain: index(from), slot, target: thread(to), event });
+        (slot, event)
     }
 
     /// Memory that both see: how the client does, and how the server does.
@@ -96,8 +96,7 @@ impl Assigner<'_> {
         if pages == 0 {
             return [View::default(); 2];
         }
-        let region = RegionEntry { name: name(&offer.name.value), device_address: 0, pages, owner: NONE };
-        let region = self.region(region);
+        let region = self.region(memory(name(&offer.name.value), pages));
         let halves = [0..pages / 2, pages / 2..pages];
         let (read, write) = (Rights::READ, Rights::READ | Rights::WRITE);
         // The client writes the first half of what is one-way, the server the second.

@@ -7,14 +7,14 @@ use std::ops::Range;
 
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{MappingEntry, PortEntry, RegionEntry, SlotEntry};
-use cloison_abi::{ObjectKind, Rights};
+use cloison_abi::plan::{MappingEntry, NONE, RegionEntry, RegionSource, SupervisionEntry};
+use cloison_abi::{Name, Rights};
 
 use super::layout::{GUARD_PAGES, Layout};
 use super::name::name;
 use super::program::Program;
 use super::settings::settings;
-use super::{DomainPlan, Plan, SHARED_ADDRESS, quota_pages};
+use super::{DomainPlan, Plan, SHARED_ADDRESS, Tables, quota_pages};
 use crate::system::{Domain, DomainId, OnFault, System};
 
 /// Assigns everything. The layouts are those of the domains, in their order.
@@ -29,10 +29,9 @@ pub(super) fn assign(system: &System, programs: Vec<Program>, builder: Layout, l
             assigner.connect(id, grant);
         }
     }
-    let fault_events: Vec<_> =
-        system.domains().map(|(id, domain)| assigner.fault_handler(id, domain)).collect();
+    system.domains().for_each(|(id, domain)| assigner.supervision(id, domain));
     let settings: Vec<_> = system.domains().map(|(id, _)| assigner.settings(id, &layouts[id.0])).collect();
-    assigner.finish(programs, builder, layouts, fault_events.into_iter().zip(settings).collect())
+    assigner.finish(programs, builder, layouts, settings)
 }
 
 /// What has been given out so far.
@@ -40,11 +39,7 @@ struct Assigner<'a> {
     system: &'a System,
     domains: Vec<Next>,
     info: Vec<Vec<InfoEntry>>,
-    regions: Vec<RegionEntry>,
-    mappings: Vec<MappingEntry>,
-    slots: Vec<SlotEntry>,
-    ports: Vec<PortEntry>,
-    messages: u32,
+    tables: Tables,
 }
 
 /// What one domain gets next.
@@ -60,27 +55,21 @@ impl<'a> Assigner<'a> {
     /// The private regions come first, so that a domain's region has its index.
     fn new(system: &'a System, layouts: &[Layout]) -> Self {
         let first = Next { slot: 1, event: 0, badge: 0, address: SHARED_ADDRESS };
-        let private =
-            system.domains.iter().zip(layouts).enumerate().map(|(place, (domain, layout))| RegionEntry {
-                name: name(&domain.name),
-                device_address: 0,
-                pages: layout.pages() as u32,
-                owner: place as u32,
-            });
+        let private = system.domains().zip(layouts);
+        let private = private.map(|((id, domain), layout)| RegionEntry {
+            owner: index(id),
+            ..memory(name(&domain.name), layout.pages() as u32)
+        });
         Self {
             system,
             domains: vec![first; system.domains.len()],
             info: vec![Vec::new(); system.domains.len()],
-            regions: private.collect(),
-            mappings: Vec::new(),
-            slots: Vec::new(),
-            ports: Vec::new(),
-            messages: 0,
+            tables: Tables { regions: private.collect(), ..Tables::default() },
         }
     }
 
     fn private(&mut self, id: DomainId, layout: &Layout) {
-        self.mappings.extend(layout.parts().map(|part| MappingEntry {
+        self.tables.mappings.extend(layout.parts().map(|part| MappingEntry {
             address: part.address,
             domain: index(id),
             region: index(id),
@@ -91,17 +80,15 @@ impl<'a> Assigner<'a> {
         }));
     }
 
-    /// Lets the handler of a domain's faults learn of them: the event bit.
-    fn fault_handler(&mut self, id: DomainId, domain: &Domain) -> Option<u32> {
-        let OnFault::Handler(handler) = domain.on_fault else { return None };
-        let event_bit = self.event(handler);
-        let rights = Rights::HANDLE_FAULT.bits();
-        let kind = ObjectKind::Domain as u32;
-        let slot = self.slot(handler, SlotEntry { kind, object: index(id), rights, ..no_slot() });
+    /// Lets the handler of a domain's faults learn of them.
+    fn supervision(&mut self, id: DomainId, domain: &Domain) {
+        let OnFault::Handler(handler) = domain.on_fault else { return };
+        let (slot, event_bit) = (self.slot(handler), self.event(handler));
+        let entry = SupervisionEntry { domain: index(handler), slot, subject: index(id), event: event_bit };
+        self.tables.supervisions.push(entry);
         let local = name(&domain.name);
         let kind = InfoKind::Domain as u32;
         self.tell(handler, InfoEntry { name: local, peer: local, kind, slot, event_bit, ..InfoEntry::EMPTY });
-        Some(event_bit)
     }
 
     /// What the manifest fixes for a domain, as bytes.
@@ -117,13 +104,12 @@ impl<'a> Assigner<'a> {
         programs: Vec<Program>,
         builder: Layout,
         layouts: Vec<Layout>,
-        others: Vec<(Option<u32>, Vec<u8>)>,
+        settings: Vec<Vec<u8>>,
     ) -> Plan {
-        self.mappings.sort_by_key(|mapping| (mapping.domain, mapping.address));
-        self.slots.sort_by_key(|slot| (slot.domain, slot.slot));
-        let parts = layouts.into_iter().zip(self.info).zip(others).enumerate();
-        let domains = parts.map(|(place, ((layout, info), (fault_event, settings)))| {
-            let mine = self.mappings.iter().filter(|mapping| mapping.domain as usize == place);
+        self.tables.sort();
+        let parts = layouts.into_iter().zip(self.info).zip(settings).enumerate();
+        let domains = parts.map(|(place, ((layout, info), settings))| {
+            let mine = self.tables.mappings.iter().filter(|mapping| mapping.domain as usize == place);
             let quota_pages = quota_pages(mine.map(|mapping| (mapping.address, u64::from(mapping.pages))));
             DomainPlan {
                 component: self.system.domains[place].component,
@@ -131,27 +117,19 @@ impl<'a> Assigner<'a> {
                 quota_pages,
                 info,
                 settings,
-                fault_event,
             }
         });
-        Plan {
-            programs,
-            builder,
-            domains: domains.collect(),
-            regions: self.regions,
-            mappings: self.mappings,
-            slots: self.slots,
-            ports: self.ports,
-        }
+        Plan { programs, builder, domains: domains.collect(), tables: self.tables }
     }
 
-    fn slot(&mut self, id: DomainId, entry: SlotEntry) -> u32 {
+    /// The next slot of a domain.
+    fn slot(&mut self, id: DomainId) -> u32 {
         let slot = self.domains[id.0].slot;
         self.domains[id.0].slot += 1;
-        self.slots.push(SlotEntry { domain: index(id), slot, ..entry });
         slot
     }
 
+    /// The next event bit of a domain.
     fn event(&mut self, id: DomainId) -> u32 {
         let event = self.domains[id.0].event;
         self.domains[id.0].event += 1;
@@ -159,15 +137,15 @@ impl<'a> Assigner<'a> {
     }
 
     fn region(&mut self, region: RegionEntry) -> u32 {
-        self.regions.push(region);
-        self.regions.len() as u32 - 1
+        self.tables.regions.push(region);
+        self.tables.regions.len() as u32 - 1
     }
 
     /// Maps pages of a region, behind a guard page.
     fn map(&mut self, id: DomainId, region: u32, pages: Range<u32>, rights: Rights) -> u64 {
         let address = self.domains[id.0].address;
         self.domains[id.0].address += (pages.len() as u64 + GUARD_PAGES) * PAGE_BYTES;
-        self.mappings.push(MappingEntry {
+        self.tables.mappings.push(MappingEntry {
             address,
             domain: index(id),
             region,
@@ -184,8 +162,14 @@ impl<'a> Assigner<'a> {
     }
 }
 
-fn no_slot() -> SlotEntry {
-    SlotEntry { domain: 0, slot: 0, kind: 0, object: 0, rights: 0, badge: 0, detail: 0, count: 0 }
+/// A region of memory that belongs to no domain.
+fn memory(name: Name, pages: u32) -> RegionEntry {
+    RegionEntry { name, pages, source: RegionSource::Memory as u32, owner: NONE, reserved: 0 }
+}
+
+/// The first thread of a domain.
+fn thread(id: DomainId) -> u32 {
+    index(id)
 }
 
 fn index(id: DomainId) -> u32 {

@@ -1,36 +1,55 @@
 //! What a domain has without another one: devices, rights, regions.
 
 use cloison_abi::info::{InfoEntry, InfoKind};
-use cloison_abi::limits::{MAX_INTERRUPT_LINES, PAGE_BYTES};
-use cloison_abi::plan::{INTERRUPT_ACTIVE_LOW, INTERRUPT_LEVEL, NONE, PortEntry, RegionEntry, SlotEntry};
-use cloison_abi::{Name, ObjectKind, Rights};
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::plan::{
+    AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, LogReaderEntry, NONE, RegionEntry,
+    RegionSlotEntry, RegionSource, RightEntry,
+};
+use cloison_abi::{InterruptSource, ObjectKind, Rights};
 
-use super::{Assigner, index, no_slot};
-use crate::manifest::{DeviceMemory, Irq, IrqLine, RegionNeed, Trigger};
+use super::{Assigner, index, memory, thread};
+use crate::manifest::{DeviceMemory, Irq, RegionNeed, Trigger};
 use crate::plan::{name::name, page_count};
 use crate::system::{Device, Domain, DomainId, Owned};
+
+/// A device that is being given to a domain.
+struct Given<'a> {
+    id: DomainId,
+    /// Its index in the plan.
+    place: u32,
+    device: &'a Device,
+    /// What the information page says of each of its parts.
+    local: InfoEntry,
+}
 
 impl Assigner<'_> {
     /// Gives a domain all of it.
     pub(super) fn own(&mut self, id: DomainId, domain: &Domain) {
+        let first_device = self.tables.devices.len() as u32;
         for owned in &domain.devices {
             self.device(id, owned, self.system.device(owned.device));
         }
         for right in &domain.rights {
-            self.right(id, right.0, name(right.name()));
+            self.right(id, right.0);
         }
         for need in &self.system.component(domain.component).regions {
-            self.own_region(id, need);
+            self.own_region(id, need, first_device);
         }
     }
 
-    fn own_region(&mut self, id: DomainId, need: &RegionNeed) {
+    /// A region that is for devices can be reached by each device of the domain, from `first_device` on.
+    fn own_region(&mut self, id: DomainId, need: &RegionNeed, first_device: u32) {
         let (local, pages) = (name(&need.local.value), need.pages.value as u32);
-        let region = self.region(RegionEntry { name: local, device_address: 0, pages, owner: index(id) });
-        let dma = if need.is_dma { Rights::DMA } else { Rights::empty() };
-        let rights = (Rights::READ | Rights::WRITE | Rights::GRANT | dma).bits();
-        let kind = ObjectKind::Region as u32;
-        let slot = self.slot(id, SlotEntry { kind, object: region, rights, ..no_slot() });
+        let region = self.region(RegionEntry { owner: index(id), ..memory(local, pages) });
+        let mut rights = Rights::READ | Rights::WRITE | Rights::GRANT;
+        if need.is_dma {
+            rights |= Rights::DMA;
+            let devices = first_device..self.tables.devices.len() as u32;
+            self.tables.dma.extend(devices.map(|device| DmaEntry { device, region }));
+        }
+        let (domain, slot, rights) = (index(id), self.slot(id), rights.bits());
+        self.tables.region_slots.push(RegionSlotEntry { domain, slot, region, rights });
         let bytes = need.pages.value * PAGE_BYTES;
         self.tell(
             id,
@@ -39,63 +58,77 @@ impl Assigner<'_> {
     }
 
     /// The right to read the log comes with an event: there is something to read.
-    fn right(&mut self, id: DomainId, right: ObjectKind, local: Name) {
+    fn right(&mut self, id: DomainId, right: ObjectKind) {
+        let (domain, slot) = (index(id), self.slot(id));
         let event_bit = if right == ObjectKind::LogRight { self.event(id) } else { NONE };
-        let badge = if event_bit == NONE { 0 } else { event_bit };
-        let slot = self.slot(id, SlotEntry { kind: right as u32, badge, ..no_slot() });
-        self.tell(
-            id,
-            InfoEntry { name: local, kind: InfoKind::Right as u32, slot, event_bit, ..InfoEntry::EMPTY },
-        );
+        if right == ObjectKind::LogRight {
+            self.tables.log_readers.push(LogReaderEntry { domain, slot, event: event_bit });
+        } else {
+            self.tables.rights.push(RightEntry { domain, slot, kind: right as u32 });
+        }
+        let (name, kind) = (name(right.name()), InfoKind::Right as u32);
+        self.tell(id, InfoEntry { name, kind, slot, event_bit, ..InfoEntry::EMPTY });
     }
 
     fn device(&mut self, id: DomainId, owned: &Owned, device: &Device) {
-        let local = InfoEntry { name: name(&owned.local), ..InfoEntry::EMPTY };
-        for (area, memory) in device.memory.iter().enumerate() {
-            let option = area as u32;
-            self.device_memory(id, name(&device.name.value), memory, InfoEntry { option, ..local });
+        let place = self.tables.devices.len() as u32;
+        self.tables.devices.push(DeviceEntry {
+            name: name(&device.name.value),
+            domain: index(id),
+            pci_function: device.pci.as_ref().map_or(NONE, |function| function.value.into()),
+        });
+        let given =
+            Given { id, place, device, local: InfoEntry { name: name(&owned.local), ..InfoEntry::EMPTY } };
+        for (number, memory) in (0..).zip(&device.memory) {
+            self.area(&given, number, memory);
         }
         if let Some(ports) = &device.ports {
             let (first, count) = (ports.first.value as u16, ports.count.value as u16);
-            self.ports.push(PortEntry { domain: index(id), first, count });
+            self.tables.io_ranges.push(IoRangeEntry { device: place, first, count });
             let (option, bytes) = (u32::from(first), u64::from(count));
-            self.tell(id, InfoEntry { kind: InfoKind::Ports as u32, option, bytes, ..local });
+            self.tell(id, InfoEntry { kind: InfoKind::Ports as u32, option, bytes, ..given.local });
         }
         if let Some(irq) = &device.irq {
-            self.interrupt(id, irq, local);
+            self.interrupt(&given, irq);
         }
     }
 
-    fn device_memory(&mut self, id: DomainId, device: Name, memory: &DeviceMemory, local: InfoEntry) {
-        let (device_address, bytes) = (memory.address.value, memory.bytes.value);
+    fn area(&mut self, given: &Given<'_>, number: u32, memory: &DeviceMemory) {
+        let (physical_address, bytes) = (memory.address.value, memory.bytes.value);
         let pages = page_count(bytes) as u32;
         // No owner: a restart fills the memory of a driver again, but not its device's registers.
-        let region = self.region(RegionEntry { name: device, device_address, pages, owner: NONE });
-        let address = self.map(id, region, 0..pages, Rights::READ | Rights::WRITE);
-        let kind = InfoKind::DeviceMemory as u32;
-        self.tell(id, InfoEntry { kind, address, bytes, incoming_address: device_address, ..local });
+        let region = self.region(RegionEntry {
+            name: name(&given.device.name.value),
+            pages,
+            source: RegionSource::Device as u32,
+            owner: NONE,
+            reserved: 0,
+        });
+        let area = AreaEntry { physical_address, device: given.place, number, region, reserved: 0 };
+        self.tables.areas.push(area);
+        let address = self.map(given.id, region, 0..pages, Rights::READ | Rights::WRITE);
+        let (kind, option) = (InfoKind::DeviceMemory as u32, number);
+        let incoming_address = physical_address;
+        self.tell(given.id, InfoEntry { kind, option, address, bytes, incoming_address, ..given.local });
     }
 
-    fn interrupt(&mut self, id: DomainId, irq: &Irq, local: InfoEntry) {
-        let event_bit = self.event(id);
-        let (object, detail) = match irq {
-            Irq::Line(line) => (line.line.value as u32, line_detail(line)),
-            Irq::Message => (self.message(), 0),
-        };
-        let kind = ObjectKind::Interrupt as u32;
-        let slot = self.slot(id, SlotEntry { kind, object, badge: event_bit, detail, ..no_slot() });
-        self.tell(id, InfoEntry { kind: InfoKind::Interrupt as u32, slot, event_bit, ..local });
-    }
-
-    /// The next message-signalled interrupt that nobody has.
-    fn message(&mut self) -> u32 {
-        self.messages += 1;
-        MAX_INTERRUPT_LINES as u32 + self.messages - 1
+    fn interrupt(&mut self, given: &Given<'_>, irq: &Irq) {
+        let (slot, event) = (self.slot(given.id), self.event(given.id));
+        let (device, thread, source) = (given.place, thread(given.id), source(irq).to_bits());
+        self.tables.interrupts.push(InterruptEntry { device, source, thread, slot, event });
+        let kind = InfoKind::Interrupt as u32;
+        self.tell(given.id, InfoEntry { kind, slot, event_bit: event, ..given.local });
     }
 }
 
-fn line_detail(line: &IrqLine) -> u32 {
-    let level = if line.trigger == Trigger::Level { INTERRUPT_LEVEL } else { 0 };
-    let low = if line.is_active_low { INTERRUPT_ACTIVE_LOW } else { 0 };
-    level | low
+/// A device has one interrupt, so its message is its first.
+fn source(irq: &Irq) -> InterruptSource {
+    match irq {
+        Irq::Line(line) => InterruptSource::Line {
+            number: line.line.value as u8,
+            is_level: line.trigger == Trigger::Level,
+            is_active_low: line.is_active_low,
+        },
+        Irq::Message => InterruptSource::Message { number: 0 },
+    }
 }

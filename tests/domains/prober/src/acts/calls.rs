@@ -1,11 +1,10 @@
 //! What the kernel must refuse, or bear.
 
 use cloison_abi::{
-    CallError, CallNumber, Rights,
+    CallError, CallNumber, InterruptSource, Rights,
     call::SLOT_SELF,
     limits::{
-        DOMAIN_END, INFO_ADDRESS, KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MAX_MAPPINGS, MAX_SLOTS,
-        PAGE_BYTES,
+        DOMAIN_END, INFO_ADDRESS, KERNEL_BASE, MAX_INTERRUPT_LINES, MAX_MAPPINGS, MAX_SLOTS, PAGE_BYTES,
     },
 };
 use cloison_rt::sys::{self, Instant, Message, Received, info};
@@ -73,11 +72,11 @@ pub(crate) const ACTS: &[Act] = &[
     act("a domain cannot give itself an interrupt line", Refused(MissingRight, |_| give_interrupt(0))),
     act(
         "a domain cannot give itself an interrupt message",
-        Refused(MissingRight, |_| give_interrupt(MAX_INTERRUPT_LINES as u64)),
+        Refused(MissingRight, |_| give_interrupt(InterruptSource::Message { number: 0 }.to_bits().into())),
     ),
     act(
-        "an interrupt beyond the last is refused",
-        Refused(MissingRight, |_| give_interrupt(MAX_INTERRUPTS as u64)),
+        "an interrupt line beyond the last is refused",
+        Refused(MissingRight, |_| give_interrupt(MAX_INTERRUPT_LINES.into())),
     ),
     act("a domain cannot give itself memory for devices", Refused(MissingRight, give_for_devices)),
     act("memory for devices cannot be granted", Refused(MissingRight, |world| grant(world, READ | DMA))),
@@ -238,8 +237,8 @@ fn grant(world: &World, rights: u64) -> i32 {
     call(CallNumber::RegionGrant as u8, world.plot.0, 0, [world.watch_gate.0.into(), rights, 0, 0, 0, 0])
 }
 
-fn give_interrupt(number: u64) -> i32 {
-    call(CallNumber::DomainGiveInterrupt as u8, SLOT_SELF, 0, [FREE_SLOT, 0, number, 0, 0, 0])
+fn give_interrupt(source: u64) -> i32 {
+    call(CallNumber::DomainGiveInterrupt as u8, SLOT_SELF, 0, [FREE_SLOT, 0, source, 0, 0, 0])
 }
 
 fn give_for_devices(world: &World) -> i32 {

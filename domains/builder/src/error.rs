@@ -1,0 +1,60 @@
+//! Why something cannot be built.
+
+use core::fmt;
+
+use cloison_abi::{ABI_VERSION, CallError, Name, image::Digest};
+
+use crate::image::Hex;
+
+/// Why the system, or a domain, cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// The image is damaged: how.
+    Image(&'static str),
+    /// The plan is of another version of the contract: which.
+    Version(u32),
+    /// The program of a domain is not the one that the plan names.
+    Program {
+        /// The domain.
+        domain: Name,
+        /// Digest of the program that the plan names.
+        planned: Digest,
+        /// Digest of the program that is there.
+        found: Digest,
+    },
+    /// The machine has too little memory.
+    Memory {
+        /// How much is needed, in pages.
+        needed: u64,
+        /// How much there is, in pages.
+        left: u64,
+    },
+    /// The builder has no slot, or no event bit, left: which of the two.
+    NoneLeft(&'static str),
+    /// The kernel refused a step: which, and why.
+    Refused(&'static str, CallError),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(what) => write!(out, "the system image is damaged: {what}"),
+            Self::Version(found) => {
+                write!(out, "the plan has ABI version {found}, this builder {ABI_VERSION}")
+            }
+            Self::Program { domain, planned, found } => {
+                let (planned, found) = (Hex(&planned[..8]), Hex(&found[..8]));
+                write!(
+                    out,
+                    "the program of domain {domain} is not the one in the plan; its digest is {found}..., not \
+                     {planned}..."
+                )
+            }
+            Self::Memory { needed, left } => {
+                write!(out, "too little memory: {} KiB needed, {} KiB free", needed * 4, left * 4)
+            }
+            Self::NoneLeft(what) => write!(out, "the builder has no {what} left"),
+            Self::Refused(step, error) => write!(out, "the kernel refused a step ({step}): {error}"),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The kernel: each step is a call.
+
+use cloison_abi::{
+    CallError,
+    call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT},
+};
+use cloison_sys::{
+    Slot,
+    build::{
+        domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
+        domain_give_gate, domain_give_interrupt, domain_give_ports, domain_give_region, domain_give_right,
+        domain_map, domain_reset, domain_start, region_carve, region_delete, region_device,
+    },
+    region_info, slot_drop, slot_limit, window,
+};
+
+use builder::{FreeMemory, Step};
+
+/// The builder right.
+const RIGHT: Slot = Slot(BUILDER_SLOT_RIGHT);
+
+/// The kernel that runs.
+pub struct Kernel;
+
+impl builder::Kernel for Kernel {
+    fn carry_out(&mut self, step: &Step<'_>) -> Result<(), CallError> {
+        match *step {
+            Step::Carve { run, receiver, first, pages } => region_carve(run, receiver, first, pages),
+            Step::Registers { receiver, address, pages } => region_device(RIGHT, receiver, address, pages),
+            Step::Delete { region } => region_delete(region),
+            Step::Create { receiver, tables, name } => domain_create(RIGHT, receiver, tables, name),
+            Step::Destroy { domain } => domain_destroy(domain),
+            Step::Load { region, offset, bytes } => window::write(region, offset, bytes),
+            Step::Clear { region } => window::clear(region),
+            Step::Map { domain, region, address, first, pages, rights } => {
+                domain_map(domain, region, address, first, pages, rights)
+            }
+            Step::GivePorts { domain, first, count } => domain_give_ports(domain, RIGHT, first, count),
+            Step::GiveInterrupt { domain, to, source, event } => {
+                domain_give_interrupt(domain, to, RIGHT, source, event)
+            }
+            Step::GiveRegion { domain, to, region, rights } => domain_give_region(domain, to, region, rights),
+            Step::GiveGate { domain, to, server, badge, grants } => {
+                domain_give_gate(domain, to, server, badge, grants)
+            }
+            Step::GiveEvent { domain, to, target, event } => domain_give_event(domain, to, target, event),
+            Step::GiveDomain { domain, to, subject, rights } => {
+                domain_give_domain(domain, to, subject, rights)
+            }
+            Step::GiveRight { domain, to, kind, event } => domain_give_right(domain, to, RIGHT, kind, event),
+            Step::Configure { domain, ref how } => domain_configure(domain, how),
+            Step::Reset { domain } => domain_reset(domain),
+            Step::Start { domain, entry, stack } => domain_start(domain, entry, stack, 0),
+            Step::Limit { slot, kept } => slot_limit(slot, kept),
+            Step::Drop { slot } => slot_drop(slot),
+        }
+    }
+}
+
+/// The memory that the kernel has put into the builder's slots.
+pub fn free_memory() -> FreeMemory {
+    let slots = (BUILDER_SLOT_MEMORY..BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS).map(Slot);
+    FreeMemory::new(slots.filter_map(|slot| Some((slot, region_info(slot).ok()?.pages))))
+}

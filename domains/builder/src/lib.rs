@@ -1,0 +1,32 @@
+//! How the builder builds a domain, without the kernel, so that it is tested on the host.
+//!
+//! * [`Image`] and [`Plan`] are what it builds from: tables in memory, each checked before it is used.
+//! * [`Site`] is where it builds: one domain after the other, and one again after a fault.
+//! * [`FreeMemory`] and [`Numbers`] are what it builds with: memory, slots and event bits, which come back.
+//! * [`Step`] is what it asks of the kernel, and [`Kernel`] who carries that out.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod error;
+mod image;
+mod memory;
+mod numbers;
+mod plan;
+mod site;
+mod step;
+
+pub use error::BuildError;
+pub use image::{Hex, Image};
+pub use memory::{FreeMemory, Piece};
+pub use numbers::Numbers;
+pub use plan::Plan;
+pub use site::Site;
+pub use step::{Kernel, Step};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! The plan's tables, as they lie in the image.
+
+use cloison_abi::{
+    ABI_VERSION,
+    limits::{MAX_DOMAINS, MAX_REGIONS},
+    plan::{
+        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, GateEntry, InterruptEntry,
+        IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, PLAN_MAGIC, PlanHeader, RegionEntry,
+        RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+    },
+};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+use crate::BuildError;
+
+/// The plan's tables.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the fields are those of the plan's header, which says what they are")]
+pub struct Plan<'a> {
+    pub header: &'a PlanHeader,
+    pub domains: &'a [DomainEntry],
+    pub threads: &'a [ThreadEntry],
+    pub regions: &'a [RegionEntry],
+    pub loads: &'a [LoadEntry],
+    pub mappings: &'a [MappingEntry],
+    pub devices: &'a [DeviceEntry],
+    pub areas: &'a [AreaEntry],
+    pub io_ranges: &'a [IoRangeEntry],
+    pub interrupts: &'a [InterruptEntry],
+    pub dma: &'a [DmaEntry],
+    pub gates: &'a [GateEntry],
+    pub events: &'a [EventEntry],
+    pub region_slots: &'a [RegionSlotEntry],
+    pub supervisions: &'a [SupervisionEntry],
+    pub log_readers: &'a [LogReaderEntry],
+    pub rights: &'a [RightEntry],
+}
+
+impl<'a> Plan<'a> {
+    /// Opens a plan.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`], [`BuildError::Version`].
+    pub fn open(bytes: &'a [u8]) -> Result<Self, BuildError> {
+        let Ok((header, _)) = PlanHeader::ref_from_prefix(bytes) else {
+            return Err(BuildError::Image("the plan is damaged"));
+        };
+        if header.magic != PLAN_MAGIC {
+            return Err(BuildError::Image("the plan does not begin as one"));
+        }
+        if header.abi_version != ABI_VERSION {
+            return Err(BuildError::Version(header.abi_version));
+        }
+        let plan = Self {
+            header,
+            domains: table(bytes, header.domains)?,
+            threads: table(bytes, header.threads)?,
+            regions: table(bytes, header.regions)?,
+            loads: table(bytes, header.loads)?,
+            mappings: table(bytes, header.mappings)?,
+            devices: table(bytes, header.devices)?,
+            areas: table(bytes, header.areas)?,
+            io_ranges: table(bytes, header.io_ranges)?,
+            interrupts: table(bytes, header.interrupts)?,
+            dma: table(bytes, header.dma)?,
+            gates: table(bytes, header.gates)?,
+            events: table(bytes, header.events)?,
+            region_slots: table(bytes, header.region_slots)?,
+            supervisions: table(bytes, header.supervisions)?,
+            log_readers: table(bytes, header.log_readers)?,
+            rights: table(bytes, header.rights)?,
+        };
+        if plan.domains.len() >= MAX_DOMAINS || plan.regions.len() > MAX_REGIONS {
+            return Err(BuildError::Image("the plan has more domains or regions than fit"));
+        }
+        plan.regions.iter().try_for_each(|region| source(region).map(drop))?;
+        Ok(plan)
+    }
+
+    /// Memory that all domains need together, in pages.
+    #[must_use]
+    pub fn memory_pages(&self) -> u64 {
+        let regions = self.regions.iter().filter(|region| is_memory(region));
+        let tables = self.domains.iter().map(|domain| u64::from(domain.quota_pages));
+        regions.map(|region| u64::from(region.pages)).chain(tables).sum()
+    }
+
+    /// Memory that a domain alone has, in pages.
+    #[must_use]
+    pub fn own_pages(&self, domain: u32, entry: &DomainEntry) -> u64 {
+        let own = self.memory_of(domain).map(|region| u64::from(self.regions[region].pages));
+        own.sum::<u64>() + u64::from(entry.quota_pages)
+    }
+
+    /// The places of the regions of memory that belong to a domain.
+    pub fn memory_of(&self, domain: u32) -> impl Iterator<Item = usize> + use<'a> {
+        let regions = self.regions.iter().enumerate();
+        regions.filter(move |(_, region)| region.owner == domain && is_memory(region)).map(|(place, _)| place)
+    }
+
+    /// Whether a domain owns a region, or sees it.
+    #[must_use]
+    pub fn needs(&self, domain: u32, region: usize) -> bool {
+        let sees = |mapping: &MappingEntry| mapping.domain == domain && mapping.region as usize == region;
+        self.regions.get(region).is_some_and(|region| region.owner == domain)
+            || self.mappings.iter().any(sees)
+    }
+
+    /// A domain.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn domain(&self, index: u32) -> Result<&'a DomainEntry, BuildError> {
+        self.domains.get(index as usize).ok_or(BuildError::Image("the plan names a domain that is not there"))
+    }
+
+    /// What happens when a domain faults.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn on_fault(&self, index: u32) -> Result<FaultPolicy, BuildError> {
+        let policy = FaultPolicy::from_number(self.domain(index)?.on_fault);
+        policy.ok_or(BuildError::Image("a domain's fault policy is unknown"))
+    }
+
+    /// Whether the builder starts a domain again after a fault.
+    #[must_use]
+    pub fn is_restarted(&self, domain: u32) -> bool {
+        self.on_fault(domain) == Ok(FaultPolicy::Restart)
+    }
+
+    /// The first thread of a domain.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn first_thread(&self, domain: u32) -> Result<&'a ThreadEntry, BuildError> {
+        let thread = self.threads.iter().find(|thread| thread.domain == domain);
+        thread.ok_or(BuildError::Image("a domain has no thread"))
+    }
+
+    /// The domain of a thread.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn domain_of(&self, thread: u32) -> Result<u32, BuildError> {
+        let thread = self.threads.get(thread as usize);
+        thread
+            .map(|thread| thread.domain)
+            .ok_or(BuildError::Image("the plan names a thread that is not there"))
+    }
+
+    /// Who handles the faults of a domain.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn handler_of(&self, domain: u32) -> Result<&'a SupervisionEntry, BuildError> {
+        let handler = self.supervisions.iter().find(|handler| handler.subject == domain);
+        handler.ok_or(BuildError::Image("nobody handles the faults of a domain"))
+    }
+
+    /// The area of a device that a region shows.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn area_of(&self, region: usize) -> Result<&'a AreaEntry, BuildError> {
+        let area = self.areas.iter().find(|area| area.region as usize == region);
+        area.ok_or(BuildError::Image("a region shows no area of a device"))
+    }
+
+    /// The devices of a domain, each with its place.
+    pub fn devices_of(&self, domain: u32) -> impl Iterator<Item = u32> + use<'a> {
+        let devices = (0..).zip(self.devices);
+        devices.filter(move |(_, device)| device.domain == domain).map(|(place, _)| place)
+    }
+}
+
+/// Whether a region is made of memory.
+fn is_memory(region: &RegionEntry) -> bool {
+    source(region) == Ok(RegionSource::Memory)
+}
+
+/// What a region is made of.
+pub(crate) fn source(region: &RegionEntry) -> Result<RegionSource, BuildError> {
+    RegionSource::from_number(region.source).ok_or(BuildError::Image("a region's source is unknown"))
+}
+
+fn table<T: FromBytes + KnownLayout + Immutable>(plan: &[u8], table: Table) -> Result<&[T], BuildError> {
+    let cut = BuildError::Image("a table of the plan is not all there");
+    let rest = plan.get(table.offset as usize..).ok_or(cut)?;
+    <[T]>::ref_from_prefix_with_elems(rest, table.count as usize).map(|(entries, _)| entries).map_err(|_| cut)
+}

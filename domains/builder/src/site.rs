@@ -1,0 +1,405 @@
+//! Where the builder builds: one domain after the other.
+//!
+//! Every domain exists before the first is built, as a shell with nothing but page tables, so that each can be
+//! given gates and events of each other one in whatever order they are built.
+
+use alloc::vec::Vec;
+
+use cloison_abi::{
+    InterruptSource, ObjectKind, Rights,
+    call::{BUILDER_SLOT_FREE, SLOT_SELF},
+    limits::{MAX_SLOTS, PLAN_EVENTS},
+    plan::{DomainEntry, FaultPolicy, RegionSource},
+};
+use cloison_sys::{Slot, build::Configuration};
+
+use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source};
+
+/// Where domains are built.
+pub struct Site<'a, K> {
+    kernel: K,
+    image: &'a Image<'a>,
+    plan: Plan<'a>,
+    memory: FreeMemory,
+    slots: Numbers,
+    events: Numbers,
+    /// The domains, in the order of the plan; `None` for one that does not exist.
+    shells: Vec<Option<Shell>>,
+    /// The regions that the builder holds, in the order of the plan.
+    regions: Vec<Option<Held>>,
+}
+
+/// A domain that exists.
+struct Shell {
+    slot: Slot,
+    /// Its page tables; `None` from when it is built.
+    tables: Option<Held>,
+    /// The builder's event bit that tells of its faults, if the builder handles them.
+    event: Option<u8>,
+}
+
+/// A region that the builder holds.
+struct Held {
+    slot: Slot,
+    /// The memory that it is made of, if it is memory.
+    piece: Option<Piece>,
+}
+
+impl<'a, K: Kernel> Site<'a, K> {
+    /// Makes a shell of each domain of an image.
+    ///
+    /// # Errors
+    /// [`BuildError`]. If there is too little memory, it says how much is missing before any is given out.
+    pub fn open(kernel: K, image: &'a Image<'a>, memory: FreeMemory) -> Result<Self, BuildError> {
+        let plan = *image.plan();
+        let (needed, left) = (plan.memory_pages(), memory.pages());
+        if needed > left {
+            return Err(BuildError::Memory { needed, left });
+        }
+        let mut site = Self {
+            kernel,
+            image,
+            plan,
+            memory,
+            slots: Numbers::new(BUILDER_SLOT_FREE, MAX_SLOTS as u8),
+            events: Numbers::new(0, PLAN_EVENTS as u8),
+            shells: Vec::new(),
+            regions: plan.regions.iter().map(|_| None).collect(),
+        };
+        for entry in plan.domains {
+            let shell = site.create(entry)?;
+            site.shells.push(Some(shell));
+        }
+        Ok(site)
+    }
+
+    /// Builds a domain, which does not run before it is started. If that fails, what it has taken comes back, and
+    /// gates of others lead no more into it.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(&mut self, domain: u32) -> Result<(), BuildError> {
+        let entry = self.plan.domain(domain)?;
+        if self.shell(domain).is_err() {
+            self.shells[domain as usize] = Some(self.create(entry)?);
+        }
+        let mut made = Vec::new();
+        let built = self.make_regions(domain, &mut made).and_then(|()| {
+            self.load(domain)?;
+            self.map(domain)?;
+            self.give_devices(domain)?;
+            self.fill_slots(domain)?;
+            self.configure(domain)
+        });
+        match built {
+            Ok(()) => self.let_go(domain),
+            Err(_) => self.undo(domain, made),
+        }
+        built
+    }
+
+    /// Gives up all rights but those to start domains, and to start some of them again; and the right in `spared`.
+    /// To build with memory stays among them, so that a domain cannot take its own away from the builder.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`].
+    pub fn give_up_rights(&mut self, spared: Slot) -> Result<(), BuildError> {
+        for slot in SLOT_SELF + 1..MAX_SLOTS as u8 {
+            if slot != spared.0 && !self.slots.is_taken(slot) {
+                // One that is empty already is as good as dropped.
+                let _ = self.carry_out(Step::Drop { slot: Slot(slot) });
+            }
+        }
+        let memory = Rights::READ | Rights::WRITE | Rights::BUILD;
+        let domains = self.shells.iter().flatten().map(|shell| (shell.slot, Rights::HANDLE_FAULT));
+        let regions = self.regions.iter().flatten().map(|held| (held.slot, memory));
+        let kept: Vec<_> = domains.chain(regions).collect();
+        kept.into_iter().try_for_each(|(slot, kept)| self.carry_out(Step::Limit { slot, kept }))
+    }
+
+    /// Starts a domain. If the builder does not start it again after a fault, it has no more to do with it.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn start(&mut self, domain: u32) -> Result<(), BuildError> {
+        let (slot, thread) = (self.shell(domain)?.slot, self.plan.first_thread(domain)?);
+        self.carry_out(Step::Start { domain: slot, entry: thread.entry, stack: thread.stack })?;
+        if !self.plan.is_restarted(domain) {
+            self.shells[domain as usize] = None;
+            self.release(slot);
+        }
+        Ok(())
+    }
+
+    /// Starts a domain that has lived, with its memory as it was at first. Those to whom it has lent memory lose it
+    /// before it is filled.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn restart(&mut self, domain: u32) -> Result<(), BuildError> {
+        let slot = self.shell(domain)?.slot;
+        self.carry_out(Step::Reset { domain: slot })?;
+        self.image.check_program(self.plan.domain(domain)?)?;
+        for region in self.plan.memory_of(domain) {
+            let region = self.region(region)?;
+            self.carry_out(Step::Clear { region })?;
+        }
+        self.load(domain)?;
+        self.start(domain)
+    }
+
+    /// The slot of a domain, and the builder's event bit that tells of its faults; `None` if the builder does not
+    /// handle them.
+    #[must_use]
+    pub fn handled(&self, domain: u32) -> Option<(Slot, u8)> {
+        let shell = self.shell(domain).ok()?;
+        Some((shell.slot, shell.event?))
+    }
+
+    fn create(&mut self, entry: &DomainEntry) -> Result<Shell, BuildError> {
+        let tables = self.carve(entry.quota_pages)?;
+        let slot = self.take_slot()?;
+        let step = Step::Create { receiver: slot, tables: tables.slot, name: entry.name };
+        if let Err(error) = self.carry_out(step) {
+            self.slots.give_back(slot.0);
+            self.delete(tables);
+            return Err(error);
+        }
+        Ok(Shell { slot, tables: Some(tables), event: None })
+    }
+
+    /// Makes the regions that a domain owns or sees, as far as no other domain has needed them before. `made`: those.
+    fn make_regions(&mut self, domain: u32, made: &mut Vec<usize>) -> Result<(), BuildError> {
+        for (place, entry) in self.plan.regions.iter().enumerate() {
+            if self.regions[place].is_some() || !self.plan.needs(domain, place) {
+                continue;
+            }
+            let held = match source(entry)? {
+                RegionSource::Memory => self.carve(entry.pages)?,
+                RegionSource::Device => self.registers(place, entry.pages)?,
+            };
+            self.regions[place] = Some(held);
+            made.push(place);
+        }
+        Ok(())
+    }
+
+    fn carve(&mut self, pages: u32) -> Result<Held, BuildError> {
+        let (needed, left) = (pages.into(), self.memory.pages());
+        let slot = self.take_slot()?;
+        let Some(piece) = self.memory.take(needed) else {
+            self.slots.give_back(slot.0);
+            return Err(BuildError::Memory { needed, left });
+        };
+        let step =
+            Step::Carve { run: piece.run(), receiver: slot, first: piece.first(), pages: piece.pages() };
+        if let Err(error) = self.carry_out(step) {
+            self.slots.give_back(slot.0);
+            self.memory.give_back(piece);
+            return Err(error);
+        }
+        Ok(Held { slot, piece: Some(piece) })
+    }
+
+    fn registers(&mut self, place: usize, pages: u32) -> Result<Held, BuildError> {
+        let address = self.plan.area_of(place)?.physical_address;
+        let slot = self.take_slot()?;
+        if let Err(error) = self.carry_out(Step::Registers { receiver: slot, address, pages: pages.into() }) {
+            self.slots.give_back(slot.0);
+            return Err(error);
+        }
+        Ok(Held { slot, piece: None })
+    }
+
+    /// Loads the regions that belong to a domain. What no load covers is zero already.
+    fn load(&mut self, domain: u32) -> Result<(), BuildError> {
+        for load in self.plan.loads {
+            let place = load.region as usize;
+            if self.plan.regions.get(place).is_some_and(|region| region.owner == domain) {
+                let bytes = self.image.range(load.image_offset, load.bytes)?;
+                let region = self.region(place)?;
+                self.carry_out(Step::Load { region, offset: load.region_offset, bytes })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, domain: u32) -> Result<(), BuildError> {
+        let slot = self.shell(domain)?.slot;
+        for entry in self.plan.mappings.iter().filter(|entry| entry.domain == domain) {
+            let step = Step::Map {
+                domain: slot,
+                region: self.region(entry.region as usize)?,
+                address: entry.address,
+                first: entry.first_page.into(),
+                pages: entry.pages.into(),
+                rights: Rights::from_bits_truncate(entry.rights),
+            };
+            self.carry_out(step)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a domain its devices, each as a whole: the registers are mapped already.
+    fn give_devices(&mut self, domain: u32) -> Result<(), BuildError> {
+        let slot = self.shell(domain)?.slot;
+        for device in self.plan.devices_of(domain) {
+            for range in self.plan.io_ranges.iter().filter(|range| range.device == device) {
+                self.carry_out(Step::GivePorts { domain: slot, first: range.first, count: range.count })?;
+            }
+            for interrupt in self.plan.interrupts.iter().filter(|interrupt| interrupt.device == device) {
+                let source = InterruptSource::from_bits(interrupt.source);
+                let source = source.ok_or(BuildError::Image("the source of an interrupt is unknown"))?;
+                if self.plan.domain_of(interrupt.thread)? != domain {
+                    return Err(BuildError::Image("an interrupt reaches another domain than its device's"));
+                }
+                let (to, event) = (own_slot(interrupt.slot)?, interrupt.event);
+                self.carry_out(Step::GiveInterrupt { domain: slot, to, source, event })?;
+            }
+            for dma in self.plan.dma.iter().filter(|dma| dma.device == device) {
+                let region = self.plan.regions.get(dma.region as usize);
+                if region.is_none_or(|region| region.owner != domain) {
+                    return Err(BuildError::Image("a device reaches memory of another domain than its own"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_slots(&mut self, domain: u32) -> Result<(), BuildError> {
+        let slot = self.shell(domain)?.slot;
+        for entry in self.plan.region_slots.iter().filter(|entry| entry.domain == domain) {
+            let (to, region) = (own_slot(entry.slot)?, self.region(entry.region as usize)?);
+            let rights = Rights::from_bits_truncate(entry.rights);
+            self.carry_out(Step::GiveRegion { domain: slot, to, region, rights })?;
+        }
+        for entry in self.plan.gates.iter().filter(|entry| entry.domain == domain) {
+            let (to, server) = (own_slot(entry.slot)?, self.shell(self.plan.domain_of(entry.server)?)?.slot);
+            let grants = (own_slot(entry.first_grant)?.0, own_slot(entry.grants)?.0);
+            self.carry_out(Step::GiveGate { domain: slot, to, server, badge: entry.badge, grants })?;
+        }
+        for entry in self.plan.events.iter().filter(|entry| entry.domain == domain) {
+            let (to, target) = (own_slot(entry.slot)?, self.shell(self.plan.domain_of(entry.target)?)?.slot);
+            self.carry_out(Step::GiveEvent { domain: slot, to, target, event: entry.event })?;
+        }
+        for entry in self.plan.supervisions.iter().filter(|entry| entry.domain == domain) {
+            let (to, subject) = (own_slot(entry.slot)?, self.shell(entry.subject)?.slot);
+            let rights = Rights::HANDLE_FAULT;
+            self.carry_out(Step::GiveDomain { domain: slot, to, subject, rights })?;
+        }
+        self.give_rights(domain, slot)
+    }
+
+    fn give_rights(&mut self, domain: u32, slot: Slot) -> Result<(), BuildError> {
+        for entry in self.plan.log_readers.iter().filter(|entry| entry.domain == domain) {
+            let (to, kind) = (own_slot(entry.slot)?, ObjectKind::LogRight);
+            self.carry_out(Step::GiveRight { domain: slot, to, kind, event: entry.event })?;
+        }
+        for entry in self.plan.rights.iter().filter(|entry| entry.domain == domain) {
+            let to = own_slot(entry.slot)?;
+            let kind = ObjectKind::from_number(entry.kind).ok_or(BuildError::Image("a right is unknown"))?;
+            self.carry_out(Step::GiveRight { domain: slot, to, kind, event: 0 })?;
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, domain: u32) -> Result<(), BuildError> {
+        let (thread, on_fault) = (self.plan.first_thread(domain)?, self.plan.on_fault(domain)?);
+        let handler = match on_fault {
+            FaultPolicy::Stop | FaultPolicy::Halt => None,
+            FaultPolicy::Restart => {
+                let event = self.events.take().ok_or(BuildError::NoneLeft("event bit"))?;
+                self.shells[domain as usize].iter_mut().for_each(|shell| shell.event = Some(event));
+                // The builder's own slot stands for the builder.
+                Some((Slot(SLOT_SELF), event.into()))
+            }
+            FaultPolicy::Handler => {
+                let handler = self.plan.handler_of(domain)?;
+                Some((self.shell(handler.domain)?.slot, handler.event))
+            }
+        };
+        let how = Configuration {
+            priority: thread.priority,
+            budget_us: thread.budget_us,
+            period_us: thread.period_us,
+            on_fault,
+            handler,
+            ends_system: self.plan.header.ends_with == domain,
+        };
+        let slot = self.shell(domain)?.slot;
+        self.carry_out(Step::Configure { domain: slot, how })
+    }
+
+    /// Lets go of what a domain that is built has needed, and nobody needs any more: its page tables, registers of
+    /// devices, memory that both its users see. Its own memory is needed to start it again.
+    fn let_go(&mut self, domain: u32) {
+        let tables = self.shells[domain as usize].as_mut().and_then(|shell| shell.tables.take());
+        tables.into_iter().for_each(|held| self.release(held.slot));
+        for place in 0..self.regions.len() {
+            let is_kept =
+                self.plan.is_restarted(domain) && self.plan.memory_of(domain).any(|own| own == place);
+            if !self.plan.needs(domain, place) || is_kept || self.is_awaited(place) {
+                continue;
+            }
+            if let Some(held) = self.regions[place].take() {
+                self.release(held.slot);
+            }
+        }
+    }
+
+    /// Whether a domain that is not built yet needs a region.
+    fn is_awaited(&self, region: usize) -> bool {
+        let unbuilt = |shell: &Option<Shell>| shell.as_ref().is_none_or(|shell| shell.tables.is_some());
+        let mut domains = (0..).zip(&self.shells);
+        domains.any(|(domain, shell)| unbuilt(shell) && self.plan.needs(domain, region))
+    }
+
+    /// Takes back what a domain has got that could not be built, `made` among it, and the domain itself.
+    fn undo(&mut self, domain: u32, made: Vec<usize>) {
+        let Some(shell) = self.shells[domain as usize].take() else { return };
+        if self.carry_out(Step::Destroy { domain: shell.slot }).is_ok() {
+            self.slots.give_back(shell.slot.0);
+        }
+        shell.event.into_iter().for_each(|event| self.events.give_back(event));
+        let regions: Vec<_> = made.into_iter().filter_map(|place| self.regions[place].take()).collect();
+        shell.tables.into_iter().chain(regions).for_each(|held| self.delete(held));
+    }
+
+    /// Ends a region. Its memory comes back, unless the kernel says that it is in use.
+    fn delete(&mut self, held: Held) {
+        if self.carry_out(Step::Delete { region: held.slot }).is_ok() {
+            self.slots.give_back(held.slot.0);
+            held.piece.into_iter().for_each(|piece| self.memory.give_back(piece));
+        }
+    }
+
+    /// Empties a slot, which can then hold something else.
+    fn release(&mut self, slot: Slot) {
+        if self.carry_out(Step::Drop { slot }).is_ok() {
+            self.slots.give_back(slot.0);
+        }
+    }
+
+    fn take_slot(&mut self) -> Result<Slot, BuildError> {
+        self.slots.take().map(Slot).ok_or(BuildError::NoneLeft("slot"))
+    }
+
+    fn shell(&self, domain: u32) -> Result<&Shell, BuildError> {
+        let shell = self.shells.get(domain as usize).and_then(Option::as_ref);
+        shell.ok_or(BuildError::Image("the plan names a domain that is not there"))
+    }
+
+    fn region(&self, place: usize) -> Result<Slot, BuildError> {
+        let held = self.regions.get(place).and_then(Option::as_ref);
+        held.map(|held| held.slot).ok_or(BuildError::Image("the plan names a region that is not there"))
+    }
+
+    fn carry_out(&mut self, step: Step<'_>) -> Result<(), BuildError> {
+        self.kernel.carry_out(&step).map_err(|error| BuildError::Refused(step.name(), error))
+    }
+}
+
+/// A slot of a domain, or a number of them.
+fn own_slot(number: u32) -> Result<Slot, BuildError> {
+    u8::try_from(number).map(Slot).map_err(|_| BuildError::Image("a slot's number is too large"))
+}

@@ -1,0 +1,87 @@
+//! What the builder asks of the kernel.
+
+use cloison_abi::{CallError, InterruptSource, Name, ObjectKind, Rights};
+use cloison_sys::{Slot, build::Configuration};
+
+/// Who carries out the steps of building.
+pub trait Kernel {
+    /// Carries out a step.
+    ///
+    /// # Errors
+    /// The error of the call that the step is.
+    fn carry_out(&mut self, step: &Step<'_>) -> Result<(), CallError>;
+}
+
+/// A step of building. Slots are the builder's own, but for `to`, which is the domain's.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the fields are the arguments of the call, which says what they mean")]
+pub enum Step<'a> {
+    /// Takes memory out of a run, as a region of its own.
+    Carve { run: Slot, receiver: Slot, first: u64, pages: u64 },
+    /// Makes a region of a device's registers.
+    Registers { receiver: Slot, address: u64, pages: u64 },
+    /// Ends a region: its memory is a part of its run again.
+    Delete { region: Slot },
+    /// Creates a domain, with a region for its page tables.
+    Create { receiver: Slot, tables: Slot, name: Name },
+    /// Destroys a domain.
+    Destroy { domain: Slot },
+    /// Copies bytes into a region.
+    Load { region: Slot, offset: u64, bytes: &'a [u8] },
+    /// Fills a region with zeros.
+    Clear { region: Slot },
+    /// Maps pages of a region into a domain.
+    Map { domain: Slot, region: Slot, address: u64, first: u64, pages: u64, rights: Rights },
+    /// Gives a range of I/O ports.
+    GivePorts { domain: Slot, first: u16, count: u16 },
+    /// Gives an interrupt.
+    GiveInterrupt { domain: Slot, to: Slot, source: InterruptSource, event: u32 },
+    /// Gives a region.
+    GiveRegion { domain: Slot, to: Slot, region: Slot, rights: Rights },
+    /// Gives a gate.
+    GiveGate { domain: Slot, to: Slot, server: Slot, badge: u32, grants: (u8, u8) },
+    /// Gives an event of another domain.
+    GiveEvent { domain: Slot, to: Slot, target: Slot, event: u32 },
+    /// Gives a domain whose faults the receiver handles.
+    GiveDomain { domain: Slot, to: Slot, subject: Slot, rights: Rights },
+    /// Gives a right. The event is for the right to read the log.
+    GiveRight { domain: Slot, to: Slot, kind: ObjectKind, event: u32 },
+    /// Says how a domain runs.
+    Configure { domain: Slot, how: Configuration },
+    /// Makes a domain what it was before its first life.
+    Reset { domain: Slot },
+    /// Starts a domain.
+    Start { domain: Slot, entry: u64, stack: u64 },
+    /// Gives up the rights to a slot's object beside these.
+    Limit { slot: Slot, kept: Rights },
+    /// Empties a slot.
+    Drop { slot: Slot },
+}
+
+impl Step<'_> {
+    /// What the step is called where it is refused.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Carve { .. } => "memory",
+            Self::Registers { .. } => "region of a device",
+            Self::Delete { .. } => "ending a region",
+            Self::Create { .. } => "creating a domain",
+            Self::Destroy { .. } => "destroying a domain",
+            Self::Load { .. } => "loading",
+            Self::Clear { .. } => "clearing memory",
+            Self::Map { .. } => "mapping",
+            Self::GivePorts { .. } => "I/O ports",
+            Self::GiveInterrupt { .. } => ObjectKind::Interrupt.name(),
+            Self::GiveRegion { .. } => ObjectKind::Region.name(),
+            Self::GiveGate { .. } => ObjectKind::Gate.name(),
+            Self::GiveEvent { .. } => ObjectKind::Event.name(),
+            Self::GiveDomain { .. } => ObjectKind::Domain.name(),
+            Self::GiveRight { kind, .. } => kind.name(),
+            Self::Configure { .. } => "configuring a domain",
+            Self::Reset { .. } => "a new life",
+            Self::Start { .. } => "starting a domain",
+            Self::Limit { .. } | Self::Drop { .. } => "giving up rights",
+        }
+    }
+}

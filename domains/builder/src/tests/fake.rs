@@ -1,0 +1,194 @@
+//! A kernel that only keeps count: of slots, of regions and their pages, of domains.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use cloison_abi::{
+    CallError, Rights,
+    call::{
+        BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
+        BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
+    },
+};
+use cloison_sys::Slot;
+
+use crate::{Kernel, Step};
+
+/// Pages of its one run of free memory.
+pub const RUN_PAGES: u64 = 100;
+/// The right that the builder gives up later than the others.
+pub const SPARED: Slot = Slot(BUILDER_SLOT_CENSUS);
+
+/// The kernel.
+pub struct Fake(RefCell<State>);
+
+struct State {
+    slots: BTreeMap<u8, Object>,
+    rights: BTreeMap<u8, Rights>,
+    /// The regions of memory that there are, with their first page and their pages.
+    regions: Vec<(u64, u64)>,
+    steps: Vec<&'static str>,
+    fails_at: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Object {
+    Right,
+    Run,
+    /// A region that begins at this page of the run.
+    Memory(u64),
+    Registers,
+    /// A domain whose page tables begin at this page.
+    Domain(u64),
+}
+
+impl Fake {
+    /// The kernel when the builder starts.
+    pub fn new() -> Self {
+        let rights = [SLOT_SELF, BUILDER_SLOT_RIGHT, BUILDER_SLOT_CENSUS, BUILDER_SLOT_SHUTDOWN];
+        let mut slots: BTreeMap<_, _> = rights.map(|slot| (slot, Object::Right)).into();
+        slots.insert(BUILDER_SLOT_MEMORY, Object::Run);
+        let (rights, regions, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self(RefCell::new(State { slots, rights, regions, steps, fails_at: usize::MAX }))
+    }
+
+    /// Pages of the run that are a region's.
+    pub fn pages_in_use(&self) -> u64 {
+        self.0.borrow().regions.iter().map(|(_, pages)| pages).sum()
+    }
+
+    /// Slots that hold something.
+    pub fn slots_in_use(&self) -> usize {
+        self.0.borrow().slots.len()
+    }
+
+    /// Those among them that the builder could use as it likes.
+    pub fn free_slots_in_use(&self) -> usize {
+        self.0.borrow().slots.range(BUILDER_SLOT_FREE..).count()
+    }
+
+    /// The rights to which a slot has been limited; nothing if it is empty.
+    pub fn rights_of(&self, slot: Slot) -> Option<String> {
+        let state = self.0.borrow();
+        state.slots.get(&slot.0)?;
+        Some(state.rights.get(&slot.0).map_or("all".to_string(), |rights| format!("{rights:?}")))
+    }
+
+    /// The names of the steps that it has carried out.
+    pub fn steps(&self) -> Vec<&'static str> {
+        self.0.borrow().steps.clone()
+    }
+
+    /// Counts steps from here on.
+    pub fn forget_steps(&self) {
+        self.0.borrow_mut().steps.clear();
+    }
+
+    /// Refuses the step with this number, once.
+    pub fn fail_at(&self, number: usize) {
+        self.0.borrow_mut().fails_at = number;
+    }
+}
+
+impl Kernel for &Fake {
+    fn carry_out(&mut self, step: &Step<'_>) -> Result<(), CallError> {
+        let mut state = self.0.borrow_mut();
+        state.steps.push(step.name());
+        if state.steps.len() - 1 == state.fails_at {
+            return Err(CallError::Denied);
+        }
+        state.carry_out(step)
+    }
+}
+
+impl State {
+    fn carry_out(&mut self, step: &Step<'_>) -> Result<(), CallError> {
+        match *step {
+            Step::Carve { run, receiver, first, pages } => self.carve(run, receiver, first, pages),
+            Step::Registers { receiver, .. } => self.fill(receiver, Object::Registers),
+            Step::Create { receiver, tables, .. } => match self.get(tables)? {
+                Object::Memory(first) => self.fill(receiver, Object::Domain(first)),
+                _ => Err(CallError::WrongType),
+            },
+            Step::Destroy { domain } => self.domain(domain).and_then(|_| self.empty(domain)),
+            Step::Delete { region } => self.delete(region),
+            Step::Drop { slot } => self.empty(slot),
+            Step::Limit { slot, kept } => {
+                self.get(slot)?;
+                self.rights.insert(slot.0, kept);
+                Ok(())
+            }
+            Step::Load { region, .. } | Step::Clear { region } => self.get(region).map(drop),
+            Step::Map { domain, region, .. } | Step::GiveRegion { domain, region, .. } => {
+                self.get(region).and_then(|_| self.domain(domain))
+            }
+            Step::GiveGate { domain, server: other, .. }
+            | Step::GiveEvent { domain, target: other, .. }
+            | Step::GiveDomain { domain, subject: other, .. } => {
+                self.domain(other).and_then(|()| self.domain(domain))
+            }
+            Step::GivePorts { domain, .. }
+            | Step::GiveInterrupt { domain, .. }
+            | Step::GiveRight { domain, .. }
+            | Step::Configure { domain, .. }
+            | Step::Reset { domain }
+            | Step::Start { domain, .. } => self.domain(domain),
+        }
+    }
+
+    fn carve(&mut self, run: Slot, receiver: Slot, first: u64, pages: u64) -> Result<(), CallError> {
+        if self.get(run)? != Object::Run || pages == 0 || first + pages > RUN_PAGES {
+            return Err(CallError::BadArgument);
+        }
+        if self.regions.iter().any(|(start, length)| first < start + length && *start < first + pages) {
+            return Err(CallError::Overlap);
+        }
+        self.fill(receiver, Object::Memory(first))?;
+        self.regions.push((first, pages));
+        Ok(())
+    }
+
+    /// A region that holds the page tables of a domain stays.
+    fn delete(&mut self, region: Slot) -> Result<(), CallError> {
+        match self.get(region)? {
+            Object::Memory(first) => {
+                if self.slots.values().any(|object| *object == Object::Domain(first)) {
+                    return Err(CallError::BadState);
+                }
+                self.regions.retain(|(start, _)| *start != first);
+            }
+            Object::Registers => {}
+            _ => return Err(CallError::WrongType),
+        }
+        self.empty(region)
+    }
+
+    fn domain(&self, slot: Slot) -> Result<(), CallError> {
+        match self.get(slot)? {
+            Object::Domain(_) => Ok(()),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    fn get(&self, slot: Slot) -> Result<Object, CallError> {
+        self.slots.get(&slot.0).copied().ok_or(CallError::BadSlot)
+    }
+
+    fn fill(&mut self, slot: Slot, object: Object) -> Result<(), CallError> {
+        if self.slots.contains_key(&slot.0) {
+            return Err(CallError::SlotTaken);
+        }
+        self.slots.insert(slot.0, object);
+        Ok(())
+    }
+
+    fn empty(&mut self, slot: Slot) -> Result<(), CallError> {
+        self.rights.remove(&slot.0);
+        self.slots.remove(&slot.0).map(drop).ok_or(CallError::BadSlot)
+    }
+}

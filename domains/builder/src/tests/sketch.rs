@@ -1,0 +1,206 @@
+//! A system image made by hand: three domains, one of which is restarted, one of which handles another's faults.
+
+use std::{vec, vec::Vec};
+
+use cloison_abi::{
+    ABI_VERSION, InterruptSource, Name, ObjectKind, Rights,
+    image::ImageHeader,
+    plan::{
+        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, GateEntry, InterruptEntry,
+        IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, RegionEntry,
+        RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+    },
+};
+use sha2::{Digest as _, Sha256};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+
+use crate::{BuildError, Image};
+
+/// How many domains there are.
+pub const DOMAINS: u32 = 3;
+/// The one that the builder starts again.
+pub const RESTARTED: u32 = 1;
+/// Pages that they need together: page tables, private memory, what two share, what the restarted one has more.
+pub const ALL_PAGES: u64 = 3 + 3 * 2 + 4 + 5;
+
+/// The tables of a plan.
+#[derive(Default)]
+pub struct Sketch {
+    pub domains: Vec<DomainEntry>,
+    pub threads: Vec<ThreadEntry>,
+    pub regions: Vec<RegionEntry>,
+    pub loads: Vec<LoadEntry>,
+    pub mappings: Vec<MappingEntry>,
+    pub devices: Vec<DeviceEntry>,
+    pub areas: Vec<AreaEntry>,
+    pub io_ranges: Vec<IoRangeEntry>,
+    pub interrupts: Vec<InterruptEntry>,
+    pub dma: Vec<DmaEntry>,
+    pub gates: Vec<GateEntry>,
+    pub events: Vec<EventEntry>,
+    pub region_slots: Vec<RegionSlotEntry>,
+    pub supervisions: Vec<SupervisionEntry>,
+    pub log_readers: Vec<LogReaderEntry>,
+    pub rights: Vec<RightEntry>,
+}
+
+/// Bytes that begin at an address that suits every table.
+pub struct Aligned(Vec<u64>);
+
+impl Aligned {
+    /// The words from a place on.
+    pub fn words_from(&mut self, place: usize) -> &mut [u32] {
+        let bytes = &mut self.0.as_mut_bytes()[place..];
+        <[u32]>::mut_from_bytes(bytes).unwrap()
+    }
+}
+
+/// Opens an image.
+pub fn image_of(bytes: &Aligned) -> Result<Image<'_>, BuildError> {
+    Image::open(bytes.0.as_bytes())
+}
+
+/// Opens an image that can be opened.
+pub fn opened(bytes: &Aligned) -> Image<'_> {
+    image_of(bytes).unwrap()
+}
+
+impl Sketch {
+    /// Domain 0 serves domain 1, with four pages that both see, and handles the faults of domain 2. Domain 1 has a
+    /// device, five pages that the device reaches, and is restarted.
+    pub fn system() -> Self {
+        let mut plan = Self::default();
+        let policies = [FaultPolicy::Stop, FaultPolicy::Restart, FaultPolicy::Handler];
+        for (domain, policy) in (0..).zip(policies) {
+            plan.add_domain(domain, policy);
+        }
+        let memory = RegionSource::Memory;
+        let both = plan.region(4, memory, NONE);
+        [0, RESTARTED].into_iter().for_each(|domain| plan.map(domain, both, 4));
+        let (own, registers) =
+            (plan.region(5, memory, RESTARTED), plan.region(1, RegionSource::Device, NONE));
+        plan.map(RESTARTED, registers, 1);
+        plan.devices.push(DeviceEntry { name: Name::EMPTY, domain: RESTARTED, pci_function: NONE });
+        plan.areas.push(AreaEntry {
+            physical_address: 0xfe00_0000,
+            device: 0,
+            number: 0,
+            region: registers,
+            reserved: 0,
+        });
+        plan.io_ranges.push(IoRangeEntry { device: 0, first: 0x3f8, count: 8 });
+        let source = InterruptSource::Message { number: 0 }.to_bits();
+        plan.interrupts.push(InterruptEntry { device: 0, source, thread: RESTARTED, slot: 3, event: 1 });
+        plan.dma.push(DmaEntry { device: 0, region: own });
+        let rights = (Rights::READ | Rights::WRITE | Rights::GRANT | Rights::DMA).bits();
+        plan.region_slots.push(RegionSlotEntry { domain: RESTARTED, slot: 4, region: own, rights });
+        plan.gates.push(GateEntry {
+            domain: RESTARTED,
+            slot: 1,
+            server: 0,
+            badge: 0,
+            first_grant: 0,
+            grants: 0,
+        });
+        plan.events.push(EventEntry { domain: RESTARTED, slot: 2, target: 0, event: 0 });
+        plan.events.push(EventEntry { domain: 0, slot: 1, target: RESTARTED, event: 0 });
+        plan.supervisions.push(SupervisionEntry { domain: 0, slot: 2, subject: 2, event: 1 });
+        plan.log_readers.push(LogReaderEntry { domain: 0, slot: 3, event: 2 });
+        plan.rights.push(RightEntry { domain: 0, slot: 4, kind: ObjectKind::CensusRight as u32 });
+        plan
+    }
+
+    /// A domain whose program is the first bytes of the image.
+    fn add_domain(&mut self, domain: u32, on_fault: FaultPolicy) {
+        self.domains.push(DomainEntry {
+            name: Name::EMPTY,
+            image_offset: 0,
+            image_bytes: 8,
+            digest: Sha256::digest(cloison_abi::image::IMAGE_MAGIC).into(),
+            quota_pages: 1,
+            on_fault: on_fault as u32,
+        });
+        self.threads.push(ThreadEntry {
+            entry: 0x40_1000,
+            stack: 0x50_0000,
+            domain,
+            cpu: 0,
+            priority: 1,
+            budget_us: 0,
+            period_us: 0,
+            reserved: 0,
+        });
+        let region = self.region(2, RegionSource::Memory, domain);
+        self.map(domain, region, 2);
+        self.loads.push(LoadEntry { image_offset: 0, bytes: 8, region_offset: 0, region, reserved: 0 });
+    }
+
+    fn region(&mut self, pages: u32, source: RegionSource, owner: u32) -> u32 {
+        let source = source as u32;
+        self.regions.push(RegionEntry { name: Name::EMPTY, pages, source, owner, reserved: 0 });
+        self.regions.len() as u32 - 1
+    }
+
+    fn map(&mut self, domain: u32, region: u32, pages: u32) {
+        let address = 0x100_0000 * (self.mappings.len() as u64 + 1);
+        self.mappings.push(MappingEntry {
+            address,
+            domain,
+            region,
+            first_page: 0,
+            pages,
+            rights: Rights::READ.bits(),
+            reserved: 0,
+        });
+    }
+
+    /// An image with this plan.
+    pub fn image(&self) -> Aligned {
+        let plan = self.plan();
+        let header = ImageHeader {
+            magic: cloison_abi::image::IMAGE_MAGIC,
+            plan_offset: size_of::<ImageHeader>() as u64,
+            plan_bytes: plan.len() as u64,
+            plan_digest: Sha256::digest(&plan).into(),
+            ..ImageHeader::new_zeroed()
+        };
+        let bytes = [header.as_bytes(), &plan].concat();
+        let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+        words.as_mut_bytes()[..bytes.len()].copy_from_slice(&bytes);
+        Aligned(words)
+    }
+
+    fn plan(&self) -> Vec<u8> {
+        let mut bytes = vec![0; size_of::<PlanHeader>()];
+        let header = PlanHeader {
+            magic: PLAN_MAGIC,
+            abi_version: ABI_VERSION,
+            domains: add(&mut bytes, &self.domains),
+            threads: add(&mut bytes, &self.threads),
+            regions: add(&mut bytes, &self.regions),
+            loads: add(&mut bytes, &self.loads),
+            mappings: add(&mut bytes, &self.mappings),
+            devices: add(&mut bytes, &self.devices),
+            areas: add(&mut bytes, &self.areas),
+            io_ranges: add(&mut bytes, &self.io_ranges),
+            interrupts: add(&mut bytes, &self.interrupts),
+            dma: add(&mut bytes, &self.dma),
+            gates: add(&mut bytes, &self.gates),
+            events: add(&mut bytes, &self.events),
+            region_slots: add(&mut bytes, &self.region_slots),
+            supervisions: add(&mut bytes, &self.supervisions),
+            log_readers: add(&mut bytes, &self.log_readers),
+            rights: add(&mut bytes, &self.rights),
+            ..PlanHeader::new_zeroed()
+        };
+        bytes[..size_of::<PlanHeader>()].copy_from_slice(header.as_bytes());
+        bytes
+    }
+}
+
+fn add<T: IntoBytes + Immutable>(bytes: &mut Vec<u8>, entries: &[T]) -> Table {
+    let offset = bytes.len() as u32;
+    bytes.extend_from_slice(entries.as_bytes());
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    Table { offset, count: entries.len() as u32 }
+}

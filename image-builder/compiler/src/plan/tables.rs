@@ -1,0 +1,75 @@
+//! The tables of the plan that name no part of the image.
+
+use cloison_abi::plan::{
+    AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, InterruptEntry, IoRangeEntry, LogReaderEntry,
+    MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
+};
+
+/// What is given to the domains, as the plan's tables have it.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// The regions: first the private one of each domain, in their order.
+    pub regions: Vec<RegionEntry>,
+    /// The mappings, by domain and address.
+    pub mappings: Vec<MappingEntry>,
+    /// The devices that domains drive.
+    pub devices: Vec<DeviceEntry>,
+    /// Their registers in memory.
+    pub areas: Vec<AreaEntry>,
+    /// Their I/O ports.
+    pub io_ranges: Vec<IoRangeEntry>,
+    /// Their interrupts.
+    pub interrupts: Vec<InterruptEntry>,
+    /// Memory that they may read and write by themselves.
+    pub dma: Vec<DmaEntry>,
+    /// Gates, by domain and slot, as are the tables below.
+    pub gates: Vec<GateEntry>,
+    /// Events.
+    pub events: Vec<EventEntry>,
+    /// Regions in slots.
+    pub region_slots: Vec<RegionSlotEntry>,
+    /// Who handles whose faults.
+    pub supervisions: Vec<SupervisionEntry>,
+    /// Who reads the kernel's log.
+    pub log_readers: Vec<LogReaderEntry>,
+    /// Other rights.
+    pub rights: Vec<RightEntry>,
+}
+
+impl Tables {
+    /// Puts the entries into their order.
+    pub(super) fn sort(&mut self) {
+        self.mappings.sort_by_key(|entry| (entry.domain, entry.address));
+        self.gates.sort_by_key(|entry| (entry.domain, entry.slot));
+        self.events.sort_by_key(|entry| (entry.domain, entry.slot));
+        self.region_slots.sort_by_key(|entry| (entry.domain, entry.slot));
+        self.supervisions.sort_by_key(|entry| (entry.domain, entry.slot));
+        self.log_readers.sort_by_key(|entry| (entry.domain, entry.slot));
+        self.rights.sort_by_key(|entry| (entry.domain, entry.slot));
+    }
+
+    /// A region.
+    #[must_use]
+    pub fn region(&self, index: u32) -> &RegionEntry {
+        &self.regions[index as usize]
+    }
+
+    /// The regions that are memory, page tables aside, in pages.
+    #[must_use]
+    pub fn memory_pages(&self) -> u64 {
+        let memory = self.regions.iter().filter(|region| is_memory(region));
+        memory.map(|region| u64::from(region.pages)).sum()
+    }
+
+    /// The area of a device that a region shows, if it shows one.
+    #[must_use]
+    pub fn area_of(&self, region: u32) -> Option<&AreaEntry> {
+        self.areas.iter().find(|area| area.region == region)
+    }
+}
+
+/// Whether a region is made of memory.
+#[must_use]
+pub fn is_memory(region: &RegionEntry) -> bool {
+    region.source == RegionSource::Memory as u32
+}
