@@ -4,7 +4,7 @@ use core::fmt;
 
 use cloison_abi::{ABI_VERSION, CallError, Name, image::Digest};
 
-use crate::image::Hex;
+use crate::hex::Hex;
 
 /// Why the system, or a domain, cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

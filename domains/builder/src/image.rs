@@ -77,12 +77,3 @@ fn range(bytes: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
 fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
-
-/// Bytes, shown in hexadecimal.
-pub struct Hex<'a>(pub &'a [u8]);
-
-impl core::fmt::Display for Hex<'_> {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
-    }
-}

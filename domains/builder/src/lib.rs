@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 mod error;
+mod hex;
 mod image;
 mod memory;
 mod numbers;
@@ -21,7 +22,8 @@ mod site;
 mod step;
 
 pub use error::BuildError;
-pub use image::{Hex, Image};
+pub use hex::Hex;
+pub use image::Image;
 pub use memory::{FreeMemory, Piece};
 pub use numbers::Numbers;
 pub use plan::Plan;
