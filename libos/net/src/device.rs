@@ -103,11 +103,15 @@ impl LinkDevice {
                 Arrival::Done
             }
             Some(Content::Ipv4) => {
-                let packet = &mut frame[HEADER_BYTES..];
+                let Some(bytes) = ethernet::packet_bytes(frame) else { return Some(Arrival::Done) };
+                self.pending = Some(HEADER_BYTES + bytes);
+                let packet = &mut frame[HEADER_BYTES..][..bytes];
                 if self.wire.asks_for_address && dhcp::is_for_client(packet) {
                     return Some(Arrival::Dhcp);
                 }
-                self.wire.host.hear(packet, ends);
+                if !self.wire.host.hear(packet, ends) {
+                    return Some(Arrival::Done);
+                }
                 Arrival::Packet(self.wire.flows.take_in(packet, self.wire.host.now))
             }
         })

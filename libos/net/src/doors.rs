@@ -102,6 +102,9 @@ impl Stack {
         if self.interface.ip_addrs().first().is_none_or(|own| own.address() != ends.local_address()) {
             return false;
         }
+        if !ends.has_other_side() {
+            return false;
+        }
         let Some(segment) = self.device.segment() else { return false };
         let (theirs, offer) = (segment.number(), segment.offer());
         match self.line.find(ends) {

@@ -7,6 +7,9 @@ pub(crate) const HEADER_BYTES: usize = cloison_abi::port::ETHERNET_HEADER_BYTES 
 /// Bytes of a frame with an ARP packet in it.
 pub(crate) const ARP_FRAME_BYTES: usize = HEADER_BYTES + 28;
 
+/// An IPv4 header without options.
+const IPV4_BYTES: usize = 20;
+
 const TYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const TYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// ARP's first bytes: Ethernet, IPv4, and how long their addresses are.
@@ -61,6 +64,18 @@ pub(crate) fn content(frame: &[u8]) -> Option<Content> {
         TYPE_ARP => Arp::parse(body).map(Content::Arp),
         _ => None,
     }
+}
+
+/// The length of the IPv4 packet in a frame that carries one, if all of it is there. A fragment is none: nobody
+/// here puts fragments together, and what one begins with may be anything.
+pub(crate) fn packet_bytes(frame: &[u8]) -> Option<usize> {
+    let (header, _) = frame.get(HEADER_BYTES..)?.split_first_chunk::<IPV4_BYTES>()?;
+    let bytes = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let header_bytes = usize::from(header[0] & 15) * 4;
+    let is_version_4 = header[0] >> 4 == 4;
+    let is_fragment = [header[6] & 0x3f, header[7]] != [0, 0];
+    let fits = IPV4_BYTES <= header_bytes && header_bytes <= bytes && bytes <= frame.len() - HEADER_BYTES;
+    (is_version_4 && !is_fragment && fits).then_some(bytes)
 }
 
 /// Writes the header of a frame that carries an IPv4 packet.
@@ -122,5 +137,33 @@ mod tests {
                 frame[at] ^= 0x40;
             }
         }
+    }
+
+    #[test]
+    fn a_packet_is_one_whose_header_says_so_and_that_is_there_whole() {
+        let frame = |header: &[u8]| [&[0; 12][..], &TYPE_IPV4, header, &[0; 40]].concat();
+        let good = [0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6];
+        assert_eq!(packet_bytes(&frame(&good)), Some(40));
+        for (at, byte, bytes) in [
+            (0, 0x44, None),
+            (0, 0x4a, Some(40)),
+            (0, 0x4b, None),
+            (0, 0x55, None),
+            (0, 0x65, None),
+            (2, 1, None),
+            (3, 19, None),
+            (3, 20, Some(20)),
+            (3, 50, Some(50)),
+            (3, 51, None),
+            (6, 0x20, None),
+            (6, 0x80, Some(40)),
+            (6, 0x41, None),
+            (7, 1, None),
+        ] {
+            let mut header = good;
+            header[at] = byte;
+            assert_eq!(packet_bytes(&frame(&header)), bytes, "byte {at} is {byte:#x}");
+        }
+        assert!((0..34).all(|bytes| packet_bytes(&frame(&good)[..bytes]).is_none()));
     }
 }

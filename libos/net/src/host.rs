@@ -71,12 +71,25 @@ impl Host {
         to == self.mac || to.is_group()
     }
 
-    /// A packet has come, to this side alone or to all.
+    /// A packet has come, to this side alone or to all. False: nobody sends from such an address, and an answer
+    /// might go to everybody (RFC 1122, section 3.2.1.3).
     #[inline]
-    pub(crate) fn hear(&mut self, packet: &[u8], [to, from]: [Mac; 2]) {
-        if let Some(source) = address_at(packet, 12).filter(|_| to == self.mac) {
+    pub(crate) fn hear(&mut self, packet: &[u8], [to, from]: [Mac; 2]) -> bool {
+        let Some(source) = address_at(packet, 12).filter(|source| self.is_sender(*source)) else {
+            return false;
+        };
+        if to == self.mac {
             self.neighbours.confirm(source, from, self.now);
         }
+        true
+    }
+
+    /// Whether a packet can be from this address. One without an address of its own says zeros.
+    #[inline]
+    fn is_sender(&self, source: Ipv4Addr) -> bool {
+        let is_own = self.address.is_some_and(|own| own.address() == source);
+        let is_group = source.is_multicast() || source.is_broadcast() || source == self.broadcast;
+        !is_own && !is_group && !source.is_loopback()
     }
 
     /// Writes the header of a frame with a packet.

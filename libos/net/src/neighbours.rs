@@ -90,11 +90,14 @@ impl Neighbours {
         }
     }
 
-    /// Somebody has said that an address is his. What waited for it comes out.
+    /// Somebody has said that an address is his. What waited for it comes out. One who has not been asked takes
+    /// nobody's place: he is asked for when there is something to send.
     pub(crate) fn learn(&mut self, address: Ipv4Addr, mac: Mac, now: Micros) -> Vec<Vec<u8>> {
         let state = State::Known { mac, until: now + LIFETIME };
+        let is_full = self.neighbours.len() == MAX_NEIGHBOURS;
         match self.find(address) {
             Some(neighbour) => neighbour.state = state,
+            None if is_full => {}
             None => drop(self.add(Neighbour { address, state })),
         }
         let mut packets = Vec::new();
@@ -165,15 +168,14 @@ impl Neighbours {
         self.neighbours.get_mut(self.recent)
     }
 
-    /// Adds a neighbour. Those that nobody answers for give way to each other, then the one that was heard
-    /// longest ago. False: there is no memory.
+    /// Adds a neighbour. If there are too many that nobody answers for, one of these gives way; else the one that
+    /// was heard longest ago. False: there is no memory.
     fn add(&mut self, neighbour: Neighbour) -> bool {
         let asked = self.neighbours.iter().filter(|one| matches!(one.state, State::Asked { .. })).count();
-        let is_full = self.neighbours.len() == MAX_NEIGHBOURS;
-        if asked == MAX_ASKED || (is_full && asked > 0) {
+        if asked == MAX_ASKED {
             self.give_up(|one| matches!(one.state, State::Asked { .. }));
-        } else if is_full {
-            self.give_up(|_| true);
+        } else if self.neighbours.len() == MAX_NEIGHBOURS {
+            self.give_up(|one| matches!(one.state, State::Known { .. }));
         }
         if self.neighbours.try_reserve(1).is_err() {
             return false;
@@ -254,12 +256,36 @@ mod tests {
         }
         assert!((0..32).all(|number| neighbours.mac(host(number), 2).is_some()));
         assert_eq!(neighbours.neighbours.len(), 32 + MAX_ASKED);
+    }
+
+    #[test]
+    fn who_says_an_address_unasked_takes_nobodys_place() {
+        let mut neighbours = Neighbours::default();
+        neighbours.learn(host(1), MAC, 0);
+        assert!(neighbours.keep(host(2), &[2; 60], 1));
         for number in 1000..2000 {
             neighbours.learn(host(number), MAC, number.into());
         }
+        assert_eq!(neighbours.mac(host(1), 2000), Some(MAC));
+        assert_eq!(neighbours.learn(host(2), MAC, 2000), [[2; 60]]);
+    }
+
+    /// However many are known: several can be asked for at a time.
+    #[test]
+    fn who_is_asked_for_does_not_push_out_another_one_of_those() {
+        let mut neighbours = Neighbours::default();
+        for number in 100..100 + MAX_NEIGHBOURS as u32 {
+            neighbours.learn(host(number), MAC, number.into());
+        }
+        for number in 1..=MAX_ASKED as u32 {
+            assert!(neighbours.keep(host(number), &[3; 60], 200));
+        }
         assert_eq!(neighbours.neighbours.len(), MAX_NEIGHBOURS);
-        assert_eq!(neighbours.mac(host(1999), 2000), Some(MAC));
-        assert_eq!(neighbours.mac(host(3), 2000), None);
+        for number in 1..=MAX_ASKED as u32 {
+            assert_eq!(neighbours.learn(host(number), MAC, 300), [[3; 60]], "{number}");
+        }
+        let heard_last = 100 + MAX_NEIGHBOURS as u32 - 1;
+        assert_eq!(neighbours.mac(host(heard_last), 300), Some(MAC));
     }
 
     #[test]

@@ -87,8 +87,8 @@ struct Echo {
     net: Net,
     socket: SocketHandle,
     number: u16,
-    /// When each was sent.
-    sent: [Cell<Micros>; 2],
+    /// When each was sent, if it was.
+    sent: [Cell<Option<Micros>>; 2],
 }
 
 impl Echo {
@@ -106,7 +106,7 @@ impl Echo {
         let request = Icmpv4Repr::EchoRequest { ident: self.number, seq_no: which, data: &[0; DATA_BYTES] };
         let mut stack = self.net.stack();
         stack.touch();
-        self.sent[usize::from(which)].set(stack.device.wire.link.now());
+        self.sent[usize::from(which)].set(Some(stack.device.wire.link.now()));
         let socket = stack.socket::<icmp::Socket<'_>>(self.socket);
         let packet = socket.send(PACKET_BYTES, to.into()).map_err(|_| Error::BadDestination)?;
         request.emit(&mut Icmpv4Packet::new_unchecked(packet), &ChecksumCapabilities::ignored());
@@ -118,8 +118,8 @@ impl Echo {
         let now = stack.device.wire.link.now();
         let socket = stack.socket::<icmp::Socket<'_>>(self.socket);
         while let Ok((packet, IpAddress::Ipv4(from))) = socket.recv() {
-            if let Some(sent) = reply_to(packet).and_then(|which| self.sent.get(which)) {
-                return Poll::Ready(EchoReply { from, after: Duration::from_micros(now - sent.get()) });
+            if let Some(sent) = reply_to(packet).and_then(|which| self.sent.get(which)?.get()) {
+                return Poll::Ready(EchoReply { from, after: Duration::from_micros(now - sent) });
             }
         }
         socket.register_recv_waker(context.waker());

@@ -61,6 +61,11 @@ impl Ends {
         Ipv4Addr::from_bits((self.addresses >> 32) as u32)
     }
 
+    /// Whether the other side can be somebody: it has an address and a port.
+    pub(crate) fn has_other_side(self) -> bool {
+        self.ports >> 16 != 0 && self.addresses >> 32 != 0
+    }
+
     /// As the other side sees them.
     pub(crate) fn swapped(self) -> Self {
         Self { addresses: self.addresses.rotate_left(32), ports: self.ports.rotate_left(16) }

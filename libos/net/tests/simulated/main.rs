@@ -12,4 +12,5 @@ mod numbers;
 mod repeats;
 mod segments;
 mod sockets;
+mod strangers;
 mod world;
