@@ -5,13 +5,13 @@ use alloc::string::String;
 use embedded_io_async::{Read, Write};
 
 use crate::{
-    Site,
+    Place, Site,
     page::{self, text},
     request::{HEAD_BYTES, Request, Resource, Status},
 };
 
-/// Answers one request after the other, until the client ends, wants no more, or says what is no request. Tells
-/// `answered` after each.
+/// Answers one request after the other, until the client ends, wants no more, or says what is no request, or until
+/// its place is wanted.
 ///
 /// # Errors
 /// The stream's.
@@ -19,7 +19,7 @@ pub async fn serve<R, W>(
     mut input: R,
     mut output: W,
     site: &impl Site,
-    answered: impl Fn(),
+    place: &impl Place,
 ) -> Result<(), W::Error>
 where
     R: Read<Error = W::Error>,
@@ -35,9 +35,10 @@ where
         received.copy_within(passed..length, 0);
         length -= passed;
         let parsed = if body == 0 { Request::parse(&received[..length]) } else { None };
-        if let Some((request, taken)) = parsed {
+        if let Some((mut request, taken)) = parsed {
+            request.stays &= !place.begins();
             answer(&request, &mut output, site).await?;
-            answered();
+            place.ends();
             if !request.stays {
                 return Ok(());
             }

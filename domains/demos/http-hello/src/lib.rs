@@ -21,6 +21,14 @@ use ore_api::{CountersError, Report};
 pub use connection::{dismiss, serve};
 pub use request::{HEAD_BYTES, Request, Resource, Status};
 
+/// Where a connection is served, among others.
+pub trait Place {
+    /// An answer begins. Returns whether it should be the last one on this connection.
+    fn begins(&self) -> bool;
+    /// The answer has been written.
+    fn ends(&self);
+}
+
 /// What the pages show.
 pub trait Site {
     /// Name of the domain.

@@ -6,11 +6,11 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use core::time::Duration;
+use core::{cell::Cell, time::Duration};
 
 use cloison_net::{Config, Error, Net, Seat, Seats, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::{log, sys::info, task};
-use http_hello::Site;
+use http_hello::{Place, Site};
 use netshell::ThisDomain;
 use ore_api::{CountersError, Report, counters};
 
@@ -45,13 +45,34 @@ fn main() -> Result<(), Error> {
 }
 
 async fn serve(net: &Net, stream: &TcpStream, seat: &Seat<'_>) {
-    let answers = http_hello::serve(stream, stream, &ThisSite, || seat.waits());
+    let place = ThisPlace { seat, is_answering: Cell::new(false) };
+    let answers = http_hello::serve(stream, stream, &ThisSite, &place);
     // A client that resets its connection, or stays too long, has had its turn. The connection ends by itself,
     // behind the next one's.
     let session = net.within(SESSION, answers);
-    if let task::Either::Second(()) = task::select(session, seat.wanted()).await {
+    let is_dismissed = matches!(task::select(session, seat.wanted()).await, task::Either::Second(()));
+    // In the middle of an answer, one more would be taken for the rest of it.
+    if is_dismissed && !place.is_answering.get() {
         // Nobody waits until a client that hesitates has taken even this.
         let _ = net.within(HESITATION, http_hello::dismiss(stream)).await;
+    }
+}
+
+/// A client's place, and whether it is in the middle of an answer.
+struct ThisPlace<'a> {
+    seat: &'a Seat<'a>,
+    is_answering: Cell<bool>,
+}
+
+impl Place for ThisPlace<'_> {
+    fn begins(&self) -> bool {
+        self.is_answering.set(true);
+        self.seat.leaves()
+    }
+
+    fn ends(&self) {
+        self.is_answering.set(false);
+        self.seat.waits();
     }
 }
 

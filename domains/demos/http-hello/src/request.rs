@@ -93,26 +93,28 @@ impl Request {
             Err(httparse::Error::Version) if is_other_version(bytes) => Status::Version,
             Err(_) => Status::BadRequest,
         };
-        Some((Self::bad(status), bytes.len()))
+        let is_head = bytes.trim_ascii_start().starts_with(b"HEAD ");
+        Some((Self::bad(status, is_head), bytes.len()))
     }
 
     /// One after which nobody knows where the next one begins.
-    pub(crate) const fn bad(status: Status) -> Self {
-        Self { what: Err(status), is_head: false, stays: false, body_bytes: 0 }
+    const fn bad(status: Status, is_head: bool) -> Self {
+        Self { what: Err(status), is_head, stays: false, body_bytes: 0 }
     }
 
     fn understand(head: &httparse::Request<'_, '_>) -> Self {
+        let is_head = head.method == Some("HEAD");
         let (body_bytes, ends_somewhere) = match body(head) {
             Ok(body) => body,
-            Err(status) => return Self::bad(status),
+            Err(status) => return Self::bad(status, is_head),
         };
         let is_new = head.version == Some(1);
         if !has_good_host(head, is_new) {
-            return Self::bad(Status::BadRequest);
+            return Self::bad(Status::BadRequest, is_head);
         }
         Self {
             what: target(head),
-            is_head: head.method == Some("HEAD"),
+            is_head,
             stays: is_new && ends_somewhere && !tokens(head, "connection").any(|token| is(token, "close")),
             body_bytes,
         }

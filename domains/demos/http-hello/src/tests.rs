@@ -3,6 +3,7 @@
 extern crate std;
 
 use core::{
+    cell::Cell,
     convert::Infallible,
     future::Future,
     pin::pin,
@@ -14,7 +15,7 @@ use cloison_abi::{Name, port::PortFlags};
 use embedded_io_async::{ErrorType, Read, Write};
 use ore_api::{Cause, Counters, CountersError, Report, counters::PortFacts};
 
-use crate::{HEAD_BYTES, Request, Site, serve};
+use crate::{HEAD_BYTES, Place, Request, Site, serve};
 
 struct TwoPorts;
 
@@ -80,10 +81,26 @@ impl Write for Answers {
     }
 }
 
+/// A place in which this many answers can be had.
+struct Wanted(Cell<usize>);
+
+impl Place for Wanted {
+    fn begins(&self) -> bool {
+        self.0.set(self.0.get().saturating_sub(1));
+        self.0.get() == 0
+    }
+
+    fn ends(&self) {}
+}
+
 fn answers_to(requests: &str, piece: usize) -> String {
+    answers_at(&Wanted(Cell::new(usize::MAX)), requests, piece)
+}
+
+fn answers_at(place: &Wanted, requests: &str, piece: usize) -> String {
     let mut answers = Answers::default();
     {
-        let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, &TwoPorts, || ()));
+        let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, &TwoPorts, place));
         let served = serving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(served == Poll::Ready(Ok(())), "nothing here waits");
     }
@@ -214,6 +231,36 @@ fn a_head_has_no_body_and_says_how_long_it_would_be() {
     assert_eq!(body(&head), "");
     assert_eq!(body(&answers_to("HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 99)), "");
     assert!(head.contains(&std::format!("Content-Length: {}\r\n", body(&get).len())));
+}
+
+/// Whatever the answer is (RFC 9110, section 9.3.2).
+#[test]
+fn no_answer_to_a_head_has_a_body() {
+    let as_head = |request: &str| {
+        let (_, rest) = request.trim_ascii_start().split_once(' ')?;
+        Some(["HEAD ", rest.strip_suffix("hello").unwrap_or(rest)].concat())
+    };
+    let heads = REQUESTS.iter().filter_map(|(request, ..)| as_head(request));
+    let long = "y".repeat(HEAD_BYTES);
+    let others = [
+        std::format!("HEAD /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        std::format!("\r\nHEAD / HTTP/1.1\r\nx: {long}\r\n\r\n"),
+        std::format!("HEAD / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(49)),
+    ];
+    for request in heads.chain(others) {
+        for answer in answers_to(&request, 99).split_inclusive("\r\n\r\n") {
+            assert!(answer.starts_with("HTTP/1.1 ") && answer.ends_with("\r\n\r\n"), "{request:?}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_whose_place_is_wanted_ends_with_its_answer() {
+    let get = "GET /counters.json HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answers = answers_at(&Wanted(Cell::new(2)), &get.repeat(4), 17);
+    assert_eq!(answers.matches("200 OK").count(), 2);
+    assert_eq!(answers.matches("Connection: keep-alive").count(), 1);
+    assert_eq!(answers.matches("Connection: close").count(), 1);
 }
 
 #[test]

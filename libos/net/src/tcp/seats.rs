@@ -30,6 +30,8 @@ enum State {
     Works,
     /// The client has, since then.
     Waits(Micros),
+    /// So it has, and afterwards the place will be free.
+    Leaves(Micros),
 }
 
 /// One client's place, while it is served.
@@ -71,9 +73,13 @@ impl Seats {
 }
 
 impl Seats {
-    /// How many places are lacking for those who stand in line.
+    /// How many places are lacking for those who stand in line, beside some that are as good as free.
+    fn lacking(&self, is_free: impl Fn(State) -> bool) -> usize {
+        self.listener.borrow().waiting().saturating_sub(self.count(is_free))
+    }
+
     fn wanted(&self) -> usize {
-        self.listener.borrow().waiting().saturating_sub(self.count(|state| state == State::Free))
+        self.lacking(|state| state == State::Free)
     }
 
     fn count(&self, is_meant: impl Fn(State) -> bool) -> usize {
@@ -81,10 +87,31 @@ impl Seats {
     }
 }
 
+impl State {
+    /// Since when the client has been waited for.
+    fn waits_since(self) -> Option<Micros> {
+        match self {
+            Self::Free | Self::Works => None,
+            Self::Waits(since) | Self::Leaves(since) => Some(since),
+        }
+    }
+}
+
 impl Seat<'_> {
     /// The client has to say or take something now.
     pub fn waits(&self) {
         self.state().set(State::Waits(self.seats.net.now()));
+    }
+
+    /// As [`Seat::waits`], before what this side says. Returns whether that should be the last that this client
+    /// hears, since others stand in line: one that is never idle would keep its place else.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        let will_be_free = |state| matches!(state, State::Free | State::Leaves(_));
+        let now = self.seats.net.now();
+        let leaves = will_be_free(self.state().get()) || self.seats.lacking(will_be_free) > 0;
+        self.state().set(if leaves { State::Leaves(now) } else { State::Waits(now) });
+        leaves
     }
 
     /// This side has to do something now.
@@ -97,7 +124,7 @@ impl Seat<'_> {
     pub fn wanted(&self) -> impl Future<Output = ()> {
         poll_fn(|_| {
             let wanted = self.seats.wanted();
-            let State::Waits(since) = self.state().get() else { return Poll::Pending };
+            let Some(since) = self.state().get().waits_since() else { return Poll::Pending };
             if wanted == 0 {
                 return Poll::Pending;
             }
@@ -107,7 +134,7 @@ impl Seat<'_> {
                 return Poll::Pending;
             }
             // As many give way as have to, the idlest first.
-            let is_idler = |state: State| matches!(state, State::Waits(other) if other < since);
+            let is_idler = |state: State| state.waits_since().is_some_and(|other| other < since);
             if self.seats.count(is_idler) < wanted { Poll::Ready(()) } else { Poll::Pending }
         })
     }

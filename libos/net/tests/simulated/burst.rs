@@ -165,6 +165,61 @@ fn forty_slow_clients_do_not_keep_a_fast_one_waiting_for_a_second() {
     }
 }
 
+/// Asks one question after the other, and comes again when it is sent away.
+async fn insist(net: &Net, pause: Duration) {
+    loop {
+        let questions = async {
+            let stream = TcpStream::connect(net, SocketAddrV4::new(host(1), PORT)).await?;
+            while let Ok(1) = (&stream).write(b"q").await
+                && (&stream).read(&mut [0; 16]).await? > 0
+            {
+                net.sleep(pause).await;
+            }
+            Ok::<(), Error>(())
+        };
+        let _ = questions.await;
+        net.sleep(pause).await;
+    }
+}
+
+/// Nor do those who are never idle.
+#[test]
+fn busy_clients_do_not_keep_another_one_waiting_for_a_second() {
+    for pause in [MILLISECOND, 100 * MILLISECOND] {
+        let world = World::new(Faults::default(), 1);
+        let (server, client) = (world.net(1, 1500, Config::default()), world.net(2, 1500, Config::default()));
+        let listener = TcpListener::bind(&server, PORT, 64).unwrap();
+        let seats = Seats::new(&server, listener, 4, 150 * MILLISECOND);
+        world.run(&[&server, &client], async {
+            let serve = seats.serve(async |stream, seat| {
+                let answer = async {
+                    while let Ok(1) = (&stream).read(&mut [0; 1]).await {
+                        let is_last = seat.leaves();
+                        if (&stream).write_all(b"answer").await.is_err() || is_last {
+                            return;
+                        }
+                        seat.waits();
+                    }
+                };
+                select(server.within(15 * SECOND, answer), seat.wanted()).await;
+            });
+            let busy = join_all((0..8).map(|_| insist(&client, pause)));
+            let other = async {
+                for _ in 0..5 {
+                    client.sleep(10 * MILLISECOND).await;
+                    let answer = client.within(SECOND, ask(&client, true)).await;
+                    assert!(answer.expect("within a second").unwrap().starts_with(b"answer"));
+                }
+            };
+            let busy = async {
+                busy.await;
+                std::future::pending::<()>().await
+            };
+            select(other, select(serve, busy)).await;
+        });
+    }
+}
+
 #[test]
 fn nobody_gives_way_while_a_place_is_free() {
     let world = World::new(Faults::default(), 1);
