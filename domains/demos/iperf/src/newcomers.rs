@@ -46,9 +46,10 @@ where
     /// The listener's.
     pub(crate) async fn next(&mut self) -> Result<Shown<L::Stream>, Error> {
         loop {
-            match select(self.listener.accept(), first_of(&mut self.waiting)).await {
-                Either::First(stream) => self.hear(stream?),
-                Either::Second(shown) => return Ok(shown),
+            // Who has shown a cookie comes first: a newcomer may take the place of the oldest one.
+            match select(first_of(&mut self.waiting), self.listener.accept()).await {
+                Either::First(shown) => return Ok(shown),
+                Either::Second(stream) => self.hear(stream?),
             }
         }
     }

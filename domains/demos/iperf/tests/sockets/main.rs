@@ -222,6 +222,29 @@ fn each_object_has_an_answer() {
     }
 }
 
+/// More of them than are heard at a time, all at once: each has its turn.
+#[test]
+fn nobody_who_shows_a_cookie_is_overlooked() {
+    let (port, address) = Port::open();
+    let clients: Vec<TcpStream> = (0..9)
+        .map(|number| {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(Cookie::new(number).bytes()).unwrap();
+            client
+        })
+        .collect();
+    let server = thread::spawn(move || {
+        let mut newcomers = Newcomers::new(port, &StoppedClock);
+        (0..9).map(|_| block_on(serve(&mut newcomers))).collect::<Vec<_>>()
+    });
+    for mut client in clients {
+        let mut state = [0];
+        client.read_exact(&mut state).expect("the server says something");
+        assert_eq!(state, [9]);
+    }
+    assert!(server.join().unwrap().iter().all(|outcome| *outcome == Err(Error::Ended)));
+}
+
 /// More of them than are heard at a time, before the client comes and between its connections. The server's clock
 /// stands still: it would wait for ever for whom it waits.
 #[test]
