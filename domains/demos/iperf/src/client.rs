@@ -1,6 +1,6 @@
 //! The client's side of a test.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
@@ -90,7 +90,7 @@ fn parameters(options: &ClientOptions) -> Parameters {
         parallel: options.streams,
         len: BLOCK_BYTES,
         reverse: options.reverse,
-        client_version: VERSION.to_string(),
+        client_version: VERSION,
         ..Parameters::default()
     }
 }

@@ -4,7 +4,6 @@ use alloc::{vec, vec::Vec};
 
 use embedded_io_async::{Read, ReadExactError, Write};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{Cookie, Error, State};
 
@@ -57,7 +56,7 @@ impl<S: Read + Write> Control<S> {
     /// Waits for an object, and has `read_object` make something of it.
     pub(crate) async fn receive<T>(
         &mut self,
-        read_object: impl FnOnce(&Value) -> Result<T, Error>,
+        read_object: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut length = [0; 4];
         read(&mut self.0, &mut length).await?;
@@ -67,14 +66,13 @@ impl<S: Read + Write> Control<S> {
         }
         let mut text = vec![0; length];
         read(&mut self.0, &mut text).await?;
-        let object = serde_json::from_slice(&text);
-        read_object(&object.map_err(|_| Error::Garbage("what it sent is not the JSON that is due"))?)
+        read_object(&text)
     }
 
     /// The same; what makes no sense is answered with iperf3's number for that.
     pub(crate) async fn receive_or_refuse<T>(
         &mut self,
-        read_object: impl FnOnce(&Value) -> Result<T, Error>,
+        read_object: impl FnOnce(&[u8]) -> Result<T, Error>,
         number: i32,
     ) -> Result<T, Error> {
         let received = self.receive(read_object).await;

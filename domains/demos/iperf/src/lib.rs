@@ -36,6 +36,7 @@ mod cookie;
 mod datagrams;
 mod error;
 mod host;
+mod json;
 mod newcomers;
 mod parameters;
 mod report;

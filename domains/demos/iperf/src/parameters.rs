@@ -1,11 +1,13 @@
 //! The parameters of a test, which the client sends.
 
-use alloc::string::{String, ToString};
+use core::fmt;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{
+    Deserialize, Serialize,
+    de::{Deserializer, Error as _, MapAccess, Visitor},
+};
 
-use crate::{Direction, Error, MAX_STREAMS};
+use crate::{Direction, Error, MAX_STREAMS, json::Scalar};
 
 /// The parameters, under the names that iperf3 gives them. What is not named here is the client's own
 /// business, such as the size of its socket's buffers. iperf3 takes a flag that is there for one that is set.
@@ -43,8 +45,8 @@ pub struct Parameters {
     /// Datagrams have numbers of 64 bits.
     #[serde(rename = "udp_counters_64bit", skip_serializing_if = "is_off")]
     pub has_wide_numbers: bool,
-    /// Version of the client.
-    pub client_version: String,
+    /// Version of the client, which the server has no use for.
+    pub client_version: &'static str,
 }
 
 impl Default for Parameters {
@@ -63,7 +65,7 @@ impl Default for Parameters {
             bidirectional: false,
             bandwidth: 0,
             has_wide_numbers: false,
-            client_version: String::new(),
+            client_version: "",
         }
     }
 }
@@ -90,40 +92,35 @@ impl Refusal {
 
 impl Parameters {
     /// Reads them as they were sent: numbers as iperf3's JSON has them, `1.0` and `1e+15` among them. Of a key
-    /// that comes twice, one counts.
+    /// that comes twice, the last one counts.
     ///
     /// # Errors
     ///
-    /// If a value is not what its name says.
-    pub fn read(sent: &Value) -> Result<Self, Error> {
+    /// If it is no object of JSON, or a value is not what its name says.
+    pub fn read(sent: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(sent).map_err(|_| Error::Garbage("its parameters make no sense"))
+    }
+
+    /// Sets one of them. `None`: it cannot have this value.
+    fn set(&mut self, key: Key, value: Scalar) -> Option<()> {
         let default = Self::default();
-        let sent = sent.as_object().ok_or(NO_PARAMETERS)?;
-        let flag = |name: &str| sent.get(name).is_some_and(|value| !matches!(value, Value::Bool(false)));
-        let count = |name: &str, default: u64| match sent.get(name) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => whole(value).ok_or(NO_PARAMETERS),
-        };
-        let seconds =
-            |name: &str| -> Result<u32, Error> { Ok(u32::try_from(count(name, 0)?).unwrap_or(u32::MAX)) };
-        let size = |name: &str, default: usize| -> Result<usize, Error> {
-            Ok(usize::try_from(count(name, default as u64)?).unwrap_or(usize::MAX))
-        };
-        Ok(Self {
-            tcp: flag("tcp"),
-            udp: flag("udp"),
-            sctp: flag("sctp"),
-            omit: seconds("omit")?,
-            time: seconds("time")?,
-            num: count("num", 0)?,
-            blockcount: count("blockcount", 0)?,
-            parallel: size("parallel", default.parallel)?,
-            len: size("len", default.len)?,
-            reverse: flag("reverse"),
-            bidirectional: flag("bidirectional"),
-            bandwidth: count("bandwidth", 0)?,
-            has_wide_numbers: flag("udp_counters_64bit"),
-            client_version: sent.get("client_version").and_then(Value::as_str).unwrap_or("").to_string(),
-        })
+        match key {
+            Key::Tcp => self.tcp = value.is_set(),
+            Key::Udp => self.udp = value.is_set(),
+            Key::Sctp => self.sctp = value.is_set(),
+            Key::Omit => self.omit = value.count_or(default.omit, u32::MAX)?,
+            Key::Time => self.time = value.count_or(default.time, u32::MAX)?,
+            Key::Num => self.num = value.count_or(default.num, u64::MAX)?,
+            Key::Blockcount => self.blockcount = value.count_or(default.blockcount, u64::MAX)?,
+            Key::Parallel => self.parallel = value.count_or(default.parallel, usize::MAX)?,
+            Key::Len => self.len = value.count_or(default.len, usize::MAX)?,
+            Key::Reverse => self.reverse = value.is_set(),
+            Key::Bidirectional => self.bidirectional = value.is_set(),
+            Key::Bandwidth => self.bandwidth = value.count_or(default.bandwidth, u64::MAX)?,
+            Key::WideNumbers => self.has_wide_numbers = value.is_set(),
+            Key::Other => {}
+        }
+        Some(())
     }
 
     /// Which way the data goes, as the server sees it.
@@ -149,12 +146,50 @@ impl Parameters {
     }
 }
 
-const NO_PARAMETERS: Error = Error::Garbage("its parameters make no sense");
+/// What a parameter is called.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    Tcp,
+    Udp,
+    Sctp,
+    Omit,
+    Time,
+    Num,
+    Blockcount,
+    Parallel,
+    Len,
+    Reverse,
+    Bidirectional,
+    Bandwidth,
+    #[serde(rename = "udp_counters_64bit")]
+    WideNumbers,
+    #[serde(other)]
+    Other,
+}
 
-/// A count, that may be written like a real number.
-pub(crate) fn whole(value: &Value) -> Option<u64> {
-    let number = value.as_f64().filter(|number| *number >= 0.0)?;
-    Some(value.as_u64().unwrap_or(number as u64))
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Sent)
+    }
+}
+
+struct Sent;
+
+impl<'de> Visitor<'de> for Sent {
+    type Value = Parameters;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the parameters of a test")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Parameters, A::Error> {
+        let mut parameters = Parameters::default();
+        while let Some((key, value)) = entries.next_entry()? {
+            parameters.set(key, value).ok_or_else(|| A::Error::custom("not a value of this parameter"))?;
+        }
+        Ok(parameters)
+    }
 }
 
 impl From<Refusal> for Error {
@@ -168,7 +203,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Parameters, Error> {
-        Parameters::read(&serde_json::from_str(text).unwrap())
+        Parameters::read(text.as_bytes())
     }
 
     /// What iperf 3.12 sends for `-P 2 -R -O 1 -t 5`.

@@ -4,12 +4,11 @@ use iperf::{Parameters, Results};
 
 /// Reads an object as parameters and as results.
 pub fn run(bytes: &[u8]) {
-    let Ok(object) = serde_json::from_slice(bytes) else { return };
-    if let Ok(parameters) = Parameters::read(&object) {
-        let sent = serde_json::to_value(&parameters).expect("it can be sent");
+    if let Ok(parameters) = Parameters::read(bytes) {
+        let sent = serde_json::to_vec(&parameters).expect("it can be sent");
         assert_eq!(Parameters::read(&sent), Ok(parameters));
     }
-    if let Ok(bytes) = Results::read_bytes(&object) {
-        assert_eq!(Some(bytes.len()), object["streams"].as_array().map(Vec::len));
+    if let Ok(bytes) = Results::read_bytes(bytes) {
+        assert!(bytes.len() < 16 << 10, "each takes more text than a byte");
     }
 }
