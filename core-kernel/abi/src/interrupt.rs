@@ -20,20 +20,23 @@ pub enum InterruptSource {
     },
 }
 
-const MESSAGE: u32 = 1 << 8;
-const LEVEL: u32 = 1 << 9;
-const ACTIVE_LOW: u32 = 1 << 10;
-
 impl InterruptSource {
+    /// Bit of a message.
+    pub const MESSAGE: u32 = 1 << 8;
+    /// Bit of a line that is level triggered.
+    pub const LEVEL: u32 = 1 << 9;
+    /// Bit of a line that is active when low.
+    pub const ACTIVE_LOW: u32 = 1 << 10;
+
     /// As it travels.
     #[must_use]
     pub const fn to_bits(self) -> u32 {
         match self {
             Self::Line { number, is_level, is_active_low } => {
-                let level = if is_level { LEVEL } else { 0 };
-                number as u32 | level | if is_active_low { ACTIVE_LOW } else { 0 }
+                let level = if is_level { Self::LEVEL } else { 0 };
+                number as u32 | level | if is_active_low { Self::ACTIVE_LOW } else { 0 }
             }
-            Self::Message { number } => number as u32 | MESSAGE,
+            Self::Message { number } => number as u32 | Self::MESSAGE,
         }
     }
 
@@ -41,8 +44,12 @@ impl InterruptSource {
     #[must_use]
     pub const fn from_bits(bits: u32) -> Option<Self> {
         let number = bits as u8;
-        let source = if bits & MESSAGE == 0 {
-            Self::Line { number, is_level: bits & LEVEL != 0, is_active_low: bits & ACTIVE_LOW != 0 }
+        let source = if bits & Self::MESSAGE == 0 {
+            Self::Line {
+                number,
+                is_level: bits & Self::LEVEL != 0,
+                is_active_low: bits & Self::ACTIVE_LOW != 0,
+            }
         } else {
             Self::Message { number }
         };
@@ -59,7 +66,7 @@ mod tests {
         let known = (0..1 << 12).filter_map(|bits| InterruptSource::from_bits(bits).map(|_| bits));
         assert_eq!(known.count(), 256 * 4 + 256, "lines of four kinds, and messages, which have no kind");
         assert_eq!(InterruptSource::from_bits(1 << 12), None);
-        assert_eq!(InterruptSource::from_bits(MESSAGE | LEVEL), None);
+        assert_eq!(InterruptSource::from_bits(InterruptSource::MESSAGE | InterruptSource::LEVEL), None);
         let line = InterruptSource::Line { number: 4, is_level: true, is_active_low: false };
         assert_eq!((line.to_bits(), InterruptSource::from_bits(line.to_bits())), (0x204, Some(line)));
         let message = InterruptSource::Message { number: 1 };

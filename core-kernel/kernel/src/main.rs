@@ -328,7 +328,7 @@ fn device_interrupt(kernel: &mut Kernel, index: u64) {
     }
     kernel.machine.local_apic.end_of_interrupt();
     if let (Some(line), Load::FirstTooMuch) = (line, load) {
-        let (line, name) = (line.number, kernel.domain(target.domain).name);
+        let (line, name) = (line.number(), kernel.domain(target.domain).name);
         kernel
             .say(format_args!("line {line} interrupts too often; it is masked until {name} acknowledges it"));
     }

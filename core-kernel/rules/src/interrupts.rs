@@ -46,12 +46,7 @@ impl Interrupt {
     /// The line by which it comes; `None` for one that comes by message.
     #[must_use]
     pub fn line(&self) -> Option<Line> {
-        match InterruptSource::from_bits(self.source) {
-            Some(InterruptSource::Line { number, is_level, is_active_low }) => {
-                Some(Line { number, is_level, is_active_low })
-            }
-            _ => None,
-        }
+        (self.source & InterruptSource::MESSAGE == 0).then_some(Line(self.source))
     }
 
     /// It has come. A line that is level triggered is masked until its driver has dealt with it, or it would
@@ -59,7 +54,7 @@ impl Interrupt {
     pub fn arrived(&mut self, now: u64, window: u64) -> Load {
         match self.line() {
             None => Load::Fine,
-            Some(line) if line.is_level => Load::TooMuch,
+            Some(line) if line.is_level() => Load::TooMuch,
             Some(_) => self.load.arrived(now, window),
         }
     }
@@ -75,15 +70,28 @@ impl Interrupt {
     }
 }
 
-/// A line to the I/O APIC.
+/// A line to the I/O APIC, as the bits of its [`InterruptSource`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Which.
-    pub number: u8,
+pub struct Line(u32);
+
+impl Line {
+    /// Which of the lines it is.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0 as u8
+    }
+
     /// Whether it is level triggered (else edge).
-    pub is_level: bool,
+    #[must_use]
+    pub fn is_level(self) -> bool {
+        self.0 & InterruptSource::LEVEL != 0
+    }
+
     /// Whether it is active when low (else when high).
-    pub is_active_low: bool,
+    #[must_use]
+    pub fn is_active_low(self) -> bool {
+        self.0 & InterruptSource::ACTIVE_LOW != 0
+    }
 }
 
 /// All interrupts.
@@ -100,7 +108,7 @@ impl InterruptTable {
     /// [`CallError::BadArgument`] if the source is a line that another entry has; [`CallError::TableFull`].
     pub fn place_for(&self, source: InterruptSource) -> Result<InterruptId, CallError> {
         if let InterruptSource::Line { number, .. } = source
-            && self.0.iter().flatten().any(|other| other.line().is_some_and(|line| line.number == number))
+            && self.0.iter().flatten().any(|other| other.line().is_some_and(|line| line.number() == number))
         {
             return Err(CallError::BadArgument);
         }

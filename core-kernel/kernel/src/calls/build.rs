@@ -246,7 +246,7 @@ pub(super) fn give_interrupt(
     let source = source.ok_or(CallError::BadArgument)?;
     let number = kernel.interrupts.place_for(source)?;
     let interrupt = Interrupt::new(source, kernel.peer(target.id)?, bit);
-    if interrupt.line().is_some_and(|line| !kernel.machine.io_apic.has(line.number)) {
+    if interrupt.line().is_some_and(|line| !kernel.machine.io_apic.has(line.number())) {
         return Err(CallError::BadArgument);
     }
     give(kernel, target.id, slot, Capability::Interrupt(number))?;

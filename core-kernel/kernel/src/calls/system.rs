@@ -125,7 +125,7 @@ pub(super) fn interrupt_acknowledge(
         let (address, data) = apic::message(number, kernel.machine.local_apic.identity());
         return Ok(Answer::Words([address, data.into(), 0, 0]));
     };
-    if line.is_level || was_too_much {
+    if line.is_level() || was_too_much {
         kernel.machine.io_apic.unmask(line, number);
     }
     if was_too_much {

@@ -169,13 +169,13 @@ impl IoApic {
 
     /// Lets a line that it has interrupt, with the vector of `id`.
     pub fn unmask(self, line: Line, id: InterruptId) {
-        let (level, low) = (u32::from(line.is_level) << 15, u32::from(line.is_active_low) << 13);
-        self.set_pin(line.number.into(), vector(id) | level | low);
+        let (level, low) = (u32::from(line.is_level()) << 15, u32::from(line.is_active_low()) << 13);
+        self.set_pin(line.number().into(), vector(id) | level | low);
     }
 
     /// Keeps a line that it has from interrupting.
     pub fn mask(self, line: Line) {
-        self.set_pin(line.number.into(), MASKED);
+        self.set_pin(line.number().into(), MASKED);
     }
 
     /// Writes the redirection entry of a pin (Intel I/O APIC data sheet, section 3.2.4).

@@ -286,7 +286,7 @@ impl Kernel {
     pub fn attack_lines(&mut self, stopped: Peer) {
         let io_apic = self.machine.io_apic;
         let lines = self.interrupts.of(stopped.domain).filter_map(|(_, interrupt)| interrupt.line());
-        let open = lines.map(|line| !io_apic.is_pin_masked(line.number.into()));
+        let open = lines.map(|line| !io_apic.is_pin_masked(line.number().into()));
         let Some(any_open) = open.reduce(|any, open| any | open) else { return };
         let name = self.domain(stopped.domain).name;
         self.say(format_args!("self-attack: the lines of {name} are masked: {}", verdict(!any_open)));
