@@ -55,13 +55,18 @@ pub struct InfoEntry {
     /// Bit in this domain's pending word that the other party or the interrupt sets, or
     /// [`crate::plan::NONE`].
     pub event_bit: u32,
-    /// Use and client: the value of the manifest's `option` for this use (a TPM locality, say). Ports: the
-    /// first port.
+    /// Use and client: the value of the manifest's `option` for this use (a TPM locality, say).
     pub option: u32,
+    /// Device memory: which of the device's areas it is, counted from 0.
+    pub area: u32,
+    /// Ports: the first.
+    pub first_port: u16,
+    /// Ports: how many.
+    pub port_count: u16,
     /// Address of the memory shared with the other party, of the device's registers, or of the settings; 0 if
     /// there is none. Where memory is one-way, what this domain writes and the other party reads.
     pub address: u64,
-    /// Its length, in bytes. Ports: how many.
+    /// Length of the memory, in bytes.
     pub bytes: u64,
     /// Use and client: where memory is one-way, address of what the other party writes and this domain reads,
     /// `bytes` long as well. Device memory: its physical address, for a driver that tells the device where to
@@ -80,6 +85,9 @@ impl InfoEntry {
         signal_slot: NONE,
         event_bit: NONE,
         option: 0,
+        area: 0,
+        first_port: 0,
+        port_count: 0,
         address: 0,
         bytes: 0,
         incoming_address: 0,

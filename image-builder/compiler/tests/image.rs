@@ -492,7 +492,7 @@ fn a_card_gets_its_areas_its_message_and_memory_whose_place_it_may_know() {
     let (_, entries) = read.info(card);
     let areas: Vec<_> = entries.iter().filter(|entry| entry.kind == InfoKind::DeviceMemory as u32).collect();
     assert_eq!(
-        areas.iter().map(|area| (area.option, area.bytes)).collect::<Vec<_>>(),
+        areas.iter().map(|area| (area.area, area.bytes)).collect::<Vec<_>>(),
         [(0, 0x1000), (1, 0x4000)]
     );
     let is_its = |device: &DeviceEntry| device.domain == card;

@@ -74,7 +74,7 @@ impl Info {
     pub fn find_area(&self, device: &str, number: u32) -> Option<&'static InfoEntry> {
         let name = Name::new(device)?;
         let is_area = |entry: &&InfoEntry| {
-            entry.kind == InfoKind::DeviceMemory as u32 && entry.name == name && entry.option == number
+            entry.kind == InfoKind::DeviceMemory as u32 && entry.name == name && entry.area == number
         };
         self.entries.iter().find(is_area)
     }

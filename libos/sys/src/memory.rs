@@ -189,9 +189,7 @@ impl Ports {
     #[must_use]
     pub fn of(entry: &'static InfoEntry) -> Option<Self> {
         let ports = entry.kind == InfoKind::Ports as u32;
-        let first = u16::try_from(entry.option).ok()?;
-        let count = u16::try_from(entry.bytes).ok()?;
-        ports.then_some(Self { first, count })
+        ports.then_some(Self { first: entry.first_port, count: entry.port_count })
     }
 
     /// Reads a port.

@@ -85,8 +85,8 @@ impl Assigner<'_> {
         if let Some(ports) = &device.ports {
             let (first, count) = (ports.first.value as u16, ports.count.value as u16);
             self.tables.io_ranges.push(IoRangeEntry { device: place, first, count });
-            let (option, bytes) = (u32::from(first), u64::from(count));
-            self.tell(id, InfoEntry { kind: InfoKind::Ports as u32, option, bytes, ..given.local });
+            let (kind, first_port, port_count) = (InfoKind::Ports as u32, first, count);
+            self.tell(id, InfoEntry { kind, first_port, port_count, ..given.local });
         }
         if let Some(irq) = &device.irq {
             self.interrupt(&given, irq);
@@ -107,9 +107,8 @@ impl Assigner<'_> {
         let area = AreaEntry { physical_address, device: given.place, number, region, reserved: 0 };
         self.tables.areas.push(area);
         let address = self.map(given.id, region, 0..pages, Rights::READ | Rights::WRITE);
-        let (kind, option) = (InfoKind::DeviceMemory as u32, number);
-        let incoming_address = physical_address;
-        self.tell(given.id, InfoEntry { kind, option, address, bytes, incoming_address, ..given.local });
+        let (kind, area, incoming_address) = (InfoKind::DeviceMemory as u32, number, physical_address);
+        self.tell(given.id, InfoEntry { kind, area, address, bytes, incoming_address, ..given.local });
     }
 
     fn interrupt(&mut self, given: &Given<'_>, irq: &Irq) {
