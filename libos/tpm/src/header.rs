@@ -41,6 +41,15 @@ impl CommandHeader {
         }
     }
 
+    /// Whether the command starts the TPM.
+    #[must_use]
+    pub const fn is_startup(&self) -> bool {
+        match self.family() {
+            Family::Tpm12 => self.ordinal == ordinal::STARTUP,
+            Family::Tpm20 => self.ordinal == code::STARTUP,
+        }
+    }
+
     /// Whether the command has the TPM test itself.
     #[must_use]
     pub const fn is_self_test(&self) -> bool {

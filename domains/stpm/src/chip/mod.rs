@@ -186,6 +186,12 @@ impl TpmChip {
         }
     }
 
+    /// Whether a TPM that is up says by its answer that it is not: it has failed, or was reset meanwhile.
+    fn needs_bring_up(&self, code: ReturnCode) -> bool {
+        // A client that tries to start a TPM that is started gets the same code, and it says nothing.
+        code == ReturnCode::FAIL || (code.wants_startup() && !self.repeater.header().is_startup())
+    }
+
     fn fail(&mut self, error: ChipError) {
         self.stage = Stage::Down;
         if self.told == Some(Told::Failed(error)) {
@@ -236,7 +242,7 @@ impl Chip for TpmChip {
         match polled {
             Err(error) => self.fail(error),
             // The client gets the response, which says it; the TPM may be a new one next time.
-            Ok(Some(ReturnCode::FAIL)) => self.fail(ChipError::Refused(ReturnCode::FAIL)),
+            Ok(Some(code)) if self.needs_bring_up(code) => self.fail(ChipError::Refused(code)),
             Ok(_) => {}
         }
         Poll::Ready(polled.map(|_| self.repeater.interface().response()))

@@ -105,6 +105,11 @@ impl Repeater {
         }
     }
 
+    /// The header of the command.
+    pub(super) fn header(&self) -> &CommandHeader {
+        &self.header
+    }
+
     /// Aborts the command.
     pub(super) fn cancel(&mut self) {
         self.state = State::Asked;

@@ -1,6 +1,12 @@
 //! The whole service over the simulated TPM's registers.
 
-use std::{cell::RefCell, rc::Rc, string::String, thread_local, vec, vec::Vec};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    string::String,
+    thread_local, vec,
+    vec::Vec,
+};
 
 use cloison_abi::Badge;
 use cloison_drivers::tpm::{
@@ -31,7 +37,12 @@ const PROBED: &str = "crb: not offered at 0xfed40000; next: tis";
 const FOUND: &str = "tis: vendor 0x1014 (IBM) device 0x0001 rev: 1";
 
 /// A TPM as firmware left it or, with `fresh`, as power left it.
-fn tpm(family: Family, mut fresh: bool) -> SimulatedTpm {
+fn tpm(family: Family, fresh: bool) -> SimulatedTpm {
+    tpm_that_may_be_reset(family, Rc::new(Cell::new(fresh)))
+}
+
+/// The same, for a test that resets it.
+fn tpm_that_may_be_reset(family: Family, fresh: Rc<Cell<bool>>) -> SimulatedTpm {
     SimulatedTpm::new(move |command| {
         let ordinal = u32::from_be_bytes([command[6], command[7], command[8], command[9]]);
         let own = matches!((family, command[0]), (Family::Tpm12, 0x00) | (Family::Tpm20, 0x80));
@@ -42,10 +53,10 @@ fn tpm(family: Family, mut fresh: bool) -> SimulatedTpm {
         match ordinal {
             _ if !own => response(family, 10, &[]),
             _ if ordinal == startup => {
-                fresh = false;
-                response(family, 0, &[])
+                let code = if fresh.replace(false) { 0 } else { refusal.0 };
+                response(family, code, &[])
             }
-            _ if fresh => response(family, refusal.0, &[]),
+            _ if fresh.get() => response(family, refusal.0, &[]),
             tpm12::ordinal::GET_CAPABILITY => response(family, 0, &capability_12(command[21])),
             tpm20::code::GET_CAPABILITY => response(family, 0, &max_command_20()),
             _ => response(family, 0, b"body"),
@@ -226,6 +237,37 @@ fn tpm_that_says_it_failed_is_asked_afresh() {
     assert_eq!(bench.transmit(&READ_12), Err(Refusal::Failed));
     *failing.borrow_mut() = false;
     assert!(bench.transmit(&READ_12).is_ok());
+}
+
+#[test]
+fn tpm_that_was_reset_is_started_again() {
+    for family in [Family::Tpm12, Family::Tpm20] {
+        let fresh = Rc::new(Cell::new(false));
+        let tpm = tpm_that_may_be_reset(family, fresh.clone());
+        let mut bench = Bench::new(&tpm);
+        let mut ask = || match family {
+            Family::Tpm12 => bench.transmit(&READ_12),
+            Family::Tpm20 => bench.transmit(&Family::PROBE),
+        };
+        let answer = ask();
+        fresh.set(true);
+        let refused = ask().expect("the TPM's own answer");
+        assert!(return_code(&refused).is_some_and(ReturnCode::wants_startup));
+        assert_eq!(ask(), answer, "{family:?}");
+    }
+}
+
+#[test]
+fn client_that_starts_a_started_tpm_changes_nothing() {
+    let tpm = tpm(Family::Tpm12, false);
+    let mut bench = Bench::new(&tpm);
+    bench.run();
+    let before = tpm.commands().len();
+    let refusal = response(Family::Tpm12, ReturnCode::INVALID_POST_INIT.0, &[]);
+    assert_eq!(bench.transmit(&tpm12::Startup), Ok(refusal));
+    assert!(bench.transmit(&READ_12).is_ok());
+    assert_eq!(tpm.commands().len(), before + 2);
+    assert_eq!(logged(), [PROBED, FOUND]);
 }
 
 /// What a TPM need not say, it may say in any form.
