@@ -192,7 +192,7 @@ fn shows_all_that_a_manifest_gives() {
         ("mirror of all", "mirror of all"),
         ("uplink", "uplink"),
         ("locality 2", "locality 2"),
-        ("34 pages", "34 pages"),
+        ("66 pages", "66 pages"),
     ];
     for (in_svg, in_dot) in expected {
         // Long sentences are wrapped.

@@ -425,17 +425,17 @@ fn one_way_memory_is_written_by_one_side_only() {
     let uses = entries.iter().find(|entry| entry.name.as_str() == "net").unwrap();
     let (_, entries) = read.info(server);
     let serves = entries.iter().find(|entry| entry.peer.as_str() == "alice").unwrap();
-    assert_eq!((uses.bytes, serves.bytes), (17 * PAGE_BYTES, 17 * PAGE_BYTES));
+    assert_eq!((uses.bytes, serves.bytes), (33 * PAGE_BYTES, 33 * PAGE_BYTES));
     let view = |domain, address| {
         let mapping = read.mappings_of(domain).find(|one| one.address == address).unwrap();
         (mapping.region, mapping.first_page, mapping.pages, Rights::from_bits(mapping.rights).unwrap())
     };
     let (region, both) = (view(client, uses.address).0, Rights::READ | Rights::WRITE);
-    assert_eq!(view(client, uses.address), (region, 0, 17, both));
-    assert_eq!(view(server, serves.incoming_address), (region, 0, 17, Rights::READ));
-    assert_eq!(view(server, serves.address), (region, 17, 17, both));
-    assert_eq!(view(client, uses.incoming_address), (region, 17, 17, Rights::READ));
-    assert_eq!(read.regions[region as usize].pages, 34);
+    assert_eq!(view(client, uses.address), (region, 0, 33, both));
+    assert_eq!(view(server, serves.incoming_address), (region, 0, 33, Rights::READ));
+    assert_eq!(view(server, serves.address), (region, 33, 33, both));
+    assert_eq!(view(client, uses.incoming_address), (region, 33, 33, Rights::READ));
+    assert_eq!(read.regions[region as usize].pages, 66);
 }
 
 #[test]

@@ -228,8 +228,8 @@ fn switches() {
             (
                 "M091",
                 address("\"192.168.0.9\"\nrate_mbit = 1\nburst_kib = 1"),
-                "`burst_kib` from 17 to",
-                address("\"192.168.0.9\"\nrate_mbit = 1\nburst_kib = 17"),
+                "`burst_kib` from 33 to",
+                address("\"192.168.0.9\"\nrate_mbit = 1\nburst_kib = 33"),
             ),
         ],
     );

@@ -12,7 +12,7 @@ use crate::system::DomainId;
 use crate::system::switch::{Mac, Network, Port, Reason, Switch, read_address};
 
 /// Largest packet between domains if the manifest does not say.
-const DEFAULT_MTU: u64 = 16_384;
+const DEFAULT_MTU: u64 = 32_768;
 /// How much a port with a rate may send at once, if the manifest does not say.
 const DEFAULT_BURST_KIB: u64 = 64;
 /// Bytes each second that are one Mbit/s.
