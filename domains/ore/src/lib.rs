@@ -39,8 +39,8 @@ pub struct Ore {
     may_ask: Vec<Badge>,
     /// Ports that may have something to send.
     awake: PortSet,
-    /// The answer to the question that came last.
-    reply: Message,
+    /// The answer to the question that came last, if it has none yet.
+    reply: Option<Message>,
 }
 
 impl Ore {
@@ -60,7 +60,7 @@ impl Ore {
         let info = info::get();
         let askers = info.clients().filter(|entry| entry.name.as_str() == COUNTERS);
         let may_ask = askers.map(info::badge).collect();
-        Ok(Self { plane, events, may_ask, awake, reply: Message::default() })
+        Ok(Self { plane, events, may_ask, awake, reply: None })
     }
 
     /// Carries what there is to carry, then waits for more, or for a question.
@@ -68,12 +68,22 @@ impl Ore {
     pub fn turn(&mut self) {
         self.awake = self.plane.carry(self.awake);
         let (events, deadline) = self.pause();
-        match reply_wait(core::mem::take(&mut self.reply), events, deadline) {
+        match self.receive(events, deadline) {
             Received::Events(arrived) => {
                 self.awake = self.awake | self.plane.wake(self.events.ports(arrived));
             }
-            Received::Message { badge, message } => self.reply = self.answer(badge, message),
+            Received::Message { badge, message } => self.reply = Some(self.answer(badge, message)),
             Received::TimedOut => {}
+        }
+    }
+
+    /// Waits; before that, answers who has asked.
+    #[inline]
+    fn receive(&mut self, events: u64, deadline: Instant) -> Received {
+        match self.reply.take() {
+            // Most often: there is no message to be moved.
+            None => reply_wait(Message::default(), events, deadline),
+            Some(reply) => reply_wait(reply, events, deadline),
         }
     }
 

@@ -22,6 +22,9 @@ const ALL_SHARE: (u64, u64) = (2, 5);
 /// empties a full ring of short frames, or several of long ones. It is also the most that a turn can count: a
 /// turn is much shorter, and if it seems not to be, somebody of a higher priority ran meanwhile.
 const BURSTS_PER_SECOND: u64 = 1000;
+/// What turns of a port are counted together until they come to this part of a burst, because counting costs about as much
+/// as a short turn does.
+const TOGETHER_PER_BURST: u64 = 64;
 /// What a turn counts besides what is measured, as a part of a second: the kernel's work when a signal wakes
 /// the switch, and when it goes to sleep again (some 800 instructions).
 const WAKES_PER_SECOND: u64 = 1_000_000;
@@ -33,6 +36,8 @@ const SHORTEST: u64 = 64;
 pub struct Pace {
     /// What each port may still send.
     rates: [Bucket; MAX_PORTS],
+    /// What turns of each port have taken and is not counted yet.
+    uncounted: [u64; MAX_PORTS],
     /// What each port's turns may still take.
     times: [Bucket; MAX_PORTS],
     /// What all of them may.
@@ -45,6 +50,7 @@ pub struct Pace {
     /// The port that had the last turn.
     last: usize,
     burst: u64,
+    together: u64,
     wake: u64,
 }
 
@@ -59,6 +65,7 @@ impl Pace {
         let unlimited = rate(&PortSettings::default());
         Self {
             rates: core::array::from_fn(|port| settings.get(port).map_or(unlimited, rate)),
+            uncounted: [0; MAX_PORTS],
             times: [share(PORT_SHARE); MAX_PORTS],
             all: share(ALL_SHARE),
             all_until: 0,
@@ -66,6 +73,7 @@ impl Pace {
             until: [0; MAX_PORTS],
             last: 0,
             burst,
+            together: burst / TOGETHER_PER_BURST,
             wake: hertz / WAKES_PER_SECOND,
         }
     }
@@ -96,8 +104,16 @@ impl Pace {
     /// Counts a turn, which is over now and took this number of ticks. Returns whether the port may have another.
     #[inline]
     pub fn charge_turn(&mut self, port: usize, ticks: u64, now: u64) -> bool {
-        let ticks = (ticks + self.wake).min(self.burst);
         self.last = port;
+        let uncounted = &mut self.uncounted[port];
+        *uncounted = uncounted.saturating_add(ticks).saturating_add(self.wake);
+        if *uncounted < self.together { !self.held.has(port) } else { self.count_turns(port, now) }
+    }
+
+    /// Counts what turns of a port have taken, towards its share and that of all.
+    #[inline(never)]
+    fn count_turns(&mut self, port: usize, now: u64) -> bool {
+        let ticks = core::mem::take(&mut self.uncounted[port]).min(self.burst);
         self.all_until = self.all.take(ticks, now);
         let until = self.times[port].take(ticks, now);
         self.hold(port, until, now)
@@ -166,6 +182,17 @@ mod tests {
         assert!((0.38..0.405).contains(&all.iter().sum()), "{all:?}");
         let [least, most] = [f64::min, f64::max].map(|of| all.into_iter().reduce(of).unwrap());
         assert!(most - least < 0.001, "all get the same: {all:?}");
+    }
+
+    #[test]
+    fn turns_that_are_counted_together_count_as_much() {
+        // Each of the first is below what is counted at once, each of the second above it.
+        for (short, long) in [(10_000, 20_000), (500, 30_000)] {
+            let with_wakes =
+                |ticks: u64| share([ticks; 28]).iter().sum::<f64>() * (ticks + 1000) as f64 / ticks as f64;
+            let (short, long) = (with_wakes(short), with_wakes(long));
+            assert!((0.38..0.46).contains(&short) && (short - long).abs() < 0.045, "{short} {long}");
+        }
     }
 
     #[test]
