@@ -13,6 +13,8 @@ mod tests;
 
 use core::{fmt, ops::Range};
 
+pub use cloison_drivers::virtio::net::Checksum;
+
 /// Bytes of an Ethernet header.
 const ETHERNET_BYTES: usize = 14;
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -42,11 +44,13 @@ pub enum Flaw {
     Header,
     /// The checksum of the TCP, UDP or ICMP in it is wrong.
     Transport,
+    /// The card says that a checksum is still to be computed, where the frame has none.
+    Claim,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Malformed, Self::Header, Self::Transport];
+    pub const ALL: [Self; 4] = [Self::Malformed, Self::Header, Self::Transport, Self::Claim];
 }
 
 impl fmt::Display for Flaw {
@@ -55,6 +59,7 @@ impl fmt::Display for Flaw {
             Self::Malformed => "the lengths in its headers contradict each other",
             Self::Header => "the checksum of its IPv4 header is wrong",
             Self::Transport => "its TCP, UDP or ICMP checksum is wrong",
+            Self::Claim => "the card leaves a checksum open where the frame has none",
         })
     }
 }
@@ -65,29 +70,51 @@ impl fmt::Display for Flaw {
 /// [`Flaw::Malformed`]; the frame is then as it was.
 pub fn complete(frame: &mut [u8]) -> Result<(), Flaw> {
     let packet = Packet::find(frame)?;
-    if let Some(header) = packet.ipv4_header {
-        let at = header.start + IPV4_CHECKSUM;
-        put(frame, at, 0);
-        put(frame, at, !fold(sum(&frame[header])));
-    }
-    if let Some(Transport { protocol, bytes, checksum, pseudo_header }) = packet.transport {
-        put(frame, checksum, 0);
-        let value = !fold(pseudo_header + sum(&frame[bytes]));
-        // Zero would mean that there is no checksum (RFC 768); its other form is all ones.
-        put(frame, checksum, if protocol == UDP && value == 0 { u16::MAX } else { value });
+    packet.complete_header(frame);
+    if let Some(transport) = packet.transport {
+        transport.complete(frame);
     }
     Ok(())
 }
 
-/// Checks the checksums of a frame that comes in.
+/// The same for a card that computes checksums: that of TCP or UDP is left to it. → what to tell the card.
+///
+/// # Errors
+/// As for [`complete`].
+pub fn complete_but_one(frame: &mut [u8]) -> Result<Checksum, Flaw> {
+    let packet = Packet::find(frame)?;
+    packet.complete_header(frame);
+    match packet.transport {
+        Some(transport) if transport.may_be_left(frame) => {
+            // The card adds up what begins there, this sum with it.
+            put(frame, transport.checksum, fold(transport.pseudo_header));
+            Ok(transport.left())
+        }
+        Some(transport) => {
+            transport.complete(frame);
+            Ok(Checksum::Unknown)
+        }
+        None => Ok(Checksum::Unknown),
+    }
+}
+
+/// Checks the checksums of a frame that comes in, but for what the card knows of them.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn verify(frame: &[u8]) -> Result<(), Flaw> {
+pub fn verify(frame: &[u8], known: Checksum) -> Result<(), Flaw> {
     let packet = Packet::find(frame)?;
     let is_ipv4 = packet.ipv4_header.is_some();
     if packet.ipv4_header.is_some_and(|header| fold(sum(&frame[header])) != u16::MAX) {
         return Err(Flaw::Header);
+    }
+    match known {
+        Checksum::Unknown => {}
+        Checksum::Right => return Ok(()),
+        Checksum::Open { .. } => {
+            let is_there = packet.transport.is_some_and(|transport| transport.left() == known);
+            return if is_there { Ok(()) } else { Err(Flaw::Claim) };
+        }
     }
     let Some(Transport { protocol, bytes, checksum, pseudo_header }) = packet.transport else {
         return Ok(());
@@ -117,6 +144,15 @@ struct Transport {
 }
 
 impl Packet {
+    /// Fills in the checksum of the IPv4 header.
+    fn complete_header(&self, frame: &mut [u8]) {
+        if let Some(header) = self.ipv4_header.clone() {
+            let at = header.start + IPV4_CHECKSUM;
+            put(frame, at, 0);
+            put(frame, at, !fold(sum(&frame[header])));
+        }
+    }
+
     /// Every range in the result lies in the frame.
     fn find(frame: &[u8]) -> Result<Self, Flaw> {
         match word(frame, ETHERNET_BYTES - 2)? {
@@ -172,6 +208,23 @@ impl Packet {
 }
 
 impl Transport {
+    fn complete(self, frame: &mut [u8]) {
+        put(frame, self.checksum, 0);
+        let value = !fold(self.pseudo_header + sum(&frame[self.bytes]));
+        // Zero would mean that there is no checksum (RFC 768); its other form is all ones.
+        put(frame, self.checksum, if self.protocol == UDP && value == 0 { u16::MAX } else { value });
+    }
+
+    /// Whether a card can compute the checksum: it takes all bytes up to the frame's end.
+    fn may_be_left(&self, frame: &[u8]) -> bool {
+        (self.protocol == TCP || self.protocol == UDP) && self.bytes.end == frame.len()
+    }
+
+    /// Where the checksum is that is still to be computed.
+    fn left(&self) -> Checksum {
+        Checksum::Open { start: self.bytes.start as u16, offset: (self.checksum - self.bytes.start) as u16 }
+    }
+
     /// What is in `bytes` of a frame, between these addresses; `None` if it has no checksum that is known.
     fn find(
         frame: &[u8],

@@ -3,10 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use crate::checksum::{Flaw, complete, verify};
+use crate::checksum::{Flaw, complete, complete_but_one, verify};
 use cloison_drivers::{
     registers::Registers,
-    virtio::net::{MAX_FRAME_BYTES, NetCard},
+    virtio::net::{Checksum, MAX_FRAME_BYTES, NetCard},
 };
 use cloison_ipc::{
     frames::{FrameReceiver, FrameSender},
@@ -76,7 +76,7 @@ impl<R: Registers> Uplink<R> {
         if nonsense > self.drops.nonsense.saturating_mul(10) {
             self.drops.nonsense = nonsense;
             (self.log)(format_args!(
-                "the card has named buffers or lengths that cannot be ({nonsense} so far)"
+                "the card has named buffers, lengths or checksums that cannot be ({nonsense} so far)"
             ));
         }
     }
@@ -113,9 +113,14 @@ impl<R: Registers> Uplink<R> {
         if !self.receiver.read(0, frame) {
             return;
         }
-        match complete(frame) {
+        let completed = if self.card.computes_checksums() {
+            complete_but_one(frame)
+        } else {
+            complete(frame).map(|()| Checksum::Unknown)
+        };
+        match completed {
             // There is room, and it is short enough.
-            Ok(()) => drop(self.card.send(frame)),
+            Ok(checksum) => drop(self.card.send(frame, checksum)),
             Err(flaw) => {
                 self.drops.to_wire[flaw as usize].count(self.log, format_args!("a frame is not sent: {flaw}"))
             }
@@ -133,7 +138,11 @@ impl<R: Registers> Uplink<R> {
             let Some(frame) = self.card.next_frame() else { return Ok(carried > 0) };
             let bytes = &mut room[..frame.bytes];
             // One copy, into memory that the card cannot change; the switch does not see it yet.
-            let checked = if self.card.read(&frame, bytes) { verify(bytes) } else { Err(Flaw::Malformed) };
+            let checked = if self.card.read(&frame, bytes) {
+                verify(bytes, frame.checksum)
+            } else {
+                Err(Flaw::Malformed)
+            };
             match checked {
                 Ok(()) => self.sender.publish(frame.bytes, 0),
                 Err(flaw) => {

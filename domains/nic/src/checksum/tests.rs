@@ -103,7 +103,7 @@ fn a_header_that_everybody_knows_is_right() {
 #[test]
 fn a_good_packet_stays_as_it_is() {
     let mut frame = DNS_QUERY;
-    assert_eq!(verify(&frame), Ok(()));
+    assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
     complete(&mut frame).unwrap();
     assert_eq!(frame, DNS_QUERY);
 }
@@ -114,9 +114,9 @@ fn what_a_checksum_does_not_cover_may_change() {
     frame.extend([7; 30]);
     complete(&mut frame).unwrap();
     frame[70] = 8;
-    assert_eq!(verify(&frame), Ok(()), "padding behind the packet");
+    assert_eq!(verify(&frame, Checksum::Unknown), Ok(()), "padding behind the packet");
     frame[0] = 0xff;
-    assert_eq!(verify(&frame), Ok(()), "the Ethernet header");
+    assert_eq!(verify(&frame, Checksum::Unknown), Ok(()), "the Ethernet header");
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn fragments_have_a_header_only() {
         let mut frame = ipv4(UDP, fragment, &[], &[0; 64]);
         complete(&mut frame).unwrap();
         assert_eq!(frame[34..], [0; 64], "the transport stays");
-        assert_eq!(verify(&frame), Ok(()));
+        assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
         frame[22] ^= 1;
-        assert_eq!(verify(&frame), Err(Flaw::Header));
+        assert_eq!(verify(&frame, Checksum::Unknown), Err(Flaw::Header));
     }
     let mut whole = ipv4(UDP, 0x4000, &[], &transport(UDP, vec![0; 64]));
     complete(&mut whole).unwrap();
@@ -147,7 +147,7 @@ fn a_packet_may_be_headers_only() {
         ipv4(UDP, 0, &[], &transport(UDP, vec![0; 8])),
     ] {
         complete(&mut frame).unwrap();
-        assert_eq!(verify(&frame), Ok(()), "{frame:x?}");
+        assert_eq!(verify(&frame, Checksum::Unknown), Ok(()), "{frame:x?}");
     }
 }
 
@@ -161,7 +161,34 @@ fn the_transport_begins_behind_an_extension_of_any_length() {
         complete(&mut frame).unwrap();
         let checksum = ETHERNET_BYTES + IPV6_BYTES + length + 6;
         assert_ne!(frame[checksum..checksum + 2], [5, 5], "it stands in the header of UDP");
-        assert_eq!(verify(&frame), Ok(()));
+        assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
+    }
+}
+
+/// What a card vouches for is what it could have made up as well; what it cannot know, it is not believed.
+#[test]
+fn a_card_vouches_for_the_transport_alone() {
+    let mut frame = ipv4(TCP, 0, &[], &[3; 40]);
+    complete(&mut frame).unwrap();
+    frame[60] ^= 1;
+    assert_eq!(verify(&frame, Checksum::Unknown), Err(Flaw::Transport));
+    assert_eq!(verify(&frame, Checksum::Right), Ok(()));
+    let open = |start, offset| verify(&frame, Checksum::Open { start, offset });
+    assert_eq!([open(34, 16), open(34, 18), open(14, 10)], [Ok(()), Err(Flaw::Claim), Err(Flaw::Claim)]);
+    frame[22] ^= 1;
+    for known in [Checksum::Right, Checksum::Open { start: 34, offset: 16 }] {
+        assert_eq!(verify(&frame, known), Err(Flaw::Header));
+        assert_eq!(verify(&frame[..50], known), Err(Flaw::Malformed));
+    }
+    let mut fragment = ipv4(TCP, 1, &[], &[3; 40]);
+    complete(&mut fragment).unwrap();
+    assert_eq!(verify(&fragment, Checksum::Open { start: 34, offset: 16 }), Err(Flaw::Claim));
+    let mut other = ethernet(0x88b5, &[0; 60]);
+    assert_eq!(verify(&other, Checksum::Open { start: 34, offset: 16 }), Err(Flaw::Claim));
+    assert_eq!(complete_but_one(&mut other), Ok(Checksum::Unknown));
+    for (protocol, is_left) in [(TCP, true), (UDP, true), (ICMP, false)] {
+        let left = complete_but_one(&mut ipv4(protocol, 0, &[], &transport(protocol, vec![0; 24])));
+        assert_eq!(matches!(left, Ok(Checksum::Open { .. })), is_left, "{protocol}");
     }
 }
 
@@ -178,8 +205,8 @@ fn udp_may_go_without_over_ipv4_only() {
     let mut frame = ipv4(UDP, 0, &[], &none);
     complete(&mut frame).unwrap();
     frame[40..42].fill(0);
-    assert_eq!(verify(&frame), Ok(()));
-    assert_eq!(verify(&ipv6(UDP, 0, &none)), Err(Flaw::Transport));
+    assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
+    assert_eq!(verify(&ipv6(UDP, 0, &none), Checksum::Unknown), Err(Flaw::Transport));
 }
 
 #[test]
@@ -190,7 +217,7 @@ fn a_udp_checksum_is_never_zero() {
         bytes[8..].copy_from_slice(&value.to_be_bytes());
         let mut frame = ipv4(UDP, 0, &[], &bytes);
         complete(&mut frame).unwrap();
-        assert_eq!(verify(&frame), Ok(()));
+        assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
         assert_ne!(frame[40..42], [0, 0]);
         frame[40..42] == [0xff, 0xff]
     });
@@ -208,7 +235,7 @@ fn what_is_not_known_passes_untouched() {
     ];
     for frame in cases {
         let mut completed = frame.clone();
-        assert_eq!((complete(&mut completed), verify(&frame)), (Ok(()), Ok(())));
+        assert_eq!((complete(&mut completed), verify(&frame, Checksum::Unknown)), (Ok(()), Ok(())));
         assert_eq!(completed, frame);
     }
 }
@@ -246,7 +273,7 @@ fn lengths_that_contradict_each_other_are_refused() {
     ];
     for mut frame in cases {
         let before = frame.clone();
-        assert_eq!(verify(&frame), Err(Flaw::Malformed), "{frame:x?}");
+        assert_eq!(verify(&frame, Checksum::Unknown), Err(Flaw::Malformed), "{frame:x?}");
         assert_eq!(complete(&mut frame), Err(Flaw::Malformed));
         assert_eq!(frame, before);
     }
@@ -270,7 +297,7 @@ proptest! {
     #[test]
     fn what_is_completed_is_verified(mut frame in any_packet()) {
         complete(&mut frame).unwrap();
-        prop_assert_eq!(verify(&frame), Ok(()));
+        prop_assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
         let before = frame.clone();
         complete(&mut frame).unwrap();
         prop_assert_eq!(frame, before);
@@ -278,11 +305,27 @@ proptest! {
 
     /// One wrong bit in the data is always found.
     #[test]
+    fn what_is_left_to_a_card_it_makes_right(mut frame in any_packet(), padding in 0..3_usize) {
+        frame.resize(frame.len() + padding, 9);
+        let left = complete_but_one(&mut frame).unwrap();
+        if let Checksum::Open { start, offset } = left {
+            prop_assert_eq!(verify(&frame, left), Ok(()), "the same, coming in");
+            let wrong = Checksum::Open { start: start + 1, offset };
+            prop_assert_eq!(verify(&frame, wrong), Err(Flaw::Claim));
+            prop_assert_eq!(padding, 0, "a card would take the padding along");
+            let (start, place) = (usize::from(start), usize::from(start + offset));
+            let value = plain(&frame[start..]);
+            frame[place..place + 2].copy_from_slice(&(if value == 0 { u16::MAX } else { value }).to_be_bytes());
+        }
+        prop_assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
+    }
+
+    #[test]
     fn one_wrong_bit_is_found(mut frame in any_packet(), back in 1..=4_usize, bit in 0..8_u8) {
         complete(&mut frame).unwrap();
         let at = frame.len() - back;
         frame[at] ^= 1_u8 << bit;
-        prop_assert_eq!(verify(&frame), Err(Flaw::Transport));
+        prop_assert_eq!(verify(&frame, Checksum::Unknown), Err(Flaw::Transport));
     }
 
     #[test]
@@ -294,9 +337,9 @@ proptest! {
             frame[16] = 0;
             frame[18] = 0;
         }
-        let first = verify(&frame);
+        let first = verify(&frame, Checksum::Unknown);
         if complete(&mut frame).is_ok() {
-            prop_assert_eq!(verify(&frame), Ok(()));
+            prop_assert_eq!(verify(&frame, Checksum::Unknown), Ok(()));
         } else {
             prop_assert_eq!(first, Err(Flaw::Malformed));
         }

@@ -30,7 +30,18 @@ impl World {
     }
 
     fn with_log(log: Log) -> Self {
-        let card = Card::new().shared();
+        Self::of(Card::new(), log)
+    }
+
+    /// With a card that does what it can with checksums.
+    fn that_sums() -> Self {
+        let mut card = Card::new();
+        card.offered |= 3;
+        Self::of(card, |_| {})
+    }
+
+    fn of(card: Card, log: Log) -> Self {
+        let card = card.shared();
         let message = Interrupt::Message(InterruptMessage { address: 0xfee0_0000, data: 0x38 });
         let driver = NetCard::start(Card::place(&card, message)).unwrap();
         let (uplink, switch) = (memory(), memory());
@@ -126,6 +137,39 @@ fn what_comes_in_has_good_checksums() {
     }
     world.carry_all();
     assert_eq!([world.take(), world.take(), world.take()], [Some(completed(1)), Some(completed(3)), None]);
+}
+
+#[test]
+fn a_card_that_sums_makes_no_difference_to_what_leaves() {
+    let mut world = World::that_sums();
+    let mut padded = packet(3);
+    padded.push(7);
+    assert!((0..50).all(|number| world.send(&packet(number))) && world.send(&padded));
+    world.carry_all();
+    complete(&mut padded).unwrap();
+    assert_eq!(world.sent(), (0..50).map(completed).chain([padded]).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_card_vouches_for_comes_in_and_what_it_makes_up_does_not() {
+    let mut world = World::that_sums();
+    let header = |flags: u8, start: u8, offset: u8| [flags, 0, 0, 0, 0, 0, start, 0, offset, 0, 0, 0];
+    let mut damaged = completed(2);
+    damaged[50] ^= 1;
+    let frames = [
+        (header(0, 0, 0), &damaged, false),
+        (header(2, 0, 0), &damaged, true),
+        (header(1, 34, 6), &packet(3), false),
+        (header(1, 34, 6), &completed(3), true),
+        (header(1, 34, 16), &completed(4), false),
+        (header(1, 14, 10), &completed(4), false),
+        (header(2, 0, 0), &completed(4)[..40].to_vec(), false),
+    ];
+    for (header, frame, comes_in) in frames {
+        assert!(world.card.borrow_mut().receive_with(header, frame));
+        world.carry_all();
+        assert_eq!(world.take(), comes_in.then(|| frame.clone()), "{header:?}");
+    }
 }
 
 #[test]

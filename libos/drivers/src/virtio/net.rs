@@ -1,4 +1,5 @@
-//! The virtio network card (section 5.1): one queue each way, whole frames, no offloads.
+//! The virtio network card (section 5.1): one queue each way, whole frames. Where the card offers it, checksums of
+//! transports are left to it, both ways; it cuts up no segments and puts none together.
 //!
 //! The card is left without a control queue; it then takes in every frame (section 5.1.6.5.1 lets a driver
 //! change that, this one does not), which is what a switch's uplink wants.
@@ -27,22 +28,81 @@ pub const MAX_FRAME_BYTES: usize = 1514;
 /// Numbers of the queues (section 5.1.2).
 const RECEIVE: u16 = 0;
 const TRANSMIT: u16 = 1;
-/// Features of network cards (section 5.1.3): it has a MAC address, and a link status.
+/// Features of network cards (section 5.1.3): it computes checksums, it says what it knows of those that come in, it has
+/// a MAC address, and a link status.
+const FEATURE_COMPUTES: u64 = 1;
+const FEATURE_KNOWS: u64 = 1 << 1;
 const FEATURE_MAC: u64 = 1 << 5;
 const FEATURE_STATUS: u64 = 1 << 16;
 /// Bit of the link status: the link is up.
 const LINK_UP: u8 = 1;
 /// Header in front of each frame (section 5.1.6). All zeros: no checksum to compute, nothing to cut up.
 const HEADER_BYTES: usize = 12;
+/// Flags in it: a checksum is to be computed; it was computed and is right.
+const IS_OPEN: u8 = 1;
+const IS_RIGHT: u8 = 2;
+/// Where it says what is to be cut up, and where the checksum begins that is to be computed.
+const SEGMENTS: usize = 1;
+const START: usize = 6;
+const OFFSET: usize = 8;
 /// The shortest that can be a frame: an Ethernet header.
 const MIN_FRAME_BYTES: usize = 14;
 const _: () = assert!(HEADER_BYTES + MAX_FRAME_BYTES <= BUFFER_BYTES);
+
+/// What is known of the checksum of the transport in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Nothing: it is as it is.
+    Unknown,
+    /// It is right.
+    Right,
+    /// It is still to be computed, over all bytes from `start` on; it belongs `offset` bytes behind that, where what else
+    /// it covers is added up already.
+    Open {
+        /// Where the transport begins in the frame.
+        start: u16,
+        /// Where its checksum is, from there.
+        offset: u16,
+    },
+}
+
+impl Checksum {
+    /// What the header of a frame of this many bytes says. `None` if it says what cannot be, or what was not agreed on.
+    fn read(header: &[u8; HEADER_BYTES], bytes: usize, features: u64) -> Option<Self> {
+        let flags = header[0] & (IS_OPEN | IS_RIGHT);
+        if header[SEGMENTS] != 0 || (flags != 0 && features & FEATURE_KNOWS == 0) {
+            return None;
+        }
+        let word = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        match flags {
+            0 => Some(Self::Unknown),
+            IS_RIGHT => Some(Self::Right),
+            _ => {
+                let (start, offset) = (word(START), word(OFFSET));
+                let end = usize::from(start) + usize::from(offset) + size_of::<u16>();
+                (end <= bytes).then_some(Self::Open { start, offset })
+            }
+        }
+    }
+
+    fn header(self) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        if let Self::Open { start, offset } = self {
+            header[0] = IS_OPEN;
+            header[START..START + 2].copy_from_slice(&start.to_le_bytes());
+            header[OFFSET..OFFSET + 2].copy_from_slice(&offset.to_le_bytes());
+        }
+        header
+    }
+}
 
 /// A frame from the wire, not yet released.
 #[derive(Debug)]
 pub struct Frame {
     /// Its length in bytes.
     pub bytes: usize,
+    /// What the card knows of it.
+    pub checksum: Checksum,
     buffer: u16,
 }
 
@@ -57,7 +117,7 @@ pub struct NetCard<R> {
     mac: [u8; 6],
     link_is_up: bool,
     interrupt: Interrupt,
-    /// Frames too short or too long to be any.
+    /// Frames too short or too long to be any, or with a header that makes no sense.
     misfits: u32,
 }
 
@@ -72,7 +132,8 @@ impl<R: Registers> NetCard<R> {
             return Err(VirtioError::MemoryTooSmall(DMA_BYTES));
         }
         let mut transport = Transport::open(config, registers, vectors, interrupt, &DEVICES)?;
-        let features = transport.negotiate(FEATURE_MAC | FEATURE_STATUS)?;
+        let features =
+            transport.negotiate(FEATURE_COMPUTES | FEATURE_KNOWS | FEATURE_MAC | FEATURE_STATUS)?;
         let receive = transport.queue(RECEIVE, &memory, 0, features)?;
         let transmit = transport.queue(TRANSMIT, &memory, queue::BYTES, features)?;
         let [mac @ .., link, _] = transport.device_config::<8>();
@@ -129,17 +190,32 @@ impl<R: Registers> NetCard<R> {
         self.interrupt != Interrupt::Line
     }
 
+    /// Whether the card computes the checksums of frames that are sent.
+    #[must_use]
+    pub fn computes_checksums(&self) -> bool {
+        self.features & FEATURE_COMPUTES != 0
+    }
+
     /// The oldest frame from the wire that has not been taken yet. To be released, or its buffer is lost.
     pub fn next_frame(&mut self) -> Option<Frame> {
         while let Some(used) = self.receive.take(&self.memory) {
             let bytes = used.bytes.saturating_sub(HEADER_BYTES);
-            if (MIN_FRAME_BYTES..=MAX_FRAME_BYTES).contains(&bytes) {
-                return Some(Frame { bytes, buffer: used.buffer });
+            let checksum = self.checksum(used.buffer, bytes);
+            if let Some(checksum) = checksum.filter(|_| (MIN_FRAME_BYTES..=MAX_FRAME_BYTES).contains(&bytes))
+            {
+                return Some(Frame { bytes, checksum, buffer: used.buffer });
             }
             self.misfits = self.misfits.saturating_add(1);
             self.receive.give(&self.memory, used.buffer, BUFFER_BYTES, true);
         }
         None
+    }
+
+    /// What the header in a buffer says. It is read once, because the card can change it at any time.
+    fn checksum(&self, buffer: u16, bytes: usize) -> Option<Checksum> {
+        let mut header = [0; HEADER_BYTES];
+        let is_read = self.memory.read(self.receive.buffer(buffer), &mut header);
+        Checksum::read(&header, bytes, self.features).filter(|_| is_read)
     }
 
     /// Copies a frame's first bytes out. False if they are more than it has.
@@ -164,12 +240,17 @@ impl<R: Registers> NetCard<R> {
     }
 
     /// Takes a frame to send, with the next [`Self::flush`]. False, and nothing is sent, if there is no room
-    /// now or it is too long.
-    pub fn send(&mut self, frame: &[u8]) -> bool {
+    /// now or it is too long. A checksum may be open only if [`Self::computes_checksums`].
+    pub fn send(&mut self, frame: &[u8], checksum: Checksum) -> bool {
         let fits = frame.len() <= MAX_FRAME_BYTES && self.has_room();
         let Some(buffer) = self.transmit.free_buffer().filter(|_| fits) else { return false };
-        let written = self.memory.write(self.transmit.buffer(buffer) + HEADER_BYTES, frame);
+        let place = self.transmit.buffer(buffer);
+        let written = self.memory.write(place + HEADER_BYTES, frame);
         if written {
+            if self.computes_checksums() {
+                // The header lies in the memory, as the frame behind it does.
+                let _ = self.memory.write(place, &checksum.header());
+            }
             self.transmit.give(&self.memory, buffer, HEADER_BYTES + frame.len(), false);
         }
         written
@@ -202,7 +283,8 @@ impl<R: Registers> NetCard<R> {
         }
     }
 
-    /// What the card has said that could not be: buffers that it did not have, frames of no possible length.
+    /// What the card has said that could not be: buffers that it did not have, frames of no possible length,
+    /// headers that make no sense.
     #[must_use]
     pub fn nonsense(&self) -> u32 {
         self.receive.nonsense.saturating_add(self.transmit.nonsense).saturating_add(self.misfits)

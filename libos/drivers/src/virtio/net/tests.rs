@@ -104,7 +104,7 @@ fn the_first_structure_that_can_be_used_counts() {
         card.page.add_structure(0xb0, kind, bar, (at, bytes), 0);
         let (card, driver) = start(card);
         let mut driver = driver.unwrap();
-        assert!(driver.send(&frame(1)), "kind {kind} behind BAR {bar}");
+        assert!(driver.send(&frame(1), Checksum::Unknown), "kind {kind} behind BAR {bar}");
         driver.flush();
         assert_eq!(card.borrow().notifications, 2, "kind {kind} behind BAR {bar}");
     }
@@ -117,7 +117,7 @@ fn frames_go_both_ways_in_order() {
             let batch: Vec<_> = (round..round + 1 + round % 100).map(frame).collect();
             for frame in &batch {
                 assert!(card.borrow_mut().receive(frame));
-                assert!(driver.send(frame));
+                assert!(driver.send(frame, Checksum::Unknown));
             }
             driver.flush();
             assert_eq!(take_all(&mut driver), batch);
@@ -145,15 +145,15 @@ fn sending_makes_no_interrupts_until_there_is_no_room() {
     each_way(|card, mut driver| {
         let already = card.borrow().interrupts;
         for _ in 0..queue::BUFFERS {
-            assert!(driver.send(&frame(1)));
+            assert!(driver.send(&frame(1), Checksum::Unknown));
         }
         driver.flush();
-        assert!(!driver.send(&frame(1)) && !driver.has_room());
+        assert!(!driver.send(&frame(1), Checksum::Unknown) && !driver.has_room());
         assert!(driver.prepare_wait_for_room());
         assert_eq!(card.borrow().interrupts, already);
         card.borrow_mut().transmit();
         assert!(card.borrow().interrupts > already);
-        assert!(!driver.prepare_wait_for_room() && driver.send(&frame(1)));
+        assert!(!driver.prepare_wait_for_room() && driver.send(&frame(1), Checksum::Unknown));
     });
 }
 
@@ -162,7 +162,7 @@ fn one_notification_tells_of_a_batch() {
     each_way(|card, mut driver| {
         let before = card.borrow().notifications;
         for number in 0..10 {
-            assert!(driver.send(&frame(number)));
+            assert!(driver.send(&frame(number), Checksum::Unknown));
         }
         driver.flush();
         driver.flush();
@@ -191,9 +191,67 @@ fn nonsense_is_counted_and_borne() {
             assert!(take_all(&mut driver).is_empty(), "{bytes} bytes in {number}");
         }
         card.borrow_mut().finish(1, 3, 0);
-        assert!(driver.send(&frame(0)));
+        assert!(driver.send(&frame(0), Checksum::Unknown));
         assert_eq!(driver.nonsense(), nonsense.len() as u32);
     });
+}
+
+#[test]
+fn a_checksum_is_left_to_a_card_that_computes_them() {
+    let mut card = Card::new();
+    card.offered |= FEATURE_COMPUTES;
+    let (card, driver) = start(card);
+    let mut driver = driver.unwrap();
+    assert!(driver.computes_checksums());
+    let frame = [&[2; 14][..], &[0x12, 0x34, 0, 7, 0x56]].concat();
+    for checksum in [Checksum::Open { start: 14, offset: 2 }, Checksum::Unknown] {
+        assert!(driver.send(&frame, checksum));
+        driver.flush();
+        card.borrow_mut().transmit();
+    }
+    let summed = [&[2; 14][..], &[0x12, 0x34, 0x97, 0xc4, 0x56]].concat();
+    assert_eq!(card.borrow().sent, [summed, frame], "the second one with a header of its own");
+}
+
+/// A card lies, or says what nobody has agreed to: such a frame is none.
+#[test]
+fn what_a_header_says_is_what_can_be() {
+    let open = |start: u16, offset: u16| {
+        let mut header = [0; 12];
+        header[0] = IS_OPEN;
+        header[6..8].copy_from_slice(&start.to_le_bytes());
+        header[8..10].copy_from_slice(&offset.to_le_bytes());
+        header
+    };
+    let with = |flags: u8, segments: u8| [flags, segments, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    let said = [
+        (with(0, 0), Some(Checksum::Unknown)),
+        (with(IS_RIGHT, 0), Some(Checksum::Right)),
+        (open(34, 16), Some(Checksum::Open { start: 34, offset: 16 })),
+        (open(34, 24), Some(Checksum::Open { start: 34, offset: 24 })),
+        (open(34, 25), None),
+        (open(u16::MAX, u16::MAX), None),
+        (with(0, 1), None),
+        (with(IS_RIGHT, 0x83), None),
+    ];
+    for knows in [false, true] {
+        let mut card = Card::new();
+        card.offered |= if knows { FEATURE_KNOWS } else { 0 };
+        let (card, driver) = start(card);
+        let mut driver = driver.unwrap();
+        let mut refused = 0;
+        for (header, expected) in said {
+            assert!(card.borrow_mut().receive_with(header, &[1; 60]));
+            let expected = expected.filter(|checksum| knows || *checksum == Checksum::Unknown);
+            let frame = driver.next_frame();
+            assert_eq!(frame.as_ref().map(|frame| frame.checksum), expected, "{header:?}");
+            refused += u32::from(frame.is_none());
+            frame.into_iter().for_each(|frame| driver.release(frame));
+        }
+        assert_eq!(driver.nonsense(), refused);
+        driver.flush();
+        assert!((0..queue::BUFFERS).all(|_| card.borrow_mut().receive(&[1; 60])), "no buffer is lost");
+    }
 }
 
 #[test]
@@ -212,10 +270,12 @@ proptest! {
     /// hands out what cannot be a frame.
     #[test]
     fn any_memory_is_borne(
-        writes in prop::collection::vec((0..4096_usize, any::<u16>(), any::<bool>()), 1..60),
+        writes in prop::collection::vec((0..4160_usize, any::<u16>(), any::<bool>()), 1..60),
         event_index in any::<bool>(),
+        offers in 0..4_u64,
     ) {
         let mut card = Card::new();
+        card.offered |= offers;
         card.offered &= if event_index { !0 } else { !feature::EVENT_INDEX };
         let (card, driver) = start(card);
         let mut driver = driver.unwrap();
@@ -225,11 +285,15 @@ proptest! {
             for _ in 0..3 {
                 let Some(frame) = driver.next_frame() else { break };
                 prop_assert!((14..=MAX_FRAME_BYTES).contains(&frame.bytes));
+                if let Checksum::Open { start, offset } = frame.checksum {
+                    prop_assert!(offers & FEATURE_KNOWS != 0);
+                    prop_assert!(usize::from(start) + usize::from(offset) + 2 <= frame.bytes);
+                }
                 let mut bytes = vec![0; frame.bytes];
                 prop_assert!(driver.read(&frame, &mut bytes));
                 driver.release(frame);
             }
-            let _ = driver.send(&[1; 60]);
+            let _ = driver.send(&[1; 60], Checksum::Unknown);
             driver.flush();
             let _ = (driver.prepare_wait(), driver.prepare_wait_for_room());
         }
