@@ -71,6 +71,8 @@ fn measure(port: &mut Port, load: Load) -> Result<u64, &'static str> {
         for _ in 0..load.receivers {
             slowest = slowest.max(answer(port, |_| 0)?.0);
         }
+        // The receiver has said so before, but for a flood.
+        bench_marks::end();
         counts.add(slowest);
     }
     Ok(counts.most_frequent() / u64::from(load.frames))
