@@ -112,7 +112,9 @@ impl Stack {
             self.touch();
             return self.wait();
         }
-        let busy = (taken == FRAMES_A_TURN) | self.repeat(now) | self.egress(now);
+        let repeats = self.repeat(now);
+        let (sends, sockets_due) = self.egress(now);
+        let busy = (taken == FRAMES_A_TURN) | repeats | sends;
         self.device.wire.ask_again();
         self.keep_lease(now);
         self.reap(now);
@@ -123,7 +125,7 @@ impl Stack {
         if busy | !quiet {
             self.touch();
         } else {
-            self.due = self.next_due(now);
+            self.due = self.next_due(now, sockets_due);
         }
         self.wait();
     }
@@ -271,22 +273,27 @@ impl Stack {
         self.socket::<tcp::Socket<'_>>(handle).set_timeout(timeout);
     }
 
-    /// Sends what the sockets have. True: there may be more.
-    fn egress(&mut self, now: Micros) -> bool {
-        (0..FRAMES_A_TURN).all(|_| {
+    /// Sends what the sockets have. → whether there may be more, and when smoltcp wants its next turn, if it says so.
+    fn egress(&mut self, now: Micros) -> (bool, Option<Micros>) {
+        for _ in 0..FRAMES_A_TURN {
             let result = self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);
-            result != PollResult::None
-        })
+            let due = self.interface.poll_at(instant(now), &self.sockets);
+            let due = due.map(|due| u64::try_from(due.total_micros()).unwrap_or(0));
+            // To ask when something is due costs less than to look for more to send and to find none.
+            if result == PollResult::None || due.is_none_or(|due| due > now) {
+                return (false, due);
+            }
+        }
+        (true, None)
     }
 
-    fn next_due(&mut self, now: Micros) -> Option<Micros> {
+    fn next_due(&self, now: Micros, sockets: Option<Micros>) -> Option<Micros> {
         if self.device.is_blocked {
             return Some(now + RETRY_BLOCKED);
         }
-        let sockets = self.interface.poll_at(instant(now), &self.sockets);
         let wire = &self.device.wire;
         let due = [
-            sockets.map(|due| u64::try_from(due.total_micros()).unwrap_or(0)),
+            sockets,
             self.lingering.front().map(|lingering| lingering.until),
             self.line.due(),
             wire.flows.due(),
