@@ -52,7 +52,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if !awake || rounds % ROUNDS_WITHOUT_LOOK == 0 {
             let deadline = if awake { Instant::PAST } else { Instant(DEADLINE.load(Ordering::Relaxed)) };
             let events = wait(WANTED.load(Ordering::Relaxed), deadline);
-            ARRIVED.fetch_or(events, Ordering::Relaxed);
+            change(&ARRIVED, |arrived| arrived | events);
         }
     }
 }
@@ -71,14 +71,22 @@ pub fn event(mask: u64) -> impl Future<Output = u64> {
 /// Takes those of the events in `mask` that have arrived. For futures that wait for more than events.
 #[must_use]
 pub fn take(mask: u64) -> u64 {
-    ARRIVED.fetch_and(!mask, Ordering::Relaxed) & mask
+    change(&ARRIVED, |arrived| arrived & !mask) & mask
 }
 
 /// Has all tasks polled when one of the events in `mask` arrives, and at an instant. Holds for this round: a
 /// future that goes on waiting says so at each poll.
 pub fn want(mask: u64, until: Instant) {
-    WANTED.fetch_or(mask, Ordering::Relaxed);
-    DEADLINE.fetch_min(until.0, Ordering::Relaxed);
+    change(&WANTED, |wanted| wanted | mask);
+    change(&DEADLINE, |deadline| deadline.min(until.0));
+}
+
+/// Changes a word, and returns what it was. The domain has one thread: nobody can write between the two steps, for which a
+/// single instruction would be slower.
+fn change(word: &AtomicU64, to: impl FnOnce(u64) -> u64) -> u64 {
+    let before = word.load(Ordering::Relaxed);
+    word.store(to(before), Ordering::Relaxed);
+    before
 }
 
 /// Waits for a point in time.
