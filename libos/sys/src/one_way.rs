@@ -153,15 +153,16 @@ impl Incoming {
         true
     }
 
-    /// The eight bytes of data from `at` on, a multiple of eight, little endian. `None` if they are out of
-    /// range.
+    /// So many words of eight bytes of data from `at` on, a multiple of eight, little endian; each is read once, as a
+    /// whole. `None` if they are out of range.
     #[must_use]
     #[inline]
-    pub fn read_u64(&self, at: usize) -> Option<u64> {
-        let start = data(self.bytes, at, size_of::<u64>()).filter(|start| start.is_multiple_of(8))?;
-        // SAFETY: `data` says that the bytes lie in the memory, which `of` found aligned; they are only ever
-        // loaded here, as a whole.
-        Some(unsafe { (*self.start.add(start).cast::<AtomicU64>()).load(Ordering::Relaxed) })
+    pub fn read_words<const COUNT: usize>(&self, at: usize) -> Option<[u64; COUNT]> {
+        let start = data(self.bytes, at, COUNT * size_of::<u64>()).filter(|start| start.is_multiple_of(8))?;
+        let first = self.start.wrapping_add(start).cast::<AtomicU64>();
+        // SAFETY: `data` says that the bytes lie in the memory, which `of` found aligned; as words they are only ever
+        // loaded.
+        Some(core::array::from_fn(|index| unsafe { (*first.add(index)).load(Ordering::Relaxed) }))
     }
 }
 
@@ -205,6 +206,7 @@ mod tests {
         out.words()[1].store(7, Ordering::Release);
         let mut read = [0; 5];
         assert!(incoming.read(3, &mut read));
+        assert_eq!(incoming.read_words(0), Some([u64::from_le_bytes(*b"\0\0\0hello"), 0]));
         assert_eq!((&read, incoming.word(1, Ordering::Acquire)), (b"hello", 7));
         assert!(other_out.copy_from(0, &incoming, 3, 5) && from_other.read(0, &mut read));
         assert_eq!(&read, b"hello");
@@ -221,9 +223,10 @@ mod tests {
             assert!(!incoming.read(at, &mut vec![0; count]), "{count} bytes at {at}");
         }
         for at in [end - 7, end, usize::MAX - 7, 4] {
-            assert_eq!(incoming.read_u64(at), None, "eight bytes at {at}");
+            assert_eq!(incoming.read_words::<1>(at), None, "eight bytes at {at}");
         }
-        assert_eq!(incoming.read_u64(end - 8), Some(0));
+        assert_eq!(incoming.read_words::<3>(end - 16), None, "the last of three words");
+        assert_eq!(incoming.read_words(end - 24), Some([0; 3]));
         assert!(out.bytes_mut(0, end).is_some() && out.bytes_mut(end, 0).is_some());
     }
 }

@@ -42,8 +42,8 @@ impl FrameMemory for OneWay {
     }
 
     #[inline]
-    fn read_u64(&self, at: usize) -> Option<u64> {
-        self.incoming.read_u64(at)
+    fn read_words<const COUNT: usize>(&self, at: usize) -> Option<[u64; COUNT]> {
+        self.incoming.read_words(at)
     }
 
     #[inline]

@@ -126,8 +126,8 @@ pub trait FrameMemory {
     /// A word of the other half, as it is now.
     fn other(&self, word: Control, ordering: Ordering) -> u32;
 
-    /// Eight bytes of the other half from `at` on, a multiple of eight, read as one word.
-    fn read_u64(&self, at: usize) -> Option<u64>;
+    /// Words of eight bytes of the other half from `at` on, a multiple of eight, each read as one.
+    fn read_words<const COUNT: usize>(&self, at: usize) -> Option<[u64; COUNT]>;
 
     /// Copies out of the other half. False, and nothing is copied, if it is out of range.
     fn read(&self, at: usize, to: &mut [u8]) -> bool;

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
+/// The words that are the start of a frame.
+const START_WORDS: usize = START_BYTES / size_of::<u64>();
+
 /// The end of a port that receives.
 #[derive(Debug)]
 pub struct FrameReceiver<M: FrameMemory = OneWay, B = Doorbell> {
@@ -72,9 +75,13 @@ impl<M: FrameMemory, B: Bell> FrameReceiver<M, B> {
     #[inline]
     pub fn start(&self) -> [u8; START_BYTES] {
         let mut start = [0; START_BYTES];
-        // Without a variable length, the copy is a few instructions.
         let read = if self.bytes >= START_BYTES {
-            self.memory.read(self.at, &mut start)
+            // Six words are a few instructions, where a copy has to ask how much there is.
+            let words = self.memory.read_words::<START_WORDS>(self.at);
+            for (bytes, word) in start.as_chunks_mut().0.iter_mut().zip(words.into_iter().flatten()) {
+                *bytes = word.to_le_bytes();
+            }
+            words.is_some()
         } else {
             self.memory.read(self.at, &mut start[..self.bytes])
         };
@@ -172,7 +179,8 @@ impl<M: FrameMemory, B: Bell> FrameReceiver<M, B> {
 
     #[inline]
     fn header(&self, position: u32) -> Result<u64, RingError> {
-        self.memory.read_u64(place(position, self.capacity)).ok_or(RingError::Corrupt)
+        let words = self.memory.read_words(place(position, self.capacity));
+        words.map(|[header]| header).ok_or(RingError::Corrupt)
     }
 
     /// Units that were sent and are not released.

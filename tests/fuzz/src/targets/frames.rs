@@ -84,8 +84,9 @@ impl FrameMemory for Port {
         self.0.other[word as usize].load(ordering)
     }
 
-    fn read_u64(&self, at: usize) -> Option<u64> {
-        self.0.bytes[at..].first_chunk().map(|header| u64::from_le_bytes(*header))
+    fn read_words<const COUNT: usize>(&self, at: usize) -> Option<[u64; COUNT]> {
+        let words = self.0.bytes[at..at + COUNT * 8].as_chunks().0;
+        Some(core::array::from_fn(|index| u64::from_le_bytes(words[index])))
     }
 
     fn read(&self, at: usize, to: &mut [u8]) -> bool {

@@ -59,9 +59,10 @@ impl<W: Word, C: Cell, P: core::ops::Deref<Target = Port<W, C>>> FrameMemory for
         self.port.words[1 - self.own][word as usize].load(ordering)
     }
 
-    fn read_u64(&self, at: usize) -> Option<u64> {
+    fn read_words<const COUNT: usize>(&self, at: usize) -> Option<[u64; COUNT]> {
         assert!(at.is_multiple_of(UNIT));
-        Some(self.port.halves[1 - self.own][at / UNIT].get())
+        let words = &self.port.halves[1 - self.own][at / UNIT..][..COUNT];
+        Some(core::array::from_fn(|index| words[index].get()))
     }
 
     fn read(&self, at: usize, to: &mut [u8]) -> bool {
