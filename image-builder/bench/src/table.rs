@@ -72,7 +72,7 @@ impl Target {
         match self {
             Self::None => None,
             Self::AtMost(most) => Some(figure <= most),
-            Self::AtLeastReference => reference.map(|reference| figure >= reference),
+            Self::AtLeastTimes(times) => reference.map(|reference| figure >= times * reference),
         }
     }
 
@@ -80,7 +80,7 @@ impl Target {
         match self {
             Self::None => String::new(),
             Self::AtMost(most) => format!("≤ {}", unit.show(most)),
-            Self::AtLeastReference => "≥ reference".into(),
+            Self::AtLeastTimes(times) => format!("≥ {times} × Linux"),
         }
     }
 }
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn a_row_is_compared_with_linux_if_that_was_measured() {
-        let met = line(Reference::Linux("x"), Target::AtLeastReference, Some(250.0));
-        assert!(met.contains("200 |  1.25 |") && met.contains("| met"), "{met}");
-        let missed = line(Reference::Linux("x"), Target::AtLeastReference, Some(150.0));
-        assert!(missed.contains("|  0.75 |") && missed.contains("| not met"), "{missed}");
-        let alone = line(Reference::Linux("y"), Target::AtLeastReference, Some(150.0));
+        let met = line(Reference::Linux("x"), Target::AtLeastTimes(1.2), Some(250.0));
+        assert!(met.contains("200 |  1.25 |  ≥ 1.2 × Linux | met"), "{met}");
+        let missed = line(Reference::Linux("x"), Target::AtLeastTimes(1.5), Some(250.0));
+        assert!(missed.contains("|  1.25 |") && missed.contains("| not met"), "{missed}");
+        let alone = line(Reference::Linux("y"), Target::AtLeastTimes(1.0), Some(150.0));
         assert!(!alone.contains("met"), "{alone}");
     }
 }
