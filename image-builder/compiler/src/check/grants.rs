@@ -283,17 +283,26 @@ pub(super) fn given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
     for domain in &draft.domains {
         let owner = domain.table.name.value.as_str();
         for device in &domain.table.devices {
-            if let Some((first, other)) = owners.get(device.value.as_str()) {
-                let message =
-                    format!("the device `{}` is given twice, to `{other}` and to `{owner}`", device.value);
-                let fault = Diagnostic::new(device.span, message).note("given again here");
-                faults.push(
-                    fault
-                        .label(first.span, "given first here")
-                        .help("a device has one owner; let the others reach it through a gate"),
-                );
-            } else {
-                owners.insert(&device.value, (device, owner));
+            match owners.get(device.value.as_str()) {
+                Some((first, other)) if *other == owner => {
+                    let message = format!("the device `{}` is given twice to one domain", device.value);
+                    faults.push(twice(&message, device.span, first.span));
+                }
+                Some((first, other)) => {
+                    let message = format!(
+                        "the device `{}` is given twice, to `{other}` and to `{owner}`",
+                        device.value
+                    );
+                    let fault = Diagnostic::new(device.span, message).note("given again here");
+                    faults.push(
+                        fault
+                            .label(first.span, "given first here")
+                            .help("a device has one owner; let the others reach it through a gate"),
+                    );
+                }
+                None => {
+                    owners.insert(&device.value, (device, owner));
+                }
             }
         }
         faults.extend(rights_twice(&domain.table.rights));
