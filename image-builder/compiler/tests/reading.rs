@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use image_compiler::manifest::MAX_FILE_BYTES;
+use image_compiler::manifest::{MAX_DEPTH, MAX_FILE_BYTES};
 use image_compiler::{Report, System};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::time::{ClockId, clock_gettime};
@@ -50,6 +50,29 @@ fn a_file_has_a_largest_size() {
     let hole = fs::File::create(&path).unwrap();
     hole.set_len(1 << 40).unwrap();
     assert_eq!(only_fault(&path), "M001 the file has 1099511627776 bytes or more, at most 1048576 are read");
+}
+
+#[test]
+fn tables_and_lists_have_a_largest_depth() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    let system = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
+    let forms: [Kind; 4] = [
+        ("lists", |depth| format!("x = {}{}\n", "[".repeat(depth), "]".repeat(depth))),
+        ("tables", |depth| format!("x = {}{}\n", "{ a = ".repeat(depth - 1) + "{", "}".repeat(depth))),
+        ("a dotted key", |depth| format!("x{} = 1\n", ".a".repeat(depth - 1))),
+        ("a table's name", |depth| format!("[x{}]\n", ".a".repeat(depth - 1))),
+    ];
+    for (form, text) in forms {
+        fs::write(&path, system.to_owned() + &text(MAX_DEPTH)).unwrap();
+        let fault = load(&path).unwrap_err().to_string();
+        assert!(fault.contains("M004") && !fault.contains("M002"), "{form}: {fault}");
+        for depth in [MAX_DEPTH + 1, 5000] {
+            fs::write(&path, system.to_owned() + &text(depth)).unwrap();
+            let expected = "M002 tables and lists are nested too deep here: at most 80 levels are read";
+            assert_eq!(only_fault(&path), expected, "{form}");
+        }
+    }
 }
 
 /// A manifest with a number of things of one kind.

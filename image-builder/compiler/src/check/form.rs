@@ -1,7 +1,7 @@
 //! How the files are written.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::manifest::{Problem, ProblemKind};
+use crate::manifest::{MAX_DEPTH, Problem, ProblemKind};
 use crate::system::Draft;
 
 pub(super) fn unreadable(draft: &Draft<'_>) -> Vec<Diagnostic> {
@@ -15,6 +15,11 @@ pub(super) fn syntax(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each(draft, |problem| match &problem.kind {
         ProblemKind::Syntax(message) => {
             Some(Diagnostic::new(problem.at, format!("this is not TOML: {message}")))
+        }
+        ProblemKind::TooDeep => {
+            let message =
+                format!("tables and lists are nested too deep here: at most {MAX_DEPTH} levels are read");
+            Some(Diagnostic::new(problem.at, message).help("no key needs more than a few levels"))
         }
         _ => None,
     })

@@ -16,7 +16,7 @@ use std::path::Path;
 pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger};
-pub use reader::MAX_FILE_BYTES;
+pub use reader::{MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
 pub use spoiled::Spoiled;
 pub use switch::{DEFAULT_GATE, ForwardTable, PortTable, SwitchTable};

@@ -20,6 +20,10 @@ use crate::diagnostic::{At, SourceId, Sources, Span, closest};
 
 /// Largest file that is read, in bytes: some thousand times what a system of the largest size needs.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
+/// How deep tables and lists in each other are read. The parser sets it, and a test compares.
+pub const MAX_DEPTH: usize = 80;
+/// What the parser says of values, and of dotted keys, that are nested deeper.
+const TOO_DEEP: [&str; 2] = ["cannot recurse further; max recursion depth met", "recursion limit"];
 
 /// A fault in how a file is written, as opposed to what it says.
 #[derive(Debug, Clone)]
@@ -40,6 +44,8 @@ pub enum ProblemKind {
     Unreadable(String),
     /// It is not TOML.
     Syntax(String),
+    /// Tables and lists in each other beyond [`MAX_DEPTH`].
+    TooDeep,
     /// A name was given twice in one table; where it was given first.
     Duplicate(String, Option<Span>),
     /// A key that the table does not have; the table, and the keys that it has.
@@ -153,9 +159,7 @@ fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, Stri
         broken = if found.is_empty() { broken } else { found };
     }
     let broken = broken.into_iter();
-    let mut problems: Vec<_> = broken
-        .map(|(range, message)| problem(range, ProblemKind::Syntax(message.replace('\n', ", "))))
-        .collect();
+    let mut problems: Vec<_> = broken.map(|(range, message)| problem(range, broken_kind(&message))).collect();
     // A misunderstanding of the parser repeats itself.
     let first_broken = problems.iter().map(|problem| problem.at.start).min().unwrap_or(text.len());
     let mut repeats = Repeats::new(if twice.is_empty() { "" } else { text });
@@ -167,6 +171,14 @@ fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, Stri
         }
     }
     problems
+}
+
+fn broken_kind(message: &str) -> ProblemKind {
+    if TOO_DEEP.contains(&message) {
+        ProblemKind::TooDeep
+    } else {
+        ProblemKind::Syntax(message.replace('\n', ", "))
+    }
 }
 
 fn is_duplicate(message: &str) -> bool {
