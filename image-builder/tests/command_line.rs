@@ -51,6 +51,7 @@ fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
     let cases = [
         (FORWARD, ["--forward", "0:nobody:22"], 2, "nobody"),
         (FORWARD, ["--forward", "22"], 2, "not HOST:DOMAIN:PORT"),
+        (FORWARD, ["--forward", "99999:alice:22"], 2, "\"99999\" is no port of the host: a number from 1"),
         (HELLO, ["--forward", "0:hello:22"], 2, "it has no port on a switch with an uplink"),
         (HELLO, ["--tpm", "2.0"], 2, "error: --tpm 2.0 is for nothing: no domain of hello owns"),
         (HELLO, ["--keep", "--timeout=9"], 2, "error: --keep keeps nothing: hello uses no TPM"),

@@ -28,18 +28,32 @@ impl FromStr for ForwardRequest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form =
-            || "not HOST:DOMAIN:PORT, such as 2211:alice:22, with HOST 0 for a port that is free".to_owned();
-        let [host, domain, port] = text.split(':').collect::<Vec<_>>()[..] else { return Err(form()) };
-        let host_port = host.parse().map_err(|_| form())?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(form)?;
+        let [host, domain, port] = text.split(':').collect::<Vec<_>>()[..] else {
+            return Err(
+                "not HOST:DOMAIN:PORT, such as 2211:alice:22, with HOST 0 for a port that is free".into()
+            );
+        };
+        let host_port = number(host).ok_or_else(|| {
+            format!(
+                "{host:?} is no port of the host: a number from 1 to {}, or 0 for one that is free",
+                u16::MAX
+            )
+        })?;
+        let port = number(port)
+            .filter(|port| *port != 0)
+            .ok_or_else(|| format!("{port:?} is no port of a domain: a number from 1 to {}", u16::MAX))?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let begins = domain.starts_with(|first: char| first.is_ascii_alphabetic());
         if !begins || !domain.bytes().all(is_plain) {
-            return Err(form());
+            return Err(format!("{domain:?} is no name of a domain: letters, digits and -, a letter first"));
         }
         Ok(Self { host_port, domain: domain.to_owned(), port })
     }
+}
+
+/// A port as a person writes it: digits alone.
+fn number(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 impl ForwardRequest {
@@ -155,19 +169,36 @@ mod tests {
     fn reads_what_the_user_asks_for() {
         let request: ForwardRequest = "2211:alice:22".parse().unwrap();
         assert_eq!(request, ForwardRequest { host_port: 2211, domain: "alice".into(), port: 22 });
-        for text in [
-            "",
-            "22",
-            "alice:22",
-            "1:alice:0",
-            "1:alice:x",
-            "70000:alice:22",
-            "1:2:3:4",
-            "1::22",
-            "1:a\"b:22",
-            "1:a\nb:22",
-        ] {
-            assert!(text.parse::<ForwardRequest>().is_err(), "{text}");
+        let request: ForwardRequest = "65535:Bob-2:65535".parse().unwrap();
+        assert_eq!(request, ForwardRequest { host_port: 65535, domain: "Bob-2".into(), port: 65535 });
+    }
+
+    #[test]
+    fn names_the_part_that_is_wrong() {
+        let cases = [
+            ("", "not HOST:DOMAIN:PORT"),
+            ("22", "not HOST:DOMAIN:PORT"),
+            ("alice:22", "not HOST:DOMAIN:PORT"),
+            ("1:2:3:4", "not HOST:DOMAIN:PORT"),
+            ("99999:alice:22", "\"99999\" is no port of the host: a number from 1 to 65535, or 0"),
+            ("65536:alice:22", "\"65536\" is no port of the host"),
+            ("99999999999999999999:alice:22", "\"99999999999999999999\" is no port of the host"),
+            ("-1:alice:22", "\"-1\" is no port of the host"),
+            ("+1:alice:22", "\"+1\" is no port of the host"),
+            (":alice:22", "\"\" is no port of the host"),
+            ("http:alice:22", "\"http\" is no port of the host"),
+            ("1:alice:0", "\"0\" is no port of a domain: a number from 1 to 65535"),
+            ("1:alice:65536", "\"65536\" is no port of a domain"),
+            ("1:alice:x", "\"x\" is no port of a domain"),
+            ("1:alice:", "\"\" is no port of a domain"),
+            ("1::22", "\"\" is no name of a domain"),
+            ("1:2nd:22", "\"2nd\" is no name of a domain: letters, digits and -, a letter first"),
+            ("1:a\"b:22", "\"a\\\"b\" is no name of a domain"),
+            ("1:a\nb:22", "\"a\\nb\" is no name of a domain"),
+        ];
+        for (text, reason) in cases {
+            let refusal = text.parse::<ForwardRequest>().unwrap_err();
+            assert!(refusal.starts_with(reason), "{text}: {refusal}");
         }
     }
 }
