@@ -216,6 +216,34 @@ const OPTIONAL: [&str; 25] = [
 ];
 
 #[test]
+fn more_domains_than_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
+    for count in [40, 70, 500] {
+        let domains = (0..count).map(|number| format!("[domain.d{number}]\ncomponent = \"quiet\"\n"));
+        let found = faults(folder.path(), &(head.to_owned() + &domains.collect::<String>()));
+        assert_eq!(found.len(), 1, "{count} domains: {found:#?}");
+        assert!(found[0].starts_with("M060"), "{count} domains: {found:#?}");
+    }
+}
+
+#[test]
+fn a_number_that_is_too_large_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |number| {
+        let head = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
+        format!("{head}[domain.quiet]\ncomponent = \"quiet\"\nstack_kib = {number}\n")
+    };
+    for number in ["18446744073709551616", "0x1_0000_0000_0000_0000", "99999999999999999999999"] {
+        let found = faults(folder.path(), &text(number));
+        assert_eq!(found.len(), 1, "{number}: {found:#?}");
+        assert!(found[0].starts_with("M006 expected a whole number of at most 18446744073709551615, found"));
+    }
+    let found = faults(folder.path(), &text("18446744073709551615"));
+    assert!(found.len() == 1 && found[0].starts_with("M050"), "{found:#?}");
+}
+
+#[test]
 fn a_key_left_out() {
     let all = MANIFESTS.iter().flat_map(|name| {
         let text = manifest(name);

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fs::{File, FileType};
 use std::io::Read;
+use std::num::IntErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -447,13 +448,18 @@ impl<'d, 'p> Reader<'d, 'p> {
     }
 
     fn number_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
-        let number = value
-            .get_ref()
-            .as_integer()
-            .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
-        if number.is_none() {
-            self.wrong(key, value, "a whole number that is not negative");
-        }
+        let integer = value.get_ref().as_integer();
+        let number = integer.map(|integer| u64::from_str_radix(integer.as_str(), integer.radix()));
+        let number = match number {
+            Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => {
+                self.wrong(key, value, &format!("a whole number of at most {}", u64::MAX));
+                None
+            }
+            other => other.and_then(Result::ok).or_else(|| {
+                self.wrong(key, value, "a whole number that is not negative");
+                None
+            }),
+        };
         Some(At { value: number?, span: span(self.at.source, value) })
     }
 
