@@ -10,7 +10,7 @@ use cloison_abi::{
     limits::PRIORITIES,
     plan::FaultPolicy,
 };
-use cloison_rules::{DomainId, budget::Budget, capability::Capability, image::segments};
+use cloison_rules::{DomainAddress, DomainId, budget::Budget, capability::Capability, image::segments};
 
 use crate::{
     arch::{frames::FreeMemory, memory::SystemImage},
@@ -36,11 +36,9 @@ pub fn build(
     // Nobody could restart it, and without it nothing starts.
     kernel.domain_mut(builder.id).on_fault = FaultPolicy::Halt;
     let thread = kernel.thread(builder.id)?;
-    kernel.context_mut(thread).start(
-        header.builder_entry,
-        header.builder_stack,
-        header.builder_image_address,
-    );
+    let [entry, stack] = [header.builder_entry, header.builder_stack].map(DomainAddress::new);
+    let (Some(entry), Some(stack)) = (entry, stack) else { return Err(CallError::BadArgument) };
+    kernel.context_mut(thread).start(entry, stack, header.builder_image_address);
     kernel.threads.configure(thread, PRIORITIES as u8 - 1, Budget::NONE);
     kernel.threads.start(thread)
 }

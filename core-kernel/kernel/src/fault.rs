@@ -60,7 +60,7 @@ impl Kernel {
     fn begin_ending(&mut self, id: DomainId) {
         self.domain_mut(id).renewal = Renewal::Ending;
         if let Ok(thread) = self.thread(id) {
-            self.context_mut(thread).rip = 0;
+            self.context_mut(thread).fault_again();
         }
     }
 

@@ -17,7 +17,7 @@ use cloison_rules::{
 
 use crate::{
     arch::{
-        context::Context,
+        context::{Context, Contexts},
         cpu::{self, Cpu, PortRanges, Turn},
         frames::ZeroedFrames,
         regions::Regions,
@@ -118,7 +118,7 @@ pub struct Kernel {
     /// any more, from when it settles next. (With several, what was taken is free when all have seen it.)
     epoch: u64,
     /// Registers, by thread. This table and the next are what a gate call looks at, apart from what it does not.
-    contexts: [Context; TABLE_ENTRIES],
+    pub(crate) contexts: Contexts,
     /// What each domain may name, and do.
     pub(crate) reach: [Reach; TABLE_ENTRIES],
     /// The domains; [`Kernel::domain`] is the way to one of them.
@@ -135,7 +135,7 @@ impl Kernel {
         ending: Ending::NONE,
         interrupts: InterruptTable::EMPTY,
         epoch: 0,
-        contexts: [const { Context::EMPTY }; TABLE_ENTRIES],
+        contexts: Contexts::EMPTY,
         reach: [const { Reach::NONE }; TABLE_ENTRIES],
         domains: [const { Domain::NONE }; TABLE_ENTRIES],
     };
@@ -155,19 +155,19 @@ impl Kernel {
     /// A thread's registers.
     #[inline(always)]
     pub fn context(&self, id: ThreadId) -> &Context {
-        &self.contexts[id.index()]
+        &self.contexts[id]
     }
 
     /// A thread's registers, to change them.
     #[inline(always)]
     pub fn context_mut(&mut self, id: ThreadId) -> &mut Context {
-        &mut self.contexts[id.index()]
+        &mut self.contexts[id]
     }
 
     /// What a thread's domain may name, and what it may do. Without a branch: what is nobody's is empty.
     #[inline(always)]
     pub fn reach(&self, id: ThreadId) -> (&SlotTable, &Access) {
-        let Reach { slots, access } = &self.reach[self.context(id).home.map_or(0, DomainId::index)];
+        let Reach { slots, access } = &self.reach[self.context(id).home().map_or(0, DomainId::index)];
         (slots, access)
     }
 
@@ -252,8 +252,7 @@ impl Kernel {
         let index = created.id.index();
         self.domains[index] =
             Domain { name, thread: Some(thread), generation: created.generation, ..Domain::NONE };
-        *self.context_mut(thread.id) = Context::EMPTY;
-        self.context_mut(thread.id).home = Some(created.id);
+        self.context_mut(thread.id).begin(created.id);
         let Reach { slots, access } = &mut self.reach[index];
         (*slots, *access) = (SlotTable::EMPTY, Access::ALL);
         slots.fill(SLOT_SELF.into(), Capability::Domain(created, Rights::empty()))?;
@@ -273,9 +272,9 @@ impl Kernel {
     /// Moves the words of a message from one thread to another, with the label.
     #[inline(always)]
     pub fn move_message(&mut self, from: ThreadId, to: ThreadId) {
-        let source = &self.contexts[from.index()];
+        let source = &self.contexts[from];
         let (label, words) = (source.label(), source.words());
-        let target = &mut self.contexts[to.index()];
+        let target = &mut self.contexts[to];
         target.set_outcome(0, label);
         target.set_words(words);
     }
@@ -292,7 +291,7 @@ impl Kernel {
         if let Some(events) = self.threads.signal(target, bits) {
             let context = self.context_mut(target);
             context.set_outcome(RECEIVED_EVENTS, 0);
-            context.rdi = events;
+            context.set_first(events);
         }
     }
 
@@ -317,28 +316,28 @@ impl Kernel {
         self.threads.unsettle();
     }
 
-    /// Leaves the kernel: decides who runs, and lets the CPU switch to it. NULL if nobody can run.
-    pub fn leave(&mut self, cpu: &mut Cpu) -> *const Context {
+    /// Leaves the kernel: decides who runs, and lets the CPU switch to it. Returns whether somebody can run.
+    pub fn leave(&mut self, cpu: &mut Cpu) -> bool {
         if !self.threads.is_settled() {
             self.settle(cpu);
         }
-        let Some(id) = self.threads.current() else { return core::ptr::null() };
+        let Some(id) = self.threads.current() else { return false };
         if !cpu.has_loaded(self.context(id)) {
             cpu::clear_segment_selectors();
         }
         if !self.pass_on(cpu, id) {
             self.hand_over(cpu, id);
         }
-        cpu.context
+        true
     }
 
     /// Lets a thread have the CPU.
     #[cold]
     #[inline(never)]
     pub fn hand_over(&mut self, cpu: &mut Cpu, id: ThreadId) {
-        let context = &mut self.contexts[id.index()];
+        let context = &mut self.contexts[id];
         // Each thread that runs has a home.
-        let domain = context.home.unwrap_or(DomainId::BUILDER);
+        let domain = context.home().unwrap_or(DomainId::BUILDER);
         cpu.switch(Turn { context, domain, ports: &self.domains[domain.index()].ports });
     }
 
@@ -347,7 +346,7 @@ impl Kernel {
     /// and does nothing if the domain's ports have to be opened first.
     #[inline(always)]
     pub fn pass_on(&mut self, cpu: &mut Cpu, id: ThreadId) -> bool {
-        cpu.switch_without_ports(&mut self.contexts[id.index()])
+        cpu.switch_without_ports(&mut self.contexts[id])
     }
 
     /// Gives a domain page tables.
@@ -366,7 +365,7 @@ impl Kernel {
     /// [`CallError::BadState`] if its quota is not what they are made of.
     pub fn take_space(&mut self, id: DomainId) -> Result<(), CallError> {
         if let Ok(thread) = self.thread(id) {
-            self.contexts[thread.index()].unbind(&self.machine.space);
+            self.contexts[thread].unbind(&self.machine.space);
         }
         self.mark_stale();
         let domain = &mut self.domains[id.index()];

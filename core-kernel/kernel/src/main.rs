@@ -29,7 +29,7 @@ use arch::{
     cpu::{self, Cpu, Fit},
     entry::{self, Return},
     frames::FreeMemory,
-    lock::{Lock, Locked},
+    lock::{self, Locked},
     memory::{BootFacts, SystemImage},
     paging,
     serial::Serial,
@@ -51,17 +51,14 @@ use cloison_rules::{
 };
 use kernel::Kernel;
 
-/// The kernel's state, behind its one lock.
-pub(crate) static KERNEL: Lock<Kernel> = Lock::new(Kernel::NONE);
-
 /// Where the kernel begins.
 #[inline(never)]
 pub(crate) fn kernel_main(Boot { information, cpu, entered }: Boot) -> ! {
-    let mut kernel = KERNEL.take();
+    let mut kernel = lock::take();
     kernel.log.set_serial(Serial::FIRST);
     kernel.machine.entered = entered;
     kernel.ending = end::Ending::NEVER;
-    if let Err(Unfit) = boot(&mut kernel, information) {
+    if let Err(Unfit) = boot(&mut kernel, information, cpu.guard()) {
         kernel.end_system(SystemEnd::Halt);
     }
     #[cfg(feature = "self-attack")]
@@ -75,7 +72,7 @@ pub(crate) fn kernel_main(Boot { information, cpu, entered }: Boot) -> ! {
 struct Unfit;
 
 /// Boots, in order; each step says in one line what stops it.
-fn boot(kernel: &mut Kernel, information: Information) -> Result<(), Unfit> {
+fn boot(kernel: &mut Kernel, information: Information, guard: u64) -> Result<(), Unfit> {
     let facts = BootFacts::read(information);
     // The image first: it says how to end, should the CPU be unfit.
     let image = find_image(kernel, &facts)?;
@@ -89,7 +86,7 @@ fn boot(kernel: &mut Kernel, information: Information) -> Result<(), Unfit> {
     })?;
     let machine = acpi::read(&facts).map_err(|what| unfit(kernel, format_args!("{what}")))?;
     let (memory, mut free) = facts.into_memory(&image);
-    start_machine(kernel, &memory, &image, &machine, &mut free)?;
+    start_machine(kernel, &memory, &image, &machine, &mut free, guard)?;
     introduce(kernel, &machine, &memory, &image, &free);
     let header = image.header();
     let page_checksum = |before, page| image.page_checksum(before, page);
@@ -141,10 +138,12 @@ fn start_machine(
     image: &SystemImage,
     machine: &acpi::Machine,
     free: &mut FreeMemory,
+    guard: u64,
 ) -> Result<(), Unfit> {
-    let space = paging::build_kernel_space(free, memory, image, machine);
+    let space = paging::build_kernel_space(free, memory, image, machine, guard);
     kernel.machine.space = space
         .ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
+    kernel.contexts.init(&kernel.machine.space);
     (kernel.machine.local_apic, kernel.machine.io_apic) = apic::start(machine, &kernel.machine.space);
     kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine).ok_or_else(|| {
         unfit(kernel, format_args!("the clock cannot be measured: no three samples of it agree"))
@@ -202,7 +201,7 @@ pub(crate) extern "C" fn on_reply_wait(cpu: &mut Cpu) -> ! {
 pub(crate) extern "C" fn on_signal(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
-    let mut kernel = KERNEL.take();
+    let mut kernel = lock::take();
     if let Some(id) = kernel.threads.current() {
         calls::signal(&mut kernel, id);
     }
@@ -213,10 +212,10 @@ pub(crate) extern "C" fn on_signal(cpu: &mut Cpu) -> ! {
 pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
-    let mut kernel = KERNEL.take();
+    let mut kernel = lock::take();
     match kernel.threads.current().and_then(|id| calls::poll(&mut kernel, id)) {
         // All that is its own is loaded.
-        Some(back) => entry::go_back_from_call(kernel, back),
+        Some(back) => entry::go_back_from_call(kernel, cpu.head(), back),
         None => carry_out(kernel, cpu),
     }
 }
@@ -225,9 +224,9 @@ pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
 /// decide. There are many of these calls, so every instruction counts.
 #[inline(always)]
 fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, ThreadId) -> Option<Return>) -> ! {
-    let mut kernel = KERNEL.take();
+    let mut kernel = lock::take();
     match kernel.threads.current().and_then(|id| short(&mut kernel, id)) {
-        Some(back) if kernel.pass_on(cpu, back.to) => entry::go_back_from_call(kernel, back),
+        Some(back) if kernel.pass_on(cpu, back.to) => entry::go_back_from_call(kernel, cpu.head(), back),
         Some(Return { to, words, rax, r8 }) => with_ports(kernel, cpu, to, rax, words, r8),
         None => carry_out(kernel, cpu),
     }
@@ -237,22 +236,15 @@ fn at_once(cpu: &mut Cpu, short: impl FnOnce(&mut Kernel, ThreadId) -> Option<Re
 /// wants them, so that the short ways do not pay for it.
 #[cold]
 #[inline(never)]
-fn with_ports(
-    mut kernel: Locked<Kernel>,
-    cpu: &mut Cpu,
-    to: ThreadId,
-    rax: u64,
-    words: ThreadId,
-    r8: u64,
-) -> ! {
+fn with_ports(mut kernel: Locked, cpu: &mut Cpu, to: ThreadId, rax: u64, words: ThreadId, r8: u64) -> ! {
     kernel.hand_over(cpu, to);
-    entry::go_back_from_call(kernel, Return { to, words, rax, r8 })
+    entry::go_back_from_call(kernel, cpu.head(), Return { to, words, rax, r8 })
 }
 
 /// The calls that take longer. On their own, so that the short ones do not pay for the registers that these
 /// need.
 #[inline(never)]
-fn carry_out(mut kernel: Locked<Kernel>, cpu: &mut Cpu) -> ! {
+fn carry_out(mut kernel: Locked, cpu: &mut Cpu) -> ! {
     if let Some(id) = kernel.threads.current() {
         calls::dispatch(&mut kernel, id);
     }
@@ -263,13 +255,13 @@ fn carry_out(mut kernel: Locked<Kernel>, cpu: &mut Cpu) -> ! {
 pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     #[cfg(feature = "self-attack")]
     arch::attack::check_flags();
-    let mut kernel = KERNEL.take();
+    let mut kernel = lock::take();
     if vector >= FIRST_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);
     } else if let Some(id) = kernel.threads.current() {
         let context = kernel.context(id);
-        let fault = describe(vector, code, context.rip, cpu::fault_address());
-        if let Some(domain) = context.home {
+        let fault = describe(vector, code, context.instruction(), cpu::fault_address());
+        if let Some(domain) = context.home() {
             kernel.fault(domain, fault);
         }
     }
@@ -278,16 +270,15 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
 
 /// Called by the entry code: an interrupt came while nobody ran.
 pub(crate) extern "C" fn on_idle_interrupt(cpu: &mut Cpu, vector: u64) -> ! {
-    let mut kernel = KERNEL.take();
+    let mut kernel = lock::take();
     interrupt(&mut kernel, cpu, vector);
     leave(kernel, cpu)
 }
 
 /// The way out where a few instructions more do not count.
 #[inline(never)]
-fn leave(mut kernel: Locked<Kernel>, cpu: &mut Cpu) -> ! {
-    let context = kernel.leave(cpu);
-    if context.is_null() { entry::wait(kernel) } else { entry::go(kernel, context) }
+fn leave(mut kernel: Locked, cpu: &mut Cpu) -> ! {
+    if kernel.leave(cpu) { entry::go(kernel, cpu.head()) } else { entry::wait(kernel) }
 }
 
 fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {

@@ -194,3 +194,22 @@ impl DomainAddress {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_domain_is_below_the_kernels() {
+        assert_eq!(DomainAddress::new(DOMAIN_END - 1).map(DomainAddress::get), Some(DOMAIN_END - 1));
+        assert_eq!(DomainAddress::new(DOMAIN_END), None);
+        assert_eq!(DomainAddress::new(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_frame_is_named_by_any_address_in_it() {
+        assert_eq!(Frame::holding(0x1fff), Frame::new(1));
+        assert_eq!(Frame::holding(0x2000).address(), 0x2000);
+        assert_eq!(Frame::new(3).after(4), Frame::new(7));
+    }
+}

@@ -270,9 +270,7 @@ pub(super) fn text_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
 pub(super) fn table_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
     let file = ElfFile64::<LittleEndian>::parse(kernel_with_symbols).ok()?;
     let state = file.symbols().find(|symbol| {
-        symbol
-            .name()
-            .is_ok_and(|name| rustc_demangle::demangle(name).to_string().starts_with("core_kernel::KERNEL"))
+        symbol.name().is_ok_and(|name| rustc_demangle::demangle(name).to_string().contains("::lock::KERNEL"))
     })?;
     Some((state.size() / MAX_DOMAINS as u64) as f64)
 }

@@ -15,7 +15,6 @@ use heapless::Vec;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 use super::{
-    acpi::MAX_IO_APICS,
     frames::{Frames, ImagePart, ZeroedFrames},
     physical::{self, Entry},
 };
@@ -23,7 +22,9 @@ use super::{
 /// PML4 slots of the kernel.
 const KERNEL_SLOTS: Range<usize> = 264..272;
 /// Runs of pages that the kernel maps: memory, its image, the system's image, the interrupt controllers.
-pub const MAX_MAPPED: usize = MAX_RUNS + 2 + MAX_IO_APICS + 2;
+pub const MAX_MAPPED: usize = MAX_RUNS + 2 + MAX_CONTROLLERS;
+/// Interrupt controllers that a machine can have.
+pub const MAX_CONTROLLERS: usize = 17;
 
 /// The kernel's own address space, the pattern for all others.
 pub struct KernelSpace {

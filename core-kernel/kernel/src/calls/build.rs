@@ -278,7 +278,7 @@ pub(super) fn give_ports(
     let range = (first as u16, u16::try_from(count).map_err(|_| CallError::BadArgument)?);
     kernel.domain_mut(domain).ports.push(range).map_err(|_| CallError::TableFull)?;
     let thread = kernel.thread(domain)?;
-    kernel.context_mut(thread).has_ports = true;
+    kernel.context_mut(thread).allow_ports();
     kernel.mark_stale();
     Ok(Answer::Done)
 }

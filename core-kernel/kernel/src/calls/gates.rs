@@ -32,25 +32,25 @@ pub fn gate_call_at_once(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
 #[inline(always)]
 pub fn reply_at_once(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
     let context = kernel.context(id);
-    let (mask, deadline) = (context.r8, context.r9);
+    let (mask, deadline) = context.wait_arguments();
     let client = kernel.threads.reply_at_once(id, mask, deadline)?;
     let rax = kernel.context(id).message_outcome();
-    Some(Return { to: client, words: id, rax, r8: kernel.context(client).r8 })
+    Some(Return { to: client, words: id, rax, r8: kernel.context(client).badge() })
 }
 
 /// Look for events, if the caller does not want to wait for any. Returns how the caller goes on if it was so.
 #[inline(always)]
 pub fn poll(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
     let context = kernel.context(id);
-    let (mask, deadline) = (context.r8, context.r9);
-    if context.rax as u8 != CallNumber::Wait as u8 || deadline != POLL {
+    let (mask, deadline) = context.wait_arguments();
+    if context.number() != CallNumber::Wait as u8 || deadline != POLL {
         return None;
     }
     let events = kernel.threads.poll(id, mask)?;
     let outcome = if events == 0 {
         CallError::TimedOut as i32
     } else {
-        kernel.context_mut(id).rdi = events;
+        kernel.context_mut(id).set_first(events);
         RECEIVED_EVENTS
     };
     Some(Return { to: id, words: id, rax: (outcome as u32).into(), r8: mask })
@@ -76,7 +76,7 @@ pub(super) fn call(kernel: &mut Kernel, id: ThreadId) {
     match called {
         Ok((Called::Taken, server, badge)) => {
             kernel.move_message(id, server);
-            kernel.context_mut(server).r8 = badge.into();
+            kernel.context_mut(server).set_badge(badge);
         }
         Ok((Called::Queued, ..)) => {}
         Err(error) => kernel.context_mut(id).set_outcome(error as i32, 0),
@@ -87,7 +87,7 @@ pub(super) fn call(kernel: &mut Kernel, id: ThreadId) {
 #[inline(never)]
 pub(super) fn reply_wait(kernel: &mut Kernel, id: ThreadId) {
     let context = kernel.context(id);
-    let (mask, deadline) = (context.r8, context.r9);
+    let (mask, deadline) = context.wait_arguments();
     let deadline = not_too_soon(kernel, deadline);
     let (client, next) = kernel.threads.reply_wait(id, mask, deadline);
     if let Some(client) = client {
@@ -95,7 +95,7 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: ThreadId) {
     }
     if let Next::Message(caller, badge) = next {
         kernel.move_message(caller, id);
-        kernel.context_mut(id).r8 = badge.into();
+        kernel.context_mut(id).set_badge(badge);
     } else {
         answer_wait(kernel, id, next);
     }
@@ -105,7 +105,7 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: ThreadId) {
 #[inline(never)]
 pub(super) fn wait(kernel: &mut Kernel, id: ThreadId) {
     let context = kernel.context(id);
-    let (mask, deadline) = (context.r8, context.r9);
+    let (mask, deadline) = context.wait_arguments();
     let deadline = not_too_soon(kernel, deadline);
     let next = kernel.threads.wait(id, mask, deadline);
     answer_wait(kernel, id, next);
@@ -127,7 +127,7 @@ fn answer_wait(kernel: &mut Kernel, id: ThreadId, next: Next) {
     match next {
         Next::Events(events) => {
             context.set_outcome(RECEIVED_EVENTS, 0);
-            context.rdi = events;
+            context.set_first(events);
         }
         Next::TimedOut => context.set_outcome(CallError::TimedOut as i32, 0),
         Next::Blocked | Next::Message(..) => {}

@@ -1,7 +1,7 @@
 //! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
 
-use cloison_abi::{CallError, Rights, call::SystemEnd, limits::DOMAIN_END};
-use cloison_rules::{DomainId, Peer, authorize::Operation, thread::State};
+use cloison_abi::{CallError, Rights, call::SystemEnd};
+use cloison_rules::{DomainAddress, DomainId, Peer, authorize::Operation, thread::State};
 
 use super::{Answer, Arguments, Found, Result};
 use crate::{kernel::Kernel, life::Renewal};
@@ -35,7 +35,9 @@ pub(super) fn reset(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _argum
 /// Start a domain.
 pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
     let [entry, stack, argument, ..] = arguments.a;
-    if entry >= DOMAIN_END || stack >= DOMAIN_END || !stack.is_multiple_of(16) {
+    let addresses = (DomainAddress::new(entry), DomainAddress::new(stack));
+    let (Some(entry), Some(stack)) = addresses else { return Err(CallError::BadArgument) };
+    if !stack.get().is_multiple_of(16) {
         return Err(CallError::BadArgument);
     }
     if kernel.is_alive(domain) {

@@ -57,7 +57,7 @@ type Found<T> = Result<(Operation, T)>;
 
 /// Carries out the call that the running thread has made, if it is not a signal.
 pub fn dispatch(kernel: &mut Kernel, id: ThreadId) {
-    let number = kernel.context(id).rax as u8;
+    let number = kernel.context(id).number();
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
     const WAIT: u8 = CallNumber::Wait as u8;
@@ -93,10 +93,9 @@ fn carry_out(kernel: &mut Kernel, id: ThreadId, number: u8) {
 /// Looks up, asks, acts. The calls that come first in [`dispatch`] do the same by themselves.
 fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
     let context = kernel.context(thread);
-    let id = context.home.ok_or(CallError::UnknownCall)?;
-    let [a0, a1, a2, a3] = context.words();
-    let a = [a0, a1, a2, a3, context.r8, context.r9];
-    let arguments = Arguments { thread, slot: context.slot(), label: context.label(), a };
+    let id = context.home().ok_or(CallError::UnknownCall)?;
+    let (slot, label, a) = (context.slot(), context.label(), context.arguments());
+    let arguments = Arguments { thread, slot, label, a };
     let number = CallNumber::from_number(number).ok_or(CallError::UnknownCall)?;
     /// One arm for each call: what finds its objects, and what carries it out.
     macro_rules! table {

@@ -58,12 +58,11 @@ pub(super) fn debug_write(kernel: &mut Kernel, id: DomainId, (): (), arguments: 
     bytes.copy_within(taken.., 0);
     let context = kernel.context_mut(arguments.thread);
     context.set_label((count - taken) as u32);
-    for (word, chunk) in [&mut context.rdi, &mut context.rsi, &mut context.rdx, &mut context.r10]
-        .into_iter()
-        .zip(bytes.as_chunks().0)
-    {
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u64::from_le_bytes(*chunk);
     }
+    context.set_words(words);
     Ok(Answer::Again)
 }
 
@@ -97,7 +96,7 @@ fn scrub_builder(kernel: &Kernel) {
 
 /// Fault by choice.
 pub(super) fn panic(kernel: &mut Kernel, id: DomainId, (): (), arguments: Arguments) -> Result {
-    let instruction = kernel.context(arguments.thread).rip;
+    let instruction = kernel.context(arguments.thread).instruction();
     let code = arguments.a[0] as u32;
     kernel.fault(id, Fault { kind: FaultKind::Panic, code, instruction, address: 0 });
     Ok(Answer::Nothing)
@@ -180,7 +179,7 @@ pub(super) fn gone_read(kernel: &mut Kernel, id: DomainId, (): (), arguments: Ar
             Ok(Answer::Words([next, badge.into(), 0, 0]))
         }
         None => {
-            kernel.context_mut(arguments.thread).rdi = 0;
+            kernel.context_mut(arguments.thread).set_first(0);
             Ok(Answer::Again)
         }
     }
@@ -237,7 +236,7 @@ pub(super) fn census_read(kernel: &mut Kernel, _id: DomainId, (): (), arguments:
     }
     let next = cursor.saturating_add(MAX_SLOTS);
     if next < TABLE_ENTRIES * MAX_SLOTS {
-        kernel.context_mut(arguments.thread).rdi = next as u64;
+        kernel.context_mut(arguments.thread).set_first(next as u64);
         return Ok(Answer::Again);
     }
     Ok(Answer::Words([0; 4]))

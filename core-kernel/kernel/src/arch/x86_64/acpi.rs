@@ -11,9 +11,10 @@ use acpi::{
 use heapless::Vec;
 
 use super::{memory::BootFacts, physical::direct};
+use crate::arch::space::MAX_CONTROLLERS;
 
 /// I/O APICs beside the first that a machine can have.
-pub const MAX_IO_APICS: usize = 15;
+const MAX_IO_APICS: usize = MAX_CONTROLLERS - 2;
 
 /// What ACPI says about the machine. Only [`read`] makes one.
 #[derive(Clone, Debug)]

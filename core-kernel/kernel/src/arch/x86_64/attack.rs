@@ -22,10 +22,11 @@ use x86_64::{
 };
 
 use super::{
-    cpu::{self, Cpu, KERNEL_STACK},
-    paging,
+    cpu::{self, Cpu},
+    layout,
     physical::{Entry, direct, load},
-    tables::{Gate, KERNEL_CODE},
+    selectors::KERNEL_CODE,
+    tables::Gate,
 };
 use crate::kernel::Kernel;
 
@@ -104,13 +105,13 @@ pub fn run(kernel: &mut Kernel, cpu: &mut Cpu) {
         kernel.say(format_args!("self-attack: {property}: {}", verdict(holds)));
     };
     judge_registers(kernel, &mut judge);
-    let root = kernel.machine.space.root();
-    judge_tables(kernel, root, &mut judge);
-    judge_tables(kernel, builder_root(kernel), &mut judge);
+    let (root, guard) = (kernel.machine.space.root(), cpu.guard());
+    judge_tables(kernel, root, guard, &mut judge);
+    judge_tables(kernel, builder_root(kernel), guard, &mut judge);
     let handler =
-        core::mem::replace(&mut cpu.gates[PAGE_FAULT], Gate::new(attack_fault as *const () as u64, 0));
-    judge_faults(kernel, &mut judge);
-    cpu.gates[PAGE_FAULT] = handler;
+        core::mem::replace(&mut cpu.tables.gates[PAGE_FAULT], Gate::new(attack_fault as *const () as u64, 0));
+    judge_faults(kernel, guard, &mut judge);
+    cpu.tables.gates[PAGE_FAULT] = handler;
     let masked = kernel.machine.io_apic.is_masked();
     judge(kernel, "every pin of the I/O APIC is masked", masked);
     // Interrupts of nobody's, which arrive when the first domain runs. Without an end of the first, no timer would follow.
@@ -142,7 +143,7 @@ fn judge_registers(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str
     judge(kernel, "CR4 is as it was meant", found.cr4 & !ALLOWED_CR4 == 0);
     let cleared = NEVER | RFlags::IOPL_LOW | RFlags::IOPL_HIGH | RFlags::RESUME_FLAG;
     judge(kernel, "system calls clear the flags", SFMask::read().contains(cleared));
-    judge(kernel, "system calls lead to text", paging::text().contains(&LStar::read().as_u64()));
+    judge(kernel, "system calls lead to text", layout::text().contains(&LStar::read().as_u64()));
     // SAFETY: every CPU with 64 bits has this register.
     judge(kernel, "sysenter leads nowhere", unsafe { Msr::new(IA32_SYSENTER_CS).read() } == 0);
     let local: u16;
@@ -166,7 +167,12 @@ struct Sweep {
     guard: bool,
 }
 
-fn judge_tables(kernel: &mut Kernel, root: Frame, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
+fn judge_tables(
+    kernel: &mut Kernel,
+    root: Frame,
+    guard: u64,
+    judge: &mut impl FnMut(&mut Kernel, &str, bool),
+) {
     let mut sweep = Sweep {
         pages: 0,
         writable_and_executable: false,
@@ -178,18 +184,18 @@ fn judge_tables(kernel: &mut Kernel, root: Frame, judge: &mut impl FnMut(&mut Ke
         guard: false,
     };
     visit(root, 4, 0, Flags::all(), &mut |address, physical, pages, flags| {
-        let text = paging::text().contains(&address);
+        let text = layout::text().contains(&address);
         let executable = !flags.contains(Flags::NO_EXECUTE);
         let writable = flags.contains(Flags::WRITABLE);
         sweep.pages += pages;
         sweep.writable_and_executable |= writable && executable;
         sweep.executable_beside_text |= executable && !text;
-        sweep.writable_constant |= writable && (text || paging::constants().contains(&address));
+        sweep.writable_constant |= writable && (text || layout::constants().contains(&address));
         sweep.open_to_users |= flags.contains(Flags::USER_ACCESSIBLE);
         sweep.not_direct |= address != direct(physical);
         let run = Run::new(Frame::holding(physical), pages);
         sweep.unknown |= !is_known(kernel, run);
-        sweep.guard |= address == KERNEL_STACK.guard();
+        sweep.guard |= address == guard;
     });
     judge(kernel, "the kernel maps something", sweep.pages > 0);
     judge(kernel, "nothing of the kernel is writable and executable", !sweep.writable_and_executable);
@@ -232,11 +238,11 @@ fn visit(at: Frame, level: u32, base: u64, above: Flags, show: &mut impl FnMut(u
 }
 
 /// Tries what must fault. Nothing else runs, and what the attacks write is what is there.
-fn judge_faults(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
+fn judge_faults(kernel: &mut Kernel, guard: u64, judge: &mut impl FnMut(&mut Kernel, &str, bool)) {
     let features = __cpuid_count(7, 0);
-    let (text, constants) = (paging::text().start, paging::constants().start);
+    let (text, constants) = (layout::text().start, layout::constants().start);
     let builder = kernel.thread(DomainId::BUILDER).map(|thread| kernel.context(thread));
-    let (entry, stack) = builder.map_or((0, 0), |builder| (builder.rip, builder.rsp - 8));
+    let (entry, stack) = builder.map_or((0, 0), |builder| (builder.instruction(), builder.stack() - 8));
     let data = (&raw const DATA) as u64;
     // SAFETY: a page fault of an attack goes back to its end by way of `attack_fault`; what does not fault reads,
     // or writes what is there, or returns at once. The builder's address space maps the kernel as it is mapped.
@@ -245,7 +251,7 @@ fn judge_faults(kernel: &mut Kernel, judge: &mut impl FnMut(&mut Kernel, &str, b
             ("text cannot be written", attack_write(text)),
             ("constants cannot be written", attack_write(constants)),
             ("data cannot be executed", attack_jump(data)),
-            ("the stack has a guard page", attack_write(KERNEL_STACK.guard())),
+            ("the stack has a guard page", attack_write(guard)),
             ("NULL cannot be read", attack_read(0)),
             ("an attack is an attack: data can be written", u64::from(attack_write(data) == 0)),
         ];

@@ -4,27 +4,28 @@
 //! has loaded the last one, which is when it releases the kernel's lock ([`super::lock`]). Others change contexts only of
 //! threads that wait or have stopped.
 
-use cloison_rules::DomainId;
+use core::ops::{Index, IndexMut};
+
+use cloison_rules::{DomainAddress, DomainId, TABLE_ENTRIES, ThreadId};
 
 use crate::arch::space::{AddressSpace, KernelSpace};
 
 /// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel
 /// SDM volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
-pub const VECTOR_STATE_BYTES: usize = 832;
+const VECTOR_STATE_BYTES: usize = 832;
 
 /// The vector and floating point registers, as XSAVE writes them.
-#[derive(Clone)]
 #[repr(C, align(64))]
-pub struct VectorState(pub [u8; VECTOR_STATE_BYTES]);
+pub(super) struct VectorState([u8; VECTOR_STATE_BYTES]);
 
 impl VectorState {
     /// All zeros: an area that nothing has been saved to.
-    pub const EMPTY: Self = Self([0; VECTOR_STATE_BYTES]);
+    const EMPTY: Self = Self([0; VECTOR_STATE_BYTES]);
 
     /// The state in which every domain finds its vector registers at the start and after each system call:
     /// header bits zero, which XRSTOR reads as "all in their initial state", and the default `mxcsr`, which
     /// it loads from bytes 24 to 27 even so (Intel SDM volume 1, section 13.8.1).
-    pub const INITIAL: Self = {
+    pub(super) const INITIAL: Self = {
         let mut bytes = [0; VECTOR_STATE_BYTES];
         bytes[24] = 0x80;
         bytes[25] = 0x1f;
@@ -34,38 +35,37 @@ impl VectorState {
 
 /// The general registers of a thread, how to go back to it, and what else the CPU needs when it does. The entry code knows the layout by
 /// `offset_of`.
-#[derive(Clone)]
 #[repr(C)]
 pub struct Context {
-    pub rax: u64,
-    pub rbx: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub rbp: u64,
-    pub r8: u64,
-    pub r9: u64,
-    pub r10: u64,
-    pub r11: u64,
-    pub r12: u64,
-    pub r13: u64,
-    pub r14: u64,
-    pub r15: u64,
-    pub rip: u64,
-    pub rflags: u64,
-    pub rsp: u64,
+    pub(super) rax: u64,
+    pub(super) rbx: u64,
+    pub(super) rcx: u64,
+    pub(super) rdx: u64,
+    pub(super) rsi: u64,
+    pub(super) rdi: u64,
+    pub(super) rbp: u64,
+    pub(super) r8: u64,
+    pub(super) r9: u64,
+    pub(super) r10: u64,
+    pub(super) r11: u64,
+    pub(super) r12: u64,
+    pub(super) r13: u64,
+    pub(super) r14: u64,
+    pub(super) r15: u64,
+    pub(super) rip: u64,
+    pub(super) rflags: u64,
+    pub(super) rsp: u64,
     /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else
     /// 0: it makes a system call, or has not started, and they start afresh.
-    pub interrupted: u64,
+    pub(super) interrupted: u64,
     /// Physical address of the domain's page tables; 0 while it has none.
     pub(super) root: u64,
     /// Whether the domain may use I/O ports.
     /// The domain that the thread is part of.
-    pub home: Option<DomainId>,
-    pub has_ports: bool,
+    pub(super) home: Option<DomainId>,
+    pub(super) has_ports: bool,
     _align: [u64; 3],
-    pub vectors: VectorState,
+    pub(super) vectors: VectorState,
 }
 
 const _: () =
@@ -77,8 +77,8 @@ const _: () =
 const RFLAGS_START: u64 = 0x202;
 
 impl Context {
-    /// The context of no thread.
-    pub const EMPTY: Self = Self {
+    /// The context of no thread, all zeros.
+    const EMPTY: Self = Self {
         rax: 0,
         rbx: 0,
         rcx: 0,
@@ -107,11 +107,11 @@ impl Context {
 
     /// Makes this the context of a thread before its first instruction: `argument` in `rdi`, everything else
     /// zero.
-    pub fn start(&mut self, entry: u64, stack: u64, argument: u64) {
+    pub fn start(&mut self, entry: DomainAddress, stack: DomainAddress, argument: u64) {
         let Self { home, root, has_ports, .. } = *self;
         *self = Self {
-            rip: entry,
-            rsp: stack,
+            rip: entry.get(),
+            rsp: stack.get(),
             rdi: argument,
             rflags: RFLAGS_START,
             home,
@@ -119,6 +119,22 @@ impl Context {
             has_ports,
             ..Self::EMPTY
         };
+    }
+
+    /// Makes this the context of a new thread of a domain, which has no address space yet.
+    pub fn begin(&mut self, home: DomainId) {
+        *self = Self { home: Some(home), root: self.root, ..Self::EMPTY };
+    }
+
+    /// The domain that the thread is part of.
+    #[inline(always)]
+    pub fn home(&self) -> Option<DomainId> {
+        self.home
+    }
+
+    /// From now on the domain may use I/O ports.
+    pub fn allow_ports(&mut self) {
+        self.has_ports = true;
     }
 
     /// From now on the domain runs in this address space.
@@ -129,6 +145,57 @@ impl Context {
     /// Its address space ends: where it ran now, it would find nothing but the kernel, and fault.
     pub fn unbind(&mut self, kernel: &KernelSpace) {
         self.root = kernel.root().address();
+    }
+
+    /// The number of a call.
+    #[inline(always)]
+    pub fn number(&self) -> u8 {
+        self.rax as u8
+    }
+
+    /// Arguments 0 to 5 of a call.
+    pub fn arguments(&self) -> [u64; 6] {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+
+    /// What a thread waits for: the events, and until when.
+    #[inline(always)]
+    pub fn wait_arguments(&self) -> (u64, u64) {
+        (self.r8, self.r9)
+    }
+
+    /// What a thread finds as the badge of a message.
+    #[inline(always)]
+    pub fn badge(&self) -> u64 {
+        self.r8
+    }
+
+    /// Sets the badge of a message.
+    #[inline(always)]
+    pub fn set_badge(&mut self, badge: u32) {
+        self.r8 = badge.into();
+    }
+
+    /// Sets result 0 of a call, or argument 0 of one that is repeated.
+    #[inline(always)]
+    pub fn set_first(&mut self, word: u64) {
+        self.rdi = word;
+    }
+
+    /// The next instruction.
+    pub fn instruction(&self) -> u64 {
+        self.rip
+    }
+
+    /// The top of the stack.
+    #[cfg(feature = "self-attack")]
+    pub fn stack(&self) -> u64 {
+        self.rsp
+    }
+
+    /// Lets the thread go on at address 0, where nothing is ever mapped.
+    pub fn fault_again(&mut self) {
+        self.rip = 0;
     }
 
     /// The outcome of a call: the number in the low half of `rax`, the label in the high half.
@@ -176,5 +243,35 @@ impl Context {
     /// arguments are where they were (a call that goes on from where it got to has changed one).
     pub fn repeat_call(&mut self) {
         self.rip = self.rip.wrapping_sub(2);
+    }
+}
+
+/// The contexts of all threads.
+pub struct Contexts([Context; TABLE_ENTRIES]);
+
+impl Contexts {
+    /// No thread has begun. All zeros.
+    pub const EMPTY: Self = Self([const { Context::EMPTY }; TABLE_ENTRIES]);
+
+    /// From now on no context is without page tables: before a thread has some of its own, it has the kernel's, and
+    /// could only fault.
+    pub fn init(&mut self, kernel: &KernelSpace) {
+        self.0.iter_mut().for_each(|context| context.unbind(kernel));
+    }
+}
+
+impl Index<ThreadId> for Contexts {
+    type Output = Context;
+
+    #[inline(always)]
+    fn index(&self, id: ThreadId) -> &Context {
+        &self.0[id.index()]
+    }
+}
+
+impl IndexMut<ThreadId> for Contexts {
+    #[inline(always)]
+    fn index_mut(&mut self, id: ThreadId) -> &mut Context {
+        &mut self.0[id.index()]
     }
 }

@@ -1,52 +1,37 @@
 //! One CPU: what belongs to it alone, which features it needs, and the registers set once at boot.
 
-use core::{arch::x86_64::__cpuid_count, cell::UnsafeCell, ptr};
+use core::{arch::x86_64::__cpuid_count, cell::UnsafeCell, mem::offset_of};
 
 use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
 use cloison_rules::{DomainId, clock::Stated, cpu::ControlRegisters};
 use x86_64::registers::{
     control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
-    model_specific::{GsBase, KernelGsBase, LStar, Msr, SFMask},
-    rflags::RFlags,
+    model_specific::Msr,
     xcontrol::{XCr0, XCr0Flags},
 };
 
-use super::{
-    context::Context,
-    entry,
-    physical::load,
-    tables::{self, EXTRA_STACK_BYTES, EXTRA_STACKS, Gate, KERNEL_CODE, KERNEL_DATA, Segments, TaskState},
-};
+use super::{context::Context, entry::Head, physical::load, tables::Tables};
 
 /// Bytes of the kernel's stack.
-pub const STACK_BYTES: usize = 16 * 1024;
+pub(super) const STACK_BYTES: usize = 16 * 1024;
 /// Bytes below it that are not mapped, so that an overflow faults.
-pub const GUARD_BYTES: usize = 4096;
+pub(super) const GUARD_BYTES: usize = 4096;
 
 /// A stack with its guard page.
 #[repr(C, align(4096))]
-pub struct Stack(UnsafeCell<[u8; GUARD_BYTES + STACK_BYTES]>);
+pub(super) struct Stack(UnsafeCell<[u8; GUARD_BYTES + STACK_BYTES]>);
 
 // SAFETY: only the CPU to which the stack belongs uses it, and no reference into it is ever made.
 unsafe impl Sync for Stack {}
 
 /// The kernel's stack of the first CPU.
-pub static KERNEL_STACK: Stack = Stack(UnsafeCell::new([0; GUARD_BYTES + STACK_BYTES]));
+pub(super) static KERNEL_STACK: Stack = Stack(UnsafeCell::new([0; GUARD_BYTES + STACK_BYTES]));
 
 impl Stack {
-    /// Address of the guard page.
-    pub fn guard(&self) -> u64 {
-        self.0.get() as u64
-    }
-
     fn top(&self) -> u64 {
         self.0.get() as u64 + (GUARD_BYTES + STACK_BYTES) as u64
     }
 }
-
-/// A stack for an exception that needs one of its own.
-#[repr(C, align(16))]
-pub struct ExtraStack(pub [u8; EXTRA_STACK_BYTES]);
 
 /// A range of ports: the first, and how many.
 pub type PortRange = (u16, u16);
@@ -56,17 +41,10 @@ pub type PortRanges = heapless::Vec<PortRange, MAX_PORT_RANGES>;
 /// No page tables: no address of a page, nor that of a thread that has none.
 const NOTHING: u64 = 1;
 
-/// What belongs to one CPU. The entry code knows the first fields by `offset_of`.
+/// What belongs to one CPU.
 #[repr(C)]
 pub struct Cpu {
-    /// The address of this structure.
-    pub this: *const Cpu,
-    /// First address above the kernel's stack.
-    pub stack_top: u64,
-    /// Where the entry code saves the registers of the thread that runs.
-    pub context: *mut Context,
-    /// A word for the entry code.
-    pub scratch: u64,
+    head: Head,
     /// Physical address of the page tables that are loaded, or [`NOTHING`] if none is to be taken as loaded.
     loaded: u64,
     /// The domain whose ports the bitmap allows.
@@ -76,11 +54,10 @@ pub struct Cpu {
     pub epoch: u64,
     /// When the timer is set to interrupt.
     pub armed: u64,
-    pub segments: Segments,
-    pub gates: [Gate; 256],
-    pub task_state: TaskState,
-    pub extra_stacks: [ExtraStack; EXTRA_STACKS],
+    pub(super) tables: Tables,
 }
+
+const _: () = assert!(offset_of!(Cpu, head) == 0, "the entry code passes the address of the head");
 
 /// The first CPU.
 struct FirstCpu(UnsafeCell<Cpu>);
@@ -90,19 +67,13 @@ struct FirstCpu(UnsafeCell<Cpu>);
 unsafe impl Sync for FirstCpu {}
 
 static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
-    this: ptr::null(),
-    stack_top: 0,
-    context: ptr::null_mut(),
-    scratch: 0,
+    head: Head::EMPTY,
     loaded: 0,
     ports_of: None,
     ports: PortRanges::new(),
     epoch: 0,
     armed: 0,
-    segments: [0; 7],
-    gates: [Gate::EMPTY; 256],
-    task_state: TaskState::EMPTY,
-    extra_stacks: [const { ExtraStack([0; EXTRA_STACK_BYTES]) }; EXTRA_STACKS],
+    tables: Tables::EMPTY,
 }));
 
 /// What a thread's turn on the CPU needs.
@@ -124,12 +95,24 @@ impl Cpu {
         let first = FIRST_CPU.0.get();
         // SAFETY: so says the caller: nothing else has reached the structure.
         let cpu = unsafe { &mut *first };
-        cpu.this = first;
-        cpu.stack_top = KERNEL_STACK.top();
         (cpu.loaded, cpu.armed) = (NOTHING, NO_DEADLINE);
-        tables::load(cpu);
-        set_up_system_call(first as u64);
+        // SAFETY: the structure is a static, and the stack is this CPU's. The tables come first: the segments are theirs.
+        unsafe {
+            cpu.tables.load(KERNEL_STACK.top());
+            cpu.head.init(first.cast(), KERNEL_STACK.top());
+        }
         cpu
+    }
+
+    /// What the entry code uses of it.
+    #[inline(always)]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The page below its stack, which is not to be mapped.
+    pub fn guard(&self) -> u64 {
+        KERNEL_STACK.0.get() as u64
     }
 
     /// Lets a thread have the CPU: its address space, its ports, its registers.
@@ -137,8 +120,9 @@ impl Cpu {
         let Turn { context, domain, ports } = turn;
         if !self.switch_without_ports(context) {
             self.load(context.root);
-            self.context = context;
             self.switch_ports(domain, ports);
+            // SAFETY: both are loaded, and contexts are in the kernel's one table.
+            unsafe { self.head.run(context) };
         }
     }
 
@@ -150,9 +134,11 @@ impl Cpu {
                 return false;
             }
             self.load(context.root);
-            self.task_state.forbid_ports();
+            self.tables.task_state.forbid_ports();
         }
-        self.context = context;
+        // SAFETY: its address space is loaded, and it has no ports, or they were loaded with that. Contexts are in the
+        // kernel's one table.
+        unsafe { self.head.run(context) };
         true
     }
 
@@ -177,15 +163,15 @@ impl Cpu {
     /// anything.
     #[inline(never)]
     fn switch_ports(&mut self, id: DomainId, ports: &PortRanges) {
-        self.task_state.use_bitmap();
+        self.tables.task_state.use_bitmap();
         if self.ports_of == Some(id) {
             return;
         }
         for (first, count) in &self.ports {
-            self.task_state.set_ports(*first, *count, false);
+            self.tables.task_state.set_ports(*first, *count, false);
         }
         for (first, count) in ports {
-            self.task_state.set_ports(*first, *count, true);
+            self.tables.task_state.set_ports(*first, *count, true);
         }
         self.ports = ports.clone();
         self.ports_of = Some(id);
@@ -220,36 +206,6 @@ pub fn clear_segment_selectors() {
             one = out(reg) _,
             options(nostack, nomem),
         );
-    }
-}
-
-fn set_up_system_call(cpu: u64) {
-    // Flags that are cleared at entry: interrupts, direction, trap, alignment check, nested task, I/O
-    // privilege, resume.
-    let cleared = RFlags::INTERRUPT_FLAG
-        | RFlags::DIRECTION_FLAG
-        | RFlags::TRAP_FLAG
-        | RFlags::ALIGNMENT_CHECK
-        | RFlags::NESTED_TASK
-        | RFlags::IOPL_LOW
-        | RFlags::IOPL_HIGH
-        | RFlags::RESUME_FLAG;
-    // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS
-    // from 16 above.
-    const STAR: u32 = 0xc000_0081;
-    // The other way into the kernel, `sysenter`, faults while this is 0.
-    const IA32_SYSENTER_CS: u32 = 0x174;
-    let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA | 3) << 48;
-    LStar::write(x86_64::VirtAddr::from_ptr(entry::syscall_entry as *const ()));
-    SFMask::write(cleared);
-    GsBase::write(x86_64::VirtAddr::new(cpu));
-    KernelGsBase::write(x86_64::VirtAddr::zero());
-    // SAFETY: the selectors name the segments that `tables::load` has set up, and LSTAR leads to the entry
-    // code.
-    unsafe {
-        Msr::new(STAR).write(selectors);
-        Msr::new(IA32_SYSENTER_CS).write(0);
-        Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
     }
 }
 

@@ -5,23 +5,28 @@
 //! compiled code ends by leaving with a context, or with NULL if nobody can run. Nothing stays on the stack
 //! between two entries. The lock around the kernel's state is released here, after the last register.
 //!
-//! `gs` points to the CPU's [`Cpu`] while the kernel runs; a domain's own `gs` base is always 0.
+//! `gs` points to the CPU's [`Head`] while the kernel runs; a domain's own `gs` base is always 0.
 
 use core::{
     arch::global_asm,
     mem::{MaybeUninit, offset_of},
+    ptr,
 };
 
 use cloison_abi::CallNumber;
 use cloison_rules::ThreadId;
+use x86_64::registers::{
+    control::{Efer, EferFlags},
+    model_specific::{GsBase, KernelGsBase, LStar, Msr, SFMask},
+    rflags::RFlags,
+};
 
 use super::{
     apic::STRAY_VECTOR,
     context::{Context, VectorState},
-    cpu::Cpu,
-    lock::Locked,
+    lock::{KERNEL, Locked},
+    selectors::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA},
 };
-use crate::kernel::Kernel;
 
 /// Vectors for which there is a stub. The last stub serves all vectors from its own on: a device that signals by message
 /// names the vector itself, so all have to lead somewhere.
@@ -45,7 +50,7 @@ const _: () = assert!(
 )]
 unsafe extern "C" {
     /// Where `syscall` leads.
-    pub fn syscall_entry();
+    fn syscall_entry();
     /// The first of [`STUBS`] stubs, each [`STUB_BYTES`] long.
     pub fn trap_stubs();
     /// Where a non-maskable interrupt leads: it is counted, to be seen with a debugger, and that is
@@ -56,10 +61,10 @@ unsafe extern "C" {
     /// Where a machine check leads.
     pub fn machine_check_entry();
     /// Releases the lock and leaves the kernel for the domain of this context.
-    pub fn leave(context: *const Context) -> !;
+    fn leave(context: *const Context) -> !;
     /// The same, for a domain that has made a call: the words come from `words`, `rax` and `r8` are given. The fourth
     /// argument is nothing, so that the fifth is in r8 already.
-    pub fn leave_to_call(
+    fn leave_to_call(
         context: *const Context,
         words: *const Context,
         rax: u64,
@@ -67,15 +72,82 @@ unsafe extern "C" {
         r8: u64,
     ) -> !;
     /// Releases the lock and waits for an interrupt.
-    pub fn idle() -> !;
+    fn idle() -> !;
 }
 
-/// Leaves the kernel for the thread that [`crate::kernel::Kernel::leave`] has chosen.
+/// What the entry code uses of a CPU's own data. They begin with it.
+#[repr(C)]
+pub struct Head {
+    /// The address of this structure.
+    this: *const Head,
+    /// First address above the kernel's stack.
+    stack_top: u64,
+    /// Where the registers of the thread that runs are saved. It is the one whose address space and ports are loaded.
+    context: *mut Context,
+    /// A word for the entry code.
+    scratch: u64,
+}
+
+impl Head {
+    /// That of a CPU which has not begun. All zeros.
+    pub(super) const EMPTY: Self =
+        Self { this: ptr::null(), stack_top: 0, context: ptr::null_mut(), scratch: 0 };
+
+    /// Lets the CPU enter the kernel by system calls.
+    ///
+    /// # Safety
+    /// `this` is where it is, for good, at the begin of the CPU's own data; nothing else uses the stack. The segments are
+    /// loaded.
+    pub(super) unsafe fn init(&mut self, this: *const Self, stack_top: u64) {
+        (self.this, self.stack_top) = (this, stack_top);
+        set_up_system_call(this as u64);
+    }
+
+    /// The registers of this thread are saved from now on.
+    ///
+    /// # Safety
+    /// Its address space and its ports are loaded, and the context stays where it is.
+    #[inline(always)]
+    pub(super) unsafe fn run(&mut self, context: &mut Context) {
+        self.context = context;
+    }
+}
+
+fn set_up_system_call(cpu: u64) {
+    // Flags that are cleared at entry: interrupts, direction, trap, alignment check, nested task, I/O
+    // privilege, resume.
+    let cleared = RFlags::INTERRUPT_FLAG
+        | RFlags::DIRECTION_FLAG
+        | RFlags::TRAP_FLAG
+        | RFlags::ALIGNMENT_CHECK
+        | RFlags::NESTED_TASK
+        | RFlags::IOPL_LOW
+        | RFlags::IOPL_HIGH
+        | RFlags::RESUME_FLAG;
+    // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS
+    // from 16 above.
+    const STAR: u32 = 0xc000_0081;
+    // The other way into the kernel, `sysenter`, faults while this is 0.
+    const IA32_SYSENTER_CS: u32 = 0x174;
+    let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA | 3) << 48;
+    LStar::write(x86_64::VirtAddr::from_ptr(syscall_entry as *const ()));
+    SFMask::write(cleared);
+    GsBase::write(x86_64::VirtAddr::new(cpu));
+    KernelGsBase::write(x86_64::VirtAddr::zero());
+    // SAFETY: the selectors name the segments that are loaded, and LSTAR leads to the code below.
+    unsafe {
+        Msr::new(STAR).write(selectors);
+        Msr::new(IA32_SYSENTER_CS).write(0);
+        Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
+    }
+}
+
+/// Leaves the kernel for the thread that the CPU has been given to.
 #[inline(always)]
-pub fn go(_kernel: Locked<Kernel>, context: *const Context) -> ! {
-    // SAFETY: `context` is that of the domain whose address space is loaded and to which the CPU's `context`
-    // points. The lock is held, and nothing on the stack is needed any more.
-    unsafe { leave(context) }
+pub fn go(_kernel: Locked, head: &Head) -> ! {
+    // SAFETY: `context` is that of the thread whose address space is loaded. The lock is held, and nothing on the stack
+    // is needed any more.
+    unsafe { leave(head.context) }
 }
 
 /// How a thread goes on that has made a call and was not interrupted since.
@@ -91,17 +163,17 @@ pub struct Return {
     pub r8: u64,
 }
 
-/// Leaves the kernel for such a thread.
+/// Leaves the kernel for such a thread, which the CPU has been given to.
 #[inline(always)]
-pub fn go_back_from_call(kernel: Locked<Kernel>, Return { to, words, rax, r8 }: Return) -> ! {
-    let (context, words) = (&raw const *kernel.context(to), &raw const *kernel.context(words));
+pub fn go_back_from_call(kernel: Locked, head: &Head, Return { words, rax, r8, .. }: Return) -> ! {
+    let (context, words) = (head.context, &raw const *kernel.context(words));
     // SAFETY: as for `go`; a thread that calls, replies or looks for events is not interrupted while it does,
     // and a thread that waits for a message or a reply has made a call.
     unsafe { leave_to_call(context, words, rax, MaybeUninit::uninit(), r8) }
 }
 
 /// Waits for an interrupt, if nobody can run.
-pub fn wait(_kernel: Locked<Kernel>) -> ! {
+pub fn wait(_kernel: Locked) -> ! {
     // SAFETY: the lock is held, and nothing on the stack is needed any more.
     unsafe { idle() }
 }
@@ -310,10 +382,10 @@ global_asm!(
     ".globl nmi_count",
     "nmi_count: .skip 8",
     ".text",
-    cpu_self = const offset_of!(Cpu, this),
-    cpu_stack = const offset_of!(Cpu, stack_top),
-    cpu_context = const offset_of!(Cpu, context),
-    cpu_scratch = const offset_of!(Cpu, scratch),
+    cpu_self = const offset_of!(Head, this),
+    cpu_stack = const offset_of!(Head, stack_top),
+    cpu_context = const offset_of!(Head, context),
+    cpu_scratch = const offset_of!(Head, scratch),
     rax = const offset_of!(Context, rax),
     rbx = const offset_of!(Context, rbx),
     rcx = const offset_of!(Context, rcx),
@@ -334,12 +406,12 @@ global_asm!(
     rsp = const offset_of!(Context, rsp),
     interrupted = const offset_of!(Context, interrupted),
     vectors = const offset_of!(Context, vectors),
-    user_code = const super::tables::USER_CODE,
-    user_data = const super::tables::USER_DATA,
+    user_code = const USER_CODE,
+    user_data = const USER_DATA,
     stubs = const STUBS,
     stub_bytes = const STUB_BYTES,
     initial = sym INITIAL_VECTORS,
-    lock = sym crate::KERNEL,
+    lock = sym KERNEL,
     reply_wait = const CallNumber::ReplyWait as u8,
     signal = const CallNumber::Signal as u8,
     on_gate_call = sym crate::on_gate_call,

@@ -11,65 +11,63 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
-/// A lock and what it guards. The entry code knows it by the symbol of the one static of this type.
+use crate::kernel::Kernel;
+
+/// The lock, and what it guards.
 #[repr(C)]
-pub struct Lock<T> {
+pub(super) struct Lock {
     /// Bit 0 is set while the lock is held.
     held: UnsafeCell<u32>,
-    value: UnsafeCell<T>,
+    kernel: UnsafeCell<Kernel>,
 }
+
+/// The kernel's state, behind its one lock.
+pub(super) static KERNEL: Lock = Lock { held: UnsafeCell::new(0), kernel: UnsafeCell::new(Kernel::NONE) };
 
 // SAFETY: the value is reached through `Locked` alone, and there is one at a time: `take` makes it after its CPU has
 // set the bit, and the bit is cleared when the CPU has left the kernel and that `Locked` with it.
-unsafe impl<T> Sync for Lock<T> {}
+unsafe impl Sync for Lock {}
 
-const _: () = assert!(offset_of!(Lock<u64>, held) == 0, "the entry code clears the first word");
+const _: () = assert!(offset_of!(Lock, held) == 0, "the entry code clears the first word");
 
-impl<T> Lock<T> {
-    /// A lock that is free.
-    pub const fn new(value: T) -> Self {
-        Self { held: UnsafeCell::new(0), value: UnsafeCell::new(value) }
+/// Waits until the lock is free, and takes it. All of it is assembly: where the compiler sees a loop, the short ways
+/// through the kernel pay for the registers that it needs.
+#[inline(always)]
+pub fn take() -> Locked {
+    // SAFETY: only the word of the lock is read and written, by instructions that are atomic or only look.
+    unsafe {
+        asm!(
+            "2: lock bts dword ptr [{held}], 0",
+            "jnc 4f",
+            "3: pause",
+            "test dword ptr [{held}], 1",
+            "jnz 3b",
+            "jmp 2b",
+            "4:",
+            held = in(reg) KERNEL.held.get(),
+            options(nostack),
+        );
     }
-
-    /// Waits until the lock is free, and takes it. All of it is assembly: where the compiler sees a loop, the short ways
-    /// through the kernel pay for the registers that it needs.
-    #[inline(always)]
-    pub fn take(&'static self) -> Locked<T> {
-        // SAFETY: only the word of the lock is read and written, by instructions that are atomic or only look.
-        unsafe {
-            asm!(
-                "2: lock bts dword ptr [{held}], 0",
-                "jnc 4f",
-                "3: pause",
-                "test dword ptr [{held}], 1",
-                "jnz 3b",
-                "jmp 2b",
-                "4:",
-                held = in(reg) self.held.get(),
-                options(nostack),
-            );
-        }
-        Locked(self)
-    }
+    Locked(&KERNEL)
 }
 
 /// What the lock guards, for as long as this CPU is in the kernel.
-pub struct Locked<T: 'static>(&'static Lock<T>);
+pub struct Locked(&'static Lock);
 
-impl<T> Deref for Locked<T> {
-    type Target = T;
+impl Deref for Locked {
+    type Target = Kernel;
 
     #[inline(always)]
-    fn deref(&self) -> &T {
+    fn deref(&self) -> &Kernel {
         // SAFETY: this CPU holds the lock, and nobody else has a reference.
-        unsafe { &*self.0.value.get() }
+        unsafe { &*self.0.kernel.get() }
     }
 }
 
-impl<T> DerefMut for Locked<T> {
+impl DerefMut for Locked {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
+    fn deref_mut(&mut self) -> &mut Kernel {
         // SAFETY: as for `deref`; `self` is borrowed alone.
-        unsafe { &mut *self.0.value.get() }
+        unsafe { &mut *self.0.kernel.get() }
     }
 }

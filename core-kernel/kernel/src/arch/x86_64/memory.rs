@@ -10,7 +10,7 @@ use multiboot2::{BootInformation, BootInformationHeader, MemoryAreaType};
 
 use super::{
     boot::Information,
-    paging,
+    layout::kernel_image,
     physical::direct,
     serial::{ExitPort, Serial},
 };
@@ -60,7 +60,7 @@ impl BootFacts {
     /// Why it cannot be used where it lies.
     pub fn image(&self) -> Option<Result<SystemImage, BadPlace>> {
         let (start, end) = self.image?;
-        let placed = image_place(start, end, paging::kernel_image());
+        let placed = image_place(start, end, kernel_image());
         Some(placed.map(|pages| SystemImage { pages, bytes: end - start }))
     }
 
@@ -70,7 +70,7 @@ impl BootFacts {
         // SAFETY: the boot loader says that this is memory. All that is in it beside the kernel and the image is the
         // boot loader's own information and the ACPI tables, if those are in it, and both have been read. There is
         // one value of `BootFacts`, which ends here.
-        let free = unsafe { FreeMemory::new(&self.memory, &[paging::kernel_image(), image.pages]) };
+        let free = unsafe { FreeMemory::new(&self.memory, &[kernel_image(), image.pages]) };
         (self.memory, free)
     }
 }

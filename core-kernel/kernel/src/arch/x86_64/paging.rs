@@ -1,18 +1,15 @@
 //! The kernel's own address space: the direct map of physical memory, built once at boot.
 
-use core::ops::Range;
-
-use cloison_abi::limits::KERNEL_BASE;
 use cloison_rules::{
     Frame,
-    memory::{LOW_MEMORY_END, Piece, Run, without},
+    memory::{Piece, Run, without},
 };
 use heapless::Vec;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 use super::{
     acpi::Machine,
-    cpu::KERNEL_STACK,
+    layout::{constants, kernel_image, text},
     memory::SystemImage,
     physical::{direct, load},
 };
@@ -21,36 +18,15 @@ use crate::arch::{
     space::{KernelSpace, walk},
 };
 
-unsafe extern "C" {
-    static __text_start: u8;
-    static __text_end: u8;
-    static __rodata_end: u8;
-    static __kernel_end: u8;
-}
-
-/// The memory that the kernel's image takes, boot code included.
-pub fn kernel_image() -> Run {
-    Run::around(LOW_MEMORY_END, (&raw const __kernel_end) as u64 - KERNEL_BASE)
-}
-
-/// Addresses of the kernel's text.
-pub(super) fn text() -> Range<u64> {
-    (&raw const __text_start) as u64..(&raw const __text_end) as u64
-}
-
-/// Addresses of the kernel's constants.
-pub(super) fn constants() -> Range<u64> {
-    text().end..(&raw const __rodata_end) as u64
-}
-
 /// Builds the kernel's address space and loads it. Memory, the system image (which need not be in that memory)
 /// and the interrupt controllers appear in the direct map, and nothing else does; text may be executed, read-only data
-/// only read, everything else read and written. None if memory for the tables is short.
+/// only read, everything else read and written, but for the page `guard`. None if memory for the tables is short.
 pub fn build_kernel_space(
     free: &mut FreeMemory,
     memory: &[Run],
     image: &SystemImage,
     machine: &Machine,
+    guard: u64,
 ) -> Option<KernelSpace> {
     let mut take = || Some(free.take(1)?.zeroed().run().first);
     let root = take()?;
@@ -59,7 +35,7 @@ pub fn build_kernel_space(
     for run in memory.iter().chain(&without(&own, memory)) {
         for piece in run.pieces(|large| large.overlaps(own[0])) {
             // SAFETY: these are the kernel's own tables, made of pages that are nobody else's.
-            unsafe { map_piece(root, piece, &mut take) }?;
+            unsafe { map_piece(root, piece, guard, &mut take) }?;
         }
     }
     // There is room for all of them.
@@ -84,11 +60,16 @@ const LINKS: Flags = Flags::PRESENT.union(Flags::WRITABLE);
 const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::GLOBAL).union(Flags::NO_EXECUTE);
 
 /// Maps memory with the rights of the section of the kernel's image in which it lies, if it lies in one. The
-/// guard page of the stack stays out.
+/// page `guard` stays out.
 ///
 /// # Safety
 /// As for [`walk`].
-unsafe fn map_piece(root: Frame, piece: Piece, take: &mut impl FnMut() -> Option<Frame>) -> Option<()> {
+unsafe fn map_piece(
+    root: Frame,
+    piece: Piece,
+    guard: u64,
+    take: &mut impl FnMut() -> Option<Frame>,
+) -> Option<()> {
     let first = piece.pages.first;
     if piece.large {
         // SAFETY: so says the caller.
@@ -101,7 +82,7 @@ unsafe fn map_piece(root: Frame, piece: Piece, take: &mut impl FnMut() -> Option
     for page in piece.pages.frames() {
         let address = direct(page.address());
         let flags = match address {
-            _ if address == KERNEL_STACK.guard() => continue,
+            _ if address == guard => continue,
             _ if text().contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
             _ if constants().contains(&address) => DATA.difference(Flags::WRITABLE),
             _ => DATA,

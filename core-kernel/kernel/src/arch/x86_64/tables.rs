@@ -10,20 +10,9 @@ use x86_64::{
 };
 
 use super::{
-    cpu::{Cpu, STACK_BYTES},
     entry,
+    selectors::{KERNEL_CODE, KERNEL_DATA, TASK_STATE},
 };
-
-/// Segment selectors. `sysret` wants the user's data segment right before its code segment (AMD APM volume 2,
-/// section 6.1.1).
-pub const KERNEL_CODE: u16 = 0x08;
-/// See [`KERNEL_CODE`].
-pub const KERNEL_DATA: u16 = 0x10;
-/// See [`KERNEL_CODE`].
-pub const USER_DATA: u16 = 0x18 | 3;
-/// See [`KERNEL_CODE`].
-pub const USER_CODE: u16 = 0x20 | 3;
-const TASK_STATE: u16 = 0x28;
 
 /// Interrupt stack table entries, from 1: an exception that can strike while the kernel's stack is in use
 /// needs a stack of its own.
@@ -31,10 +20,16 @@ const NMI_STACK: u8 = 1;
 const DOUBLE_FAULT_STACK: u8 = 2;
 const MACHINE_CHECK_STACK: u8 = 3;
 /// How many such stacks there are.
-pub const EXTRA_STACKS: usize = 3;
+const EXTRA_STACKS: usize = 3;
 /// Bytes of each.
-pub const EXTRA_STACK_BYTES: usize = 4096;
+const EXTRA_STACK_BYTES: usize = 4096;
 
+/// A stack for an exception that needs one of its own.
+#[repr(C, align(16))]
+struct ExtraStack([u8; EXTRA_STACK_BYTES]);
+
+/// Vectors that there are.
+const VECTORS: usize = 256;
 /// The vector of `int3`.
 const BREAKPOINT: usize = 3;
 /// In a gate's kind: the user may use it.
@@ -64,7 +59,7 @@ const BITMAP_OFF: u16 = size_of::<TaskState>() as u16;
 
 impl TaskState {
     /// A task state with no stacks, and every port forbidden.
-    pub const EMPTY: Self = Self {
+    const EMPTY: Self = Self {
         _reserved_0: 0,
         stacks: [0; 3],
         _reserved_1: 0,
@@ -113,7 +108,7 @@ pub struct Gate {
 
 impl Gate {
     /// An entry that is not present: a domain that uses `int` with its number faults.
-    pub const EMPTY: Self = Self {
+    const EMPTY: Self = Self {
         offset_low: 0,
         selector: 0,
         stack: 0,
@@ -137,70 +132,88 @@ impl Gate {
     }
 }
 
-/// The segments: null, kernel code and data, user data and code, and two places for the task state.
-pub type Segments = [u64; 7];
+/// The tables of one CPU.
+pub struct Tables {
+    /// Null, kernel code and data, user data and code, and two places for the task state.
+    segments: [u64; 7],
+    pub(super) gates: [Gate; VECTORS],
+    pub(super) task_state: TaskState,
+    extra_stacks: [ExtraStack; EXTRA_STACKS],
+}
 
-/// Fills a CPU's tables and makes the CPU use them.
-pub fn load(cpu: &mut Cpu) {
-    fill_task_state(cpu);
-    fill_segments(cpu);
-    fill_gates(cpu);
-    let pointer = |table: *const u8, bytes: usize| DescriptorTablePointer {
-        limit: bytes as u16 - 1,
-        base: VirtAddr::from_ptr(table),
+impl Tables {
+    /// Nothing, all zeros.
+    pub const EMPTY: Self = Self {
+        segments: [0; 7],
+        gates: [Gate::EMPTY; VECTORS],
+        task_state: TaskState::EMPTY,
+        extra_stacks: [const { ExtraStack([0; EXTRA_STACK_BYTES]) }; EXTRA_STACKS],
     };
-    let segments = pointer((&raw const cpu.segments).cast(), size_of_val(&cpu.segments));
-    let gates = pointer((&raw const cpu.gates).cast(), size_of_val(&cpu.gates));
-    // SAFETY: the tables are part of a static, have just been filled with valid entries, and stay where they
-    // are. The selectors name what `fill_segments` put there.
-    unsafe {
-        lgdt(&segments);
-        CS::set_reg(SegmentSelector::new(KERNEL_CODE >> 3, PrivilegeLevel::Ring0));
-        SS::set_reg(SegmentSelector::new(KERNEL_DATA >> 3, PrivilegeLevel::Ring0));
-        load_tss(SegmentSelector::new(TASK_STATE >> 3, PrivilegeLevel::Ring0));
-        // No local descriptors. After a reset the register holds base 0 and a limit of 64 KiB, so without
-        // this a domain that maps its own page there writes its own call gates into ring 0.
-        core::arch::asm!("lldt {:x}", in(reg) 0_u16, options(nostack, preserves_flags));
-        lidt(&gates);
-    }
-}
 
-fn fill_task_state(cpu: &mut Cpu) {
-    cpu.task_state.stacks[0] = cpu.stack_top;
-    for (index, stack) in cpu.extra_stacks.iter().enumerate() {
-        cpu.task_state.interrupt_stacks[index] = stack.0.as_ptr_range().end as u64;
+    /// Fills the tables and makes the CPU use them. A trap begins at `stack_top`.
+    ///
+    /// # Safety
+    /// The tables stay where they are, and belong to this CPU alone; so does the stack.
+    pub unsafe fn load(&mut self, stack_top: u64) {
+        self.fill_task_state(stack_top);
+        self.fill_segments();
+        self.fill_gates();
+        let pointer = |table: *const u8, bytes: usize| DescriptorTablePointer {
+            limit: bytes as u16 - 1,
+            base: VirtAddr::from_ptr(table),
+        };
+        let segments = pointer((&raw const self.segments).cast(), size_of_val(&self.segments));
+        let gates = pointer((&raw const self.gates).cast(), size_of_val(&self.gates));
+        // SAFETY: the tables have just been filled with valid entries, and stay where they are. The selectors name what
+        // `fill_segments` put there.
+        unsafe {
+            lgdt(&segments);
+            CS::set_reg(SegmentSelector::new(KERNEL_CODE >> 3, PrivilegeLevel::Ring0));
+            SS::set_reg(SegmentSelector::new(KERNEL_DATA >> 3, PrivilegeLevel::Ring0));
+            load_tss(SegmentSelector::new(TASK_STATE >> 3, PrivilegeLevel::Ring0));
+            // No local descriptors. After a reset the register holds base 0 and a limit of 64 KiB, so without
+            // this a domain that maps its own page there writes its own call gates into ring 0.
+            core::arch::asm!("lldt {:x}", in(reg) 0_u16, options(nostack, preserves_flags));
+            lidt(&gates);
+        }
     }
-    cpu.task_state.bitmap = [0xff; BITMAP_BYTES];
-    cpu.task_state.forbid_ports();
-    const { assert!(STACK_BYTES.is_multiple_of(16)) };
-}
 
-fn fill_segments(cpu: &mut Cpu) {
-    let base = (&raw const cpu.task_state) as u64;
-    let limit = size_of::<TaskState>() as u64 - 1;
-    // Type 9, present: an available 64-bit task state segment (Intel SDM volume 3, section 8.2.3).
-    let low = limit & 0xffff | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
-    cpu.segments = [
-        0,
-        0x0020_9b00_0000_0000,
-        0x0000_9300_0000_0000,
-        0x0000_f300_0000_0000,
-        0x0020_fb00_0000_0000,
-        low,
-        base >> 32,
-    ];
-}
-
-fn fill_gates(cpu: &mut Cpu) {
-    let first = entry::trap_stubs as *const () as u64;
-    for (vector, gate) in cpu.gates.iter_mut().enumerate() {
-        let stub = vector.min(entry::STUBS - 1) as u64;
-        *gate = Gate::new(first + stub * entry::STUB_BYTES, 0);
+    fn fill_task_state(&mut self, stack_top: u64) {
+        self.task_state.stacks[0] = stack_top;
+        for (index, stack) in self.extra_stacks.iter().enumerate() {
+            self.task_state.interrupt_stacks[index] = stack.0.as_ptr_range().end as u64;
+        }
+        self.task_state.bitmap = [0xff; BITMAP_BYTES];
+        self.task_state.forbid_ports();
     }
-    // The one exception that a program asks for by an instruction. Everything else that `int` could name is
-    // refused.
-    cpu.gates[BREAKPOINT].kind |= PRIVILEGE_USER;
-    cpu.gates[2] = Gate::new(entry::nmi_entry as *const () as u64, NMI_STACK);
-    cpu.gates[8] = Gate::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);
-    cpu.gates[18] = Gate::new(entry::machine_check_entry as *const () as u64, MACHINE_CHECK_STACK);
+
+    fn fill_segments(&mut self) {
+        let base = (&raw const self.task_state) as u64;
+        let limit = size_of::<TaskState>() as u64 - 1;
+        // Type 9, present: an available 64-bit task state segment (Intel SDM volume 3, section 8.2.3).
+        let low = limit & 0xffff | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
+        self.segments = [
+            0,
+            0x0020_9b00_0000_0000,
+            0x0000_9300_0000_0000,
+            0x0000_f300_0000_0000,
+            0x0020_fb00_0000_0000,
+            low,
+            base >> 32,
+        ];
+    }
+
+    fn fill_gates(&mut self) {
+        let first = entry::trap_stubs as *const () as u64;
+        for (vector, gate) in self.gates.iter_mut().enumerate() {
+            let stub = vector.min(entry::STUBS - 1) as u64;
+            *gate = Gate::new(first + stub * entry::STUB_BYTES, 0);
+        }
+        // The one exception that a program asks for by an instruction. Everything else that `int` could name is
+        // refused.
+        self.gates[BREAKPOINT].kind |= PRIVILEGE_USER;
+        self.gates[2] = Gate::new(entry::nmi_entry as *const () as u64, NMI_STACK);
+        self.gates[8] = Gate::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);
+        self.gates[18] = Gate::new(entry::machine_check_entry as *const () as u64, MACHINE_CHECK_STACK);
+    }
 }
