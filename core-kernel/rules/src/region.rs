@@ -288,7 +288,8 @@ impl RegionTable {
         Ok(RegionRef { id: RegionId::new(index), generation: self.generations[index] })
     }
 
-    fn all(&self) -> impl Iterator<Item = &Region> {
+    /// Every region.
+    pub fn all(&self) -> impl Iterator<Item = &Region> {
         self.regions.iter().filter(|region| region.pages > 0)
     }
 }

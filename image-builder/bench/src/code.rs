@@ -61,7 +61,7 @@ impl Code {
     /// Where SYSCALL leads.
     const ENTRY: &str = "syscall_entry";
     /// What runs at boot and never again.
-    const BOOT: &str = "core_kernel::kernel_main";
+    const BOOT: &str = "core_kernel::boot::kernel_main";
 
     /// Reads it from an ELF file with symbols. `None` if it is not one, or not a kernel's.
     pub(super) fn parse(kernel: &[u8]) -> Option<Self> {

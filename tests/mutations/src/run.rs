@@ -20,8 +20,9 @@ const BOOT_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// See [`BOOT_PATIENCE`].
 const HOST_PATIENCE: Duration = Duration::from_secs(3 * 60);
 /// The packages of the kernel that have tests on the host.
-const HOST_PACKAGES: [(&str, &str); 3] = [
+const HOST_PACKAGES: [(&str, &str); 4] = [
     ("core-kernel/abi", "cloison-abi"),
+    ("core-kernel/kernel", "core-kernel"),
     ("core-kernel/mem", "cloison-mem"),
     ("core-kernel/rules", "cloison-rules"),
 ];

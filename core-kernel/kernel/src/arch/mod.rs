@@ -9,8 +9,14 @@
 )]
 
 pub mod frames;
+#[cfg(not(cloison_target))]
+mod host;
 pub mod regions;
 pub mod space;
+#[cfg(cloison_target)]
 mod x86_64;
 
+#[cfg(not(cloison_target))]
+pub use self::host::*;
+#[cfg(cloison_target)]
 pub use self::x86_64::*;

@@ -12,7 +12,7 @@ use cloison_rules::{
 
 use super::permit;
 use crate::{
-    arch::{entry::Return, time},
+    arch::{context::Return, time},
     kernel::Kernel,
 };
 

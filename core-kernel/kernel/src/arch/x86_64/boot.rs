@@ -39,7 +39,7 @@ extern "C" fn enter(information: u64, entered: u64) -> ! {
     super::attack::open_ways_in();
     // SAFETY: nothing else has run, or runs.
     let cpu = unsafe { Cpu::init() };
-    crate::kernel_main(Boot { information: Information(information), cpu, entered })
+    crate::boot::kernel_main(Boot { information: Information(information), cpu, entered })
 }
 
 global_asm!(

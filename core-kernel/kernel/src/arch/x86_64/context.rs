@@ -275,3 +275,16 @@ impl IndexMut<ThreadId> for Contexts {
         &mut self.0[id.index()]
     }
 }
+
+/// How a thread goes on that has made a call and was not interrupted since.
+#[derive(Clone, Copy)]
+pub struct Return {
+    /// The thread.
+    pub to: ThreadId,
+    /// In whose context the words of a message, or the results, are: they are loaded from there.
+    pub words: ThreadId,
+    /// Outcome and label.
+    pub rax: u64,
+    /// The badge, for a message.
+    pub r8: u64,
+}

@@ -14,7 +14,6 @@ use core::{
 };
 
 use cloison_abi::CallNumber;
-use cloison_rules::ThreadId;
 use x86_64::registers::{
     control::{Efer, EferFlags},
     model_specific::{GsBase, KernelGsBase, LStar, Msr, SFMask},
@@ -23,7 +22,7 @@ use x86_64::registers::{
 
 use super::{
     apic::STRAY_VECTOR,
-    context::{Context, VectorState},
+    context::{Context, Return, VectorState},
     lock::{KERNEL, Locked},
     selectors::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA},
 };
@@ -148,19 +147,6 @@ pub fn go(_kernel: Locked, head: &Head) -> ! {
     // SAFETY: `context` is that of the thread whose address space is loaded. The lock is held, and nothing on the stack
     // is needed any more.
     unsafe { leave(head.context) }
-}
-
-/// How a thread goes on that has made a call and was not interrupted since.
-#[derive(Clone, Copy)]
-pub struct Return {
-    /// The thread.
-    pub to: ThreadId,
-    /// In whose context the words of a message, or the results, are: they are loaded from there.
-    pub words: ThreadId,
-    /// Outcome and label.
-    pub rax: u64,
-    /// The badge, for a message.
-    pub r8: u64,
 }
 
 /// Leaves the kernel for such a thread, which the CPU has been given to.
@@ -414,11 +400,11 @@ global_asm!(
     lock = sym KERNEL,
     reply_wait = const CallNumber::ReplyWait as u8,
     signal = const CallNumber::Signal as u8,
-    on_gate_call = sym crate::on_gate_call,
-    on_reply_wait = sym crate::on_reply_wait,
-    on_signal = sym crate::on_signal,
-    on_call = sym crate::on_call,
-    on_trap = sym crate::on_trap,
-    on_idle_interrupt = sym crate::on_idle_interrupt,
-    on_kernel_fault = sym crate::on_kernel_fault,
+    on_gate_call = sym crate::enter::on_gate_call,
+    on_reply_wait = sym crate::enter::on_reply_wait,
+    on_signal = sym crate::enter::on_signal,
+    on_call = sym crate::enter::on_call,
+    on_trap = sym crate::enter::on_trap,
+    on_idle_interrupt = sym crate::enter::on_idle_interrupt,
+    on_kernel_fault = sym crate::enter::on_kernel_fault,
 );

@@ -1,0 +1,149 @@
+//! What has to hold at any time, whoever has asked for what.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use cloison_abi::{Rights, limits::PAGE_BYTES};
+use cloison_rules::{DomainId, Frame, RegionRef, ThreadId, capability::Capability, thread::State};
+
+use super::world::{LINE, World};
+use crate::arch::{
+    apic,
+    machine::{self, IMAGE_PAGES, KERNEL_MARK},
+};
+
+impl World {
+    /// Everything that has to hold.
+    pub fn check(&self) {
+        let mut seen = BTreeMap::new();
+        for id in DomainId::all().filter(|id| self.kernel.domain(*id).thread.is_some()) {
+            self.check_sight(id, &mut seen);
+            if id != DomainId::BUILDER {
+                self.check_slots(id);
+            }
+        }
+        self.check_tables(&seen.keys().copied().collect());
+        self.check_lines();
+    }
+
+    /// A domain sees what its mappings say, by rights that it was given, and no page by way of two regions.
+    fn check_sight(&self, id: DomainId, seen: &mut BTreeMap<Frame, RegionRef>) {
+        let domain = self.kernel.domain(id);
+        let mut counts = BTreeMap::new();
+        for (address, frame, write, execute) in machine::seen(&domain.space) {
+            if frame.number() < machine::FIRST_FRAME + IMAGE_PAGES {
+                assert!(id == DomainId::BUILDER && !write, "{} sees the image", self.story());
+                continue;
+            }
+            let covers =
+                |start: u64, pages: u32| (start..start + u64::from(pages) * PAGE_BYTES).contains(&address);
+            let mapping = domain.mappings.iter().find(|mapping| covers(mapping.address(), mapping.pages()));
+            let Some(mapping) = mapping else { panic!("{} {id:?} sees {address:#x}", self.story()) };
+            *counts.entry(mapping.address()).or_insert(0) += 1;
+            let Ok(region) = self.kernel.regions.get(mapping.region()) else {
+                panic!("{} {id:?} sees a region that has ended", self.story())
+            };
+            let page = (address - mapping.address()) / PAGE_BYTES;
+            let shown = mapping.frames(region).map(|run| run.first.after(page));
+            assert_eq!(shown, Some(frame), "{} {id:?} sees another page at {address:#x}", self.story());
+            let mut rights = Rights::READ;
+            rights.set(Rights::WRITE, write);
+            rights.set(Rights::EXECUTE, execute);
+            let allowed = self.allowed(id, mapping.region());
+            assert!(
+                allowed.contains(rights),
+                "{} {id:?} has {rights:?} at {address:#x} and may have {allowed:?}",
+                self.story()
+            );
+            let by = *seen.entry(frame).or_insert(mapping.region());
+            assert_eq!(by, mapping.region(), "{} a page is seen by two regions", self.story());
+        }
+        for mapping in domain.mappings.iter() {
+            let count = counts.get(&mapping.address()).copied().unwrap_or(0);
+            let is_there = if domain.space.is_there() { mapping.mapped() } else { 0 };
+            assert_eq!(count, is_there, "{} {id:?}: {mapping:?}", self.story());
+        }
+    }
+
+    /// What a domain was given by the plan or lent, of a region. The builder has all rights.
+    fn allowed(&self, id: DomainId, region: RegionRef) -> Rights {
+        if id == DomainId::BUILDER {
+            return Rights::all();
+        }
+        let planned =
+            self.plan.iter().filter(|(to, of, _)| (*to, *of) == (id, region)).map(|(.., rights)| *rights);
+        let lent = self.loans.iter().filter(|loan| (loan.borrower, loan.region) == (id, region));
+        planned.chain(lent.map(|loan| loan.rights)).fold(Rights::empty(), Rights::union)
+    }
+
+    /// A domain holds nothing that it was not given.
+    fn check_slots(&self, id: DomainId) {
+        for (slot, held) in self.kernel.slots(id).iter().filter(|(slot, _)| *slot > 0) {
+            let is_given = match held {
+                Capability::Region { region, rights, .. } => self.allowed(id, *region).contains(*rights),
+                Capability::Domain(domain, rights) => self.given.iter().any(|(to, given)| {
+                    matches!(given, Capability::Domain(of, most) if (*to, *of) == (id, *domain) && most.contains(*rights))
+                }),
+                other => self.given.contains(&(id, *other)),
+            };
+            assert!(is_given, "{} {id:?} holds {held:?} in slot {slot}", self.story());
+        }
+    }
+
+    /// Nobody sees page tables. Each address space has the kernel's half, and no more tables than its quota.
+    fn check_tables(&self, seen: &BTreeSet<Frame>) {
+        for region in self.kernel.regions.all().filter(|region| region.holds_page_tables()) {
+            let is_seen = region.run().frames().any(|frame| seen.contains(&frame));
+            assert!(!is_seen, "{} page tables are seen", self.story());
+        }
+        for id in DomainId::all() {
+            let domain = self.kernel.domain(id);
+            if domain.space.is_there() {
+                assert_eq!(machine::kernel_mark(&domain.space), KERNEL_MARK, "{} {id:?}", self.story());
+                let quota = domain.quota.and_then(|quota| self.kernel.regions.get(quota).ok());
+                let pages = quota.map_or(16, |quota| quota.run().pages());
+                assert!(machine::tables(&domain.space) <= pages, "{} {id:?}", self.story());
+            }
+        }
+    }
+
+    /// A line that is open is somebody's who lives, or waits for its handler.
+    fn check_lines(&self) {
+        let is_open = (0..apic::LINES).any(apic::is_open);
+        let mut holders = self.given.iter().filter(|(_, held)| matches!(held, Capability::Interrupt { .. }));
+        let lives = |id| self.kernel.is_alive(id) || matches!(self.kernel.state(id), State::Faulted(_));
+        assert!(!is_open || holders.any(|(id, _)| lives(*id)), "{} a line is open", self.story());
+    }
+
+    /// All domains are gone, and all memory is as it was.
+    pub fn check_nothing_left(&self) {
+        for frame in self.pool().frames() {
+            assert_eq!(machine::page(frame), [0; machine::WORDS], "{} {frame:?}", self.story());
+        }
+        let others = || DomainId::all().filter(|id| *id != DomainId::BUILDER);
+        assert!(others().all(|id| self.kernel.domain(id).thread.is_none()), "{}", self.story());
+        let free = ThreadId::all().filter(|id| self.kernel.threads.get(*id).state == State::Free);
+        assert_eq!(free.count(), others().count(), "{} threads", self.story());
+        assert!(self.kernel.interrupts.place_for(LINE).is_ok(), "{} the line is free", self.story());
+        assert_eq!(self.kernel.domain(DomainId::BUILDER).mappings.iter().count(), 0, "{}", self.story());
+    }
+
+    /// Domains write to what they see and may write, as programs do.
+    pub fn scribble(&self) {
+        for id in DomainId::all() {
+            for (_, frame, write, _) in machine::seen(&self.kernel.domain(id).space) {
+                if write {
+                    machine::scribble(frame, id.index() as u64);
+                }
+            }
+        }
+    }
+
+    /// What has happened, for the message of a test that fails.
+    pub fn story(&self) -> std::string::String {
+        let last: Vec<_> = self.history.iter().rev().take(40).rev().cloned().collect();
+        std::format!("{}\n-- ", last.join("\n"))
+    }
+}
