@@ -5,10 +5,12 @@
 mod addition;
 mod component;
 mod platform;
+mod problem;
 mod reader;
 mod repeats;
 mod spoiled;
 mod switch;
+mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::Path;

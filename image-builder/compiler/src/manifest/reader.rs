@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fs::{File, FileType};
 use std::io::Read;
 use std::num::IntErrorKind;
-use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -15,7 +14,8 @@ use rustix::fs::{Mode, OFlags, open};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::repeats::Repeats;
+pub use super::problem::{Problem, ProblemKind};
+use super::syntax;
 use crate::cause::Cause;
 use crate::diagnostic::{At, SourceId, Sources, Span, closest};
 
@@ -23,39 +23,6 @@ use crate::diagnostic::{At, SourceId, Sources, Span, closest};
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// How deep tables and lists in each other are read. The parser sets it, and a test compares.
 pub const MAX_DEPTH: usize = 80;
-/// What the parser says of values, and of dotted keys, that are nested deeper.
-const TOO_DEEP: [&str; 2] = ["cannot recurse further; max recursion depth met", "recursion limit"];
-
-/// A fault in how a file is written, as opposed to what it says.
-#[derive(Debug, Clone)]
-pub struct Problem {
-    /// Where.
-    pub at: Span,
-    /// The key that cannot be judged because of it, with the tables that it is in: `domain.hello.log`. If a
-    /// key is misspelled, the one that was probably meant. Empty: none.
-    pub spoils: String,
-    /// What.
-    pub kind: ProblemKind,
-}
-
-/// A fault in how a file is written.
-#[derive(Debug, Clone)]
-pub enum ProblemKind {
-    /// The file could not be read, is not text, or is empty.
-    Unreadable(String),
-    /// It is not TOML.
-    Syntax(String),
-    /// Tables and lists in each other beyond [`MAX_DEPTH`].
-    TooDeep,
-    /// A name was given twice in one table; where it was given first.
-    Duplicate(String, Option<Span>),
-    /// A key that the table does not have; the table, and the keys that it has.
-    UnknownKey(String, String, Vec<&'static str>),
-    /// A key that the table must have; the table.
-    MissingKey(&'static str, String),
-    /// A value of the wrong type or form; what is expected, what was found.
-    WrongValue(String, String),
-}
 
 /// Reads a file into `sources`. `None` if there is no text; `problems` then says why.
 pub(crate) fn read_file(
@@ -133,81 +100,12 @@ pub(crate) fn parse<T>(
 ) -> T {
     let (tree, errors) = DeTable::parse_recoverable(text);
     let errors = errors.into_iter().map(|error| (error.span().unwrap_or(0..0), error.message().to_owned()));
-    problems.extend(syntax_problems(source, text, errors.collect()));
+    problems.extend(syntax::problems(source, text, errors.collect()));
     let at = Span { source, start: 0, end: 0 };
     let mut reader = Reader::new(tree.get_ref(), at, String::new(), problems);
     let value = read(&mut reader);
     reader.finish();
     value
-}
-
-/// The parser's errors, without those that follow from others.
-fn syntax_problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, String)>) -> Vec<Problem> {
-    let problem = |range: Range<usize>, kind| Problem {
-        at: Span { source, start: range.start, end: range.end },
-        spoils: String::new(),
-        kind,
-    };
-    if let Some(at) = lone_carriage_return(text) {
-        let message = "a carriage return ends this line, a newline should".to_owned();
-        return vec![problem(at..at, ProblemKind::Syntax(message))];
-    }
-    let (twice, mut broken): (Vec<_>, Vec<_>) =
-        errors.into_iter().partition(|(_, message)| is_duplicate(message));
-    if !broken.is_empty() {
-        let found = first_errors(text);
-        broken.truncate(1);
-        broken = if found.is_empty() { broken } else { found };
-    }
-    let broken = broken.into_iter();
-    let mut problems: Vec<_> = broken.map(|(range, message)| problem(range, broken_kind(&message))).collect();
-    // A misunderstanding of the parser repeats itself.
-    let first_broken = problems.iter().map(|problem| problem.at.start).min().unwrap_or(text.len());
-    let mut repeats = Repeats::new(if twice.is_empty() { "" } else { text });
-    for (range, _) in twice.into_iter().filter(|(range, _)| range.start < first_broken) {
-        let at = Span { source, start: range.start, end: range.end };
-        let key = text.get(range.clone()).unwrap_or_default().to_owned();
-        if !repeats.is_told(at) {
-            problems.push(problem(range, ProblemKind::Duplicate(key, repeats.first_use(at))));
-        }
-    }
-    problems
-}
-
-fn broken_kind(message: &str) -> ProblemKind {
-    if TOO_DEEP.contains(&message) {
-        ProblemKind::TooDeep
-    } else {
-        ProblemKind::Syntax(message.replace('\n', ", "))
-    }
-}
-
-fn is_duplicate(message: &str) -> bool {
-    message == "duplicate key"
-}
-
-/// The first error of each table, as if the others were not there: one bracket or quote that is missing makes
-/// the parser misunderstand all that follows.
-fn first_errors(text: &str) -> Vec<(Range<usize>, String)> {
-    let heads = text.match_indices("\n[").map(|(newline, _)| newline + 1);
-    let starts: Vec<usize> = std::iter::once(0).chain(heads).collect();
-    let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    let mut found = Vec::new();
-    for (start, end) in starts.iter().zip(ends) {
-        let (_, errors) = DeTable::parse_recoverable(&text[*start..end]);
-        let first = errors.iter().find(|error| !is_duplicate(error.message()));
-        found.extend(first.map(|error| {
-            let range = error.span().unwrap_or(0..0);
-            (start + range.start..start + range.end, error.message().to_owned())
-        }));
-    }
-    found
-}
-
-/// Where a carriage return stands without the newline that belongs to it.
-fn lone_carriage_return(text: &str) -> Option<usize> {
-    let mut returns = text.match_indices('\r');
-    returns.find(|(at, _)| !text[at + 1..].starts_with('\n')).map(|(at, _)| at)
 }
 
 /// One table. Each `take` marks a key as known; [`Reader::finish`] reports the others.
