@@ -386,7 +386,7 @@ impl Kernel {
     fn settle(&mut self, cpu: &mut Cpu) {
         let at_once = self.threads.settle_at_once(time::now);
         let deadline = at_once.unwrap_or_else(|| self.settle_slowly());
-        // One that is set already and comes sooner costs an interrupt when it comes; to set it anew would cost more,
+        // One that is set already and comes sooner costs an interrupt when it comes; to set it again would cost more,
         // each time that somebody else runs.
         if deadline < cpu.armed {
             cpu.armed = deadline;

@@ -53,7 +53,7 @@ impl Dispatch {
         (self.settled, self.picked) = (false, false);
     }
 
-    /// Something is due at this time. Unless the CPU looks then already, it decides anew when to.
+    /// Something is due at this time. Unless the CPU looks then already, it decides again when to.
     #[inline(always)]
     pub(crate) fn expect(&mut self, deadline: u64) {
         if deadline < self.next_deadline {

@@ -170,7 +170,7 @@ impl Frame {
         self.0 * PAGE_BYTES
     }
 
-    /// The frame so many pages further on.
+    /// The frame this number of pages further on.
     #[must_use]
     pub const fn after(self, pages: u64) -> Self {
         Self(self.0 + pages)

@@ -35,7 +35,7 @@ pub(super) enum Reference {
 pub(super) enum Target {
     None,
     AtMost(f64),
-    /// So many times as large as the reference.
+    /// This number of times as large as the reference.
     AtLeastTimes(f64),
 }
 

@@ -153,7 +153,7 @@ impl Incoming {
         true
     }
 
-    /// So many words of eight bytes of data from `at` on, a multiple of eight, little endian; each is read once, as a
+    /// This number of words of eight bytes of data from `at` on, a multiple of eight, little endian; each is read once, as a
     /// whole. `None` if they are out of range.
     #[must_use]
     #[inline]

@@ -1,4 +1,4 @@
-//! What has to hold at any time, whoever has asked for what.
+//! What has to hold at any time, whatever the domains have asked for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

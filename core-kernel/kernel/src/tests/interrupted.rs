@@ -135,7 +135,7 @@ fn short_acts() -> Vec<(usize, Act)> {
     acts
 }
 
-/// A world in which a long call has made so many steps. Nothing if it needs no more.
+/// A world in which a long call has made this number of steps. Nothing if it needs no more.
 fn begun(actor: usize, long: Act, before: &[(usize, Act)], steps: usize) -> Option<World> {
     let mut world = prepared();
     for (actor, act) in before {

@@ -83,6 +83,6 @@ fn the_smallest_part_that_fits_is_used() {
     memory.give_back(first);
     assert_eq!(memory.take(5).map(|piece| piece.first()), Some(11), "not the ten pages before it");
     assert_eq!((between.first(), last.first()), (10, 16));
-    assert_eq!(memory.take(100), None, "there are so many pages, but not in one piece");
+    assert_eq!(memory.take(100), None, "there are a hundred pages, but not in one piece");
     assert_eq!(memory.take(0), None);
 }

@@ -26,7 +26,7 @@ pub const KERNEL_MARK: u64 = 0x1234_5003;
 /// The slot of the kernel's half that is marked.
 pub const KERNEL_SLOT: usize = 264;
 
-/// A machine with so many pages of memory: those that nobody uses yet, and the kernel's own address space.
+/// A machine with this number of pages of memory: those that nobody uses yet, and the kernel's own address space.
 pub fn start(pages: u64) -> (FreeMemory, KernelSpace) {
     physical::reset(pages as usize);
     apic::reset();

@@ -21,7 +21,7 @@ std::thread_local! {
     static RAM: RefCell<Ram> = RefCell::default();
 }
 
-/// Begins with so many pages of memory, all zero.
+/// Begins with this number of pages of memory, all zero.
 pub fn reset(pages: usize) {
     RAM.with_borrow_mut(|ram| *ram = Ram { words: std::vec![0; pages * WORDS], ..Ram::default() });
 }

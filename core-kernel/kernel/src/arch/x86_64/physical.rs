@@ -32,7 +32,7 @@ impl Entry {
         Self((direct(table.address()) + 8 * index as u64) as *mut u64)
     }
 
-    /// The entry so many further on in the same table.
+    /// The entry at this distance in the same table.
     ///
     /// # Safety
     /// There is one.
