@@ -8,6 +8,7 @@
 //! * [`call`]: the calls a domain can make, their registers and their errors.
 //! * [`object`]: what a slot can hold, and the rights to it.
 //! * [`fault`]: what a domain did wrong, as data.
+//! * [`guest`]: what a domain and the kernel say to each other about a guest.
 //! * [`image`]: the file that the boot loader hands to the kernel.
 //! * [`plan`]: the compiled manifest inside that file.
 //! * [`info`]: the page in which a domain reads what it was given.
@@ -20,6 +21,7 @@ pub mod access;
 mod badge;
 pub mod call;
 pub mod fault;
+pub mod guest;
 pub mod image;
 pub mod info;
 pub mod interrupt;

@@ -1,0 +1,120 @@
+//! Guests: registers and address spaces beside those of a domain, for code that the kernel answers no call of.
+//!
+//! A domain that has been given a guest enters it with [`GuestEnter`](crate::CallNumber::GuestEnter) and comes back with
+//! the reason. The guest runs in ring 3, in one of its spaces. A space shows pages of the regions that the builder
+//! attached to the guest, and nothing else.
+//!
+//! What does not fit into registers lies in the *frame page*: a page of a region that the kernel knows from the guest's
+//! making on and that can neither move nor end before the guest does. So no pointer is followed here either.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Guests that can exist at one time.
+pub const MAX_GUESTS: usize = 4;
+/// Spaces of one guest.
+pub const GUEST_SPACES: usize = 32;
+/// Regions that can be attached to one guest.
+pub const GUEST_REGIONS: usize = 4;
+/// Pages that one [`GuestMap`](crate::CallNumber::GuestMap) shows at most.
+pub const GUEST_MAP_PAGES: usize = 64;
+/// First address above what a guest may use of the lower half: its last page stays unmapped, or a system call at its
+/// end would have a return address that is none (`sysret` with it faults in ring 0 on Intel CPUs).
+pub const GUEST_LOW_END: u64 = 0x7fff_ffff_f000;
+/// First address of the upper half.
+pub const UPPER_HALF: u64 = 0xffff_8000_0000_0000;
+
+/// The frame page.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct GuestFrame {
+    /// What the guest goes on with, and what it had when it came out.
+    pub registers: GuestRegisters,
+    /// What [`GuestMap`](crate::CallNumber::GuestMap) reads: one for each page, in the order of addresses.
+    pub entries: [GuestMapEntry; GUEST_MAP_PAGES],
+}
+
+/// The registers of a guest. Vector registers are not here: the kernel keeps them, for a domain could make up a state
+/// that faults when it is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct GuestRegisters {
+    /// `rax`.
+    pub rax: u64,
+    /// `rcx`.
+    pub rcx: u64,
+    /// `rdx`.
+    pub rdx: u64,
+    /// `rbx`.
+    pub rbx: u64,
+    /// `rsp`.
+    pub rsp: u64,
+    /// `rbp`.
+    pub rbp: u64,
+    /// `rsi`.
+    pub rsi: u64,
+    /// `rdi`.
+    pub rdi: u64,
+    /// `r8`.
+    pub r8: u64,
+    /// `r9`.
+    pub r9: u64,
+    /// `r10`.
+    pub r10: u64,
+    /// `r11`.
+    pub r11: u64,
+    /// `r12`.
+    pub r12: u64,
+    /// `r13`.
+    pub r13: u64,
+    /// `r14`.
+    pub r14: u64,
+    /// `r15`.
+    pub r15: u64,
+    /// Address of the next instruction.
+    pub rip: u64,
+    /// Flags. The interrupt flag is always set and the I/O privilege level 0 while the guest runs.
+    pub rflags: u64,
+    /// Base of the FS segment.
+    pub fs_base: u64,
+    /// Base of the GS segment.
+    pub gs_base: u64,
+}
+
+/// A page to show: bits 0–31 page of the region, 32–35 which of the attached regions, then
+/// [`WRITE`](Self::WRITE), [`EXECUTE`](Self::EXECUTE), [`SKIP`](Self::SKIP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct GuestMapEntry(pub u64);
+
+impl GuestMapEntry {
+    /// The guest may write to the page.
+    pub const WRITE: u64 = 1 << 36;
+    /// The guest may execute it. Write and execute can go together: what runs in a guest has no authority to protect.
+    pub const EXECUTE: u64 = 1 << 37;
+    /// Leave the page at this address as it is.
+    pub const SKIP: Self = Self(1 << 38);
+}
+
+/// Why a guest came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum GuestExit {
+    /// It executed `syscall`.
+    Call = 0,
+    /// It raised an exception: label its vector, result 0 the error code, 1 the address (page faults).
+    Trap = 1,
+    /// Events of the mask are pending: result 0 has them; they are cleared.
+    Events = 2,
+    /// The deadline has passed.
+    Deadline = 3,
+}
+
+/// Which addresses a guest sees while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum GuestHalf {
+    /// The lower half of the space alone: its user programs.
+    Lower = 0,
+    /// The lower half and the upper one, which all spaces of the guest share: its kernel.
+    Both = 1,
+}

@@ -1,0 +1,1 @@
+//! What lies in the guest's memory before its first instruction.

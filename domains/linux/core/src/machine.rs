@@ -1,0 +1,102 @@
+//! What the core asks of the place where it runs: the shim in its domain, or a test on the host.
+
+/// A space of the guest, by its number: below [`cloison_abi::guest::GUEST_SPACES`]. Space 0 owns the upper half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Space(pub u8);
+
+/// A page that a guest can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Page {
+    /// Of its memory.
+    Ram(u32),
+    /// Of what it shares with the shim beside its memory: the shared page, then the grant table.
+    Shared(u32),
+    /// Of the table that says which of its frames a frame of the machine is: here each is itself.
+    MachineToPhysical(u32),
+}
+
+/// A page to show, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shown {
+    /// Which.
+    pub page: Page,
+    /// Whether the guest may write to it.
+    pub write: bool,
+    /// Whether the guest may execute it.
+    pub execute: bool,
+}
+
+/// There is no room for a page table: some space has to go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// Memory that the guest can name by an address: its own from 0 on, then [`Page::Shared`] from
+/// [`Memory::shared_address`] on. It may change whenever the guest runs, and only then.
+pub trait Memory {
+    /// Pages of its own.
+    fn pages(&self) -> u32;
+
+    /// Where the shared pages begin: after its own, rounded up to 512 pages, so that Linux takes their frames as they
+    /// are (it has no translation for frames beyond the rounded end).
+    fn shared_address(&self) -> u64 {
+        u64::from(self.pages()).next_multiple_of(512) * cloison_abi::limits::PAGE_BYTES
+    }
+
+    /// Reads bytes; `None` if not all of them are the guest's.
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()>;
+
+    /// Writes bytes; `None`, and nothing is written, if not all of them are the guest's.
+    fn write(&mut self, at: u64, from: &[u8]) -> Option<()>;
+
+    /// Reads a word of eight bytes.
+    fn load(&self, at: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        self.read(at, &mut bytes)?;
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Writes a word of eight bytes.
+    fn store(&mut self, at: u64, value: u64) -> Option<()> {
+        self.write(at, &value.to_le_bytes())
+    }
+}
+
+/// What the guest sees where: the kernel's part.
+pub trait Spaces {
+    /// Makes a space, with an empty lower half.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    fn create(&mut self, space: Space) -> Result<(), NoRoom>;
+
+    /// Ends a space.
+    fn destroy(&mut self, space: Space);
+
+    /// Shows pages from an address on, one after the other; where there is `None` all stays as it is. An address of the
+    /// upper half is seen from all spaces.
+    ///
+    /// # Errors
+    /// [`NoRoom`]; some of the pages may be shown then.
+    fn map(&mut self, space: Space, at: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom>;
+
+    /// Shows nothing any more from an address on.
+    fn unmap(&mut self, space: Space, at: u64, pages: u64);
+}
+
+/// The rest: time, the CPU, the way out.
+pub trait Machine: Memory + Spaces {
+    /// The time-stamp counter, as the guest reads it.
+    fn ticks(&self) -> u64;
+
+    /// Ticks in a second.
+    fn frequency(&self) -> u64;
+
+    /// Seconds of the calendar (since 1970, UTC) when the counter was 0; 0 if nobody knows.
+    fn epoch(&self) -> u64;
+
+    /// What the CPU says of itself.
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
+
+    /// Brings out what the guest prints.
+    fn print(&mut self, text: &[u8]);
+}
