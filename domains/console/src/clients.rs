@@ -10,6 +10,8 @@ use crate::{Lines, Screen};
 
 /// What the gate that gives a domain the keyboard is called in `domain.toml`.
 const TERMINAL: &str = "terminal";
+/// The same for a domain whose control bytes edit its line.
+const TTY: &str = "tty";
 
 /// All clients, as the plan lists them.
 pub struct Clients {
@@ -39,15 +41,18 @@ impl Terminal {
 }
 
 impl Clients {
-    /// Sorts the clients of both gates: `log` and `terminal`.
+    /// Sorts the clients of the gates `log`, `terminal` and `tty`.
     pub fn new(entries: impl Iterator<Item = &'static InfoEntry>) -> Self {
         let mut clients = Self { writers: Vec::new(), terminals: Vec::new(), focus: 0 };
         for entry in entries {
-            if entry.name.as_str() == TERMINAL {
-                clients.terminals.push(Terminal::new(entry));
-            } else {
-                clients.writers.push((info::badge(entry), Lines::new(Some(entry.peer))));
+            match entry.name.as_str() {
+                TERMINAL => clients.terminals.push(Terminal::new(entry)),
+                TTY => clients.terminals.push(Terminal::new(entry)),
+                _ => clients.writers.push((info::badge(entry), Lines::new(Some(entry.peer)))),
             }
+        }
+        for terminal in clients.terminals.iter().filter(|terminal| terminal.entry.name.as_str() == TTY) {
+            of_peer(&mut clients.writers, terminal.peer()).into_iter().for_each(Lines::edit);
         }
         clients
     }
@@ -55,6 +60,12 @@ impl Clients {
     /// The line that the client with this badge is in the middle of.
     pub fn lines(&mut self, badge: Badge) -> Option<&mut Lines> {
         self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
+    }
+
+    /// The line that the domain in focus is in the middle of, if it has to be drawn because it is edited.
+    pub fn undrawn(&mut self, screen: &Screen) -> Option<&mut Lines> {
+        let peer = self.terminals.get(self.focus)?.peer();
+        of_peer(&mut self.writers, peer).filter(|lines| lines.wants_drawing(screen))
     }
 
     /// A client has ended. The line that it was in the middle of is shown, and what was typed for it and that
@@ -112,4 +123,9 @@ impl Clients {
             screen.say(format_args!("{}: {}{focus}", index + 1, terminal.peer()));
         }
     }
+}
+
+/// The line of a domain that may have a terminal too: its badge is another there.
+fn of_peer(writers: &mut [(Badge, Lines)], peer: Name) -> Option<&mut Lines> {
+    writers.iter_mut().map(|(_, lines)| lines).find(|lines| lines.name() == Some(peer))
 }

@@ -14,10 +14,12 @@ extern crate std;
 
 mod clients;
 mod keyboard;
+mod line;
 mod lines;
 mod screen;
 
 pub use clients::Clients;
 pub use keyboard::{Keyboard, Order};
-pub use lines::{LINE_BYTES, Lines};
+pub use line::LINE_BYTES;
+pub use lines::Lines;
 pub use screen::{SCREEN_BYTES, Screen};

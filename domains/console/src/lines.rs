@@ -2,55 +2,81 @@
 
 use cloison_abi::{Name, limits::LOG_LINE_BYTES};
 
-use crate::Screen;
-
-/// Most bytes of one line; what is longer goes on in the next, under the same name.
-pub const LINE_BYTES: usize = 240;
+use crate::{
+    LINE_BYTES, Screen,
+    line::{Effect, Line},
+};
 
 const _: () = assert!(LINE_BYTES >= LOG_LINE_BYTES, "the rest of a broken line of the kernel has no name");
 
-/// The line that a client is in the middle of. It takes the same memory whatever the client does.
+/// The lines of a client, of which it is in the middle of one.
 #[derive(Debug)]
 pub struct Lines {
     /// Who says it; `None` for the kernel, whose lines say so themselves.
     name: Option<Name>,
-    text: [u8; LINE_BYTES],
-    length: usize,
+    line: Line,
+    /// Whether the line differs from what the screen shows of it.
+    changed: bool,
 }
 
 impl Lines {
     /// The empty line of a client with this name.
     #[must_use]
     pub const fn new(name: Option<Name>) -> Self {
-        Self { name, text: [0; LINE_BYTES], length: 0 }
+        Self { name, line: Line::new(false), changed: false }
+    }
+
+    /// Who says them.
+    #[must_use]
+    pub fn name(&self) -> Option<Name> {
+        self.name
+    }
+
+    /// From here on control bytes edit the line.
+    pub fn edit(&mut self) {
+        self.line = Line::new(true);
     }
 
     /// Takes the next piece, and shows each line that it completes.
     pub fn push(&mut self, piece: &[u8], screen: &mut Screen) {
         for byte in piece {
-            if *byte == b'\n' {
-                self.end(screen);
-                continue;
+            match self.line.take(*byte) {
+                Effect::Taken => self.changed = true,
+                Effect::End => self.end(screen),
+                Effect::Full => {
+                    self.end(screen);
+                    self.line.take(*byte);
+                    self.changed = true;
+                }
+                Effect::Ring => screen.ring(),
             }
-            if self.length == LINE_BYTES {
-                self.end(screen);
-            }
-            self.text[self.length] = *byte;
-            self.length += 1;
         }
     }
 
     /// Shows what has been said, if anything, without waiting for the end of the line.
     pub fn finish(&mut self, screen: &mut Screen) {
-        if self.length > 0 {
+        if !self.line.text().is_empty() {
             self.end(screen);
         }
     }
 
+    /// Whether the line is one that can be edited, and the screen does not show it as it is.
+    #[must_use]
+    pub fn wants_drawing(&self, screen: &Screen) -> bool {
+        let is_open = screen.is_open(self.name);
+        self.line.edits() && if is_open { self.changed } else { !self.line.text().is_empty() }
+    }
+
+    /// Shows the line as it is, with the cursor in it.
+    pub fn draw(&mut self, screen: &mut Screen) {
+        screen.draw(self.name, self.line.text(), self.line.after_cursor().len());
+        self.changed = false;
+    }
+
     fn end(&mut self, screen: &mut Screen) {
-        let text = &self.text[..self.length];
-        screen.line(self.name, text.strip_suffix(b"\r").unwrap_or(text));
-        self.length = 0;
+        screen.line(self.name, self.line.text());
+        self.line.restart();
+        self.changed = false;
     }
 }
 

@@ -29,6 +29,8 @@ cloison_rt::entry!(main);
 
 /// After how long without an interrupt the console sends by polling, while bytes wait.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a line that is edited may stay as it is shown. Most lines have their end by then and are shown once.
+const DRAW_AFTER: Duration = Duration::from_millis(50);
 
 fn main() -> Result<(), Unfit> {
     let mut console = Console::open()?;
@@ -36,14 +38,16 @@ fn main() -> Result<(), Unfit> {
     let mut answer = Message::default();
     loop {
         console.send();
-        let received = sys::reply_wait(answer, console.events(), console.patience());
+        let received = sys::reply_wait(answer, console.events(), console.patience().min(console.draw_at));
         answer = Message::default();
         match received {
             Received::Message { badge, message } => console.take(badge, message),
             Received::Events(events) => console.handle(events),
+            Received::TimedOut if Instant::now() >= console.draw_at => {}
             Received::TimedOut => console.bring_out(),
         }
         console.wait_for_room();
+        console.watch_line();
     }
 }
 
@@ -74,6 +78,8 @@ struct Console {
     clients: Clients,
     keyboard: Keyboard,
     screen: Screen,
+    /// When the line that the domain in focus is in the middle of will be drawn.
+    draw_at: Instant,
 }
 
 impl Console {
@@ -91,6 +97,7 @@ impl Console {
             clients: Clients::new(page.clients()),
             keyboard: Keyboard::default(),
             screen: Screen::default(),
+            draw_at: Instant::NEVER,
         })
     }
 
@@ -132,6 +139,19 @@ impl Console {
     /// How long to wait for an interrupt: while bytes wait for the port, not for ever.
     fn patience(&self) -> Instant {
         if self.screen.pending().is_empty() { Instant::NEVER } else { time::after(PATIENCE) }
+    }
+
+    /// Draws the line of the domain in focus if it is time, or says when it will be.
+    fn watch_line(&mut self) {
+        let is_time = Instant::now() >= self.draw_at;
+        self.draw_at = match self.clients.undrawn(&self.screen) {
+            Some(lines) if is_time => {
+                lines.draw(&mut self.screen);
+                Instant::NEVER
+            }
+            Some(_) => self.draw_at.min(time::after(DRAW_AFTER)),
+            None => Instant::NEVER,
+        };
     }
 
     /// Gives the port what it takes now.

@@ -5,6 +5,8 @@ use core::fmt::{self, Write};
 
 use cloison_abi::Name;
 
+use crate::LINE_BYTES;
+
 /// Bytes that may wait before the console lets its clients wait instead. A little more can be queued: what
 /// the message being dealt with still adds, which is bounded by its 32 bytes.
 pub const SCREEN_BYTES: usize = 8192;
@@ -13,30 +15,95 @@ pub const SCREEN_BYTES: usize = 8192;
 #[derive(Debug)]
 pub struct Screen {
     queue: VecDeque<u8>,
+    /// The line at the bottom, if it has no end yet.
+    open: Option<Open>,
+}
+
+/// A line without an end, as it was drawn.
+#[derive(Debug)]
+struct Open {
+    name: Option<Name>,
+    text: [u8; LINE_BYTES],
+    length: usize,
+    /// Whether the cursor stands behind it.
+    at_end: bool,
+}
+
+impl Open {
+    fn text(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
 }
 
 impl Default for Screen {
     fn default() -> Self {
         // Twice, so that what comes on top never makes it grow.
-        Self { queue: VecDeque::with_capacity(2 * SCREEN_BYTES) }
+        Self { queue: VecDeque::with_capacity(2 * SCREEN_BYTES), open: None }
     }
 }
 
 impl Screen {
-    /// Adds a line. Bytes that are not visible ASCII appear as `\x1b`, so that no domain can drive the
-    /// terminal or write what looks like another's line.
+    /// Adds a line, or ends it where it is open. Bytes that are not visible ASCII appear as `\x1b`, so that no domain can
+    /// drive the terminal or write what looks like another's line.
     pub fn line(&mut self, name: Option<Name>, text: &[u8]) {
+        self.write(name, text);
+        self.open = None;
+        self.queue.extend(b"\r\n");
+    }
+
+    /// Shows a line that has no end yet, with the cursor as many bytes before its end.
+    pub fn draw(&mut self, name: Option<Name>, text: &[u8], before_end: usize) {
+        let text = &text[..text.len().min(LINE_BYTES)];
+        self.write(name, text);
+        let columns: usize = text.iter().rev().take(before_end).map(|byte| columns(*byte)).sum();
+        if columns > 0 {
+            // Writing to the queue cannot fail.
+            let _ = write!(self, "\x1b[{columns}D");
+        }
+        let mut open = Open { name, text: [0; LINE_BYTES], length: text.len(), at_end: columns == 0 };
+        open.text[..text.len()].copy_from_slice(text);
+        self.open = Some(open);
+    }
+
+    /// Whether the line at the bottom is this client's and has no end yet.
+    #[must_use]
+    pub fn is_open(&self, name: Option<Name>) -> bool {
+        self.open.as_ref().is_some_and(|open| open.name == name)
+    }
+
+    /// A line without its end, on top of what is there of it.
+    fn write(&mut self, name: Option<Name>, text: &[u8]) {
+        let open = if self.is_open(name) { self.open.take() } else { None };
+        // Behind no text there is not even a blank.
+        let grows = open.as_ref().filter(|open| open.at_end && open.length > 0);
+        if let Some(added) = grows.and_then(|open| text.strip_prefix(open.text())) {
+            return self.extend(added);
+        }
+        match open {
+            Some(_) => self.queue.push_back(b'\r'),
+            None => self.close(),
+        }
         if let Some(name) = name {
             self.queue.extend(name.as_str().bytes());
             self.queue.extend(if text.is_empty() { &b" |"[..] } else { b" | " });
         }
-        for byte in text {
-            match byte {
-                b' '..=b'~' => self.queue.push_back(*byte),
-                _ => self.escape(*byte),
-            }
+        self.extend(text);
+        if open.is_some() {
+            self.queue.extend(b"\x1b[K");
         }
-        self.queue.extend(b"\r\n");
+    }
+
+    /// What comes next begins a line.
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            self.queue.extend(b"\r\n");
+        }
+    }
+
+    fn extend(&mut self, text: &[u8]) {
+        for byte in text {
+            if columns(*byte) == 1 { self.queue.push_back(*byte) } else { self.escape(*byte) }
+        }
     }
 
     /// Adds a line of the console's own, unless so much waits already that somebody seems to be playing with
@@ -45,6 +112,7 @@ impl Screen {
         if self.is_full() {
             return;
         }
+        self.close();
         self.queue.extend(b"console | ");
         // Writing to the queue cannot fail.
         let _ = self.write_fmt(text);
@@ -83,6 +151,11 @@ impl Screen {
     }
 }
 
+/// How wide a byte appears.
+fn columns(byte: u8) -> usize {
+    if matches!(byte, b' '..=b'~') { 1 } else { r"\x00".len() }
+}
+
 /// For the console's own text, which is not escaped.
 impl Write for Screen {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -116,6 +189,28 @@ mod tests {
         screen.line(None, b"kernel | 4 domains");
         screen.say(format_args!("{} has the focus", "run"));
         assert_eq!(screen.drain(), "kernel | 4 domains\r\nconsole | run has the focus\r\n");
+    }
+
+    #[test]
+    fn an_open_line_goes_on_where_it_is() {
+        let (linux, other) = (Name::new("linux1"), Name::new("ore"));
+        let mut screen = Screen::default();
+        screen.draw(linux, b"~ # ", 0);
+        screen.draw(linux, b"~ # l", 0);
+        screen.draw(linux, b"~ # ls", 1);
+        assert_eq!(screen.drain(), "linux1 | ~ # ls\x1b[1D");
+        screen.draw(linux, b"~ # s", 0);
+        assert_eq!(screen.drain(), "\rlinux1 | ~ # s\x1b[K");
+        screen.draw(linux, b"", 0);
+        screen.draw(linux, b"~ # s", 0);
+        assert_eq!(screen.drain(), "\rlinux1 |\x1b[K\rlinux1 | ~ # s\x1b[K");
+        screen.line(other, b"1 port");
+        assert!(!screen.is_open(linux));
+        screen.draw(linux, b"~ # s\xc3", 1);
+        assert_eq!(screen.drain(), "\r\nore | 1 port\r\nlinux1 | ~ # s\\xc3\x1b[4D");
+        screen.say(format_args!("ore has the focus"));
+        screen.line(linux, b"~ # s");
+        assert_eq!(screen.drain(), "\r\nconsole | ore has the focus\r\nlinux1 | ~ # s\r\n");
     }
 
     #[test]

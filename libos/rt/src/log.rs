@@ -25,6 +25,11 @@ pub fn line(text: fmt::Arguments<'_>) {
     writer.flush();
 }
 
+/// Logs text as it is, with or without the end of a line.
+pub fn text(text: &[u8]) {
+    text.chunks(MESSAGE_BYTES).for_each(send);
+}
+
 /// Gathers text into messages, so that a line costs as few calls as it can.
 struct Chunks {
     bytes: [u8; MESSAGE_BYTES],
