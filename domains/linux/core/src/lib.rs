@@ -13,3 +13,6 @@ extern crate std;
 pub mod boot;
 pub mod machine;
 pub mod memory;
+
+#[cfg(test)]
+mod testing;

@@ -166,7 +166,7 @@ impl Notes {
     /// Reads notes, and checks that they ask for what is done here; `end` is the end of the kernel in memory.
     ///
     /// # Errors
-    /// [`BootError::NoEntry`], [`BootError::Note`].
+    /// [`BootError::NoEntry`], [`BootError::Note`], [`BootError::Outside`].
     pub fn read(notes: &[u8], end: u64) -> Result<Self, BootError> {
         let entry = number(notes, note::ENTRY).ok_or(BootError::NoEntry)?;
         let expect = |name, kind, missing: Option<u64>, expected| {
@@ -188,17 +188,13 @@ impl Notes {
             return Err(BootError::Note { name: "HV_START_LOW", found: low, expected });
         }
         if !in_image(entry, end) {
-            return Err(BootError::Note { name: "ENTRY", found: Some(entry), expected: VIRTUAL_BASE });
+            return Err(BootError::Outside { name: "ENTRY", address: entry });
         }
         let hypercall_page = number(notes, note::HYPERCALL_PAGE);
         if let Some(page) = hypercall_page
             && !(in_image(page, end) && page.is_multiple_of(cloison_abi::limits::PAGE_BYTES))
         {
-            return Err(BootError::Note {
-                name: "HYPERCALL_PAGE",
-                found: hypercall_page,
-                expected: VIRTUAL_BASE,
-            });
+            return Err(BootError::Outside { name: "HYPERCALL_PAGE", address: page });
         }
         Ok(Self { entry, hypercall_page })
     }

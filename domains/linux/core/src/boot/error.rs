@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Why a kernel cannot be started. Its text is a sentence for whoever has given the file.
+/// Why a kernel cannot be started. Its text is a sentence for the person who chose the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
     /// The setup header of a Linux kernel for x86 is missing.
@@ -46,6 +46,13 @@ pub enum BootError {
         found: Option<u64>,
         /// What it has to say.
         expected: u64,
+    },
+    /// A note names an address outside of the program.
+    Outside {
+        /// Its name.
+        name: &'static str,
+        /// The address.
+        address: u64,
     },
     /// The guest has too little memory.
     TooLittleMemory {
@@ -103,6 +110,9 @@ impl fmt::Display for BootError {
             }
             Self::Note { name, found: None, expected } => {
                 write!(f, "the kernel has no note {name}, it has to say {expected:#x}")
+            }
+            Self::Outside { name, address } => {
+                write!(f, "the kernel's note {name} says {address:#x}, which is not an address of the kernel")
             }
             Self::TooLittleMemory { needed, has } => write!(
                 f,

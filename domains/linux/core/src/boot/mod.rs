@@ -13,6 +13,9 @@ pub mod lz4;
 mod start;
 pub mod vmlinuz;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::BootError;
 
 use crate::machine::Memory;

@@ -1,0 +1,56 @@
+//! Memory of the host in place of a guest's.
+
+use std::vec;
+use std::vec::Vec;
+
+use cloison_abi::limits::PAGE_BYTES;
+
+use crate::machine::Memory;
+
+/// Pages that a guest shares with the shim in tests.
+const SHARED_PAGES: u64 = 9;
+
+/// A guest's memory, all zero at first.
+pub struct Ram {
+    pages: u32,
+    bytes: Vec<u8>,
+}
+
+impl Ram {
+    pub fn new(pages: u32) -> Self {
+        let mut ram = Self { pages, bytes: Vec::new() };
+        ram.bytes = vec![0; (ram.shared_address() + SHARED_PAGES * PAGE_BYTES) as usize];
+        ram
+    }
+
+    /// Bytes that are its own or shared.
+    pub fn bytes(&self, at: u64, length: usize) -> Option<&[u8]> {
+        self.is_there(at, length).then(|| &self.bytes[at as usize..][..length])
+    }
+
+    fn is_there(&self, at: u64, length: usize) -> bool {
+        let own = 0..u64::from(self.pages) * PAGE_BYTES;
+        let shared = self.shared_address()..self.bytes.len() as u64;
+        let end = at.saturating_add(length as u64);
+        [own, shared].iter().any(|range| range.contains(&at) && end <= range.end)
+    }
+}
+
+impl Memory for Ram {
+    fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        into.copy_from_slice(self.bytes(at, into.len())?);
+        Some(())
+    }
+
+    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
+        if !self.is_there(at, from.len()) {
+            return None;
+        }
+        self.bytes[at as usize..][..from.len()].copy_from_slice(from);
+        Some(())
+    }
+}
