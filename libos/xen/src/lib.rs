@@ -6,4 +6,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod error;
+pub mod memory;
 pub mod start;
+
+pub use error::Errno;

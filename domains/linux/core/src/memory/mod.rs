@@ -1,1 +1,152 @@
 //! The guest's page tables, and what the kernel is asked to show because of them.
+//!
+//! The guest's tables lie in its memory as it wrote them; the CPU never sees them. It sees *shadows*: spaces that the
+//! kernel keeps, filled at page faults by a walk of the guest's tables. A shadow is to the guest what a CPU's cache of
+//! translations is: it may show less than the tables say at any time, and what they said before until the guest
+//! flushes. Nothing here can do the machine any harm, for all that can be shown is the guest's own memory.
+
+mod entry;
+mod fault;
+mod lower;
+mod places;
+mod reach;
+mod tables;
+mod update;
+mod upper;
+mod walk;
+
+use cloison_abi::guest::GuestHalf;
+
+pub use entry::Entry;
+pub use fault::{Fault, machine_to_physical_pages};
+pub use reach::{Instruction, Unreachable};
+pub use tables::MAX_PAGES;
+pub use walk::{Access, Path, Stop, code, walk};
+
+use crate::machine::{Machine, NoRoom, Space};
+use lower::Lower;
+use places::Places;
+use tables::Tables;
+use upper::Upper;
+
+/// The guest's roots, and what is shown because of them.
+pub struct Paging {
+    /// Root of what the guest's kernel sees.
+    kernel: u32,
+    /// Root of what its user programs see, if there are any.
+    user: Option<u32>,
+    /// Which of them runs.
+    half: GuestHalf,
+    tables: Tables,
+    places: Places,
+    lower: Lower,
+    upper: Upper,
+    counters: Counters,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Entries stored for the guest.
+    pub updates: u64,
+    /// Entries among them that name a frame which is not the guest's: they are never shown.
+    pub foreign: u64,
+    /// Stores of the guest to its tables that trapped and were carried out.
+    pub emulated: u64,
+    /// Pages shown at faults.
+    pub fills: u64,
+    /// Times that shadows went for want of room.
+    pub evictions: u64,
+    /// Times that a whole half was dropped.
+    pub drops: u64,
+}
+
+/// There is no root for user programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoUserRoot;
+
+impl Paging {
+    /// Before the guest's first instruction.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            kernel: 0,
+            user: None,
+            half: GuestHalf::Both,
+            tables: Tables::new(),
+            places: Places::new(),
+            lower: Lower::new(),
+            upper: Upper::new(),
+            counters: Counters { updates: 0, foreign: 0, emulated: 0, fills: 0, evictions: 0, drops: 0 },
+        }
+    }
+
+    /// Begins with the root that the guest finds.
+    ///
+    /// # Errors
+    /// [`NoRoom`] for the first space.
+    pub fn start(&mut self, machine: &mut impl Machine, kernel_root: u32) -> Result<(), NoRoom> {
+        *self = Self::new();
+        self.kernel = kernel_root;
+        self.learn_below(machine, kernel_root, entry::LEVELS);
+        machine.create(Space(0))
+    }
+
+    /// Where the guest goes on.
+    #[must_use]
+    pub fn current(&self) -> (Space, GuestHalf) {
+        (self.lower.space(), self.half)
+    }
+
+    /// Root of what the guest's kernel sees.
+    #[must_use]
+    pub fn kernel_root(&self) -> u32 {
+        self.kernel
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// User programs run next.
+    ///
+    /// # Errors
+    /// [`NoUserRoot`]: the guest has named none.
+    pub fn enter_user(&mut self, machine: &mut impl Machine) -> Result<(), NoUserRoot> {
+        if self.user.is_none() {
+            return Err(NoUserRoot);
+        }
+        self.change_half(machine, GuestHalf::Lower);
+        Ok(())
+    }
+
+    /// The guest's kernel runs next.
+    pub fn enter_kernel(&mut self, machine: &mut impl Machine) {
+        self.change_half(machine, GuestHalf::Both);
+    }
+
+    /// Changes sides; what only one side may see goes.
+    fn change_half(&mut self, machine: &mut impl Machine, half: GuestHalf) {
+        self.settle(machine);
+        if self.half != half && self.lower.is_one_sided() {
+            self.drop_lower(machine);
+        }
+        self.half = half;
+    }
+
+    /// The root that counts now.
+    fn root(&self) -> u32 {
+        match self.half {
+            GuestHalf::Both => self.kernel,
+            GuestHalf::Lower => self.user.unwrap_or(self.kernel),
+        }
+    }
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self::new()
+    }
+}

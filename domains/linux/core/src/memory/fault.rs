@@ -1,0 +1,210 @@
+//! Page faults.
+
+use cloison_abi::guest::{GUEST_LOW_END, GuestHalf, GuestRegisters, UPPER_HALF};
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_xen::memory::MACHINE_TO_PHYSICAL;
+
+use super::Paging;
+use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
+use super::places::{Full, Place};
+use super::walk::{Access, Path, Stop, code, walk};
+use crate::machine::{Machine, Memory, Page, Shown, Space};
+
+/// Pages that are looked at at one fault: those around the address that the guest has used before are shown with it.
+const AROUND: usize = 16;
+/// Addresses that the machine's kernel keeps for itself in every space.
+const KEPT: core::ops::Range<u64> = 0xffff_8400_0000_0000..0xffff_8800_0000_0000;
+/// Frames of a TPM's registers.
+const TPM_FRAMES: core::ops::Range<u64> = 0xfed40..0xfed45;
+
+/// What comes of a page fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The page is shown now: the guest goes on.
+    Resume,
+    /// It was a store to a page table: it is done, and the registers say what comes after it.
+    Emulated,
+    /// The guest has to deal with it.
+    Reflect {
+        /// The error code.
+        code: u64,
+    },
+    /// The guest's kernel has reached for a register of a device.
+    Device {
+        /// Its address, as the machine has it.
+        address: u64,
+        /// Whether it is a write.
+        write: bool,
+    },
+    /// There is no room for the one table that it takes, though nothing else is shown.
+    NoRoom,
+}
+
+/// Pages of the table that says which of its frames a frame of the machine is.
+#[must_use]
+pub fn machine_to_physical_pages(memory: &impl Memory) -> u32 {
+    // A page of it is about 512 frames; the shared ones are the last.
+    (memory.shared_address() / PAGE_BYTES / TABLE_ENTRIES) as u32 + 1
+}
+
+impl Paging {
+    /// Deals with a page fault, of which the CPU said address and error code.
+    pub fn fault(
+        &mut self,
+        machine: &mut impl Machine,
+        address: u64,
+        code: u64,
+        registers: &mut GuestRegisters,
+    ) -> Fault {
+        let _ = registers;
+        self.settle(machine);
+        let access = Access::from_code(code, self.half == GuestHalf::Lower);
+        if let Some(page) = machine_to_physical(machine, address).filter(|_| !access.user) {
+            return self.show_machine_to_physical(machine, page, access);
+        }
+        match walk(machine, self.root(), address) {
+            Err(Stop::Absent) => Fault::Reflect { code: access.code() },
+            Err(Stop::Foreign) => foreign(access),
+            Ok(path) if !path.allows(access) => Fault::Reflect { code: access.code() | code::PRESENT },
+            Ok(path) => self.fill(machine, address, access, path),
+        }
+    }
+
+    fn fill(&mut self, machine: &mut impl Machine, address: u64, access: Access, mut path: Path) -> Fault {
+        if page_of(machine, path.frame()).is_none() {
+            return outside(address, access, &path);
+        }
+        if !can_be_shown(address) {
+            return foreign(access);
+        }
+        if access.user && address >= UPPER_HALF {
+            return Fault::Reflect { code: access.code() | code::PRESENT };
+        }
+        path.note(machine, address, access.write);
+        if access.write {
+            self.let_go(machine, path.frame());
+        }
+        for table in path.tables {
+            self.tables.learn(table);
+        }
+        self.note(machine, address, &path);
+        self.show_around(machine, address, &path)
+    }
+
+    /// Notes because of what a page is about to be shown.
+    fn note(&mut self, machine: &mut impl Machine, address: u64, path: &Path) {
+        if address < UPPER_HALF {
+            self.note_lower(machine, address, path);
+            return;
+        }
+        self.note_upper(machine, address, path.entries[3]);
+        if self.note_places(address, path).is_err() {
+            self.drop_upper(machine);
+            self.note_upper(machine, address, path.entries[3]);
+            // There is room now, for tables that are the guest's.
+            let _ = self.note_places(address, path);
+        }
+    }
+
+    fn note_places(&mut self, address: u64, path: &Path) -> Result<(), Full> {
+        (1..LEVELS).try_for_each(|level| {
+            let place = Place::of(Space(0), level, address);
+            self.places.note(path.tables[usize::from(level) - 1], place)
+        })
+    }
+
+    /// Shows the page at the end of a path, and those beside it that the guest has used before.
+    fn show_around(&mut self, machine: &mut impl Machine, address: u64, path: &Path) -> Fault {
+        let start = address & !(AROUND as u64 * PAGE_BYTES - 1);
+        let mut pages = [None; AROUND];
+        for (number, page) in pages.iter_mut().enumerate() {
+            let at = start + number as u64 * PAGE_BYTES;
+            *page = if at == address & !(PAGE_BYTES - 1) {
+                self.shown(machine, path)
+            } else {
+                self.beside(machine, at, path)
+            };
+        }
+        let first = pages.iter().position(Option::is_some).unwrap_or(0);
+        let end = pages.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.counters.fills += 1;
+        let at = start + first as u64 * PAGE_BYTES;
+        self.map(machine, at, &pages[first..end])
+    }
+
+    fn map(&mut self, machine: &mut impl Machine, at: u64, pages: &[Option<Shown>]) -> Fault {
+        for attempt in 0.. {
+            if machine.map(self.lower.space(), at, pages).is_ok() {
+                return Fault::Resume;
+            }
+            self.counters.evictions += 1;
+            match attempt {
+                0 => self.drop_lower(machine),
+                1 => self.drop_upper(machine),
+                _ => break,
+            }
+        }
+        Fault::NoRoom
+    }
+
+    /// How the page at the end of a path is shown: for writing only once the guest's entry says that it was written to,
+    /// or the guest would never learn of it; a table not at all for writing, unless the guest has just begun to write to
+    /// it as to any page.
+    fn shown(&self, memory: &impl Memory, path: &Path) -> Option<Shown> {
+        let write = path.write() && path.dirty() && !self.tables.has(path.frame());
+        Some(Shown { page: page_of(memory, path.frame())?, write, execute: path.execute() })
+    }
+
+    /// How a page beside it is shown, if the guest has used it.
+    fn beside(&self, memory: &impl Memory, at: u64, path: &Path) -> Option<Shown> {
+        let entry = Entry(memory.load(entry_address(path.tables[0], index(at, 1)))?);
+        let mut path = *path;
+        path.entries[0] = entry;
+        let sees = at >= UPPER_HALF || self.user.is_none() || path.user();
+        let wanted = entry.has(Entry::PRESENT | Entry::ACCESSED) && sees && can_be_shown(at);
+        if wanted { self.shown(memory, &path) } else { None }
+    }
+
+    fn show_machine_to_physical(&mut self, machine: &mut impl Machine, page: u32, access: Access) -> Fault {
+        if access.write || access.execute {
+            return Fault::Reflect { code: access.code() | code::PRESENT };
+        }
+        let shown = Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
+        self.map(machine, MACHINE_TO_PHYSICAL + u64::from(page) * PAGE_BYTES, &[Some(shown)])
+    }
+}
+
+/// Which page of the table of frames an address is in.
+fn machine_to_physical(memory: &impl Memory, address: u64) -> Option<u32> {
+    let page = u32::try_from(address.checked_sub(MACHINE_TO_PHYSICAL)? / PAGE_BYTES).ok()?;
+    (page < machine_to_physical_pages(memory)).then_some(page)
+}
+
+/// The page of a frame, if it is the guest's.
+pub fn page_of(memory: &impl Memory, frame: u64) -> Option<Page> {
+    let shared = memory.shared_address() / PAGE_BYTES;
+    let number = u32::try_from(frame).ok()?;
+    if number < memory.pages() {
+        return Some(Page::Ram(number));
+    }
+    let beyond = u32::try_from(frame.checked_sub(shared)?).ok()?;
+    memory.load(frame * PAGE_BYTES).map(|_| Page::Shared(beyond))
+}
+
+/// Whether the kernel would show anything at an address at all.
+fn can_be_shown(address: u64) -> bool {
+    address < GUEST_LOW_END || (address >= UPPER_HALF && !KEPT.contains(&address))
+}
+
+/// An entry names what is not the guest's.
+fn foreign(access: Access) -> Fault {
+    Fault::Reflect { code: access.code() | code::PRESENT | code::RESERVED }
+}
+
+/// A path leads out of the guest's memory: to a device, or astray.
+fn outside(address: u64, access: Access, path: &Path) -> Fault {
+    if access.user || access.execute || !TPM_FRAMES.contains(&path.frame()) {
+        return foreign(access);
+    }
+    Fault::Device { address: path.frame() * PAGE_BYTES + address % PAGE_BYTES, write: access.write }
+}

@@ -1,0 +1,196 @@
+//! Changes that the guest makes to its tables.
+
+use cloison_xen::Errno;
+use cloison_xen::memory::{self, mmuext};
+
+use super::Paging;
+use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
+use super::fault::page_of;
+use super::walk::load;
+use crate::machine::{Machine, Memory};
+use cloison_abi::limits::PAGE_BYTES;
+
+/// Tables of which one pin looks into at most: more than any process has. Others are learnt when they are used.
+const MAX_LEARNT: usize = 1024;
+
+impl Paging {
+    /// One request of `mmu_update`: stores an entry of a table. What is not known as a table is a page like any other.
+    ///
+    /// # Errors
+    /// The command is not offered, or the address not the guest's.
+    pub fn mmu_update(&mut self, machine: &mut impl Machine, ptr: u64, val: u64) -> Result<(), Errno> {
+        let at = ptr & !memory::MMU_COMMAND;
+        if at / PAGE_BYTES >= u64::from(machine.pages()) || !at.is_multiple_of(8) {
+            return Err(Errno::Invalid);
+        }
+        let old = machine.load(at).ok_or(Errno::Invalid)?;
+        match ptr & memory::MMU_COMMAND {
+            memory::MMU_NORMAL => self.store_entry(machine, at, Entry(val)),
+            memory::MMU_PRESERVE_ACCESSED_DIRTY => {
+                let kept = old & (Entry::ACCESSED | Entry::DIRTY);
+                self.store_entry(machine, at, Entry(val | kept));
+            }
+            _ => return Err(Errno::NotOffered),
+        }
+        Ok(())
+    }
+
+    /// Stores the entry of an address of the guest's kernel, and flushes what the flags say.
+    ///
+    /// # Errors
+    /// There is no table for the address.
+    pub fn update_va_mapping(
+        &mut self,
+        machine: &mut impl Machine,
+        va: u64,
+        val: u64,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        let table = self.leaf_table(machine, va).ok_or(Errno::Invalid)?;
+        let entry = Entry(val);
+        self.store_entry(machine, entry_address(table, index(va, 1)), entry);
+        if entry.has(Entry::PRESENT | Entry::WRITE) {
+            self.let_go(machine, entry.frame());
+        }
+        match flags & memory::UPDATE_FLUSH {
+            memory::UPDATE_FLUSH_ALL => self.flush(machine),
+            _ => self.flush_page(machine, va),
+        }
+        Ok(())
+    }
+
+    /// One operation of `mmuext_op`.
+    ///
+    /// # Errors
+    /// The command is not offered, or a frame not the guest's.
+    pub fn mmuext(
+        &mut self,
+        machine: &mut impl Machine,
+        cmd: u32,
+        arg1: u64,
+        arg2: u64,
+    ) -> Result<(), Errno> {
+        match cmd {
+            mmuext::PIN_L1_TABLE..=mmuext::PIN_L4_TABLE => {
+                let table = table(machine, arg1)?;
+                self.learn_below(machine, table, (cmd - mmuext::PIN_L1_TABLE) as u8 + 1);
+            }
+            mmuext::UNPIN_TABLE => {
+                let table = table(machine, arg1)?;
+                self.let_go(machine, table.into());
+            }
+            mmuext::NEW_BASEPTR => {
+                let root = table(machine, arg1)?;
+                self.change_root(machine, root);
+            }
+            mmuext::NEW_USER_BASEPTR if arg1 == 0 => self.user = None,
+            mmuext::NEW_USER_BASEPTR => self.user = Some(table(machine, arg1)?),
+            mmuext::TLB_FLUSH_LOCAL | mmuext::TLB_FLUSH_MULTI | mmuext::TLB_FLUSH_ALL => self.flush(machine),
+            mmuext::INVLPG_LOCAL | mmuext::INVLPG_MULTI | mmuext::INVLPG_ALL => {
+                self.flush_page(machine, arg1)
+            }
+            mmuext::FLUSH_CACHE => {}
+            // No table, or one whose selectors fault when they are used.
+            mmuext::SET_LDT if arg2 <= 8192 => {}
+            mmuext::SET_LDT => return Err(Errno::Invalid),
+            _ => return Err(Errno::NotOffered),
+        }
+        Ok(())
+    }
+
+    /// Takes another root for the guest's kernel. What was shown in the lower half was the old one's.
+    fn change_root(&mut self, machine: &mut impl Machine, root: u32) {
+        self.drop_lower(machine);
+        self.kernel = root;
+        self.tables.learn(root);
+        self.settle_upper(machine);
+    }
+
+    /// Stores an entry, and takes back what was shown because of the one that was there.
+    pub(super) fn store_entry(&mut self, machine: &mut impl Machine, at: u64, entry: Entry) {
+        let Some(old) = machine.load(at).map(Entry) else { return };
+        let _ = machine.store(at, entry.0);
+        self.counters.updates += 1;
+        let frame = (at / PAGE_BYTES) as u32;
+        let is_foreign = entry.has(Entry::PRESENT) && page_of(machine, entry.frame()).is_none();
+        if is_foreign && self.tables.has(frame.into()) {
+            self.counters.foreign += 1;
+        }
+        if !old.is_within(entry) {
+            self.take_back(machine, frame, at / 8 % TABLE_ENTRIES);
+        }
+    }
+
+    /// Takes back what is shown because of an entry of a table.
+    fn take_back(&mut self, machine: &mut impl Machine, table: u32, entry: u64) {
+        for place in self.places.of(table) {
+            let (address, pages) = place.below(entry);
+            machine.unmap(place.space, address, pages);
+        }
+        if table == self.kernel && entry >= TABLE_ENTRIES / 2 {
+            self.settle_upper(machine);
+        }
+    }
+
+    /// A frame is no table any more, or the guest can change it unseen: nothing is shown because of it.
+    pub(super) fn let_go(&mut self, machine: &mut impl Machine, frame: u64) {
+        if let Ok(table) = u32::try_from(frame)
+            && self.tables.forget(table)
+        {
+            for place in self.places.of(table) {
+                machine.unmap(place.space, place.start, super::entry::pages_below(place.level + 1));
+            }
+        }
+    }
+
+    /// Learns a table of some level, and the tables that it leads to.
+    pub(super) fn learn_below(&mut self, memory: &impl Memory, table: u32, level: u8) {
+        let mut left = MAX_LEARNT;
+        self.learn_some(memory, table, level, &mut left);
+    }
+
+    fn learn_some(&mut self, memory: &impl Memory, table: u32, level: u8, left: &mut usize) {
+        self.tables.learn(table);
+        if level == 1 || *left == 0 {
+            return;
+        }
+        *left -= 1;
+        for at in 0..TABLE_ENTRIES {
+            let Some(entry) = load(memory, table, at) else { return };
+            let next = u32::try_from(entry.frame()).unwrap_or(u32::MAX);
+            if entry.has(Entry::PRESENT) && !entry.has(Entry::LARGE) && next < memory.pages() {
+                self.learn_some(memory, next, level - 1, left);
+            }
+        }
+    }
+
+    /// Forgets what was shown, as a CPU forgets its translations.
+    fn flush(&mut self, machine: &mut impl Machine) {
+        self.drop_lower(machine);
+        self.drop_upper(machine);
+    }
+
+    fn flush_page(&mut self, machine: &mut impl Machine, address: u64) {
+        if super::entry::is_canonical(address) {
+            machine.unmap(self.lower.space(), address & !(PAGE_BYTES - 1), 1);
+        }
+    }
+
+    /// The table of level 1 for an address of the guest's kernel, whether there is a page or not.
+    fn leaf_table(&self, memory: &impl Memory, address: u64) -> Option<u32> {
+        let mut table = self.kernel;
+        for level in (2..=LEVELS).rev() {
+            let entry = load(memory, table, index(address, level))?;
+            if !entry.has(Entry::PRESENT) || entry.has(Entry::LARGE) {
+                return None;
+            }
+            table = u32::try_from(entry.frame()).ok()?;
+        }
+        (table < memory.pages()).then_some(table)
+    }
+}
+
+/// A frame as a table.
+fn table(memory: &impl Memory, frame: u64) -> Result<u32, Errno> {
+    u32::try_from(frame).ok().filter(|frame| *frame < memory.pages()).ok_or(Errno::Invalid)
+}
