@@ -11,6 +11,7 @@
 extern crate std;
 
 pub mod boot;
+pub mod guest;
 pub mod machine;
 pub mod memory;
 
