@@ -8,6 +8,7 @@ mod targets {
     pub mod http;
     pub mod iperf;
     pub mod switch;
+    pub mod vmlinuz;
 }
 
 /// A target.
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
     Target { name: "switch", run: targets::switch::run },
+    Target { name: "vmlinuz", run: targets::vmlinuz::run },
 ];
 
 /// The target with this name.
