@@ -29,6 +29,8 @@ bitflags! {
         const HANDLE = 1 << 7;
         /// Build, change or destroy a domain, shape memory, hand out devices.
         const BUILD = 1 << 8;
+        /// Shape and run a guest.
+        const GUEST = 1 << 9;
     }
 }
 
@@ -54,11 +56,13 @@ pub enum Class {
     Handle = 7,
     /// [`Classes::BUILD`].
     Build = 8,
+    /// [`Classes::GUEST`].
+    Guest = 9,
 }
 
 impl Class {
     /// Every class, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Call,
         Self::Signal,
         Self::Share,
@@ -68,6 +72,7 @@ impl Class {
         Self::Hold,
         Self::Handle,
         Self::Build,
+        Self::Guest,
     ];
 
     /// The set of this class alone.
@@ -89,6 +94,7 @@ impl Class {
             Self::Hold => "hold",
             Self::Handle => "handle",
             Self::Build => "build",
+            Self::Guest => "guest",
         }
     }
 
@@ -104,6 +110,7 @@ impl Class {
             Self::Tell => "caller to reader of the log",
             Self::Hold => "caller to the object of the right",
             Self::Build => "caller to domain, and to the domain that it gets access to",
+            Self::Guest => "caller to its own guest",
         }
     }
 }
@@ -147,10 +154,12 @@ impl CallNumber {
             | Self::DomainGivePorts
             | Self::DomainGiveRight
             | Self::DomainGiveDomain
+            | Self::DomainGiveGuest
             | Self::DomainDestroy
             | Self::RegionCarve
             | Self::RegionDevice
             | Self::RegionDelete => Class::Build,
+            Self::GuestSpace | Self::GuestMap | Self::GuestUnmap | Self::GuestEnter => Class::Guest,
         })
     }
 

@@ -1,7 +1,8 @@
 //! The calls that a domain can make, their registers and their errors.
 //!
 //! A call is one `syscall` instruction. No call takes an address to read from or write to: everything travels
-//! in registers, so the kernel never follows a pointer that a domain gave it.
+//! in registers, so the kernel never follows a pointer that a domain gave it. (What does not fit into registers
+//! about a [guest](crate::guest) lies in a page that its builder has named once and for all.)
 //!
 //! | register | going in | coming out |
 //! |---|---|---|
@@ -136,9 +137,32 @@ pub enum CallNumber {
     RegionDelete = 47,
     /// → what the domain in the slot did wrong: kind, code, instruction, address.
     FaultRead = 48,
+    /// Make a [guest](crate::guest) of the domain in the slot, which has not lived since it was built or reset and has
+    /// none: a0 the slot there that receives it; a1 a region whose pages become the guest's page tables, as those of a1
+    /// of [`Self::DomainCreate`] do; a2 the region whose first page is the frame page; a3 the regions that are attached
+    /// to the guest, as slots of the caller, 8 bits for each of [`GUEST_REGIONS`](crate::guest::GUEST_REGIONS), 0 for
+    /// none; a4 one bit for each of them, set if the guest may be let write to it. Until the domain ends for good, none
+    /// of these regions can be carved, lent, taken back, deleted or made page tables.
+    DomainGiveGuest = 49,
     /// Let the domain in the slot, which is stopped, wait for the caller as one that has faulted does: until the
     /// caller starts it, or waits, the caller can run at that domain's priority and on its account.
     DomainAttend = 50,
+    /// Make a space of the guest in the slot (a0 0) or end it (a0 1): number a1. Space 0 comes first and goes last: the
+    /// others show its upper half.
+    GuestSpace = 51,
+    /// Show pages in space a0 of the guest in the slot: from address a1 on, a2 pages in a row, each as its
+    /// [entry](crate::guest::GuestMapEntry) in the frame page says, in place of what is there. Addresses of the upper half
+    /// are those of space 0 alone. If an entry is refused, or no page is left for a table
+    /// ([`CallError::QuotaExceeded`]), those before it are shown.
+    GuestMap = 52,
+    /// Show nothing any more in space a0 of the guest in the slot, from address a1 on, in a2 pages. Page tables that are
+    /// covered as a whole are free again.
+    GuestUnmap = 53,
+    /// Run the guest in the slot, in space a0, with the half a1 ([`GuestHalf`](crate::guest::GuestHalf)), from the
+    /// registers in the frame page on, until it comes out: at the latest when one of the events in the mask a4 is
+    /// pending, or at the deadline a5. → a [`GuestExit`](crate::guest::GuestExit) with its results, and the registers in
+    /// the frame page.
+    GuestEnter = 54,
     /// Make the domain in the slot, which does not live, what it was before its first life: what it lent is
     /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
     /// its page tables are new. Its memory is left to the domain that loads it.
@@ -147,7 +171,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 43] = [
+    pub const ALL: [(u8, Self); 48] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -189,7 +213,12 @@ impl CallNumber {
         (46, Self::RegionDevice),
         (47, Self::RegionDelete),
         (48, Self::FaultRead),
+        (49, Self::DomainGiveGuest),
         (50, Self::DomainAttend),
+        (51, Self::GuestSpace),
+        (52, Self::GuestMap),
+        (53, Self::GuestUnmap),
+        (54, Self::GuestEnter),
         (55, Self::DomainReset),
     ];
 

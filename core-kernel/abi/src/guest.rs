@@ -20,8 +20,15 @@ pub const GUEST_MAP_PAGES: usize = 64;
 /// First address above what a guest may use of the lower half: its last page stays unmapped, or a system call at its
 /// end would have a return address that is none (`sysret` with it faults in ring 0 on Intel CPUs).
 pub const GUEST_LOW_END: u64 = 0x7fff_ffff_f000;
-/// First address of the upper half.
+/// First address of the upper half. Of that, a guest can use what the kernel leaves: PML4 slots 256 to 263 and 272 to 511.
 pub const UPPER_HALF: u64 = 0xffff_8000_0000_0000;
+/// Flags that are the guest's own: carry, parity, adjust, zero, sign, trap, direction, overflow, resume, alignment check,
+/// identification.
+pub const GUEST_FLAGS: u64 = 0x25_0dd5;
+/// The code segment in which a guest runs.
+pub const GUEST_CODE_SELECTOR: u16 = 0x33;
+/// Its data segment: the one value but 0 that its segment registers keep when it comes out.
+pub const GUEST_DATA_SELECTOR: u16 = 0x2b;
 
 /// The frame page.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -72,7 +79,7 @@ pub struct GuestRegisters {
     pub r15: u64,
     /// Address of the next instruction.
     pub rip: u64,
-    /// Flags. The interrupt flag is always set and the I/O privilege level 0 while the guest runs.
+    /// Flags. Those of [`GUEST_FLAGS`] are the guest's; while it runs, the interrupt flag is set and all others are clear.
     pub rflags: u64,
     /// Base of the FS segment.
     pub fs_base: u64,
@@ -93,21 +100,51 @@ impl GuestMapEntry {
     pub const EXECUTE: u64 = 1 << 37;
     /// Leave the page at this address as it is.
     pub const SKIP: Self = Self(1 << 38);
+    /// Where the number of the region is.
+    pub const REGION_SHIFT: u32 = 32;
+    /// How many bits that number has.
+    pub const REGION_BITS: u32 = 4;
+
+    /// Shows `page` of the attached region with this number: to read it, until [`WRITE`](Self::WRITE) and
+    /// [`EXECUTE`](Self::EXECUTE) are added.
+    #[must_use]
+    pub const fn new(region: u8, page: u32) -> Self {
+        let region = region as u64 & ((1 << Self::REGION_BITS) - 1);
+        Self(page as u64 | region << Self::REGION_SHIFT)
+    }
 }
 
-/// Why a guest came out.
+/// Why a guest came out: the outcome of [`GuestEnter`](crate::CallNumber::GuestEnter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
+#[repr(i32)]
 pub enum GuestExit {
-    /// It executed `syscall`.
+    /// It executed `syscall`. `rip` is the instruction after that; `rcx` and `r11` are as the instruction left them, with
+    /// the address and the flags.
     Call = 0,
-    /// It raised an exception: label its vector, result 0 the error code, 1 the address (page faults).
+    /// It raised an exception: label its vector, result 0 the error code, 1 the address (page faults, else 0). `rip` is
+    /// the instruction that faulted, or the one after a trap.
     Trap = 1,
     /// Events of the mask are pending: result 0 has them; they are cleared.
     Events = 2,
     /// The deadline has passed.
     Deadline = 3,
 }
+
+impl GuestExit {
+    /// Every exit, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Call, Self::Trap, Self::Events, Self::Deadline];
+
+    /// The exit with this number.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+}
+
+/// In place of "make" in [`GuestSpace`](crate::CallNumber::GuestSpace).
+pub const SPACE_CREATE: u64 = 0;
+/// See [`SPACE_CREATE`]: end it.
+pub const SPACE_DESTROY: u64 = 1;
 
 /// Which addresses a guest sees while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -26,11 +26,13 @@ pub enum ObjectKind {
     CensusRight = 8,
     /// May end the whole system.
     ShutdownRight = 9,
+    /// A guest of the holder.
+    Guest = 10,
 }
 
 impl ObjectKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Empty,
         Self::Domain,
         Self::Region,
@@ -41,6 +43,7 @@ impl ObjectKind {
         Self::LogRight,
         Self::CensusRight,
         Self::ShutdownRight,
+        Self::Guest,
     ];
 
     /// The kind with this number.
@@ -63,6 +66,7 @@ impl ObjectKind {
             Self::LogRight => "log-right",
             Self::CensusRight => "census-right",
             Self::ShutdownRight => "shutdown-right",
+            Self::Guest => "guest",
         }
     }
 }

@@ -59,6 +59,8 @@ pub enum Operation {
         /// The domain to which that one gets access.
         toward: Option<DomainId>,
     },
+    /// Shape or run a guest of its own.
+    Guest,
 }
 
 impl Operation {
@@ -77,6 +79,7 @@ impl Operation {
             Self::Hold => Class::Hold,
             Self::Handle { .. } => Class::Handle,
             Self::Build { .. } => Class::Build,
+            Self::Guest => Class::Guest,
         })
     }
 
@@ -93,7 +96,7 @@ impl Operation {
     #[inline(always)]
     fn objects(&self) -> (Option<DomainId>, Option<DomainId>) {
         match *self {
-            Self::Own | Self::Hold | Self::TakeBack { .. } => (None, None),
+            Self::Own | Self::Hold | Self::Guest | Self::TakeBack { .. } => (None, None),
             Self::Call { server: object }
             | Self::Signal { target: object }
             | Self::Share { borrower: object, .. }
@@ -226,6 +229,7 @@ mod tests {
             Operation::Hold,
             Operation::Handle { domain: id(2) },
             Operation::Build { to: Some(id(2)), toward: None },
+            Operation::Guest,
         ])
     }
 

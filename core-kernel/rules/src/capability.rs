@@ -2,7 +2,7 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
 
-use crate::{DomainId, DomainRef, Peer, RegionRef, refs::InterruptId};
+use crate::{DomainId, DomainRef, GuestRef, Peer, RegionRef, refs::InterruptId};
 
 /// A gate: an entry into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum Capability {
     Interrupt(InterruptId),
     /// A right that is not about one object.
     Right(ObjectKind),
+    /// A guest of the holder.
+    Guest(GuestRef),
 }
 
 impl Capability {
@@ -69,6 +71,7 @@ impl Capability {
             Self::Event { .. } => ObjectKind::Event,
             Self::Interrupt(_) => ObjectKind::Interrupt,
             Self::Right(kind) => *kind,
+            Self::Guest(_) => ObjectKind::Guest,
         }
     }
 
@@ -158,6 +161,17 @@ impl SlotTable {
     pub fn interrupt(&self, slot: u64) -> Result<InterruptId, CallError> {
         match *self.get(slot)? {
             Capability::Interrupt(id) => Ok(id),
+            _ => Err(CallError::WrongType),
+        }
+    }
+
+    /// The guest in a slot.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`], [`CallError::WrongType`].
+    pub fn guest(&self, slot: u64) -> Result<GuestRef, CallError> {
+        match *self.get(slot)? {
+            Capability::Guest(guest) => Ok(guest),
             _ => Err(CallError::WrongType),
         }
     }
@@ -287,7 +301,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
-    use crate::{ThreadId, ThreadRef};
+    use crate::{GuestId, ThreadId, ThreadRef};
 
     fn domain(rights: Rights) -> Capability {
         Capability::Domain(DomainRef { id: DomainId::BUILDER, generation: 0 }, rights)
@@ -295,6 +309,7 @@ mod tests {
 
     const SOMEBODY: Peer =
         Peer { thread: ThreadRef { id: ThreadId::FIRST, generation: 4 }, domain: DomainId::BUILDER };
+    const GUEST: GuestRef = GuestRef { id: GuestId::FIRST, generation: 2 };
     const GATE: Gate = Gate { server: SOMEBODY, badge: 7, grant_first: 1, grant_count: 2 };
 
     /// One slot of each kind, from 1 on.
@@ -311,6 +326,7 @@ mod tests {
             Capability::Event { target: SOMEBODY, bit: 3 },
             Capability::Interrupt(InterruptId::new(9).unwrap()),
             Capability::Right(ObjectKind::LogRight),
+            Capability::Guest(GUEST),
         ];
         for (slot, capability) in (1..).zip(held) {
             slots.fill(slot, capability).unwrap();
@@ -329,16 +345,17 @@ mod tests {
                 slots.event(slot).map(drop),
                 slots.interrupt(slot).map(drop),
                 slots.right(slot, ObjectKind::LogRight),
+                slots.guest(slot).map(drop),
             ]
         };
-        for (own, slot) in (1..=6).enumerate() {
+        for (own, slot) in (1..=7).enumerate() {
             for (kind, found) in look_ups(slot).into_iter().enumerate() {
                 let expected = if kind == own { Ok(()) } else { Err(CallError::WrongType) };
                 assert_eq!(found, expected, "kind {kind} in slot {slot}");
             }
         }
-        assert_eq!(look_ups(7), [Err(CallError::BadSlot); 6]);
-        assert_eq!(look_ups(MAX_SLOTS as u64), [Err(CallError::BadSlot); 6]);
+        assert_eq!(look_ups(8), [Err(CallError::BadSlot); 7]);
+        assert_eq!(look_ups(MAX_SLOTS as u64), [Err(CallError::BadSlot); 7]);
     }
 
     #[test]
@@ -350,12 +367,13 @@ mod tests {
         assert_eq!(slots.event(4), Ok((SOMEBODY, 3)));
         assert_eq!(slots.interrupt(5), Ok(InterruptId::new(9).unwrap()));
         assert_eq!(slots.right(6, ObjectKind::ShutdownRight), Err(CallError::WrongType), "another right");
+        assert_eq!(slots.guest(7), Ok(GUEST));
         let (kinds, rights): (Vec<_>, Vec<_>) =
             slots.iter().map(|(_, held)| (held.kind(), held.rights())).unzip();
-        use ObjectKind::{Domain, Event, Gate, Interrupt, LogRight, Region};
-        assert_eq!(kinds, [Domain, Region, Gate, Event, Interrupt, LogRight]);
+        use ObjectKind::{Domain, Event, Gate, Guest, Interrupt, LogRight, Region};
+        assert_eq!(kinds, [Domain, Region, Gate, Event, Interrupt, LogRight, Guest]);
         let none = Rights::empty();
-        assert_eq!(rights, [Rights::BUILD, Rights::READ, none, none, none, none]);
+        assert_eq!(rights, [Rights::BUILD, Rights::READ, none, none, none, none, none]);
         assert_eq!(Capability::Empty.kind(), ObjectKind::Empty);
     }
 
@@ -367,7 +385,7 @@ mod tests {
         assert_eq!(slots.take(5), Ok(Capability::Interrupt(InterruptId::new(9).unwrap())));
         assert_eq!(slots.take(5), Err(CallError::BadSlot));
         assert_eq!(slots.check_free(5), Ok(()));
-        assert_eq!(slots.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [1, 2, 3, 4, 6]);
+        assert_eq!(slots.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [1, 2, 3, 4, 6, 7]);
         slots.retain(|slot, held| slot == 3 || held.kind() == ObjectKind::Event);
         assert_eq!(slots.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [3, 4]);
     }

@@ -3,7 +3,10 @@
 //! An index says which entry of a table; a reference adds which of the objects that have had this entry. Each kind
 //! of object has a type of its own, so that no number is taken for another's.
 
-use cloison_abi::limits::{DOMAIN_END, MAX_DOMAINS, MAX_INTERRUPTS, MAX_REGIONS, PAGE_BYTES};
+use cloison_abi::{
+    guest::MAX_GUESTS,
+    limits::{DOMAIN_END, MAX_DOMAINS, MAX_INTERRUPTS, MAX_REGIONS, PAGE_BYTES},
+};
 
 /// Entries of a table of domains or of threads: one for each, and the one that is nobody's.
 pub const TABLE_ENTRIES: usize = MAX_DOMAINS + 1;
@@ -109,6 +112,41 @@ impl InterruptId {
     pub fn index(self) -> usize {
         usize::from(self.0) % MAX_INTERRUPTS
     }
+}
+
+/// Index of a guest in the kernel's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestId(u8);
+
+impl GuestId {
+    /// The lowest index.
+    pub const FIRST: Self = Self(0);
+
+    /// The guest of this entry, if there is such an entry.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        (index < MAX_GUESTS).then_some(Self(index as u8))
+    }
+
+    /// The index. (As for [`DomainId::index`].)
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0) % MAX_GUESTS
+    }
+
+    /// Every index.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..MAX_GUESTS).filter_map(Self::new)
+    }
+}
+
+/// A guest at one time of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestRef {
+    /// The guest.
+    pub id: GuestId,
+    /// How many had this index before.
+    pub generation: u32,
 }
 
 /// Index of a region in the kernel's table.

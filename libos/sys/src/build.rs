@@ -1,7 +1,8 @@
 //! The calls by which the builder makes other domains, and a fault handler deals with faults.
 
 use cloison_abi::{
-    CallError, CallNumber, Fault, FaultKind, InterruptSource, Name, ObjectKind, Rights, plan::FaultPolicy,
+    CallError, CallNumber, Fault, FaultKind, InterruptSource, Name, ObjectKind, Rights, guest::GUEST_REGIONS,
+    plan::FaultPolicy,
 };
 
 use crate::{Slot, raw::enter};
@@ -145,6 +146,34 @@ pub fn domain_give_right(
 pub fn domain_give_domain(receiver: Slot, to: Slot, subject: Slot, rights: Rights) -> Result<(), CallError> {
     let args = [to.0.into(), subject.0.into(), rights.bits().into(), 0, 0, 0];
     enter(CallNumber::DomainGiveDomain, receiver.0, 0, args).done()
+}
+
+/// What a guest is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestParts {
+    /// The region whose pages become its page tables.
+    pub tables: Slot,
+    /// The region whose first page is its frame page.
+    pub frame: Slot,
+    /// The regions that its spaces can show, each with whether it may be let write there.
+    pub attached: [Option<(Slot, bool)>; GUEST_REGIONS],
+}
+
+/// Makes a guest of a domain that has not lived yet, and fills a slot of the domain with it.
+///
+/// # Errors
+/// [`CallError::BadState`] if the domain has lived or has a guest, or for a region that is no memory, not zeroed or in
+/// another use; [`CallError::TableFull`], [`CallError::SlotTaken`], any error of the slots.
+pub fn domain_give_guest(domain: Slot, to: Slot, parts: &GuestParts) -> Result<(), CallError> {
+    let (mut slots, mut writable) = (0, 0);
+    for (index, (slot, is_writable)) in
+        parts.attached.iter().enumerate().filter_map(|(index, part)| Some((index, (*part)?)))
+    {
+        slots |= u64::from(slot.0) << (8 * index);
+        writable |= u64::from(is_writable) << index;
+    }
+    let args = [to.0.into(), parts.tables.0.into(), parts.frame.0.into(), slots, writable, 0];
+    enter(CallNumber::DomainGiveGuest, domain.0, 0, args).done()
 }
 
 /// Starts a domain that has not started yet, or that has been stopped.

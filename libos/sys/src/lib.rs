@@ -9,6 +9,7 @@
 pub mod access;
 pub mod build;
 pub mod dma;
+pub mod guest;
 pub mod info;
 pub mod mapped;
 pub mod memory;

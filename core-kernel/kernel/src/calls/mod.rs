@@ -8,6 +8,7 @@
 mod access;
 mod build;
 mod gates;
+mod guests;
 mod handle;
 mod regions;
 mod system;
@@ -139,6 +140,11 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         DomainGivePorts: build::find_for_ports => build::give_ports,
         DomainGiveRight: build::find_with_right => build::give_right,
         DomainGiveDomain: build::find_pair => build::give_domain,
+        DomainGiveGuest: guests::find_parts => guests::give,
+        GuestSpace: guests::find => guests::space,
+        GuestMap: guests::find => guests::space,
+        GuestUnmap: guests::find => guests::space,
+        GuestEnter: guests::find => guests::space,
         DomainStart: handle::find_started => handle::start,
         DomainStop: handle::find => handle::stop,
         DomainDestroy: build::find_to_destroy => build::destroy,

@@ -77,7 +77,12 @@ fn attempt(call: CallNumber) -> Option<Call> {
         | CallNumber::GoneRead
         | CallNumber::Retire
         | CallNumber::RegionCarve
-        | CallNumber::RegionDelete => return None,
+        | CallNumber::RegionDelete
+        | CallNumber::DomainGiveGuest
+        | CallNumber::GuestSpace
+        | CallNumber::GuestMap
+        | CallNumber::GuestUnmap
+        | CallNumber::GuestEnter => return None,
         CallNumber::Call => (GATE, [0; 6]),
         CallNumber::Signal => (EVENT, [0; 6]),
         CallNumber::RegionGrant => (REGION, [GATE.into(), 1, 0, 0, 0, 0]),
