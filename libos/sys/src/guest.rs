@@ -12,13 +12,13 @@ use cloison_abi::{
 };
 use zerocopy::IntoBytes;
 
-use crate::{Instant, Slot, mapped::MappedRegion, raw::enter};
+use crate::{Instant, Slot, memory::SharedMemory, raw::enter};
 
 /// A guest, with its frame page.
 #[derive(Debug)]
 pub struct Guest {
     slot: Slot,
-    frame: MappedRegion,
+    frame: SharedMemory,
 }
 
 /// Why a guest came out.
@@ -42,12 +42,10 @@ pub enum Exit {
 }
 
 impl Guest {
-    /// The guest in a slot. `frame` is the region whose first page is its frame page.
-    ///
-    /// # Errors
-    /// Those of [`MappedRegion::writable`].
-    pub fn new(slot: Slot, frame: Slot) -> Result<Self, CallError> {
-        Ok(Self { slot, frame: MappedRegion::writable(frame)? })
+    /// The guest in a slot. `frame` begins with its frame page.
+    #[must_use]
+    pub fn new(slot: Slot, frame: SharedMemory) -> Self {
+        Self { slot, frame }
     }
 
     /// The registers that it goes on with, or that it had when it came out.
