@@ -9,5 +9,6 @@
 pub mod error;
 pub mod memory;
 pub mod start;
+pub mod xenstore;
 
 pub use error::Errno;

@@ -9,6 +9,7 @@ mod targets {
     pub mod iperf;
     pub mod switch;
     pub mod vmlinuz;
+    pub mod xenstore;
 }
 
 /// A target.
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "iperf", run: targets::iperf::run },
     Target { name: "switch", run: targets::switch::run },
     Target { name: "vmlinuz", run: targets::vmlinuz::run },
+    Target { name: "xenstore", run: targets::xenstore::run },
 ];
 
 /// The target with this name.

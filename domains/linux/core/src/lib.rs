@@ -11,9 +11,11 @@
 extern crate std;
 
 pub mod boot;
+pub mod byte_ring;
 pub mod guest;
 pub mod machine;
 pub mod memory;
+pub mod xenstore;
 
 #[cfg(test)]
 mod testing;
