@@ -115,8 +115,13 @@ pub enum InfoKind {
     /// Memory of this domain's own, in `slot`, of `bytes`: not mapped yet, to map and to grant.
     Region = 8,
     /// Values that the manifest fixes, to read at `address`, of `bytes`: what they are, `name` says
-    /// ([`SETTINGS_PORTS`], [`SETTINGS_ARGUMENTS`]).
+    /// ([`SETTINGS_PORTS`] and such).
     Settings = 9,
+    /// The guest that this domain runs ([`GUEST`]), in `slot`.
+    Guest = 10,
+    /// Memory that this domain and its guest see: mapped for reading and writing at `address`, of `bytes`. `area` is its
+    /// number among the regions that are attached to the guest, or [`crate::plan::NONE`] ([`GUEST_FRAME`]).
+    GuestMemory = 11,
 }
 
 /// Name of the settings that are an array of [`crate::port::PortSettings`]: a switch's ports, in the order of
@@ -124,3 +129,20 @@ pub enum InfoKind {
 pub const SETTINGS_PORTS: &str = "ports";
 /// Name of the settings that are the domain's arguments, as text in UTF-8.
 pub const SETTINGS_ARGUMENTS: &str = "arguments";
+/// Name of the settings that are the file of a guest's kernel.
+pub const SETTINGS_KERNEL: &str = "kernel";
+/// Name of the settings that are the file with which a guest's kernel begins.
+pub const SETTINGS_INITRAMFS: &str = "initramfs";
+/// Name of the settings that are the command line of a guest's kernel, as text in UTF-8.
+pub const SETTINGS_CMDLINE: &str = "cmdline";
+
+/// Name of the guest that a domain runs.
+pub const GUEST: &str = "guest";
+/// Name of the memory that begins with the frame page.
+pub const GUEST_FRAME: &str = "frame";
+/// Name of the memory that is the guest's own.
+pub const GUEST_RAM: &str = "ram";
+/// Name of the memory that a guest shares with its domain beside its own.
+pub const GUEST_SHARED: &str = "shared";
+/// Name of the memory in which a guest only reads: for each of its pages, the number of the page that stands for it.
+pub const GUEST_NUMBERS: &str = "page-numbers";

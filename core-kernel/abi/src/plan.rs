@@ -5,9 +5,11 @@
 //! the same in every row. Objects are named by their index in the plan's own tables.
 
 mod device;
+mod guest;
 mod slot;
 
 pub use device::{AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
+pub use guest::{FileEntry, GuestEntry};
 pub use slot::{EventEntry, GateEntry, LogReaderEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -63,6 +65,10 @@ pub struct PlanHeader {
     pub log_readers: Table,
     /// Table of [`RightEntry`].
     pub rights: Table,
+    /// Table of [`GuestEntry`].
+    pub guests: Table,
+    /// Table of [`FileEntry`].
+    pub files: Table,
     /// [`SYSTEM_PRINT_CENSUS`] and such.
     pub flags: u32,
     /// The domain whose end is the end of the system, or [`NONE`].

@@ -22,6 +22,22 @@ pub enum BuildError {
         /// Digest of the program that is there.
         found: Digest,
     },
+    /// A file is not the one that the plan names.
+    File {
+        /// Its name in the plan.
+        name: Name,
+        /// Digest of the file that the plan names.
+        planned: Digest,
+        /// Digest of the file that is there.
+        found: Digest,
+    },
+    /// The machine has too little memory in one piece.
+    Piece {
+        /// How much is needed, in pages.
+        needed: u64,
+        /// How much there is in the largest piece, in pages.
+        largest: u64,
+    },
     /// The machine has too little memory.
     Memory {
         /// How much is needed, in pages.
@@ -43,11 +59,18 @@ impl fmt::Display for BuildError {
                 write!(out, "the plan has ABI version {found}, this builder {ABI_VERSION}")
             }
             Self::Program { domain, planned, found } => {
-                let (planned, found) = (Hex(&planned[..8]), Hex(&found[..8]));
+                write!(out, "the program of domain {domain} is not the one in the plan; ")?;
+                differ(out, planned, found)
+            }
+            Self::File { name, planned, found } => {
+                write!(out, "the file {name} is not the one in the plan; ")?;
+                differ(out, planned, found)
+            }
+            Self::Piece { needed, largest } => {
+                let (needed, largest) = (needed * 4, largest * 4);
                 write!(
                     out,
-                    "the program of domain {domain} is not the one in the plan; its digest is {found}..., not \
-                     {planned}..."
+                    "too little memory in one piece: {needed} KiB needed, the largest piece has {largest} KiB"
                 )
             }
             Self::Memory { needed, left } => {
@@ -57,4 +80,8 @@ impl fmt::Display for BuildError {
             Self::Refused(step, error) => write!(out, "the kernel refused a step ({step}): {error}"),
         }
     }
+}
+
+fn differ(out: &mut fmt::Formatter<'_>, planned: &Digest, found: &Digest) -> fmt::Result {
+    write!(out, "its digest is {}..., not {}...", Hex(&found[..8]), Hex(&planned[..8]))
 }

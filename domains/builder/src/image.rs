@@ -1,8 +1,9 @@
 //! The system image as the builder sees it: the plan and the programs, each checked before use.
 
 use cloison_abi::{
+    Name,
     image::{Digest, ImageHeader},
-    plan::DomainEntry,
+    plan::{DomainEntry, FileEntry},
 };
 use sha2::{Digest as _, Sha256};
 use zerocopy::FromBytes;
@@ -43,16 +44,17 @@ impl<'a> Image<'a> {
         range(self.bytes, offset, bytes).ok_or(BuildError::Image("a part that the plan names is not there"))
     }
 
-    /// Checks the digests of the plan and of every program.
+    /// Checks the digests of the plan, of every program and of every file.
     ///
     /// # Errors
-    /// [`BuildError::Image`], [`BuildError::Program`].
+    /// [`BuildError::Image`], [`BuildError::Program`], [`BuildError::File`].
     pub fn check(&self) -> Result<(), BuildError> {
         let plan = self.range(self.header.plan_offset, self.header.plan_bytes)?;
         if digest(plan) != self.header.plan_digest {
             return Err(BuildError::Image("the plan's digest is wrong"));
         }
-        self.plan.domains.iter().try_for_each(|domain| self.check_program(domain))
+        self.plan.domains.iter().try_for_each(|domain| self.check_program(domain))?;
+        self.plan.files.iter().try_for_each(|file| self.check_file(file))
     }
 
     /// Checks the digest of a domain's program.
@@ -65,6 +67,16 @@ impl<'a> Image<'a> {
             return Ok(());
         }
         Err(BuildError::Program { domain: domain.name, planned: domain.digest, found })
+    }
+
+    fn check_file(&self, file: &FileEntry) -> Result<(), BuildError> {
+        let found = digest(self.range(file.image_offset, file.image_bytes)?);
+        if found == file.digest {
+            return Ok(());
+        }
+        let region = self.plan.regions.get(file.region as usize);
+        let name = region.map_or(Name::EMPTY, |region| region.name);
+        Err(BuildError::File { name, planned: file.digest, found })
     }
 }
 

@@ -8,8 +8,9 @@ use cloison_sys::{
     Slot,
     build::{
         domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
-        domain_give_gate, domain_give_interrupt, domain_give_ports, domain_give_region, domain_give_right,
-        domain_map, domain_reset, domain_start, region_carve, region_delete, region_device,
+        domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports, domain_give_region,
+        domain_give_right, domain_map, domain_reset, domain_start, region_carve, region_delete,
+        region_device,
     },
     region_info, slot_drop, slot_limit, window,
 };
@@ -48,6 +49,7 @@ impl builder::Kernel for Kernel {
                 domain_give_domain(domain, to, subject, rights)
             }
             Step::GiveRight { domain, to, kind, event } => domain_give_right(domain, to, RIGHT, kind, event),
+            Step::GiveGuest { domain, to, ref parts } => domain_give_guest(domain, to, parts),
             Step::Configure { domain, ref how } => domain_configure(domain, how),
             Step::Reset { domain } => domain_reset(domain),
             Step::Start { domain, entry, stack } => domain_start(domain, entry, stack, 0),

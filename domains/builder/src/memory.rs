@@ -68,6 +68,12 @@ impl FreeMemory {
         self.runs.iter().flat_map(|run| &run.free).map(|part| part.pages).sum()
     }
 
+    /// How many pages are free in one piece at most.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        self.runs.iter().flat_map(|run| &run.free).map(|part| part.pages).max().unwrap_or(0)
+    }
+
     /// Gives out pages, from the smallest part that has as many. `None` if no part has.
     pub fn take(&mut self, pages: u64) -> Option<Piece> {
         let parts = self.runs.iter().enumerate().flat_map(|(run, found)| {

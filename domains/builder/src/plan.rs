@@ -4,9 +4,10 @@ use cloison_abi::{
     ABI_VERSION,
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
-        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, GateEntry, InterruptEntry,
-        IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, PLAN_MAGIC, PlanHeader, RegionEntry,
-        RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
+        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, PLAN_MAGIC,
+        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table,
+        ThreadEntry,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -34,6 +35,8 @@ pub struct Plan<'a> {
     pub supervisions: &'a [SupervisionEntry],
     pub log_readers: &'a [LogReaderEntry],
     pub rights: &'a [RightEntry],
+    pub guests: &'a [GuestEntry],
+    pub files: &'a [FileEntry],
 }
 
 impl<'a> Plan<'a> {
@@ -69,6 +72,8 @@ impl<'a> Plan<'a> {
             supervisions: table(bytes, header.supervisions)?,
             log_readers: table(bytes, header.log_readers)?,
             rights: table(bytes, header.rights)?,
+            guests: table(bytes, header.guests)?,
+            files: table(bytes, header.files)?,
         };
         if plan.domains.len() >= MAX_DOMAINS || plan.regions.len() > MAX_REGIONS {
             return Err(BuildError::Image("the plan has more domains or regions than fit"));
@@ -88,8 +93,11 @@ impl<'a> Plan<'a> {
     /// Memory that a domain alone has, in pages.
     #[must_use]
     pub fn own_pages(&self, domain: u32, entry: &DomainEntry) -> u64 {
-        let own = self.memory_of(domain).map(|region| u64::from(self.regions[region].pages));
-        own.sum::<u64>() + u64::from(entry.quota_pages)
+        let guests = self.guests.iter().filter(|guest| guest.domain == domain);
+        let tables = guests.filter_map(|guest| self.regions.get(guest.tables as usize));
+        let own = self.memory_of(domain).map(|region| &self.regions[region]);
+        let pages = own.chain(tables).map(|region| u64::from(region.pages));
+        pages.sum::<u64>() + u64::from(entry.quota_pages)
     }
 
     /// The places of the regions of memory that belong to a domain.
@@ -98,12 +106,14 @@ impl<'a> Plan<'a> {
         regions.filter(move |(_, region)| region.owner == domain && is_memory(region)).map(|(place, _)| place)
     }
 
-    /// Whether a domain owns a region, or sees it.
+    /// Whether a domain owns a region or sees it, or its guest takes it.
     #[must_use]
     pub fn needs(&self, domain: u32, region: usize) -> bool {
         let sees = |mapping: &MappingEntry| mapping.domain == domain && mapping.region as usize == region;
+        let takes = |guest: &GuestEntry| guest.domain == domain && guest.tables as usize == region;
         self.regions.get(region).is_some_and(|region| region.owner == domain)
             || self.mappings.iter().any(sees)
+            || self.guests.iter().any(takes)
     }
 
     /// A domain.
@@ -147,6 +157,11 @@ impl<'a> Plan<'a> {
         thread
             .map(|thread| thread.domain)
             .ok_or(BuildError::Image("the plan names a thread that is not there"))
+    }
+
+    /// The files that a region holds.
+    pub fn files_of(&self, region: usize) -> impl Iterator<Item = &'a FileEntry> + use<'a> {
+        self.files.iter().filter(move |file| file.region as usize == region)
     }
 
     /// Who handles the faults of a domain.

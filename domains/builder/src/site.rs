@@ -8,10 +8,14 @@ use alloc::vec::Vec;
 use cloison_abi::{
     InterruptSource, ObjectKind, Rights,
     call::{BUILDER_SLOT_FREE, SLOT_SELF},
+    guest::GUEST_REGIONS,
     limits::{MAX_SLOTS, PLAN_EVENTS},
-    plan::{DomainEntry, FaultPolicy, RegionSource},
+    plan::{DomainEntry, FaultPolicy, NONE, RegionSource},
 };
-use cloison_sys::{Slot, build::Configuration};
+use cloison_sys::{
+    Slot,
+    build::{Configuration, GuestParts},
+};
 
 use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source};
 
@@ -180,6 +184,17 @@ impl<'a, K: Kernel> Site<'a, K> {
             };
             self.regions[place] = Some(held);
             made.push(place);
+            self.load_files(place)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the files that a region holds.
+    fn load_files(&mut self, place: usize) -> Result<(), BuildError> {
+        for file in self.plan.files_of(place) {
+            let (region, bytes) =
+                (self.region(place)?, self.image.range(file.image_offset, file.image_bytes)?);
+            self.carry_out(Step::Load { region, offset: 0, bytes })?;
         }
         Ok(())
     }
@@ -189,7 +204,11 @@ impl<'a, K: Kernel> Site<'a, K> {
         let slot = self.take_slot()?;
         let Some(piece) = self.memory.take(needed) else {
             self.slots.give_back(slot.0);
-            return Err(BuildError::Memory { needed, left });
+            let largest = self.memory.largest();
+            return Err(match needed <= left {
+                true => BuildError::Piece { needed, largest },
+                false => BuildError::Memory { needed, left },
+            });
         };
         let step =
             Step::Carve { run: piece.run(), receiver: slot, first: piece.first(), pages: piece.pages() };
@@ -287,7 +306,24 @@ impl<'a, K: Kernel> Site<'a, K> {
             let rights = Rights::HANDLE_FAULT;
             self.carry_out(Step::GiveDomain { domain: slot, to, subject, rights })?;
         }
+        self.give_guests(domain, slot)?;
         self.give_rights(domain, slot)
+    }
+
+    fn give_guests(&mut self, domain: u32, slot: Slot) -> Result<(), BuildError> {
+        for entry in self.plan.guests.iter().filter(|entry| entry.domain == domain) {
+            let (to, tables) = (own_slot(entry.slot)?, self.region(entry.tables as usize)?);
+            let frame = self.region(entry.frame as usize)?;
+            let mut attached = [None; GUEST_REGIONS];
+            for (number, region) in
+                entry.attached.into_iter().enumerate().filter(|(_, region)| *region != NONE)
+            {
+                attached[number] = Some((self.region(region as usize)?, entry.writable & (1 << number) != 0));
+            }
+            let parts = GuestParts { tables, frame, attached };
+            self.carry_out(Step::GiveGuest { domain: slot, to, parts })?;
+        }
+        Ok(())
     }
 
     fn give_rights(&mut self, domain: u32, slot: Slot) -> Result<(), BuildError> {

@@ -1,7 +1,10 @@
 //! What the builder asks of the kernel.
 
 use cloison_abi::{CallError, InterruptSource, Name, ObjectKind, Rights};
-use cloison_sys::{Slot, build::Configuration};
+use cloison_sys::{
+    Slot,
+    build::{Configuration, GuestParts},
+};
 
 /// Who carries out the steps of building.
 pub trait Kernel {
@@ -46,6 +49,8 @@ pub enum Step<'a> {
     GiveDomain { domain: Slot, to: Slot, subject: Slot, rights: Rights },
     /// Gives a right. The event is for the right to read the log.
     GiveRight { domain: Slot, to: Slot, kind: ObjectKind, event: u32 },
+    /// Gives a guest.
+    GiveGuest { domain: Slot, to: Slot, parts: GuestParts },
     /// Says how a domain runs.
     Configure { domain: Slot, how: Configuration },
     /// Makes a domain what it was before its first life.
@@ -78,6 +83,7 @@ impl Step<'_> {
             Self::GiveEvent { .. } => ObjectKind::Event.name(),
             Self::GiveDomain { .. } => ObjectKind::Domain.name(),
             Self::GiveRight { kind, .. } => kind.name(),
+            Self::GiveGuest { .. } => ObjectKind::Guest.name(),
             Self::Configure { .. } => "configuring a domain",
             Self::Reset { .. } => "a new life",
             Self::Start { .. } => "starting a domain",

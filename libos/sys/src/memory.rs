@@ -26,11 +26,12 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// The memory that an entry (a use or a client) shares with its other party. The plan maps it for as long
-    /// as the domain lives.
+    /// The memory that an entry (a use, a client, a guest's memory) shares with its other party. The plan maps it for
+    /// as long as the domain lives.
     #[must_use]
     pub fn of(entry: &'static InfoEntry) -> Option<Self> {
-        let shares = entry.kind == InfoKind::Use as u32 || entry.kind == InfoKind::Client as u32;
+        let kinds = [InfoKind::Use, InfoKind::Client, InfoKind::GuestMemory];
+        let shares = kinds.iter().any(|kind| entry.kind == *kind as u32);
         let both_write = entry.incoming_address == 0;
         (shares && both_write && leads_to_memory(entry))
             .then_some(Self { address: entry.address, bytes: entry.bytes as usize })

@@ -2,7 +2,9 @@
 #![allow(unsafe_code, reason = "addresses from the information page become memory here")]
 
 use cloison_abi::{
-    info::{InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS},
+    info::{
+        InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_INITRAMFS, SETTINGS_KERNEL, SETTINGS_PORTS,
+    },
     port::PortSettings,
 };
 
@@ -24,12 +26,33 @@ pub fn ports() -> &'static [PortSettings] {
 /// The domain's arguments; empty if the manifest states none.
 #[must_use]
 pub fn arguments() -> &'static str {
-    bytes(SETTINGS_ARGUMENTS).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+    text(SETTINGS_ARGUMENTS)
+}
+
+/// The command line of the guest's kernel; empty if the manifest states none.
+#[must_use]
+pub fn cmdline() -> &'static str {
+    text(SETTINGS_CMDLINE)
+}
+
+/// The file of the guest's kernel; `None` if this domain's guest has none.
+#[must_use]
+pub fn kernel() -> Option<&'static [u8]> {
+    bytes(SETTINGS_KERNEL)
+}
+
+/// The file with which the guest's kernel begins; `None` if the manifest states none.
+#[must_use]
+pub fn initramfs() -> Option<&'static [u8]> {
+    bytes(SETTINGS_INITRAMFS)
+}
+
+fn text(name: &str) -> &'static str {
+    bytes(name).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 fn bytes(name: &str) -> Option<&'static [u8]> {
     let entry = info::get().find(InfoKind::Settings, name).filter(|entry| leads_to_memory(entry))?;
-    // SAFETY: the plan maps settings for reading, to this domain alone and for as long as it lives; nobody
-    // writes them.
+    // SAFETY: the plan maps settings for reading and for as long as the domain lives; nobody writes them.
     Some(unsafe { core::slice::from_raw_parts(entry.address as *const u8, entry.bytes as usize) })
 }

@@ -32,6 +32,8 @@ struct State {
     rights: BTreeMap<u8, Rights>,
     /// The regions of memory that there are, with their first page and their pages.
     regions: Vec<(u64, u64)>,
+    /// The first pages of regions that a guest of the domain in a slot has.
+    guests: Vec<(u8, Object)>,
     steps: Vec<&'static str>,
     fails_at: usize,
 }
@@ -53,8 +55,8 @@ impl Fake {
         let rights = [SLOT_SELF, BUILDER_SLOT_RIGHT, BUILDER_SLOT_CENSUS, BUILDER_SLOT_SHUTDOWN];
         let mut slots: BTreeMap<_, _> = rights.map(|slot| (slot, Object::Right)).into();
         slots.insert(BUILDER_SLOT_MEMORY, Object::Run);
-        let (rights, regions, steps) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self(RefCell::new(State { slots, rights, regions, steps, fails_at: usize::MAX }))
+        let (rights, regions, guests, steps) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+        Self(RefCell::new(State { slots, rights, regions, guests, steps, fails_at: usize::MAX }))
     }
 
     /// Pages of the run that are a region's.
@@ -115,7 +117,11 @@ impl State {
                 Object::Memory(first) => self.fill(receiver, Object::Domain(first)),
                 _ => Err(CallError::WrongType),
             },
-            Step::Destroy { domain } => self.domain(domain).and_then(|_| self.empty(domain)),
+            Step::Destroy { domain } => {
+                self.domain(domain)?;
+                self.guests.retain(|(holder, _)| *holder != domain.0);
+                self.empty(domain)
+            }
             Step::Delete { region } => self.delete(region),
             Step::Drop { slot } => self.empty(slot),
             Step::Limit { slot, kept } => {
@@ -131,6 +137,16 @@ impl State {
             | Step::GiveEvent { domain, target: other, .. }
             | Step::GiveDomain { domain, subject: other, .. } => {
                 self.domain(other).and_then(|()| self.domain(domain))
+            }
+            Step::GiveGuest { domain, parts, .. } => {
+                self.domain(domain)?;
+                let attached = parts.attached.into_iter().flatten().map(|(region, _)| region);
+                let regions = attached.chain([parts.tables, parts.frame]);
+                for region in regions {
+                    let memory = self.get(region)?;
+                    self.guests.push((domain.0, memory));
+                }
+                Ok(())
             }
             Step::GivePorts { domain, .. }
             | Step::GiveInterrupt { domain, .. }
@@ -153,11 +169,13 @@ impl State {
         Ok(())
     }
 
-    /// A region that holds the page tables of a domain stays.
+    /// A region that holds the page tables of a domain, or belongs to a guest, stays.
     fn delete(&mut self, region: Slot) -> Result<(), CallError> {
         match self.get(region)? {
             Object::Memory(first) => {
-                if self.slots.values().any(|object| *object == Object::Domain(first)) {
+                let is_tables = self.slots.values().any(|object| *object == Object::Domain(first));
+                let is_guests = self.guests.iter().any(|(_, object)| *object == Object::Memory(first));
+                if is_tables || is_guests {
                     return Err(CallError::BadState);
                 }
                 self.regions.retain(|(start, _)| *start != first);

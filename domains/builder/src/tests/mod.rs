@@ -7,7 +7,7 @@ mod sketch;
 use std::vec::Vec;
 
 use cloison_abi::{
-    CallError,
+    CallError, Name,
     call::BUILDER_SLOT_MEMORY,
     plan::{FaultPolicy, PlanHeader},
 };
@@ -36,12 +36,12 @@ fn after_the_build_it_holds_what_a_restart_needs_and_no_more() {
     let (kernel, image) = (Fake::new(), opened(&bytes));
     let mut site = build(&kernel, &image).unwrap();
     assert_eq!(kernel.pages_in_use(), ALL_PAGES);
-    assert_eq!(kernel.free_slots_in_use(), DOMAINS as usize + 2, "each domain, and two regions");
+    assert_eq!(kernel.free_slots_in_use(), DOMAINS as usize + 4, "each domain, and four regions");
     site.give_up_rights(SPARED).unwrap();
     assert_eq!(kernel.rights_of(Slot(BUILDER_SLOT_MEMORY)), None, "the free memory");
-    assert_eq!(kernel.slots_in_use(), 1 + 1 + DOMAINS as usize + 2, "itself and the spared right too");
+    assert_eq!(kernel.slots_in_use(), 1 + 1 + DOMAINS as usize + 4, "itself and the spared right too");
     (0..DOMAINS).try_for_each(|domain| site.start(domain)).unwrap();
-    assert_eq!(kernel.free_slots_in_use(), 1 + 2);
+    assert_eq!(kernel.free_slots_in_use(), 1 + 4);
     assert!((0..DOMAINS).all(|domain| site.handled(domain).is_some() == (domain == RESTARTED)));
     let (slot, event) = site.handled(RESTARTED).unwrap();
     assert_eq!((kernel.rights_of(slot).unwrap().as_str(), event), ("Rights(HANDLE_FAULT)", 0));
@@ -56,10 +56,9 @@ fn a_restart_clears_and_loads_after_the_reset_and_starts_last() {
     (0..DOMAINS).try_for_each(|domain| site.start(domain)).unwrap();
     kernel.forget_steps();
     site.restart(RESTARTED).unwrap();
-    assert_eq!(
-        kernel.steps(),
-        ["a new life", "clearing memory", "clearing memory", "loading", "starting a domain"]
-    );
+    let clear = "clearing memory";
+    // Its own memory, and that of its guest; not the file, which nobody can write.
+    assert_eq!(kernel.steps(), ["a new life", clear, clear, clear, clear, "loading", "starting a domain"]);
 }
 
 /// Nothing is made twice, in whatever order two domains need it.
@@ -70,9 +69,10 @@ fn a_plan_is_carried_out_once() {
     build(&kernel, &image).unwrap();
     let count = |name| kernel.steps().iter().filter(|step| **step == name).count();
     let counts = ["memory", "region of a device", "creating a domain", "mapping", "loading"].map(count);
-    assert_eq!(counts, [3 + 5, 1, 3, 6, 3]);
+    assert_eq!(counts, [3 + 9, 1, 3, 10, 4]);
     let counts = ["gate", "event", "domain", "region", "interrupt", "I/O ports", "log-right", "census-right"];
     assert_eq!(counts.map(count), [1, 2, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(count("guest"), 1);
     assert_eq!(count("configuring a domain"), 3);
     assert_eq!(count("starting a domain"), 0, "nothing runs before all is built");
 }
@@ -130,7 +130,7 @@ fn a_refused_step_is_named() {
 #[test]
 fn what_the_plan_cannot_mean_is_an_error() {
     type Change = fn(&mut Sketch);
-    let changes: [(Change, &str); 15] = [
+    let changes: [(Change, &str); 19] = [
         (|plan| plan.regions[0].source = 0, "a region's source is unknown"),
         (|plan| plan.areas.clear(), "a region shows no area of a device"),
         (|plan| plan.threads[2].domain = 7, "a domain has no thread"),
@@ -146,6 +146,10 @@ fn what_the_plan_cannot_mean_is_an_error() {
         (|plan| plan.rights[0].kind = 99, "a right is unknown"),
         (|plan| plan.domains[0].on_fault = 9, "a domain's fault policy is unknown"),
         (|plan| plan.loads[0].image_offset = u64::MAX, "a part that the plan names is not there"),
+        (|plan| plan.files[0].image_offset = u64::MAX, "a part that the plan names is not there"),
+        (|plan| plan.guests[0].tables = 99, "the plan names a region that is not there"),
+        (|plan| plan.guests[0].attached[1] = 99, "the plan names a region that is not there"),
+        (|plan| plan.guests[0].slot = 256, "a slot's number is too large"),
     ];
     for (change, what) in changes {
         let mut plan = Sketch::system();
@@ -167,6 +171,37 @@ fn a_program_that_was_changed_is_not_started_again() {
     kernel.forget_steps();
     assert!(matches!(site.restart(RESTARTED), Err(BuildError::Program { .. })));
     assert_eq!(kernel.steps(), ["a new life"]);
+}
+
+#[test]
+fn a_file_that_was_changed_starts_nothing() {
+    let mut plan = Sketch::system();
+    plan.regions.iter_mut().for_each(|region| region.name = Name::new("kernel").unwrap());
+    plan.files[0].digest = [7; 32];
+    let bytes = plan.image();
+    let error = opened(&bytes).check().unwrap_err();
+    assert!(matches!(error, BuildError::File { planned, .. } if planned == [7; 32]));
+    let text = std::format!("{error}");
+    assert!(text.starts_with("the file kernel is not the one in the plan; its digest is "), "{text}");
+    assert!(text.ends_with("..., not 0707070707070707..."), "{text}");
+}
+
+/// Enough memory, but not in one piece, as a guest's has to be.
+#[test]
+fn memory_in_pieces_is_told_from_too_little() {
+    let bytes = Sketch::system().image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut memory = memory();
+    let pieces: Vec<_> = (0..RUN_PAGES).map(|_| memory.take(1).unwrap()).collect();
+    let every_other = pieces.into_iter().step_by(2);
+    every_other.for_each(|piece| memory.give_back(piece));
+    let mut site = Site::open(&kernel, &image, memory).unwrap();
+    let error = site.build(0).unwrap_err();
+    assert_eq!(error, BuildError::Piece { needed: 2, largest: 1 });
+    assert_eq!(
+        std::format!("{error}"),
+        "too little memory in one piece: 8 KiB needed, the largest piece has 4 KiB"
+    );
 }
 
 /// An entry of a plan, as bytes, set to something.

@@ -6,9 +6,10 @@ use cloison_abi::{
     ABI_VERSION, InterruptSource, Name, ObjectKind, Rights,
     image::ImageHeader,
     plan::{
-        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, GateEntry, InterruptEntry,
-        IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, RegionEntry,
-        RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
+        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC,
+        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table,
+        ThreadEntry,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -20,8 +21,11 @@ use crate::{BuildError, Image};
 pub const DOMAINS: u32 = 3;
 /// The one that the builder starts again.
 pub const RESTARTED: u32 = 1;
-/// Pages that they need together: page tables, private memory, what two share, what the restarted one has more.
-pub const ALL_PAGES: u64 = 3 + 3 * 2 + 4 + 5;
+/// Pages that they need together: page tables, private memory, what two share, what the restarted one has more, and
+/// what its guest has.
+pub const ALL_PAGES: u64 = 3 + 3 * 2 + 4 + 5 + GUEST_PAGES;
+/// Page tables of the guest, its frame page, its memory, the file that it begins with.
+const GUEST_PAGES: u64 = 3 + 1 + 6 + 1;
 
 /// The tables of a plan.
 #[derive(Default)]
@@ -42,6 +46,8 @@ pub struct Sketch {
     pub supervisions: Vec<SupervisionEntry>,
     pub log_readers: Vec<LogReaderEntry>,
     pub rights: Vec<RightEntry>,
+    pub guests: Vec<GuestEntry>,
+    pub files: Vec<FileEntry>,
 }
 
 /// Bytes that begin at an address that suits every table.
@@ -67,7 +73,7 @@ pub fn opened(bytes: &Aligned) -> Image<'_> {
 
 impl Sketch {
     /// Domain 0 serves domain 1, with four pages that both see, and handles the faults of domain 2. Domain 1 has a
-    /// device, five pages that the device reaches, and is restarted.
+    /// device, five pages that the device reaches, and a guest, and is restarted. Domain 2 sees the same file.
     pub fn system() -> Self {
         let mut plan = Self::default();
         let policies = [FaultPolicy::Stop, FaultPolicy::Restart, FaultPolicy::Handler];
@@ -107,7 +113,27 @@ impl Sketch {
         plan.supervisions.push(SupervisionEntry { domain: 0, slot: 2, subject: 2, event: 1 });
         plan.log_readers.push(LogReaderEntry { domain: 0, slot: 3, event: 2 });
         plan.rights.push(RightEntry { domain: 0, slot: 4, kind: ObjectKind::CensusRight as u32 });
+        plan.add_guest();
         plan
+    }
+
+    fn add_guest(&mut self) {
+        let memory = RegionSource::Memory;
+        let tables = self.region(3, memory, NONE);
+        let (frame, ram) = (self.region(1, memory, RESTARTED), self.region(6, memory, RESTARTED));
+        self.map(RESTARTED, frame, 1);
+        self.map(RESTARTED, ram, 6);
+        let attached = [ram, NONE, NONE, NONE];
+        self.guests.push(GuestEntry { domain: RESTARTED, slot: 5, tables, frame, attached, writable: 1 });
+        let region = self.region(1, memory, NONE);
+        [RESTARTED, 2].into_iter().for_each(|domain| self.map(domain, region, 1));
+        self.files.push(FileEntry {
+            image_offset: 0,
+            image_bytes: 8,
+            digest: Sha256::digest(cloison_abi::image::IMAGE_MAGIC).into(),
+            region,
+            reserved: 0,
+        });
     }
 
     /// A domain whose program is the first bytes of the image.
@@ -191,6 +217,8 @@ impl Sketch {
             supervisions: add(&mut bytes, &self.supervisions),
             log_readers: add(&mut bytes, &self.log_readers),
             rights: add(&mut bytes, &self.rights),
+            guests: add(&mut bytes, &self.guests),
+            files: add(&mut bytes, &self.files),
             ..PlanHeader::new_zeroed()
         };
         bytes[..size_of::<PlanHeader>()].copy_from_slice(header.as_bytes());
