@@ -72,6 +72,7 @@ pub fn resolve(inputs: &Inputs) -> Result<System, Report> {
 ///
 /// Everything that keeps a program from running where it has to.
 pub fn plan(system: &System, binaries: &Binaries) -> Result<Plan, Report> {
+    check::files(system)?;
     // A program with faults has no layout; the other checks need all of them.
     let plan = Plan::new(system, check::programs(system, binaries)?);
     check::plan(system, &plan)?;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use image_compiler::check::CHECKS;
@@ -153,6 +153,31 @@ fn files_without_text_are_refused() {
     }
 }
 
+/// The image has to lie below 4 GiB; what does not fit is not even read.
+#[test]
+fn files_that_make_an_image_too_large_are_refused() {
+    const LIMIT: u64 = 1 << 32;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: u64| {
+        File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
+    };
+    file("large", LIMIT + 1);
+    file("small", 4096);
+    file("rest", LIMIT - 4095);
+    let path = folder.path().join("large.toml");
+    let faults = |kernel: &str, initramfs: &str| {
+        let text = "[system]\nname = \"x\"\nplatform = \"machine\"\n[domain.x]\ncomponent = \"linux\"\nmemory_mib = 16\n";
+        fs::write(&path, format!("{text}kernel = \"./{kernel}\"\ninitramfs = \"./{initramfs}\"\n")).unwrap();
+        lines(&image_compiler::load(&fixtures(), &path).unwrap_err(), &path)
+    };
+    let refused = |line: u32, column: u32, name: &str, bytes: u64, most: u64| {
+        let reason = format!("the file has {bytes} bytes or more, at most {most} are read");
+        format!("M113 {line}:{column} the file \"./{name}\" of a guest cannot be used: {reason}")
+    };
+    assert_eq!(faults("large", "small"), [refused(7, 10, "large", LIMIT + 1, LIMIT)]);
+    assert_eq!(faults("small", "rest"), [refused(8, 13, "rest", LIMIT - 4095, LIMIT - 4096)]);
+}
+
 #[test]
 fn a_report_shows_place_both_parties_and_a_proposal() {
     let path = project().join("tests/manifests/reject/M013-unknown-component.toml");
@@ -189,6 +214,7 @@ fn as_many_regions_as_there_can_be_are_accepted_if_the_builder_need_not_keep_the
 
 #[test]
 fn the_readme_has_the_limits() {
+    use cloison_abi::guest::MAX_GUESTS;
     use cloison_abi::limits::{
         MAX_DOMAINS, MAX_INTERRUPT_LINES, MAX_INTERRUPTS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS,
         MAX_SLOTS, PLAN_EVENTS,
@@ -204,6 +230,7 @@ fn the_readme_has_the_limits() {
         (MAX_INTERRUPTS, "MAX_INTERRUPTS"),
         (MAX_INTERRUPT_LINES as usize, "MAX_INTERRUPT_LINES"),
         (MAX_PORTS, "MAX_PORTS"),
+        (MAX_GUESTS, "MAX_GUESTS"),
     ];
     for (limit, constant) in limits {
         let is_row = |line: &str| line.starts_with(&format!("| {limit} ")) && line.contains(constant);

@@ -6,13 +6,14 @@ mod support;
 
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use support::fixtures;
 
 /// What a load finds: `ID MESSAGE`, one a line.
 fn faults(folder: &Path, text: &str) -> Vec<String> {
-    let path = folder.join("changed.toml");
+    let path = folder.join("manifests/changed.toml");
     fs::write(&path, text).unwrap();
     match image_compiler::load(&fixtures(), &path) {
         Ok(_) => Vec::new(),
@@ -83,16 +84,24 @@ fn is_free(text: &str, word: &Range<usize>) -> bool {
     let line = text[..word.start].rfind('\n').map_or(0, |newline| newline + 1);
     let key = text[line..].split(" = ").next().unwrap();
     // Nobody else refers to these.
-    let lonely = ["first", "quiet", "shell"];
+    let lonely = ["first", "quiet", "shell", "linux1", "linux2", "plain"];
     let is_lonely = lonely.contains(&&text[word.clone()]) && text[line..].starts_with('[');
     is_lonely
-        || ["arguments", "mac"].contains(&key)
+        || ["arguments", "cmdline", "mac"].contains(&key)
         || (key == "name" && text[..line].ends_with("[system]\n"))
+}
+
+/// A folder for manifests, with the files that they name.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    symlink(fixtures().root.join("files"), folder.path().join("files")).unwrap();
+    folder
 }
 
 /// Runs every change of the manifests and shows all that do not give exactly one fault.
 fn assert_one_fault(changes: impl Iterator<Item = (String, String)>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut count = 0;
     let mut wrong = Vec::new();
     for (what, text) in changes {
@@ -106,7 +115,7 @@ fn assert_one_fault(changes: impl Iterator<Item = (String, String)>) {
     assert!(wrong.is_empty(), "{} of {count} changes:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-const MANIFESTS: [&str; 2] = ["everything.toml", "two-switches.toml"];
+const MANIFESTS: [&str; 3] = ["everything.toml", "two-switches.toml", "guests.toml"];
 
 #[test]
 fn a_value_of_a_wrong_type() {
@@ -187,18 +196,20 @@ fn a_table_twice_or_as_a_list() {
 }
 
 /// Keys that can be left out, so that what is left is as good.
-const OPTIONAL: [&str; 25] = [
+const OPTIONAL: [&str; 28] = [
     "address",
     "arguments",
     "budget_us",
     "burst_kib",
     "best_effort",
     "census",
+    "cmdline",
     "ends_with",
     "gate",
     "gateway",
     "heap_kib",
     "host_port",
+    "initramfs",
     "log",
     "mac",
     "mirror",
@@ -212,12 +223,13 @@ const OPTIONAL: [&str; 25] = [
     "stack_kib",
     "uplink_vlan",
     "uses.next",
+    "vcpus",
     "vlan",
 ];
 
 #[test]
 fn more_domains_than_fit() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let head = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
     for count in [40, 70, 500] {
         let domains = (0..count).map(|number| format!("[domain.d{number}]\ncomponent = \"quiet\"\n"));
@@ -229,7 +241,7 @@ fn more_domains_than_fit() {
 
 #[test]
 fn a_number_that_is_too_large_is_told_so() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let text = |number| {
         let head = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
         format!("{head}[domain.quiet]\ncomponent = \"quiet\"\nstack_kib = {number}\n")

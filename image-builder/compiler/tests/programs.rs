@@ -64,6 +64,7 @@ fn each_fault_is_found() {
         ("B006", faults(&elf(ENTRY, &[]))),
         ("B007", faults(&elf(ENTRY, &many))),
         ("B008", changed(|segment| segment.memory = 40 << 20)),
+        ("B009", payload_not_fetched()),
     ];
     for (id, found) in &cases {
         assert_eq!(found, &[*id]);
@@ -71,6 +72,16 @@ fn each_fault_is_found() {
     for (id, summary) in BINARY_CHECKS {
         assert!(cases.iter().any(|(tested, _)| tested == id), "{id}, {summary}: no test");
     }
+}
+
+/// The faults of a system with a payload that was not fetched.
+fn payload_not_fetched() -> Vec<&'static str> {
+    let manifest = support::fixtures().root.join("manifests/payload.toml");
+    let system = image_compiler::load(&support::fixtures(), &manifest).unwrap();
+    let binaries = support::binaries(&system, &elf(ENTRY, &segments()));
+    let report = image_compiler::plan(&system, &binaries).unwrap_err();
+    assert!(report.to_string().contains("the payload `debian-cloud` has not been fetched"), "{report}");
+    report.diagnostics().iter().map(|fault| fault.id).collect()
 }
 
 #[test]

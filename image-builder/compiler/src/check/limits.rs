@@ -41,7 +41,7 @@ impl Demand {
         demands
     }
 
-    fn new(domain: &DraftDomain<'_>, settings: [usize; 2]) -> Self {
+    fn new(domain: &DraftDomain<'_>, settings: [usize; 3]) -> Self {
         let (regions, rights) = domain
             .component
             .map_or((0, 0), |component: &Component| (component.regions.len(), component.rights.len()));
@@ -63,6 +63,7 @@ impl Demand {
             demand.info_entries += 1;
         }
         demand.add_devices(domain);
+        demand.add_guest(domain);
         demand
     }
 
@@ -73,6 +74,16 @@ impl Demand {
         self.events += usize::from(offer.signals_server);
         self.mappings += mappings_of(offer);
         self.info_entries += 1;
+    }
+
+    /// A guest has a slot; its memory and the files that it begins with are mapped, and told of.
+    fn add_guest(&mut self, domain: &DraftDomain<'_>) {
+        if domain.guest_sizes().is_some() {
+            let seen = guest_regions(domain) - 1 + domain.table.guest.files().count();
+            self.slots += 1;
+            self.mappings += seen;
+            self.info_entries += 1 + seen;
+        }
     }
 
     fn add_devices(&mut self, domain: &DraftDomain<'_>) {
@@ -146,10 +157,10 @@ fn each(
 
 /// Each domain has two regions, its memory and its page tables; the machine's free memory is some more.
 pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let mut regions = usize::from(BUILDER_MEMORY_SLOTS);
+    let mut regions = usize::from(BUILDER_MEMORY_SLOTS) + draft.guest_files().len();
     for domain in &draft.domains {
         let own = Own::new(domain);
-        regions += 2 + shared(domain).count() + own.areas + own.regions;
+        regions += 2 + shared(domain).count() + own.areas + own.kept + own.passing;
         if regions > MAX_REGIONS {
             let name = &domain.table.name;
             let message =
@@ -164,15 +175,27 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
 /// Regions of a domain that are no other domain's.
 struct Own {
     areas: usize,
-    /// Beside its stack, heap and program, which are one.
-    regions: usize,
+    /// Those that a restart needs, beside stack, heap and program, which are one.
+    kept: usize,
+    /// Those that it does not need.
+    passing: usize,
 }
 
 impl Own {
     fn new(domain: &DraftDomain<'_>) -> Self {
         let areas = domain.devices.iter().filter_map(|device| Some(device.found?.1.memory.len())).sum();
-        Self { areas, regions: domain.component.map_or(0, |component| component.regions.len()) }
+        let regions = domain.component.map_or(0, |component| component.regions.len());
+        // All of a guest but its page tables.
+        let guest = guest_regions(domain);
+        Self { areas, kept: regions + guest.saturating_sub(1), passing: guest.min(1) }
     }
+}
+
+/// Regions of a domain's guest: one for each thing that has pages.
+fn guest_regions(domain: &DraftDomain<'_>) -> usize {
+    let Some(sizes) = domain.guest_sizes() else { return 0 };
+    // Memory of no pages is another check's business.
+    3 + usize::from(sizes.shared > 0) + usize::from(sizes.numbers > 0)
 }
 
 /// The servers with which a domain shares memory, once for each gate.
@@ -196,21 +219,39 @@ pub(super) fn builder_slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
             with_others.iter().filter(|pair| pair.iter().all(|other| is(other, &place))).count()
         };
         let (made, done) = (count(|other, place| other >= place), count(|other, place| other <= place));
-        held += made + 1 + own.areas + own.regions;
-        if held > MAX_SLOTS {
+        // Files of guests are held until the last domain that sees them is built.
+        let files = files_awaited(draft, place);
+        held += made + 1 + own.areas + own.kept + own.passing;
+        if held + files > MAX_SLOTS {
             let name = &domain.table.name;
             let message = format!(
-                "up to the domain `{}` the builder holds {held} slots, it has {MAX_SLOTS}",
-                name.value
+                "up to the domain `{}` the builder holds {} slots, it has {MAX_SLOTS}",
+                name.value,
+                held + files
             );
             let help = "restart fewer domains that have regions of their own, or share less memory; MAX_SLOTS of \
                         the ABI crate sets the limit";
             return vec![Diagnostic::new(name.span, message).help(help)];
         }
-        let kept = if is_restarted(domain) { 0 } else { 1 + own.regions };
-        held -= done + own.areas + kept + 1;
+        let kept = if is_restarted(domain) { 0 } else { 1 + own.kept };
+        held -= done + own.areas + own.passing + kept + 1;
     }
     Vec::new()
+}
+
+/// Files that a domain, or one before it, sees, and it or one after it.
+fn files_awaited(draft: &Draft<'_>, place: usize) -> usize {
+    let names = |(at, domain): (usize, &DraftDomain<'_>), file: &str| {
+        (domain.guest_sizes().is_some() && domain.table.guest.files().any(|named| named.value == file))
+            .then_some(at)
+    };
+    let files = draft.guest_files().into_iter();
+    let awaited = files.filter(|file| {
+        let domains = draft.domains.iter().enumerate();
+        let seen: Vec<usize> = domains.filter_map(|domain| names(domain, file)).collect();
+        seen.first().is_some_and(|first| *first <= place) && seen.last().is_some_and(|last| *last >= place)
+    });
+    awaited.count()
 }
 
 /// Whether the builder starts a domain again after a fault.

@@ -4,6 +4,7 @@ use cloison_abi::limits::PAGE_BYTES;
 
 use crate::diagnostic::{At, Diagnostic, Span};
 use crate::manifest::Lookup;
+use crate::plan::page_count;
 use crate::system::{Draft, DraftDomain, MAX_MEMORY_KIB, pages, settings};
 
 /// Memory that is not the domains', beside the image: what firmware, kernel and builder have. Of 8 MiB,
@@ -51,13 +52,19 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let one_way = component.offers.iter().map(|offer| (&offer.name, offer.one_way_pages, 0));
         own.chain(shared).chain(one_way)
     });
+    let guests = draft.inputs.components.values().filter_map(|component| component.found()?.guest.as_ref());
+    let guests = guests.filter(|guest| guest.shared_pages.value > MAX_REGION_PAGES).map(|guest| {
+        let pages = &guest.shared_pages;
+        let message = format!("a guest cannot share {} pages", pages.value);
+        Diagnostic::new(pages.span, message).help(format!("give a number from 0 to {MAX_REGION_PAGES}"))
+    });
     let wrong = regions.filter(|(_, pages, least)| pages < least || *pages > MAX_REGION_PAGES);
     let faults = wrong.map(|(name, pages, least)| {
         let fault =
             Diagnostic::new(name.span, format!("the region of `{}` cannot have {pages} pages", name.value));
         fault.help(format!("give a number from {least} to {MAX_REGION_PAGES}"))
     });
-    faults.collect()
+    faults.chain(guests).collect()
 }
 
 /// One entry of the information page tells of one of the two.
@@ -81,8 +88,12 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let domains = draft.domains.iter().zip(settings(draft));
     let needs: Vec<u64> = domains.map(|(domain, settings)| pages_of(domain, settings)).collect();
     let needed = needs.iter().fold(0u64, |sum, pages| sum.saturating_add(*pages));
-    let mib = needed.saturating_mul(PAGE_BYTES).div_ceil(1 << 20);
-    let available = platform.memory_mib.saturating_sub(RESERVED_MIB);
+    // A file lies in the image, and in memory that domains see.
+    let files = draft.file_pages();
+    let mib_of = |pages: u64| pages.saturating_mul(PAGE_BYTES).div_ceil(1 << 20);
+    let (mib, image) = (mib_of(needed.saturating_add(files)), mib_of(files));
+    let available = platform.memory_mib.saturating_sub(RESERVED_MIB + image);
+    let in_image = if image > 0 { format!(", {image} the image's") } else { String::new() };
     let largest = needs.iter().enumerate().max_by_key(|(place, pages)| (**pages, usize::MAX - place));
     let Some((place, _)) = largest.filter(|_| mib > available) else { return Vec::new() };
     let name = &draft.domains[place].table.name;
@@ -90,27 +101,37 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let message = match platform.replaced_mib {
         None => format!(
             "the domains need {mib} MiB; the platform `{machine}` has {available} MiB for them, {RESERVED_MIB} of \
-             its {size} are the kernel's"
+             its {size} are the kernel's{in_image}"
         ),
         Some(stated) => format!(
             "the domains need {mib} MiB; `--memory {size}` leaves {available} MiB for them, {RESERVED_MIB} are the \
-             kernel's (the platform `{machine}` has {stated})"
+             kernel's{in_image} (the platform `{machine}` has {stated})"
         ),
     };
-    vec![
-        Diagnostic::new(name.span, message)
-            .note("this one needs most")
-            .help(format!("give less stack or heap, or raise {}", platform.memory_key())),
-    ]
+    vec![Diagnostic::new(name.span, message).note("this one needs most").help(format!(
+        "give less {}, or raise {}",
+        spendable(draft),
+        platform.memory_key()
+    ))]
 }
 
-fn pages_of(domain: &DraftDomain<'_>, settings: [usize; 2]) -> u64 {
+/// What can be given less.
+fn spendable(draft: &Draft<'_>) -> &'static str {
+    let has_guests = draft.domains.iter().any(|domain| domain.guest_sizes().is_some());
+    if has_guests { "stack or heap, or less memory to a guest" } else { "stack or heap" }
+}
+
+fn pages_of(domain: &DraftDomain<'_>, settings: [usize; 3]) -> u64 {
     let Some(component) = domain.component else { return 0 };
     let kib = |stated: &Option<At<u64>>, default| stated.as_ref().map_or(default, |kib| kib.value);
     let stack = kib(&domain.table.stack_kib, component.stack_kib).min(u64::MAX >> 10);
     let heap = kib(&domain.table.heap_kib, component.heap_kib).min(u64::MAX >> 10);
     let shared = domain.uses.iter().filter_map(|gate_use| Some(gate_use.offer?.1.region_pages()));
     let own = component.regions.iter().map(|region| region.pages.value);
-    let settings = (settings.iter().sum::<usize>() as u64).div_ceil(PAGE_BYTES);
-    shared.chain(own).chain([settings]).fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)
+    let settings = page_count(settings.iter().sum::<usize>() as u64);
+    let guest = domain.guest_sizes().map_or(0, |sizes| sizes.total());
+    shared
+        .chain(own)
+        .chain([settings, guest])
+        .fold(pages(stack).saturating_add(pages(heap)), u64::saturating_add)
 }

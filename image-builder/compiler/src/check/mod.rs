@@ -5,6 +5,7 @@ mod devices;
 mod faults;
 mod form;
 mod grants;
+mod guests;
 mod limits;
 mod memory;
 mod names;
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 pub use programs::BINARY_CHECKS;
-pub(crate) use programs::{plan, programs};
+pub(crate) use programs::{files, plan, programs};
 
 use crate::diagnostic::Diagnostic;
 use crate::system::Draft;
@@ -34,7 +35,7 @@ pub struct Check {
 }
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
-/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be.
+/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -83,6 +84,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M065", summary: "more entries than the information page holds", run: limits::info_entries },
     Check { id: "M066", summary: "more regions than the kernel's table holds", run: limits::regions },
     Check { id: "M067", summary: "more than the builder holds at once in its slots", run: limits::builder_slots },
+    Check { id: "M068", summary: "more guests than the kernel's table holds", run: guests::number },
     Check { id: "M070", summary: "a fault policy that does not exist", run: faults::unknown_policy },
     Check { id: "M071", summary: "a fault handler that is missing, not asked for, or the domain itself", run: faults::handler },
     Check { id: "M080", summary: "arguments that the component did not ask for, or that are too long", run: grants::arguments },
@@ -106,6 +108,11 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M107", summary: "a device that QEMU is not told to make, or not by its name", run: platform::not_made },
     Check { id: "M108", summary: "a device with the exit port", run: platform::exit_port_taken },
     Check { id: "M109", summary: "a machine without memory, or with more than there can be", run: platform::memory_range },
+    Check { id: "M110", summary: "a key of a guest in a domain whose component runs none", run: guests::superfluous_key },
+    Check { id: "M111", summary: "a guest without memory, or a Linux without a kernel", run: guests::missing_key },
+    Check { id: "M113", summary: "a file of a guest that cannot be read, is none, is empty or too large", run: guests::unusable_file },
+    Check { id: "M116", summary: "a guest with a number of CPUs other than one", run: guests::cpus },
+    Check { id: "M117", summary: "a command line of a guest that is too long or is not one line", run: guests::cmdline },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
@@ -117,13 +124,13 @@ const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
 /// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
 /// are gone, or can be told for what they are.
 const FOLLOWERS: &[(&str, &[&str])] = &[
-    ("M051", &["M050", "M052", "M060", "M066", "M109"]),
+    ("M051", &["M050", "M052", "M060", "M066", "M068", "M109"]),
     ("M061", &["M060", "M092"]),
     ("M062", &["M060", "M061", "M092"]),
     ("M063", &["M060", "M061", "M092"]),
     ("M065", &["M060", "M061", "M062", "M063", "M064", "M092"]),
-    ("M066", &["M052", "M060", "M061", "M062", "M092"]),
-    ("M067", &["M052", "M060", "M061", "M062", "M066", "M092"]),
+    ("M066", &["M052", "M060", "M061", "M062", "M068", "M092"]),
+    ("M067", &["M052", "M060", "M061", "M062", "M066", "M068", "M092"]),
     ("M093", &["M014", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
 ];
 

@@ -9,8 +9,8 @@ use cloison_abi::limits::{IMAGE_ADDRESS, MAX_MAPPINGS, PAGE_BYTES};
 
 use super::memory::RESERVED_MIB;
 use crate::diagnostic::{Diagnostic, Report, Sources, Span};
-use crate::plan::{Binaries, Layout, Load, Plan, Program, ProgramFile, SHARED_ADDRESS};
-use crate::system::{Component, System};
+use crate::plan::{Binaries, Layout, Load, Plan, Program, ProgramFile, SHARED_ADDRESS, page_count};
+use crate::system::{Component, PAGES_IN_MIB, System};
 use crate::workspace::BUILDER;
 
 /// The checks of programs: ids and what each refuses.
@@ -23,11 +23,11 @@ pub const BINARY_CHECKS: &[(&str, &str)] = &[
     ("B006", "a first instruction that is not in executable memory"),
     ("B007", "more segments than fit beside what a domain is given"),
     ("B008", "more memory than the machine has, programs included"),
+    ("B009", "a payload that has not been fetched"),
 ];
 
 /// Memory that is not the domains', beside the image.
 const RESERVED_PAGES: u64 = RESERVED_MIB * PAGES_IN_MIB;
-const PAGES_IN_MIB: u64 = (1 << 20) / PAGE_BYTES;
 
 /// What to do about a segment that is not as the linker script would have it.
 const LINK: &str = "link it with the library's domain.ld";
@@ -52,6 +52,16 @@ pub(crate) fn plan(system: &System, plan: &Plan) -> Result<(), Report> {
     faults.judge_mappings(system, plan);
     faults.judge_segments(plan);
     faults.judge_memory(system, plan);
+    faults.end()
+}
+
+/// Judges whether the files are here that guests begin with.
+pub(crate) fn files(system: &System) -> Result<(), Report> {
+    let mut faults = Faults::new(system);
+    for file in system.files.iter().filter(|file| file.bytes.is_none()) {
+        let message = format!("the payload `{}` has not been fetched", file.name);
+        faults.add(&file.name, ProgramFault { id: "B009", message, help: "`cargo image build` fetches it" });
+    }
     faults.end()
 }
 
@@ -142,8 +152,12 @@ impl Faults {
     }
 
     fn judge_memory(&mut self, system: &System, plan: &Plan) {
-        let image =
-            plan.programs.iter().map(|program| (program.image.len() as u64).div_ceil(PAGE_BYTES)).sum();
+        let image = plan
+            .programs
+            .iter()
+            .map(|program| program.image.len())
+            .chain(plan.files.iter().map(|file| file.bytes.len()));
+        let image: u64 = image.map(|bytes| page_count(bytes as u64)).sum();
         let memory = system.platform.memory_mib.saturating_mul(PAGES_IN_MIB);
         let available = memory.saturating_sub(RESERVED_PAGES).saturating_sub(image);
         if plan.total_pages() > available {

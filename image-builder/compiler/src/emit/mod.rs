@@ -1,4 +1,4 @@
-//! Writes the system image: header, the builder's memory, the programs, the plan.
+//! Writes the system image: header, the builder's memory, the programs, the files of guests, the plan.
 
 mod tables;
 
@@ -7,6 +7,7 @@ use cloison_abi::Name;
 use cloison_abi::image::{BUILDER_SEGMENTS, BuilderSegment, Digest, IMAGE_MAGIC, ImageHeader, checksum};
 use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader};
 use cloison_abi::limits::{BUILDER_WINDOW_ADDRESS, BUILDER_WINDOW_BYTES, PAGE_BYTES};
+use cloison_abi::plan::FileEntry;
 use zerocopy::IntoBytes;
 
 use crate::digest::digest;
@@ -23,8 +24,9 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     let mut image = Bytes(vec![0; size_of::<ImageHeader>()]);
     let segments = builder_segments(system, plan, &mut image);
     let places = image.add_programs(plan);
+    let files = image.add_files(plan);
     let plan_offset = image.align();
-    let tables = tables::bytes(system, plan, plan_offset, &places);
+    let tables = tables::bytes(system, plan, plan_offset, &places, &files);
     image.0.extend_from_slice(&tables);
     let image_bytes = image.align();
     let mut header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
@@ -138,6 +140,17 @@ impl Bytes {
             places.push(Place { offset, bytes: bytes.len() as u64, digest: digest(&program.image) });
         }
         places
+    }
+
+    /// Adds the files that guests begin with. Returns what the plan says of them.
+    fn add_files(&mut self, plan: &Plan) -> Vec<FileEntry> {
+        let files = plan.files.iter().map(|file| {
+            let image_offset = self.align();
+            self.0.extend_from_slice(&file.bytes);
+            let (image_bytes, digest) = (file.bytes.len() as u64, digest(&file.bytes));
+            FileEntry { image_offset, image_bytes, digest, region: file.region, reserved: 0 }
+        });
+        files.collect()
     }
 
     fn add_part(&mut self, part: &Part, bytes: &[u8]) -> BuilderSegment {

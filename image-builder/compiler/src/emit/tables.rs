@@ -3,7 +3,7 @@
 use cloison_abi::ABI_VERSION;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
-    DomainEntry, FaultPolicy, LoadEntry, NONE, PLAN_MAGIC, PlanHeader, SYSTEM_PRINT_CENSUS, Table,
+    DomainEntry, FaultPolicy, FileEntry, LoadEntry, NONE, PLAN_MAGIC, PlanHeader, SYSTEM_PRINT_CENSUS, Table,
     ThreadEntry,
 };
 use zerocopy::{Immutable, IntoBytes};
@@ -15,8 +15,14 @@ use crate::system::{Domain, DomainId, OnFault, System};
 /// What every table's offset is a multiple of.
 const TABLE_ALIGNMENT: usize = 8;
 
-/// The plan, to lie at `plan_offset` of the image, with programs at `places`.
-pub(super) fn bytes(system: &System, plan: &Plan, plan_offset: u64, places: &[Place]) -> Vec<u8> {
+/// The plan, to lie at `plan_offset` of the image, with programs at `places`, and these files.
+pub(super) fn bytes(
+    system: &System,
+    plan: &Plan,
+    plan_offset: u64,
+    places: &[Place],
+    files: &[FileEntry],
+) -> Vec<u8> {
     let mut out = Writer(vec![0; size_of::<PlanHeader>()]);
     let mut loads = Vec::new();
     for (id, domain) in system.domains() {
@@ -48,6 +54,8 @@ pub(super) fn bytes(system: &System, plan: &Plan, plan_offset: u64, places: &[Pl
         supervisions: out.table(&tables.supervisions),
         log_readers: out.table(&tables.log_readers),
         rights: out.table(&tables.rights),
+        guests: out.table(&tables.guests),
+        files: out.table(files),
         flags: if system.has_census { SYSTEM_PRINT_CENSUS } else { 0 },
         ends_with: system.ends_with.map_or(NONE, index),
     };

@@ -1,5 +1,6 @@
 //! A component's file, `domain.toml`: what it offers and what it needs.
 
+use super::guest::GuestNeed;
 use super::reader::{Item, Reader};
 use crate::diagnostic::At;
 
@@ -28,6 +29,8 @@ pub struct Component {
     pub regions: Vec<RegionNeed>,
     /// Rights that it needs.
     pub rights: Vec<At<String>>,
+    /// The guest that it runs.
+    pub guest: Option<GuestNeed>,
     /// The meaning of its domain's arguments, if it takes any.
     pub arguments: Option<At<String>>,
 }
@@ -116,6 +119,7 @@ impl Component {
             devices: Vec::new(),
             regions: Vec::new(),
             rights: Vec::new(),
+            guest: None,
             arguments,
         };
         reader.table("needs", |needs| component.read_needs(needs));
@@ -134,6 +138,7 @@ impl Component {
         self.regions =
             needs.entries("regions", |local, item| item.table(|table| RegionNeed::read(local, table))?);
         self.rights = needs.texts("rights");
+        self.guest = needs.table("guest", GuestNeed::read);
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod addition;
 mod component;
+mod guest;
 mod platform;
 mod problem;
 mod reader;
@@ -13,10 +14,11 @@ mod switch;
 mod syntax;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
+pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
 pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger};
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
@@ -55,6 +57,10 @@ pub struct Inputs {
     pub platform: Lookup<Platform>,
     /// The platform that it probably means, if there is none of that name.
     pub meant_platform: Option<Platform>,
+    /// The manifest's folder, from which paths in it are seen.
+    pub folder: PathBuf,
+    /// The files that its guests begin with.
+    pub guest_files: GuestFiles,
     /// Components that there are, for proposals.
     pub known_components: Vec<String>,
     /// Platforms that there are, for proposals.
@@ -130,6 +136,8 @@ pub struct DomainTable {
     pub is_best_effort: bool,
     pub stack_kib: Option<At<u64>>,
     pub heap_kib: Option<At<u64>>,
+    /// Its guest, if its component runs one.
+    pub guest: GuestTable,
 }
 
 /// One gate that a domain is given.
@@ -172,6 +180,8 @@ impl Inputs {
             components: BTreeMap::new(),
             meant_components: BTreeMap::new(),
             platform: Lookup::Broken,
+            folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
+            guest_files: GuestFiles::new(),
             meant_platform: None,
         };
         inputs.read_platform();
@@ -209,6 +219,7 @@ impl Inputs {
         forwards.sort_by_key(|forward| forward.name.span);
         switch::connect(switches, domains);
         self.read_components();
+        guest::read_files(&mut self.guest_files, &self.folder, &self.manifest.domains);
         self.spoiled = Spoiled::new(&self.problems);
     }
 
@@ -355,6 +366,7 @@ impl DomainTable {
             is_best_effort: false,
             stack_kib: None,
             heap_kib: None,
+            guest: GuestTable::default(),
         }
     }
 
@@ -386,6 +398,7 @@ impl DomainTable {
             is_best_effort: reader.flag("best_effort"),
             stack_kib: reader.number("stack_kib"),
             heap_kib: reader.number("heap_kib"),
+            guest: GuestTable::read(reader),
         }
     }
 }

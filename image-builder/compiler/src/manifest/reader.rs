@@ -31,7 +31,7 @@ pub(crate) fn read_file(
     sources: &mut Sources,
     problems: &mut Vec<Problem>,
 ) -> (SourceId, bool) {
-    match bytes_of(path).and_then(|bytes| text_of(&bytes)) {
+    match bytes_of(path, MAX_FILE_BYTES).and_then(|bytes| text_of(&bytes)) {
         Ok(text) => (sources.add(shown, text), true),
         Err(reason) => {
             let source = sources.add(shown, String::new());
@@ -42,20 +42,23 @@ pub(crate) fn read_file(
     }
 }
 
-/// The content of a regular file. What waits for a writer, or never ends, is not read at all.
-fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+/// The content of a regular file of at most so many bytes. What waits for a writer, or never ends, is not read at all.
+pub(super) fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(open(path, flags, Mode::empty()).map_err(|error| describe(&error.into()))?);
     let about = file.metadata().map_err(|error| describe(&error))?;
     if !about.is_file() {
         return Err(format!("this is {}, not a file", kind_of(about.file_type())));
     }
+    let too_long = |length| format!("the file has {length} bytes or more, at most {most} are read");
+    if about.len() > most {
+        return Err(too_long(about.len()));
+    }
     // A file that is longer than it says, as in /proc, is not read beyond the limit either.
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
-    let length = about.len().max(bytes.len() as u64);
-    if length > MAX_FILE_BYTES {
-        return Err(format!("the file has {length} bytes or more, at most {MAX_FILE_BYTES} are read"));
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
+    if bytes.len() as u64 > most {
+        return Err(too_long(bytes.len() as u64));
     }
     Ok(bytes)
 }

@@ -9,6 +9,8 @@ mod program;
 mod settings;
 mod tables;
 
+use std::sync::Arc;
+
 use cloison_abi::info::InfoEntry;
 use cloison_abi::limits::PAGE_BYTES;
 
@@ -17,11 +19,15 @@ pub(crate) use name::name;
 pub use program::{Binaries, Load, Program, ProgramFile, Segment};
 pub use tables::{Tables, is_memory};
 
-use crate::system::{ComponentId, System, pages};
+use crate::system::{ComponentId, FileId, System, pages};
 use layout::SPARE_TABLES;
 
 /// Where shared memory and devices begin in a domain's address space; program, stack and heap are below.
 pub const SHARED_ADDRESS: u64 = 0x1000_0000;
+
+/// Where a domain sees the memory of its guest, and what its guest begins with: above all else that it sees, what it
+/// maps by itself included.
+pub const GUEST_ADDRESS: u64 = 1 << 32;
 
 /// The compiled manifest, before it is bytes.
 #[derive(Debug)]
@@ -34,6 +40,19 @@ pub struct Plan {
     pub domains: Vec<DomainPlan>,
     /// What is given to them.
     pub tables: Tables,
+    /// The files that guests begin with.
+    pub files: Vec<FilePlan>,
+}
+
+/// A file that guests begin with.
+#[derive(Debug)]
+pub struct FilePlan {
+    /// Which.
+    pub file: FileId,
+    /// The region that holds it.
+    pub region: u32,
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
 }
 
 /// What the plan says about one domain beside the tables.

@@ -1,10 +1,10 @@
 //! The settings of a domain: what the manifest fixes for it, as the domain reads it.
 //!
-//! First the ports, which are the switch's or the domain's own; then the arguments.
+//! First the ports, which are the switch's or the domain's own; then the arguments; then its guest's command line.
 
 use std::net::Ipv4Addr;
 
-use cloison_abi::info::{InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
+use cloison_abi::info::{InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_PORTS};
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
 
@@ -14,7 +14,7 @@ use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
 /// How many bytes a domain's settings take.
 pub(super) fn length(system: &System, id: DomainId) -> u64 {
     let ports = ports_of(system, id).count() * size_of::<PortSettings>();
-    (ports + system.domain(id).arguments.len()) as u64
+    (ports + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>()) as u64
 }
 
 /// A domain's settings, to lie at `address`: their bytes, and what the information page says of them. `info`
@@ -26,15 +26,24 @@ pub(super) fn settings(
     info: &[InfoEntry],
 ) -> (Vec<u8>, Vec<InfoEntry>) {
     let ports: Vec<_> = ports_of(system, id).map(|port| port.settings(system, info)).collect();
-    let (ports, arguments) = (ports.as_bytes(), system.domain(id).arguments.as_bytes());
-    let parts =
-        [(SETTINGS_PORTS, ports, address), (SETTINGS_ARGUMENTS, arguments, address + ports.len() as u64)];
-    let entries = parts.iter().filter(|(_, bytes, _)| !bytes.is_empty()).map(|(kind, bytes, address)| {
-        let (name, bytes, address) = (name(kind), bytes.len() as u64, *address);
-        InfoEntry { name, kind: InfoKind::Settings as u32, address, bytes, ..InfoEntry::EMPTY }
-    });
-    let entries = entries.collect();
-    ([ports, arguments].concat(), entries)
+    let (mut all, mut entries) = (Vec::new(), Vec::new());
+    let texts = texts(system, id).map(|(kind, text)| (kind, text.as_bytes()));
+    for (kind, bytes) in [(SETTINGS_PORTS, ports.as_bytes())].into_iter().chain(texts) {
+        if !bytes.is_empty() {
+            let (name, address, bytes) = (name(kind), address + all.len() as u64, bytes.len() as u64);
+            let kind = InfoKind::Settings as u32;
+            entries.push(InfoEntry { name, kind, address, bytes, ..InfoEntry::EMPTY });
+        }
+        all.extend_from_slice(bytes);
+    }
+    (all, entries)
+}
+
+/// The settings that are texts.
+fn texts(system: &System, id: DomainId) -> [(&'static str, &str); 2] {
+    let domain = system.domain(id);
+    let cmdline = domain.guest.as_ref().map_or("", |guest| &guest.cmdline);
+    [(SETTINGS_ARGUMENTS, &domain.arguments), (SETTINGS_CMDLINE, cmdline)]
 }
 
 /// A port as one side sees it.

@@ -1,8 +1,8 @@
 //! The tables of the plan that name no part of the image.
 
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, InterruptEntry, IoRangeEntry, LogReaderEntry,
-    MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
+    AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, GuestEntry, InterruptEntry, IoRangeEntry,
+    LogReaderEntry, MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
 };
 
 /// What is given to the domains, as the plan's tables have it.
@@ -34,6 +34,8 @@ pub struct Tables {
     pub log_readers: Vec<LogReaderEntry>,
     /// Other rights.
     pub rights: Vec<RightEntry>,
+    /// Guests, by domain.
+    pub guests: Vec<GuestEntry>,
 }
 
 impl Tables {

@@ -3,8 +3,8 @@
 use cloison_abi::image::ImageHeader;
 use cloison_abi::info::InfoEntry;
 use cloison_abi::limits::PAGE_BYTES;
-use cloison_abi::plan::{GateEntry, InterruptEntry, MappingEntry, NONE, RegionEntry};
-use cloison_abi::{InterruptSource, ObjectKind, Rights};
+use cloison_abi::plan::{GateEntry, GuestEntry, InterruptEntry, MappingEntry, NONE, RegionEntry};
+use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
 use zerocopy::FromBytes;
 
 use super::count;
@@ -40,10 +40,13 @@ pub(super) fn memory(system: &System, plan: &Plan) -> String {
     text.trim_end().to_owned() + "\n" + &total
 }
 
-/// Pages of regions beside the private one that belong to a domain.
+/// Pages of regions beside the private one that belong to a domain, or to its guest.
 fn own_regions(plan: &Plan, domain: usize) -> u64 {
     let others = plan.tables.regions.iter().skip(plan.domains.len());
-    others.filter(|region| region.owner as usize == domain).map(|region| u64::from(region.pages)).sum()
+    let own = others.filter(|region| region.owner as usize == domain);
+    let guests = plan.tables.guests.iter().filter(|guest| guest.domain as usize == domain);
+    let tables = guests.map(|guest| plan.tables.region(guest.tables));
+    own.chain(tables).map(|region| u64::from(region.pages)).sum()
 }
 
 /// Pages that a domain sees and shares with another one.
@@ -101,9 +104,13 @@ fn what(plan: &Plan, domain: usize, mapping: &MappingEntry) -> String {
     }
 }
 
-/// With whom memory at an address is shared, if this entry tells of it.
+/// With whom memory at an address is shared, or what it is of a guest's, if this entry tells of it.
 fn shared_as(entry: &InfoEntry, address: u64) -> Option<String> {
     let (peer, name) = (entry.peer, entry.name);
+    let is_of_guest = peer == Name::EMPTY && entry.address == address;
+    if is_of_guest {
+        return Some(format!("{name} of its guest"));
+    }
     match (address == entry.address, entry.incoming_address) {
         (true, 0) => Some(format!("shared with {peer}, for {name}")),
         (true, _) => Some(format!("to {peer}, for {name}")),
@@ -149,6 +156,9 @@ pub(super) fn slots(system: &System, plan: &Plan) -> String {
         let object = format!("its bit {} says that there is text", reader.event);
         row(reader.domain, reader.slot, ObjectKind::LogRight, object);
     }
+    for guest in &tables.guests {
+        row(guest.domain, guest.slot, ObjectKind::Guest, shown_to(guest));
+    }
     for right in &tables.rights {
         let kind = ObjectKind::from_number(right.kind).unwrap_or(ObjectKind::Empty);
         row(right.domain, right.slot, kind, String::new());
@@ -159,6 +169,16 @@ pub(super) fn slots(system: &System, plan: &Plan) -> String {
         table.row([name(domain).to_owned(), slot.to_string(), kind.name().to_owned(), object]);
     }
     table.render("Slots (slot 0 of each domain is the domain itself)")
+}
+
+/// The regions that a guest can be shown, each with whether it may write there.
+fn shown_to(guest: &GuestEntry) -> String {
+    let regions = (0..).zip(guest.attached).take_while(|(_, region)| *region != NONE);
+    let shown = regions.map(|(number, region)| {
+        let may = if guest.writable & (1 << number) == 0 { "reads" } else { "writes" };
+        format!("{may} region {region}")
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn into(gate: &GateEntry, server: &str) -> String {
@@ -194,6 +214,9 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
             .map(|mapping| system.domains[mapping.domain as usize].name.as_str())
             .collect();
         seen.dedup();
+        if plan.tables.guests.iter().any(|guest| guest.tables as usize == place) {
+            seen.push("the kernel");
+        }
         if is_restarted(system, region) {
             seen.push("builder (to restart it)");
         }
@@ -217,6 +240,10 @@ pub(super) fn digests(system: &System, plan: &Plan, image: &[u8]) -> String {
     for (component, program) in system.components.iter().zip(&plan.programs) {
         let name = format!("program {}", component.name);
         table.row([name, program.image.len().to_string(), hex(&digest(&program.image))]);
+    }
+    for file in &plan.files {
+        let name = format!("file {}", system.files[file.file.0].name);
+        table.row([name, file.bytes.len().to_string(), hex(&digest(&file.bytes))]);
     }
     table.row(["manifest, as written".to_owned(), String::new(), hex(&system.manifest_digest)]);
     if let Ok((header, _)) = ImageHeader::read_from_prefix(image) {

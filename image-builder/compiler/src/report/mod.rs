@@ -14,7 +14,9 @@ use cloison_abi::ObjectKind;
 
 use crate::manifest::Irq;
 use crate::plan::Plan;
-use crate::system::{Domain, DomainId, GateUse, Guarantee, Offer, OnFault, System};
+use crate::system::{
+    Domain, DomainId, FileId, GateUse, Guarantee, Guest, Offer, OnFault, PAGES_IN_MIB, System,
+};
 use crate::workspace::BUILDER;
 use table::Table;
 
@@ -28,6 +30,7 @@ pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
     text += &switches::switches(system);
     text += &switches::forwards(system);
     text += &devices(system);
+    text += &guests(system);
     text += &rights(system);
     if let Some((plan, image)) = built {
         text += &built::memory(system, plan);
@@ -221,6 +224,25 @@ fn dma(system: &System, domain: &Domain) -> String {
 
 fn pci_function(number: u16) -> String {
     format!("{:02x}:{:02x}.{}", number >> 8, number >> 3 & 0x1f, number & 7)
+}
+
+/// What each guest is, and begins with.
+fn guests(system: &System) -> String {
+    let heads = ["guest of", ">MiB", ">pages it shares", "kernel", "initramfs", "command line"];
+    let mut table = Table::new(heads);
+    let file = |file: Option<FileId>| file.map_or(String::new(), |file| system.files[file.0].name.clone());
+    for (_, domain) in system.domains() {
+        let Some(Guest { sizes, kernel, initramfs, cmdline }) = &domain.guest else { continue };
+        table.row([
+            domain.name.clone(),
+            (sizes.ram / PAGES_IN_MIB).to_string(),
+            sizes.shared.to_string(),
+            file(*kernel),
+            file(*initramfs),
+            cmdline.clone(),
+        ]);
+    }
+    table.render("Guests")
 }
 
 fn rights(system: &System) -> String {

@@ -14,7 +14,8 @@ use crate::manifest::{
     Component, Device, DeviceNeed, DomainTable, GateNeed, Inputs, Offer, Platform, UseTable,
 };
 
-use super::Right;
+use super::{GuestSizes, Right};
+use crate::plan::page_count;
 
 mod switch;
 
@@ -160,6 +161,27 @@ impl<'a> Draft<'a> {
             || self.domains.iter().any(|domain| domain.component.is_none())
     }
 
+    /// The files that guests begin with, each once.
+    #[must_use]
+    pub fn guest_files(&self) -> Vec<&'a str> {
+        let guests = self.domains.iter().filter(|domain| domain.guest_sizes().is_some());
+        let mut files: Vec<&str> = Vec::new();
+        for file in guests.flat_map(|domain| domain.table.guest.files()) {
+            if !files.contains(&file.value.as_str()) {
+                files.push(&file.value);
+            }
+        }
+        files
+    }
+
+    /// Pages that the files take that guests begin with.
+    #[must_use]
+    pub fn file_pages(&self) -> u64 {
+        let files =
+            self.guest_files().into_iter().filter_map(|name| self.inputs.guest_files.get(name)?.bytes());
+        files.map(|bytes| page_count(bytes.len() as u64)).sum()
+    }
+
     /// Whether some domain has this name. Of more domains than there can be, only some are looked at.
     #[must_use]
     pub fn has_domain(&self, name: &str) -> bool {
@@ -217,12 +239,24 @@ impl<'a> DraftDomain<'a> {
     }
 }
 
-/// How many bytes the settings of each domain take: ports, arguments.
+impl DraftDomain<'_> {
+    /// What its guest takes, if its component runs one.
+    #[must_use]
+    pub fn guest_sizes(&self) -> Option<GuestSizes> {
+        let need = self.component?.guest.as_ref()?;
+        Some(GuestSizes::new(need, self.table.guest.memory_mib.as_ref().map_or(0, |mib| mib.value)))
+    }
+}
+
+/// How many bytes the settings of each domain take: ports, arguments, its guest's command line.
 #[must_use]
-pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 2]> {
-    let arguments =
-        |domain: &DraftDomain<'_>| domain.table.arguments.as_ref().map_or(0, |text| text.value.len());
-    let mut settings: Vec<_> = draft.domains.iter().map(|domain| [0, arguments(domain)]).collect();
+pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 3]> {
+    let length = |text: &Option<At<String>>| text.as_ref().map_or(0, |text| text.value.len());
+    let texts = |domain: &DraftDomain<'_>| {
+        let cmdline = domain.guest_sizes().map_or(0, |_| length(&domain.table.guest.cmdline));
+        [0, length(&domain.table.arguments), cmdline]
+    };
+    let mut settings: Vec<_> = draft.domains.iter().map(texts).collect();
     for switch in &draft.switches {
         // A switch is told of all its ports, a domain of its own.
         let owners = switch.ports.iter().filter_map(|port| port.domain);

@@ -5,6 +5,7 @@
 
 mod draft;
 mod forward;
+mod guest;
 mod resolve;
 mod schedule;
 mod switch;
@@ -17,6 +18,7 @@ pub use draft::{
     Read, settings,
 };
 pub use forward::{Forward, Unreachable, reach};
+pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{
     DEFAULT_PERIOD_US, Guarantee, HIGHEST_PRIORITY, LOWEST_PRIORITY, SHARED_US, Stated, StatedBudget,
@@ -47,6 +49,7 @@ pub struct System {
     pub(crate) forwards: Vec<Forward>,
     pub(crate) ends_with: Option<DomainId>,
     pub(crate) has_census: bool,
+    pub(crate) files: Vec<File>,
 }
 
 /// A domain: an index into [`System::domains`].
@@ -89,6 +92,8 @@ pub struct Domain {
     pub budget: Budget,
     /// Whether it is meant that nothing may be left for it.
     pub is_best_effort: bool,
+    /// The guest that it runs.
+    pub guest: Option<Guest>,
 }
 
 /// A gate that a domain may call.
@@ -279,6 +284,12 @@ impl System {
             self.domains().flat_map(|(id, domain)| domain.uses.iter().map(move |gate_use| (id, gate_use)));
         let calls = uses.filter(move |(_, gate_use)| gate_use.server == server);
         calls.map(|(domain, gate_use)| Client { domain, gate_use, offer: self.offer(gate_use) })
+    }
+
+    /// The files that its guests begin with, each once.
+    #[must_use]
+    pub fn files(&self) -> &[File] {
+        &self.files
     }
 
     /// Its switches, in the order of the manifest.

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
-    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftGateUse, DraftSwitch, Forward,
-    GateId, GateUse, OnFault, Owned, Stated, StatedBudget, System, budgets, priorities,
+    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftGateUse, DraftSwitch, File,
+    FileId, Forward, GateId, GateUse, Guest, GuestSizes, OnFault, Owned, Stated, StatedBudget, System,
+    budgets, priorities,
 };
+use crate::diagnostic::At;
 use crate::manifest::Component;
 use crate::workspace::BUILDER;
 
@@ -25,7 +27,8 @@ impl System {
         let priorities = draft.priorities();
         let budgets = draft.budgets(&priorities);
         let domains = draft.domains.iter().zip(priorities.into_iter().zip(budgets));
-        let domains = domains.map(|(domain, title)| resolve_domain(domain, &components, title));
+        let files: Vec<&str> = draft.guest_files();
+        let domains = domains.map(|(domain, title)| resolve_domain(domain, &components, title, &files));
         Some(Self {
             sources: inputs.sources.clone(),
             name: inputs.manifest.name.as_ref()?.value.clone(),
@@ -33,6 +36,7 @@ impl System {
             manifest_digest: inputs.digest,
             platform: draft.platform?.clone(),
             domains: domains.collect::<Option<_>>()?,
+            files: files.iter().map(|name| File::new(name, inputs.guest_files.get(*name))).collect(),
             switches: draft.switches.iter().map(DraftSwitch::resolve).collect::<Option<_>>()?,
             forwards: draft.forwards.iter().map(Forward::resolve).collect::<Option<_>>()?,
             ends_with: match draft.ends_with {
@@ -84,6 +88,7 @@ fn resolve_domain(
     draft: &DraftDomain<'_>,
     components: &[Component],
     (priority, budget): (u64, Budget),
+    files: &[&str],
 ) -> Option<Domain> {
     let component = draft.component?;
     let table = draft.table;
@@ -103,7 +108,19 @@ fn resolve_domain(
         priority,
         budget,
         is_best_effort: table.is_best_effort,
+        guest: draft.guest_sizes().map(|sizes| resolve_guest(draft, sizes, files)),
     })
+}
+
+fn resolve_guest(draft: &DraftDomain<'_>, sizes: GuestSizes, files: &[&str]) -> Guest {
+    let table = &draft.table.guest;
+    let place = |name: &At<String>| files.iter().position(|known| *known == name.value).map(FileId);
+    Guest {
+        sizes,
+        kernel: table.kernel.as_ref().and_then(place),
+        initramfs: table.initramfs.as_ref().and_then(place),
+        cmdline: table.cmdline.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
+    }
 }
 
 fn resolve_use(draft: &DraftGateUse<'_>) -> Option<GateUse> {

@@ -1,5 +1,6 @@
 //! The image read back as the kernel and the builder read it: everything in it fits together.
 
+mod guest;
 mod network;
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,12 +11,13 @@ use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
 use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
 use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, GateEntry, InterruptEntry,
-    IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, RegionEntry,
-    RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+    AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry, GuestEntry,
+    InterruptEntry, IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader,
+    RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
 };
 use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
 use cloison_abi::{ABI_VERSION, InterruptSource, Name, ObjectKind, Rights};
+use image_compiler::System;
 use image_compiler::digest::digest;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -40,15 +42,20 @@ struct Read {
     supervisions: Vec<SupervisionEntry>,
     log_readers: Vec<LogReaderEntry>,
     rights: Vec<RightEntry>,
+    guests: Vec<GuestEntry>,
+    files: Vec<FileEntry>,
 }
 
 impl Read {
     /// The image of the manifest that has every key.
     fn everything() -> Self {
-        let system = support::everything();
-        let binaries = support::binaries(&system, &support::elf(0x40_1000, &support::segments()));
-        let plan = image_compiler::plan(&system, &binaries).unwrap();
-        Self::new(image_compiler::image(&system, &plan))
+        Self::of(&support::everything())
+    }
+
+    fn of(system: &System) -> Self {
+        let binaries = support::binaries(system, &support::elf(0x40_1000, &support::segments()));
+        let plan = image_compiler::plan(system, &binaries).unwrap();
+        Self::new(image_compiler::image(system, &plan))
     }
 
     fn new(image: Vec<u8>) -> Self {
@@ -74,6 +81,8 @@ impl Read {
             supervisions: table(&bytes, plan.supervisions),
             log_readers: table(&bytes, plan.log_readers),
             rights: table(&bytes, plan.rights),
+            guests: table(&bytes, plan.guests),
+            files: table(&bytes, plan.files),
             image,
         }
     }
@@ -95,6 +104,7 @@ impl Read {
         slots.extend(self.supervisions.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.log_readers.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.rights.iter().map(|entry| (entry.domain, entry.slot)));
+        slots.extend(self.guests.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.interrupts.iter().map(|entry| (entry.thread, entry.slot)));
         slots.into_iter().filter(|(holder, _)| *holder == domain).map(|(_, slot)| slot).collect()
     }
@@ -218,7 +228,10 @@ fn every_domain_has_its_program_its_zeros_and_its_digest() {
 
 #[test]
 fn nothing_overlaps_and_nothing_is_writable_and_executable() {
-    let read = Read::everything();
+    check_mappings(&Read::everything());
+}
+
+fn check_mappings(read: &Read) {
     for domain in 0..read.domains.len() as u32 {
         let mappings: Vec<_> = read.mappings_of(domain).collect();
         for (one, next) in mappings.iter().zip(&mappings[1..]) {
@@ -256,7 +269,10 @@ fn stack_heap_and_shared_memory_have_guard_pages() {
 /// Counts page tables in another way than the code does: page by page.
 #[test]
 fn quotas_are_the_page_tables_and_two_more() {
-    let read = Read::everything();
+    check_quotas(&Read::everything());
+}
+
+fn check_quotas(read: &Read) {
     for (index, domain) in read.domains.iter().enumerate() {
         let pages = read.mappings_of(index as u32).flat_map(|mapping| {
             (0..u64::from(mapping.pages)).map(|page| mapping.address + page * PAGE_BYTES)
@@ -270,11 +286,23 @@ fn quotas_are_the_page_tables_and_two_more() {
 #[test]
 fn slots_and_event_bits_are_given_once() {
     let read = Read::everything();
+    check_slots(&read);
+    check_bits(&read);
+    let is_own = |held: &RegionSlotEntry| read.regions[held.region as usize].owner == held.domain;
+    assert!(read.region_slots.iter().all(is_own));
+    let rights = |kind| read.rights.iter().filter(|right| right.kind == kind as u32).count();
+    assert_eq!(rights(ObjectKind::LogRight) + rights(ObjectKind::BuilderRight), 0);
+}
+
+fn check_slots(read: &Read) {
     for domain in 0..read.domains.len() as u32 {
         let slots = read.slots_of(domain);
         let once: BTreeSet<_> = slots.iter().collect();
         assert!(once.len() == slots.len() && slots.iter().all(|slot| (1..MAX_SLOTS as u32).contains(slot)));
     }
+}
+
+fn check_bits(read: &Read) {
     let mut badges = BTreeSet::new();
     assert!(read.gates.iter().all(|gate| badges.insert((gate.server, gate.badge))));
     let mut bits: Vec<_> = read.events.iter().map(|event| (event.target, event.event)).collect();
@@ -283,10 +311,6 @@ fn slots_and_event_bits_are_given_once() {
     bits.extend(read.supervisions.iter().map(|handler| (handler.domain, handler.event)));
     assert!(bits.iter().all(|(_, bit)| *bit < PLAN_EVENTS));
     assert_eq!(bits.iter().collect::<BTreeSet<_>>().len(), bits.len());
-    let is_own = |held: &RegionSlotEntry| read.regions[held.region as usize].owner == held.domain;
-    assert!(read.region_slots.iter().all(is_own));
-    let rights = |kind| read.rights.iter().filter(|right| right.kind == kind as u32).count();
-    assert_eq!(rights(ObjectKind::LogRight) + rights(ObjectKind::BuilderRight), 0);
 }
 
 #[test]

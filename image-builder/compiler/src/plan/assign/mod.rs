@@ -1,6 +1,7 @@
 //! Gives out slots, event bits, badges and addresses, domain after domain, grant after grant.
 
 mod gates;
+mod guest;
 mod own;
 
 use std::ops::Range;
@@ -14,7 +15,7 @@ use super::layout::{GUARD_PAGES, Layout};
 use super::name::name;
 use super::program::Program;
 use super::settings::settings;
-use super::{DomainPlan, Plan, SHARED_ADDRESS, Tables, quota_pages};
+use super::{DomainPlan, FilePlan, Plan, SHARED_ADDRESS, Tables, quota_pages};
 use crate::system::{Domain, DomainId, OnFault, System};
 
 /// Assigns everything. The layouts are those of the domains, in their order.
@@ -40,6 +41,7 @@ struct Assigner<'a> {
     domains: Vec<Next>,
     info: Vec<Vec<InfoEntry>>,
     tables: Tables,
+    files: Vec<FilePlan>,
 }
 
 /// What one domain gets next.
@@ -65,6 +67,7 @@ impl<'a> Assigner<'a> {
             domains: vec![first; system.domains.len()],
             info: vec![Vec::new(); system.domains.len()],
             tables: Tables { regions: private.collect(), ..Tables::default() },
+            files: Vec::new(),
         }
     }
 
@@ -119,7 +122,7 @@ impl<'a> Assigner<'a> {
                 settings,
             }
         });
-        Plan { programs, builder, domains: domains.collect(), tables: self.tables }
+        Plan { programs, builder, domains: domains.collect(), tables: self.tables, files: self.files }
     }
 
     /// The next slot of a domain.

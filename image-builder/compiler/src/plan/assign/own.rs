@@ -1,4 +1,4 @@
-//! What a domain has without another one: devices, rights, regions.
+//! What a domain has without another one: devices, rights, regions, its guest.
 
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_abi::limits::PAGE_BYTES;
@@ -36,6 +36,7 @@ impl Assigner<'_> {
         for need in &self.system.component(domain.component).regions {
             self.own_region(id, need, first_device);
         }
+        domain.guest.iter().for_each(|guest| self.guest(id, guest));
     }
 
     /// A region that is for devices can be reached by each device of the domain, from `first_device` on.

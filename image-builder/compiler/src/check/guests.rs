@@ -1,0 +1,108 @@
+//! Guests: what is said of them, and the files that they begin with.
+
+use cloison_abi::guest::MAX_GUESTS;
+use cloison_xen::start::COMMAND_LINE_BYTES;
+
+use crate::diagnostic::{At, Diagnostic};
+use crate::manifest::{GuestFile, GuestNeed, is_path};
+use crate::system::{Draft, DraftDomain};
+
+/// The domains whose components run guests, each with what its component says of them.
+fn guests<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d DraftDomain<'d>, &'d GuestNeed)> {
+    draft.domains.iter().filter_map(|domain| Some((domain, domain.component?.guest.as_ref()?)))
+}
+
+/// The same of those whose guest is a Linux.
+fn linuxes<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = &'d DraftDomain<'d>> {
+    guests(draft).filter(|(_, need)| need.is_linux).map(|(domain, _)| domain)
+}
+
+pub(super) fn superfluous_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for domain in &draft.domains {
+        let Some(component) = domain.component else { continue };
+        let (name, component_name) = (&domain.table.name.value, &component.name);
+        for (key, at, is_of_linux) in domain.table.guest.stated() {
+            let message = match &component.guest {
+                Some(need) if need.is_linux || !is_of_linux => continue,
+                Some(_) => format!(
+                    "the domain `{name}` has `{key}`; the guest that its component `{component_name}` runs is no Linux"
+                ),
+                None => format!(
+                    "the domain `{name}` has `{key}`, but its component `{component_name}` runs no guest"
+                ),
+            };
+            faults.push(
+                Diagnostic::new(at, message).help("remove it, or let the domain run another component"),
+            );
+        }
+    }
+    faults
+}
+
+pub(super) fn missing_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for (domain, need) in guests(draft) {
+        let table = &domain.table.guest;
+        let mut judge = |key: &str, is_missing: bool, example: &str| {
+            if is_missing && !draft.is_spoiled(domain.table, key) {
+                let name = &domain.table.name;
+                let message = format!("the domain `{}` runs a guest and has no `{key}`", name.value);
+                let fault = Diagnostic::new(name.span, message).label(need.at, "its component runs a guest");
+                faults.push(fault.help(format!("add `{key} = {example}`")));
+            }
+        };
+        judge("memory_mib", table.memory_mib.is_none(), "128");
+        let example = "\"debian-cloud\"`, or the path of a kernel: `kernel = \"./vmlinuz\"";
+        judge("kernel", need.is_linux && table.kernel.is_none(), example);
+    }
+    faults
+}
+
+pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    let files = linuxes(draft).flat_map(|domain| domain.table.guest.files());
+    for written in files.filter(|written| is_path(&written.value)) {
+        if let Some(GuestFile::Unusable(reason)) = draft.inputs.guest_files.get(&written.value) {
+            let message = format!("the file {:?} of a guest cannot be used: {reason}", written.value);
+            let place = draft.inputs.folder.join(&written.value);
+            faults.push(Diagnostic::new(written.span, message).note(place.display().to_string()));
+        }
+    }
+    faults
+}
+
+pub(super) fn cpus(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let stated = guests(draft).filter_map(|(domain, _)| Some((domain, domain.table.guest.vcpus.as_ref()?)));
+    let faults = stated.filter(|(_, vcpus)| vcpus.value != 1).map(|(domain, vcpus)| {
+        let name = &domain.table.name.value;
+        let message = format!("the guest of `{name}` cannot have {} CPUs: each guest has one", vcpus.value);
+        Diagnostic::new(vcpus.span, message).help("give `vcpus = 1`, or leave it out")
+    });
+    faults.collect()
+}
+
+pub(super) fn cmdline(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let lines = linuxes(draft).filter_map(|domain| domain.table.guest.cmdline.as_ref());
+    lines.filter_map(wrong_cmdline).collect()
+}
+
+fn wrong_cmdline(line: &At<String>) -> Option<Diagnostic> {
+    const MOST: usize = COMMAND_LINE_BYTES - 1;
+    let text = &line.value;
+    let wrong = text.chars().find(|letter| letter.is_control());
+    let (reason, help) = if text.len() > MOST {
+        (format!("has {} bytes", text.len()), format!("give at most {MOST} bytes"))
+    } else {
+        (format!("has a {:?} in it", wrong?), "give one line of text".to_owned())
+    };
+    Some(Diagnostic::new(line.span, format!("the command line of a guest {reason}")).help(help))
+}
+
+pub(super) fn number(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let Some((first_too_many, _)) = guests(draft).nth(MAX_GUESTS) else { return Vec::new() };
+    let message = format!("the system has {} guests, {MAX_GUESTS} fit", guests(draft).count());
+    let name = &first_too_many.table.name;
+    let fault = Diagnostic::new(name.span, message).note("the first that does not fit");
+    vec![fault.help("MAX_GUESTS of the ABI crate sets the limit")]
+}

@@ -1,0 +1,77 @@
+//! What a domain has for its guest: the guest itself, its memory, the files that it begins with.
+
+use cloison_abi::Rights;
+use cloison_abi::guest::GUEST_REGIONS;
+use cloison_abi::info::{
+    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind, SETTINGS_INITRAMFS,
+    SETTINGS_KERNEL,
+};
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::plan::{GuestEntry, NONE, RegionEntry};
+
+use super::{Assigner, index, memory};
+use crate::plan::{FilePlan, GUEST_ADDRESS, name::name, page_count};
+use crate::system::{DomainId, FileId, Guest};
+
+/// What the region of a guest's page tables is called in reports.
+const TABLES: &str = "guest-tables";
+
+impl Assigner<'_> {
+    /// Gives a domain its guest. All of it that the domain sees lies far from what else it sees, so that the memory of a
+    /// guest can have any length.
+    pub(super) fn guest(&mut self, id: DomainId, guest: &Guest) {
+        let near = std::mem::replace(&mut self.domains[id.0].address, GUEST_ADDRESS);
+        let (slot, sizes) = (self.slot(id), &guest.sizes);
+        // No owner: the kernel keeps its page tables, and nobody fills them again.
+        let tables = self.region(memory(name(TABLES), sizes.tables as u32));
+        let shown = [
+            (GUEST_RAM, sizes.ram, true),
+            (GUEST_SHARED, sizes.shared, true),
+            (GUEST_NUMBERS, sizes.numbers, false),
+        ];
+        let (mut attached, mut writable) = ([NONE; GUEST_REGIONS], 0);
+        for (number, (local, pages, is_writable)) in
+            shown.into_iter().filter(|(_, pages, _)| *pages > 0).enumerate()
+        {
+            attached[number] = self.guest_memory(id, local, pages, number as u32);
+            writable |= u32::from(is_writable) << number;
+        }
+        let frame = self.guest_memory(id, GUEST_FRAME, sizes.frame, NONE);
+        self.tables.guests.push(GuestEntry { domain: index(id), slot, tables, frame, attached, writable });
+        self.tell(
+            id,
+            InfoEntry { name: name(GUEST), kind: InfoKind::Guest as u32, slot, ..InfoEntry::EMPTY },
+        );
+        for (local, file) in [(SETTINGS_KERNEL, guest.kernel), (SETTINGS_INITRAMFS, guest.initramfs)] {
+            file.into_iter().for_each(|file| self.file(id, local, file));
+        }
+        self.domains[id.0].address = near;
+    }
+
+    /// Memory that the domain and its guest see; `number`: which of the guest's regions it is.
+    fn guest_memory(&mut self, id: DomainId, local: &str, pages: u64, number: u32) -> u32 {
+        let region = self.region(RegionEntry { owner: index(id), ..memory(name(local), pages as u32) });
+        let address = self.map(id, region, 0..pages as u32, Rights::READ | Rights::WRITE);
+        let (kind, bytes) = (InfoKind::GuestMemory as u32, pages * PAGE_BYTES);
+        self.tell(
+            id,
+            InfoEntry { name: name(local), kind, area: number, address, bytes, ..InfoEntry::EMPTY },
+        );
+        region
+    }
+
+    /// Shows a domain a file. All domains see the same memory, which nobody writes to.
+    fn file(&mut self, id: DomainId, local: &str, file: FileId) {
+        let bytes = self.system.files[file.0].bytes.clone().unwrap_or_default();
+        let (length, pages) = (bytes.len() as u64, page_count(bytes.len() as u64) as u32);
+        let known = self.files.iter().find(|known| known.file == file).map(|known| known.region);
+        let region = known.unwrap_or_else(|| {
+            let region = self.region(memory(name(local), pages));
+            self.files.push(FilePlan { file, region, bytes });
+            region
+        });
+        let address = self.map(id, region, 0..pages, Rights::READ);
+        let (name, kind) = (name(local), InfoKind::Settings as u32);
+        self.tell(id, InfoEntry { name, kind, address, bytes: length, ..InfoEntry::EMPTY });
+    }
+}

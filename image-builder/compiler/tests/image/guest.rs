@@ -1,0 +1,104 @@
+//! The guests of an image.
+
+use std::fs;
+
+use cloison_abi::info::{
+    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind, SETTINGS_CMDLINE,
+    SETTINGS_INITRAMFS, SETTINGS_KERNEL,
+};
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::plan::{GuestEntry, MappingEntry, NONE};
+use image_compiler::digest::digest;
+use image_compiler::plan::GUEST_ADDRESS;
+
+use super::{Read, Rights, slice, support};
+
+/// The image of the manifest that has guests.
+fn guests() -> Read {
+    let manifest = support::fixtures().root.join("manifests/guests.toml");
+    Read::of(&image_compiler::load(&support::fixtures(), &manifest).unwrap())
+}
+
+impl Read {
+    fn guest(&self, domain: u32) -> GuestEntry {
+        *self.guests.iter().find(|guest| guest.domain == domain).unwrap()
+    }
+
+    fn told(&self, domain: u32, kind: InfoKind, name: &str) -> Option<InfoEntry> {
+        let (_, entries) = self.info(domain);
+        entries.into_iter().find(|entry| entry.kind == kind as u32 && entry.name.as_str() == name)
+    }
+
+    /// The whole region that an entry of the information page leads to.
+    fn region_told(&self, domain: u32, entry: &InfoEntry) -> (u32, Rights) {
+        let is_it = |mapping: &&MappingEntry| mapping.address == entry.address;
+        let mapping = self.mappings_of(domain).find(is_it).unwrap();
+        assert_eq!((mapping.first_page, mapping.pages), (0, self.regions[mapping.region as usize].pages));
+        assert!(mapping.address >= GUEST_ADDRESS);
+        (mapping.region, Rights::from_bits(mapping.rights).unwrap())
+    }
+}
+
+#[test]
+fn a_domain_is_told_where_all_of_its_guest_is() {
+    let (read, both) = (guests(), Rights::READ | Rights::WRITE);
+    let linux1 = read.domain("linux1");
+    let guest = read.guest(linux1);
+    assert_eq!(read.told(linux1, InfoKind::Guest, GUEST).unwrap().slot, guest.slot);
+    let expected =
+        [(GUEST_RAM, 16 * 256), (GUEST_SHARED, 9), (GUEST_NUMBERS, (16 * 256 + 9_u64).div_ceil(512))];
+    for (number, (name, pages)) in expected.into_iter().enumerate() {
+        let entry = read.told(linux1, InfoKind::GuestMemory, name).unwrap();
+        assert_eq!((entry.area as usize, entry.bytes), (number, pages * PAGE_BYTES), "{name}");
+        assert_eq!(read.region_told(linux1, &entry), (guest.attached[number], both), "{name}");
+        assert_eq!(read.regions[guest.attached[number] as usize].owner, linux1, "a restart clears it");
+    }
+    assert_eq!((guest.attached[3], guest.writable), (NONE, 0b011), "the numbers are only read");
+    let frame = read.told(linux1, InfoKind::GuestMemory, GUEST_FRAME).unwrap();
+    assert_eq!((frame.area, frame.bytes), (NONE, PAGE_BYTES));
+    assert_eq!(read.region_told(linux1, &frame), (guest.frame, both));
+    let tables = read.regions[guest.tables as usize];
+    assert_eq!((tables.owner, tables.pages), (NONE, 64 + 8 * 5 / 4 + 32 * 14));
+    assert!(read.mappings.iter().all(|mapping| mapping.region != guest.tables), "the kernel's alone");
+    assert_eq!(read.settings(linux1, SETTINGS_CMDLINE), b"console=hvc0");
+}
+
+#[test]
+fn a_guest_that_is_no_linux_has_memory_and_no_more() {
+    let read = guests();
+    let plain = read.domain("plain");
+    let guest = read.guest(plain);
+    assert_eq!((guest.attached[1..].to_vec(), guest.writable), (vec![NONE; 3], 1));
+    assert_eq!(read.told(plain, InfoKind::GuestMemory, GUEST_RAM).unwrap().bytes, 1 << 20);
+    assert!(read.told(plain, InfoKind::Settings, SETTINGS_KERNEL).is_none());
+}
+
+#[test]
+fn guests_that_begin_with_one_file_read_one_copy_of_it() {
+    let read = guests();
+    let kernel = fs::read(support::fixtures().root.join("files/text")).unwrap();
+    let regions = ["linux1", "linux2"].map(|name| {
+        let domain = read.domain(name);
+        let entry = read.told(domain, InfoKind::Settings, SETTINGS_KERNEL).unwrap();
+        assert_eq!(entry.bytes, kernel.len() as u64);
+        let (region, rights) = read.region_told(domain, &entry);
+        assert_eq!(rights, Rights::READ);
+        region
+    });
+    assert_eq!(regions[0], regions[1]);
+    assert_eq!(read.regions[regions[0] as usize].owner, NONE, "a restart leaves it as it is");
+    let file = read.files.iter().find(|file| file.region == regions[0]).unwrap();
+    assert_eq!(slice(&read.image, file.image_offset, file.image_bytes), kernel);
+    assert_eq!(file.digest, digest(&kernel));
+    assert_eq!(read.files.len(), 2, "the kernel, and an initramfs");
+    assert!(read.told(read.domain("linux2"), InfoKind::Settings, SETTINGS_INITRAMFS).is_none());
+}
+
+#[test]
+fn what_is_said_of_all_images_holds_with_guests() {
+    let read = guests();
+    super::check_slots(&read);
+    super::check_mappings(&read);
+    super::check_quotas(&read);
+    assert!(read.image == guests().image);
+}
