@@ -7,6 +7,7 @@ use cloison_xen::memory::MACHINE_TO_PHYSICAL;
 use super::Paging;
 use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
 use super::places::{Full, Place};
+use super::store::{Store, mask};
 use super::walk::{Access, Path, Stop, code, walk};
 use crate::machine::{Machine, Memory, Page, Shown, Space};
 
@@ -56,7 +57,6 @@ impl Paging {
         code: u64,
         registers: &mut GuestRegisters,
     ) -> Fault {
-        let _ = registers;
         self.settle(machine);
         let access = Access::from_code(code, self.half == GuestHalf::Lower);
         if let Some(page) = machine_to_physical(machine, address).filter(|_| !access.user) {
@@ -65,9 +65,46 @@ impl Paging {
         match walk(machine, self.root(), address) {
             Err(Stop::Absent) => Fault::Reflect { code: access.code() },
             Err(Stop::Foreign) => foreign(access),
-            Ok(path) if !path.allows(access) => Fault::Reflect { code: access.code() | code::PRESENT },
-            Ok(path) => self.fill(machine, address, access, path),
+            Ok(path) if path.allows(access) => self.fill(machine, address, access, path),
+            Ok(path)
+                if self.is_table_write(access, &path) && self.store(machine, address, &path, registers) =>
+            {
+                Fault::Emulated
+            }
+            Ok(_) => Fault::Reflect { code: access.code() | code::PRESENT },
         }
+    }
+
+    /// Whether the guest's kernel writes to a page table, which it has made read-only: Xen would have it so.
+    fn is_table_write(&self, access: Access, path: &Path) -> bool {
+        access.write && !access.user && !path.write() && self.tables.has(path.frame())
+    }
+
+    /// Carries out the guest's store to an entry of a table. Returns whether that could be done: the instruction has to be
+    /// known, and its address the one that the fault was about.
+    fn store(
+        &mut self,
+        machine: &mut impl Machine,
+        address: u64,
+        path: &Path,
+        registers: &mut GuestRegisters,
+    ) -> bool {
+        let instruction = self.fetch(machine, registers.rip);
+        let within = address % 8;
+        let Some(store) = Store::decode(instruction.bytes(), registers)
+            .filter(|store| store.address == address && within + u64::from(store.size) <= 8)
+        else {
+            self.counters.unknown_stores += 1;
+            return false;
+        };
+        let at = path.frame() * PAGE_BYTES + address % PAGE_BYTES - within;
+        let Some(word) = machine.load(at) else { return false };
+        let shift = within * 8;
+        let new = store.carry_out(word >> shift, registers);
+        let entry = word & !(mask(store.size) << shift) | new << shift;
+        self.store_entry(machine, at, Entry(entry));
+        self.counters.emulated += 1;
+        true
     }
 
     fn fill(&mut self, machine: &mut impl Machine, address: u64, access: Access, mut path: Path) -> Fault {

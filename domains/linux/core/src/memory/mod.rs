@@ -10,6 +10,7 @@ mod fault;
 mod lower;
 mod places;
 mod reach;
+mod store;
 mod tables;
 mod update;
 mod upper;
@@ -20,6 +21,7 @@ use cloison_abi::guest::GuestHalf;
 pub use entry::Entry;
 pub use fault::{Fault, machine_to_physical_pages};
 pub use reach::{Instruction, Unreachable};
+pub use store::{Operation, Register, Store};
 pub use tables::MAX_PAGES;
 pub use walk::{Access, Path, Stop, code, walk};
 
@@ -28,6 +30,9 @@ use lower::Lower;
 use places::Places;
 use tables::Tables;
 use upper::Upper;
+
+#[cfg(test)]
+mod tests;
 
 /// The guest's roots, and what is shown because of them.
 pub struct Paging {
@@ -53,6 +58,8 @@ pub struct Counters {
     pub foreign: u64,
     /// Stores of the guest to its tables that trapped and were carried out.
     pub emulated: u64,
+    /// Stores of the guest to its tables that are of no form known here: it was told of a fault.
+    pub unknown_stores: u64,
     /// Pages shown at faults.
     pub fills: u64,
     /// Times that shadows went for want of room.
@@ -77,7 +84,15 @@ impl Paging {
             places: Places::new(),
             lower: Lower::new(),
             upper: Upper::new(),
-            counters: Counters { updates: 0, foreign: 0, emulated: 0, fills: 0, evictions: 0, drops: 0 },
+            counters: Counters {
+                updates: 0,
+                foreign: 0,
+                emulated: 0,
+                unknown_stores: 0,
+                fills: 0,
+                evictions: 0,
+                drops: 0,
+            },
         }
     }
 

@@ -1,0 +1,3 @@
+//! Page tables, faults and changes on a made-up machine.
+
+mod store;
