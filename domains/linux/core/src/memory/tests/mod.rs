@@ -1,3 +1,5 @@
 //! Page tables, faults and changes on a made-up machine.
 
+mod faults;
+mod model;
 mod store;
