@@ -171,7 +171,7 @@ impl Paging {
 
     fn map(&mut self, machine: &mut impl Machine, at: u64, pages: &[Option<Shown>]) -> Fault {
         for attempt in 0.. {
-            if machine.map(self.lower.space(), at, pages).is_ok() {
+            if machine.map(self.space_of(at), at, pages).is_ok() {
                 return Fault::Resume;
             }
             self.counters.evictions += 1;

@@ -16,7 +16,7 @@ mod update;
 mod upper;
 mod walk;
 
-use cloison_abi::guest::GuestHalf;
+use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 
 pub use entry::Entry;
 pub use fault::{Fault, machine_to_physical_pages};
@@ -149,6 +149,11 @@ impl Paging {
             self.drop_lower(machine);
         }
         self.half = half;
+    }
+
+    /// The space through which what an address shows is changed: the upper half is the first one's.
+    fn space_of(&self, address: u64) -> Space {
+        if address < UPPER_HALF { self.lower.space() } else { Space(0) }
     }
 
     /// The root that counts now.

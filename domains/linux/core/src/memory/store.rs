@@ -77,7 +77,7 @@ impl Store {
     /// Decodes an instruction; `None` if it is of no form that is known here, or not whole.
     #[must_use]
     pub fn decode(bytes: &[u8], registers: &GuestRegisters) -> Option<Self> {
-        Decoder { bytes, at: 0, rex: 0, base: 0 }.store(registers)
+        Decoder { bytes, at: 0, rex: 0, narrow: false, base: 0 }.store(registers)
     }
 
     /// Carries it out on a word: registers, flags and the next instruction's address change as by the CPU. Returns what
@@ -96,11 +96,11 @@ impl Store {
             Operation::And(value) => self.logic(old & value, registers),
             Operation::Or(value) => self.logic(old | value, registers),
             Operation::Reset(bit) => {
-                note(registers, flag::CARRY, (old >> bit & 1) * flag::CARRY);
+                note(registers, flag::CARRY, when(old >> bit & 1 != 0, flag::CARRY));
                 old & !(1 << bit)
             }
             Operation::Set(bit) => {
-                note(registers, flag::CARRY, (old >> bit & 1) * flag::CARRY);
+                note(registers, flag::CARRY, when(old >> bit & 1 != 0, flag::CARRY));
                 old | 1 << bit
             }
             Operation::CompareExchange(value) => self.compare_exchange(old, value, registers),
@@ -120,9 +120,9 @@ impl Store {
         let sign = 1 << (u32::from(self.size) * 8 - 1);
         let overflow = (expected ^ old) & (expected ^ difference) & sign != 0;
         let flags = self.result_flags(difference)
-            | u64::from(expected < old) * flag::CARRY
+            | when(expected < old, flag::CARRY)
             | (expected ^ old ^ difference) & flag::ADJUST
-            | u64::from(overflow) * flag::OVERFLOW;
+            | when(overflow, flag::OVERFLOW);
         note(registers, flag::CARRY | flag::ADJUST | flag::OVERFLOW | RESULT, flags);
         if expected == old {
             return value & mask(self.size);
@@ -133,10 +133,15 @@ impl Store {
 
     /// The flags that say what a result is like.
     fn result_flags(&self, result: u64) -> u64 {
-        let sign = result >> (u32::from(self.size) * 8 - 1) & 1;
-        let parity = (result as u8).count_ones() % 2 == 0;
-        u64::from(result == 0) * flag::ZERO | sign * flag::SIGN | u64::from(parity) * flag::PARITY
+        let negative = result >> (u32::from(self.size) * 8 - 1) & 1 != 0;
+        let even = (result as u8).count_ones().is_multiple_of(2);
+        when(result == 0, flag::ZERO) | when(negative, flag::SIGN) | when(even, flag::PARITY)
     }
+}
+
+/// A flag, on a condition.
+const fn when(condition: bool, flag: u64) -> u64 {
+    if condition { flag } else { 0 }
 }
 
 /// Flags that say what a result is like.
@@ -158,6 +163,8 @@ struct Decoder<'a> {
     at: usize,
     /// The prefix that widens operands and registers; 0 if there is none.
     rex: u8,
+    /// The prefix for operands of two bytes is there, which are not known here: it matters to others not at all.
+    narrow: bool,
     /// Base of the segment.
     base: u64,
 }
@@ -190,12 +197,13 @@ impl Decoder<'_> {
         Some(Store { operation, size, address, length: self.at as u8 })
     }
 
-    /// Takes the prefixes; returns the opcode. Operands of two bytes and addresses of four are not known here.
+    /// Takes the prefixes; returns the opcode. Addresses of four bytes are not known here.
     fn prefixes(&mut self, registers: &GuestRegisters) -> Option<u8> {
         loop {
             let byte = self.byte()?;
             match byte {
                 0x26 | 0x2e | 0x36 | 0x3e | 0xf0 | 0xf2 | 0xf3 => self.rex = 0,
+                0x66 => (self.narrow, self.rex) = (true, 0),
                 0x64 => (self.base, self.rex) = (registers.fs_base, 0),
                 0x65 => (self.base, self.rex) = (registers.gs_base, 0),
                 0x40..=0x4f => self.rex = byte,
@@ -206,7 +214,7 @@ impl Decoder<'_> {
 
     /// Instructions with an opcode of one byte.
     fn short(&mut self, opcode: u8, registers: &GuestRegisters) -> Option<(Operation, u8, Place)> {
-        let size = self.size(opcode);
+        let size = self.size(opcode)?;
         let operands = self.operands(registers)?;
         let register = self.register(operands.register, size);
         let value = register.get(registers, size);
@@ -228,7 +236,7 @@ impl Decoder<'_> {
     /// Instructions with an opcode of two bytes.
     fn long(&mut self, registers: &GuestRegisters) -> Option<(Operation, u8, Place)> {
         let opcode = self.byte()?;
-        let size = if opcode == 0xba { self.size(1) } else { self.size(opcode) };
+        let size = self.size(if opcode == 0xba { 1 } else { opcode })?;
         let operands = self.operands(registers)?;
         let value = self.register(operands.register, size).get(registers, size);
         let bits = size * 8;
@@ -245,11 +253,11 @@ impl Decoder<'_> {
     }
 
     /// Bytes of the word: even opcodes are about one.
-    fn size(&self, opcode: u8) -> u8 {
+    fn size(&self, opcode: u8) -> Option<u8> {
         match (opcode & 1, self.rex & 8) {
-            (0, _) => 1,
-            (_, 0) => 4,
-            _ => 8,
+            (0, _) => Some(1),
+            (_, 0) => (!self.narrow).then_some(4),
+            _ => Some(8),
         }
     }
 

@@ -172,7 +172,7 @@ impl Paging {
 
     fn flush_page(&mut self, machine: &mut impl Machine, address: u64) {
         if super::entry::is_canonical(address) {
-            machine.unmap(self.lower.space(), address & !(PAGE_BYTES - 1), 1);
+            machine.unmap(self.space_of(address), address & !(PAGE_BYTES - 1), 1);
         }
     }
 

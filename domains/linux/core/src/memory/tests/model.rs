@@ -102,6 +102,7 @@ impl Spaces for Model {
 
     fn map(&mut self, space: Space, at: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom> {
         assert!(self.live.contains(&space), "{space:?} is not there");
+        assert!(at < UPPER || space == Space(0), "the upper half is the first space's");
         assert!(at.is_multiple_of(PAGE_BYTES) && (1..=GUEST_MAP_PAGES).contains(&pages.len()));
         for (number, page) in pages.iter().enumerate() {
             let Some(shown) = page else { continue };
@@ -128,6 +129,7 @@ impl Spaces for Model {
 
     fn unmap(&mut self, space: Space, at: u64, pages: u64) {
         assert!(self.live.contains(&space), "{space:?} is not there");
+        assert!(at < UPPER || space == Space(0), "the upper half is the first space's");
         assert!(at.is_multiple_of(PAGE_BYTES));
         self.unmaps += 1;
         let range = at / PAGE_BYTES..at / PAGE_BYTES + pages;
