@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod grant;
 pub mod memory;
+pub mod ring;
 pub mod start;
 pub mod xenstore;
 

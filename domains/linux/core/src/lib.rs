@@ -12,6 +12,8 @@ extern crate std;
 
 pub mod boot;
 pub mod byte_ring;
+pub mod devices;
+pub mod grants;
 pub mod guest;
 pub mod machine;
 pub mod memory;

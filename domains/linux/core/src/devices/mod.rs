@@ -1,0 +1,126 @@
+//! Backends of the guest's devices. Each side writes its state and what the other has to know into xenstore; then
+//! requests go through a ring in a page that the guest has granted.
+
+pub mod block;
+pub mod ring;
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt::{self, Display, Write};
+
+use heapless::String;
+
+use crate::grants::{self, Access};
+use crate::machine::Memory;
+use crate::xenstore::{BACKEND, BACKENDS, GUEST, HOME, PATH_BYTES, Refusal, Xenstore};
+
+/// How far a side has come (`io/xenbus.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is beginning.
+    Initialising = 1,
+    /// It waits for the other.
+    InitWait = 2,
+    /// What it has to say is written.
+    Initialised = 3,
+    /// It runs.
+    Connected = 4,
+    /// It is ending.
+    Closing = 5,
+    /// It has ended.
+    Closed = 6,
+}
+
+impl State {
+    fn read(value: &[u8]) -> Option<Self> {
+        Some(match value {
+            b"1" => Self::Initialising,
+            b"2" => Self::InitWait,
+            b"3" => Self::Initialised,
+            b"4" => Self::Connected,
+            b"5" => Self::Closing,
+            b"6" => Self::Closed,
+            _ => return None,
+        })
+    }
+}
+
+/// A device's two folders in xenstore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// As xenstore has it: `vbd`, `vif`.
+    pub kind: &'static str,
+    /// Its number.
+    pub id: u32,
+}
+
+/// What the guest has set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Address of the ring's page.
+    pub page: u64,
+    /// Event channel of the guest.
+    pub port: u32,
+}
+
+impl Device {
+    /// Writes what each device has, but for the backend's state, which comes last.
+    fn offer(&self, store: &mut Xenstore) -> Result<(), Refusal> {
+        let [frontend, backend] = [self.frontend()?, self.backend()?];
+        store.write_at(format_args!("{frontend}/backend"), format_args!("{backend}"))?;
+        store.write_at(format_args!("{frontend}/backend-id"), format_args!("{BACKEND}"))?;
+        store.write_at(format_args!("{frontend}/state"), format_args!("{}", State::Initialising as u8))?;
+        store.write_at(format_args!("{backend}/frontend"), format_args!("{frontend}"))?;
+        store.write_at(format_args!("{backend}/frontend-id"), format_args!("{GUEST}"))?;
+        store.write_at(format_args!("{backend}/online"), format_args!("1"))
+    }
+
+    /// Writes a value for the guest's side.
+    fn tell(&self, store: &mut Xenstore, key: &str, value: impl Display) -> Result<(), Refusal> {
+        store.write_at(format_args!("{}/{key}", self.backend()?), format_args!("{value}"))
+    }
+
+    /// Writes the backend's state.
+    fn enter(&self, store: &mut Xenstore, state: State) -> Result<(), Refusal> {
+        self.tell(store, "state", state as u8)
+    }
+
+    /// What the guest's side has written.
+    fn heard<'a>(&self, store: &'a Xenstore, key: &str) -> Option<&'a [u8]> {
+        let mut path = self.frontend().ok()?;
+        write!(path, "/{key}").ok()?;
+        store.read(&path)
+    }
+
+    fn heard_number(&self, store: &Xenstore, key: &str) -> Option<u32> {
+        core::str::from_utf8(self.heard(store, key)?).ok()?.parse().ok()
+    }
+
+    /// The state of the guest's side; closed if it has taken its folder away.
+    fn frontend_state(&self, store: &Xenstore) -> State {
+        self.heard(store, "state").and_then(State::read).unwrap_or(State::Closed)
+    }
+
+    /// The ring that the guest has granted, by the names of its keys.
+    fn link(&self, store: &Xenstore, memory: &impl Memory, ring: &str, port: &str) -> Option<Link> {
+        let page = grants::page(memory, self.heard_number(store, ring)?, Access::Write).ok()?;
+        Some(Link { page, port: self.heard_number(store, port)? })
+    }
+
+    fn frontend(&self) -> Result<Path, Refusal> {
+        path(format_args!("{HOME}/device/{}/{}", self.kind, self.id))
+    }
+
+    fn backend(&self) -> Result<Path, Refusal> {
+        path(format_args!("{BACKENDS}/{}/{GUEST}/{}", self.kind, self.id))
+    }
+}
+
+type Path = String<PATH_BYTES>;
+
+fn path(text: fmt::Arguments<'_>) -> Result<Path, Refusal> {
+    let mut path = Path::new();
+    path.write_fmt(text).or(Err(Refusal::TooLong))?;
+    Ok(path)
+}

@@ -1,0 +1,283 @@
+//! The disk's backend.
+
+use cloison_xen::ring::block::{DONE, FAILED, NOT_OFFERED, Request, Response, Segment};
+use proptest::prelude::*;
+use zerocopy::FromBytes;
+
+use super::*;
+use crate::devices::block::{Block, Disk, FIRST_DISK};
+
+const SECTORS: usize = 100;
+const BACKEND: &str = "/local/domain/0/backend/vbd/1/51712";
+/// The frame that requests name, and its grant.
+const FRAME: u32 = 11;
+const PAGE_GRANT: u32 = 9;
+
+struct Bytes {
+    bytes: Vec<u8>,
+    read_only: bool,
+}
+
+impl Disk for &mut Bytes {
+    fn sectors(&self) -> u64 {
+        (self.bytes.len() / 512) as u64
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool {
+        into.copy_from_slice(&self.bytes[sector as usize * 512..][..into.len()]);
+        true
+    }
+
+    fn write(&mut self, sector: u64, from: &[u8]) -> bool {
+        assert!(!self.read_only);
+        self.bytes[sector as usize * 512..][..from.len()].copy_from_slice(from);
+        true
+    }
+}
+
+fn disk() -> Bytes {
+    Bytes { bytes: (0..SECTORS * 512).map(|n| (n / 512) as u8 ^ (n as u8)).collect(), read_only: false }
+}
+
+struct Guest<'a> {
+    store: Xenstore,
+    ram: Ram,
+    block: Block<&'a mut Bytes>,
+    front: FrontRing,
+}
+
+const KEYS: [(&str, &str); 3] = [("ring-ref", "8"), ("event-channel", "5"), ("protocol", "x86_64-abi")];
+
+impl<'a> Guest<'a> {
+    fn new(disk: &'a mut Bytes) -> Self {
+        let mut store = Xenstore::new();
+        let mut ram = Ram::new(PAGES);
+        grant(&mut ram, RING_GRANT, (RING / PAGE_BYTES) as u32, 0);
+        grant(&mut ram, PAGE_GRANT, FRAME, 0);
+        let block = Block::new(&mut store, FIRST_DISK, disk).unwrap();
+        Self { store, ram, block, front: FrontRing::new(32, 112) }
+    }
+
+    fn connected(disk: &'a mut Bytes) -> Self {
+        let mut guest = Self::new(disk);
+        guest.go(&KEYS, 3);
+        assert_eq!(guest.block.port(), Some(5));
+        guest
+    }
+
+    /// The guest's side writes keys and its state; returns the backend's.
+    fn go(&mut self, keys: &[(&str, &str)], state: u32) -> String {
+        connect(&mut self.store, "vbd/51712", keys, state);
+        self.block.look(&mut self.store, &self.ram).unwrap();
+        text(&self.store, &format!("{BACKEND}/state"))
+    }
+
+    fn ask(&mut self, request: &Request) -> i16 {
+        self.front.ask(&mut self.ram, request.as_bytes());
+        self.block.serve(&mut self.store, &mut self.ram).unwrap();
+        let answers = self.front.answers(&mut self.ram, 16);
+        assert_eq!(answers.len(), 1);
+        let answer = Response::read_from_bytes(&answers[0]).unwrap();
+        assert_eq!((answer.id, answer.operation), (request.id, request.operation));
+        answer.status
+    }
+}
+
+fn request(operation: u8, sector: u64, segments: &[(u32, u8, u8)]) -> Request {
+    let mut request = Request { operation, sector, id: 0x1234_5678_9abc, ..Request::default() };
+    request.segment_count = segments.len() as u8;
+    for (to, &(grant, first, last)) in request.segments.iter_mut().zip(segments) {
+        *to = Segment { grant, first, last, padding: 0 };
+    }
+    request
+}
+
+#[test]
+fn a_disk_connects_once_the_guest_has_set_it_up() {
+    let mut disk = disk();
+    let mut guest = Guest::new(&mut disk);
+    assert_eq!(text(&guest.store, "/local/domain/1/device/vbd/51712/backend"), BACKEND);
+    assert_eq!(text(&guest.store, "/local/domain/1/device/vbd/51712/virtual-device"), "51712");
+    assert_eq!(text(&guest.store, &format!("{BACKEND}/frontend")), "/local/domain/1/device/vbd/51712");
+    assert_eq!(text(&guest.store, &format!("{BACKEND}/mode")), "w");
+    assert_eq!(guest.go(&[], 1), "2");
+    assert_eq!(guest.block.port(), None);
+    assert_eq!(guest.go(&KEYS, 3), "4");
+    for (key, value) in [("sectors", "100"), ("info", "0"), ("sector-size", "512")] {
+        assert_eq!(text(&guest.store, &format!("{BACKEND}/{key}")), value);
+    }
+    assert_eq!(guest.go(&[], 4), "4");
+    assert_eq!(guest.block.port(), Some(5));
+}
+
+#[test]
+fn a_disk_ends_and_begins_with_its_guest() {
+    let mut disk = disk();
+    let mut guest = Guest::connected(&mut disk);
+    assert_eq!(guest.go(&[], 5), "5");
+    assert_eq!(guest.block.port(), None);
+    assert_eq!(guest.go(&[], 6), "6");
+    assert_eq!(guest.go(&[], 1), "2");
+    assert_eq!(guest.go(&KEYS, 3), "4");
+    guest.store.remove("/local/domain/1/device/vbd").unwrap();
+    guest.block.look(&mut guest.store, &guest.ram).unwrap();
+    assert_eq!(text(&guest.store, &format!("{BACKEND}/state")), "6");
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(None));
+}
+
+#[test]
+fn what_cannot_be_connected_is_closed() {
+    for (key, value) in [
+        ("ring-ref", "10"), // Not granted.
+        ("ring-ref", "4096"),
+        ("ring-ref", "-1"),
+        ("ring-ref", ""),
+        ("ring-ref", "99999999999"),
+        ("event-channel", "x"),
+        ("protocol", "x86_32-abi"),
+    ] {
+        let mut disk = disk();
+        let mut guest = Guest::new(&mut disk);
+        let mut keys = KEYS.to_vec();
+        keys.push((key, value));
+        assert_eq!(guest.go(&keys, 3), "5", "{key}={value}");
+        assert_eq!(guest.block.port(), None);
+    }
+    let mut disk = disk();
+    let mut guest = Guest::new(&mut disk);
+    assert_eq!(guest.go(&KEYS[..1], 3), "5", "no event channel");
+    let mut guest = Guest::new(&mut disk);
+    grant(&mut guest.ram, RING_GRANT, 4, READ_ONLY);
+    assert_eq!(guest.go(&KEYS, 3), "5", "the ring has to be written");
+}
+
+#[test]
+fn sectors_are_read_into_granted_pages() {
+    let mut disk = disk();
+    let bytes = disk.bytes.clone();
+    let mut guest = Guest::connected(&mut disk);
+    grant(&mut guest.ram, 10, FRAME + 1, 0);
+    assert_eq!(guest.ask(&request(0, 10, &[(9, 1, 3), (10, 0, 7)])), DONE);
+    let page = u64::from(FRAME) * PAGE_BYTES;
+    assert_eq!(guest.ram.bytes(page, 512).unwrap(), [0; 512]);
+    assert_eq!(guest.ram.bytes(page + 512, 3 * 512).unwrap(), &bytes[10 * 512..13 * 512]);
+    assert_eq!(guest.ram.bytes(page + 4 * 512, 4 * 512).unwrap(), [0; 4 * 512]);
+    assert_eq!(guest.ram.bytes(page + PAGE_BYTES, 4096).unwrap(), &bytes[13 * 512..21 * 512]);
+}
+
+#[test]
+fn sectors_are_written_from_granted_pages() {
+    let mut disk = disk();
+    let before = disk.bytes.clone();
+    let mut guest = Guest::connected(&mut disk);
+    grant(&mut guest.ram, 10, FRAME, READ_ONLY);
+    guest.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0xa5; 4096]).unwrap();
+    assert_eq!(guest.ask(&request(1, 98, &[(9, 7, 7), (10, 0, 0)])), DONE);
+    assert_eq!(disk.bytes[..98 * 512], before[..98 * 512]);
+    assert_eq!(disk.bytes[98 * 512..], [0xa5; 1024]);
+}
+
+#[test]
+fn the_guest_is_told_by_its_event_channel() {
+    let mut disk = disk();
+    let mut guest = Guest::connected(&mut disk);
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(None), "nothing to tell");
+    guest.front.answers(&mut guest.ram, 16);
+    guest.front.ask(&mut guest.ram, request(0, 0, &[(9, 0, 0)]).as_bytes());
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(Some(5)));
+}
+
+#[test]
+fn wrong_requests_fail_and_copy_nothing() {
+    let mut disk = disk();
+    let before = disk.bytes.clone();
+    let mut guest = Guest::connected(&mut disk);
+    grant(&mut guest.ram, 10, FRAME, READ_ONLY);
+    let frame = u64::from(FRAME) * PAGE_BYTES;
+    for (operation, sector, segments, status) in [
+        (0, 100, &[(9, 0, 0)][..], FAILED),
+        (0, 93, &[(9, 0, 7)], FAILED),
+        (0, 92, &[(9, 0, 3), (9, 0, 4)], FAILED),
+        (0, u64::MAX, &[(9, 0, 0)], FAILED),
+        (0, u64::MAX / 512 + 1, &[(9, 0, 0)], FAILED),
+        (0, 0, &[], FAILED),
+        (0, 0, &[(9, 0, 8)], FAILED),
+        (0, 0, &[(9, 2, 1)], FAILED),
+        (0, 0, &[(9, 255, 255)], FAILED),
+        (0, 0, &[(11, 0, 0)], FAILED),
+        (1, 0, &[(11, 0, 0)], FAILED),
+        (0, 0, &[(u32::MAX, 0, 0)], FAILED),
+        (0, 0, &[(10, 0, 0)], FAILED), // Granted for reading alone.
+        (2, 0, &[(9, 0, 0)], NOT_OFFERED),
+        (3, 0, &[], NOT_OFFERED),
+        (5, 0, &[(9, 0, 0)], NOT_OFFERED),
+        (255, 0, &[(9, 0, 0)], NOT_OFFERED),
+    ] {
+        assert_eq!(
+            guest.ask(&request(operation, sector, segments)),
+            status,
+            "{operation} {sector} {segments:?}"
+        );
+        assert_eq!(guest.ram.bytes(frame, 4096).unwrap(), [0; 4096]);
+    }
+    let mut many = request(0, 0, &[(9, 0, 0); 11]);
+    assert_eq!(guest.ask(&many), DONE);
+    many.segment_count = 12;
+    assert_eq!(guest.ask(&many), FAILED);
+    assert_eq!(disk.bytes, before);
+}
+
+#[test]
+fn a_read_only_disk_is_not_written() {
+    let mut disk = disk();
+    disk.read_only = true;
+    let mut guest = Guest::connected(&mut disk);
+    assert_eq!(text(&guest.store, &format!("{BACKEND}/mode")), "r");
+    assert_eq!(text(&guest.store, &format!("{BACKEND}/info")), "4");
+    assert_eq!(guest.ask(&request(1, 0, &[(9, 0, 0)])), FAILED);
+    assert_eq!(guest.ask(&request(0, 0, &[(9, 0, 0)])), DONE);
+}
+
+#[test]
+fn a_damaged_ring_ends_the_connection() {
+    let mut disk = disk();
+    let mut guest = Guest::connected(&mut disk);
+    guest.ram.write(RING, &33_u32.to_le_bytes()).unwrap();
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(None));
+    assert_eq!(
+        (text(&guest.store, &format!("{BACKEND}/state")), guest.block.port()),
+        ("5".to_string(), None)
+    );
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_only_granted_pages_are_written(
+        requests in prop::collection::vec(
+            (0..3_u8, prop_oneof![0..120_u64, any::<u64>()], any::<u8>(), prop::array::uniform11((7..13_u32, 0..10_u8, 0..10_u8))),
+            1..20,
+        ),
+    ) {
+        let mut disk = disk();
+        let mut guest = Guest::connected(&mut disk);
+        guest.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0x5a; 4096]).unwrap();
+        for (operation, sector, count, segments) in requests {
+            let mut request = request(operation, sector, &segments);
+            request.segment_count = if count < 200 { count % 12 } else { count };
+            // Grant 8 is the ring's own page: the guest may name it, and harms its ring.
+            for segment in request.segments.iter_mut().filter(|segment| segment.grant == RING_GRANT) {
+                segment.grant = PAGE_GRANT;
+            }
+            let status = guest.ask(&request);
+            prop_assert!([DONE, FAILED, NOT_OFFERED].contains(&status));
+        }
+        for frame in (0..u64::from(PAGES)).filter(|&frame| ![FRAME.into(), RING / PAGE_BYTES].contains(&frame)) {
+            prop_assert!(guest.ram.bytes(frame * PAGE_BYTES, 4096).unwrap().iter().all(|&byte| byte == 0));
+        }
+        prop_assert_eq!(disk.bytes.len(), SECTORS * 512);
+    }
+}
