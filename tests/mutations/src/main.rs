@@ -1,11 +1,11 @@
-//! `cargo mutations`: changes one line of the kernel at a time, and prints which test notices.
+//! `cargo mutations`: changes one line at a time, and prints which test notices.
 
 use std::{collections::BTreeSet, env, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
-use mutations::{Mutation, Outcome, Runner, Tree, Verdict, folder};
+use mutations::{Mutation, Outcome, Runner, Tree, Verdict, project};
 
-/// Changes one line of the kernel at a time, in a copy, and prints which test notices
+/// Changes one line of the kernel or of a domain at a time, in a copy, and prints which test notices
 #[derive(Debug, Parser)]
 #[command(name = "cargo mutations", bin_name = "cargo mutations")]
 struct Arguments {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 
 /// Returns whether every mutation is noticed by the test that its file names.
 fn run(arguments: &Arguments) -> Result<bool, String> {
-    let mut mutations = Mutation::read_all(&folder())?;
+    let mut mutations = Mutation::read_all(&project())?;
     let asked = |name: &str| arguments.names.iter().any(|part| name.contains(part.as_str()));
     mutations.retain(|mutation| arguments.names.is_empty() || asked(&mutation.name));
     if mutations.is_empty() {
@@ -42,16 +42,14 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
         return Ok(true);
     }
     let place = target().join("mutations");
-    let project = folder().join("../../..");
-    let tree = Tree::copy(&project, place.join("tree"))?;
+    let tree = Tree::copy(&project(), place.join("tree"))?;
     let runner = Runner::new(&tree, place.join("target"), place.join("last.log"));
     check_green(&runner, &mutations)?;
     try_all(&runner, &mutations)
 }
 
 fn target() -> PathBuf {
-    let project = folder().join("../../..");
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.join("target"), PathBuf::from)
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| project().join("target"), PathBuf::from)
 }
 
 /// A test that is red without any change says nothing about one.

@@ -14,7 +14,10 @@
 
 use std::{fmt, fs, path::Path};
 
-/// One change of the kernel.
+/// The folders of mutations, and what the files in each may change.
+const FOLDERS: [(&str, &[&str]); 2] = [("kernel", &["core-kernel/"]), ("domains", &["libos/", "domains/"])];
+
+/// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mutation {
     /// The file's name.
@@ -61,24 +64,38 @@ impl Notices {
 }
 
 impl Mutation {
-    /// Reads all mutations of a folder, in the order of their names.
+    /// Reads all mutations of a project, in the order of their names.
     ///
     /// # Errors
-    /// The first file that cannot be read or understood, and why.
-    pub fn read_all(folder: &Path) -> Result<Vec<Self>, String> {
-        let entries =
-            fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    /// The first file that cannot be read or understood, or that changes what is not its folder's, and why.
+    pub fn read_all(project: &Path) -> Result<Vec<Self>, String> {
         let mut mutations = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|error| format!("cannot read {}: {error}", folder.display()))?.path();
-            let text = fs::read_to_string(&path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            mutations
-                .push(Self::parse(&name, &text).map_err(|error| format!("{}: {error}", path.display()))?);
+        for (folder, may_change) in FOLDERS {
+            let folder = project.join("tests/mutations").join(folder);
+            let entries = fs::read_dir(&folder)
+                .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+            for entry in entries {
+                let path =
+                    entry.map_err(|error| format!("cannot read {}: {error}", folder.display()))?.path();
+                let mutation = Self::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                if !may_change.iter().any(|part| mutation.file.starts_with(part)) {
+                    return Err(format!(
+                        "{}: it changes {}, which is not in {}",
+                        path.display(),
+                        mutation.file,
+                        may_change.join(" or ")
+                    ));
+                }
+                mutations.push(mutation);
+            }
         }
         mutations.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(mutations)
+    }
+
+    fn read(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
+        Self::parse(&path.file_name().unwrap_or_default().to_string_lossy(), &text)
     }
 
     /// Reads one mutation.

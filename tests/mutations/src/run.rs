@@ -181,10 +181,10 @@ fn wait(mut child: Child, patience: Duration) -> io::Result<Option<ExitStatus>> 
     Ok(None)
 }
 
-/// Where the mutations of the kernel lie.
+/// Where the project lies.
 #[must_use]
-pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel")
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 #[cfg(test)]
