@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use super::{
     Control, FrameMemory, FrameSender, HEADER_BYTES, OneWay, Positions, SKIP, START_BYTES, UNIT, ask,
-    capacity, distance, place, to_end, units, wake,
+    capacity, distance, is_due, place, to_end, units,
 };
 use crate::ring::{Bell, Doorbell, RingError, Word};
 
@@ -74,17 +74,24 @@ impl<M: FrameMemory, B: Bell> FrameReceiver<M, B> {
     #[must_use]
     #[inline]
     pub fn start(&self) -> [u8; START_BYTES] {
+        if self.bytes < START_BYTES {
+            return self.short_start();
+        }
+        // Six words are a few instructions, where a copy has to ask how much there is.
+        let words = self.memory.read_words::<START_WORDS>(self.at);
+        debug_assert!(words.is_some(), "`next` has found the frame inside of the ring");
         let mut start = [0; START_BYTES];
-        let read = if self.bytes >= START_BYTES {
-            // Six words are a few instructions, where a copy has to ask how much there is.
-            let words = self.memory.read_words::<START_WORDS>(self.at);
-            for (bytes, word) in start.as_chunks_mut().0.iter_mut().zip(words.into_iter().flatten()) {
-                *bytes = word.to_le_bytes();
-            }
-            words.is_some()
-        } else {
-            self.memory.read(self.at, &mut start[..self.bytes])
-        };
+        for (bytes, word) in start.as_chunks_mut().0.iter_mut().zip(words.unwrap_or_default()) {
+            *bytes = word.to_le_bytes();
+        }
+        start
+    }
+
+    /// The same for a frame that is shorter than that.
+    #[inline(never)]
+    fn short_start(&self) -> [u8; START_BYTES] {
+        let mut start = [0; START_BYTES];
+        let read = self.memory.read(self.at, &mut start[..self.bytes]);
         debug_assert!(read, "`next` has found the frame inside of the ring");
         start
     }
@@ -122,7 +129,9 @@ impl<M: FrameMemory, B: Bell> FrameReceiver<M, B> {
     /// Wakes the other side if it waits for room and has not been told of what was released since.
     #[inline]
     pub fn flush(&mut self) {
-        wake(&self.memory, Control::WakeConsumed, &self.bell, &mut self.told, self.position);
+        if is_due(&self.memory, Control::WakeConsumed, &mut self.told, self.position) {
+            self.bell.signal();
+        }
     }
 
     /// Asks to be woken when a frame comes. Returns whether the caller may wait for that: false if one is
