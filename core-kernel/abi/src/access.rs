@@ -136,7 +136,7 @@ impl CallNumber {
             | Self::GoneRead
             | Self::Retire => return None,
             Self::Call => Class::Call,
-            Self::Signal => Class::Signal,
+            Self::Signal | Self::SignalReplyWait => Class::Signal,
             Self::RegionGrant | Self::RegionMap => Class::Share,
             Self::DomainStart => Class::Start,
             Self::RegionRevoke => Class::TakeBack,

@@ -88,6 +88,9 @@ pub enum CallNumber {
     /// → of the domain with index a0 (census right in the slot): pages of its quota that are page tables,
     /// mappings, slots that are filled, events that have arrived.
     Figures = 25,
+    /// Set the event bit that the slot names, and [`ReplyWait`](Self::ReplyWait) in the same call. The wait comes first:
+    /// whoever gets the event runs in place of the caller, not before it. If the event is refused, nothing is done.
+    SignalReplyWait = 26,
 
     /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages
     /// become the domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the
@@ -171,7 +174,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 48] = [
+    pub const ALL: [(u8, Self); 49] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -196,6 +199,7 @@ impl CallNumber {
         (22, Self::AccessSet),
         (24, Self::GoneRead),
         (25, Self::Figures),
+        (26, Self::SignalReplyWait),
         (32, Self::DomainCreate),
         (33, Self::DomainConfigure),
         (34, Self::DomainMap),

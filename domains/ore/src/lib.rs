@@ -77,14 +77,18 @@ impl Ore {
         }
     }
 
-    /// Waits; before that, answers who has asked.
+    /// Waits; before that, answers who has asked. Whom the last frame has woken is told in the same call.
     #[inline]
     fn receive(&mut self, events: u64, deadline: Instant) -> Received {
-        match self.reply.take() {
+        let Some(reply) = self.reply.take() else {
             // Most often: there is no message to be moved.
-            None => reply_wait(Message::default(), events, deadline),
-            Some(reply) => reply_wait(reply, events, deadline),
-        }
+            return match self.plane.kept.take() {
+                Some(kept) => kept.reply_wait(Message::default(), events, deadline),
+                None => reply_wait(Message::default(), events, deadline),
+            };
+        };
+        self.plane.kept = None;
+        reply_wait(reply, events, deadline)
     }
 
     /// What to wait for, and until when. A port that is awake is looked at again in any case, so what it

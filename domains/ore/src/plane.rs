@@ -11,7 +11,10 @@ use cloison_ipc::{
     frames::{self, FrameReceiver, FrameSender},
     ring::RingError,
 };
-use cloison_rt::{log, sys::Instant};
+use cloison_rt::{
+    log,
+    sys::{Instant, KeptSignal},
+};
 use ore_switch::{Cause, Header, Pace, PortSet, START_BYTES, Switch};
 
 use crate::Unfit;
@@ -31,6 +34,8 @@ pub(crate) struct Plane {
     receivers: Vec<FrameReceiver>,
     /// Ports that something was sent to and that have not been told yet.
     untold: PortSet,
+    /// The signal to the port that is told last. It goes with the next wait.
+    pub(crate) kept: Option<KeptSignal>,
     /// Ports that are cut off, because nonsense was in their rings.
     pub(crate) cut_off: PortSet,
     /// How often each port was.
@@ -47,6 +52,7 @@ impl Plane {
             senders: Vec::new(),
             receivers: Vec::new(),
             untold: PortSet::EMPTY,
+            kept: None,
             cut_off: PortSet::EMPTY,
             cuts: Vec::new(),
         }
@@ -90,9 +96,14 @@ impl Plane {
 
     /// Takes in a batch from a port, and tells the receivers. Returns whether there may be more.
     fn turn(&mut self, from: usize, now: u64) -> bool {
+        // What the turn before has sent does not wait for this one.
+        self.kept = None;
         let more = self.take_batch(from, now);
         for port in core::mem::take(&mut self.untold) {
-            self.senders[port].flush();
+            if let Some(signal) = self.senders[port].flush_keeping() {
+                // One that was kept before is given now.
+                self.kept = Some(signal);
+            }
         }
         more.unwrap_or_else(|_| {
             self.cut_off(from);
@@ -171,6 +182,8 @@ impl Plane {
         self.cut_off = self.cut_off | PortSet::of(port);
         self.cuts[port] = self.cuts[port].saturating_add(1);
         if self.cuts[port].is_power_of_two() {
+            // To log is to call a gate, and to wait for its server.
+            self.kept = None;
             let (name, times) = (self.settings[port].name, self.cuts[port]);
             let (sent, read) = (self.receivers[port].positions(), self.senders[port].positions());
             log!(

@@ -11,6 +11,7 @@ pub mod build;
 pub mod dma;
 pub mod guest;
 pub mod info;
+mod kept;
 pub mod mapped;
 pub mod memory;
 pub mod one_way;
@@ -25,8 +26,9 @@ use core::fmt;
 pub use cloison_abi::Badge;
 use cloison_abi::{
     CallError, CallNumber, Name, ObjectKind, Rights,
-    call::{LOG_ENDING, NO_DEADLINE, POLL, RECEIVED_EVENTS, SystemEnd},
+    call::{LOG_ENDING, NO_DEADLINE, POLL, SystemEnd},
 };
+pub use kept::KeptSignal;
 use raw::{Outcome, enter};
 
 /// Number of a slot in this domain's table.
@@ -131,14 +133,7 @@ pub fn call(gate: Slot, message: Message) -> Result<Message, CallError> {
 pub fn reply_wait(reply: Message, events: u64, deadline: Instant) -> Received {
     let [a, b, c, d] = reply.words;
     let outcome = enter(CallNumber::ReplyWait, 0, reply.label, [a, b, c, d, events, deadline.0]);
-    match outcome.status {
-        RECEIVED_EVENTS => Received::Events(outcome.words[0]),
-        0 => Received::Message {
-            badge: Badge(outcome.badge as u32),
-            message: Message { label: outcome.label, words: outcome.words },
-        },
-        _ => Received::TimedOut,
-    }
+    outcome.received().unwrap_or(Received::TimedOut)
 }
 
 /// Waits for one of the events in `events`, or for the deadline. Returns the bits, cleared; 0 if the deadline

@@ -3,9 +3,12 @@
 
 use core::arch::asm;
 
-use cloison_abi::{CallError, CallNumber};
+use cloison_abi::{
+    Badge, CallError, CallNumber,
+    call::{RECEIVED_EVENTS, RECEIVED_MESSAGE},
+};
 
-use crate::Message;
+use crate::{Message, Received};
 
 /// The registers that come back from a call.
 #[derive(Clone, Copy)]
@@ -27,6 +30,21 @@ impl Outcome {
     #[inline]
     pub(crate) fn message(self) -> Result<Message, CallError> {
         self.done().map(|()| Message { label: self.label, words: self.words })
+    }
+
+    /// What a domain that waits for messages has received. `None` if the call was refused.
+    #[inline]
+    pub(crate) fn received(self) -> Option<Received> {
+        const TIMED_OUT: i32 = CallError::TimedOut as i32;
+        match self.status {
+            RECEIVED_EVENTS => Some(Received::Events(self.words[0])),
+            RECEIVED_MESSAGE => Some(Received::Message {
+                badge: Badge(self.badge as u32),
+                message: Message { label: self.label, words: self.words },
+            }),
+            TIMED_OUT => Some(Received::TimedOut),
+            _ => None,
+        }
     }
 
     /// A number that this version does not know is an error all the same.

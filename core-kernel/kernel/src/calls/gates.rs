@@ -137,16 +137,36 @@ fn answer_wait(kernel: &mut Kernel, id: ThreadId, next: Next) {
 /// Set an event bit of another thread.
 #[inline(always)]
 pub fn signal(kernel: &mut Kernel, id: ThreadId) {
-    let outcome = try_signal(kernel, id).map_or_else(|error| error as i32, |()| 0);
+    let signalled = with_event(kernel, id, |kernel, target, bit| kernel.signal_at_once(target, bit));
+    let outcome = signalled.map_or_else(|error| error as i32, |()| 0);
     kernel.context_mut(id).set_outcome(outcome, 0);
 }
 
+/// Set an event bit of another thread, reply, and wait for the next message. First comes the wait: then the thread that
+/// gets the event takes the CPU over, where it might have taken it away.
+#[inline(never)]
+pub(super) fn signal_reply_wait(kernel: &mut Kernel, id: ThreadId) {
+    let signalled = with_event(kernel, id, |kernel, target, bit| {
+        reply_wait(kernel, id);
+        kernel.signal(target, bit);
+    });
+    if let Err(error) = signalled {
+        kernel.context_mut(id).set_outcome(error as i32, 0);
+    }
+}
+
+/// Does something with the thread of the event that the caller names, and with its bit as a mask. (To return them would
+/// cost a signal two instructions.)
 #[inline(always)]
-fn try_signal(kernel: &mut Kernel, id: ThreadId) -> Result<(), CallError> {
+fn with_event(
+    kernel: &mut Kernel,
+    id: ThreadId,
+    act: impl FnOnce(&mut Kernel, ThreadId, u64),
+) -> Result<(), CallError> {
     let (slots, access) = kernel.reach(id);
     let (Peer { thread, domain }, bit) = slots.event(kernel.context(id).slot())?;
     let target = kernel.threads.resolve(thread)?;
     permit(access, Operation::Signal { target: domain })?;
-    kernel.signal_at_once(target, 1 << bit);
+    act(kernel, target, 1 << bit);
     Ok(())
 }

@@ -62,10 +62,12 @@ pub fn dispatch(kernel: &mut Kernel, id: ThreadId) {
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
     const WAIT: u8 = CallNumber::Wait as u8;
+    const SIGNAL_REPLY_WAIT: u8 = CallNumber::SignalReplyWait as u8;
     match number {
         CALL => gates::call(kernel, id),
         REPLY_WAIT => gates::reply_wait(kernel, id),
         WAIT => gates::wait(kernel, id),
+        SIGNAL_REPLY_WAIT => gates::signal_reply_wait(kernel, id),
         number => carry_out(kernel, id, number),
     }
 }
@@ -103,9 +105,11 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         ($($call:ident: $find:path => $act:path,)*) => {
             match number {
                 $(CallNumber::$call => judged(kernel, id, number, arguments, $find, $act),)*
-                CallNumber::Call | CallNumber::ReplyWait | CallNumber::Wait | CallNumber::Signal => {
-                    Err(CallError::UnknownCall)
-                }
+                CallNumber::Call
+                | CallNumber::ReplyWait
+                | CallNumber::Wait
+                | CallNumber::Signal
+                | CallNumber::SignalReplyWait => Err(CallError::UnknownCall),
             }
         };
     }

@@ -174,21 +174,19 @@ fn distance(behind: u32, ahead: u32, capacity: u32) -> Result<u32, RingError> {
     if apart <= capacity { Ok(apart) } else { Err(RingError::Corrupt) }
 }
 
-/// Signals if the other side asked for it: if the position that it named was passed between the last time
-/// (`told`) and now. That position is a word of the other half.
+/// Whether the other side has asked to be signalled now: whether the position that it named was passed between the last
+/// time (`told`) and now. That position is a word of the other half.
 #[inline]
-fn wake<M: FrameMemory>(memory: &M, word: Control, bell: &impl Bell, told: &mut u32, now: u32) {
+fn is_due<M: FrameMemory>(memory: &M, word: Control, told: &mut u32, now: u32) -> bool {
     let passed = now.wrapping_sub(*told);
     if passed == 0 {
-        return;
+        return false;
     }
     *told = now;
     // The position was written before; see the module's text.
     M::Word::fence(Ordering::SeqCst);
     let at = memory.other(word, Ordering::Relaxed);
-    if now.wrapping_sub(at).wrapping_sub(1) < passed {
-        bell.signal();
-    }
+    now.wrapping_sub(at).wrapping_sub(1) < passed
 }
 
 /// Says where this side wants to be woken. What the other side does from here on, this one sees, or is told.

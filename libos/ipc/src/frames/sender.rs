@@ -3,10 +3,10 @@
 use core::sync::atomic::Ordering;
 
 use super::{
-    Control, FrameMemory, HEADER_BYTES, OneWay, Positions, SKIP, UNIT, ask, capacity, distance, place,
-    to_end, units, wake,
+    Control, FrameMemory, HEADER_BYTES, OneWay, Positions, SKIP, UNIT, ask, capacity, distance, is_due,
+    place, to_end, units,
 };
-use crate::ring::{Bell, Doorbell, RingError, Word};
+use crate::ring::{Bell, Doorbell, Keep, RingError, Word};
 
 /// The end of a port that sends.
 #[derive(Debug)]
@@ -84,7 +84,18 @@ impl<M: FrameMemory, B: Bell> FrameSender<M, B> {
     /// Wakes the other side if it waits for a frame and has not been told of those sent since.
     #[inline]
     pub fn flush(&mut self) {
-        wake(&self.memory, Control::WakeProduced, &self.bell, &mut self.told, self.position);
+        if self.is_due() {
+            self.bell.signal();
+        }
+    }
+
+    /// The same, but for the signal: if there has to be one, the caller gets it, to be given with its next wait.
+    #[inline]
+    pub fn flush_keeping(&mut self) -> Option<B::Kept>
+    where
+        B: Keep,
+    {
+        if self.is_due() { self.bell.keep() } else { None }
     }
 
     /// Asks to be woken when there is room for a frame of `bytes` bytes. Returns whether the caller may wait
@@ -119,6 +130,12 @@ impl<M: FrameMemory, B: Bell> FrameSender<M, B> {
         let inside = to_at.checked_add(bytes).is_some_and(|end| end <= self.reserved);
         let frame_at = self.frame_at();
         inside && from.copy(at, &mut self.data, frame_at + to_at, bytes)
+    }
+
+    /// Whether the other side waits for what was sent since it was last told.
+    #[inline]
+    fn is_due(&mut self) -> bool {
+        is_due(&self.memory, Control::WakeProduced, &mut self.told, self.position)
     }
 
     /// Units that are free.

@@ -162,6 +162,15 @@ pub trait Bell {
     fn wait(&self) -> Result<(), RingError>;
 }
 
+/// A bell that can be rung a little later, together with something else.
+pub trait Keep: Bell {
+    /// That it has to be rung: which is done, at the latest, when this is dropped.
+    type Kept;
+
+    /// Keeps the bell. `None` if there is none to ring.
+    fn keep(&self) -> Option<Self::Kept>;
+}
+
 /// How far `from` is behind `to`, if both are positions in a ring of this capacity and no further apart than
 /// that.
 fn distance(from: usize, to: usize, capacity: usize) -> Result<usize, RingError> {

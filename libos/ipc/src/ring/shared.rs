@@ -4,12 +4,12 @@ use core::sync::atomic::AtomicU32;
 
 use cloison_abi::info::InfoEntry;
 use cloison_sys::{
-    Instant, Slot, info,
+    Instant, KeptSignal, Slot, info,
     memory::SharedMemory,
     peer::{PEER_FAILED, Peer},
 };
 
-use super::{Bell, CONTROL_BYTES, Control, RingError, RingMemory};
+use super::{Bell, CONTROL_BYTES, Control, Keep, RingError, RingMemory};
 
 /// A ring in memory that the plan shares between two domains.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,15 @@ impl Bell for Doorbell {
         }
         let events = cloison_sys::wait(self.own | PEER_FAILED, Instant::NEVER);
         if events & self.own == 0 && failed() { Err(RingError::PeerFailed) } else { Ok(()) }
+    }
+}
+
+impl Keep for Doorbell {
+    type Kept = KeptSignal;
+
+    #[inline]
+    fn keep(&self) -> Option<KeptSignal> {
+        self.other.map(KeptSignal::new)
     }
 }
 

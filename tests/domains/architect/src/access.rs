@@ -5,7 +5,7 @@ use alloc::format;
 use cloison_abi::{
     CallError, CallNumber, ObjectKind, Rights,
     access::{Class, Classes},
-    call::{EVERYONE, NO_DEADLINE, SLOT_SELF},
+    call::{EVERYONE, NO_DEADLINE, POLL, SLOT_SELF},
     limits::KERNEL_BASE,
 };
 use cloison_sys::{
@@ -85,6 +85,8 @@ fn attempt(call: CallNumber) -> Option<Call> {
         | CallNumber::GuestEnter => return None,
         CallNumber::Call => (GATE, [0; 6]),
         CallNumber::Signal => (EVENT, [0; 6]),
+        // A deadline in the past: it does not wait.
+        CallNumber::SignalReplyWait => (EVENT, [0, 0, 0, 0, 0, POLL]),
         CallNumber::RegionGrant => (REGION, [GATE.into(), 1, 0, 0, 0, 0]),
         CallNumber::RegionMap => (REGION, [KERNEL_BASE, 0, 1, 1, 0, 0]),
         CallNumber::RegionRevoke => (REGION, [0; 6]),

@@ -115,7 +115,7 @@ impl Fuzzer {
         match number {
             CallNumber::Exit | CallNumber::Panic => false,
             // A deadline in the past: look, do not wait.
-            CallNumber::ReplyWait | CallNumber::Wait => {
+            CallNumber::ReplyWait | CallNumber::Wait | CallNumber::SignalReplyWait => {
                 call.arguments[5] = 0;
                 true
             }

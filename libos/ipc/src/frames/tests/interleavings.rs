@@ -10,7 +10,7 @@ use loom::sync::{
 };
 
 use super::{super::UNIT, Cell, Draft, FrameReceiver, FrameSender, Port, Side};
-use crate::ring::{Bell, RingError, Word};
+use crate::ring::{Bell, Keep, RingError, Word};
 
 /// A word that loom watches; `FENCED` false leaves out the fences, to see that the model notices.
 struct Watched<const FENCED: bool>(AtomicU32);
@@ -46,9 +46,27 @@ impl Cell for AtomicU64 {
 }
 
 /// The bells of both sides; a side waits for its own and rings the other's.
+#[derive(Clone)]
 struct Bells {
     bells: Arc<[Notify; 2]>,
     own: usize,
+}
+
+/// A bell that is rung when this is dropped.
+struct Kept(Bells);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.signal();
+    }
+}
+
+impl Keep for Bells {
+    type Kept = Kept;
+
+    fn keep(&self) -> Option<Kept> {
+        Some(Kept(self.clone()))
+    }
 }
 
 impl Bell for Bells {
@@ -69,6 +87,8 @@ struct Load {
     frames: u8,
     bytes: usize,
     batch: u8,
+    /// Whether the sender keeps its signals for the wait that comes next.
+    keeps: bool,
 }
 
 /// Sends frames through a ring, each side waiting for the other where it must.
@@ -96,20 +116,35 @@ fn send_all<const FENCED: bool>(
     bell: &Bells,
     load: Load,
 ) {
+    let mut kept = None;
     for number in 1..=load.frames {
         while input.reserve(load.bytes).unwrap().is_none() {
-            input.flush();
+            tell(&mut input, &mut kept, load);
             if input.prepare_wait(load.bytes).unwrap() {
+                kept = None;
                 bell.wait().unwrap();
             }
         }
         input.reserve(load.bytes).unwrap().unwrap().fill(number);
         input.publish(load.bytes, 0);
         if number % load.batch == 0 {
-            input.flush();
+            tell(&mut input, &mut kept, load);
         }
     }
-    input.flush();
+    tell(&mut input, &mut kept, load);
+}
+
+/// Signals, or keeps the signal beside one that is kept already.
+fn tell<const FENCED: bool>(
+    input: &mut FrameSender<WatchedSide<FENCED>, Bells>,
+    kept: &mut Option<Kept>,
+    load: Load,
+) {
+    if load.keeps {
+        *kept = input.flush_keeping().or_else(|| kept.take());
+    } else {
+        input.flush();
+    }
 }
 
 fn receive_all<const FENCED: bool>(
@@ -138,14 +173,16 @@ fn receive_all<const FENCED: bool>(
 #[test]
 fn every_frame_arrives_whatever_the_interleaving() {
     let ring = 4 * UNIT;
-    transfer::<true>(Load { ring, frames: 3, bytes: UNIT, batch: 1 });
-    transfer::<true>(Load { ring, frames: 3, bytes: UNIT, batch: 2 });
-    // Three units each, so that the third one skips to the start.
-    transfer::<true>(Load { ring: 8 * UNIT, frames: 3, bytes: 2 * UNIT, batch: 2 });
+    for keeps in [false, true] {
+        transfer::<true>(Load { ring, frames: 3, bytes: UNIT, batch: 1, keeps });
+        transfer::<true>(Load { ring, frames: 3, bytes: UNIT, batch: 2, keeps });
+        // Three units each, so that the third one skips to the start.
+        transfer::<true>(Load { ring: 8 * UNIT, frames: 3, bytes: 2 * UNIT, batch: 2, keeps });
+    }
 }
 
 #[test]
 fn the_model_notices_a_missing_fence() {
-    let load = Load { ring: 4 * UNIT, frames: 3, bytes: UNIT, batch: 1 };
+    let load = Load { ring: 4 * UNIT, frames: 3, bytes: UNIT, batch: 1, keeps: false };
     assert!(catch_unwind(|| transfer::<false>(load)).is_err());
 }

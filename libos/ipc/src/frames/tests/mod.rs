@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::{rc::Rc, vec, vec::Vec};
 
 use super::{Control, FrameMemory, FrameReceiver, FrameSender, START_BYTES, UNIT};
-use crate::ring::{Bell, RingError, Word};
+use crate::ring::{Bell, Keep, RingError, Word};
 
 /// A word of eight bytes, as `Word` is one of four.
 pub(super) trait Cell: 'static {
@@ -125,6 +125,23 @@ impl Bell for Counter {
 
     fn wait(&self) -> Result<(), RingError> {
         Err(RingError::PeerFailed)
+    }
+}
+
+/// A signal that is counted when it is dropped.
+pub(super) struct Uncounted(Counter);
+
+impl Drop for Uncounted {
+    fn drop(&mut self) {
+        self.0.signal();
+    }
+}
+
+impl Keep for Counter {
+    type Kept = Uncounted;
+
+    fn keep(&self) -> Option<Uncounted> {
+        Some(Uncounted(self.clone()))
     }
 }
 

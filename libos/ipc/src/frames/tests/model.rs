@@ -76,6 +76,22 @@ fn a_batch_costs_one_signal_and_an_idle_ring_none() {
 }
 
 #[test]
+fn a_signal_that_is_kept_comes_once_and_only_where_one_would() {
+    let (port, to_receiver, to_sender) = (port(256), Counter::default(), Counter::default());
+    let (mut input, mut output) = (sender(&port, 0, &to_receiver), receiver(&port, 1, &to_sender));
+    assert!(output.prepare_wait().unwrap());
+    assert!(send(&mut input, &[1; 8], 0).unwrap());
+    let kept = input.flush_keeping();
+    assert!(kept.is_some(), "the receiver waits");
+    assert!(send(&mut input, &[1; 8], 1).unwrap());
+    assert!(input.flush_keeping().is_none(), "it is going to be told, and of this one too");
+    assert_eq!(to_receiver.get(), 0, "it is not told yet");
+    drop(kept);
+    input.flush();
+    assert_eq!(to_receiver.get(), 1);
+}
+
+#[test]
 fn a_sender_is_woken_when_there_is_as_much_room_as_it_wants() {
     let (port, to_receiver, to_sender) = (port(256), Counter::default(), Counter::default());
     let (mut input, mut output) = (sender(&port, 0, &to_receiver), receiver(&port, 1, &to_sender));
