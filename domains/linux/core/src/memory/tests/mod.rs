@@ -2,4 +2,6 @@
 
 mod faults;
 mod model;
+mod reach;
 mod store;
+mod updates;
