@@ -1,9 +1,12 @@
-//! The folders in which components and platforms are found.
+//! The folders in which components, platforms and payloads are found.
 
 use std::path::{Path, PathBuf};
 
 /// The component that builds all domains; every system has it, no manifest names it.
 pub const BUILDER: &str = "builder";
+
+/// The file of what guests can begin with by a name, in the workspace.
+pub const PAYLOADS: &str = "image-builder/payloads.toml";
 
 /// Where components and platforms are found.
 #[derive(Debug, Clone)]
@@ -29,6 +32,11 @@ impl Workspace {
     pub(crate) fn platform_file(&self, name: &str) -> Option<PathBuf> {
         let path = self.root.join("manifests/platforms").join(format!("{name}.toml"));
         (is_plain_name(name) && path.is_file()).then_some(path)
+    }
+
+    /// The file of payloads, if there is one.
+    pub(crate) fn payloads_file(&self) -> Option<PathBuf> {
+        Some(self.root.join(PAYLOADS)).filter(|path| path.is_file())
     }
 
     pub(crate) fn component_names(&self) -> Vec<String> {

@@ -1,11 +1,16 @@
 //! Guests: what is said of them, and the files that they begin with.
 
+use std::collections::BTreeSet;
+
 use cloison_abi::guest::MAX_GUESTS;
 use cloison_xen::start::COMMAND_LINE_BYTES;
+use linux_core::boot::load::load;
+use linux_core::boot::{BootError, SCRATCH_BYTES};
 
-use crate::diagnostic::{At, Diagnostic};
-use crate::manifest::{GuestFile, GuestNeed, is_path};
-use crate::system::{Draft, DraftDomain};
+use crate::diagnostic::{At, Diagnostic, propose};
+use crate::manifest::{GuestFile, GuestNeed, Lookup, Purpose, is_path};
+use crate::system::{Draft, DraftDomain, NoBytes, PAGES_IN_MIB};
+use crate::workspace::PAYLOADS;
 
 /// The domains whose components run guests, each with what its component says of them.
 fn guests<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d DraftDomain<'d>, &'d GuestNeed)> {
@@ -59,6 +64,31 @@ pub(super) fn missing_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+pub(super) fn unknown_payload(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    // A file of payloads that cannot be read is a fault of its own.
+    if matches!(draft.inputs.payloads, Lookup::Broken) {
+        return Vec::new();
+    }
+    let files = linuxes(draft).flat_map(|domain| domain.table.guest.purposes());
+    let names = files.filter(|(_, written)| !is_path(&written.value));
+    names.filter_map(|(purpose, written)| wrong_payload(draft, purpose, written)).collect()
+}
+
+fn wrong_payload(draft: &Draft<'_>, purpose: Purpose, written: &At<String>) -> Option<Diagnostic> {
+    let (key, name) = (purpose.key(), &written.value);
+    let message = match draft.inputs.payload(name) {
+        Some(payload) if payload.purpose == purpose => return None,
+        Some(_) => format!("the payload `{name}` is no {key}"),
+        None => format!("there is no payload `{name}`"),
+    };
+    let all = draft.inputs.payloads.found().into_iter().flatten();
+    let fitting = all.filter(|payload| payload.purpose == purpose);
+    let known = fitting.map(|payload| payload.name.value.as_str());
+    let proposal = propose(name, key, known.collect::<Vec<_>>());
+    let help = format!("{proposal}; a path has a `/` or a `.` in it: `./{name}`");
+    Some(Diagnostic::new(written.span, message).note(format!("payloads are listed in {PAYLOADS}")).help(help))
+}
+
 pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     let files = linuxes(draft).flat_map(|domain| domain.table.guest.files());
@@ -70,6 +100,49 @@ pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
         }
     }
     faults
+}
+
+/// Each kernel is judged where it is named first.
+pub(super) fn unfit_kernel(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut judged = BTreeSet::new();
+    let kernels = linuxes(draft).filter_map(|domain| domain.table.guest.kernel.as_ref());
+    let kernels = kernels.filter(|kernel| judged.insert(kernel.value.as_str()));
+    let faults = kernels.filter_map(|kernel| {
+        let error = unpack(&mut NoBytes::without_end(), bytes_of(draft, kernel)?, 0)?;
+        Some(Diagnostic::new(kernel.span, error.to_string()).help("give another kernel"))
+    });
+    faults.collect()
+}
+
+pub(super) fn too_little_memory(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let faults = linuxes(draft).filter_map(|domain| {
+        let table = &domain.table.guest;
+        let (memory, kernel) = (table.memory_mib.as_ref()?, table.kernel.as_ref()?);
+        let initramfs = table.initramfs.as_ref();
+        // What the guest begins with has to be there, to be measured.
+        let initramfs = initramfs.map_or(Some(0), |file| Some(bytes_of(draft, file)?.len() as u64))?;
+        let mut room = NoBytes::refusing(memory.value);
+        let error = unpack(&mut room, bytes_of(draft, kernel)?, initramfs)?;
+        let BootError::TooLittleMemory { needed, .. } = error else { return None };
+        let (name, needed) = (&domain.table.name.value, needed.div_ceil(PAGES_IN_MIB));
+        let has = memory.value;
+        let message = format!(
+            "the guest of `{name}` has {has} MiB of memory; with this kernel and initramfs it needs {needed} MiB"
+        );
+        let fault = Diagnostic::new(memory.span, message).label(kernel.span, "its kernel");
+        Some(fault.help(format!("give at least {needed} MiB")))
+    });
+    faults.collect()
+}
+
+/// Unpacks a kernel as the domain does that runs the guest. Why that cannot be done, if it cannot.
+fn unpack(memory: &mut NoBytes, kernel: &[u8], initramfs_bytes: u64) -> Option<BootError> {
+    let mut window = vec![0; SCRATCH_BYTES];
+    load(memory, kernel, initramfs_bytes, window.as_mut_slice().try_into().ok()?).err()
+}
+
+fn bytes_of<'d>(draft: &'d Draft<'_>, file: &At<String>) -> Option<&'d [u8]> {
+    Some(draft.inputs.guest_files.get(&file.value)?.bytes()?)
 }
 
 pub(super) fn cpus(draft: &Draft<'_>) -> Vec<Diagnostic> {

@@ -110,7 +110,10 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M109", summary: "a machine without memory, or with more than there can be", run: platform::memory_range },
     Check { id: "M110", summary: "a key of a guest in a domain whose component runs none", run: guests::superfluous_key },
     Check { id: "M111", summary: "a guest without memory, or a Linux without a kernel", run: guests::missing_key },
+    Check { id: "M112", summary: "a payload that does not exist, or that is for something else", run: guests::unknown_payload },
     Check { id: "M113", summary: "a file of a guest that cannot be read, is none, is empty or too large", run: guests::unusable_file },
+    Check { id: "M114", summary: "a kernel that cannot be started as a guest", run: guests::unfit_kernel },
+    Check { id: "M115", summary: "a guest with less memory than its kernel needs", run: guests::too_little_memory },
     Check { id: "M116", summary: "a guest with a number of CPUs other than one", run: guests::cpus },
     Check { id: "M117", summary: "a command line of a guest that is too long or is not one line", run: guests::cmdline },
 ];

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::DomainTable;
 use super::reader::{self, Reader};
+use super::{DomainTable, Purpose};
 use crate::diagnostic::{At, Span};
 
 /// Largest system image: a boot loader for a PC puts it below this address.
@@ -129,7 +129,13 @@ impl GuestTable {
 
     /// The files that it names.
     pub fn files(&self) -> impl Iterator<Item = &At<String>> {
-        self.kernel.iter().chain(&self.initramfs)
+        self.purposes().map(|(_, file)| file)
+    }
+
+    /// The files that it names, each with its purpose.
+    pub fn purposes(&self) -> impl Iterator<Item = (Purpose, &At<String>)> {
+        let purposes = [(Purpose::Kernel, &self.kernel), (Purpose::Initramfs, &self.initramfs)];
+        purposes.into_iter().filter_map(|(purpose, file)| Some((purpose, file.as_ref()?)))
     }
 
     /// Its keys that are stated, each with the place of its value, and whether only a Linux has it.

@@ -5,6 +5,7 @@
 mod addition;
 mod component;
 mod guest;
+mod payload;
 mod platform;
 mod problem;
 mod reader;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
+pub use payload::{Payload, Purpose};
 pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger};
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
@@ -61,6 +63,8 @@ pub struct Inputs {
     pub folder: PathBuf,
     /// The files that its guests begin with.
     pub guest_files: GuestFiles,
+    /// The payloads that there are; none if the manifest names none.
+    pub payloads: Lookup<Vec<Payload>>,
     /// Components that there are, for proposals.
     pub known_components: Vec<String>,
     /// Platforms that there are, for proposals.
@@ -182,6 +186,7 @@ impl Inputs {
             platform: Lookup::Broken,
             folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
             guest_files: GuestFiles::new(),
+            payloads: Lookup::Absent,
             meant_platform: None,
         };
         inputs.read_platform();
@@ -220,6 +225,7 @@ impl Inputs {
         switch::connect(switches, domains);
         self.read_components();
         guest::read_files(&mut self.guest_files, &self.folder, &self.manifest.domains);
+        self.read_payloads();
         self.spoiled = Spoiled::new(&self.problems);
     }
 
@@ -246,6 +252,37 @@ impl Inputs {
                 self.meant_components.insert(name.to_owned(), meant.to_owned());
             }
         }
+    }
+
+    /// Reads the file of payloads, once, if a guest begins with one.
+    fn read_payloads(&mut self) {
+        let names_one = self.guest_files.values().any(|file| matches!(file, GuestFile::Payload));
+        if let (true, Lookup::Absent, Some(path)) =
+            (names_one, &self.payloads, self.workspace.payloads_file())
+        {
+            let workspace = &self.workspace;
+            let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
+            self.payloads = files.file(&path, |reader| Some(Payload::read_all(reader)));
+        }
+    }
+
+    /// The payload of this name.
+    #[must_use]
+    pub fn payload(&self, name: &str) -> Option<&Payload> {
+        self.payloads.found()?.iter().find(|payload| payload.name.value == name)
+    }
+
+    /// The payloads that guests begin with, and whose bytes are not here.
+    pub fn payloads_wanted(&self) -> impl Iterator<Item = &Payload> {
+        let wanted = self.guest_files.iter().filter(|(_, file)| matches!(file, GuestFile::Payload));
+        wanted.filter_map(|(name, _)| self.payload(name))
+    }
+
+    /// The same with the bytes of a payload.
+    #[must_use]
+    pub fn with_payload(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.guest_files.insert(name.to_owned(), GuestFile::Here(bytes.into()));
+        self
     }
 
     fn read_platform(&mut self) {

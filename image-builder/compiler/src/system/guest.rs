@@ -66,7 +66,7 @@ impl GuestSizes {
     pub fn new(need: &GuestNeed, memory_mib: u64) -> Self {
         let ram = memory_mib.saturating_mul(PAGES_IN_MIB);
         let shared = need.shared_pages.value;
-        let numbered = NoBytes::of_mib(memory_mib).shared_address() / PAGE_BYTES;
+        let numbered = NoBytes::refusing(memory_mib).shared_address() / PAGE_BYTES;
         let numbers = numbered.saturating_add(shared).saturating_mul(NUMBER_BYTES).div_ceil(PAGE_BYTES);
         // A quarter more, since not every table of the direct view is full.
         let view = ram.div_ceil(TABLE_ENTRIES).saturating_mul(5).div_ceil(4);
@@ -93,14 +93,22 @@ impl File {
     }
 }
 
-/// The memory of a guest that is not there: it is as long as it will be, and takes whatever is written to it.
+/// The memory of a guest that is not there yet: it is as long as it will be, and forgets whatever is written to it.
 pub(crate) struct NoBytes {
     pages: u32,
+    takes: bool,
 }
 
 impl NoBytes {
-    pub(crate) fn of_mib(memory_mib: u64) -> Self {
-        Self { pages: memory_mib.saturating_mul(PAGES_IN_MIB).try_into().unwrap_or(u32::MAX) }
+    /// One that nothing is too large for.
+    pub(crate) const fn without_end() -> Self {
+        Self { pages: u32::MAX, takes: true }
+    }
+
+    /// One of this length, which refuses to be written to.
+    pub(crate) fn refusing(memory_mib: u64) -> Self {
+        let pages = memory_mib.saturating_mul(PAGES_IN_MIB).try_into().unwrap_or(u32::MAX);
+        Self { pages, takes: false }
     }
 }
 
@@ -109,13 +117,12 @@ impl Memory for NoBytes {
         self.pages
     }
 
-    fn read(&self, _: u64, into: &mut [u8]) -> Option<()> {
-        into.fill(0);
-        Some(())
+    fn read(&self, _: u64, _: &mut [u8]) -> Option<()> {
+        None
     }
 
     fn write(&mut self, _: u64, _: &[u8]) -> Option<()> {
-        Some(())
+        self.takes.then_some(())
     }
 }
 

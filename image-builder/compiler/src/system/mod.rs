@@ -18,6 +18,7 @@ pub use draft::{
     Read, settings,
 };
 pub use forward::{Forward, Unreachable, reach};
+pub(crate) use guest::NoBytes;
 pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{

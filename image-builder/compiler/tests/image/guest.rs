@@ -76,7 +76,7 @@ fn a_guest_that_is_no_linux_has_memory_and_no_more() {
 #[test]
 fn guests_that_begin_with_one_file_read_one_copy_of_it() {
     let read = guests();
-    let kernel = fs::read(support::fixtures().root.join("files/text")).unwrap();
+    let kernel = fs::read(support::fixtures().root.join("files/kernel")).unwrap();
     let regions = ["linux1", "linux2"].map(|name| {
         let domain = read.domain(name);
         let entry = read.told(domain, InfoKind::Settings, SETTINGS_KERNEL).unwrap();
