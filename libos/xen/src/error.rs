@@ -8,14 +8,22 @@ pub enum Errno {
     NotPermitted = 1,
     /// There is no such thing.
     NotFound = 2,
+    /// There is no such domain.
+    NoDomain = 3,
     /// There is no memory for it.
     NoMemory = 12,
     /// An address of the guest leads nowhere.
     BadAddress = 14,
+    /// There is one already.
+    Exists = 17,
     /// An argument means nothing.
     Invalid = 22,
+    /// There is no room for it.
+    NoSpace = 28,
     /// The call is not offered.
     NotOffered = 38,
+    /// The time has passed.
+    TimePassed = 62,
 }
 
 impl Errno {

@@ -19,5 +19,13 @@ pub mod machine;
 pub mod memory;
 pub mod xenstore;
 
+mod console;
+mod cpu;
+mod cpuid;
+mod events;
+mod hypercall;
+mod msr;
+mod time;
+
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,7 @@
 //! What the core asks of the place where it runs: the shim in its domain, or a test on the host.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// A space of the guest, by its number: below [`cloison_abi::guest::GUEST_SPACES`]. Space 0 owns the upper half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Space(pub u8);
@@ -58,6 +60,18 @@ pub trait Memory {
     /// Writes a word of eight bytes.
     fn store(&mut self, at: u64, value: u64) -> Option<()> {
         self.write(at, &value.to_le_bytes())
+    }
+
+    /// Reads a value that has a layout.
+    fn get<T: FromBytes + IntoBytes>(&self, at: u64) -> Option<T> {
+        let mut value = T::new_zeroed();
+        self.read(at, value.as_mut_bytes())?;
+        Some(value)
+    }
+
+    /// Writes a value that has a layout.
+    fn put<T: IntoBytes + Immutable>(&mut self, at: u64, value: &T) -> Option<()> {
+        self.write(at, value.as_bytes())
     }
 }
 

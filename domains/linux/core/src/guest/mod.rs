@@ -1,7 +1,168 @@
 //! A guest: its virtual CPU, its page tables, its devices.
 //!
-//! The place where it runs enters it, waits until it comes out, asks what comes next, and so on.
+//! The place where it runs enters it where [`Guest::place`] says, waits until it comes out, asks [`Guest::step`] what
+//! comes next, and so on.
 
+mod emulate;
+mod log;
+mod trap;
 mod turn;
 
+#[cfg(test)]
+mod tests;
+
+use cloison_abi::guest::{GuestHalf, GuestRegisters};
+use cloison_xen::event::VIRQ_TIMER;
+
+pub use log::Log;
 pub use turn::{Death, Exit, Next, Shutdown};
+
+use crate::boot::{CONSOLE_PORT, Start};
+use crate::console::Console;
+use crate::cpu::Cpu;
+use crate::cpuid;
+use crate::events::Channels;
+use crate::machine::{Machine, NoRoom, Space};
+use crate::memory::{Paging, is_canonical};
+use crate::time::Clock;
+use cloison_abi::limits::PAGE_BYTES;
+use trap::vector;
+
+/// Bytes of `syscall`.
+pub(crate) const SYSCALL_BYTES: u64 = 2;
+
+/// A guest.
+pub struct Guest {
+    pub(crate) paging: Paging,
+    pub(crate) cpu: Cpu,
+    pub(crate) channels: Channels,
+    pub(crate) clock: Clock,
+    pub(crate) log: Log,
+    console: Console,
+}
+
+/// What the guest does after an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It runs on.
+    Run,
+    /// It waits for an event.
+    Block,
+    /// It ends.
+    End(Shutdown),
+}
+
+impl Guest {
+    /// A guest that has not begun.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            paging: Paging::new(),
+            cpu: Cpu::new(),
+            channels: Channels::new(),
+            clock: Clock::new(),
+            log: Log::new(),
+            console: Console::new(0),
+        }
+    }
+
+    /// Begins with what [`build`](crate::boot::build) put into its memory; returns the first registers.
+    ///
+    /// # Errors
+    /// [`NoRoom`] for the first space.
+    pub fn start(&mut self, machine: &mut impl Machine, start: &Start) -> Result<GuestRegisters, NoRoom> {
+        *self = Self::new();
+        self.paging.start(machine, start.root)?;
+        self.channels.start(machine);
+        self.clock.start(machine, self.channels.time());
+        self.console = Console::new(u64::from(start.console) * PAGE_BYTES);
+        self.cpu.xcr0 = cpuid::states(machine);
+        self.cpu.cr4 |= cpuid::cr4(machine);
+        Ok(start.registers)
+    }
+
+    /// Where it is to be entered.
+    #[must_use]
+    pub fn place(&self) -> (Space, GuestHalf) {
+        self.paging.current()
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The guest came out: what comes next.
+    pub fn step(&mut self, machine: &mut impl Machine, exit: Exit, registers: &mut GuestRegisters) -> Next {
+        self.log.note(exit, registers, self.paging.current().1);
+        let flow = match exit {
+            Exit::Pause => Ok(Flow::Run),
+            Exit::Call if self.is_in_kernel() => self.hypercall(machine, registers),
+            Exit::Call => self.system_call(machine, registers),
+            Exit::Trap { vector, code, address } => self.trap(machine, vector, code, address, registers),
+        };
+        match flow.and_then(|flow| self.go_on(machine, flow, registers)) {
+            Ok(next) => next,
+            Err(death) => Next::Dead(death),
+        }
+    }
+
+    /// Gives the guest what was typed at its console, as far as there is room. Returns how many bytes it was.
+    pub fn input(&mut self, machine: &mut impl Machine, typed: &[u8]) -> usize {
+        let taken = self.console.fill(machine, typed);
+        if taken > 0 {
+            self.channels.raise(machine, CONSOLE_PORT);
+        }
+        taken
+    }
+
+    pub(crate) fn is_in_kernel(&self) -> bool {
+        self.paging.current().1 == GuestHalf::Both
+    }
+
+    /// Serves the devices and delivers what is due.
+    fn go_on(
+        &mut self,
+        machine: &mut impl Machine,
+        flow: Flow,
+        registers: &mut GuestRegisters,
+    ) -> Result<Next, Death> {
+        self.serve(machine);
+        match flow {
+            Flow::Run => {}
+            Flow::Block => self.cpu.is_blocked = true,
+            Flow::End(shutdown) => return Ok(Next::End(shutdown)),
+        }
+        let is_due = self.channels.is_due(machine);
+        if self.cpu.is_blocked && !is_due {
+            return Ok(Next::Wait { until: self.clock.deadline() });
+        }
+        self.cpu.is_blocked = false;
+        if !is_canonical(registers.rip) {
+            // The guest jumped there, and came out before its CPU noticed.
+            self.reflect(machine, registers, vector::GENERAL_PROTECTION, Some(0))?;
+        }
+        if is_due && let Some(handler) = self.cpu.event {
+            self.enter(machine, registers, trap::Entry::to(handler))?;
+        }
+        Ok(Next::Go { deadline: self.clock.deadline() })
+    }
+
+    fn serve(&mut self, machine: &mut impl Machine) {
+        if self.clock.rings(machine.ticks())
+            && let Some(port) = self.channels.port_of_virq(VIRQ_TIMER)
+        {
+            self.channels.raise(machine, port);
+        }
+        if self.channels.take_raised(CONSOLE_PORT) && self.console.drain(machine) {
+            self.channels.raise(machine, CONSOLE_PORT);
+        }
+    }
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self::new()
+    }
+}

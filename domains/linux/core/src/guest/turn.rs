@@ -68,11 +68,6 @@ pub enum Death {
         /// The trap.
         vector: u8,
     },
-    /// The address at which it goes on is one that no guest can have.
-    Address {
-        /// The address.
-        at: u64,
-    },
     /// What it returns to could not be read from its kernel's stack.
     Return {
         /// Where.
@@ -92,7 +87,6 @@ impl fmt::Display for Death {
             }
             Self::Stack { at, vector: None } => write!(f, "its stack at {at:#x} cannot take a frame"),
             Self::NoHandler { vector } => write!(f, "it has no handler for trap {vector}"),
-            Self::Address { at } => write!(f, "it goes on at {at:#x}, where no guest can be"),
             Self::Return { at } => {
                 write!(f, "it returns to what is at {at:#x}, and nothing can be read there")
             }

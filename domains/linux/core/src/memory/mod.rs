@@ -18,7 +18,7 @@ mod walk;
 
 use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 
-pub use entry::Entry;
+pub use entry::{Entry, is_canonical};
 pub use fault::{Fault, machine_to_physical_pages};
 pub use reach::{Instruction, Unreachable};
 pub use store::{Operation, Register, Store};

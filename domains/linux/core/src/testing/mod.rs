@@ -1,14 +1,18 @@
-//! Memory of the host in place of a guest's.
+//! Memory of the host in place of a guest's, and a guest on it.
+
+pub mod fixture;
+mod host;
+
+pub use fixture::{Fixture, address};
+pub use host::Host;
 
 use std::vec;
 use std::vec::Vec;
 
 use cloison_abi::limits::PAGE_BYTES;
 
+use crate::grants::TABLE_FRAMES;
 use crate::machine::Memory;
-
-/// Pages that a guest shares with the shim in tests.
-const SHARED_PAGES: u64 = 9;
 
 /// A guest's memory, all zero at first.
 pub struct Ram {
@@ -19,7 +23,7 @@ pub struct Ram {
 impl Ram {
     pub fn new(pages: u32) -> Self {
         let mut ram = Self { pages, bytes: Vec::new() };
-        ram.bytes = vec![0; (ram.shared_address() + SHARED_PAGES * PAGE_BYTES) as usize];
+        ram.bytes = vec![0; (ram.shared_address() + u64::from(1 + TABLE_FRAMES) * PAGE_BYTES) as usize];
         ram
     }
 

@@ -1,0 +1,91 @@
+//! A machine without an MMU: it remembers what was printed, and the test sets its clock.
+
+use std::vec::Vec;
+
+use super::Ram;
+use crate::machine::{Machine, Memory, NoRoom, Shown, Space, Spaces};
+
+/// The machine.
+pub struct Host {
+    pub ram: Ram,
+    pub ticks: u64,
+    pub epoch: u64,
+    pub printed: Vec<u8>,
+    /// Whether there are no pages for tables.
+    pub is_full: bool,
+    /// What each leaf of `cpuid` says.
+    pub cpuid: [u32; 4],
+    /// Pages shown so far.
+    pub shown: usize,
+}
+
+/// Ticks in a second.
+pub const HERTZ: u64 = 2_500_000_000;
+
+impl Host {
+    pub fn new(pages: u32) -> Self {
+        Self {
+            ram: Ram::new(pages),
+            ticks: 0,
+            epoch: 0,
+            printed: Vec::new(),
+            is_full: false,
+            cpuid: [u32::MAX; 4],
+            shown: 0,
+        }
+    }
+}
+
+impl Memory for Host {
+    fn pages(&self) -> u32 {
+        self.ram.pages()
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        self.ram.read(at, into)
+    }
+
+    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
+        self.ram.write(at, from)
+    }
+}
+
+impl Spaces for Host {
+    fn create(&mut self, _: Space) -> Result<(), NoRoom> {
+        Ok(())
+    }
+
+    fn destroy(&mut self, _: Space) {}
+
+    fn map(&mut self, _: Space, _: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom> {
+        if self.is_full {
+            return Err(NoRoom);
+        }
+        self.shown += pages.iter().flatten().count();
+        Ok(())
+    }
+
+    fn unmap(&mut self, _: Space, _: u64, _: u64) {}
+}
+
+impl Machine for Host {
+    fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
+    fn frequency(&self) -> u64 {
+        HERTZ
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn cpuid(&self, _: u32, _: u32) -> [u32; 4] {
+        self.cpuid
+    }
+
+    fn print(&mut self, text: &[u8]) {
+        self.printed.extend_from_slice(text);
+    }
+}
