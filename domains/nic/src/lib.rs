@@ -3,7 +3,6 @@
 //!
 //! * [`Nic`]: what the domain was given, and its loop.
 //! * [`Uplink`]: frames in batches between a port of a switch and a network card.
-//! * [`checksum`]: what is filled in where a frame leaves, and checked where it comes in.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -11,7 +10,6 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod checksum;
 mod nic;
 mod tally;
 mod uplink;

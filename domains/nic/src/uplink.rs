@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::checksum::{Flaw, complete, complete_but_one, verify};
+use cloison_checksum::{Flaw, complete, complete_but_one, verify};
 use cloison_drivers::{
     registers::Registers,
     virtio::net::{Checksum, MAX_FRAME_BYTES, NetCard},

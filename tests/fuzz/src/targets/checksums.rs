@@ -1,6 +1,6 @@
 //! A frame from the wire, or from a domain: its checksums are completed and verified, whatever it is.
 
-use nic::checksum::{Checksum, Flaw, complete, complete_but_one, verify};
+use cloison_checksum::{Checksum, Flaw, complete, complete_but_one, verify};
 
 /// The input: a frame.
 pub fn run(input: &[u8]) {

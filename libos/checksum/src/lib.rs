@@ -8,6 +8,12 @@
 //! covered: the checksum of what it is a part of needs all parts. What is neither IPv4 nor IPv6 has none that
 //! is known here, and passes.
 
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,3 @@
-extern crate std;
-
 use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
