@@ -78,6 +78,10 @@ fn memory_that_the_user_asks_for_is_judged_like_the_platforms() {
     assert_eq!(load(Some(71)).unwrap().platform().memory_mib(), 71, "QEMU is given as much");
     let help = load(Some(70)).unwrap_err().diagnostics()[0].help.clone().unwrap();
     assert_eq!(help, "give less stack or heap, or raise --memory");
+    // An option beats what the system asks for.
+    let path = project().join("tests/manifests/reject/M051-memory-of-system.toml");
+    let inputs = Inputs::read(&fixtures(), &path).with_memory(Some(43));
+    assert_eq!(image_compiler::resolve(&inputs).unwrap().platform().memory_mib(), 43);
 }
 
 #[test]

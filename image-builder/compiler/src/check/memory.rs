@@ -98,13 +98,13 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some((place, _)) = largest.filter(|_| mib > available) else { return Vec::new() };
     let name = &draft.domains[place].table.name;
     let (machine, size) = (&platform.name, platform.memory_mib);
-    let message = match platform.replaced_mib {
+    let message = match platform.asked() {
         None => format!(
             "the domains need {mib} MiB; the platform `{machine}` has {available} MiB for them, {RESERVED_MIB} of \
              its {size} are the kernel's{in_image}"
         ),
-        Some(stated) => format!(
-            "the domains need {mib} MiB; `--memory {size}` leaves {available} MiB for them, {RESERVED_MIB} are the \
+        Some((asked, stated)) => format!(
+            "the domains need {mib} MiB; {asked} leaves {available} MiB for them, {RESERVED_MIB} are the \
              kernel's{in_image} (the platform `{machine}` has {stated})"
         ),
     };

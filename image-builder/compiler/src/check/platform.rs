@@ -144,14 +144,16 @@ pub(super) fn memory_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     };
     let (machine, size) = (&platform.name, platform.memory_mib);
-    let message = match platform.replaced_mib {
+    let message = match platform.asked() {
         None => format!("the platform `{machine}` cannot have {size} MiB of memory"),
-        Some(stated) => {
-            format!("the platform `{machine}` cannot have `--memory {size}` in place of its {stated} MiB")
+        Some((asked, stated)) => {
+            format!("the platform `{machine}` cannot have {asked} in place of its {stated} MiB")
         }
     };
     let (least, most) = (MEMORY_MIB.start(), MEMORY_MIB.end());
     let help = format!("give from {least} to {most} MiB as {}", platform.memory_key());
-    let at = draft.inputs.manifest.platform.as_ref().map_or(draft.inputs.manifest.start, |name| name.span);
+    let manifest = &draft.inputs.manifest;
+    let named = manifest.platform.as_ref().map_or(manifest.start, |name| name.span);
+    let at = manifest.memory_mib.as_ref().map_or(named, |stated| stated.span);
     vec![Diagnostic::new(at, message).help(help)]
 }

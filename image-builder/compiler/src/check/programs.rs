@@ -9,6 +9,7 @@ use cloison_abi::limits::{IMAGE_ADDRESS, MAX_MAPPINGS, PAGE_BYTES};
 
 use super::memory::RESERVED_MIB;
 use crate::diagnostic::{Diagnostic, Report, Sources, Span};
+use crate::manifest::AskedBy;
 use crate::plan::{Binaries, Layout, Load, Plan, Program, ProgramFile, SHARED_ADDRESS, page_count};
 use crate::system::{Component, PAGES_IN_MIB, System};
 use crate::workspace::BUILDER;
@@ -166,9 +167,10 @@ impl Faults {
                 plan.total_pages() * PAGE_BYTES / 1024,
                 available * PAGE_BYTES / 1024
             );
-            let help = match system.platform.replaced_mib {
+            let help = match system.platform.replaced.map(|replaced| replaced.by) {
                 None => "give less stack or heap, or raise memory_mib of the platform",
-                Some(_) => "give less stack or heap, or raise --memory",
+                Some(AskedBy::Manifest) => "give less stack or heap, or raise memory_mib of the system",
+                Some(AskedBy::Option) => "give less stack or heap, or raise --memory",
             };
             self.add(BUILDER, ProgramFault { id: "B008", message, help });
         }

@@ -21,7 +21,9 @@ pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
 pub use payload::{Payload, Purpose};
-pub use platform::{Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger};
+pub use platform::{
+    AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
+};
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
 pub use spoiled::Spoiled;
@@ -104,6 +106,8 @@ pub struct Manifest {
     pub platform: Option<At<String>>,
     /// The domain whose end is the end of the run.
     pub ends_with: Option<At<String>>,
+    /// The machine's memory, in MiB, in place of the platform's.
+    pub memory_mib: Option<At<u64>>,
     /// Whether the builder prints the census of rights.
     pub has_census: bool,
     pub domains: Vec<DomainTable>,
@@ -207,13 +211,20 @@ impl Inputs {
         inputs
     }
 
-    /// The same on a machine with this memory, in MiB, in place of the platform's, if the user has asked for a size.
+    /// The same on a machine with this memory, in MiB, in place of the system's or the platform's, if the user
+    /// has asked for a size.
     #[must_use]
     pub fn with_memory(mut self, memory_mib: Option<u32>) -> Self {
-        if let Lookup::Found(platform) = &mut self.platform {
-            platform.replace_memory(memory_mib);
+        if let Some(memory_mib) = memory_mib {
+            self.replace_memory(memory_mib.into(), AskedBy::Option);
         }
         self
+    }
+
+    fn replace_memory(&mut self, memory_mib: u64, by: AskedBy) {
+        if let Lookup::Found(platform) = &mut self.platform {
+            platform.replace_memory(memory_mib, by);
+        }
     }
 
     /// Puts in order what has been read, and reads the components that it names.
@@ -294,6 +305,9 @@ impl Inputs {
             let meant = closest(name, self.known_platforms.iter().map(String::as_str));
             self.meant_platform = meant.and_then(|name| files.platform(name).found().cloned());
         }
+        if let Some(memory_mib) = &self.manifest.memory_mib {
+            self.replace_memory(memory_mib.value, AskedBy::Manifest);
+        }
     }
 }
 
@@ -349,6 +363,7 @@ impl Manifest {
             name: None,
             platform: None,
             ends_with: None,
+            memory_mib: None,
             has_census: false,
             domains: Vec::new(),
             switches: Vec::new(),
@@ -362,6 +377,7 @@ impl Manifest {
             manifest.name = system.required_text("name");
             manifest.platform = system.required_text("platform");
             manifest.ends_with = system.text("ends_with");
+            manifest.memory_mib = system.number("memory_mib");
             manifest.has_census = system.flag("census");
         });
         manifest.read_parts(reader);

@@ -13,8 +13,8 @@ pub struct Platform {
     /// Its name, which is that of its file.
     pub name: String,
     pub memory_mib: u64,
-    /// What its file says of that, if the user has asked for another size.
-    pub replaced_mib: Option<u64>,
+    /// What its file says of that, if another size was asked for.
+    pub replaced: Option<Replaced>,
     /// Where the kernel writes its log while nobody owns the serial port; 0: nowhere.
     pub serial_port: u16,
     /// Where a byte written ends an emulator's run; 0: nowhere.
@@ -22,6 +22,24 @@ pub struct Platform {
     /// Arguments for QEMU that make this machine.
     pub qemu: Vec<String>,
     pub devices: Vec<Device>,
+}
+
+/// The size of memory that a platform's file states, where it does not count.
+#[derive(Debug, Clone, Copy)]
+pub struct Replaced {
+    /// That size, in MiB.
+    pub stated_mib: u64,
+    /// Who asked for another one.
+    pub by: AskedBy,
+}
+
+/// Who asked for a size of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// The system's manifest.
+    Manifest,
+    /// The user, by an option.
+    Option,
 }
 
 /// A device.
@@ -103,24 +121,38 @@ impl Platform {
         self.memory_mib
     }
 
-    /// Gives the machine as much memory as the user has asked for.
-    pub(super) fn replace_memory(&mut self, asked_mib: Option<u32>) {
-        if let Some(asked_mib) = asked_mib {
-            self.replaced_mib = Some(self.memory_mib);
-            self.memory_mib = asked_mib.into();
-        }
+    /// Gives the machine as much memory as was asked for.
+    pub(super) fn replace_memory(&mut self, asked_mib: u64, by: AskedBy) {
+        let stated_mib = self.replaced.map_or(self.memory_mib, |replaced| replaced.stated_mib);
+        self.replaced = Some(Replaced { stated_mib, by });
+        self.memory_mib = asked_mib;
     }
 
     /// Where the size of its memory is stated, for proposals.
     pub(crate) fn memory_key(&self) -> &'static str {
-        if self.replaced_mib.is_some() { "--memory" } else { "memory_mib of the platform" }
+        match self.replaced.map(|replaced| replaced.by) {
+            None => "memory_mib of the platform",
+            Some(AskedBy::Manifest) => "memory_mib of the system",
+            Some(AskedBy::Option) => "--memory",
+        }
+    }
+
+    /// What was written to ask for another size than its own, and its own.
+    pub(crate) fn asked(&self) -> Option<(String, u64)> {
+        let Replaced { stated_mib, by } = self.replaced?;
+        let size = self.memory_mib;
+        let written = match by {
+            AskedBy::Manifest => format!("`memory_mib = {size}`"),
+            AskedBy::Option => format!("`--memory {size}`"),
+        };
+        Some((written, stated_mib))
     }
 
     pub(super) fn read(name: &str, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let mut platform = Self {
             name: name.to_owned(),
             memory_mib: 0,
-            replaced_mib: None,
+            replaced: None,
             serial_port: 0,
             exit_port: 0,
             qemu: Vec::new(),
