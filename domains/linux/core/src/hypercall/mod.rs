@@ -20,6 +20,9 @@ use crate::machine::Machine;
 
 pub use system::VERSION;
 
+#[cfg(test)]
+mod tests;
+
 /// Entries of lists that are done in one step.
 pub const STEP_ENTRIES: usize = 64;
 

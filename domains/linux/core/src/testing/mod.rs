@@ -1,7 +1,7 @@
 //! Memory of the host in place of a guest's, and a guest on it.
 
 pub mod fixture;
-mod host;
+pub mod host;
 
 pub use fixture::{Fixture, address};
 pub use host::Host;
