@@ -124,40 +124,23 @@ impl Paging {
         for table in path.tables {
             self.tables.learn(table);
         }
-        self.note(machine, address, &path);
-        self.show_around(machine, address, &path)
-    }
-
-    /// Notes because of what a page is about to be shown.
-    fn note(&mut self, machine: &mut impl Machine, address: u64, path: &Path) {
-        if address < UPPER_HALF {
-            self.note_lower(machine, address, path);
-            return;
-        }
-        self.note_upper(machine, address, path.entries[3]);
-        if self.note_places(address, path).is_err() {
-            self.drop_upper(machine);
-            self.note_upper(machine, address, path.entries[3]);
-            // There is room now, for tables that are the guest's.
-            let _ = self.note_places(address, path);
-        }
-    }
-
-    fn note_places(&mut self, address: u64, path: &Path) -> Result<(), Full> {
-        (1..LEVELS).try_for_each(|level| {
-            let place = Place::of(Space(0), level, address);
-            self.places.note(path.tables[usize::from(level) - 1], place)
-        })
+        self.show_around(machine, address, access, &path)
     }
 
     /// Shows the page at the end of a path, and those beside it that the guest has used before.
-    fn show_around(&mut self, machine: &mut impl Machine, address: u64, path: &Path) -> Fault {
+    fn show_around(
+        &mut self,
+        machine: &mut impl Machine,
+        address: u64,
+        access: Access,
+        path: &Path,
+    ) -> Fault {
         let start = address & !(AROUND as u64 * PAGE_BYTES - 1);
         let mut pages = [None; AROUND];
         for (number, page) in pages.iter_mut().enumerate() {
             let at = start + number as u64 * PAGE_BYTES;
             *page = if at == address & !(PAGE_BYTES - 1) {
-                self.shown(machine, path)
+                self.shown(machine, path, access.write)
             } else {
                 self.beside(machine, at, path)
             };
@@ -166,29 +149,48 @@ impl Paging {
         let end = pages.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         self.counters.fills += 1;
         let at = start + first as u64 * PAGE_BYTES;
-        self.map(machine, at, &pages[first..end])
-    }
-
-    fn map(&mut self, machine: &mut impl Machine, at: u64, pages: &[Option<Shown>]) -> Fault {
-        for attempt in 0.. {
-            if machine.map(self.space_of(at), at, pages).is_ok() {
+        let mut tried = 0;
+        loop {
+            self.note(machine, address, path);
+            if machine.map(self.space_of(at), at, &pages[first..end]).is_ok() {
                 return Fault::Resume;
             }
-            self.counters.evictions += 1;
-            match attempt {
-                0 => self.drop_lower(machine),
-                1 => self.drop_upper(machine),
-                _ => break,
+            if !self.make_room(machine, &mut tried) {
+                return Fault::NoRoom;
             }
         }
-        Fault::NoRoom
+    }
+
+    /// Notes because of what pages are about to be shown.
+    fn note(&mut self, machine: &mut impl Machine, address: u64, path: &Path) {
+        loop {
+            if address < UPPER_HALF {
+                self.note_lower(machine, address, path);
+            } else {
+                self.note_upper(machine, address, path.entries[3]);
+            }
+            if self.note_places(address, path).is_ok() {
+                return;
+            }
+            self.drop_all(machine);
+        }
+    }
+
+    fn note_places(&mut self, address: u64, path: &Path) -> Result<(), Full> {
+        if address < UPPER_HALF && !self.keeps {
+            return Ok(());
+        }
+        let space = self.space_of(address);
+        (1..LEVELS).try_for_each(|level| {
+            self.places.note(path.tables[usize::from(level) - 1], Place::of(space, level, address))
+        })
     }
 
     /// How the page at the end of a path is shown: for writing only once the guest's entry says that it was written to,
-    /// or the guest would never learn of it; a table not at all for writing, unless the guest has just begun to write to
-    /// it as to any page.
-    fn shown(&self, memory: &impl Memory, path: &Path) -> Option<Shown> {
-        let write = path.write() && path.dirty() && !self.tables.has(path.frame());
+    /// or the guest would never learn of it; a table not at all for writing, unless the guest just writes to it as to any
+    /// page.
+    fn shown(&self, memory: &impl Memory, path: &Path, writes: bool) -> Option<Shown> {
+        let write = path.write() && path.dirty() && (writes || !self.tables.has(path.frame()));
         Some(Shown { page: page_of(memory, path.frame())?, write, execute: path.execute() })
     }
 
@@ -199,7 +201,7 @@ impl Paging {
         path.entries[0] = entry;
         let sees = at >= UPPER_HALF || self.user.is_none() || path.user();
         let wanted = entry.has(Entry::PRESENT | Entry::ACCESSED) && sees && can_be_shown(at);
-        if wanted { self.shown(memory, &path) } else { None }
+        if wanted { self.shown(memory, &path, false) } else { None }
     }
 
     fn show_machine_to_physical(&mut self, machine: &mut impl Machine, page: u32, access: Access) -> Fault {
@@ -207,7 +209,14 @@ impl Paging {
             return Fault::Reflect { code: access.code() | code::PRESENT };
         }
         let shown = Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
-        self.map(machine, MACHINE_TO_PHYSICAL + u64::from(page) * PAGE_BYTES, &[Some(shown)])
+        let at = MACHINE_TO_PHYSICAL + u64::from(page) * PAGE_BYTES;
+        let mut tried = 0;
+        while machine.map(Space(0), at, &[Some(shown)]).is_err() {
+            if !self.make_room(machine, &mut tried) {
+                return Fault::NoRoom;
+            }
+        }
+        Fault::Resume
     }
 }
 

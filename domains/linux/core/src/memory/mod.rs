@@ -7,9 +7,9 @@
 
 mod entry;
 mod fault;
-mod lower;
 mod places;
 mod reach;
+mod roots;
 mod store;
 mod tables;
 mod update;
@@ -26,8 +26,8 @@ pub use tables::MAX_PAGES;
 pub use walk::{Access, Path, Stop, code, walk};
 
 use crate::machine::{Machine, NoRoom, Space};
-use lower::Lower;
 use places::Places;
+use roots::Roots;
 use tables::Tables;
 use upper::Upper;
 
@@ -42,9 +42,11 @@ pub struct Paging {
     user: Option<u32>,
     /// Which of them runs.
     half: GuestHalf,
+    /// What is shown because of a root stays when another takes its place. It is taken back when entries change.
+    keeps: bool,
     tables: Tables,
     places: Places,
-    lower: Lower,
+    roots: Roots,
     upper: Upper,
     counters: Counters,
 }
@@ -80,9 +82,10 @@ impl Paging {
             kernel: 0,
             user: None,
             half: GuestHalf::Both,
+            keeps: true,
             tables: Tables::new(),
             places: Places::new(),
-            lower: Lower::new(),
+            roots: Roots::new(),
             upper: Upper::new(),
             counters: Counters {
                 updates: 0,
@@ -101,16 +104,27 @@ impl Paging {
     /// # Errors
     /// [`NoRoom`] for the first space.
     pub fn start(&mut self, machine: &mut impl Machine, kernel_root: u32) -> Result<(), NoRoom> {
-        *self = Self::new();
-        self.kernel = kernel_root;
+        (self.kernel, self.user, self.half) = (kernel_root, None, GuestHalf::Both);
+        self.counters = Counters::default();
+        self.tables.clear();
+        self.places.clear();
+        self.upper = Upper::new();
+        self.roots.start(kernel_root);
         self.learn_below(machine, kernel_root, entry::LEVELS);
         machine.create(Space(0))
+    }
+
+    /// Whether what is shown stays when the guest changes to another root and back: the rule. Else lower halves are
+    /// dropped, and a flush drops all, as in a CPU that cannot tell roots apart: slower, and right for a guest that
+    /// writes to tables in use unseen.
+    pub fn keep(&mut self, keeps: bool) {
+        self.keeps = keeps;
     }
 
     /// Where the guest goes on.
     #[must_use]
     pub fn current(&self) -> (Space, GuestHalf) {
-        (self.lower.space(), self.half)
+        (self.roots.current(), self.half)
     }
 
     /// Root of what the guest's kernel sees.
@@ -145,7 +159,7 @@ impl Paging {
     /// Changes sides; what only one side may see goes.
     fn change_half(&mut self, machine: &mut impl Machine, half: GuestHalf) {
         self.settle(machine);
-        if self.half != half && self.lower.is_one_sided() {
+        if self.half != half && self.roots.is_one_sided() {
             self.drop_lower(machine);
         }
         self.half = half;
@@ -153,7 +167,7 @@ impl Paging {
 
     /// The space through which what an address shows is changed: the upper half is the first one's.
     fn space_of(&self, address: u64) -> Space {
-        if address < UPPER_HALF { self.lower.space() } else { Space(0) }
+        if address < UPPER_HALF { self.roots.current() } else { Space(0) }
     }
 
     /// The root that counts now.

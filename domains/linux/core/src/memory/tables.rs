@@ -17,6 +17,11 @@ impl Tables {
         Self { bits: [0; WORDS] }
     }
 
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.bits.fill(0);
+    }
+
     /// Adds a frame. Returns whether it was not there.
     pub fn learn(&mut self, frame: u32) -> bool {
         let Some(word) = self.bits.get_mut(frame as usize / 64) else { return false };

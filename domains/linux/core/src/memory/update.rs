@@ -53,7 +53,7 @@ impl Paging {
             self.let_go(machine, entry.frame());
         }
         match flags & memory::UPDATE_FLUSH {
-            memory::UPDATE_FLUSH_ALL => self.flush(machine),
+            memory::UPDATE_FLUSH_ALL if !self.keeps => self.flush(machine),
             _ => self.flush_page(machine, va),
         }
         Ok(())
@@ -78,13 +78,18 @@ impl Paging {
             mmuext::UNPIN_TABLE => {
                 let table = table(machine, arg1)?;
                 self.let_go(machine, table.into());
+                self.end_root(machine, table);
             }
             mmuext::NEW_BASEPTR => {
                 let root = table(machine, arg1)?;
                 self.change_root(machine, root);
             }
             mmuext::NEW_USER_BASEPTR if arg1 == 0 => self.user = None,
-            mmuext::NEW_USER_BASEPTR => self.user = Some(table(machine, arg1)?),
+            mmuext::NEW_USER_BASEPTR => {
+                let root = table(machine, arg1)?;
+                self.tables.learn(root);
+                self.user = Some(root);
+            }
             mmuext::TLB_FLUSH_LOCAL | mmuext::TLB_FLUSH_MULTI | mmuext::TLB_FLUSH_ALL => self.flush(machine),
             mmuext::INVLPG_LOCAL | mmuext::INVLPG_MULTI | mmuext::INVLPG_ALL => {
                 self.flush_page(machine, arg1)
@@ -96,14 +101,6 @@ impl Paging {
             _ => return Err(Errno::NotOffered),
         }
         Ok(())
-    }
-
-    /// Takes another root for the guest's kernel. What was shown in the lower half was the old one's.
-    fn change_root(&mut self, machine: &mut impl Machine, root: u32) {
-        self.drop_lower(machine);
-        self.kernel = root;
-        self.tables.learn(root);
-        self.settle_upper(machine);
     }
 
     /// Stores an entry, and takes back what was shown because of the one that was there.
@@ -127,7 +124,9 @@ impl Paging {
             let (address, pages) = place.below(entry);
             machine.unmap(place.space, address, pages);
         }
-        if table == self.kernel && entry >= TABLE_ENTRIES / 2 {
+        if entry < TABLE_ENTRIES / 2 {
+            self.take_back_root(machine, table, entry);
+        } else if table == self.kernel {
             self.settle_upper(machine);
         }
     }
@@ -164,10 +163,13 @@ impl Paging {
         }
     }
 
-    /// Forgets what was shown, as a CPU forgets its translations.
+    /// Forgets what was shown, as a CPU forgets its translations. The upper half is dropped only if changes of tables
+    /// may go unseen: it is much, and Linux flushes all at each start of a process.
     fn flush(&mut self, machine: &mut impl Machine) {
         self.drop_lower(machine);
-        self.drop_upper(machine);
+        if !self.keeps {
+            self.drop_upper(machine);
+        }
     }
 
     fn flush_page(&mut self, machine: &mut impl Machine, address: u64) {

@@ -67,7 +67,7 @@ impl Paging {
         for slot in self.upper.slots() {
             self.drop_slot(machine, slot);
         }
-        self.places.clear();
+        self.places.forget_upper();
         self.counters.drops += 1;
     }
 

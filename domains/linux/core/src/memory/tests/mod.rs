@@ -2,6 +2,8 @@
 
 mod faults;
 mod model;
+mod places;
+mod random;
 mod reach;
 mod store;
 mod updates;

@@ -37,6 +37,8 @@ pub struct Model {
     pub live: BTreeSet<Space>,
     /// Tables that may be in use at one time.
     pub room: usize,
+    /// Spaces that there may be.
+    pub spaces: usize,
     /// Calls so far that took something back.
     pub unmaps: usize,
 }
@@ -49,6 +51,7 @@ impl Model {
             upper: BTreeMap::new(),
             live: BTreeSet::new(),
             room: usize::MAX,
+            spaces: GUEST_SPACES,
             unmaps: 0,
         }
     }
@@ -91,7 +94,14 @@ impl Memory for Model {
 
 impl Spaces for Model {
     fn create(&mut self, space: Space) -> Result<(), NoRoom> {
-        assert!(usize::from(space.0) < GUEST_SPACES && self.live.insert(space), "{space:?} is made twice");
+        assert!(
+            usize::from(space.0) < GUEST_SPACES && !self.live.contains(&space),
+            "{space:?} is made twice"
+        );
+        if self.live.len() == self.spaces {
+            return Err(NoRoom);
+        }
+        self.live.insert(space);
         Ok(())
     }
 

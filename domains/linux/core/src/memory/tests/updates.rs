@@ -120,10 +120,12 @@ fn another_root_shows_nothing_of_the_last_ones_lower_half() {
 fn after_a_flush_what_is_shown_is_what_the_tables_say() {
     let all = [mmuext::TLB_FLUSH_LOCAL, mmuext::TLB_FLUSH_MULTI, mmuext::TLB_FLUSH_ALL];
     let one = [mmuext::INVLPG_LOCAL, mmuext::INVLPG_MULTI, mmuext::INVLPG_ALL];
-    for address in [LOW, HIGH] {
+    // The upper half is flushed as a whole only if its changes may go unseen.
+    for (address, keeps) in [(LOW, false), (LOW, true), (HIGH, false)] {
         for cmd in all.into_iter().chain(one) {
             let mut guest = Guest::new();
-            let at = guest.set(1, address, Entry::new(8, P | W | A | D));
+            guest.paging.keep(keeps);
+            let at = guest.set(1, address, Entry::new(20, P | W | A | D));
             guest.map(1, address + 0x1000, P | A);
             guest.show(address);
             guest.model.store(at, 0).unwrap();
@@ -132,17 +134,98 @@ fn after_a_flush_what_is_shown_is_what_the_tables_say() {
             assert_eq!(guest.shown(address), None, "{address:#x} {cmd}");
             assert_eq!(guest.shown(address + 0x1000).is_some(), one.contains(&cmd));
         }
+    }
+}
+
+#[test]
+fn an_entry_stored_for_an_address_is_flushed() {
+    for (address, keeps) in [(LOW, false), (LOW, true), (HIGH, false), (HIGH, true)] {
         for flags in [0, UPDATE_FLUSH_PAGE, UPDATE_FLUSH_ALL, UPDATE_FLUSH_ALL | 0x1000] {
             let mut guest = Guest::new();
-            guest.set(1, address, Entry::new(8, P | W | A | D));
+            guest.paging.keep(keeps);
+            guest.set(1, address, Entry::new(20, P | W | A | D));
             guest.map(1, address + 0x1000, P | A);
             guest.show(address);
-            let entry = Entry::new(8, P | A | D);
+            let entry = Entry::new(20, P | A | D);
             guest.paging.update_va_mapping(&mut guest.model, address, entry.0, flags).unwrap();
             assert_eq!(guest.entry(1, address), entry);
             assert_eq!(guest.shown(address), None, "{address:#x} {flags}");
-            assert_eq!(guest.shown(address + 0x1000).is_some(), flags & 1 == 0);
+            assert_eq!(guest.shown(address + 0x1000).is_some(), keeps || flags & 1 == 0);
         }
+    }
+}
+
+/// What is shown because of a root is there when the guest comes back to it, as far as its tables still say so.
+#[test]
+fn lower_halves_stay() {
+    for keeps in [true, false] {
+        let mut guest = Guest::new();
+        guest.paging.keep(keeps);
+        guest.map(1, LOW, P | U | A);
+        let at = guest.set(1, LOW + 0x1000, Entry::new(20, P | U | A));
+        guest.show(LOW);
+        let other = guest.frame();
+        guest.map(other, LOW, P | U);
+        guest.ext(mmuext::NEW_BASEPTR, other);
+        guest.show(LOW);
+        guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
+        guest.ext(mmuext::NEW_BASEPTR, 1);
+        assert_eq!(guest.shown(LOW).is_some(), keeps);
+        assert_eq!(guest.shown(LOW + 0x1000), None);
+        // The root's own entry goes while another root is in use.
+        guest.ext(mmuext::NEW_BASEPTR, other);
+        assert_eq!(guest.shown(LOW).is_some(), keeps);
+        guest.paging.mmu_update(&mut guest.model, entry_address(1, 0), 0).unwrap();
+        guest.ext(mmuext::NEW_BASEPTR, 1);
+        assert_eq!(guest.shown(LOW), None);
+    }
+}
+
+#[test]
+fn a_root_that_is_unpinned_leaves_nothing_behind() {
+    let mut guest = Guest::new();
+    let [second, third] = [0; 2].map(|_| guest.frame());
+    let third_user = guest.frame();
+    for root in [second, third] {
+        guest.map(root, LOW, P | U);
+        guest.ext(mmuext::NEW_BASEPTR, root);
+        guest.ext(mmuext::NEW_USER_BASEPTR, if root == third { third_user } else { 0 });
+        guest.show(LOW);
+    }
+    guest.ext(mmuext::NEW_BASEPTR, 1);
+    assert_eq!((guest.model.live.len(), guest.model.lower.len()), (3, 2));
+    guest.ext(mmuext::UNPIN_TABLE, second);
+    guest.ext(mmuext::UNPIN_TABLE, third_user);
+    assert_eq!((guest.model.live.len(), guest.model.lower.len()), (1, 0));
+    // The one in use is emptied; the first space's root makes place for another.
+    guest.map(1, LOW, P);
+    guest.show(LOW);
+    guest.ext(mmuext::UNPIN_TABLE, 1);
+    assert_eq!(guest.shown(LOW), None);
+    guest.show(LOW);
+    guest.ext(mmuext::NEW_BASEPTR, second);
+    guest.ext(mmuext::UNPIN_TABLE, 1);
+    assert!(guest.model.lower.is_empty());
+}
+
+/// There are more roots than spaces: those that were not used for the longest time make place.
+#[test]
+fn any_number_of_roots_works() {
+    for made in [32, 5] {
+        let mut guest = Guest::new();
+        guest.model.spaces = made;
+        let roots: [u32; 40] = core::array::from_fn(|_| guest.frame());
+        for root in roots {
+            guest.map(root, LOW, P | U);
+            guest.ext(mmuext::NEW_BASEPTR, root);
+            guest.show(LOW);
+        }
+        let fills = guest.paging.counters().fills;
+        for (number, root) in roots.into_iter().enumerate().rev().skip(1) {
+            guest.ext(mmuext::NEW_BASEPTR, root);
+            assert_eq!(guest.shown(LOW).is_some(), number + made >= 40, "{number}");
+        }
+        assert_eq!(guest.paging.counters().fills, fills);
     }
 }
 
