@@ -87,6 +87,28 @@ pub struct GuestRegisters {
     pub gs_base: u64,
 }
 
+/// Words of [`GuestRegisters`].
+pub const GUEST_WORDS: usize = size_of::<GuestRegisters>() / 8;
+
+const _: () =
+    assert!(core::mem::offset_of!(GuestFrame, registers) == 0, "the registers come first in the page");
+
+impl GuestRegisters {
+    /// The registers, from the words that they are in the page.
+    #[must_use]
+    #[inline]
+    pub fn from_words(words: [u64; GUEST_WORDS]) -> Self {
+        zerocopy::transmute!(words)
+    }
+
+    /// The words that they are in the page.
+    #[must_use]
+    #[inline]
+    pub fn to_words(self) -> [u64; GUEST_WORDS] {
+        zerocopy::transmute!(self)
+    }
+}
+
 /// A page to show: bits 0–31 page of the region, 32–35 which of the attached regions, then
 /// [`WRITE`](Self::WRITE), [`EXECUTE`](Self::EXECUTE), [`SKIP`](Self::SKIP).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]

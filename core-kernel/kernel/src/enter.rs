@@ -1,6 +1,6 @@
 //! The ways in: what the entry code calls, and what an interrupt means.
 
-use cloison_abi::{CallError, call::NO_DEADLINE};
+use cloison_abi::{CallError, call::NO_DEADLINE, guest::GuestExit};
 use cloison_rules::{ThreadId, fault::describe, interrupts::Load, refs::InterruptId};
 
 #[cfg(feature = "self-attack")]
@@ -15,8 +15,12 @@ use crate::{
         time,
     },
     calls,
+    guest::CameOut,
     kernel::Kernel,
 };
+
+/// The vector of a page fault.
+const PAGE_FAULT: u64 = 14;
 
 /// Called by the entry code: the running thread has made a gate call. Like those below, the function does not
 /// return: what the compiler would restore for a caller, nobody needs.
@@ -87,13 +91,31 @@ fn carry_out(mut kernel: Locked, cpu: &mut Cpu) -> ! {
     leave(kernel, cpu)
 }
 
-/// Called by the entry code: an exception or an interrupt came while a domain ran.
+/// Called by the entry code: the guest of the running thread has made a system call.
+pub(crate) extern "C" fn on_guest_call(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    attack::check_flags();
+    let mut kernel = lock::take();
+    kernel.save_guest(cpu);
+    kernel.end_running_guest(CameOut { exit: GuestExit::Call, vector: 0, words: [0; 2] });
+    leave(kernel, cpu)
+}
+
+/// Called by the entry code: an exception or an interrupt came while a domain or a guest ran.
 pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     #[cfg(feature = "self-attack")]
     attack::check_flags();
     let mut kernel = lock::take();
+    let is_guests = cpu.is_in_guest();
+    if is_guests {
+        kernel.save_guest(cpu);
+    }
     if vector >= FIRST_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);
+    } else if is_guests {
+        let address = if vector == PAGE_FAULT { cpu::fault_address() } else { 0 };
+        let out = CameOut { exit: GuestExit::Trap, vector: vector as u32, words: [code, address] };
+        kernel.end_running_guest(out);
     } else if let Some(id) = kernel.threads.current() {
         let context = kernel.context(id);
         let fault = describe(vector, code, context.instruction(), cpu::fault_address());

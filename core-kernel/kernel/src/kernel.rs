@@ -3,10 +3,11 @@
 use cloison_abi::{
     CallError, Fault, Name, Rights,
     call::{RECEIVED_EVENTS, SLOT_SELF},
+    guest::MAX_GUESTS,
     plan::FaultPolicy,
 };
 use cloison_rules::{
-    DomainId, DomainRef, DomainSet, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
+    DomainId, DomainRef, DomainSet, GuestId, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
     authorize::Access,
     capability::{Capability, SlotTable},
     interrupts::InterruptTable,
@@ -25,6 +26,7 @@ use crate::{
         time,
     },
     end::Ending,
+    guest::Guest,
     life::Renewal,
     log::Log,
     machine::Machine,
@@ -50,6 +52,8 @@ pub struct Domain {
     pub space: AddressSpace,
     /// The region of which they are made.
     pub quota: Option<RegionRef>,
+    /// Its guest.
+    pub guest: Option<GuestId>,
     /// Ports that it may use.
     pub ports: PortRanges,
     /// Its name.
@@ -78,6 +82,7 @@ impl Domain {
         mappings: MappingTable::EMPTY,
         space: AddressSpace::NONE,
         quota: None,
+        guest: None,
         ports: PortRanges::new(),
         name: Name::EMPTY,
         line: Line::EMPTY,
@@ -123,6 +128,8 @@ pub struct Kernel {
     pub(crate) reach: [Reach; TABLE_ENTRIES],
     /// The domains; [`Kernel::domain`] is the way to one of them.
     pub(crate) domains: [Domain; TABLE_ENTRIES],
+    /// The guests.
+    pub(crate) guests: [Guest; MAX_GUESTS],
 }
 
 impl Kernel {
@@ -138,6 +145,7 @@ impl Kernel {
         contexts: Contexts::EMPTY,
         reach: [const { Reach::NONE }; TABLE_ENTRIES],
         domains: [const { Domain::NONE }; TABLE_ENTRIES],
+        guests: [const { Guest::NONE }; MAX_GUESTS],
     };
 
     /// A domain's objects.
@@ -318,16 +326,36 @@ impl Kernel {
 
     /// Leaves the kernel: decides who runs, and lets the CPU switch to it. Returns whether somebody can run.
     pub fn leave(&mut self, cpu: &mut Cpu) -> bool {
+        let Some(id) = self.decide(cpu) else { return false };
+        self.pass_on(cpu, id) || self.take_the_long_way(cpu, id)
+    }
+
+    /// Decides who runs.
+    #[inline(always)]
+    fn decide(&mut self, cpu: &mut Cpu) -> Option<ThreadId> {
         if !self.threads.is_settled() {
             self.settle(cpu);
         }
-        let Some(id) = self.threads.current() else { return false };
+        let id = self.threads.current()?;
         if !cpu.has_loaded(self.context(id)) {
             cpu::clear_segment_selectors();
         }
-        if !self.pass_on(cpu, id) {
-            self.hand_over(cpu, id);
+        Some(id)
+    }
+
+    /// Lets a thread have the CPU whose domain has ports, or that runs its guest. If the guest comes out instead of going
+    /// on, all is decided again. Returns whether somebody can run.
+    #[cold]
+    #[inline(never)]
+    fn take_the_long_way(&mut self, cpu: &mut Cpu, mut id: ThreadId) -> bool {
+        while self.context(id).is_in_guest() {
+            if self.go_on_in_guest(cpu, id) {
+                return true;
+            }
+            let Some(next) = self.decide(cpu) else { return false };
+            id = next;
         }
+        self.hand_over(cpu, id);
         true
     }
 

@@ -51,6 +51,7 @@ impl Kernel {
             domain.lives_ended = domain.lives_ended.wrapping_add(1);
         }
         let Ok(halted) = self.peer(id) else { return };
+        self.abandon_guest(halted.thread.id);
         let failed = self.threads.halt(halted.thread.id, state);
         self.fail(failed, CallError::PeerFailed);
         self.tell_clients(halted);
@@ -100,6 +101,7 @@ impl Kernel {
         self.halt(id, State::Stopped);
         let Ok(ended) = self.peer(id) else { return };
         self.domain_mut(id).renewal = Renewal::Ended;
+        self.detach_guest(id);
         *self.slots_mut(id) = SlotTable::EMPTY;
         self.mask_lines(id);
         self.interrupts.release(id);
@@ -153,7 +155,7 @@ impl Kernel {
                 }
             }
             Renewal::Scrubbing => {
-                if zero_step(self, quota)? {
+                if zero_step(self, quota)? && self.renew_guest_step(id)? {
                     let frames = self.regions.take_tables(quota)?;
                     self.give_space(id, frames);
                     self.domain_mut(id).renewal = Renewal::Mapping;
@@ -177,6 +179,7 @@ impl Kernel {
         let domain = self.domain_mut(id);
         domain.mappings.renew();
         domain.renewal = Renewal::Scrubbing;
+        self.end_guest_spaces(id);
         self.take_space(id)
     }
 }

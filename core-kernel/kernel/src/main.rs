@@ -24,6 +24,7 @@ mod end;
 #[cfg(cloison_target)]
 mod enter;
 mod fault;
+mod guest;
 mod kernel;
 mod life;
 mod log;

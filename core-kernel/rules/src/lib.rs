@@ -18,6 +18,7 @@ pub mod cpu;
 pub mod dispatch;
 pub mod fault;
 pub mod guarantee;
+pub mod guest;
 pub mod image;
 pub mod interrupts;
 pub mod lending;

@@ -46,6 +46,8 @@ pub struct Region {
     /// What kind of memory it is.
     backing: Backing,
     page_tables: PageTables,
+    /// In how many places guests have it: their memory, and their frame pages.
+    attached: u8,
 }
 
 impl Region {
@@ -57,6 +59,7 @@ impl Region {
         parent: None,
         backing: Backing::Memory { zeroed: 0 },
         page_tables: PageTables::No,
+        attached: 0,
     };
 
     /// Its pages.
@@ -81,6 +84,12 @@ impl Region {
     #[must_use]
     pub fn holds_page_tables(&self) -> bool {
         self.page_tables != PageTables::No
+    }
+
+    /// Whether a guest has it, so that its pages have to stay what they are.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.attached > 0
     }
 
     /// Whether it is these pages, from `first` on, of `parent`.
@@ -143,7 +152,7 @@ impl RegionTable {
     /// [`CallError::TableFull`]; [`CallError::Overlap`] with another region; [`CallError::BadArgument`] for
     /// no pages.
     pub fn add(&mut self, first: Frame, pages: u32, backing: Backing) -> Result<RegionRef, CallError> {
-        let region = Region { first, pages, parent: None, backing, page_tables: PageTables::No };
+        let region = Region { first, pages, backing, ..Region::NONE };
         if pages == 0 || first.number().checked_add(pages.into()).is_none() {
             return Err(CallError::BadArgument);
         }
@@ -165,7 +174,7 @@ impl RegionTable {
         if pages == 0 || end > from.pages.into() {
             return Err(CallError::BadArgument);
         }
-        if from.holds_page_tables() {
+        if from.holds_page_tables() || from.is_attached() {
             return Err(CallError::BadState);
         }
         let backing = match from.backing {
@@ -177,7 +186,7 @@ impl RegionTable {
             pages: pages as u32,
             parent: Some(parent.id),
             backing,
-            page_tables: PageTables::No,
+            ..Region::NONE
         };
         if self.all().any(|other| other.parent == Some(parent.id) && overlap(&region, other)) {
             return Err(CallError::Overlap);
@@ -188,9 +197,10 @@ impl RegionTable {
     /// Whether a region can be ended, and its memory zeroed, now.
     ///
     /// # Errors
-    /// [`CallError::BadState`] if something was carved out of it or it holds page tables.
+    /// [`CallError::BadState`] if something was carved out of it, it holds page tables, or a guest has it.
     pub fn check_deletable(&self, region: RegionRef) -> Result<(), CallError> {
-        let free = !self.get(region)?.holds_page_tables() && !self.has_children(region.id);
+        let found = self.get(region)?;
+        let free = !found.holds_page_tables() && !found.is_attached() && !self.has_children(region.id);
         if free { Ok(()) } else { Err(CallError::BadState) }
     }
 
@@ -238,12 +248,12 @@ impl RegionTable {
     /// [`RegionTable::release_tables`]. Nobody may map them, which the caller has looked at.
     ///
     /// # Errors
-    /// [`CallError::BadState`] for a device, for what is not [usable](RegionTable::usable) otherwise, and for
-    /// tables that are in use.
+    /// [`CallError::BadState`] for a device, for what is not [usable](RegionTable::usable) otherwise, for what a guest
+    /// has, and for tables that are in use.
     pub fn take_tables(&mut self, region: RegionRef) -> Result<Run, CallError> {
         let found = self.get(region)?;
         let idle = found.page_tables == PageTables::Idle && found.is_clean();
-        if found.is_device() || !(idle || self.usable(region).is_ok()) {
+        if found.is_device() || found.is_attached() || !(idle || self.usable(region).is_ok()) {
             return Err(CallError::BadState);
         }
         let found = self.get_mut(region)?;
@@ -277,6 +287,36 @@ impl RegionTable {
         Ok(())
     }
 
+    /// Lets a guest have a region, once more: until it is detached as often, it stays as it is, and nobody else's.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] for a device, and for what is not [usable](RegionTable::usable) otherwise;
+    /// [`CallError::TableFull`].
+    pub fn attach(&mut self, region: RegionRef) -> Result<(), CallError> {
+        if self.usable(region)?.is_device() {
+            return Err(CallError::BadState);
+        }
+        let found = self.get_mut(region)?;
+        found.attached = found.attached.checked_add(1).ok_or(CallError::TableFull)?;
+        Ok(())
+    }
+
+    /// Takes it from a guest.
+    pub fn detach(&mut self, region: RegionRef) {
+        if let Ok(found) = self.get_mut(region) {
+            found.attached = found.attached.saturating_sub(1);
+        }
+    }
+
+    /// The region behind a reference, if no guest has it.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if one has.
+    pub fn unattached(&self, region: RegionRef) -> Result<&Region, CallError> {
+        let found = self.get(region)?;
+        if found.is_attached() { Err(CallError::BadState) } else { Ok(found) }
+    }
+
     fn has_children(&self, id: RegionId) -> bool {
         self.all().any(|region| region.parent == Some(id))
     }
@@ -299,155 +339,4 @@ fn overlap(a: &Region, b: &Region) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::vec::Vec;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn memory(table: &mut RegionTable, pages: u32) -> RegionRef {
-        table.add(Frame::new(0x100), pages, Backing::Memory { zeroed: 0 }).unwrap()
-    }
-
-    #[test]
-    fn a_parent_with_children_is_of_no_use() {
-        let mut table = RegionTable::EMPTY;
-        let parent = memory(&mut table, 8);
-        table.scrub(parent, 8).unwrap();
-        assert!(table.usable(parent).is_ok());
-        let child = table.carve(parent, 0, 4).unwrap();
-        assert_eq!(table.usable(parent), Err(CallError::BadState));
-        assert_eq!(table.usable(child), Err(CallError::BadState), "not zeroed yet");
-        assert_eq!(table.check_deletable(parent), Err(CallError::BadState));
-        assert_eq!(table.delete(parent), Err(CallError::BadState));
-        table.delete(child).unwrap();
-        assert_eq!(table.get(child), Err(CallError::BadSlot));
-        assert!(table.usable(parent).is_ok());
-    }
-
-    #[test]
-    fn page_tables_are_of_no_use() {
-        let mut table = RegionTable::EMPTY;
-        let tables = memory(&mut table, 8);
-        assert_eq!(table.take_tables(tables), Err(CallError::BadState), "not zeroed yet");
-        table.scrub(tables, 8).unwrap();
-        assert_eq!(table.take_tables(tables).unwrap().pages(), 8);
-        assert_eq!(table.take_tables(tables), Err(CallError::BadState), "of two address spaces");
-        for _ in 0..2 {
-            assert_eq!(table.usable(tables), Err(CallError::BadState));
-            assert_eq!(table.carve(tables, 0, 1), Err(CallError::BadState));
-            assert_eq!(table.check_deletable(tables), Err(CallError::BadState));
-            assert_eq!(table.delete(tables), Err(CallError::BadState));
-            // The same while the next life is made ready.
-            let _ = table.end_tables(tables);
-        }
-    }
-
-    #[test]
-    fn tables_are_zeroed_when_no_address_space_uses_them() {
-        let mut table = RegionTable::EMPTY;
-        let tables = memory(&mut table, 8);
-        table.scrub(tables, 8).unwrap();
-        assert_eq!(table.end_tables(tables), Err(CallError::BadState), "they are none");
-        table.take_tables(tables).unwrap();
-        assert_eq!(table.begin_scrub(tables), Err(CallError::BadState));
-        assert_eq!(table.release_tables(tables), Err(CallError::BadState));
-        assert_eq!(table.scrub(tables, 8).unwrap().pages(), 0, "a CPU may walk them");
-        table.end_tables(tables).unwrap();
-        assert_eq!(table.take_tables(tables), Err(CallError::BadState), "not zeroed yet");
-        assert_eq!(table.scrub(tables, 5).unwrap(), Run::new(Frame::new(0x100), 5));
-        assert_eq!(table.scrub(tables, 5).unwrap(), Run::new(Frame::new(0x105), 3));
-        assert!(table.take_tables(tables).is_ok(), "the next life");
-        table.end_tables(tables).unwrap();
-        table.release_tables(tables).unwrap();
-        assert_eq!(table.usable(tables), Err(CallError::BadState), "not zeroed yet");
-        table.scrub(tables, 8).unwrap();
-        assert!(table.usable(tables).is_ok());
-    }
-
-    #[test]
-    fn devices_are_neither_zeroed_nor_page_tables() {
-        let mut table = RegionTable::EMPTY;
-        let device = table.add(Frame::new(0x100), 8, Backing::Device).unwrap();
-        table.begin_scrub(device).unwrap();
-        assert_eq!(table.scrub(device, 8), Ok(Run::NONE));
-        assert!(table.usable(device).is_ok());
-        assert_eq!(table.take_tables(device), Err(CallError::BadState));
-    }
-
-    #[test]
-    fn what_was_carved_before_is_known_again() {
-        let mut table = RegionTable::EMPTY;
-        let parent = memory(&mut table, 8);
-        let child = table.carve(parent, 2, 3).unwrap();
-        let (is, of) = (*table.get(child).unwrap(), *table.get(parent).unwrap());
-        assert!(is.is_part(parent.id, &of, 2, 3));
-        assert!(!is.is_part(child.id, &of, 2, 3));
-        assert!(!is.is_part(parent.id, &of, 1, 3) && !is.is_part(parent.id, &of, 2, 2));
-        assert!(!is.is_part(parent.id, &of, u64::MAX, 3));
-    }
-
-    #[test]
-    fn an_old_reference_does_not_reach_a_new_region() {
-        let mut table = RegionTable::EMPTY;
-        let parent = memory(&mut table, 8);
-        let first = table.carve(parent, 0, 1).unwrap();
-        table.delete(first).unwrap();
-        let second = table.carve(parent, 0, 1).unwrap();
-        assert_eq!(first.id, second.id);
-        assert_eq!(table.get(first), Err(CallError::BadSlot));
-    }
-
-    #[test]
-    fn an_empty_place_is_no_region() {
-        assert_eq!(RegionTable::EMPTY.get(RegionRef::NONE), Err(CallError::BadSlot));
-    }
-
-    #[test]
-    fn a_place_that_has_had_all_its_regions_is_not_used_again() {
-        let mut table = RegionTable::EMPTY;
-        let parent = memory(&mut table, 8);
-        let first = table.carve(parent, 0, 1).unwrap();
-        table.generations[first.id.index()] = u32::MAX - 1;
-        let last = RegionRef { generation: u32::MAX - 1, ..first };
-        table.delete(last).unwrap();
-        let next = table.carve(parent, 0, 1).unwrap();
-        assert_ne!(
-            next.id, first.id,
-            "a generation that counted on would reach 0 and old references with it"
-        );
-    }
-
-    #[test]
-    fn devices_do_not_overlap_memory() {
-        let mut table = RegionTable::EMPTY;
-        memory(&mut table, 8);
-        assert_eq!(table.add(Frame::new(0x107), 1, Backing::Device), Err(CallError::Overlap));
-        assert_eq!(table.add(Frame::new(u64::MAX), 1, Backing::Device), Err(CallError::BadArgument));
-        assert!(table.add(Frame::new(0x108), 1, Backing::Device).is_ok());
-        assert!(table.add(Frame::new(0xff), 1, Backing::Device).is_ok());
-    }
-
-    proptest! {
-        /// Whatever is asked for, no page is ever part of two children.
-        #[test]
-        fn children_never_overlap(asked in prop::collection::vec((0_u64..70, 0_u64..20), 0..100)) {
-            let mut table = RegionTable::EMPTY;
-            let parent = memory(&mut table, 64);
-            let mut got: Vec<Region> = Vec::new();
-            for (first, pages) in asked {
-                let new = Region { first: Frame::new(0x100 + first), pages: pages as u32, ..Region::NONE };
-                let fits = pages > 0 && first + pages <= 64 && !got.iter().any(|other| overlap(&new, other));
-                let carved = table.carve(parent, first, pages);
-                prop_assert_eq!(carved.is_ok(), fits, "{} pages from {} on", pages, first);
-                if let Ok(child) = carved {
-                    let child = *table.get(child).unwrap();
-                    prop_assert!(Run::new(Frame::new(0x100), 64).contains(child.run()));
-                    prop_assert!(got.iter().all(|other| !overlap(&child, other)));
-                    got.push(child);
-                }
-            }
-        }
-    }
-}
+mod tests;

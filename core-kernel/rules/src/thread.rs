@@ -136,6 +136,8 @@ pub struct Threads {
     /// What is left of each claim's turn. One that is preempted goes on with its turn later; one whose thread
     /// has waited for an event begins a new one.
     turns: [u64; TABLE_ENTRIES],
+    /// Until when the guest of each may run; 0 if it runs none. (Not in a thread, where calls would pay for it.)
+    guest_deadlines: [u64; TABLE_ENTRIES],
     /// Length of a turn.
     quantum: u64,
 }
@@ -148,6 +150,7 @@ impl Threads {
         budgets: [Budget::NONE; TABLE_ENTRIES],
         dispatch: Dispatch::EMPTY,
         turns: [0; TABLE_ENTRIES],
+        guest_deadlines: [0; TABLE_ENTRIES],
         quantum: 0,
     };
 

@@ -9,6 +9,7 @@
 )]
 
 pub mod frames;
+pub mod guest;
 #[cfg(not(cloison_target))]
 mod host;
 pub mod regions;

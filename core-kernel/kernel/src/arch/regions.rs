@@ -9,6 +9,7 @@ use cloison_abi::CallError;
 use cloison_rules::{
     RegionRef,
     mapping::Mapping,
+    memory::Run,
     region::{Backing, RegionTable},
 };
 
@@ -116,6 +117,17 @@ impl Regions {
     /// As that.
     pub fn release_tables(&mut self, region: RegionRef) -> Result<(), CallError> {
         self.0.release_tables(region)
+    }
+
+    /// Attaches one region to a guest. Returns its pages.
+    pub(super) fn attach_one(&mut self, region: RegionRef) -> Result<Run, CallError> {
+        self.0.attach(region)?;
+        Ok(self.0.get(region)?.run())
+    }
+
+    /// Takes it from the guest again.
+    pub(super) fn detach_one(&mut self, region: RegionRef) {
+        self.0.detach(region);
     }
 
     /// Lets an address space show the pages of a mapping up to the one with the number `end`.

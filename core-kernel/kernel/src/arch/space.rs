@@ -20,7 +20,7 @@ use super::{
 };
 
 /// PML4 slots of the kernel.
-const KERNEL_SLOTS: Range<usize> = 264..272;
+pub(super) const KERNEL_SLOTS: Range<usize> = 264..272;
 /// Runs of pages that the kernel maps: memory, its image, the system's image, the interrupt controllers.
 pub const MAX_MAPPED: usize = MAX_RUNS + 2 + MAX_CONTROLLERS;
 /// Interrupt controllers that a machine can have.
@@ -191,9 +191,25 @@ pub(in crate::arch) unsafe fn walk(
     take: &mut impl FnMut() -> Option<Frame>,
     links: Flags,
 ) -> Option<Entry> {
-    let mut at = root;
-    for upper in (level + 1..=4).rev() {
-        // SAFETY: `at` is a table: the root, or what an entry of a table leads to.
+    // SAFETY: so says the caller.
+    unsafe { descend(root, 4, address, level, take, links) }
+}
+
+/// The same, from a table of level `top` on.
+///
+/// # Safety
+/// As for [`walk`].
+pub(super) unsafe fn descend(
+    table: Frame,
+    top: u32,
+    address: u64,
+    level: u32,
+    take: &mut impl FnMut() -> Option<Frame>,
+    links: Flags,
+) -> Option<Entry> {
+    let mut at = table;
+    for upper in (level + 1..=top).rev() {
+        // SAFETY: `at` is a table: the first, or what an entry of a table leads to.
         let entry = unsafe { Entry::of(at, index(address, upper)) };
         let mut found = entry.get();
         if found == 0 {
@@ -208,9 +224,9 @@ pub(in crate::arch) unsafe fn walk(
 }
 
 /// The bits of an entry that are an address.
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+pub(super) const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Which entry of a table of `level` is for `address`.
-fn index(address: u64, level: u32) -> usize {
+pub(super) fn index(address: u64, level: u32) -> usize {
     (address >> (3 + 9 * level) & 0x1ff) as usize
 }

@@ -151,7 +151,7 @@ pub(super) fn map(
 }
 
 /// Fill a slot of a domain with a capability, for this life and all later ones.
-fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) -> Result {
+pub(super) fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) -> Result {
     if slot == cloison_abi::call::SLOT_SELF.into() {
         return Err(CallError::BadArgument);
     }
@@ -345,6 +345,9 @@ pub(super) fn destroy(kernel: &mut Kernel, id: DomainId, domain: DomainId, argum
             return Ok(Answer::Again);
         }
         kernel.regions.release_tables(quota)?;
+    }
+    if !kernel.remove_guest_step(domain)? {
+        return Ok(Answer::Again);
     }
     kernel.remove_domain(domain);
     kernel.slots_mut(id).take(arguments.slot)?;

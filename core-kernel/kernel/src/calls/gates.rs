@@ -113,7 +113,7 @@ pub(super) fn wait(kernel: &mut Kernel, id: ThreadId) {
 
 /// A deadline, put off as [`cloison_abi::limits::MIN_WAIT_US`] says. (A reply at once needs none of this: it
 /// is for deadlines that are no nearer than the one for which the alarm is set.)
-fn not_too_soon(kernel: &Kernel, deadline: u64) -> u64 {
+pub(super) fn not_too_soon(kernel: &Kernel, deadline: u64) -> u64 {
     if deadline == POLL || deadline == NO_DEADLINE {
         return deadline;
     }

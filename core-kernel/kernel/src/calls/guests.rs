@@ -1,51 +1,135 @@
-//! Guests: what a shim asks for the one that it has.
+//! Guests: making one for a domain, and what the domain asks for it.
 
-use cloison_abi::{CallError, Rights, guest::GUEST_REGIONS};
-use cloison_rules::{DomainId, GuestRef, RegionRef, authorize::Operation};
+use cloison_abi::{
+    CallError, Rights,
+    guest::{GUEST_MAP_PAGES, GUEST_REGIONS, GuestHalf, SPACE_CREATE, SPACE_DESTROY},
+};
+use cloison_rules::{
+    DomainId, GuestId, RegionRef,
+    authorize::Operation,
+    capability::Capability,
+    guest::{Attached, GuestPages, SpaceId},
+};
 
-use super::{Answer, Arguments, Found, Result, build::subject};
-use crate::kernel::Kernel;
+use super::{
+    Answer, Arguments, Found, Result,
+    build::{give, subject},
+    gates::not_too_soon,
+    regions::is_seen,
+};
+use crate::{kernel::Kernel, life::Renewal};
 
 /// A domain, and regions for a guest of it: of the page tables, of the frame page, and those to attach.
 pub(super) struct Parts {
     domain: DomainId,
     pool: RegionRef,
     frame: RegionRef,
-    attached: [Option<RegionRef>; GUEST_REGIONS],
+    attached: [Option<Attached>; GUEST_REGIONS],
 }
 
 /// A domain, and what its guest is to be made of.
 pub(super) fn find_parts(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<Parts> {
     let domain = subject(kernel, id, arguments.slot)?.id;
-    let [_, pool, frame, attached, writable, _] = arguments.a;
-    let slots = kernel.slots(id);
-    let write = Rights::GRANT | Rights::READ | Rights::WRITE;
-    let (pool, _) = slots.region(pool, Rights::GRANT | Rights::WRITE)?;
-    let (frame, _) = slots.region(frame, write)?;
-    let mut found = [None; GUEST_REGIONS];
-    for (index, place) in found.iter_mut().enumerate() {
-        let slot = attached >> (8 * index) & 0xff;
-        let needed = if writable >> index & 1 != 0 { write } else { Rights::GRANT | Rights::READ };
-        if slot != 0 {
-            *place = Some(slots.region(slot, needed)?.0);
+    let [_, pool, frame, slots, writable, _] = arguments.a;
+    let held = kernel.slots(id);
+    let (pool, _) = held.region(pool, Rights::GRANT | Rights::WRITE)?;
+    let (frame, _) = held.region(frame, Rights::GRANT | Rights::READ | Rights::WRITE)?;
+    let mut attached = [None; GUEST_REGIONS];
+    for (index, place) in attached.iter_mut().enumerate() {
+        let mut rights = Rights::READ;
+        rights.set(Rights::WRITE, writable >> index & 1 != 0);
+        match slots >> (8 * index) & 0xff {
+            0 => {}
+            slot => {
+                let (region, _) = held.region(slot, Rights::GRANT | rights)?;
+                *place = Some(Attached { region, rights });
+            }
         }
     }
-    let to = Operation::Build { to: Some(domain), toward: None };
-    Ok((to, Parts { domain, pool, frame, attached: found }))
-}
-
-/// A guest of the caller.
-pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<GuestRef> {
-    Ok((Operation::Guest, kernel.slots(id).guest(arguments.slot)?))
+    Ok((Operation::Build { to: Some(domain), toward: None }, Parts { domain, pool, frame, attached }))
 }
 
 /// Make a guest of a domain.
-pub(super) fn give(_kernel: &mut Kernel, _id: DomainId, parts: Parts, _arguments: Arguments) -> Result {
-    let _ = (parts.domain, parts.pool, parts.frame, parts.attached);
-    Err(CallError::TableFull)
+pub(super) fn make(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    Parts { domain, pool, frame, attached }: Parts,
+    arguments: Arguments,
+) -> Result {
+    let slot = arguments.a[0];
+    let is_new = kernel.domain(domain).renewal == Renewal::Fresh && kernel.domain(domain).guest.is_none();
+    if !is_new || is_seen(kernel, pool) {
+        return Err(CallError::BadState);
+    }
+    kernel.slots(domain).check_free(slot)?;
+    let guest = kernel.add_guest(domain, pool, frame, attached)?;
+    give(kernel, domain, slot, Capability::Guest(guest))
+}
+
+/// The guest in a slot of the caller.
+pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<GuestId> {
+    let guest = kernel.slots(id).guest(arguments.slot)?;
+    Ok((Operation::Guest, kernel.guest_of(id, guest)?))
 }
 
 /// Make or end a space.
-pub(super) fn space(_kernel: &mut Kernel, _id: DomainId, _guest: GuestRef, _arguments: Arguments) -> Result {
+pub(super) fn space(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
+    let [what, number, ..] = arguments.a;
+    let space = SpaceId::new(number)?;
+    let Kernel { guests, machine, .. } = kernel;
+    let spaces = &mut guests[guest.index()].spaces;
+    match what {
+        SPACE_CREATE => spaces.create(space, &machine.space).map(|()| Answer::Done),
+        SPACE_DESTROY if spaces.destroy_step(space)? => Ok(Answer::Done),
+        SPACE_DESTROY => Ok(Answer::Again),
+        _ => Err(CallError::BadArgument),
+    }
+}
+
+/// Show pages.
+pub(super) fn map(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
+    let [space, address, count, ..] = arguments.a;
+    let space = SpaceId::new(space)?;
+    let mut pages = GuestPages::new(space, address, count)?;
+    if count > GUEST_MAP_PAGES as u64 {
+        return Err(CallError::BadArgument);
+    }
+    let Kernel { guests, regions, .. } = kernel;
+    let spaces = &mut guests[guest.index()].spaces;
+    spaces.check(space)?;
+    for index in 0..count as usize {
+        let entry = spaces.map_entry(index);
+        regions.show_to_guest(spaces, space, pages, entry)?;
+        pages = pages.without_first();
+    }
     Ok(Answer::Done)
+}
+
+/// Show pages no more.
+pub(super) fn unmap(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
+    let [number, address, count, fourth, ..] = arguments.a;
+    let space = SpaceId::new(number)?;
+    let pages = GuestPages::new(space, address, count)?;
+    let spaces = &mut kernel.guest_mut(guest).spaces;
+    spaces.check(space)?;
+    let Some(left) = spaces.hide_step(space, pages) else { return Ok(Answer::Done) };
+    let (address, count) = left.to_arguments();
+    kernel.context_mut(arguments.thread).set_words([number, address, count, fourth]);
+    Ok(Answer::Again)
+}
+
+/// Run the guest.
+pub(super) fn enter(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
+    const LOWER: u64 = GuestHalf::Lower as u64;
+    const BOTH: u64 = GuestHalf::Both as u64;
+    let [space, half, _, _, mask, deadline] = arguments.a;
+    let half = match half {
+        LOWER => GuestHalf::Lower,
+        BOTH => GuestHalf::Both,
+        _ => return Err(CallError::BadArgument),
+    };
+    let place = (SpaceId::new(space)?, half);
+    let deadline = not_too_soon(kernel, deadline);
+    kernel.begin_guest(arguments.thread, guest, place, (mask, deadline))?;
+    Ok(Answer::Nothing)
 }

@@ -117,6 +117,7 @@ pub(super) fn grant(
         return Err(CallError::PeerFailed);
     }
     kernel.regions.usable(region)?;
+    kernel.regions.unattached(region)?;
     let rights = access_rights(arguments.a[1], held)?;
     let capability = Capability::Region { region, rights, lender: Some(id) };
     let slots = kernel.slots_mut(gate.server.domain);
@@ -141,6 +142,7 @@ pub(super) fn find_lent(kernel: &Kernel, id: DomainId, arguments: &Arguments) ->
 
 /// Take a region back from everyone to whom it was lent.
 pub(super) fn revoke(kernel: &mut Kernel, id: DomainId, region: RegionRef, _arguments: Arguments) -> Result {
+    kernel.regions.unattached(region)?;
     Ok(if kernel.take_back_step(id, Some(region)) { Answer::Done } else { Answer::Again })
 }
 

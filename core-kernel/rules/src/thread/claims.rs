@@ -58,7 +58,7 @@ impl Threads {
     #[inline(never)]
     pub(super) fn look_at(&mut self, id: ThreadId) {
         if self.is_wanted(id) {
-            self.admit(id);
+            self.admit(id, self.get(id).state == State::Runnable);
         } else {
             self.withdraw(id);
         }
@@ -87,7 +87,7 @@ impl Threads {
             self.thread(id).deadline = NO_DEADLINE;
             self.look_at_all_later();
         } else {
-            self.admit(id);
+            self.admit(id, true);
         }
     }
 
@@ -102,9 +102,9 @@ impl Threads {
         }
     }
 
-    /// A claim wants the CPU.
+    /// A claim wants the CPU, for its own thread or for another one.
     #[inline(always)]
-    fn admit(&mut self, id: ThreadId) {
+    fn admit(&mut self, id: ThreadId, for_itself: bool) {
         let priority = self.get(id).priority;
         self.dispatch.ready.insert(id, priority);
         let level = priority + 1;
@@ -117,7 +117,7 @@ impl Threads {
         if self.dispatch.level == level {
             return;
         }
-        if self.dispatch.picked && self.get(id).state == State::Runnable {
+        if self.dispatch.picked && for_itself {
             self.dispatch.ready.give_turn(id, priority);
             (self.dispatch.claim, self.dispatch.current, self.dispatch.level) = (Some(id), Some(id), level);
         } else {

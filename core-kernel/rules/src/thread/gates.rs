@@ -128,13 +128,8 @@ impl Threads {
 
     /// The running thread waits for an event. Returns the events, if some have arrived already.
     pub fn wait(&mut self, id: ThreadId, mask: u64, deadline: u64) -> Next {
-        let thread = self.thread(id);
-        let events = thread.pending & mask;
+        let events = self.take_events(id, mask);
         if events != 0 {
-            thread.pending &= !events;
-            if thread.serving.is_some() {
-                self.look_at(id);
-            }
             return Next::Events(events);
         }
         if deadline == POLL {
@@ -142,6 +137,45 @@ impl Threads {
         }
         self.block(id, State::Waiting, mask, deadline);
         Next::Blocked
+    }
+
+    /// Takes the events of a mask that have arrived for the running thread.
+    #[inline]
+    fn take_events(&mut self, id: ThreadId, mask: u64) -> u64 {
+        let thread = self.thread(id);
+        let events = thread.pending & mask;
+        if events != 0 {
+            thread.pending &= !events;
+            if thread.serving.is_some() {
+                self.look_at(id);
+            }
+        }
+        events
+    }
+
+    /// The running thread runs a guest, until then at the latest.
+    pub fn enter_guest(&mut self, id: ThreadId, deadline: u64) {
+        self.guest_deadlines[id.index()] = deadline;
+        if deadline != POLL {
+            self.dispatch.expect(deadline);
+        }
+    }
+
+    /// It runs none any more.
+    pub fn leave_guest(&mut self, id: ThreadId) {
+        self.guest_deadlines[id.index()] = 0;
+    }
+
+    /// Why the thread that is about to go on in its guest should not: events of the mask, which are taken, or its
+    /// deadline has passed.
+    pub fn guest_is_due(&mut self, id: ThreadId, mask: u64, now: impl FnOnce() -> u64) -> Option<Next> {
+        let events = self.take_events(id, mask);
+        let deadline = self.guest_deadlines[id.index()];
+        match events {
+            0 if deadline == NO_DEADLINE || deadline > now() => None,
+            0 => Some(Next::TimedOut),
+            events => Some(Next::Events(events)),
+        }
     }
 
     /// Sets event bits of a thread. Returns those that it has been waiting for and now gets.

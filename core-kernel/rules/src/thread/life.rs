@@ -75,6 +75,7 @@ impl Threads {
             State::Served(server) => self.thread(server).serving = None,
             _ => {}
         }
+        self.leave_guest(id);
         self.thread(id).state = match state {
             State::Faulted(handler) => State::Faulted(handler.filter(|handler| self.attends(*handler))),
             other => other,

@@ -146,8 +146,13 @@ impl Threads {
         timed_out
     }
 
-    /// Ends the wait of a thread if that is due. Returns it if it was so.
+    /// Ends the wait of a thread if that is due. Returns it if it was so. (One that runs a guest notices by itself that
+    /// this is due, when it goes on.)
     fn look_at_deadline(&mut self, id: ThreadId, now: u64) -> ThreadSet {
+        let guest_deadline = self.guest_deadlines[id.index()];
+        if guest_deadline > now {
+            self.dispatch.expect(guest_deadline);
+        }
         let thread = self.get(id);
         let waits = matches!(thread.state, State::Waiting | State::Receiving);
         let would_wait = thread.serving.is_some() && thread.deadline != PASSED;

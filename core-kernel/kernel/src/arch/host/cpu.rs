@@ -3,7 +3,11 @@
 use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
 use cloison_rules::DomainId;
 
-use super::{context::Context, physical::load};
+use super::{
+    context::{Context, GuestContext},
+    physical::load,
+};
+use crate::arch::guest::GuestSpaces;
 
 /// A range of ports: the first, and how many.
 pub type PortRange = (u16, u16);
@@ -13,6 +17,7 @@ pub type PortRanges = heapless::Vec<PortRange, MAX_PORT_RANGES>;
 /// What belongs to the CPU.
 pub struct Cpu {
     loaded: u64,
+    is_in_guest: bool,
     /// As on a PC.
     pub epoch: u64,
     /// As on a PC.
@@ -32,7 +37,7 @@ pub struct Turn<'a> {
 impl Cpu {
     /// One on which nothing is loaded.
     pub fn new() -> Self {
-        Self { loaded: 1, epoch: 0, armed: NO_DEADLINE }
+        Self { loaded: 1, is_in_guest: false, epoch: 0, armed: NO_DEADLINE }
     }
 
     /// Lets a thread have the CPU.
@@ -51,6 +56,26 @@ impl Cpu {
             load(self.loaded);
         }
         true
+    }
+
+    /// Lets a guest have the CPU. Returns false if the space in which it is to run is not there.
+    pub fn enter_guest(&mut self, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
+        let (space, half) = guest.place();
+        let Some(root) = spaces.root(space, half) else { return false };
+        self.loaded = root;
+        load(root);
+        self.is_in_guest = true;
+        true
+    }
+
+    /// Takes the CPU from a guest.
+    pub fn leave_guest(&mut self, _guest: &mut GuestContext) {
+        self.is_in_guest = false;
+    }
+
+    /// Whether a guest has it.
+    pub fn is_in_guest(&self) -> bool {
+        self.is_in_guest
     }
 
     /// Whether a thread's address space is loaded.

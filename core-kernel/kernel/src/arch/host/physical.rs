@@ -58,6 +58,24 @@ pub(in crate::arch) unsafe fn zero(run: Run) {
     });
 }
 
+/// A word of a page.
+///
+/// # Safety
+/// As on a PC.
+pub(in crate::arch) unsafe fn load_word(page: Frame, index: usize) -> u64 {
+    let first = place(page);
+    RAM.with_borrow(|ram| ram.words[first + index])
+}
+
+/// Changes a word of a page.
+///
+/// # Safety
+/// As on a PC.
+pub(in crate::arch) unsafe fn store_word(page: Frame, index: usize, value: u64) {
+    let first = place(page);
+    RAM.with_borrow_mut(|ram| ram.words[first + index] = value);
+}
+
 /// An entry of a page table.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Entry(usize);

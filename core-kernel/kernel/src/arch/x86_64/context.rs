@@ -6,7 +6,11 @@
 
 use core::ops::{Index, IndexMut};
 
-use cloison_rules::{DomainAddress, DomainId, TABLE_ENTRIES, ThreadId};
+use cloison_abi::guest::{GuestHalf, GuestRegisters};
+use cloison_rules::{
+    DomainAddress, DomainId, TABLE_ENTRIES, ThreadId,
+    guest::{Checked, SpaceId},
+};
 
 use crate::arch::space::{AddressSpace, KernelSpace};
 
@@ -58,11 +62,11 @@ pub struct Context {
     /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else
     /// 0: it makes a system call, or has not started, and they start afresh.
     pub(super) interrupted: u64,
-    /// Physical address of the domain's page tables; 0 while it has none.
+    /// Physical address of the domain's page tables, or [`IN_GUEST`].
     pub(super) root: u64,
-    /// Whether the domain may use I/O ports.
     /// The domain that the thread is part of.
     pub(super) home: Option<DomainId>,
+    /// Whether the domain may use I/O ports.
     pub(super) has_ports: bool,
     _align: [u64; 3],
     pub(super) vectors: VectorState,
@@ -72,6 +76,10 @@ const _: () =
     assert!(core::mem::offset_of!(Context, vectors).is_multiple_of(64), "XSAVE needs an aligned area");
 const _: () =
     assert!(size_of::<Context>().is_power_of_two(), "finding one in the table takes fewer instructions");
+
+/// In place of page tables, while the thread runs its guest: never those that are loaded, so that the way into the guest
+/// is found where those who have ports are told from the others, and nobody else pays for it.
+const IN_GUEST: u64 = 2;
 
 /// Interrupts on, and the bit that is always one.
 const RFLAGS_START: u64 = 0x202;
@@ -145,6 +153,22 @@ impl Context {
     /// Its address space ends: where it ran now, it would find nothing but the kernel, and fault.
     pub fn unbind(&mut self, kernel: &KernelSpace) {
         self.root = kernel.root().address();
+    }
+
+    /// From now on the thread runs its guest.
+    pub fn go_into_guest(&mut self) {
+        (self.root, self.has_ports) = (IN_GUEST, true);
+    }
+
+    /// Whether it does.
+    pub fn is_in_guest(&self) -> bool {
+        self.root == IN_GUEST
+    }
+
+    /// It runs the domain's program again.
+    pub fn come_out_of_guest(&mut self, space: &AddressSpace, has_ports: bool) {
+        self.bind(space);
+        self.has_ports = has_ports;
     }
 
     /// The number of a call.
@@ -273,6 +297,85 @@ impl IndexMut<ThreadId> for Contexts {
     #[inline(always)]
     fn index_mut(&mut self, id: ThreadId) -> &mut Context {
         &mut self.0[id.index()]
+    }
+}
+
+/// What the CPU holds for a guest while the guest does not run.
+pub struct GuestContext {
+    /// It is always as that of one that was interrupted.
+    pub(super) context: Context,
+    pub(super) segments: Segments,
+    space: SpaceId,
+    half: GuestHalf,
+}
+
+/// What a guest has set of its segment registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Segments {
+    pub(super) fs_base: u64,
+    pub(super) gs_base: u64,
+    /// Of `ds`, `es`, `fs`, `gs`.
+    pub(super) selectors: [u16; 4],
+}
+
+impl GuestContext {
+    /// That of no guest, all zeros.
+    pub const EMPTY: Self = Self {
+        context: Context::EMPTY,
+        segments: Segments { fs_base: 0, gs_base: 0, selectors: [0; 4] },
+        space: SpaceId::FIRST,
+        half: GuestHalf::Lower,
+    };
+
+    /// Makes this the context of a guest before its first instruction.
+    pub fn begin(&mut self) {
+        *self = Self::EMPTY;
+        self.context.vectors = VectorState::INITIAL;
+    }
+
+    /// Lets the guest go on with these registers, and its vector registers as they were.
+    pub fn load(&mut self, registers: &Checked, space: SpaceId, half: GuestHalf) {
+        let from = registers.get();
+        let Self { context: to, segments, .. } = self;
+        (to.rax, to.rcx, to.rdx, to.rbx) = (from.rax, from.rcx, from.rdx, from.rbx);
+        (to.rsp, to.rbp, to.rsi, to.rdi) = (from.rsp, from.rbp, from.rsi, from.rdi);
+        (to.r8, to.r9, to.r10, to.r11) = (from.r8, from.r9, from.r10, from.r11);
+        (to.r12, to.r13, to.r14, to.r15) = (from.r12, from.r13, from.r14, from.r15);
+        (to.rip, to.rflags, to.interrupted) = (from.rip, from.rflags, 1);
+        (segments.fs_base, segments.gs_base) = (from.fs_base, from.gs_base);
+        (self.space, self.half) = (space, half);
+    }
+
+    /// The registers that it had when it came out.
+    pub fn registers(&self) -> GuestRegisters {
+        let Self { context: from, segments, .. } = self;
+        GuestRegisters {
+            rax: from.rax,
+            rcx: from.rcx,
+            rdx: from.rdx,
+            rbx: from.rbx,
+            rsp: from.rsp,
+            rbp: from.rbp,
+            rsi: from.rsi,
+            rdi: from.rdi,
+            r8: from.r8,
+            r9: from.r9,
+            r10: from.r10,
+            r11: from.r11,
+            r12: from.r12,
+            r13: from.r13,
+            r14: from.r14,
+            r15: from.r15,
+            rip: from.rip,
+            rflags: from.rflags,
+            fs_base: segments.fs_base,
+            gs_base: segments.gs_base,
+        }
+    }
+
+    /// Where it runs.
+    pub(super) fn place(&self) -> (SpaceId, GuestHalf) {
+        (self.space, self.half)
     }
 }
 

@@ -6,6 +6,9 @@
 //! between two entries. The lock around the kernel's state is released here, after the last register.
 //!
 //! `gs` points to the CPU's [`Head`] while the kernel runs; a domain's own `gs` base is always 0.
+//!
+//! While a guest runs, `syscall` leads elsewhere, so that domains pay nothing for guests. There, as in a trap, all
+//! registers are saved into the guest's context, and the way back is that of one that was interrupted.
 
 use core::{
     arch::global_asm,
@@ -24,7 +27,7 @@ use super::{
     apic::STRAY_VECTOR,
     context::{Context, Return, VectorState},
     lock::{KERNEL, Locked},
-    selectors::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA},
+    selectors::{KERNEL_CODE, SYSRET_BASE, USER_CODE, USER_DATA},
 };
 
 /// Vectors for which there is a stub. The last stub serves all vectors from its own on: a device that signals by message
@@ -50,6 +53,8 @@ const _: () = assert!(
 unsafe extern "C" {
     /// Where `syscall` leads.
     fn syscall_entry();
+    /// Where it leads while a guest runs.
+    fn guest_syscall_entry();
     /// The first of [`STUBS`] stubs, each [`STUB_BYTES`] long.
     pub fn trap_stubs();
     /// Where a non-maskable interrupt leads: it is counted, to be seen with a debugger, and that is
@@ -128,8 +133,8 @@ fn set_up_system_call(cpu: u64) {
     const STAR: u32 = 0xc000_0081;
     // The other way into the kernel, `sysenter`, faults while this is 0.
     const IA32_SYSENTER_CS: u32 = 0x174;
-    let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA | 3) << 48;
-    LStar::write(x86_64::VirtAddr::from_ptr(syscall_entry as *const ()));
+    let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(SYSRET_BASE) << 48;
+    lead_to_guest(false);
     SFMask::write(cleared);
     GsBase::write(x86_64::VirtAddr::new(cpu));
     KernelGsBase::write(x86_64::VirtAddr::zero());
@@ -139,6 +144,12 @@ fn set_up_system_call(cpu: u64) {
         Msr::new(IA32_SYSENTER_CS).write(0);
         Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
     }
+}
+
+/// Lets the next `syscall` be one of a guest, or of a domain.
+pub(super) fn lead_to_guest(is_guests: bool) {
+    let entry = if is_guests { guest_syscall_entry } else { syscall_entry };
+    LStar::write(x86_64::VirtAddr::from_ptr(entry as *const ()));
 }
 
 /// Leaves the kernel for the thread that the CPU has been given to.
@@ -185,6 +196,19 @@ macro_rules! save_registers {
     };
 }
 
+/// Saves all that [`save_registers`] does not.
+macro_rules! save_the_rest {
+    () => {
+        concat!(
+            "mov [rsp + {rcx}], rcx\n",
+            "mov [rsp + {r11}], r11\n",
+            "mov qword ptr [rsp + {interrupted}], 1\n",
+            "mov eax, -1\n",
+            "xsave64 [rsp + {vectors}]\n",
+        )
+    };
+}
+
 /// Loads those that are neither a message's nor an outcome's, from the context at `rdi`.
 macro_rules! load_registers {
     () => {
@@ -224,6 +248,22 @@ global_asm!(
     "10: call {on_signal}",
     "8: call {on_reply_wait}",
     "9: call {on_gate_call}",
+
+    // What a guest had in rcx and r11 is gone already, with the instruction.
+    ".balign 64",
+    "guest_syscall_entry:",
+    "swapgs",
+    "mov gs:[{cpu_scratch}], rsp",
+    "mov rsp, gs:[{cpu_context}]",
+    save_registers!(),
+    "mov [rsp + {rip}], rcx",
+    "mov [rsp + {rflags}], r11",
+    save_the_rest!(),
+    "mov rcx, gs:[{cpu_scratch}]",
+    "mov [rsp + {rsp}], rcx",
+    "mov rdi, gs:[{cpu_self}]",
+    "mov rsp, [rdi + {cpu_stack}]",
+    "call {on_guest_call}",
 
     // rdi: the context to go on with.
     ".globl leave",
@@ -308,11 +348,7 @@ global_asm!(
     "mov gs:[{cpu_scratch}], rsp",
     "mov rsp, gs:[{cpu_context}]",
     save_registers!(),
-    "mov [rsp + {rcx}], rcx",
-    "mov [rsp + {r11}], r11",
-    "mov qword ptr [rsp + {interrupted}], 1",
-    "mov eax, -1",
-    "xsave64 [rsp + {vectors}]",
+    save_the_rest!(),
     "mov rbx, gs:[{cpu_scratch}]",
     "mov rax, [rbx + 16]",
     "mov [rsp + {rip}], rax",
@@ -404,6 +440,7 @@ global_asm!(
     on_reply_wait = sym crate::enter::on_reply_wait,
     on_signal = sym crate::enter::on_signal,
     on_call = sym crate::enter::on_call,
+    on_guest_call = sym crate::enter::on_guest_call,
     on_trap = sym crate::enter::on_trap,
     on_idle_interrupt = sym crate::enter::on_idle_interrupt,
     on_kernel_fault = sym crate::enter::on_kernel_fault,

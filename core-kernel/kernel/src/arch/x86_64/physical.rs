@@ -20,6 +20,26 @@ pub(in crate::arch) unsafe fn zero(run: Run) {
     unsafe { start.write_bytes(0, (run.pages() * PAGE_BYTES) as usize) };
 }
 
+/// A word of a page.
+///
+/// # Safety
+/// This is a page of memory, in which nothing of the kernel is but what is read so. `index` is below 512.
+pub(in crate::arch) unsafe fn load_word(page: Frame, index: usize) -> u64 {
+    let word = (direct(page.address()) + 8 * index as u64) as *const u64;
+    // SAFETY: so says the caller, and the direct map maps all memory. A domain may write to it at any time.
+    unsafe { word.read_volatile() }
+}
+
+/// Changes a word of a page.
+///
+/// # Safety
+/// As for [`load_word`].
+pub(in crate::arch) unsafe fn store_word(page: Frame, index: usize, value: u64) {
+    let word = (direct(page.address()) + 8 * index as u64) as *mut u64;
+    // SAFETY: as for `load_word`.
+    unsafe { word.write_volatile(value) };
+}
+
 /// An entry of a page table.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Entry(*mut u64);

@@ -11,7 +11,7 @@ use x86_64::{
 
 use super::{
     entry,
-    selectors::{KERNEL_CODE, KERNEL_DATA, TASK_STATE},
+    selectors::{CPU_NUMBER, KERNEL_CODE, KERNEL_DATA, SEGMENTS, TASK_STATE, USER_CODE, USER_DATA},
 };
 
 /// Interrupt stack table entries, from 1: an exception that can strike while the kernel's stack is in use
@@ -134,8 +134,8 @@ impl Gate {
 
 /// The tables of one CPU.
 pub struct Tables {
-    /// Null, kernel code and data, user data and code, and two places for the task state.
-    segments: [u64; 7],
+    /// See `selectors`.
+    segments: [u64; SEGMENTS],
     pub(super) gates: [Gate; VECTORS],
     pub(super) task_state: TaskState,
     extra_stacks: [ExtraStack; EXTRA_STACKS],
@@ -144,7 +144,7 @@ pub struct Tables {
 impl Tables {
     /// Nothing, all zeros.
     pub const EMPTY: Self = Self {
-        segments: [0; 7],
+        segments: [0; SEGMENTS],
         gates: [Gate::EMPTY; VECTORS],
         task_state: TaskState::EMPTY,
         extra_stacks: [const { ExtraStack([0; EXTRA_STACK_BYTES]) }; EXTRA_STACKS],
@@ -192,15 +192,17 @@ impl Tables {
         let limit = size_of::<TaskState>() as u64 - 1;
         // Type 9, present: an available 64-bit task state segment (Intel SDM volume 3, section 8.2.3).
         let low = limit & 0xffff | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
-        self.segments = [
-            0,
-            0x0020_9b00_0000_0000,
-            0x0000_9300_0000_0000,
-            0x0000_f300_0000_0000,
-            0x0020_fb00_0000_0000,
-            low,
-            base >> 32,
-        ];
+        for (selector, entry) in [
+            (KERNEL_CODE, 0x0020_9b00_0000_0000),
+            (KERNEL_DATA, 0x0000_9300_0000_0000),
+            (USER_DATA, 0x0000_f300_0000_0000),
+            (USER_CODE, 0x0020_fb00_0000_0000),
+            (TASK_STATE, low),
+            (TASK_STATE + 8, base >> 32),
+            (CPU_NUMBER, 0x0000_f100_0000_0000),
+        ] {
+            self.segments[usize::from(selector >> 3)] = entry;
+        }
     }
 
     fn fill_gates(&mut self) {

@@ -41,7 +41,7 @@ pub(crate) const ACTS: &[Act] = &[
         Instruction(&[Privileged], run!("xor eax, eax", "lldt ax")),
     ),
     act("there is no local segment table", Instruction(&[Privileged], run!("mov eax, 7", "mov fs, ax"))),
-    act("the task register cannot be loaded", Instruction(&[Privileged], run!("mov eax, 0x28", "ltr ax"))),
+    act("the task register cannot be loaded", Instruction(&[Privileged], run!("mov eax, 0x40", "ltr ax"))),
     act("CR0 cannot be read", Instruction(&[Privileged], run!("mov rax, cr0"))),
     act("CR3 cannot be read", Instruction(&[Privileged], run!("mov rax, cr3"))),
     act("CR3 cannot be written", Instruction(&[Privileged], run!("xor eax, eax", "mov cr3, rax"))),

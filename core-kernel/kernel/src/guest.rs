@@ -1,0 +1,235 @@
+//! Guests: how a thread of a shim goes into its guest and comes out again, and what becomes of a guest when its shim ends.
+
+use cloison_abi::{
+    CallError,
+    guest::{GUEST_REGIONS, GuestExit, GuestHalf},
+};
+use cloison_rules::{
+    DomainId, GuestId, GuestRef, RegionRef, ThreadId,
+    guest::{Attached, SpaceId},
+    thread::Next,
+};
+
+use crate::{
+    arch::{context::GuestContext, cpu::Cpu, guest::GuestSpaces, time},
+    calls::zero_step,
+    kernel::Kernel,
+};
+
+/// A guest.
+pub struct Guest {
+    /// How many guests have had this index before.
+    generation: u32,
+    /// The domain that it is part of; none if there is no such guest.
+    owner: Option<DomainId>,
+    /// The region of which its page tables are made.
+    pool: Option<RegionRef>,
+    /// What it sees.
+    pub(crate) spaces: GuestSpaces,
+    context: GuestContext,
+    /// Events for which it comes out.
+    mask: u64,
+}
+
+impl Guest {
+    /// No guest, all zeros.
+    pub const NONE: Self = Self {
+        generation: 0,
+        owner: None,
+        pool: None,
+        spaces: GuestSpaces::NONE,
+        context: GuestContext::EMPTY,
+        mask: 0,
+    };
+}
+
+/// What a thread finds in its registers when its guest has come out.
+pub struct CameOut {
+    /// Why.
+    pub exit: GuestExit,
+    /// The vector of an exception.
+    pub vector: u32,
+    /// Results 0 and 1.
+    pub words: [u64; 2],
+}
+
+impl Kernel {
+    /// The guest behind a reference of this domain.
+    ///
+    /// # Errors
+    /// [`CallError::BadSlot`] if it has ended.
+    pub fn guest_of(&self, owner: DomainId, guest: GuestRef) -> Result<GuestId, CallError> {
+        let found = &self.guests[guest.id.index()];
+        let same = found.generation == guest.generation && found.owner == Some(owner);
+        if same { Ok(guest.id) } else { Err(CallError::BadSlot) }
+    }
+
+    /// A guest's objects, to change them.
+    pub fn guest_mut(&mut self, id: GuestId) -> &mut Guest {
+        &mut self.guests[id.index()]
+    }
+
+    /// A new guest of a domain.
+    ///
+    /// # Errors
+    /// [`CallError::TableFull`]; [`CallError::BadState`] for regions that are no memory, not zeroed, or in another use.
+    pub fn add_guest(
+        &mut self,
+        owner: DomainId,
+        pool: RegionRef,
+        frame: RegionRef,
+        attached: [Option<Attached>; GUEST_REGIONS],
+    ) -> Result<GuestRef, CallError> {
+        let free = GuestId::all().find(|id| self.guests[id.index()].owner.is_none());
+        let id = free.ok_or(CallError::TableFull)?;
+        let mut spaces = self.regions.attach(frame, attached)?;
+        match self.regions.take_tables(pool) {
+            Ok(frames) => spaces.begin(frames),
+            Err(error) => {
+                self.regions.detach(&mut spaces);
+                return Err(error);
+            }
+        }
+        let guest = self.guest_mut(id);
+        (guest.owner, guest.pool, guest.spaces) = (Some(owner), Some(pool), spaces);
+        guest.context.begin();
+        let generation = guest.generation;
+        self.domain_mut(owner).guest = Some(id);
+        Ok(GuestRef { id, generation })
+    }
+
+    /// A thread goes on in the guest of its domain, from the registers in the frame page on.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if there is no such space; [`CallError::BadArgument`] if nothing can run with the registers.
+    pub fn begin_guest(
+        &mut self,
+        thread: ThreadId,
+        id: GuestId,
+        (space, half): (SpaceId, GuestHalf),
+        (mask, deadline): (u64, u64),
+    ) -> Result<(), CallError> {
+        let guest = &mut self.guests[id.index()];
+        guest.spaces.check(space)?;
+        let registers = cloison_rules::guest::Checked::new(guest.spaces.registers())?;
+        guest.context.load(&registers, space, half);
+        guest.mask = mask;
+        self.threads.enter_guest(thread, deadline);
+        self.context_mut(thread).go_into_guest();
+        Ok(())
+    }
+
+    /// Lets the guest of a thread have the CPU. Returns false if the guest has come out instead: its thread goes on with
+    /// its own program.
+    pub fn go_on_in_guest(&mut self, cpu: &mut Cpu, thread: ThreadId) -> bool {
+        let Some(id) = self.guest_in(thread) else { return false };
+        let guest = &mut self.guests[id.index()];
+        let due = self.threads.guest_is_due(thread, guest.mask, time::now);
+        let (exit, events) = match due {
+            None if cpu.enter_guest(&mut guest.context, &guest.spaces) => return true,
+            Some(Next::Events(events)) => (GuestExit::Events, events),
+            _ => (GuestExit::Deadline, 0),
+        };
+        self.end_guest(thread, CameOut { exit, vector: 0, words: [events, 0] });
+        false
+    }
+
+    /// The CPU has come from the guest of the running thread into the kernel: what it holds of the guest is saved.
+    pub fn save_guest(&mut self, cpu: &mut Cpu) {
+        if let Some(id) = self.threads.current().and_then(|thread| self.guest_in(thread)) {
+            cpu.leave_guest(&mut self.guests[id.index()].context);
+        }
+    }
+
+    /// The guest of the running thread has come out.
+    pub fn end_running_guest(&mut self, out: CameOut) {
+        if let Some(thread) = self.threads.current() {
+            self.end_guest(thread, out);
+        }
+    }
+
+    fn end_guest(&mut self, thread: ThreadId, out: CameOut) {
+        let Some(id) = self.guest_in(thread) else { return };
+        let guest = self.guest_mut(id);
+        guest.spaces.set_registers(guest.context.registers());
+        self.abandon_guest(thread);
+        let context = self.context_mut(thread);
+        context.set_outcome(out.exit as i32, out.vector);
+        context.set_words([out.words[0], out.words[1], 0, 0]);
+    }
+
+    /// A thread runs no guest any more, if it does.
+    pub fn abandon_guest(&mut self, thread: ThreadId) {
+        let context = &mut self.contexts[thread];
+        if let Some(home) = context.home().filter(|_| context.is_in_guest()) {
+            let domain = &self.domains[home.index()];
+            context.come_out_of_guest(&domain.space, !domain.ports.is_empty());
+            self.threads.leave_guest(thread);
+        }
+    }
+
+    /// The guest that a thread runs.
+    fn guest_in(&self, thread: ThreadId) -> Option<GuestId> {
+        let context = self.context(thread);
+        let home = context.home().filter(|_| context.is_in_guest())?;
+        self.domain(home).guest
+    }
+
+    /// Ends the spaces of a domain's guest, if it has one; their page tables are to be zeroed.
+    pub fn end_guest_spaces(&mut self, owner: DomainId) {
+        let Some(id) = self.domain(owner).guest else { return };
+        let guest = &mut self.guests[id.index()];
+        if let (Some(frames), Some(pool)) = (guest.spaces.end(), guest.pool) {
+            // They are the pages of this region, which it cannot lose before.
+            let _ = self.regions.end_tables(pool, &frames);
+        }
+    }
+
+    /// Makes the guest of a domain, if it has one, what it was at first: one step of it. Its spaces have ended. Returns
+    /// whether it is so.
+    ///
+    /// # Errors
+    /// None that is to be expected: the region of its page tables is its own.
+    pub fn renew_guest_step(&mut self, owner: DomainId) -> Result<bool, CallError> {
+        let Some(id) = self.domain(owner).guest else { return Ok(true) };
+        let Some(pool) = self.guests[id.index()].pool.filter(|_| !self.guests[id.index()].spaces.are_there())
+        else {
+            return Ok(true);
+        };
+        if !zero_step(self, pool)? {
+            return Ok(false);
+        }
+        let frames = self.regions.take_tables(pool)?;
+        let guest = self.guest_mut(id);
+        guest.spaces.begin(frames);
+        guest.context.begin();
+        Ok(true)
+    }
+
+    /// The guest of a domain that has ended for good loses its memory.
+    pub fn detach_guest(&mut self, owner: DomainId) {
+        self.end_guest_spaces(owner);
+        if let Some(id) = self.domain(owner).guest {
+            self.regions.detach(&mut self.guests[id.index()].spaces);
+        }
+    }
+
+    /// Destroys the guest of a domain that has ended for good, if it has one: one step of it. Returns whether it is gone.
+    ///
+    /// # Errors
+    /// As [`Kernel::renew_guest_step`].
+    pub fn remove_guest_step(&mut self, owner: DomainId) -> Result<bool, CallError> {
+        let Some(id) = self.domain(owner).guest else { return Ok(true) };
+        if let Some(pool) = self.guests[id.index()].pool {
+            if !zero_step(self, pool)? {
+                return Ok(false);
+            }
+            self.regions.release_tables(pool)?;
+        }
+        let guest = self.guest_mut(id);
+        (guest.owner, guest.pool) = (None, None);
+        guest.generation = guest.generation.wrapping_add(1);
+        self.domain_mut(owner).guest = None;
+        Ok(true)
+    }
+}
