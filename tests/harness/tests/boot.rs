@@ -90,6 +90,7 @@ boot_tests! {
     a_domain_that_always_faults_is_given_pauses: "fault-again",
     a_system_fails_with_the_domain_it_ends_with: "fault-end",
     forbidden_acts_end_as_they_must: "prober",
+    guests_stay_in_their_memory: "guest-prober",
     the_kernel_keeps_its_rules_before_a_builder: "architect",
     what_the_builder_knew_is_forgotten: "builder-forgets",
     forbidden_acts_end_as_they_must_without_smap: "prober-no-smap",
