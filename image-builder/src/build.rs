@@ -13,6 +13,7 @@ use image_machine::{
     cargo_build::{Compiler, KERNEL, Part},
     disc::{self, Firmware},
     interrupts::Interrupts,
+    payload::Payloads,
     progress::Progress,
     run::Machine,
     tools,
@@ -74,6 +75,13 @@ impl Context {
         }
     }
 
+    /// What guests can begin with by a name.
+    #[must_use]
+    pub fn payloads(&self) -> Payloads<'_> {
+        let folder = self.target.join("payloads");
+        Payloads { folder, progress: &self.progress, interrupts: &self.interrupts }
+    }
+
     /// Where a system's files go.
     #[must_use]
     pub fn folder(&self, system: &System) -> PathBuf {
@@ -125,13 +133,35 @@ impl Built {
     }
 }
 
-/// Reads and checks a manifest.
+/// Reads and checks a manifest that is to be built.
+///
+/// # Errors
+///
+/// As [`fetch`].
+pub fn load(context: &Context, manifest: impl AsRef<Path>) -> Result<System, Failure> {
+    check(&fetch(context, Inputs::read(&context.workspace, manifest.as_ref()))?)
+}
+
+/// Reads and checks a manifest that is not built now: payloads that have never been fetched are not judged.
 ///
 /// # Errors
 ///
 /// As [`check`].
-pub fn load(context: &Context, manifest: impl AsRef<Path>) -> Result<System, Failure> {
-    check(&Inputs::read(&context.workspace, manifest.as_ref()))
+pub fn look(context: &Context, manifest: impl AsRef<Path>) -> Result<System, Failure> {
+    check(&context.payloads().kept(Inputs::read(&context.workspace, manifest.as_ref())))
+}
+
+/// Fetches the payloads that a manifest without faults names.
+///
+/// # Errors
+///
+/// As [`check`], and when a payload cannot be fetched.
+pub fn fetch(context: &Context, inputs: Inputs) -> Result<Inputs, Failure> {
+    if inputs.payloads_wanted().next().is_none() {
+        return Ok(inputs);
+    }
+    check(&inputs)?;
+    context.payloads().fetched(inputs)
 }
 
 /// Checks what has been read of a manifest.

@@ -6,9 +6,10 @@
 //! | [`disc`] | GRUB, xorriso and mtools, which write the disc |
 //! | [`run`] | QEMU and swtpm |
 //! | [`tools`] | `apt-get`, which installs those |
+//! | [`payload`] | apt and dpkg-deb, which fetch and read what guests begin with |
 //!
 //! Below them: [`process`] starts programs and ends them, [`interrupts`] tells that somebody asks to stop,
-//! [`terminal`] has the keyboard, [`progress`] shows what is being done, [`patience`] and [`scratch`] hold time and
+//! [`package`] and [`initramfs`] read and write archives, [`terminal`] has the keyboard, [`progress`] shows what is being done, [`patience`] and [`scratch`] hold time and
 //! files for a run.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -16,8 +17,11 @@
 pub mod cargo_build;
 pub mod disc;
 mod failure;
+pub mod initramfs;
 pub mod interrupts;
+pub mod package;
 pub mod patience;
+pub mod payload;
 pub mod process;
 pub mod progress;
 pub mod run;

@@ -63,6 +63,9 @@ const GRUB_EFI: Tool = Tool {
 };
 /// Fetches Debian's packages.
 pub const APT_GET: Tool = Tool { name: "apt-get", purpose: "fetches Debian's packages", package: "apt" };
+/// Fetches a file for one address, by apt's own means.
+pub const APT_HELPER: Tool =
+    Tool { name: "/usr/lib/apt/apt-helper", purpose: "fetches what guests begin with", package: "apt" };
 /// Reads Debian's packages.
 pub const DPKG_DEB: Tool = Tool { name: "dpkg-deb", purpose: "reads Debian's packages", package: "dpkg" };
 /// Measures what a domain's TCP is worth, from the host.
@@ -83,6 +86,9 @@ pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, SWTPM_SETUP, TPM2, TSHARK];
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
 /// The tools that running one needs besides, if it has a TPM.
 pub const RUN: &[Tool] = &[QEMU, SWTPM];
+
+/// The tools that fetch what guests begin with.
+pub const PAYLOAD: &[Tool] = &[APT_HELPER, DPKG_DEB];
 
 /// The tools that a machine with UEFI firmware needs besides.
 pub const UEFI: &[Tool] = &[OVMF, GRUB_EFI];

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
-use image_compiler::{System, Workspace, digest::hex, graph_dot, graph_svg};
+use image_compiler::{Payload, System, Workspace, digest::hex, graph_dot, graph_svg};
 use image_machine::{
     Failure,
     cargo_build::{KERNEL, Part, cargo},
@@ -17,16 +17,31 @@ use crate::{
 
 /// Says what is missing, and gets it if it can.
 pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
-    let all = [tools::BUILD, tools::RUN].concat();
+    let all = [tools::BUILD, tools::RUN, tools::PAYLOAD].concat();
     tools::require(&all, &context.progress, &context.interrupts)?;
     let place = |tool: &tools::Tool| tools::find(tool.name).unwrap_or_else(|| tool.name.into());
     let lines = all.iter().map(|tool| format!("  {:<40} {}\n", tool.purpose, place(tool).display()));
-    output::print(&format!("{}nothing is missing", lines.collect::<String>()))
+    output::print(&format!("{}{}nothing is missing", lines.collect::<String>(), payloads(context)))
+}
+
+/// What guests can begin with by a name, and whether it is here.
+fn payloads(context: &Context) -> String {
+    let all = image_compiler::manifest::payloads(&context.workspace);
+    let line = |payload: Payload| {
+        let about = format!("{} {}", payload.package.value, payload.version);
+        let is_here =
+            if context.payloads().find(&payload).is_some() { "" } else { ", fetched when it is needed" };
+        format!(
+            "  {:<40} {about}{is_here}\n",
+            format!("a guest's {}: {}", payload.purpose.key(), payload.name.value)
+        )
+    };
+    all.into_iter().map(line).collect()
 }
 
 /// Checks a manifest.
 pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
-    let system = build::load(context, manifest)?;
+    let system = build::look(context, manifest)?;
     output::print(&format!("{}: no faults", system.name()))
 }
 
@@ -43,17 +58,16 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<(), Failure
     let Some(manifest) = &args.manifest else {
         return output::print(&image_compiler::operations_table());
     };
-    let system = build::load(context, manifest)?;
     if args.manifest_only {
-        return output::print(&image_compiler::report(&system, None));
+        return output::print(&image_compiler::report(&build::look(context, manifest)?, None));
     }
-    let built = build::build(context, system)?;
+    let built = build::build(context, build::load(context, manifest)?)?;
     output::print(&image_compiler::report(&built.system, Some((&built.plan, &built.image))))
 }
 
 /// Draws a system.
 pub(super) fn graph(context: &Context, args: &GraphArgs) -> Result<(), Failure> {
-    let system = build::load(context, &args.manifest.manifest)?;
+    let system = build::look(context, &args.manifest.manifest)?;
     match args.print {
         Some(GraphForm::Svg) => output::print(&graph_svg(&system)),
         Some(GraphForm::Dot) => output::print(&graph_dot(&system)),

@@ -33,6 +33,7 @@ const WORTH_KEEPING: usize = 1000;
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
     let inputs = Inputs::read(&context.workspace, &args.manifest.manifest).with_memory(args.memory);
+    let inputs = build::fetch(context, inputs)?;
     let system = build::check(&inputs)?;
     let tpm = tpm_version(&system, args)?;
     let capture = capture(context, &system, args)?;

@@ -255,7 +255,7 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
         return Ok(Arc::clone(built));
     }
     let (manifest, capture, builder) = &key;
-    let inputs = Inputs::read(&context.workspace, manifest);
+    let inputs = build::fetch(context, Inputs::read(&context.workspace, manifest))?;
     let mut system = build::check(&inputs)?;
     if let Some(which) = capture {
         let addition = CaptureRequest::of_switch(which).addition(&context.workspace, &system)?;

@@ -3,13 +3,16 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
-use cpio::newc::{Builder, trailer};
 use image_builder::build::Context;
-use image_machine::{Failure, process};
+use image_machine::{
+    Failure,
+    initramfs::{Content, archive},
+    process,
+};
 
 use super::packages::{Package, Packages};
 
@@ -82,7 +85,9 @@ pub(super) fn build(
     let (_, kernel) = files.swap_remove(kernel.ok_or_else(|| lacks(&WANTED[0]))?);
     files.push(("init", SCRIPT.into()));
     files.push(("bin/udp-round-trip", compile(context)?));
-    let archive = archive(&files).map_err(|error| Failure::machine("cannot make the initramfs", &error))?;
+    let files: Vec<_> = files.into_iter().map(|(to, bytes)| (to, Content::File(bytes))).collect();
+    let archive = archive(&files, &["dev", "proc", "sys", "tmp"])
+        .map_err(|error| Failure::machine("cannot make the initramfs", &error))?;
     Ok((kernel, archive))
 }
 
@@ -136,31 +141,8 @@ fn compile(context: &Context) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Writes an archive of executable files and the folders that they are in.
-fn archive(files: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
-    const FOLDER: u32 = 0o040_755;
-    const EXECUTABLE: u32 = 0o100_755;
-    let mut archive = Vec::new();
-    let mut folders: Vec<_> = files.iter().filter_map(|(path, _)| Some(path.rsplit_once('/')?.0)).collect();
-    folders.extend(["dev", "proc", "sys", "tmp"]);
-    folders.sort_unstable();
-    folders.dedup();
-    for folder in folders {
-        Builder::new(folder).mode(FOLDER).write(&mut archive, 0).finish()?;
-    }
-    for (path, content) in files {
-        let size = u32::try_from(content.len()).map_err(io::Error::other)?;
-        let mut entry = Builder::new(path).mode(EXECUTABLE).write(&mut archive, size);
-        entry.write_all(content)?;
-        entry.finish()?;
-    }
-    trailer(archive)
-}
-
 #[cfg(test)]
 mod tests {
-    use cpio::NewcReader;
-
     use super::*;
 
     #[test]
@@ -171,21 +153,6 @@ mod tests {
             take_if_wanted(&wanted, path, &mut &b"abc"[..], &mut files).unwrap();
         }
         assert_eq!(files, [("lib/libiperf.so.0", b"abc".to_vec())]);
-    }
-
-    #[test]
-    fn an_archive_has_folders_before_what_is_in_them() {
-        let archive = archive(&[("init", b"#!".to_vec()), ("bin/tool", b"abc".to_vec())]).unwrap();
-        let (mut rest, mut names) = (&archive[..], Vec::new());
-        loop {
-            let entry = NewcReader::new(rest).unwrap();
-            if entry.entry().is_trailer() {
-                break;
-            }
-            names.push(entry.entry().name().to_owned());
-            rest = entry.finish().unwrap();
-        }
-        assert_eq!(names, ["bin", "dev", "proc", "sys", "tmp", "init", "bin/tool"]);
     }
 
     #[test]

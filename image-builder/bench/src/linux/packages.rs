@@ -5,14 +5,14 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use image_builder::build::Context;
 use image_compiler::digest::hex;
 use image_machine::{
-    Failure,
-    process::{self, Child, Finished},
+    Failure, package,
+    process::{self, Finished},
     tools,
 };
 use sha2::{Digest, Sha256};
@@ -129,13 +129,7 @@ impl<'a> Packages<'a> {
     ) -> Result<(), Failure> {
         let path = self.path(package);
         self.verify(package, &path)?;
-        let mut command = process::command(&tools::path(tools::DPKG_DEB)?);
-        command.arg("--fsys-tarfile").arg(&path);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = Child::start(&mut command, "dpkg-deb")?;
-        let tar = child.pipes().stdout.ok_or_else(|| unreadable(&path, "dpkg-deb has no output"))?;
-        for_each_file(tar, on_file).map_err(|error| unreadable(&path, &error.to_string()))?;
-        self.context.interrupts.check()
+        package::for_each_file(&path, &self.context.interrupts, on_file)
     }
 
     /// Makes sure that the file is what the package lists promise.
@@ -143,7 +137,7 @@ impl<'a> Packages<'a> {
         let content = fs::read(path).map_err(|error| Failure::file("cannot read", path, &error))?;
         match &package.sha256 {
             Some(promised) if *promised != hex(&Sha256::digest(content)) => {
-                Err(unreadable(path, "it is not the file that the package lists promise; remove it"))
+                Err(package::unreadable(path, "it is not the file that the package lists promise; remove it"))
             }
             _ => Ok(()),
         }
@@ -169,24 +163,6 @@ fn apt(program: &str) -> Command {
     let mut command = process::command(Path::new(program));
     command.env("LC_ALL", "C");
     command
-}
-
-fn for_each_file(
-    tar: impl Read,
-    on_file: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>,
-) -> io::Result<()> {
-    for entry in tar::Archive::new(tar).entries()? {
-        let mut entry = entry?;
-        if entry.header().entry_type().is_file() {
-            let path = entry.path()?.display().to_string();
-            on_file(&path, &mut entry)?;
-        }
-    }
-    Ok(())
-}
-
-fn unreadable(path: &Path, why: &str) -> Failure {
-    Failure::Environment(format!("cannot read the package {}: {why}", path.display()))
 }
 
 /// What makes this set of packages different from every other one.
@@ -217,26 +193,5 @@ mod tests {
         let old = Package::parse(LINE).unwrap();
         let new = Package { file: "busybox-static_2_amd64.deb".into(), ..old.clone() };
         assert_ne!(identity(&[old]), identity(&[new]));
-    }
-
-    #[test]
-    fn reads_regular_files_only() {
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(3);
-        tar.append_data(&mut header, "bin/tool", &b"abc"[..]).unwrap();
-        let mut link = tar::Header::new_gnu();
-        link.set_entry_type(tar::EntryType::Symlink);
-        link.set_size(0);
-        tar.append_link(&mut link, "bin/link", "tool").unwrap();
-        let mut seen = Vec::new();
-        for_each_file(&tar.into_inner().unwrap()[..], &mut |path, content| {
-            let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes)?;
-            seen.push((path.to_owned(), bytes));
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(seen, [("bin/tool".to_owned(), b"abc".to_vec())]);
     }
 }

@@ -268,12 +268,10 @@ impl Inputs {
     /// Reads the file of payloads, once, if a guest begins with one.
     fn read_payloads(&mut self) {
         let names_one = self.guest_files.values().any(|file| matches!(file, GuestFile::Payload));
-        if let (true, Lookup::Absent, Some(path)) =
-            (names_one, &self.payloads, self.workspace.payloads_file())
-        {
+        if names_one && matches!(self.payloads, Lookup::Absent) {
             let workspace = &self.workspace;
             let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
-            self.payloads = files.file(&path, |reader| Some(Payload::read_all(reader)));
+            self.payloads = files.payloads();
         }
     }
 
@@ -318,6 +316,13 @@ pub fn component(workspace: &Workspace, name: &str) -> Option<Component> {
     Files { workspace, sources, problems }.component(name).found().cloned()
 }
 
+/// All payloads, as far as they can be read.
+#[must_use]
+pub fn payloads(workspace: &Workspace) -> Vec<Payload> {
+    let (sources, problems) = (&mut Sources::default(), &mut Vec::new());
+    Files { workspace, sources, problems }.payloads().found().cloned().unwrap_or_default()
+}
+
 /// Where files are found and what became of them.
 struct Files<'a> {
     workspace: &'a Workspace,
@@ -336,6 +341,13 @@ impl Files<'_> {
     fn platform(&mut self, name: &str) -> Lookup<Platform> {
         match self.workspace.platform_file(name) {
             Some(path) => self.file(&path, |reader| Platform::read(name, reader)),
+            None => Lookup::Absent,
+        }
+    }
+
+    fn payloads(&mut self) -> Lookup<Vec<Payload>> {
+        match self.workspace.payloads_file() {
+            Some(path) => self.file(&path, |reader| Some(Payload::read_all(reader))),
             None => Lookup::Absent,
         }
     }

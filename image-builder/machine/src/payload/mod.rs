@@ -1,0 +1,157 @@
+//! Payloads: what guests can begin with by a name. Each is a file of a Debian package, fetched once by apt's own client
+//! and kept; what the manifest's project pins is the digest of the package, and of what is made of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use image_compiler::{
+    Inputs, PAYLOADS, Payload, Purpose,
+    digest::{digest, hex},
+};
+
+use crate::{
+    Failure, disc,
+    initramfs::{self, Content},
+    interrupts::Interrupts,
+    package, process,
+    progress::Progress,
+    tools,
+};
+
+/// The first process of a guest that begins with busybox.
+const INIT: &[u8] = include_bytes!("init.sh");
+/// Linux's numbers of the device `/dev/console`.
+const CONSOLE: Content = Content::CharacterDevice(5, 1);
+
+/// Where payloads are kept, and who is told of their coming.
+#[derive(Debug)]
+pub struct Payloads<'a> {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What the user sees of it.
+    pub progress: &'a Progress,
+    /// What stops it.
+    pub interrupts: &'a Interrupts,
+}
+
+impl Payloads<'_> {
+    /// The same inputs with the payloads that are kept.
+    #[must_use]
+    pub fn kept(&self, inputs: Inputs) -> Inputs {
+        let wanted: Vec<Payload> = inputs.payloads_wanted().cloned().collect();
+        let kept = wanted.iter().filter_map(|payload| Some((&payload.name.value, self.find(payload)?)));
+        kept.fold(inputs, |inputs, (name, bytes)| inputs.with_payload(name, bytes))
+    }
+
+    /// The same inputs with all payloads that they name: those that are not kept are fetched.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be fetched, or is another one than what is pinned.
+    pub fn fetched(&self, inputs: Inputs) -> Result<Inputs, Failure> {
+        let mut inputs = self.kept(inputs);
+        let wanted: Vec<Payload> = inputs.payloads_wanted().cloned().collect();
+        for payload in wanted {
+            let line = |at| inputs.sources.position(at).0;
+            let lines = (line(payload.package.span), line(payload.digest.span));
+            let bytes = self.fetch(&payload, lines)?;
+            inputs = inputs.with_payload(&payload.name.value, bytes);
+        }
+        Ok(inputs)
+    }
+
+    /// The bytes of a payload, if they are kept and are what is pinned.
+    #[must_use]
+    pub fn find(&self, payload: &Payload) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.path(payload)).ok()?;
+        (digest(&bytes) == payload.digest.value).then_some(bytes)
+    }
+
+    /// Fetches a payload, whose package and digest are stated in these lines of the file of payloads.
+    fn fetch(&self, payload: &Payload, (line, digest_line): (usize, usize)) -> Result<Vec<u8>, Failure> {
+        tools::require(tools::PAYLOAD, self.progress, self.interrupts)?;
+        let step = self.progress.step(&format!("fetching {}", payload.name.value));
+        fs::create_dir_all(&self.folder)
+            .map_err(|error| Failure::file("cannot make", &self.folder, &error))?;
+        let folder = tempfile::tempdir_in(&self.folder)
+            .map_err(|error| Failure::file("cannot write in", &self.folder, &error))?;
+        let file = folder.path().join("package.deb");
+        step.now(&format!("{} {}", payload.package.value, payload.version));
+        self.download(payload, &file, line)?;
+        step.now("unpacking it");
+        let bytes = make(payload, self.take(payload, &file)?)?;
+        let (found, pinned) = (hex(&digest(&bytes)), hex(&payload.digest.value));
+        if found != pinned {
+            return Err(Failure::Failed(format!(
+                "the payload `{}` has the SHA-256 {found}, {PAYLOADS} states {pinned}\n\
+                 if that is meant, because package or tool have changed: change it in line {digest_line}",
+                payload.name.value
+            )));
+        }
+        disc::write_file(&self.path(payload), &bytes)?;
+        step.done(&format!("{} {}, SHA-256 {found}", payload.package.value, payload.version));
+        Ok(bytes)
+    }
+
+    /// Fetches a payload's package by apt's client, which compares its digest.
+    fn download(&self, payload: &Payload, to: &Path, line: usize) -> Result<(), Failure> {
+        let mut command = process::command(Path::new(tools::APT_HELPER.name));
+        command.env("LC_ALL", "C").args(["-o", "APT::Sandbox::User=", "download-file"]);
+        command.arg(address(payload)).arg(to).arg(format!("SHA256:{}", hex(&payload.package_digest)));
+        let finished = process::run(&mut command, "apt-helper", self.interrupts, &mut |_| ())?;
+        if finished.status.success() && to.is_file() {
+            return Ok(());
+        }
+        let complaints = finished.text.lines().filter(|line| line.starts_with("E: "));
+        let complaint = complaints.map(|line| &line[3..]).next().unwrap_or_else(|| finished.complaint());
+        Err(Failure::Environment(format!(
+            "cannot fetch Debian's package {} {} for the payload `{}`: {complaint}\n\
+             it needs a network once; if the archive has another version by now, change {PAYLOADS} from line {line} on",
+            payload.package.value, payload.version, payload.name.value
+        )))
+    }
+
+    /// The payload's file out of its package.
+    fn take(&self, payload: &Payload, package: &Path) -> Result<Vec<u8>, Failure> {
+        let mut found = None;
+        package::for_each_file(package, self.interrupts, &mut |path, content| {
+            if found.is_none() && path.trim_start_matches("./").starts_with(&payload.file) {
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes)?;
+                found = Some(bytes);
+            }
+            Ok(())
+        })?;
+        found.ok_or_else(|| package::unreadable(package, &format!("it has no file {}", payload.file)))
+    }
+
+    fn path(&self, payload: &Payload) -> PathBuf {
+        self.folder.join(hex(&payload.digest.value))
+    }
+}
+
+/// Where the archive has a payload's package: the epoch of a version is not in the file's name.
+fn address(payload: &Payload) -> String {
+    let (package, archive) = (&payload.package.value, &payload.archive);
+    let version = payload.version.split_once(':').map_or(payload.version.as_str(), |(_, rest)| rest);
+    let file = format!("{package}_{version}_amd64.deb").replace('+', "%2b");
+    format!("{archive}/{file}")
+}
+
+/// What a guest begins with, of a package's file.
+fn make(payload: &Payload, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    match payload.purpose {
+        Purpose::Kernel => Ok(file),
+        Purpose::Initramfs => {
+            let files = [
+                ("dev/console", CONSOLE),
+                ("bin/busybox", Content::File(file)),
+                ("init", Content::File(INIT.to_vec())),
+            ];
+            initramfs::archive(&files, &["proc", "root", "sys", "tmp"])
+                .map_err(|error| Failure::machine("cannot make the initramfs", &error))
+        }
+    }
+}
