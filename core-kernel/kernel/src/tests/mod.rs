@@ -1,8 +1,9 @@
-//! What domains ask of the kernel, on a simulated machine: sequences of calls, and calls that come between the steps of
-//! a long one. After each step the kernel has to keep its promises (`check`), and in the end all has to be back.
+//! What domains ask of the kernel, on a simulated machine: sequences of calls, calls that come between the steps of
+//! a long one, and what domains say to one another. After each step the kernel has to keep its promises (`check`), and in the end all has to be back.
 
 mod check;
 mod interrupted;
 mod sequences;
 mod space;
+mod talk;
 mod world;

@@ -10,7 +10,7 @@ use cloison_abi::{
     limits::PAGE_BYTES,
     plan::FaultPolicy,
 };
-use cloison_rules::{DomainId, RegionRef, capability::Capability};
+use cloison_rules::{DomainId, RegionRef, ThreadId, capability::Capability};
 
 use crate::{
     arch::{
@@ -46,6 +46,8 @@ pub const OWN: u8 = 5;
 pub const GATES: [u8; 2] = [6, 7];
 pub const OTHERS: u8 = 8;
 pub const PATIENT: u8 = 9;
+/// The badge of the first domain's gates; the others' follow.
+pub const BADGE: u64 = 7;
 /// Where loans arrive.
 pub const LOANS: u8 = 30;
 /// Where the builder maps, and addresses at which domains map.
@@ -210,6 +212,9 @@ impl World {
             self.pending[actor.index()] = None;
             return None;
         }
+        // It runs, so its address space is loaded.
+        let thread = self.kernel.thread(actor).expect("a domain that lives has a thread");
+        self.kernel.hand_over(&mut self.cpu, thread);
         let begun = self.pending[actor.index()].take();
         let act = begun.unwrap_or(act);
         let came = match act {
@@ -246,7 +251,8 @@ impl World {
             false => machine::make_call(self.kernel.context_mut(thread), call.number, call.slot, call.a),
             true => machine::repeat(self.kernel.context_mut(thread)),
         }
-        calls::dispatch(&mut self.kernel, thread);
+        let held = self.kernel.slots(actor).region(call.slot.into(), Rights::empty()).map(|(_, held)| held);
+        self.carry_out(thread, call.number);
         let came = machine::outcome(self.kernel.context(thread));
         self.note_mapping(call, target, others.1, came);
         if let (CallNumber::RegionDelete, Some(region), Came::Again) = (call.number, region, came) {
@@ -256,6 +262,7 @@ impl World {
         if outcome < 0 && call.number != CallNumber::Exit {
             return came;
         }
+        self.check_rights(call, held.unwrap_or(Rights::empty()));
         match (call.number, target, region, borrower) {
             (CallNumber::RegionGrant, _, Some(region), Some(borrower)) => {
                 let rights = Rights::from_bits_truncate(call.a[1] as u32);
@@ -279,6 +286,33 @@ impl World {
             _ => {}
         }
         came
+    }
+
+    /// As the entry code has it done: the short way, if there is one and nothing stands in it.
+    fn carry_out(&mut self, thread: ThreadId, number: CallNumber) {
+        let kernel = &mut *self.kernel;
+        let back = match number {
+            CallNumber::Signal => return calls::signal(kernel, thread),
+            CallNumber::Call => calls::gate_call_at_once(kernel, thread),
+            CallNumber::ReplyWait => calls::reply_at_once(kernel, thread),
+            _ => calls::poll(kernel, thread),
+        };
+        match back {
+            Some(back) => machine::go_back(&mut kernel.contexts, back),
+            None => calls::dispatch(kernel, thread),
+        }
+    }
+
+    /// Nobody gets by a call what its own slot does not hold.
+    fn check_rights(&self, call: Call, held: Rights) {
+        let (asked, needed) = match call.number {
+            CallNumber::RegionMap => (call.a[3], Rights::empty()),
+            CallNumber::RegionGrant => (call.a[1], Rights::GRANT),
+            CallNumber::RegionRevoke => (0, Rights::GRANT),
+            _ => return,
+        };
+        let needed = needed | Rights::from_bits_truncate(asked as u32);
+        assert!(held.contains(needed), "{} {call:?} with {held:?}", self.story());
     }
 
     /// Loans have come back.
@@ -396,7 +430,11 @@ pub fn give_region(index: usize, slot: u8, of: u8, rights: Rights) -> Act {
 pub fn give_gate(index: usize, slot: u8, into: usize) -> Act {
     // Each client has two places of its own.
     let grants = (u64::from(LOANS) + 2 * index as u64) | (2 << 8);
-    call(CallNumber::DomainGiveGate, DOMAINS[index], &[slot.into(), DOMAINS[into].into(), 7, grants])
+    call(
+        CallNumber::DomainGiveGate,
+        DOMAINS[index],
+        &[slot.into(), DOMAINS[into].into(), BADGE + index as u64, grants],
+    )
 }
 
 pub fn map_into(index: usize, of: u8, address: u64, pages: u64, rights: Rights) -> Act {
