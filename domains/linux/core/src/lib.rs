@@ -22,6 +22,7 @@ pub mod xenstore;
 mod console;
 mod cpu;
 mod cpuid;
+mod decode;
 mod events;
 mod hypercall;
 mod msr;

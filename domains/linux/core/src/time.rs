@@ -22,9 +22,14 @@ impl Clock {
         Self { stamp: 0, hertz: 1, deadline: None }
     }
 
+    /// One that stands at 0 when the counter has a value.
+    pub fn at(stamp: u64, hertz: u64) -> Self {
+        Self { stamp, hertz: hertz.max(1), deadline: None }
+    }
+
     /// Begins now; puts the clock's parameters where the guest looks for them.
     pub fn start(&mut self, machine: &mut impl Machine, info: u64) {
-        *self = Self { stamp: machine.ticks(), hertz: machine.frequency().max(1), deadline: None };
+        *self = Self::at(machine.ticks(), machine.frequency());
         let _ = machine.put(info, &self.info());
         let at = machine.shared_address() + WALL_CLOCK;
         let _ = machine.put(at, &self.wall_clock(machine.epoch()));

@@ -2,12 +2,14 @@
 //! all others are its own affair (Intel SDM, volume 2).
 
 use cloison_abi::guest::GuestRegisters;
+use cloison_abi::limits::PAGE_BYTES;
 use cloison_xen::cpuid::PREFIX;
-use zerocopy::{transmute_mut, transmute_ref};
+use cloison_xen::shared::VcpuInfo;
 
 use super::trap::vector;
 use super::{Flow, Guest};
 use crate::cpu::CR0;
+use crate::decode::{Decoder, Operands, Place, Register};
 use crate::machine::Machine;
 use crate::{cpuid, msr};
 
@@ -17,75 +19,8 @@ const PORT_PIT_COUNTER_2: u16 = 0x42;
 const LOW: u64 = 0xffff_ffff;
 /// `cpuid`.
 const CPUID: [u8; 2] = [0x0f, 0xa2];
-/// Bits of the widening prefix.
-const REX_WIDE: u8 = 8;
-const REX_REGISTER: u8 = 4;
-const REX_BASE: u8 = 1;
-
-/// Bytes of an instruction, as far as they are taken.
-struct Code<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    rex: u8,
-    /// Operands have two bytes.
-    is_short: bool,
-}
-
-/// The two registers that an instruction names.
-struct Pair {
-    /// The first, which may be of another kind.
-    register: u8,
-    /// The second.
-    general: u8,
-}
-
-impl<'a> Code<'a> {
-    /// Takes the prefixes. Those that make no difference to instructions without memory are passed over.
-    fn new(bytes: &'a [u8]) -> Self {
-        let mut code = Self { bytes, at: 0, rex: 0, is_short: false };
-        while let Some(byte) = bytes.get(code.at) {
-            match byte {
-                0x66 => (code.is_short, code.rex) = (true, 0),
-                0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67 | 0xf2 | 0xf3 => code.rex = 0,
-                0x40..=0x4f => code.rex = *byte,
-                _ => break,
-            }
-            code.at += 1;
-        }
-        code
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    /// The opcode: of one byte, or of two that begin with 0x0f.
-    fn opcode(&mut self) -> Option<u16> {
-        match self.byte()? {
-            0x0f => Some(0x0f00 | u16::from(self.byte()?)),
-            byte => Some(byte.into()),
-        }
-    }
-
-    /// Two registers; `None` if the second is memory.
-    fn pair(&mut self) -> Option<Pair> {
-        let byte = self.byte()?;
-        let register = byte >> 3 & 7 | (self.rex & REX_REGISTER) << 1;
-        let general = byte & 7 | (self.rex & REX_BASE) << 3;
-        (byte >> 6 == 3).then_some(Pair { register, general })
-    }
-
-    /// Bytes of an operand, for opcodes whose even ones have one byte.
-    fn operand_bytes(&self, opcode: u16) -> u32 {
-        match (opcode % 2, self.is_short) {
-            (0, _) => 1,
-            (_, true) => 2,
-            _ => 4,
-        }
-    }
-}
+/// Bytes that the instructions store which read the place of a table of descriptors.
+const TABLE_BYTES: usize = 10;
 
 impl Guest {
     /// Carries out an instruction of the guest's kernel, if it is one of those known here.
@@ -95,13 +30,13 @@ impl Guest {
         registers: &mut GuestRegisters,
     ) -> Option<Flow> {
         let fetched = self.paging.fetch(machine, registers.rip);
-        let mut code = Code::new(fetched.bytes());
+        let mut code = Decoder::new(fetched.bytes(), registers);
         let opcode = code.opcode()?;
         let mut flow = Flow::Run;
         match opcode {
             // in, by number and by register; out alike: nobody is there.
-            0xe4 | 0xe5 => read_port(registers, u16::from(code.byte()?), code.operand_bytes(opcode)),
-            0xec | 0xed => read_port(registers, registers.rdx as u16, code.operand_bytes(opcode)),
+            0xe4 | 0xe5 => read_port(registers, code.byte()?.into(), code.size(opcode)),
+            0xec | 0xed => read_port(registers, registers.rdx as u16, code.size(opcode)),
             0xe6 | 0xe7 => {
                 code.byte()?;
             }
@@ -110,20 +45,22 @@ impl Guest {
             0xf4 => flow = Flow::Block,
             // clts, invd, wbinvd: the state that they are about is not the guest's.
             0x0f06 | 0x0f08 | 0x0f09 => {}
-            0x0f20 => self.read_control(machine, code.pair()?, registers)?,
-            0x0f22 => self.write_control(code.pair()?, registers)?,
+            0x0f00 | 0x0f01 => self.system_table(machine, &mut code, opcode, registers)?,
+            0x0f20 | 0x0f22 => {
+                let operands = code.operands(registers)?;
+                let Place::Register(number) = operands.place else { return None };
+                let general = code.register(number, 8);
+                match opcode {
+                    0x0f20 => general.set(registers, 8, self.control(machine, operands.register)?),
+                    _ => self.set_control(operands.register, general.get(registers, 8))?,
+                }
+            }
             0x0f30 => self.write_msr(registers)?,
             0x0f32 => self.read_msr(machine, registers)?,
             0x0fa2 => self.cpuid(machine, registers),
-            0x0f00 => read_table(&mut code, registers, &[0, 1], 0)?,
-            0x0f01 if code.bytes.get(code.at) == Some(&0xd1) => {
-                code.at += 1;
-                self.set_states(machine, registers)?;
-            }
-            0x0f01 => read_table(&mut code, registers, &[4], CR0)?,
             _ => return None,
         }
-        registers.rip = registers.rip.wrapping_add(code.at as u64);
+        registers.rip = registers.rip.wrapping_add(code.length().into());
         self.log.emulated(opcode);
         Some(flow)
     }
@@ -147,9 +84,9 @@ impl Guest {
     /// Bytes of the `int` with a number at an address; `None` if another instruction is there.
     pub(super) fn interrupt_length(&self, machine: &mut impl Machine, at: u64, number: u8) -> Option<u64> {
         let fetched = self.paging.fetch(machine, at);
-        let mut code = Code::new(fetched.bytes());
+        let mut code = Decoder::new(fetched.bytes(), &GuestRegisters::default());
         let is_it = code.opcode()? == 0xcd && code.byte()? == number;
-        is_it.then_some(code.at as u64)
+        is_it.then_some(code.length().into())
     }
 
     fn cpuid(&self, machine: &impl Machine, registers: &mut GuestRegisters) {
@@ -158,28 +95,58 @@ impl Guest {
         [registers.rax, registers.rbx, registers.rcx, registers.rdx] = words;
     }
 
-    /// `mov` from a control register.
-    fn read_control(&self, machine: &impl Machine, pair: Pair, registers: &mut GuestRegisters) -> Option<()> {
-        let value = match pair.register {
-            0 => CR0,
-            2 => machine.load(self.channels.info(cloison_xen::shared::VcpuInfo::CR2))?,
-            3 => u64::from(self.paging.kernel_root()) * cloison_abi::limits::PAGE_BYTES,
-            4 => self.cpu.cr4,
-            _ => return None,
-        };
-        words(registers)[usize::from(pair.general)] = value;
-        Some(())
+    /// What a control register holds.
+    fn control(&self, machine: &impl Machine, number: u8) -> Option<u64> {
+        match number {
+            0 => Some(CR0),
+            2 => machine.load(self.channels.info(VcpuInfo::CR2)),
+            3 => Some(u64::from(self.paging.kernel_root()) * PAGE_BYTES),
+            4 => Some(self.cpu.cr4),
+            _ => None,
+        }
     }
 
-    /// `mov` to a control register. Nothing changes but what the guest reads; pages have calls of their own.
-    fn write_control(&mut self, pair: Pair, registers: &GuestRegisters) -> Option<()> {
-        let words: &[u64; 20] = transmute_ref!(registers);
-        match pair.register {
+    /// Writes a control register. Nothing changes but what the guest reads; pages have calls of their own.
+    fn set_control(&mut self, number: u8, value: u64) -> Option<()> {
+        match number {
             0 => {}
-            4 => self.cpu.cr4 = words[usize::from(pair.general)],
+            4 => self.cpu.cr4 = value,
             _ => return None,
         }
         Some(())
+    }
+
+    /// Instructions about the CPU's tables. What those hold is not the guest's, so it reads what Linux tells its
+    /// programs: tables at 0, no selectors. Linux looks at them when it explains a fault of its own.
+    fn system_table(
+        &mut self,
+        machine: &mut impl Machine,
+        code: &mut Decoder,
+        opcode: u16,
+        registers: &mut GuestRegisters,
+    ) -> Option<()> {
+        let Operands { register, place } = code.operands(registers)?;
+        let stored = match (opcode, register & 7, place) {
+            (0x0f01, 2, Place::Register(1)) => return self.set_states(machine, registers),
+            (0x0f01, 0 | 1, _) => {
+                let at = code.address(place, registers)?;
+                return self.paging.write_virtual(machine, at, &[0; TABLE_BYTES]).ok();
+            }
+            (0x0f00, 0 | 1, _) => 0,
+            (0x0f01, 4, _) => CR0,
+            _ => return None,
+        };
+        match place {
+            Place::Register(number) => {
+                let size = code.size(1);
+                code.register(number, size).set(registers, size, stored);
+                Some(())
+            }
+            _ => {
+                let at = code.address(place, registers)?;
+                self.paging.write_virtual(machine, at, &(stored as u16).to_le_bytes()).ok()
+            }
+        }
     }
 
     /// `xsetbv`: the guest chooses among the states that all CPUs here save.
@@ -211,33 +178,8 @@ impl Guest {
 }
 
 /// A read from a port: all ones, as where no device is.
-fn read_port(registers: &mut GuestRegisters, port: u16, bytes: u32) {
+fn read_port(registers: &mut GuestRegisters, port: u16, size: u8) {
     let value = if port == PORT_PIT_COUNTER_2 { 0 } else { LOW };
-    registers.rax = match bytes {
-        4 => value,
-        _ => {
-            let mask = LOW >> (32 - 8 * bytes);
-            registers.rax & !mask | value & mask
-        }
-    };
-}
-
-/// `sldt`, `str`, `smsw` to a register: what they read is not the guest's, so it reads what Linux tells its programs.
-fn read_table(code: &mut Code, registers: &mut GuestRegisters, which: &[u8], value: u64) -> Option<()> {
-    let is_wide = code.rex & REX_WIDE != 0;
-    let pair = code.pair()?;
-    if !which.contains(&(pair.register & 7)) {
-        return None;
-    }
-    let word = &mut words(registers)[usize::from(pair.general)];
-    *word = match (code.is_short, is_wide) {
-        (true, false) => *word & !0xffff | value & 0xffff,
-        _ => value,
-    };
-    Some(())
-}
-
-/// The registers in the order of their numbers.
-fn words(registers: &mut GuestRegisters) -> &mut [u64; 20] {
-    transmute_mut!(registers)
+    // There are no reads of eight bytes, whatever the prefixes say.
+    Register::ACCUMULATOR.set(registers, size.min(4), value);
 }

@@ -7,8 +7,9 @@ use cloison_xen::memory::MACHINE_TO_PHYSICAL;
 use super::Paging;
 use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
 use super::places::{Full, Place};
-use super::store::{Store, mask};
+use super::store::Store;
 use super::walk::{Access, Path, Stop, code, walk};
+use crate::decode::mask;
 use crate::machine::{Machine, Memory, Page, Shown, Space};
 
 /// Pages that are looked at at one fault: those around the address that the guest has used before are shown with it.

@@ -18,10 +18,11 @@ mod walk;
 
 use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 
+pub use crate::decode::Register;
 pub use entry::{Entry, is_canonical};
 pub use fault::{Fault, machine_to_physical_pages};
 pub use reach::{Instruction, Unreachable};
-pub use store::{Operation, Register, Store};
+pub use store::{Operation, Store};
 pub use tables::MAX_PAGES;
 pub use walk::{Access, Path, Stop, code, walk};
 

@@ -2,7 +2,8 @@
 //! read-only. Encodings and effects are those of the processor manuals (Intel SDM, volume 2).
 
 use cloison_abi::guest::GuestRegisters;
-use zerocopy::{transmute_mut, transmute_ref};
+
+use crate::decode::{Decoder, Place, Register, mask};
 
 /// A store that has been decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,33 +37,6 @@ pub enum Operation {
     CompareExchange(u64),
 }
 
-/// A register of the CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Register {
-    /// Its number, as instructions have it.
-    number: u8,
-    /// Bits to the right of the part that is meant.
-    shift: u8,
-}
-
-impl Register {
-    const ACCUMULATOR: Self = Self { number: 0, shift: 0 };
-
-    /// What it holds.
-    fn get(self, registers: &GuestRegisters, size: u8) -> u64 {
-        let words: &[u64; 20] = transmute_ref!(registers);
-        words[usize::from(self.number)] >> self.shift & mask(size)
-    }
-
-    /// Puts a value in. Four bytes clear the four above them.
-    fn set(self, registers: &mut GuestRegisters, size: u8, value: u64) {
-        let words: &mut [u64; 20] = transmute_mut!(registers);
-        let kept = if size == 1 { !(0xff << self.shift) } else { 0 };
-        let word = &mut words[usize::from(self.number)];
-        *word = *word & kept | (value & mask(size)) << self.shift;
-    }
-}
-
 /// Flags.
 mod flag {
     pub const CARRY: u64 = 1 << 0;
@@ -77,7 +51,18 @@ impl Store {
     /// Decodes an instruction; `None` if it is of no form that is known here, or not whole.
     #[must_use]
     pub fn decode(bytes: &[u8], registers: &GuestRegisters) -> Option<Self> {
-        Decoder { bytes, at: 0, rex: 0, narrow: false, base: 0 }.store(registers)
+        let mut code = Decoder::new(bytes, registers);
+        let opcode = code.opcode()?;
+        // What is done to one bit has a number of its own, and no form for one byte.
+        let size = code.size(if opcode == 0x0fba { 1 } else { opcode });
+        if size == 2 {
+            return None;
+        }
+        let (operation, place) = match opcode {
+            0x0f00.. => long(&mut code, opcode, size, registers)?,
+            _ => short(&mut code, opcode, size, registers)?,
+        };
+        Some(Self { operation, size, address: code.address(place, registers)?, length: code.length() })
     }
 
     /// Carries it out on a word: registers, flags and the next instruction's address change as by the CPU. Returns what
@@ -152,187 +137,46 @@ fn note(registers: &mut GuestRegisters, which: u64, flags: u64) {
     registers.rflags = registers.rflags & !which | flags;
 }
 
-/// The bits of a word.
-pub const fn mask(size: u8) -> u64 {
-    u64::MAX >> (64 - 8 * size as u32)
+/// Instructions with an opcode of one byte.
+fn short(
+    code: &mut Decoder,
+    opcode: u16,
+    size: u8,
+    registers: &GuestRegisters,
+) -> Option<(Operation, Place)> {
+    let operands = code.operands(registers)?;
+    let register = code.register(operands.register, size);
+    let value = register.get(registers, size);
+    let operation = match (opcode, operands.register & 7) {
+        (0x88 | 0x89, _) => Operation::Move(value),
+        (0x86 | 0x87, _) => Operation::Exchange(register),
+        (0x20 | 0x21, _) => Operation::And(value),
+        (0x08 | 0x09, _) => Operation::Or(value),
+        (0xc6 | 0xc7, 0) => Operation::Move(code.immediate(size)?),
+        (0x80 | 0x81, 4) => Operation::And(code.immediate(size)?),
+        (0x80 | 0x81, 1) => Operation::Or(code.immediate(size)?),
+        (0x83, 4) => Operation::And(code.immediate(1)?),
+        (0x83, 1) => Operation::Or(code.immediate(1)?),
+        _ => return None,
+    };
+    Some((operation, operands.place))
 }
 
-/// What is left of an instruction.
-struct Decoder<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// The prefix that widens operands and registers; 0 if there is none.
-    rex: u8,
-    /// The prefix for operands of two bytes is there, which are not known here: it matters to others not at all.
-    narrow: bool,
-    /// Base of the segment.
-    base: u64,
-}
-
-/// The operands that the byte after the opcode names.
-struct Operands {
-    register: u8,
-    place: Place,
-}
-
-/// Where in memory the operand is.
-enum Place {
-    At(u64),
-    /// So far behind the end of the instruction.
-    Behind(u64),
-}
-
-impl Decoder<'_> {
-    fn store(mut self, registers: &GuestRegisters) -> Option<Store> {
-        let opcode = self.prefixes(registers)?;
-        let (operation, size, place) = match opcode {
-            0x0f => self.long(registers)?,
-            _ => self.short(opcode, registers)?,
-        };
-        let address = match place {
-            Place::At(address) => address,
-            Place::Behind(distance) => registers.rip.wrapping_add(self.at as u64).wrapping_add(distance),
-        };
-        let address = address.wrapping_add(self.base);
-        Some(Store { operation, size, address, length: self.at as u8 })
-    }
-
-    /// Takes the prefixes; returns the opcode. Addresses of four bytes are not known here.
-    fn prefixes(&mut self, registers: &GuestRegisters) -> Option<u8> {
-        loop {
-            let byte = self.byte()?;
-            match byte {
-                0x26 | 0x2e | 0x36 | 0x3e | 0xf0 | 0xf2 | 0xf3 => self.rex = 0,
-                0x66 => (self.narrow, self.rex) = (true, 0),
-                0x64 => (self.base, self.rex) = (registers.fs_base, 0),
-                0x65 => (self.base, self.rex) = (registers.gs_base, 0),
-                0x40..=0x4f => self.rex = byte,
-                _ => return Some(byte),
-            }
-        }
-    }
-
-    /// Instructions with an opcode of one byte.
-    fn short(&mut self, opcode: u8, registers: &GuestRegisters) -> Option<(Operation, u8, Place)> {
-        let size = self.size(opcode)?;
-        let operands = self.operands(registers)?;
-        let register = self.register(operands.register, size);
-        let value = register.get(registers, size);
-        let operation = match (opcode, operands.register & 7) {
-            (0x88 | 0x89, _) => Operation::Move(value),
-            (0x86 | 0x87, _) => Operation::Exchange(register),
-            (0x20 | 0x21, _) => Operation::And(value),
-            (0x08 | 0x09, _) => Operation::Or(value),
-            (0xc6 | 0xc7, 0) => Operation::Move(self.immediate(size)?),
-            (0x80 | 0x81, 4) => Operation::And(self.immediate(size)?),
-            (0x80 | 0x81, 1) => Operation::Or(self.immediate(size)?),
-            (0x83, 4) => Operation::And(self.immediate(1)?),
-            (0x83, 1) => Operation::Or(self.immediate(1)?),
-            _ => return None,
-        };
-        Some((operation, size, operands.place))
-    }
-
-    /// Instructions with an opcode of two bytes.
-    fn long(&mut self, registers: &GuestRegisters) -> Option<(Operation, u8, Place)> {
-        let opcode = self.byte()?;
-        let size = self.size(if opcode == 0xba { 1 } else { opcode })?;
-        let operands = self.operands(registers)?;
-        let value = self.register(operands.register, size).get(registers, size);
-        let bits = size * 8;
-        let (bit, far) = ((value as u8) % bits, bit_offset(value, size));
-        let operation = match (opcode, operands.register & 7) {
-            (0xb0 | 0xb1, _) => Operation::CompareExchange(value),
-            (0xb3, _) => return Some((Operation::Reset(bit), size, operands.place.further(far))),
-            (0xab, _) => return Some((Operation::Set(bit), size, operands.place.further(far))),
-            (0xba, 6) => Operation::Reset(self.byte()? % bits),
-            (0xba, 5) => Operation::Set(self.byte()? % bits),
-            _ => return None,
-        };
-        Some((operation, size, operands.place))
-    }
-
-    /// Bytes of the word: even opcodes are about one.
-    fn size(&self, opcode: u8) -> Option<u8> {
-        match (opcode & 1, self.rex & 8) {
-            (0, _) => Some(1),
-            (_, 0) => (!self.narrow).then_some(4),
-            _ => Some(8),
-        }
-    }
-
-    /// A register by its number. Without the widening prefix, four of those with one byte are the second byte of others.
-    fn register(&self, number: u8, size: u8) -> Register {
-        match number {
-            4..=7 if size == 1 && self.rex == 0 => Register { number: number - 4, shift: 8 },
-            _ => Register { number, shift: 0 },
-        }
-    }
-
-    /// The byte after the opcode, and what belongs to it.
-    fn operands(&mut self, registers: &GuestRegisters) -> Option<Operands> {
-        let byte = self.byte()?;
-        let register = byte >> 3 & 7 | (self.rex & 4) << 1;
-        let place = match (byte >> 6, byte & 7) {
-            (3, _) => return None,
-            (0, 5) => Place::Behind(self.immediate(4)?),
-            (kind, 4) => Place::At(self.scaled(kind, registers)?),
-            (kind, base) => {
-                let base = self.word(registers, base | (self.rex & 1) << 3);
-                Place::At(base.wrapping_add(self.displacement(kind)?))
-            }
-        };
-        Some(Operands { register, place })
-    }
-
-    /// An address of base, scaled index and displacement.
-    fn scaled(&mut self, kind: u8, registers: &GuestRegisters) -> Option<u64> {
-        let byte = self.byte()?;
-        let index = byte >> 3 & 7 | (self.rex & 2) << 2;
-        let scaled = if index == 4 { 0 } else { self.word(registers, index) << (byte >> 6) };
-        if (kind, byte & 7) == (0, 5) {
-            return Some(scaled.wrapping_add(self.immediate(4)?));
-        }
-        let base = self.word(registers, byte & 7 | (self.rex & 1) << 3);
-        Some(base.wrapping_add(scaled).wrapping_add(self.displacement(kind)?))
-    }
-
-    fn displacement(&mut self, kind: u8) -> Option<u64> {
-        match kind {
-            1 => self.immediate(1),
-            2 => self.immediate(4),
-            _ => Some(0),
-        }
-    }
-
-    fn word(&self, registers: &GuestRegisters, number: u8) -> u64 {
-        Register { number, shift: 0 }.get(registers, 8)
-    }
-
-    /// A number in the instruction, of four bytes at most, its sign continued.
-    fn immediate(&mut self, size: u8) -> Option<u64> {
-        if size == 1 {
-            return Some(self.byte()? as i8 as u64);
-        }
-        let bytes = self.bytes.get(self.at..self.at + 4)?;
-        self.at += 4;
-        Some(i32::from_le_bytes(bytes.try_into().ok()?) as u64)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-}
-
-impl Place {
-    fn further(self, bytes: u64) -> Self {
-        match self {
-            Self::At(address) => Self::At(address.wrapping_add(bytes)),
-            Self::Behind(distance) => Self::Behind(distance.wrapping_add(bytes)),
-        }
-    }
+/// Instructions with an opcode of two bytes.
+fn long(code: &mut Decoder, opcode: u16, size: u8, registers: &GuestRegisters) -> Option<(Operation, Place)> {
+    let operands = code.operands(registers)?;
+    let value = code.register(operands.register, size).get(registers, size);
+    let bits = size * 8;
+    let (bit, far) = ((value as u8) % bits, bit_offset(value, size));
+    let operation = match (opcode, operands.register & 7) {
+        (0x0fb0 | 0x0fb1, _) => Operation::CompareExchange(value),
+        (0x0fb3, _) => return Some((Operation::Reset(bit), operands.place.further(far))),
+        (0x0fab, _) => return Some((Operation::Set(bit), operands.place.further(far))),
+        (0x0fba, 6) => Operation::Reset(code.byte()? % bits),
+        (0x0fba, 5) => Operation::Set(code.byte()? % bits),
+        _ => return None,
+    };
+    Some((operation, operands.place))
 }
 
 /// How far from its operand the word lies in which a bit is, whose number a register holds: the number has a sign.
