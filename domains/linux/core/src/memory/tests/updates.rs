@@ -76,6 +76,51 @@ fn a_table_that_goes_takes_what_it_shows_with_it() {
     }
 }
 
+/// A table does not become a page of 2 MiB in secret.
+#[test]
+fn a_large_page_shows_nothing_of_the_table_before_it() {
+    let mut guest = Guest::new();
+    guest.map(1, HIGH, P);
+    guest.show(HIGH);
+    let path = walk(&guest.model, 1, HIGH).unwrap();
+    let at = entry_address(path.tables[1], index(HIGH, 2));
+    guest.paging.mmu_update(&mut guest.model, at, path.entries[1].0 | Entry::LARGE).unwrap();
+    assert_eq!(guest.shown(HIGH), None);
+}
+
+/// The root's entry was changed unseen: what is shown because of the old one goes as soon as that is noticed.
+#[test]
+fn one_slot_of_the_upper_half_shows_one_table() {
+    let mut guest = Guest::new();
+    let other = guest.frame();
+    guest.map(1, HIGH, P);
+    guest.map(other, HIGH + 0x20_0000, P);
+    guest.show(HIGH);
+    let entry = guest.model.load(entry_address(other, index(HIGH, 4))).unwrap();
+    guest.model.store(entry_address(1, index(HIGH, 4)), entry).unwrap();
+    guest.show(HIGH + 0x20_0000);
+    assert_eq!(guest.shown(HIGH), None);
+}
+
+/// Nothing is asked of the kernel because of what was shown once.
+#[test]
+fn what_was_dropped_is_not_taken_back() {
+    let mut guest = Guest::new();
+    let at = guest.set(1, LOW, Entry::new(20, P | A));
+    guest.show(LOW);
+    guest.ext(mmuext::TLB_FLUSH_LOCAL, 0);
+    let unmaps = guest.model.unmaps;
+    guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
+    assert_eq!(guest.model.unmaps, unmaps);
+    let mut guest = Guest::new();
+    let at = guest.set(1, HIGH, Entry::new(20, P | A));
+    guest.show(HIGH);
+    guest.paging.drop_upper(&mut guest.model);
+    let unmaps = guest.model.unmaps;
+    guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
+    assert_eq!(guest.model.unmaps, unmaps);
+}
+
 /// All roots of a Linux have the same upper half; here two differ.
 #[test]
 fn an_upper_half_that_differs_is_not_taken_over() {
@@ -153,6 +198,30 @@ fn an_entry_stored_for_an_address_is_flushed() {
             assert_eq!(guest.shown(address + 0x1000).is_some(), keeps || flags & 1 == 0);
         }
     }
+}
+
+/// The root of user programs alone loses an entry.
+#[test]
+fn user_programs_lose_what_their_root_loses() {
+    let mut guest = Guest::new();
+    guest.map(1, LOW, P | U);
+    let user = guest.user_root(1);
+    guest.ext(mmuext::NEW_USER_BASEPTR, user);
+    guest.show(LOW);
+    guest.paging.mmu_update(&mut guest.model, entry_address(user, 0), 0).unwrap();
+    guest.paging.enter_user(&mut guest.model).unwrap();
+    assert_eq!(guest.shown(LOW), None);
+}
+
+/// Naming the root that is in use flushes.
+#[test]
+fn the_same_root_once_more_is_a_flush() {
+    let mut guest = Guest::new();
+    let at = guest.set(1, LOW, Entry::new(20, P | U));
+    guest.show(LOW);
+    guest.model.store(at, 0).unwrap();
+    guest.ext(mmuext::NEW_BASEPTR, 1);
+    assert_eq!(guest.shown(LOW), None);
 }
 
 /// What is shown because of a root is there when the guest comes back to it, as far as its tables still say so.
@@ -425,7 +494,7 @@ fn nothing_is_shown_because_of_a_table_that_can_be_written_to() {
     guest.map(1, TEXT, P);
     guest.show(TEXT);
     let table = walk(&guest.model, 1, TEXT).unwrap().tables[0];
-    guest.set(1, HIGH, Entry::new(table.into(), P | W));
+    guest.set(1, HIGH, Entry::new(table.into(), P | W | A | D));
     assert_eq!(guest.fault(HIGH, READ), Fault::Resume);
     assert!(!guest.shown(HIGH).unwrap().write && guest.shown(TEXT).is_some());
     assert_eq!(guest.fault(HIGH, WRITE), Fault::Resume);
