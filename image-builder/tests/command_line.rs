@@ -115,7 +115,7 @@ case "$*" in
 *update*) : > lists ;;
 *install*)
     [ -e lists ] || exit 100
-    for tool in qemu-system-x86_64 swtpm grub-mkrescue xorriso mformat setpriv; do
+    for tool in qemu-system-x86_64 swtpm grub-mkrescue xorriso mformat setpriv dpkg-deb; do
         echo "#!/bin/sh" > "$tool"
         /bin/chmod +x "$tool"
     done ;;
