@@ -15,6 +15,7 @@ mod restart;
 
 use builder::{BuildError, Hex, Image, Plan, Site};
 use cloison_abi::{
+    Name,
     call::{BUILDER_SLOT_CENSUS, BUILDER_SLOT_SHUTDOWN, SystemEnd},
     limits::PAGE_BYTES,
     plan::SYSTEM_PRINT_CENSUS,
@@ -61,7 +62,8 @@ fn run() -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Says what was built: each domain with its memory and the start of its program's digest.
+/// Says what was built: each domain with its memory and the start of its program's digest, and each file with all of its
+/// digest, to be compared with what its author says.
 fn introduce(plan: &Plan<'_>) {
     log!("system {}: {} domains built", plan.header.system, plan.domains.len());
     for (domain, entry) in (0..).zip(plan.domains) {
@@ -69,6 +71,10 @@ fn introduce(plan: &Plan<'_>) {
         let priority = plan.first_thread(domain).map_or(0, |thread| thread.priority);
         let digest = Hex(&entry.digest[..8]);
         log!("  {:<16} {kib:>6} KiB, priority {priority:>2}, program {digest}...", entry.name);
+    }
+    for file in plan.files {
+        let name = plan.regions.get(file.region as usize).map_or(Name::EMPTY, |region| region.name);
+        log!("file {name}: {} bytes, SHA-256 {}", file.image_bytes, Hex(&file.digest));
     }
 }
 

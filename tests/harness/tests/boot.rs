@@ -91,6 +91,7 @@ boot_tests! {
     a_system_fails_with_the_domain_it_ends_with: "fault-end",
     forbidden_acts_end_as_they_must: "prober",
     guests_stay_in_their_memory: "guest-prober",
+    a_new_life_has_a_guest_as_the_first: "guest-lives",
     the_kernel_keeps_its_rules_before_a_builder: "architect",
     what_the_builder_knew_is_forgotten: "builder-forgets",
     forbidden_acts_end_as_they_must_without_smap: "prober-no-smap",
