@@ -1,14 +1,17 @@
 //! What a guest did: how often what, and its last exits. A death is explained by them.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use cloison_abi::guest::{GuestHalf, GuestRegisters};
 use cloison_xen::call;
+use heapless::String;
 
 use super::Exit;
 
 /// Exits that are kept.
 const LAST: usize = 16;
+/// What a line of counters says. With what stands before it, it fits into a line of the system's log.
+type Line = String<80>;
 /// Traps that a CPU raises.
 const TRAPS: usize = 32;
 
@@ -108,31 +111,60 @@ fn count(counter: &mut u32) {
     *counter = counter.saturating_add(1);
 }
 
-impl fmt::Display for Log {
-    /// Counters first, then the last exits, the latest at the end: a line each.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} exits, {} system calls\nhypercalls:", self.exits, self.system_calls)?;
-        for (number, times) in (0..).zip(self.calls).filter(|(_, times)| *times > 0) {
-            match call::name(number) {
-                "" => write!(f, " {number}: {times}")?,
-                name => write!(f, " {name}: {times}")?,
-            }
-        }
-        f.write_str("\ntraps, and of them the guest's own affair:")?;
-        for (number, (times, reflected)) in self.traps.iter().zip(self.reflected).enumerate() {
-            if times + reflected > 0 {
-                write!(f, " {number}: {times} {reflected}")?;
-            }
-        }
-        f.write_str("\ninstructions carried out:")?;
-        for (name, times) in EMULATED.iter().zip(self.emulated).filter(|(_, times)| *times > 0) {
-            write!(f, " {name}: {times}")?;
-        }
-        writeln!(f)?;
+impl Log {
+    /// Tells it line by line: counters first, then the last exits, the latest at the end.
+    pub fn report(&self, mut line: impl FnMut(fmt::Arguments<'_>)) {
+        line(format_args!("{} exits, {} system calls", self.exits, self.system_calls));
+        let calls = (0..).zip(self.calls).filter(|(_, times)| *times > 0);
+        table(&mut line, "hypercalls", calls, |text, (number, times)| match call::name(number) {
+            "" if number == call::NUMBERS as u64 => write!(text, " others: {times}"),
+            "" => write!(text, " {number}: {times}"),
+            name => write!(text, " {name}: {times}"),
+        });
+        let traps = self.traps.iter().zip(self.reflected).enumerate();
+        let traps = traps.filter(|(_, (times, reflected))| **times > 0 || *reflected > 0);
+        table(&mut line, "traps/left to the guest", traps, |text, (number, (times, reflected))| {
+            write!(text, " {number}: {times}/{reflected}")
+        });
+        let emulated = EMULATED.iter().zip(self.emulated).filter(|(_, times)| *times > 0);
+        table(&mut line, "instructions carried out", emulated, |text, (name, times)| {
+            write!(text, " {name}: {times}")
+        });
         for exit in self.exits.saturating_sub(LAST as u64)..self.exits {
-            writeln!(f, "{} {}", exit, self.last[(exit % LAST as u64) as usize])?;
+            line(format_args!("{exit} {}", self.last[(exit % LAST as u64) as usize]));
         }
-        Ok(())
+    }
+}
+
+/// Tells items in lines of some length, each with the same beginning. An item that no line has room for is not told.
+fn table<T: Copy>(
+    line: &mut impl FnMut(fmt::Arguments<'_>),
+    name: &str,
+    items: impl Iterator<Item = T>,
+    write: impl Fn(&mut Line, T) -> fmt::Result,
+) {
+    let mut text = Line::new();
+    for item in items {
+        let length = text.len();
+        if write(&mut text, item).is_err() {
+            text.truncate(length);
+            line(format_args!("{name}:{text}"));
+            text.clear();
+            if write(&mut text, item).is_err() {
+                text.clear();
+            }
+        }
+    }
+    if !text.is_empty() {
+        line(format_args!("{name}:{text}"));
+    }
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut result = Ok(());
+        self.report(|line| result = result.and_then(|()| writeln!(f, "{line}")));
+        result
     }
 }
 

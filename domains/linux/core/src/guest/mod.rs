@@ -71,8 +71,10 @@ impl Guest {
     /// # Errors
     /// [`NoRoom`] for the first space.
     pub fn start(&mut self, machine: &mut impl Machine, start: &Start) -> Result<GuestRegisters, NoRoom> {
-        *self = Self::new();
+        // Part by part: the whole is too large for a stack.
         self.paging.start(machine, start.root)?;
+        self.cpu = Cpu::new();
+        self.log = Log::new();
         self.channels.start(machine);
         self.clock.start(machine, self.channels.time());
         self.console = Console::new(u64::from(start.console) * PAGE_BYTES);

@@ -255,6 +255,33 @@ fn an_event_calls_its_handler_once_it_is_not_masked() {
 }
 
 #[test]
+fn a_line_of_the_log_is_short_whatever_the_guest_did() {
+    let mut fixture = Fixture::kernel();
+    for exit in 0..100 {
+        for number in 0..48 {
+            fixture.guest.log.called(number + exit % 2);
+        }
+        for vector in 0..32 {
+            fixture.guest.log.reflected(vector);
+        }
+    }
+    for opcode in [0x0fa2, 0x0f32, 0x0f30, 0xec, 0xfa, 0xf4] {
+        fixture.guest.log.emulated(opcode);
+    }
+    (fixture.registers.rsp, fixture.registers.rip) = (address(STACK), u64::MAX);
+    fixture.exit(Exit::Trap { vector: 14, code: u64::MAX, address: u64::MAX });
+    let mut lines = std::vec::Vec::new();
+    fixture.guest.log().report(|line| lines.push(std::format!("{line}")));
+    assert!(lines.iter().all(|line| line.len() < 160), "{lines:#?}");
+    let all = lines.concat();
+    for counted in
+        [" 4: 100", " xen_version: 100", " 47: 100", " others: 50", " 31: 0/100", " cli/sti: 1", " ports: 1"]
+    {
+        assert!(all.contains(counted), "{counted} is missing: {all}");
+    }
+}
+
+#[test]
 fn the_log_counts_and_keeps_the_last_exits() {
     let mut fixture = Fixture::kernel();
     for _ in 0..20 {
@@ -263,7 +290,7 @@ fn the_log_counts_and_keeps_the_last_exits() {
     fixture.trap(14, 0, address(HOLE));
     let text = std::format!("{}", fixture.guest.log());
     assert!(text.contains("xen_version: 20"), "{text}");
-    assert!(text.contains("traps, and of them the guest's own affair: 14: 1 1\n"), "{text}");
+    assert!(text.contains("traps/left to the guest: 14: 1/1\n"), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains(": hypercall 17 xen_version")).count(), 15);
     let last = text.lines().last().unwrap();
     assert!(last.contains("kernel at") && last.contains("trap 14, code 0x0, address"), "{last}");
