@@ -282,27 +282,16 @@ pub(super) fn given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut owners: BTreeMap<&str, (&At<String>, &str)> = BTreeMap::new();
     for domain in &draft.domains {
         let owner = domain.table.name.value.as_str();
+        // However often a domain lists a device, it is told once.
+        let mut told = HashSet::new();
         for device in &domain.table.devices {
-            match owners.get(device.value.as_str()) {
-                Some((first, other)) if *other == owner => {
-                    let message = format!("the device `{}` is given twice to one domain", device.value);
-                    faults.push(twice(&message, device.span, first.span));
-                }
-                Some((first, other)) => {
-                    let message = format!(
-                        "the device `{}` is given twice, to `{other}` and to `{owner}`",
-                        device.value
-                    );
-                    let fault = Diagnostic::new(device.span, message).note("given again here");
-                    faults.push(
-                        fault
-                            .label(first.span, "given first here")
-                            .help("a device has one owner; let the others reach it through a gate"),
-                    );
-                }
-                None => {
-                    owners.insert(&device.value, (device, owner));
-                }
+            let name = device.value.as_str();
+            let Some((first, other)) = owners.get(name) else {
+                owners.insert(name, (device, owner));
+                continue;
+            };
+            if told.insert(name) {
+                faults.push(device_twice(device, owner, first.span, other));
             }
         }
         faults.extend(rights_twice(&domain.table.rights));
@@ -310,12 +299,25 @@ pub(super) fn given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+fn device_twice(device: &At<String>, owner: &str, first: Span, other: &str) -> Diagnostic {
+    let name = &device.value;
+    if other == owner {
+        return twice(&format!("the device `{name}` is given twice to one domain"), device.span, first);
+    }
+    let message = format!("the device `{name}` is given twice, to `{other}` and to `{owner}`");
+    let fault = Diagnostic::new(device.span, message).note("given again here");
+    fault
+        .label(first, "given first here")
+        .help("a device has one owner; let the others reach it through a gate")
+}
+
 fn rights_twice(rights: &[At<String>]) -> Vec<Diagnostic> {
-    let mut earlier = HashMap::new();
+    let (mut earlier, mut told) = (HashMap::new(), HashSet::new());
     let again = rights.iter().filter_map(|right| {
         let first = *earlier.entry(right.value.as_str()).or_insert(right.span);
         let message = format!("the right `{}` is given twice to one domain", right.value);
-        (first != right.span).then(|| twice(&message, right.span, first))
+        let is_news = first != right.span && told.insert(right.value.as_str());
+        is_news.then(|| twice(&message, right.span, first))
     });
     again.collect()
 }

@@ -1,6 +1,6 @@
 //! What ports and their switch need from components, and whether what a port says goes together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::port::{ETHERNET_HEADER_BYTES, MAX_PORTS, MAX_VLAN};
@@ -214,15 +214,20 @@ pub(crate) fn access(draft: &Draft<'_>) -> Vec<Diagnostic> {
 fn wrong_receivers(draft: &Draft<'_>, switch: &DraftSwitch<'_>, port: &DraftPort<'_>) -> Vec<Diagnostic> {
     let name = &port.table.name;
     let mut faults = Vec::new();
-    let mut named = BTreeMap::new();
+    // However often a name is there, it is told once.
+    let (mut named, mut told) = (BTreeMap::new(), BTreeSet::new());
     for receiver in port.sends_to.iter().flatten() {
         let written = receiver.written;
-        if let Some(first) = named.insert(written.value.as_str(), written.span) {
+        if let Some(first) = named.get(written.value.as_str()) {
+            if !told.insert(written.value.as_str()) {
+                continue;
+            }
             let message = format!("`{}` names `{}` twice in `sends_to`", name.value, written.value);
-            let fault = Diagnostic::new(written.span, message).label(first, "named first here");
+            let fault = Diagnostic::new(written.span, message).label(*first, "named first here");
             faults.push(fault.note("named again here").help("remove one of them"));
             continue;
         }
+        named.insert(written.value.as_str(), written.span);
         let found = receiver.found.filter(|_| receiver.is_known);
         let reason = match found.map(|number| &switch.ports[number]) {
             None => {
