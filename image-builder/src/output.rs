@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use clap::Parser;
 use image_compiler::visible::visible;
 use image_machine::Failure;
 
@@ -17,12 +18,32 @@ use image_machine::Failure;
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = stdout().lock();
     let ending = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{ending}").and_then(|()| out.flush()) {
+    written(write!(out, "{text}{ending}").and_then(|()| out.flush()))
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::file("cannot write", Path::new("standard output"), &error))
         }
         _ => Ok(()),
     }
+}
+
+/// The command line of this process. If there is nothing to carry out, because it is wrong or asks for help, that has been
+/// said; then, the status with which to end.
+///
+/// # Errors
+///
+/// The exit status.
+pub fn arguments<T: Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|said| {
+        if said.use_stderr() {
+            said.exit();
+        }
+        // What was asked for is a result as any other.
+        end(written(said.print().and_then(|()| stdout().flush())))
+    })
 }
 
 /// Ends a command: says why it failed, if it has. Returns the exit status.

@@ -207,6 +207,15 @@ fn a_target_folder_that_cargo_cannot_use_is_named() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    for asked in [&["--help"][..], &["run", "--help"], &["help", "check"], &["--version"], &["checks"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = tool(asked).stdout(full).output().unwrap();
+        assert_says(&output, 3, "cannot write standard output: no space left on device");
+    }
+}
+
+#[test]
 fn an_error_output_that_nobody_reads_stops_nothing() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = tool(&["build", HELLO]).stderr(full).output().unwrap();

@@ -34,8 +34,10 @@ struct BenchArgs {
 }
 
 fn main() -> ExitCode {
-    // clap itself ends the process after `--help` (status 0) and on wrong usage (status 2).
-    output::end(measure(&BenchArgs::parse()))
+    match output::arguments() {
+        Ok(args) => output::end(measure(&args)),
+        Err(status) => status,
+    }
 }
 
 fn measure(args: &BenchArgs) -> Result<(), Failure> {

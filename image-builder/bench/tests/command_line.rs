@@ -3,6 +3,14 @@
 use std::{fs, path::Path, process::Command};
 
 #[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_image-bench"));
+    let output = command.arg("--help").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_bad_manifest_ends_with_2_and_nothing_is_built() {
     let folder = tempfile::tempdir().unwrap();
     let (manifest, target) = (folder.path().join("bad.toml"), folder.path().join("target"));

@@ -206,9 +206,10 @@ struct BenchArgs {
 /// Carries out the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    // clap itself ends the process after `--help` (status 0) and on wrong usage (status 2).
-    let cli = Cli::parse();
-    output::end(carry_out(cli.command))
+    match output::arguments::<Cli>() {
+        Ok(cli) => output::end(carry_out(cli.command)),
+        Err(status) => status,
+    }
 }
 
 fn carry_out(command: Command) -> Result<(), Failure> {
