@@ -19,6 +19,8 @@ const SESSION: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(30);
 /// The same while others stand in line.
 const HESITATION: Duration = Duration::from_secs(5);
+/// How long one that is never silent stays while others stand in line.
+const TURN: Duration = Duration::from_secs(5);
 /// How many may stand in line.
 const BACKLOG: usize = 64;
 
@@ -36,11 +38,19 @@ pub async fn listen<D: Domain>(net: &Net, domain: &D, clients: usize) -> Result<
 
 async fn serve_client<D: Domain>(net: &Net, stream: &TcpStream, seat: &Seat<'_>, domain: &D) {
     // A client that resets its connection, or stays too long, has had its session.
-    let last_line = Cell::new(net.now());
+    let (begin, last_line) = (net.now(), Cell::new(net.now()));
     let session = async {
         let each = |is_answered: bool| {
             last_line.set(net.now());
-            if is_answered { seat.waits() } else { seat.works() }
+            if !is_answered {
+                seat.works();
+                return Goes::On;
+            }
+            if net.now().saturating_sub(begin) < TURN.as_micros() as u64 {
+                seat.waits();
+                return Goes::On;
+            }
+            if seat.leaves() { Goes::Away } else { Goes::On }
         };
         serve_lines(stream, stream, domain, each).await?;
         stream.close_write();
@@ -74,6 +84,17 @@ pub enum End {
     Quit,
     /// The client's input ended.
     Input,
+    /// Others wanted the client's place.
+    Place,
+}
+
+/// Whether a session goes on after a line, or after its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goes {
+    /// It goes on.
+    On,
+    /// The answer is the last one, because others stand in line.
+    Away,
 }
 
 /// Speaks with one client: reads commands from `input`, answers to `output`, until the client says `quit` or
@@ -87,15 +108,18 @@ where
     W: Write,
     D: Domain,
 {
-    serve_lines(input, output, domain, |_| ()).await
+    serve_lines(input, output, domain, |_| Goes::On).await
 }
 
-/// The same; tells `each` of every line, when it comes (false) and when it has its answer (true).
-async fn serve_lines<R, W, D>(
+/// The same; asks `each` about every line, when it comes (false) and when it has its answer (true).
+///
+/// # Errors
+/// The stream's.
+pub async fn serve_lines<R, W, D>(
     input: R,
     mut output: W,
     domain: &D,
-    each: impl Fn(bool),
+    each: impl Fn(bool) -> Goes,
 ) -> Result<End, W::Error>
 where
     R: Read<Error = W::Error>,
@@ -112,8 +136,12 @@ where
             Err(complaint) => complaint,
         };
         // Now it is the client who has to do something: to take the answer, and to say the next line.
-        each(true);
+        let goes = each(true);
         output.write_all(answer.as_bytes()).await?;
+        if goes == Goes::Away {
+            output.write_all(b"others are waiting, and you have had your turn\n").await?;
+            return Ok(End::Place);
+        }
     }
     Ok(End::Input)
 }

@@ -1,6 +1,7 @@
 //! Sessions: what clients type, and what they read.
 
 use core::{
+    cell::Cell,
     convert::Infallible,
     fmt,
     future::Future,
@@ -12,7 +13,7 @@ use core::{
 
 use cloison_net::{EchoReply, Error};
 use embedded_io_async::{ErrorType, Read, Write};
-use netshell::{Domain, LINE_BYTES, serve};
+use netshell::{Domain, End, Goes, LINE_BYTES, serve, serve_lines};
 
 struct Alice;
 
@@ -121,6 +122,24 @@ fn each_command_is_answered() {
 #[test]
 fn a_session_goes_on_until_the_client_quits() {
     assert_eq!(answers_to(b"name\nuptime\nquit\nname\n", 3), "alice of net-demo\n61.007 s\n");
+}
+
+#[test]
+fn a_client_that_is_never_silent_leaves_after_an_answer_if_others_wait() {
+    let (mut answers, answered) = (Answers(Vec::new()), Cell::new(0));
+    {
+        // The others come while the second line is being answered.
+        let each = |is_answered: bool| {
+            answered.set(answered.get() + usize::from(is_answered));
+            if answered.get() == 2 { Goes::Away } else { Goes::On }
+        };
+        let client = Client(b"name\nuptime\nname\nname\n", 100);
+        let mut session = pin!(serve_lines(client, &mut answers, &Alice, each));
+        let end = session.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(end, Poll::Ready(Ok(End::Place)));
+    }
+    let expected = "alice of net-demo\n61.007 s\nothers are waiting, and you have had your turn\n";
+    assert_eq!(String::from_utf8(answers.0).unwrap(), expected);
 }
 
 #[test]
