@@ -10,7 +10,7 @@ pub use svg::graph_svg;
 
 use cloison_abi::port::PortFlags;
 
-use crate::system::{Domain, DomainId, GateUse, LOG_GATE, OnFault, Port, System};
+use crate::system::{Domain, DomainId, GateUse, LOG_GATE, OnFault, PAGES_IN_MIB, Port, System};
 
 /// All gates from one domain to another, drawn as one line.
 struct Edge<'a> {
@@ -80,6 +80,14 @@ fn about_port(port: &Port) -> Vec<String> {
 fn devices<'a>(system: &'a System, domain: &'a Domain) -> impl Iterator<Item = (&'a str, &'a str)> {
     let devices = domain.devices.iter().map(|owned| system.device(owned.device));
     devices.map(|device| (device.name.value.as_str(), device.class.value.as_str()))
+}
+
+/// The guest that a domain runs: its memory, and what it begins with.
+fn guest(system: &System, domain: &Domain) -> Option<String> {
+    let guest = domain.guest.as_ref()?;
+    let files = [guest.kernel, guest.initramfs].into_iter().flatten();
+    let files: String = files.map(|file| format!(", {}", system.files()[file.0].name)).collect();
+    Some(format!("guest: {} MiB{files}", guest.sizes.ram / PAGES_IN_MIB))
 }
 
 /// The policy for a domain's faults, unless the domain only stops.

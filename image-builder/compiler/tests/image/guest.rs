@@ -8,7 +8,7 @@ use cloison_abi::info::{
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GuestEntry, MappingEntry, NONE};
-use image_compiler::digest::digest;
+use image_compiler::digest::{digest, hex};
 use image_compiler::plan::GUEST_ADDRESS;
 
 use super::{Read, Rights, slice, support};
@@ -92,6 +92,32 @@ fn guests_that_begin_with_one_file_read_one_copy_of_it() {
     assert_eq!(file.digest, digest(&kernel));
     assert_eq!(read.files.len(), 2, "the kernel, and an initramfs");
     assert!(read.told(read.domain("linux2"), InfoKind::Settings, SETTINGS_INITRAMFS).is_none());
+}
+
+/// Reviewers see what runs in a domain, and read its digest.
+#[test]
+fn report_and_drawings_show_guests() {
+    let manifest = support::fixtures().root.join("manifests/guests.toml");
+    let system = image_compiler::load(&support::fixtures(), &manifest).unwrap();
+    let binaries = support::binaries(&system, &support::elf(0x40_1000, &support::segments()));
+    let plan = image_compiler::plan(&system, &binaries).unwrap();
+    let report = image_compiler::report(&system, Some((&plan, &image_compiler::image(&system, &plan))));
+    let kernel = fs::read(support::fixtures().root.join("files/kernel")).unwrap();
+    let digest = hex(&digest(&kernel));
+    for words in [
+        "linux1     16                9  ../files/kernel  ../files/initramfs.txt  console=hvc0",
+        "writes region 4, writes region 5, reads region 6",
+        "guest-tables    522             the kernel",
+        "ram of its guest",
+        "kernel of its guest",
+        &digest,
+    ] {
+        assert!(report.contains(words), "{words} is missing in:\n{report}");
+    }
+    for drawing in [image_compiler::graph_svg(&system), image_compiler::graph_dot(&system)] {
+        assert!(drawing.contains("guest: 16 MiB, "), "{drawing}");
+        assert!(drawing.contains("guest: 1 MiB"), "{drawing}");
+    }
 }
 
 #[test]

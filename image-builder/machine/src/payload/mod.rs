@@ -1,6 +1,8 @@
 //! Payloads: what guests can begin with by a name. Each is a file of a Debian package, fetched once by apt's own client
 //! and kept; what the manifest's project pins is the digest of the package, and of what is made of it.
 
+mod repack;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -143,7 +145,12 @@ fn address(payload: &Payload) -> String {
 /// What a guest begins with, of a package's file.
 fn make(payload: &Payload, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
     match payload.purpose {
-        Purpose::Kernel => Ok(file),
+        Purpose::Kernel => repack::as_lz4(file).map_err(|why| {
+            Failure::Failed(format!(
+                "the kernel of the payload `{}` cannot be packed again: {why}",
+                payload.name.value
+            ))
+        }),
         Purpose::Initramfs => {
             let files = [
                 ("dev/console", CONSOLE),
