@@ -89,6 +89,12 @@ impl Guest {
         self.paging.current()
     }
 
+    /// Its page tables.
+    #[must_use]
+    pub fn paging(&self) -> &Paging {
+        &self.paging
+    }
+
     /// What it did so far.
     #[must_use]
     pub fn log(&self) -> &Log {

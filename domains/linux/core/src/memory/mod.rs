@@ -16,6 +16,8 @@ mod update;
 mod upper;
 mod walk;
 
+use core::fmt;
+
 use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 
 pub use crate::decode::Register;
@@ -69,6 +71,14 @@ pub struct Counters {
     pub evictions: u64,
     /// Times that a whole half was dropped.
     pub drops: u64,
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { updates, foreign, emulated, unknown_stores, fills, evictions, drops } = self;
+        write!(f, "{updates} entries stored, {foreign} of them foreign; {emulated} stores carried out, ")?;
+        write!(f, "{unknown_stores} of no known form; {fills} fills, {evictions} evictions, {drops} drops")
+    }
 }
 
 /// There is no root for user programs.

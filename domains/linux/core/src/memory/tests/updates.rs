@@ -324,6 +324,18 @@ fn entries_are_stored_as_the_command_says() {
 }
 
 #[test]
+fn counters_say_what_happened() {
+    let mut guest = Guest::new();
+    let at = guest.set(1, HIGH, Entry::new(20, P));
+    guest.show(HIGH);
+    guest.paging.mmu_update(&mut guest.model, at, Entry::new(1 << 30, P).0).unwrap();
+    assert_eq!(
+        std::format!("{}", guest.paging.counters()),
+        "1 entries stored, 1 of them foreign; 0 stores carried out, 0 of no known form; 1 fills, 0 evictions, 0 drops"
+    );
+}
+
+#[test]
 fn calls_that_mean_nothing_are_refused() {
     let mut guest = Guest::new();
     let mut ext = |cmd, arg1, arg2| guest.paging.mmuext(&mut guest.model, cmd, arg1, arg2);
