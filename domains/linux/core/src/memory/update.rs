@@ -11,7 +11,7 @@ use crate::machine::{Machine, Memory};
 use cloison_abi::limits::PAGE_BYTES;
 
 /// Tables of which one pin looks into at most: more than any process has. Others are learnt when they are used.
-const MAX_LEARNT: usize = 1024;
+const MAX_LEARNT: usize = 128;
 
 impl Paging {
     /// One request of `mmu_update`: stores an entry of a table. What is not known as a table is a page like any other.

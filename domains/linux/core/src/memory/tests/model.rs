@@ -1,6 +1,7 @@
 //! A machine that remembers what it shows, and a guest on it whose tables the tests write.
 
 use std::boxed::Box;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
@@ -39,6 +40,8 @@ pub struct Model {
     pub room: usize,
     /// Spaces that there may be.
     pub spaces: usize,
+    /// Reads so far.
+    pub loads: Cell<usize>,
     /// Calls so far that took something back.
     pub unmaps: usize,
 }
@@ -52,6 +55,7 @@ impl Model {
             live: BTreeSet::new(),
             room: usize::MAX,
             spaces: GUEST_SPACES,
+            loads: Cell::new(0),
             unmaps: 0,
         }
     }
@@ -84,6 +88,7 @@ impl Memory for Model {
     }
 
     fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        self.loads.set(self.loads.get() + 1);
         self.ram.read(at, into)
     }
 

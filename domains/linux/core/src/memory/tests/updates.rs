@@ -532,3 +532,19 @@ fn too_many_places_of_a_table_cost_what_is_shown() {
     guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
     assert!(guest.all().is_empty(), "and none is forgotten");
 }
+
+/// A root that a hostile guest pins leads to itself everywhere, or to as many tables as there are frames.
+#[test]
+fn a_pin_looks_into_few_tables() {
+    let mut guest = Guest::new();
+    for table in 1..299_u32 {
+        for entry in 0..512 {
+            let next = Entry::new(u64::from(table) + 1, P | W);
+            guest.model.store(entry_address(table, entry), next.0).unwrap();
+        }
+    }
+    guest.model.loads.set(0);
+    guest.ext(mmuext::PIN_L4_TABLE, 1);
+    assert!(guest.model.loads.get() <= 128 * 512, "{} loads", guest.model.loads.get());
+    assert!((1..=4).all(|table| guest.paging.tables.has(table)), "the first of each level are known");
+}
