@@ -50,7 +50,8 @@ impl Paging {
         from: &[u8],
     ) -> Result<(), Unreachable> {
         let access = Access { write: true, ..Access::default() };
-        let mut done = 0;
+        // The first page needs no look before: if it refuses, nothing has been written.
+        let mut done = rest_of_page(address);
         while done < from.len() {
             let at = address.wrapping_add(done as u64);
             let physical = self.translate(memory, at, access)?;
