@@ -53,6 +53,17 @@ pub enum Shutdown {
     Crash,
 }
 
+impl fmt::Display for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PowerOff => "it is switched off",
+            Self::Reboot => "it begins again",
+            Self::Suspend => "it wants to be saved",
+            Self::Crash => "its kernel has panicked",
+        })
+    }
+}
+
 /// Why a guest cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {

@@ -1,0 +1,120 @@
+//! Linux: runs an unmodified Linux kernel beside domains.
+//!
+//! The guest runs in ring 3, in spaces of its own. Whatever it cannot do by itself brings it out, and the core
+//! (`core/`) does it in its place; here is the loop around that.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod keyboard;
+mod place;
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use cloison_abi::{CallError, guest::GuestRegisters, limits::PAGE_BYTES};
+use cloison_rt::{
+    log,
+    sys::{self, Instant, guest, settings},
+};
+use keyboard::Keyboard;
+use linux_core::{
+    boot::{self, BootError, SCRATCH_BYTES},
+    guest::{Death, Exit, Guest, Next, Shutdown},
+    machine::{Memory, NoRoom},
+};
+use place::Place;
+
+cloison_rt::entry!(main);
+
+fn main() -> Result<(), Unfit> {
+    let mut place = Place::find()?;
+    let mut keyboard = Keyboard::open();
+    let mut guest = Box::new(Guest::new());
+    loop {
+        let mut registers = begin(&mut guest, &mut place)?;
+        match run(&mut guest, &mut place, &mut keyboard, &mut registers)? {
+            Shutdown::PowerOff => return Ok(()),
+            Shutdown::Reboot => place.clear(),
+            how => return Err(Unfit::Ended(how)),
+        }
+    }
+}
+
+/// Why there is no guest, or no more.
+enum Unfit {
+    /// The manifest did not give this.
+    Missing(&'static str),
+    /// The kernel cannot be started.
+    Kernel(BootError),
+    /// There is no room for its first page tables.
+    NoRoom,
+    /// The guest's registers are such that nothing can run.
+    Registers(CallError),
+    /// It has ended itself, and not because it was done.
+    Ended(Shutdown),
+    /// It could not go on.
+    Dead(Death),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) => write!(f, "the plan gives this domain no {what}"),
+            Self::Kernel(error) => error.fmt(f),
+            Self::NoRoom => f.write_str("the guest's table pages do not suffice for a first space"),
+            Self::Registers(error) => write!(f, "the guest cannot be entered: {error}"),
+            Self::Ended(how) => write!(f, "the guest has ended: {how}"),
+            Self::Dead(why) => write!(f, "the guest cannot go on: {why}"),
+        }
+    }
+}
+
+/// Puts the kernel into the guest's memory. Returns its first registers.
+fn begin(guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> {
+    let mut scratch = Box::new([0; SCRATCH_BYTES]);
+    let kernel = settings::kernel().ok_or(Unfit::Missing("kernel"))?;
+    let initramfs = settings::initramfs().unwrap_or_default();
+    let start =
+        boot::build(place, kernel, initramfs, settings::cmdline(), &mut scratch).map_err(Unfit::Kernel)?;
+    let mib = u64::from(place.pages()) * PAGE_BYTES >> 20;
+    log!("{mib} MiB of memory, kernel of {} KiB, initramfs of {} KiB", kernel.len() >> 10, initramfs.len() >> 10);
+    guest.start(place, &start).map_err(|NoRoom| Unfit::NoRoom)
+}
+
+/// Runs the guest until it ends itself.
+fn run(
+    guest: &mut Guest,
+    place: &mut Place,
+    keyboard: &mut Keyboard,
+    registers: &mut GuestRegisters,
+) -> Result<Shutdown, Unfit> {
+    let mut exit = Exit::Pause;
+    loop {
+        if exit == Exit::Pause || keyboard.has_bytes() {
+            keyboard.deliver(|bytes| guest.input(place, bytes));
+        }
+        exit = match guest.step(place, exit, registers) {
+            Next::Go { deadline } => {
+                let deadline = deadline.map_or(Instant::NEVER, Instant);
+                let exit = place.enter(registers, guest.place(), keyboard.events(), deadline);
+                match exit.map_err(Unfit::Registers)? {
+                    guest::Exit::Call => Exit::Call,
+                    guest::Exit::Trap { vector, code, address } => Exit::Trap { vector, code, address },
+                    guest::Exit::Events(_) | guest::Exit::Deadline => Exit::Pause,
+                }
+            }
+            Next::Wait { until } => {
+                sys::wait(keyboard.events(), until.map_or(Instant::NEVER, Instant));
+                Exit::Pause
+            }
+            Next::End(how) => return Ok(how),
+            Next::Dead(why) => {
+                log!("{}", guest.log());
+                return Err(Unfit::Dead(why));
+            }
+        };
+    }
+}

@@ -1,0 +1,197 @@
+//! The place where the guest runs: its memory, its spaces, the time, the log.
+
+use cloison_abi::{
+    CallError,
+    guest::{GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
+    info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind},
+    limits::PAGE_BYTES,
+};
+use cloison_rt::{
+    log,
+    sys::{Instant, guest, info, memory::SharedMemory},
+    time,
+};
+use linux_core::machine::{Machine, Memory, NoRoom, Page, Shown, Space, Spaces};
+
+use crate::Unfit;
+
+static ZEROES: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
+
+/// Pages that are shown at a time.
+const BATCH: usize = 64;
+
+/// Memory that the guest sees, and its number among the regions that are attached to it.
+struct Attached {
+    memory: SharedMemory,
+    number: u32,
+}
+
+/// What the manifest gave for the guest.
+pub struct Place {
+    guest: guest::Guest,
+    ram: Attached,
+    shared: Attached,
+    numbers: Attached,
+    hertz: u64,
+}
+
+impl Place {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// [`Unfit`]: something is missing.
+    pub fn find() -> Result<Self, Unfit> {
+        let guest = info::get().find(InfoKind::Guest, cloison_abi::info::GUEST).and_then(info::slot);
+        let frame = SharedMemory::of(entry(GUEST_FRAME)?).ok_or(Unfit::Missing(GUEST_FRAME))?;
+        let place = Self {
+            guest: guest::Guest::new(guest.ok_or(Unfit::Missing("guest"))?, frame),
+            ram: attached(GUEST_RAM)?,
+            shared: attached(GUEST_SHARED)?,
+            numbers: attached(GUEST_NUMBERS)?,
+            hertz: time::hertz(),
+        };
+        place.number_pages();
+        Ok(place)
+    }
+
+    /// Makes all as it was before the guest began.
+    pub fn clear(&mut self) {
+        (0..GUEST_SPACES as u8).rev().for_each(|space| self.destroy(Space(space)));
+        for memory in [self.ram.memory, self.shared.memory] {
+            for page in 0..memory.len() / ZEROES.len() {
+                // Both are whole pages.
+                let _ = memory.write(page * ZEROES.len(), &ZEROES);
+            }
+        }
+    }
+
+    /// Writes the table in which the guest finds the number of each of its pages: here each stands for itself.
+    fn number_pages(&self) {
+        for number in 0..self.numbers.memory.len() / size_of::<u64>() {
+            // The word is in the table.
+            let _ = self.numbers.memory.write(number * size_of::<u64>(), &(number as u64).to_le_bytes());
+        }
+    }
+
+
+    /// Runs the guest until it comes out.
+    ///
+    /// # Errors
+    /// As the kernel's.
+    pub fn enter(
+        &mut self,
+        registers: &mut GuestRegisters,
+        (space, half): (Space, GuestHalf),
+        events: u64,
+        deadline: Instant,
+    ) -> Result<guest::Exit, CallError> {
+        self.guest.set_registers(registers);
+        let exit = self.guest.enter(space.0, half, events, deadline)?;
+        *registers = self.guest.registers();
+        Ok(exit)
+    }
+
+    /// Where an address of the guest lies.
+    fn find_bytes(&self, at: u64, length: usize) -> Option<(SharedMemory, usize)> {
+        let ram = self.ram.memory;
+        if at < ram.len() as u64 {
+            return Some((ram, at as usize));
+        }
+        let offset = at.checked_sub(self.shared_address())?;
+        let inside = offset.checked_add(length as u64)? <= self.shared.memory.len() as u64;
+        inside.then_some((self.shared.memory, offset as usize))
+    }
+
+    fn map_entry(&self, shown: Option<Shown>) -> GuestMapEntry {
+        let Some(Shown { page, write, execute }) = shown else { return GuestMapEntry::SKIP };
+        let (region, page) = match page {
+            Page::Ram(page) => (self.ram.number, page),
+            Page::Shared(page) => (self.shared.number, page),
+            Page::MachineToPhysical(page) => (self.numbers.number, page),
+        };
+        let flag = |on: bool, flag: u64| if on { flag } else { 0 };
+        GuestMapEntry(
+            u64::from(page)
+                | (u64::from(region) << GuestMapEntry::REGION_SHIFT)
+                | flag(write, GuestMapEntry::WRITE)
+                | flag(execute, GuestMapEntry::EXECUTE),
+        )
+    }
+}
+
+impl Memory for Place {
+    fn pages(&self) -> u32 {
+        (self.ram.memory.len() as u64 / PAGE_BYTES) as u32
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        let (memory, offset) = self.find_bytes(at, into.len())?;
+        memory.read(offset, into).then_some(())
+    }
+
+    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
+        let (memory, offset) = self.find_bytes(at, from.len())?;
+        memory.write(offset, from).then_some(())
+    }
+}
+
+impl Spaces for Place {
+    fn create(&mut self, space: Space) -> Result<(), NoRoom> {
+        self.guest.create_space(space.0).map_err(|_| NoRoom)
+    }
+
+    fn destroy(&mut self, space: Space) {
+        // It goes, or there is none.
+        let _ = self.guest.destroy_space(space.0);
+    }
+
+    fn map(&mut self, space: Space, at: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom> {
+        let mut at = at;
+        for part in pages.chunks(BATCH) {
+            let mut entries = [GuestMapEntry::SKIP; BATCH];
+            entries.iter_mut().zip(part).for_each(|(entry, shown)| *entry = self.map_entry(*shown));
+            self.guest.map(space.0, at, &entries[..part.len()]).map_err(|_| NoRoom)?;
+            at += part.len() as u64 * PAGE_BYTES;
+        }
+        Ok(())
+    }
+
+    fn unmap(&mut self, space: Space, at: u64, pages: u64) {
+        // What is not there is not shown.
+        let _ = self.guest.unmap(space.0, at, pages);
+    }
+}
+
+impl Machine for Place {
+    fn ticks(&self) -> u64 {
+        Instant::now().0
+    }
+
+    fn frequency(&self) -> u64 {
+        self.hertz
+    }
+
+    fn epoch(&self) -> u64 {
+        // No domain owns the calendar's clock yet.
+        0
+    }
+
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let answer = core::arch::x86_64::__cpuid_count(leaf, subleaf);
+        [answer.eax, answer.ebx, answer.ecx, answer.edx]
+    }
+
+    fn print(&mut self, text: &[u8]) {
+        log::text(text);
+    }
+}
+
+fn entry(name: &'static str) -> Result<&'static InfoEntry, Unfit> {
+    info::get().find(InfoKind::GuestMemory, name).ok_or(Unfit::Missing(name))
+}
+
+fn attached(name: &'static str) -> Result<Attached, Unfit> {
+    let entry = entry(name)?;
+    let memory = SharedMemory::of(entry).ok_or(Unfit::Missing(name))?;
+    Ok(Attached { memory, number: entry.area })
+}
