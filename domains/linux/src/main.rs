@@ -80,7 +80,11 @@ fn begin(guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> 
     let start =
         boot::build(place, kernel, initramfs, settings::cmdline(), &mut scratch).map_err(Unfit::Kernel)?;
     let mib = u64::from(place.pages()) * PAGE_BYTES >> 20;
-    log!("{mib} MiB of memory, kernel of {} KiB, initramfs of {} KiB", kernel.len() >> 10, initramfs.len() >> 10);
+    log!(
+        "{mib} MiB of memory, kernel of {} KiB, initramfs of {} KiB",
+        kernel.len() >> 10,
+        initramfs.len() >> 10
+    );
     guest.start(place, &start).map_err(|NoRoom| Unfit::NoRoom)
 }
 

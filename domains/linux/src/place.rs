@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError,
-    guest::{GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
+    guest::{GUEST_LOW_END, GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
     info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind},
     limits::PAGE_BYTES,
 };
@@ -72,7 +72,6 @@ impl Place {
             let _ = self.numbers.memory.write(number * size_of::<u64>(), &(number as u64).to_le_bytes());
         }
     }
-
 
     /// Runs the guest until it comes out.
     ///
@@ -157,8 +156,11 @@ impl Spaces for Place {
     }
 
     fn unmap(&mut self, space: Space, at: u64, pages: u64) {
-        // What is not there is not shown.
-        let _ = self.guest.unmap(space.0, at, pages);
+        // At the end of the lower half there is a page that no guest has.
+        let most = GUEST_LOW_END.checked_sub(at).map_or(pages, |bytes| bytes / PAGE_BYTES);
+        let hidden = self.guest.unmap(space.0, at, pages.min(most));
+        // Else the guest would see what it has no more.
+        hidden.expect("pages of a guest's space can be hidden");
     }
 }
 

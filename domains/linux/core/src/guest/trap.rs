@@ -40,6 +40,9 @@ const WORDS: usize = 12;
 /// Bits of the flags that a frame can set: those of results, strings and steps, and whether there is `cpuid`.
 const FLAGS: u64 = 0x20_08d5 | flag::TRAP | flag::DIRECTION | flag::RESUME | flag::ALIGNMENT;
 
+/// `iretq`.
+const IRETQ: [u8; 2] = [0x48, 0xcf];
+
 /// How the guest's kernel is entered.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
@@ -107,6 +110,9 @@ impl Guest {
         code: u64,
         registers: &mut GuestRegisters,
     ) -> Result<(), Death> {
+        if code & code::USER == 0 && self.native_iret(machine, registers) {
+            return Ok(());
+        }
         match self.paging.fault(machine, address, code, registers) {
             Fault::Resume | Fault::Emulated => Ok(()),
             Fault::Reflect { code } => self.reflect_page_fault(machine, registers, address, code),
@@ -117,6 +123,21 @@ impl Guest {
             }
             Fault::NoRoom => Err(Death::NoRoom),
         }
+    }
+
+    /// Carries out an `iretq` of the CPU's own. Linux synchronizes its CPU so while it changes its text. QEMU's emulation
+    /// reads the frame with the rights of ring 0 (`helper_iret_protected`), and a domain's memory is closed to those
+    /// (SMAP): the only fault of a guest whose error code says so. Says whether it was one, and its frame can be read.
+    fn native_iret(&mut self, machine: &mut impl Machine, registers: &mut GuestRegisters) -> bool {
+        let fetched = self.paging.fetch(machine, registers.rip);
+        let frame: Result<[u64; 5], _> = self.paging.read_value(machine, registers.rsp);
+        let Ok([rip, _, rflags, rsp, _]) = frame else { return false };
+        if !fetched.bytes().starts_with(&IRETQ) {
+            return false;
+        }
+        (registers.rip, registers.rsp) = (rip, rsp);
+        registers.rflags = rflags & FLAGS | flag::INTERRUPT | flag::ALWAYS;
+        true
     }
 
     /// Something that is not allowed: an `int`, an instruction that is carried out here, or the guest's own affair.
