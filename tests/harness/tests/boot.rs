@@ -51,6 +51,7 @@ boot_tests! {
     a_switch_that_crashes_loses_no_byte: "ore-restart",
     a_network_card_that_crashes_is_restarted: "nic-restart",
     a_card_with_an_unusable_capability_first_is_used: "card-pio-notify",
+    a_stock_linux_boots_to_a_shell: "linux-demo",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",
     a_keylogger_sees_its_own_input_alone: "keylogger",
