@@ -79,7 +79,7 @@ fn begin(guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> 
     let initramfs = settings::initramfs().unwrap_or_default();
     let start =
         boot::build(place, kernel, initramfs, settings::cmdline(), &mut scratch).map_err(Unfit::Kernel)?;
-    let mib = u64::from(place.pages()) * PAGE_BYTES >> 20;
+    let mib = (u64::from(place.pages()) * PAGE_BYTES) >> 20;
     log!(
         "{mib} MiB of memory, kernel of {} KiB, initramfs of {} KiB",
         kernel.len() >> 10,
