@@ -7,6 +7,7 @@ use cloison_xen::shared::VcpuInfo;
 use super::{GO, HANDLER, KERNEL_STACK};
 use crate::cpu::flag;
 use crate::guest::{Death, Exit, Next};
+use crate::machine::Memory;
 use crate::testing::fixture::{CODE, HOLE, READ_ONLY, STACK};
 use crate::testing::{Fixture, address};
 
@@ -294,4 +295,42 @@ fn the_log_counts_and_keeps_the_last_exits() {
     assert_eq!(text.lines().filter(|line| line.contains(": hypercall 17 xen_version")).count(), 15);
     let last = text.lines().last().unwrap();
     assert!(last.contains("kernel at") && last.contains("trap 14, code 0x0, address"), "{last}");
+}
+
+/// A fault that says that ring 0 read the stack: QEMU, while it carries out an `iretq` for ring 3.
+const READ_BY_RING_0: u64 = 1;
+
+#[test]
+fn an_iret_that_the_emulator_could_not_do_is_done() {
+    let mut fixture = Fixture::kernel();
+    fixture.code(&[0x48, 0xcf]);
+    let at = address(STACK + 1);
+    let frame = [address(CODE) + 0x77, 0x33, 0x3246 | flag::DIRECTION, address(STACK + 2), 0x2b];
+    fixture.host.put((STACK + 1) * 0x1000, &frame).unwrap();
+    fixture.registers.rsp = at;
+    assert_eq!(fixture.trap(14, READ_BY_RING_0, at), GO);
+    assert_eq!((fixture.registers.rip, fixture.registers.rsp), (frame[0], frame[3]));
+    // Interrupts are on, and no program has ports.
+    assert_eq!(fixture.registers.rflags, 0x246 | flag::DIRECTION);
+    assert!(!fixture.is_masked() && fixture.guest.is_in_kernel());
+}
+
+#[test]
+fn no_other_instruction_is_taken_for_an_iret() {
+    let mut fixture = Fixture::kernel();
+    fixture.code(&[0x48, 0x8b, 0x04, 0x24]);
+    fixture.registers.rsp = address(STACK + 1);
+    let before = fixture.registers;
+    assert_eq!(fixture.trap(14, READ_BY_RING_0, before.rsp), GO);
+    assert_eq!(fixture.registers, before);
+}
+
+#[test]
+fn an_iret_whose_frame_cannot_be_read_is_a_page_fault() {
+    let mut fixture = Fixture::kernel();
+    fixture.code(&[0x48, 0xcf]);
+    fixture.registers.rsp = address(HOLE);
+    let outcome = fixture.trap(14, READ_BY_RING_0, address(HOLE));
+    // The frame of the fault has no place either.
+    assert!(matches!(outcome, Next::Dead(Death::Stack { .. })), "{outcome:?}");
 }
