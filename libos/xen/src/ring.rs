@@ -92,3 +92,75 @@ pub mod block {
 
     const _: () = assert!(size_of::<Request>() == 112 && size_of::<Response>() == 16);
 }
+
+/// Networks (`io/netif.h`).
+pub mod network {
+    use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+    /// Flag of a frame that is sent: its transport's checksum is still to be computed.
+    pub const SENT_OPEN: u16 = 1;
+    /// Flag of a frame that is sent: more of it follows in the next request.
+    pub const SENT_MORE: u16 = 1 << 2;
+    /// Flag of a frame that is sent: what follows is no part of it.
+    pub const SENT_EXTRA: u16 = 1 << 3;
+    /// Flag of a frame that comes: its transport's checksum is right.
+    pub const CAME_RIGHT: u16 = 1;
+    /// Flag of a frame that comes: its transport's checksum is still to be computed.
+    pub const CAME_OPEN: u16 = 1 << 1;
+    /// It was sent.
+    pub const DONE: i16 = 0;
+    /// It was not sent; or there is no page for a frame.
+    pub const FAILED: i16 = -1;
+
+    /// A part of a frame to send.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+    #[repr(C)]
+    pub struct SendRequest {
+        /// Grant of the page.
+        pub grant: u32,
+        /// First byte in the page.
+        pub offset: u16,
+        /// See [`SENT_OPEN`], [`SENT_MORE`], [`SENT_EXTRA`].
+        pub flags: u16,
+        /// The response has the request's.
+        pub id: u16,
+        /// Bytes: in a frame's first request of the whole frame, in others of the part.
+        pub bytes: u16,
+    }
+
+    /// What came of it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+    #[repr(C)]
+    pub struct SendResponse {
+        /// Of the request.
+        pub id: u16,
+        /// [`DONE`] or [`FAILED`].
+        pub status: i16,
+    }
+
+    /// Room for a frame.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+    #[repr(C)]
+    pub struct ReceiveRequest {
+        /// The response has the request's.
+        pub id: u16,
+        /// Nothing.
+        pub padding: u16,
+        /// Grant of the page.
+        pub grant: u32,
+    }
+
+    /// A frame that has come.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+    #[repr(C)]
+    pub struct ReceiveResponse {
+        /// Of the request.
+        pub id: u16,
+        /// First byte in the page.
+        pub offset: u16,
+        /// See [`CAME_RIGHT`], [`CAME_OPEN`].
+        pub flags: u16,
+        /// Bytes, or [`FAILED`].
+        pub status: i16,
+    }
+}

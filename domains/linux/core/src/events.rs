@@ -7,13 +7,11 @@ use cloison_xen::Errno;
 use cloison_xen::event::VIRQS;
 use cloison_xen::shared::{self, VcpuInfo};
 
-use crate::boot::CONSOLE_PORT;
+use crate::boot::{CONSOLE_PORT, STORE_PORT};
 use crate::machine::Memory;
 
 /// Ports there are.
 pub const PORTS: usize = u64::BITS as usize;
-/// Xenstore's port.
-const STORE_PORT: usize = 1;
 /// The first port that is given out; those before have a meaning of their own, and 0 none.
 const FIRST_FREE: usize = 3;
 
@@ -43,7 +41,7 @@ impl Channels {
     /// Before the guest's first instruction: the console has its port, and xenstore.
     pub const fn new() -> Self {
         let mut ports = [Port::Free; PORTS];
-        ports[STORE_PORT] = Port::Device;
+        ports[STORE_PORT as usize] = Port::Device;
         ports[CONSOLE_PORT as usize] = Port::Device;
         Self { ports, raised: 0, info: 0 }
     }

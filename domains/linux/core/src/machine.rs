@@ -97,8 +97,52 @@ pub trait Spaces {
     fn unmap(&mut self, space: Space, at: u64, pages: u64);
 }
 
+/// A disk; there is none unless it has sectors.
+pub trait Disk {
+    /// Number of its sectors, of 512 bytes each.
+    fn sectors(&self) -> u64 {
+        0
+    }
+
+    /// Whether it cannot be written.
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
+    /// Reads whole sectors, of those that it has. `false` if that fails.
+    fn read_sectors(&mut self, _first: u64, _into: &mut [u8]) -> bool {
+        false
+    }
+
+    /// Writes whole sectors, of those that it has. `false` if that fails.
+    fn write_sectors(&mut self, _first: u64, _from: &[u8]) -> bool {
+        false
+    }
+}
+
+/// A port of a network; there is none unless it has an address.
+pub trait Network {
+    /// The guest's Ethernet address.
+    fn mac(&self) -> Option<[u8; 6]> {
+        None
+    }
+
+    /// Whether a frame can be sent.
+    fn has_room(&mut self) -> bool {
+        false
+    }
+
+    /// Sends a frame: lost if there is no room.
+    fn send(&mut self, _frame: &[u8]) {}
+
+    /// Takes the next frame that has come; its length. One that does not fit is lost.
+    fn receive(&mut self, _into: &mut [u8]) -> Option<usize> {
+        None
+    }
+}
+
 /// The rest: time, the CPU, the way out.
-pub trait Machine: Memory + Spaces {
+pub trait Machine: Memory + Spaces + Disk + Network {
     /// The time-stamp counter, as the guest reads it.
     fn ticks(&self) -> u64;
 

@@ -20,8 +20,8 @@ pub use error::BootError;
 
 use crate::machine::Memory;
 
-/// Event channel of xenstore. 0, since nobody serves it: Linux would wait for an answer for ever.
-pub const STORE_PORT: u32 = 0;
+/// Event channel of xenstore.
+pub const STORE_PORT: u32 = 1;
 /// Event channel of the console.
 pub const CONSOLE_PORT: u32 = 2;
 

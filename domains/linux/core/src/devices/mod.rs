@@ -1,7 +1,9 @@
 //! Backends of the guest's devices. Each side writes its state and what the other has to know into xenstore; then
 //! requests go through a ring in a page that the guest has granted.
 
+mod all;
 pub mod block;
+pub mod network;
 pub mod ring;
 
 #[cfg(test)]
@@ -10,6 +12,8 @@ mod tests;
 use core::fmt::{self, Display, Write};
 
 use heapless::String;
+
+pub(crate) use all::Devices;
 
 use crate::grants::{self, Access};
 use crate::machine::Memory;
@@ -48,20 +52,53 @@ impl State {
 
 /// A device's two folders in xenstore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Device {
+struct Device {
     /// As xenstore has it: `vbd`, `vif`.
-    pub kind: &'static str,
+    kind: &'static str,
     /// Its number.
-    pub id: u32,
+    id: u32,
 }
 
-/// What the guest has set up.
+/// The backend's side of a device.
+struct Backend {
+    device: Device,
+    state: State,
+}
+
+/// What a backend has to do because the guest's side has gone on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// Address of the ring's page.
-    pub page: u64,
-    /// Event channel of the guest.
-    pub port: u32,
+enum Step {
+    /// Nothing.
+    Stay,
+    /// Read what the guest has set up, and begin.
+    Connect,
+    /// Forget it.
+    Stop,
+}
+
+impl Backend {
+    /// Waits for the guest's side; all that it has to know is written.
+    fn wait(device: Device, store: &mut Xenstore) -> Result<Self, Refusal> {
+        device.enter(store, State::InitWait)?;
+        Ok(Self { device, state: State::InitWait })
+    }
+
+    /// Goes on where the guest's side has gone on.
+    fn follow(&mut self, store: &mut Xenstore) -> Result<Step, Refusal> {
+        match (self.state, self.device.frontend_state(store)) {
+            (State::InitWait, State::Initialised | State::Connected) => return Ok(Step::Connect),
+            (State::Closing | State::Closed, State::Initialising) => self.enter(store, State::InitWait)?,
+            (State::InitWait | State::Connected, State::Closing) => self.enter(store, State::Closing)?,
+            (state, State::Closed) if state != State::Closed => self.enter(store, State::Closed)?,
+            _ => return Ok(Step::Stay),
+        }
+        Ok(Step::Stop)
+    }
+
+    fn enter(&mut self, store: &mut Xenstore, state: State) -> Result<(), Refusal> {
+        self.state = state;
+        self.device.enter(store, state)
+    }
 }
 
 impl Device {
@@ -102,10 +139,9 @@ impl Device {
         self.heard(store, "state").and_then(State::read).unwrap_or(State::Closed)
     }
 
-    /// The ring that the guest has granted, by the names of its keys.
-    fn link(&self, store: &Xenstore, memory: &impl Memory, ring: &str, port: &str) -> Option<Link> {
-        let page = grants::page(memory, self.heard_number(store, ring)?, Access::Write).ok()?;
-        Some(Link { page, port: self.heard_number(store, port)? })
+    /// The page of a ring that the guest has granted under a key.
+    fn ring(&self, store: &Xenstore, memory: &impl Memory, key: &str) -> Option<u64> {
+        grants::page(memory, self.heard_number(store, key)?, Access::Write).ok()
     }
 
     fn frontend(&self) -> Result<Path, Refusal> {

@@ -21,6 +21,7 @@ use crate::boot::{CONSOLE_PORT, Start};
 use crate::console::Console;
 use crate::cpu::Cpu;
 use crate::cpuid;
+use crate::devices::Devices;
 use crate::events::Channels;
 use crate::machine::{Machine, NoRoom, Space};
 use crate::memory::{Paging, is_canonical};
@@ -39,6 +40,7 @@ pub struct Guest {
     pub(crate) clock: Clock,
     pub(crate) log: Log,
     console: Console,
+    devices: Devices,
 }
 
 /// What the guest does after an exit.
@@ -63,6 +65,7 @@ impl Guest {
             clock: Clock::new(),
             log: Log::new(),
             console: Console::new(0),
+            devices: Devices::new(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Guest {
         self.channels.start(machine);
         self.clock.start(machine, self.channels.time());
         self.console = Console::new(u64::from(start.console) * PAGE_BYTES);
+        self.devices.start(machine, start);
         self.cpu.xcr0 = cpuid::states(machine);
         self.cpu.cr4 |= cpuid::cr4(machine);
         Ok(start.registers)
@@ -110,7 +114,7 @@ impl Guest {
             Exit::Call => self.system_call(machine, registers),
             Exit::Trap { vector, code, address } => self.trap(machine, vector, code, address, registers),
         };
-        match flow.and_then(|flow| self.go_on(machine, flow, registers)) {
+        match flow.and_then(|flow| self.go_on(machine, flow, exit == Exit::Pause, registers)) {
             Ok(next) => next,
             Err(death) => Next::Dead(death),
         }
@@ -134,9 +138,10 @@ impl Guest {
         &mut self,
         machine: &mut impl Machine,
         flow: Flow,
+        is_pause: bool,
         registers: &mut GuestRegisters,
     ) -> Result<Next, Death> {
-        self.serve(machine);
+        self.serve(machine, is_pause)?;
         match flow {
             Flow::Run => {}
             Flow::Block => self.cpu.is_blocked = true,
@@ -157,7 +162,7 @@ impl Guest {
         Ok(Next::Go { deadline: self.clock.deadline() })
     }
 
-    fn serve(&mut self, machine: &mut impl Machine) {
+    fn serve(&mut self, machine: &mut impl Machine, is_pause: bool) -> Result<(), Death> {
         if self.clock.rings(machine.ticks())
             && let Some(port) = self.channels.port_of_virq(VIRQ_TIMER)
         {
@@ -166,6 +171,7 @@ impl Guest {
         if self.channels.take_raised(CONSOLE_PORT) && self.console.drain(machine) {
             self.channels.raise(machine, CONSOLE_PORT);
         }
+        self.devices.serve(machine, &mut self.channels, is_pause).map_err(Death::Store)
     }
 }
 

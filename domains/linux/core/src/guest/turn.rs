@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::xenstore::Broken;
+
 /// Why the guest came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -88,6 +90,8 @@ pub enum Death {
     NoUserRoot,
     /// There is no room for the page tables of a single address.
     NoRoom,
+    /// It cannot use xenstore any more.
+    Store(Broken),
 }
 
 impl fmt::Display for Death {
@@ -102,6 +106,7 @@ impl fmt::Display for Death {
                 write!(f, "it returns to what is at {at:#x}, and nothing can be read there")
             }
             Self::NoUserRoot => f.write_str("it returns to a user program without a page table"),
+            Self::Store(broken) => broken.fmt(f),
             Self::NoRoom => f.write_str("its table pages do not suffice for one address"),
         }
     }

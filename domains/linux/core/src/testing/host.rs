@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::Ram;
-use crate::machine::{Machine, Memory, NoRoom, Shown, Space, Spaces};
+use crate::machine::{Disk, Machine, Memory, Network, NoRoom, Shown, Space, Spaces};
 
 /// The machine.
 pub struct Host {
@@ -67,6 +67,10 @@ impl Spaces for Host {
 
     fn unmap(&mut self, _: Space, _: u64, _: u64) {}
 }
+
+impl Disk for Host {}
+
+impl Network for Host {}
 
 impl Machine for Host {
     fn ticks(&self) -> u64 {

@@ -11,13 +11,13 @@ use crate::boot::{CONSOLE_PORT, STORE_PORT, Start};
 const PAGE_KIB: u64 = cloison_abi::limits::PAGE_BYTES / 1024;
 
 impl Xenstore {
-    /// Writes what Linux looks for: its name, its memory, its CPU, how it is told to end, its rings.
+    /// Writes what Linux looks for: its memory, its CPU, how it is told to end, its rings.
     ///
     /// # Errors
-    /// [`Refusal::TooLong`] if the name is.
-    pub fn describe(&mut self, name: &str, pages: u32, start: &Start) -> Result<(), Refusal> {
+    /// [`Refusal::Full`].
+    pub fn describe(&mut self, pages: u32, start: &Start) -> Result<(), Refusal> {
         let kib = u64::from(pages) * PAGE_KIB;
-        self.write_at(format_args!("{HOME}/name"), format_args!("{name}"))?;
+        self.write_at(format_args!("{HOME}/name"), format_args!("linux"))?;
         self.write_at(format_args!("{HOME}/domid"), format_args!("{GUEST}"))?;
         self.write_at(format_args!("{HOME}/memory/target"), format_args!("{kib}"))?;
         self.write_at(format_args!("{HOME}/memory/static-max"), format_args!("{kib}"))?;

@@ -93,7 +93,7 @@ fn start_info_says_where_all_is() {
     assert_eq!(info.nr_pages, u64::from(PAGES));
     assert_eq!(info.shared_info, 0x140_0000, "the next multiple of 2 MiB");
     assert_eq!(info.flags, 1 << 3);
-    assert_eq!((info.store_frame, info.store_port), (u64::from(start.store), 0));
+    assert_eq!((info.store_frame, info.store_port), (u64::from(start.store), 1));
     assert_eq!((info.console_frame, info.console_port), (u64::from(start.console), 2));
     assert_eq!(&info.command_line[..19], b"console=hvc0 quiet\0");
     assert_eq!(walk(&ram, start.root, info.pt_base), Some((u64::from(start.root) * PAGE_BYTES, false)));

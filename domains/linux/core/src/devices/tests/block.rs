@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use zerocopy::FromBytes;
 
 use super::*;
-use crate::devices::block::{Block, Disk, FIRST_DISK};
+use crate::devices::block::Block;
+use crate::machine::Disk;
 
 const SECTORS: usize = 100;
 const BACKEND: &str = "/local/domain/0/backend/vbd/1/51712";
@@ -13,12 +14,28 @@ const BACKEND: &str = "/local/domain/0/backend/vbd/1/51712";
 const FRAME: u32 = 11;
 const PAGE_GRANT: u32 = 9;
 
-struct Bytes {
+/// A guest's memory and a disk.
+struct Place {
+    ram: Ram,
     bytes: Vec<u8>,
     read_only: bool,
 }
 
-impl Disk for &mut Bytes {
+impl Memory for Place {
+    fn pages(&self) -> u32 {
+        self.ram.pages()
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        self.ram.read(at, into)
+    }
+
+    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
+        self.ram.write(at, from)
+    }
+}
+
+impl Disk for Place {
     fn sectors(&self) -> u64 {
         (self.bytes.len() / 512) as u64
     }
@@ -27,43 +44,47 @@ impl Disk for &mut Bytes {
         self.read_only
     }
 
-    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool {
-        into.copy_from_slice(&self.bytes[sector as usize * 512..][..into.len()]);
+    fn read_sectors(&mut self, first: u64, into: &mut [u8]) -> bool {
+        into.copy_from_slice(&self.bytes[first as usize * 512..][..into.len()]);
         true
     }
 
-    fn write(&mut self, sector: u64, from: &[u8]) -> bool {
+    fn write_sectors(&mut self, first: u64, from: &[u8]) -> bool {
         assert!(!self.read_only);
-        self.bytes[sector as usize * 512..][..from.len()].copy_from_slice(from);
+        self.bytes[first as usize * 512..][..from.len()].copy_from_slice(from);
         true
     }
 }
 
-fn disk() -> Bytes {
-    Bytes { bytes: (0..SECTORS * 512).map(|n| (n / 512) as u8 ^ (n as u8)).collect(), read_only: false }
+fn disk() -> Vec<u8> {
+    (0..SECTORS * 512).map(|n| (n / 512) as u8 ^ (n as u8)).collect()
 }
 
-struct Guest<'a> {
+struct Guest {
     store: Xenstore,
-    ram: Ram,
-    block: Block<&'a mut Bytes>,
+    machine: Place,
+    block: Block,
     front: FrontRing,
 }
 
 const KEYS: [(&str, &str); 3] = [("ring-ref", "8"), ("event-channel", "5"), ("protocol", "x86_64-abi")];
 
-impl<'a> Guest<'a> {
-    fn new(disk: &'a mut Bytes) -> Self {
-        let mut store = Xenstore::new();
-        let mut ram = Ram::new(PAGES);
-        grant(&mut ram, RING_GRANT, (RING / PAGE_BYTES) as u32, 0);
-        grant(&mut ram, PAGE_GRANT, FRAME, 0);
-        let block = Block::new(&mut store, FIRST_DISK, disk).unwrap();
-        Self { store, ram, block, front: FrontRing::new(32, 112) }
+impl Guest {
+    fn new() -> Self {
+        Self::with(false)
     }
 
-    fn connected(disk: &'a mut Bytes) -> Self {
-        let mut guest = Self::new(disk);
+    fn with(read_only: bool) -> Self {
+        let mut store = Xenstore::new();
+        let mut machine = Place { ram: Ram::new(PAGES), bytes: disk(), read_only };
+        grant(&mut machine.ram, RING_GRANT, (RING / PAGE_BYTES) as u32, 0);
+        grant(&mut machine.ram, PAGE_GRANT, FRAME, 0);
+        let block = Block::new(&mut store, &machine).unwrap().unwrap();
+        Self { store, machine, block, front: FrontRing::new(RING, 32, 112) }
+    }
+
+    fn connected() -> Self {
+        let mut guest = Self::new();
         guest.go(&KEYS, 3);
         assert_eq!(guest.block.port(), Some(5));
         guest
@@ -72,14 +93,14 @@ impl<'a> Guest<'a> {
     /// The guest's side writes keys and its state; returns the backend's.
     fn go(&mut self, keys: &[(&str, &str)], state: u32) -> String {
         connect(&mut self.store, "vbd/51712", keys, state);
-        self.block.look(&mut self.store, &self.ram).unwrap();
+        self.block.look(&mut self.store, &self.machine).unwrap();
         text(&self.store, &format!("{BACKEND}/state"))
     }
 
     fn ask(&mut self, request: &Request) -> i16 {
-        self.front.ask(&mut self.ram, request.as_bytes());
-        self.block.serve(&mut self.store, &mut self.ram).unwrap();
-        let answers = self.front.answers(&mut self.ram, 16);
+        self.front.ask(&mut self.machine.ram, request.as_bytes());
+        self.block.serve(&mut self.store, &mut self.machine).unwrap();
+        let answers = self.front.answers(&mut self.machine.ram, 16);
         assert_eq!(answers.len(), 1);
         let answer = Response::read_from_bytes(&answers[0]).unwrap();
         assert_eq!((answer.id, answer.operation), (request.id, request.operation));
@@ -98,8 +119,7 @@ fn request(operation: u8, sector: u64, segments: &[(u32, u8, u8)]) -> Request {
 
 #[test]
 fn a_disk_connects_once_the_guest_has_set_it_up() {
-    let mut disk = disk();
-    let mut guest = Guest::new(&mut disk);
+    let mut guest = Guest::new();
     assert_eq!(text(&guest.store, "/local/domain/1/device/vbd/51712/backend"), BACKEND);
     assert_eq!(text(&guest.store, "/local/domain/1/device/vbd/51712/virtual-device"), "51712");
     assert_eq!(text(&guest.store, &format!("{BACKEND}/frontend")), "/local/domain/1/device/vbd/51712");
@@ -116,17 +136,16 @@ fn a_disk_connects_once_the_guest_has_set_it_up() {
 
 #[test]
 fn a_disk_ends_and_begins_with_its_guest() {
-    let mut disk = disk();
-    let mut guest = Guest::connected(&mut disk);
+    let mut guest = Guest::connected();
     assert_eq!(guest.go(&[], 5), "5");
     assert_eq!(guest.block.port(), None);
     assert_eq!(guest.go(&[], 6), "6");
     assert_eq!(guest.go(&[], 1), "2");
     assert_eq!(guest.go(&KEYS, 3), "4");
     guest.store.remove("/local/domain/1/device/vbd").unwrap();
-    guest.block.look(&mut guest.store, &guest.ram).unwrap();
+    guest.block.look(&mut guest.store, &guest.machine).unwrap();
     assert_eq!(text(&guest.store, &format!("{BACKEND}/state")), "6");
-    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(None));
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(None));
 }
 
 #[test]
@@ -140,63 +159,57 @@ fn what_cannot_be_connected_is_closed() {
         ("event-channel", "x"),
         ("protocol", "x86_32-abi"),
     ] {
-        let mut disk = disk();
-        let mut guest = Guest::new(&mut disk);
+        let mut guest = Guest::new();
         let mut keys = KEYS.to_vec();
         keys.push((key, value));
         assert_eq!(guest.go(&keys, 3), "5", "{key}={value}");
         assert_eq!(guest.block.port(), None);
     }
-    let mut disk = disk();
-    let mut guest = Guest::new(&mut disk);
+    let mut guest = Guest::new();
     assert_eq!(guest.go(&KEYS[..1], 3), "5", "no event channel");
-    let mut guest = Guest::new(&mut disk);
-    grant(&mut guest.ram, RING_GRANT, 4, READ_ONLY);
+    let mut guest = Guest::new();
+    grant(&mut guest.machine.ram, RING_GRANT, 4, READ_ONLY);
     assert_eq!(guest.go(&KEYS, 3), "5", "the ring has to be written");
 }
 
 #[test]
 fn sectors_are_read_into_granted_pages() {
-    let mut disk = disk();
-    let bytes = disk.bytes.clone();
-    let mut guest = Guest::connected(&mut disk);
-    grant(&mut guest.ram, 10, FRAME + 1, 0);
+    let bytes = disk();
+    let mut guest = Guest::connected();
+    grant(&mut guest.machine.ram, 10, FRAME + 1, 0);
     assert_eq!(guest.ask(&request(0, 10, &[(9, 1, 3), (10, 0, 7)])), DONE);
     let page = u64::from(FRAME) * PAGE_BYTES;
-    assert_eq!(guest.ram.bytes(page, 512).unwrap(), [0; 512]);
-    assert_eq!(guest.ram.bytes(page + 512, 3 * 512).unwrap(), &bytes[10 * 512..13 * 512]);
-    assert_eq!(guest.ram.bytes(page + 4 * 512, 4 * 512).unwrap(), [0; 4 * 512]);
-    assert_eq!(guest.ram.bytes(page + PAGE_BYTES, 4096).unwrap(), &bytes[13 * 512..21 * 512]);
+    assert_eq!(guest.machine.ram.bytes(page, 512).unwrap(), [0; 512]);
+    assert_eq!(guest.machine.ram.bytes(page + 512, 3 * 512).unwrap(), &bytes[10 * 512..13 * 512]);
+    assert_eq!(guest.machine.ram.bytes(page + 4 * 512, 4 * 512).unwrap(), [0; 4 * 512]);
+    assert_eq!(guest.machine.ram.bytes(page + PAGE_BYTES, 4096).unwrap(), &bytes[13 * 512..21 * 512]);
 }
 
 #[test]
 fn sectors_are_written_from_granted_pages() {
-    let mut disk = disk();
-    let before = disk.bytes.clone();
-    let mut guest = Guest::connected(&mut disk);
-    grant(&mut guest.ram, 10, FRAME, READ_ONLY);
-    guest.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0xa5; 4096]).unwrap();
+    let before = disk();
+    let mut guest = Guest::connected();
+    grant(&mut guest.machine.ram, 10, FRAME, READ_ONLY);
+    guest.machine.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0xa5; 4096]).unwrap();
     assert_eq!(guest.ask(&request(1, 98, &[(9, 7, 7), (10, 0, 0)])), DONE);
-    assert_eq!(disk.bytes[..98 * 512], before[..98 * 512]);
-    assert_eq!(disk.bytes[98 * 512..], [0xa5; 1024]);
+    assert_eq!(guest.machine.bytes[..98 * 512], before[..98 * 512]);
+    assert_eq!(guest.machine.bytes[98 * 512..], [0xa5; 1024]);
 }
 
 #[test]
 fn the_guest_is_told_by_its_event_channel() {
-    let mut disk = disk();
-    let mut guest = Guest::connected(&mut disk);
-    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(None), "nothing to tell");
-    guest.front.answers(&mut guest.ram, 16);
-    guest.front.ask(&mut guest.ram, request(0, 0, &[(9, 0, 0)]).as_bytes());
-    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(Some(5)));
+    let mut guest = Guest::connected();
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(None), "nothing to tell");
+    guest.front.answers(&mut guest.machine.ram, 16);
+    guest.front.ask(&mut guest.machine.ram, request(0, 0, &[(9, 0, 0)]).as_bytes());
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(Some(5)));
 }
 
 #[test]
 fn wrong_requests_fail_and_copy_nothing() {
-    let mut disk = disk();
-    let before = disk.bytes.clone();
-    let mut guest = Guest::connected(&mut disk);
-    grant(&mut guest.ram, 10, FRAME, READ_ONLY);
+    let before = disk();
+    let mut guest = Guest::connected();
+    grant(&mut guest.machine.ram, 10, FRAME, READ_ONLY);
     let frame = u64::from(FRAME) * PAGE_BYTES;
     for (operation, sector, segments, status) in [
         (0, 100, &[(9, 0, 0)][..], FAILED),
@@ -222,20 +235,19 @@ fn wrong_requests_fail_and_copy_nothing() {
             status,
             "{operation} {sector} {segments:?}"
         );
-        assert_eq!(guest.ram.bytes(frame, 4096).unwrap(), [0; 4096]);
+        assert_eq!(guest.machine.ram.bytes(frame, 4096).unwrap(), [0; 4096]);
     }
     let mut many = request(0, 0, &[(9, 0, 0); 11]);
     assert_eq!(guest.ask(&many), DONE);
     many.segment_count = 12;
     assert_eq!(guest.ask(&many), FAILED);
-    assert_eq!(disk.bytes, before);
+    assert_eq!(guest.machine.bytes, before);
 }
 
 #[test]
 fn a_read_only_disk_is_not_written() {
-    let mut disk = disk();
-    disk.read_only = true;
-    let mut guest = Guest::connected(&mut disk);
+    let mut guest = Guest::with(true);
+    guest.go(&KEYS, 3);
     assert_eq!(text(&guest.store, &format!("{BACKEND}/mode")), "r");
     assert_eq!(text(&guest.store, &format!("{BACKEND}/info")), "4");
     assert_eq!(guest.ask(&request(1, 0, &[(9, 0, 0)])), FAILED);
@@ -244,10 +256,9 @@ fn a_read_only_disk_is_not_written() {
 
 #[test]
 fn a_damaged_ring_ends_the_connection() {
-    let mut disk = disk();
-    let mut guest = Guest::connected(&mut disk);
-    guest.ram.write(RING, &33_u32.to_le_bytes()).unwrap();
-    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.ram), Ok(None));
+    let mut guest = Guest::connected();
+    guest.machine.ram.write(RING, &33_u32.to_le_bytes()).unwrap();
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(None));
     assert_eq!(
         (text(&guest.store, &format!("{BACKEND}/state")), guest.block.port()),
         ("5".to_string(), None)
@@ -262,9 +273,8 @@ proptest! {
             1..20,
         ),
     ) {
-        let mut disk = disk();
-        let mut guest = Guest::connected(&mut disk);
-        guest.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0x5a; 4096]).unwrap();
+            let mut guest = Guest::connected();
+        guest.machine.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0x5a; 4096]).unwrap();
         for (operation, sector, count, segments) in requests {
             let mut request = request(operation, sector, &segments);
             request.segment_count = if count < 200 { count % 12 } else { count };
@@ -276,8 +286,8 @@ proptest! {
             prop_assert!([DONE, FAILED, NOT_OFFERED].contains(&status));
         }
         for frame in (0..u64::from(PAGES)).filter(|&frame| ![FRAME.into(), RING / PAGE_BYTES].contains(&frame)) {
-            prop_assert!(guest.ram.bytes(frame * PAGE_BYTES, 4096).unwrap().iter().all(|&byte| byte == 0));
+            prop_assert!(guest.machine.ram.bytes(frame * PAGE_BYTES, 4096).unwrap().iter().all(|&byte| byte == 0));
         }
-        prop_assert_eq!(disk.bytes.len(), SECTORS * 512);
+        prop_assert_eq!(guest.machine.bytes.len(), SECTORS * 512);
     }
 }

@@ -15,6 +15,7 @@ use crate::testing::Ram;
 use crate::xenstore::{HOME, Xenstore};
 
 mod block;
+mod network;
 
 /// Pages of the guest.
 const PAGES: u32 = 40;
@@ -34,6 +35,7 @@ fn text(store: &Xenstore, path: &str) -> String {
 
 /// The guest's side of a ring.
 struct FrontRing {
+    page: u64,
     produced: u32,
     consumed: u32,
     entries: u32,
@@ -41,29 +43,29 @@ struct FrontRing {
 }
 
 impl FrontRing {
-    fn new(entries: u32, entry_bytes: u32) -> Self {
-        Self { produced: 0, consumed: 0, entries, entry_bytes }
+    fn new(page: u64, entries: u32, entry_bytes: u32) -> Self {
+        Self { page, produced: 0, consumed: 0, entries, entry_bytes }
     }
 
     fn at(&self, index: u32) -> u64 {
-        RING + 64 + u64::from(index % self.entries * self.entry_bytes)
+        self.page + 64 + u64::from(index % self.entries * self.entry_bytes)
     }
 
     fn ask(&mut self, ram: &mut Ram, request: &[u8]) {
         ram.write(self.at(self.produced), request).unwrap();
         self.produced = self.produced.wrapping_add(1);
-        ram.write(RING, &self.produced.to_le_bytes()).unwrap();
+        ram.write(self.page, &self.produced.to_le_bytes()).unwrap();
     }
 
     /// What has been answered; asks to be told of the next answer.
     fn answers(&mut self, ram: &mut Ram, bytes: usize) -> Vec<Vec<u8>> {
-        let produced = number(ram, RING + 8);
+        let produced = number(ram, self.page + 8);
         let mut answers = Vec::new();
         while self.consumed != produced {
             answers.push(ram.bytes(self.at(self.consumed), bytes).unwrap().to_vec());
             self.consumed = self.consumed.wrapping_add(1);
         }
-        ram.write(RING + 12, &self.consumed.wrapping_add(1).to_le_bytes()).unwrap();
+        ram.write(self.page + 12, &self.consumed.wrapping_add(1).to_le_bytes()).unwrap();
         answers
     }
 }
@@ -75,7 +77,7 @@ fn number(ram: &Ram, at: u64) -> u32 {
 #[test]
 fn answers_take_the_places_of_their_requests() {
     let mut ram = Ram::new(PAGES);
-    let mut front = FrontRing::new(32, 112);
+    let mut front = FrontRing::new(RING, 32, 112);
     let mut back = BackRing::new(RING, 112);
     ram.write(RING + 12, &1_u32.to_le_bytes()).unwrap();
     for round in 0..100_u8 {
@@ -105,7 +107,7 @@ fn answers_take_the_places_of_their_requests() {
 #[test]
 fn the_guest_is_told_when_it_wants_to_be() {
     let mut ram = Ram::new(PAGES);
-    let mut front = FrontRing::new(32, 112);
+    let mut front = FrontRing::new(RING, 32, 112);
     let mut back = BackRing::new(RING, 112);
     let mut published = |ram: &mut Ram, wanted: u32, count: usize| {
         ram.write(RING + 12, &wanted.to_le_bytes()).unwrap();

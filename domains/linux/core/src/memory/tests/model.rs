@@ -8,7 +8,7 @@ use std::vec::Vec;
 use cloison_abi::guest::{GUEST_LOW_END, GUEST_MAP_PAGES, GUEST_SPACES, GuestRegisters};
 use cloison_abi::limits::PAGE_BYTES;
 
-use crate::machine::{Machine, Memory, NoRoom, Page, Shown, Space, Spaces};
+use crate::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, Paging};
 use crate::testing::Ram;
@@ -155,6 +155,10 @@ impl Spaces for Model {
         }
     }
 }
+
+impl Disk for Model {}
+
+impl Network for Model {}
 
 impl Machine for Model {
     fn ticks(&self) -> u64 {

@@ -1,0 +1,97 @@
+//! All devices of a guest, and the store through which it finds them.
+
+use cloison_abi::limits::PAGE_BYTES;
+
+use super::{block::Block, network::Interface};
+use crate::boot::{STORE_PORT, Start};
+use crate::events::Channels;
+use crate::machine::Machine;
+use crate::xenstore::{Broken, Refusal, Xenstore};
+
+/// All devices.
+pub(crate) struct Devices {
+    store: Xenstore,
+    /// The store's page.
+    page: u64,
+    /// The store's changes that have been looked at.
+    seen: u32,
+    block: Option<Block>,
+    interface: Option<Interface>,
+}
+
+impl Devices {
+    /// None, before a guest begins.
+    pub const fn new() -> Self {
+        Self { store: Xenstore::new(), page: 0, seen: 0, block: None, interface: None }
+    }
+
+    /// Offers what the machine has to a guest that begins.
+    pub fn start(&mut self, machine: &impl Machine, start: &Start) {
+        self.page = u64::from(start.store) * PAGE_BYTES;
+        self.offer(machine, start).expect("the store is empty, and has room for this");
+    }
+
+    fn offer(&mut self, machine: &impl Machine, start: &Start) -> Result<(), Refusal> {
+        self.store.describe(machine.pages(), start)?;
+        self.block = Block::new(&mut self.store, machine)?;
+        self.interface = Interface::new(&mut self.store, machine)?;
+        Ok(())
+    }
+
+    /// Does what the guest has asked for, and tells it what has come; to be called when it has come out. It has a pause
+    /// if something may have come.
+    ///
+    /// # Errors
+    /// [`Broken`]: the guest cannot use the store any more.
+    pub fn serve(
+        &mut self,
+        machine: &mut impl Machine,
+        channels: &mut Channels,
+        is_pause: bool,
+    ) -> Result<(), Broken> {
+        if channels.take_raised(STORE_PORT) {
+            self.serve_store(machine, channels)?;
+        }
+        let mut is_moved = false;
+        if self.store.changes() != self.seen {
+            self.seen = self.store.changes();
+            self.look(machine);
+            is_moved = true;
+        }
+        // A refusal here and below means that the guest has filled the store: what was to be told does not reach it.
+        if let Some(block) = &mut self.block
+            && let Some(port) = block.port()
+            && channels.take_raised(port)
+        {
+            let told = block.serve(&mut self.store, machine);
+            told.ok().flatten().into_iter().for_each(|port| channels.raise(machine, port));
+            is_moved = true;
+        }
+        if let Some(interface) = &mut self.interface
+            && let Some(port) = interface.port()
+            && (channels.take_raised(port) | is_pause | interface.is_behind())
+        {
+            let told = interface.serve(&mut self.store, machine);
+            told.ok().flatten().into_iter().for_each(|port| channels.raise(machine, port));
+            is_moved = true;
+        }
+        if is_moved { self.serve_store(machine, channels) } else { Ok(()) }
+    }
+
+    /// Has each backend look at what the guest has set up.
+    fn look(&mut self, machine: &impl Machine) {
+        if let Some(block) = &mut self.block {
+            let _ = block.look(&mut self.store, machine);
+        }
+        if let Some(interface) = &mut self.interface {
+            let _ = interface.look(&mut self.store, machine);
+        }
+    }
+
+    fn serve_store(&mut self, machine: &mut impl Machine, channels: &Channels) -> Result<(), Broken> {
+        if self.store.serve(machine, self.page)? {
+            channels.raise(machine, STORE_PORT);
+        }
+        Ok(())
+    }
+}
