@@ -319,7 +319,7 @@ proptest! {
                 Mnemonic::In | Mnemonic::Out | Mnemonic::Cli | Mnemonic::Sti | Mnemonic::Hlt | Mnemonic::Clts
                     | Mnemonic::Invd | Mnemonic::Wbinvd | Mnemonic::Mov | Mnemonic::Rdmsr | Mnemonic::Wrmsr
                     | Mnemonic::Cpuid | Mnemonic::Xsetbv | Mnemonic::Sgdt | Mnemonic::Sidt | Mnemonic::Sldt
-                    | Mnemonic::Str | Mnemonic::Smsw
+                    | Mnemonic::Str | Mnemonic::Smsw | Mnemonic::Wbnoinvd
             ), "{:x?} is {:?}", bytes, other.mnemonic());
         }
     }
