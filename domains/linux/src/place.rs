@@ -11,7 +11,7 @@ use cloison_rt::{
     sys::{Instant, guest, info, memory::SharedMemory},
     time,
 };
-use linux_core::machine::{Machine, Memory, NoRoom, Page, Shown, Space, Spaces};
+use linux_core::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces};
 
 use crate::Unfit;
 
@@ -163,6 +163,11 @@ impl Spaces for Place {
         hidden.expect("pages of a guest's space can be hidden");
     }
 }
+
+// Neither is given to guests yet.
+impl Disk for Place {}
+
+impl Network for Place {}
 
 impl Machine for Place {
     fn ticks(&self) -> u64 {
