@@ -1,6 +1,6 @@
 //! The ways in: what the entry code calls, and what an interrupt means.
 
-use cloison_abi::{CallError, call::NO_DEADLINE, guest::GuestExit};
+use cloison_abi::{CallError, CallNumber, call::NO_DEADLINE, guest::GuestExit};
 use cloison_rules::{ThreadId, fault::describe, interrupts::Load, refs::InterruptId};
 
 #[cfg(feature = "self-attack")]
@@ -56,7 +56,20 @@ pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
     match kernel.threads.current().and_then(|id| calls::poll(&mut kernel, id)) {
         // All that is its own is loaded.
         Some(back) => entry::go_back_from_call(kernel, cpu.head(), back),
-        None => carry_out(kernel, cpu),
+        None => enter_guest(kernel, cpu),
+    }
+}
+
+/// The call that lets a guest run. Without anything to decide, it does at once. All other calls take longer.
+#[inline(never)]
+fn enter_guest(mut kernel: Locked, cpu: &mut Cpu) -> ! {
+    let caller = kernel.threads.current();
+    let caller = caller.filter(|id| kernel.context(*id).number() == CallNumber::GuestEnter as u8);
+    let Some(id) = caller else { carry_out(kernel, cpu) };
+    let guest = calls::enter_guest(&mut kernel, id).filter(|_| kernel.threads.is_settled());
+    match guest {
+        Some(guest) if kernel.go_on_in_guest(cpu, id, guest) => entry::go(kernel, cpu.head()),
+        _ => leave(kernel, cpu),
     }
 }
 
@@ -96,8 +109,12 @@ pub(crate) extern "C" fn on_guest_call(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     attack::check_flags();
     let mut kernel = lock::take();
-    kernel.save_guest(cpu);
-    kernel.end_running_guest(CameOut { exit: GuestExit::Call, vector: 0, words: [0; 2] });
+    if let (Some(guest), Some(id)) = (kernel.save_guest(cpu), kernel.threads.current()) {
+        kernel.end_guest(id, guest, CameOut { exit: GuestExit::Call, vector: 0, words: [0; 2] });
+        if kernel.threads.is_settled() && kernel.pass_on(cpu, id) {
+            entry::go(kernel, cpu.head());
+        }
+    }
     leave(kernel, cpu)
 }
 
@@ -106,16 +123,13 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     #[cfg(feature = "self-attack")]
     attack::check_flags();
     let mut kernel = lock::take();
-    let is_guests = cpu.is_in_guest();
-    if is_guests {
-        kernel.save_guest(cpu);
-    }
+    let guest = kernel.save_guest(cpu);
     if vector >= FIRST_VECTOR.into() {
         interrupt(&mut kernel, cpu, vector);
-    } else if is_guests {
+    } else if let (Some(guest), Some(id)) = (guest, kernel.threads.current()) {
         let address = if vector == PAGE_FAULT { cpu::fault_address() } else { 0 };
         let out = CameOut { exit: GuestExit::Trap, vector: vector as u32, words: [code, address] };
-        kernel.end_running_guest(out);
+        kernel.end_guest(id, guest, out);
     } else if let Some(id) = kernel.threads.current() {
         let context = kernel.context(id);
         let fault = describe(vector, code, context.instruction(), cpu::fault_address());

@@ -11,7 +11,7 @@ use cloison_rules::{
 };
 
 use crate::{
-    arch::{context::GuestContext, cpu::Cpu, guest::GuestSpaces, time},
+    arch::{cpu::Cpu, guest::GuestSpaces, guest_context::GuestContext, time},
     calls::zero_step,
     kernel::Kernel,
 };
@@ -54,13 +54,12 @@ pub struct CameOut {
 }
 
 impl Kernel {
-    /// The guest behind a reference of this domain.
+    /// The guest behind a reference.
     ///
     /// # Errors
     /// [`CallError::BadSlot`] if it has ended.
-    pub fn guest_of(&self, owner: DomainId, guest: GuestRef) -> Result<GuestId, CallError> {
-        let found = &self.guests[guest.id.index()];
-        let same = found.generation == guest.generation && found.owner == Some(owner);
+    pub fn resolve_guest(&self, guest: GuestRef) -> Result<GuestId, CallError> {
+        let same = self.guests[guest.id.index()].generation == guest.generation;
         if same { Ok(guest.id) } else { Err(CallError::BadSlot) }
     }
 
@@ -98,10 +97,11 @@ impl Kernel {
         Ok(GuestRef { id, generation })
     }
 
-    /// A thread goes on in the guest of its domain, from the registers in the frame page on.
+    /// A thread is to run its guest, from the registers in the frame page on.
     ///
     /// # Errors
     /// [`CallError::BadState`] if there is no such space; [`CallError::BadArgument`] if nothing can run with the registers.
+    #[inline(always)]
     pub fn begin_guest(
         &mut self,
         thread: ThreadId,
@@ -111,8 +111,7 @@ impl Kernel {
     ) -> Result<(), CallError> {
         let guest = &mut self.guests[id.index()];
         guest.spaces.check(space)?;
-        let registers = cloison_rules::guest::Checked::new(guest.spaces.registers())?;
-        guest.context.load(&registers, space, half);
+        guest.context.load(&guest.spaces, space, half)?;
         guest.mask = mask;
         self.threads.enter_guest(thread, deadline);
         self.context_mut(thread).go_into_guest();
@@ -121,55 +120,51 @@ impl Kernel {
 
     /// Lets the guest of a thread have the CPU. Returns false if the guest has come out instead: its thread goes on with
     /// its own program.
-    pub fn go_on_in_guest(&mut self, cpu: &mut Cpu, thread: ThreadId) -> bool {
-        let Some(id) = self.guest_in(thread) else { return false };
+    #[inline(always)]
+    pub fn go_on_in_guest(&mut self, cpu: &mut Cpu, thread: ThreadId, id: GuestId) -> bool {
         let guest = &mut self.guests[id.index()];
         let due = self.threads.guest_is_due(thread, guest.mask, time::now);
+        if due.is_none() && cpu.enter_guest(id, &mut guest.context, &guest.spaces) {
+            return true;
+        }
         let (exit, events) = match due {
-            None if cpu.enter_guest(&mut guest.context, &guest.spaces) => return true,
             Some(Next::Events(events)) => (GuestExit::Events, events),
             _ => (GuestExit::Deadline, 0),
         };
-        self.end_guest(thread, CameOut { exit, vector: 0, words: [events, 0] });
+        self.end_guest(thread, id, CameOut { exit, vector: 0, words: [events, 0] });
         false
     }
 
-    /// The CPU has come from the guest of the running thread into the kernel: what it holds of the guest is saved.
-    pub fn save_guest(&mut self, cpu: &mut Cpu) {
-        if let Some(id) = self.threads.current().and_then(|thread| self.guest_in(thread)) {
-            cpu.leave_guest(&mut self.guests[id.index()].context);
-        }
+    /// If the CPU has come from a guest into the kernel, saves what it holds of that. Returns the guest.
+    #[inline(always)]
+    pub fn save_guest(&mut self, cpu: &mut Cpu) -> Option<GuestId> {
+        let id = cpu.guest()?;
+        cpu.leave_guest(&mut self.guests[id.index()].context);
+        Some(id)
     }
 
-    /// The guest of the running thread has come out.
-    pub fn end_running_guest(&mut self, out: CameOut) {
-        if let Some(thread) = self.threads.current() {
-            self.end_guest(thread, out);
-        }
-    }
-
-    fn end_guest(&mut self, thread: ThreadId, out: CameOut) {
-        let Some(id) = self.guest_in(thread) else { return };
-        let guest = self.guest_mut(id);
-        guest.spaces.set_registers(guest.context.registers());
-        self.abandon_guest(thread);
+    /// The guest of a thread has come out.
+    #[inline(always)]
+    pub fn end_guest(&mut self, thread: ThreadId, id: GuestId, out: CameOut) {
+        let guest = &self.guests[id.index()];
+        guest.context.store(&guest.spaces);
+        self.threads.leave_guest(thread);
         let context = self.context_mut(thread);
+        context.come_out_of_guest();
         context.set_outcome(out.exit as i32, out.vector);
         context.set_words([out.words[0], out.words[1], 0, 0]);
     }
 
-    /// A thread runs no guest any more, if it does.
+    /// A thread that goes no further runs no guest any more.
     pub fn abandon_guest(&mut self, thread: ThreadId) {
-        let context = &mut self.contexts[thread];
-        if let Some(home) = context.home().filter(|_| context.is_in_guest()) {
-            let domain = &self.domains[home.index()];
-            context.come_out_of_guest(&domain.space, !domain.ports.is_empty());
+        if self.context(thread).is_in_guest() {
             self.threads.leave_guest(thread);
+            self.context_mut(thread).come_out_of_guest();
         }
     }
 
     /// The guest that a thread runs.
-    fn guest_in(&self, thread: ThreadId) -> Option<GuestId> {
+    pub fn guest_in(&self, thread: ThreadId) -> Option<GuestId> {
         let context = self.context(thread);
         let home = context.home().filter(|_| context.is_in_guest())?;
         self.domain(home).guest

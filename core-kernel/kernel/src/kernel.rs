@@ -348,8 +348,8 @@ impl Kernel {
     #[cold]
     #[inline(never)]
     fn take_the_long_way(&mut self, cpu: &mut Cpu, mut id: ThreadId) -> bool {
-        while self.context(id).is_in_guest() {
-            if self.go_on_in_guest(cpu, id) {
+        while let Some(guest) = self.guest_in(id) {
+            if self.go_on_in_guest(cpu, id, guest) {
                 return true;
             }
             let Some(next) = self.decide(cpu) else { return false };

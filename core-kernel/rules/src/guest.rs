@@ -3,10 +3,7 @@
 
 use cloison_abi::{
     CallError, Rights,
-    guest::{
-        GUEST_DATA_SELECTOR, GUEST_FLAGS, GUEST_LOW_END, GUEST_REGIONS, GUEST_SPACES, GuestMapEntry,
-        GuestRegisters,
-    },
+    guest::{GUEST_DATA_SELECTOR, GUEST_FLAGS, GUEST_LOW_END, GUEST_REGIONS, GUEST_SPACES, GuestMapEntry},
     limits::PAGE_BYTES,
 };
 
@@ -28,6 +25,7 @@ const FIXED_FLAGS: u64 = 0x202;
 
 /// Whether an address is one: its upper bits repeat bit 47.
 #[must_use]
+#[inline(always)]
 pub fn is_canonical(address: u64) -> bool {
     let unused = u64::BITS - ADDRESS_BITS;
     (address << unused) as i64 >> unused == address as i64
@@ -190,27 +188,17 @@ impl Shown {
     }
 }
 
-/// Registers with which a guest can go on, checked: see [`Checked::new`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked(GuestRegisters);
-
-impl Checked {
-    /// Registers as somebody has written them. Flags that are not a guest's to choose are set as they have to be.
-    ///
-    /// # Errors
-    /// [`CallError::BadArgument`] if the next instruction or a base is no address: the way out of the kernel would fault.
-    pub fn new(registers: GuestRegisters) -> Result<Self, CallError> {
-        let GuestRegisters { rip, fs_base, gs_base, rflags, .. } = registers;
-        if ![rip, fs_base, gs_base].into_iter().all(is_canonical) {
-            return Err(CallError::BadArgument);
-        }
-        Ok(Self(GuestRegisters { rflags: rflags & GUEST_FLAGS | FIXED_FLAGS, ..registers }))
-    }
-
-    /// The registers.
-    #[must_use]
-    pub fn get(&self) -> &GuestRegisters {
-        &self.0
+/// The flags with which a guest goes on, from those that somebody has chosen: what is not a guest's to choose is set as it
+/// has to be. `addresses` are the next instruction and the segment bases.
+///
+/// # Errors
+/// [`CallError::BadArgument`] if one of these is no address: the way out of the kernel would fault.
+#[inline(always)]
+pub fn checked_flags(addresses: [u64; 3], flags: u64) -> Result<u64, CallError> {
+    if addresses.into_iter().all(is_canonical) {
+        Ok(flags & GUEST_FLAGS | FIXED_FLAGS)
+    } else {
+        Err(CallError::BadArgument)
     }
 }
 

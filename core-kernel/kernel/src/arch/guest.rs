@@ -6,7 +6,7 @@
 
 use cloison_abi::{
     CallError,
-    guest::{GUEST_REGIONS, GUEST_SPACES, GUEST_WORDS, GuestHalf, GuestMapEntry, GuestRegisters},
+    guest::{GUEST_MAP_PAGES, GUEST_REGIONS, GUEST_SPACES, GUEST_WORDS, GuestHalf, GuestMapEntry},
     limits::PAGE_BYTES,
 };
 use cloison_rules::{
@@ -145,31 +145,17 @@ impl GuestSpaces {
         self.pool.run() != Run::NONE
     }
 
-    /// The registers in the frame page.
-    pub fn registers(&self) -> GuestRegisters {
-        let mut words = [0; GUEST_WORDS];
-        words.iter_mut().enumerate().for_each(|(index, word)| *word = self.frame_word(index));
-        GuestRegisters::from_words(words)
-    }
-
-    /// Writes registers to the frame page.
-    pub fn set_registers(&mut self, registers: GuestRegisters) {
-        let Some((_, page)) = self.frame_page else { return };
-        for (index, word) in registers.to_words().into_iter().enumerate() {
-            // SAFETY: the page is memory of a region that is attached, so nothing of the kernel is in it.
-            unsafe { physical::store_word(page, index, word) };
-        }
-    }
-
     /// An entry of the map list in the frame page.
     pub fn map_entry(&self, index: usize) -> GuestMapEntry {
-        GuestMapEntry(self.frame_word(GUEST_WORDS + index))
+        assert!(index < GUEST_MAP_PAGES);
+        // SAFETY: the page is memory of a region that is attached, so nothing of the kernel is in it.
+        let word = |page| unsafe { physical::load_word(page, GUEST_WORDS + index) };
+        GuestMapEntry(self.frame_page().map_or(0, word))
     }
 
-    fn frame_word(&self, index: usize) -> u64 {
-        assert!(index < ENTRIES);
-        // SAFETY: as for `set_registers`.
-        self.frame_page.map_or(0, |(_, page)| unsafe { physical::load_word(page, index) })
+    /// The frame page: memory of a region that is attached.
+    pub(in crate::arch) fn frame_page(&self) -> Option<Frame> {
+        self.frame_page.map(|(_, page)| page)
     }
 
     /// The root table by which a space is entered, if there is such a space.

@@ -5,7 +5,7 @@ use cloison_abi::{
     guest::{GUEST_MAP_PAGES, GUEST_REGIONS, GuestHalf, SPACE_CREATE, SPACE_DESTROY},
 };
 use cloison_rules::{
-    DomainId, GuestId, RegionRef,
+    DomainId, GuestId, RegionRef, ThreadId,
     authorize::Operation,
     capability::Capability,
     guest::{Attached, GuestPages, SpaceId},
@@ -15,6 +15,7 @@ use super::{
     Answer, Arguments, Found, Result,
     build::{give, subject},
     gates::not_too_soon,
+    permit,
     regions::is_seen,
 };
 use crate::{kernel::Kernel, life::Renewal};
@@ -69,7 +70,7 @@ pub(super) fn make(
 /// The guest in a slot of the caller.
 pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<GuestId> {
     let guest = kernel.slots(id).guest(arguments.slot)?;
-    Ok((Operation::Guest, kernel.guest_of(id, guest)?))
+    Ok((Operation::Guest, kernel.resolve_guest(guest)?))
 }
 
 /// Make or end a space.
@@ -118,11 +119,16 @@ pub(super) fn unmap(kernel: &mut Kernel, _id: DomainId, guest: GuestId, argument
     Ok(Answer::Again)
 }
 
-/// Run the guest.
-pub(super) fn enter(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
+/// Run the guest. Returns it. It asks by itself, because there are many of these calls.
+#[inline(always)]
+pub fn enter(kernel: &mut Kernel, thread: ThreadId) -> Result<GuestId> {
     const LOWER: u64 = GuestHalf::Lower as u64;
     const BOTH: u64 = GuestHalf::Both as u64;
-    let [space, half, _, _, mask, deadline] = arguments.a;
+    let (slots, access) = kernel.reach(thread);
+    let context = kernel.context(thread);
+    let guest = kernel.resolve_guest(slots.guest(context.slot())?)?;
+    permit(access, Operation::Guest)?;
+    let [space, half, _, _, mask, deadline] = context.arguments();
     let half = match half {
         LOWER => GuestHalf::Lower,
         BOTH => GuestHalf::Both,
@@ -130,6 +136,6 @@ pub(super) fn enter(kernel: &mut Kernel, _id: DomainId, guest: GuestId, argument
     };
     let place = (SpaceId::new(space)?, half);
     let deadline = not_too_soon(kernel, deadline);
-    kernel.begin_guest(arguments.thread, guest, place, (mask, deadline))?;
-    Ok(Answer::Nothing)
+    kernel.begin_guest(thread, guest, place, (mask, deadline))?;
+    Ok(guest)
 }

@@ -18,7 +18,7 @@ pub(crate) use regions::{map_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::{
-    DomainId, ThreadId,
+    DomainId, GuestId, ThreadId,
     authorize::{Access, Operation, Verdict},
 };
 
@@ -62,14 +62,26 @@ pub fn dispatch(kernel: &mut Kernel, id: ThreadId) {
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
     const WAIT: u8 = CallNumber::Wait as u8;
+    const GUEST_ENTER: u8 = CallNumber::GuestEnter as u8;
     const SIGNAL_REPLY_WAIT: u8 = CallNumber::SignalReplyWait as u8;
     match number {
         CALL => gates::call(kernel, id),
         REPLY_WAIT => gates::reply_wait(kernel, id),
         WAIT => gates::wait(kernel, id),
+        GUEST_ENTER => drop(enter_guest(kernel, id)),
         SIGNAL_REPLY_WAIT => gates::signal_reply_wait(kernel, id),
         number => carry_out(kernel, id, number),
     }
+}
+
+/// Lets a thread run its guest. Returns that, if it is so; else the thread finds out why not.
+#[inline(always)]
+pub fn enter_guest(kernel: &mut Kernel, id: ThreadId) -> Option<GuestId> {
+    let guest = guests::enter(kernel, id);
+    if let Err(error) = guest {
+        kernel.context_mut(id).set_outcome(error as i32, 0);
+    }
+    guest.ok()
 }
 
 /// Carries out one of the other calls, and puts its answer into the caller's registers.
@@ -109,6 +121,7 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
                 | CallNumber::ReplyWait
                 | CallNumber::Wait
                 | CallNumber::Signal
+                | CallNumber::GuestEnter
                 | CallNumber::SignalReplyWait => Err(CallError::UnknownCall),
             }
         };
@@ -148,7 +161,6 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         GuestSpace: guests::find => guests::space,
         GuestMap: guests::find => guests::map,
         GuestUnmap: guests::find => guests::unmap,
-        GuestEnter: guests::find => guests::enter,
         DomainStart: handle::find_started => handle::start,
         DomainStop: handle::find => handle::stop,
         DomainDestroy: build::find_to_destroy => build::destroy,

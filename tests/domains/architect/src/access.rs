@@ -19,6 +19,7 @@ use cloison_sys::{
 
 use crate::{
     child::{Call, Child},
+    guests::{self, GUEST},
     outcome::{Outcome, Wrong, refused, same},
     site::{RIGHT, Site, number},
 };
@@ -77,12 +78,7 @@ fn attempt(call: CallNumber) -> Option<Call> {
         | CallNumber::GoneRead
         | CallNumber::Retire
         | CallNumber::RegionCarve
-        | CallNumber::RegionDelete
-        | CallNumber::DomainGiveGuest
-        | CallNumber::GuestSpace
-        | CallNumber::GuestMap
-        | CallNumber::GuestUnmap
-        | CallNumber::GuestEnter => return None,
+        | CallNumber::RegionDelete => return None,
         CallNumber::Call => (GATE, [0; 6]),
         CallNumber::Signal => (EVENT, [0; 6]),
         // A deadline in the past: it does not wait.
@@ -111,6 +107,10 @@ fn attempt(call: CallNumber) -> Option<Call> {
         CallNumber::DomainGiveInterrupt => (PEER, [SLOT_SELF.into(), BUILDER.into(), u64::MAX, 0, 0, 0]),
         CallNumber::DomainGivePorts => (PEER, [BUILDER.into(), 0, 0, 0, 0, 0]),
         CallNumber::DomainGiveRight => (PEER, [SLOT_SELF.into(), BUILDER.into(), u64::MAX, 0, 0, 0]),
+        CallNumber::DomainGiveGuest => (PEER, [0, REGION.into(), REGION.into(), 0, 0, 0]),
+        CallNumber::GuestSpace => (GUEST, [2, 0, 0, 0, 0, 0]),
+        CallNumber::GuestMap | CallNumber::GuestUnmap => (GUEST, [0, KERNEL_BASE, 1, 0, 0, 0]),
+        CallNumber::GuestEnter => (GUEST, [0; 6]),
         CallNumber::DomainDestroy => (ITSELF, [0; 6]),
         CallNumber::RegionDevice => (BUILDER, [GATE.into(), 1, 1, 0, 0, 0]),
     };
@@ -119,7 +119,8 @@ fn attempt(call: CallNumber) -> Option<Call> {
 
 /// A child that holds all that there is to hold, and its peer.
 fn able(site: &mut Site) -> Outcome<(Child, Child)> {
-    let (child, peer, region) = (site.child()?, site.child()?, site.region(1)?);
+    let (peer, region) = (site.child()?, site.region(1)?);
+    let child = guests::made(site, &[])?.child;
     domain_give_gate(child.domain, Slot(GATE), peer.domain, 0, LOANS)?;
     domain_give_event(child.domain, Slot(EVENT), peer.domain, 3)?;
     domain_give_region(child.domain, Slot(REGION), region, Rights::READ | Rights::WRITE | Rights::GRANT)?;

@@ -21,7 +21,7 @@ use core::time::Duration;
 use crate::{
     access,
     child::{CODE_ADDRESS, Child, TABLE_PAGES},
-    ends,
+    ends, guests,
     outcome::{Outcome, refused, same},
     site::{RIGHT, Site, configuration, number},
 };
@@ -87,6 +87,14 @@ pub const ACTS: &[(&str, Act)] = &[
     ("what was lent is not mapped into another domain", ends::loan_is_not_passed_on),
     ("a loan ends with its lender, whatever the plan gave that one", ends::loan_ends_with_its_lender),
     ("a domain without page tables does not run when its handler ends", ends::without_tables_nothing_runs),
+    ("memory of a guest stays what it is until its domain is gone", guests::memory_of_a_guest_stays),
+    ("memory of a guest is not lent", guests::memory_of_a_guest_is_not_lent),
+    ("a guest is made of memory that is nothing else", guests::parts_are_memory_of_nobody_elses),
+    ("there is room for so many guests", guests::guests_are_limited),
+    ("a domain that is stopped in its guest begins with it anew", guests::stopped_in_its_guest),
+    ("page tables of a guest are zeroed", guests::tables_of_a_guest_are_zero),
+    ("a domain that ends gives back its guest's memory", guests::ended_with_its_guest),
+    ("a guest that was dropped is there in the next life", guests::dropped_for_a_life),
 ];
 
 fn deleted_is_zero(site: &mut Site) -> Outcome {

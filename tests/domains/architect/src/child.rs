@@ -110,6 +110,11 @@ impl Child {
         Ok(results.map(|word| (self.view.get(word) as i32, self.view.get(word + 1))).collect())
     }
 
+    /// What came of one of the calls that have begun.
+    pub fn answered(&self, place: usize) -> i32 {
+        self.view.get(FIRST + ENTRY * place + 7) as i32
+    }
+
     /// Has the child make a call from which it does not come back.
     pub fn last_call(&self, call: CallNumber, slot: u8) -> Outcome {
         self.begin(&[(call, slot, [0; 6])])?;

@@ -13,6 +13,7 @@ mod access;
 mod acts;
 mod child;
 mod ends;
+mod guests;
 mod outcome;
 mod site;
 mod view;

@@ -10,12 +10,19 @@
 extern crate alloc;
 
 use alloc::collections::BTreeMap;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    cell::RefCell,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use cloison_abi::{CallError, info::InfoKind};
+use cloison_abi::{
+    CallError,
+    guest::{GuestHalf, GuestMapEntry, GuestRegisters},
+    info::{GUEST, GUEST_FRAME, GUEST_RAM, InfoKind},
+};
 use cloison_rt::{
     log,
-    sys::{self, Instant, Message, Slot, info, memory::SharedMemory},
+    sys::{self, Instant, Message, Slot, guest::Guest, info, memory::SharedMemory},
 };
 
 cloison_rt::entry!(main);
@@ -39,7 +46,9 @@ fn main() -> Result<(), &'static str> {
     report("cheapest-call", often(count(|| Some(sys::wait(1, Instant::PAST)))?));
     bench_marks::path();
     report("signal-to-waiter", peer.signals(overhead)?);
-    log!("paths: cheapest-call signal-to-waiter");
+    bench_marks::path();
+    report("guest-bounce", often(Bouncer::find().ok_or("the plan gives this domain no guest")?.bounces()?));
+    log!("paths: cheapest-call signal-to-waiter guest-bounce");
     let clock = sys::clock();
     let boot = clock.first_domain.saturating_sub(clock.kernel_entry).saturating_sub(clock.calibration);
     report("kernel-to-first-domain", boot);
@@ -80,6 +89,33 @@ impl Peer {
             counts.add(self.arrival.load(Ordering::Relaxed).saturating_sub(before));
         }
         Ok(counts.most_frequent().saturating_sub(overhead))
+    }
+}
+
+/// A guest that comes out at once, again and again.
+struct Bouncer(RefCell<Guest>);
+
+impl Bouncer {
+    /// Where it sees its program: a call, and a jump back to it.
+    const CODE: u64 = 0x10_0000;
+    const PROGRAM: [u8; 4] = [0x0f, 0x05, 0xeb, 0xfc];
+
+    fn find() -> Option<Self> {
+        let page = info::get();
+        let memory = |name| SharedMemory::of(page.find(InfoKind::GuestMemory, name)?);
+        let slot = info::slot(page.find(InfoKind::Guest, GUEST)?)?;
+        let mut guest = Guest::new(slot, memory(GUEST_FRAME)?);
+        memory(GUEST_RAM)?.write(0, &Self::PROGRAM).then_some(())?;
+        guest.create_space(0).ok()?;
+        let code = GuestMapEntry(GuestMapEntry::new(0, 0).0 | GuestMapEntry::EXECUTE);
+        guest.map(0, Self::CODE, &[code]).ok()?;
+        guest.set_registers(&GuestRegisters { rip: Self::CODE, ..GuestRegisters::default() });
+        Some(Self(RefCell::new(guest)))
+    }
+
+    /// From before the guest is entered until it has come out. Its own two instructions are in it.
+    fn bounces(&self) -> Result<Counts, &'static str> {
+        count(|| self.0.borrow_mut().enter(0, GuestHalf::Both, 0, Instant::NEVER).ok())
     }
 }
 

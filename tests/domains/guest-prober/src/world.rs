@@ -196,3 +196,31 @@ impl World {
 pub(crate) fn readable(page: u32, rights: u64) -> GuestMapEntry {
     GuestMapEntry(GuestMapEntry::new(RAM, page).0 | rights)
 }
+
+/// How far the prober's own `fs` and `gs` lead away from where they should, and the selectors of its data segments.
+pub(crate) fn own_segments() -> (u64, u64) {
+    /// Two words of which the first is read.
+    static HERE: [u64; 2] = [0, 1];
+    let (fs, gs, selectors): (u64, u64, u64);
+    // SAFETY: reads registers, and a word of this program's own if the bases are what they should be.
+    unsafe {
+        core::arch::asm!(
+            "mov {fs}, fs:[{here}]",
+            "mov {gs}, gs:[{here}]",
+            "mov {all:e}, ds",
+            "mov {one:e}, es",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, fs",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, gs",
+            "or {all:e}, {one:e}",
+            here = in(reg) &raw const HERE,
+            fs = out(reg) fs,
+            gs = out(reg) gs,
+            all = out(reg) selectors,
+            one = out(reg) _,
+            options(nostack, readonly),
+        );
+    }
+    (fs | gs, selectors)
+}

@@ -1,12 +1,9 @@
 //! The CPU: which address space is loaded.
 
 use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
-use cloison_rules::DomainId;
+use cloison_rules::{DomainId, GuestId};
 
-use super::{
-    context::{Context, GuestContext},
-    physical::load,
-};
+use super::{context::Context, guest_context::GuestContext, physical::load};
 use crate::arch::guest::GuestSpaces;
 
 /// A range of ports: the first, and how many.
@@ -17,7 +14,7 @@ pub type PortRanges = heapless::Vec<PortRange, MAX_PORT_RANGES>;
 /// What belongs to the CPU.
 pub struct Cpu {
     loaded: u64,
-    is_in_guest: bool,
+    guest: Option<GuestId>,
     /// As on a PC.
     pub epoch: u64,
     /// As on a PC.
@@ -37,7 +34,7 @@ pub struct Turn<'a> {
 impl Cpu {
     /// One on which nothing is loaded.
     pub fn new() -> Self {
-        Self { loaded: 1, is_in_guest: false, epoch: 0, armed: NO_DEADLINE }
+        Self { loaded: 1, guest: None, epoch: 0, armed: NO_DEADLINE }
     }
 
     /// Lets a thread have the CPU.
@@ -59,23 +56,23 @@ impl Cpu {
     }
 
     /// Lets a guest have the CPU. Returns false if the space in which it is to run is not there.
-    pub fn enter_guest(&mut self, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
+    pub fn enter_guest(&mut self, id: GuestId, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
         let (space, half) = guest.place();
         let Some(root) = spaces.root(space, half) else { return false };
         self.loaded = root;
         load(root);
-        self.is_in_guest = true;
+        self.guest = Some(id);
         true
     }
 
     /// Takes the CPU from a guest.
     pub fn leave_guest(&mut self, _guest: &mut GuestContext) {
-        self.is_in_guest = false;
+        self.guest = None;
     }
 
-    /// Whether a guest has it.
-    pub fn is_in_guest(&self) -> bool {
-        self.is_in_guest
+    /// The guest that has it.
+    pub fn guest(&self) -> Option<GuestId> {
+        self.guest
     }
 
     /// Whether a thread's address space is loaded.

@@ -7,6 +7,8 @@ pub mod apic;
 #[path = "../x86_64/context.rs"]
 pub mod context;
 pub mod cpu;
+#[path = "../x86_64/guest_context.rs"]
+pub mod guest_context;
 pub mod machine;
 pub mod memory;
 pub(in crate::arch) mod physical;

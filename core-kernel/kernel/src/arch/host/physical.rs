@@ -76,6 +76,24 @@ pub(in crate::arch) unsafe fn store_word(page: Frame, index: usize, value: u64) 
     RAM.with_borrow_mut(|ram| ram.words[first + index] = value);
 }
 
+/// Copies words of a page.
+///
+/// # Safety
+/// As on a PC.
+pub(in crate::arch) unsafe fn copy_from_page<const WORDS: usize>(page: Frame, index: usize, to: *mut u64) {
+    // SAFETY: so says the caller.
+    (0..WORDS).for_each(|word| unsafe { to.add(word).write(load_word(page, index + word)) });
+}
+
+/// Copies words to a page.
+///
+/// # Safety
+/// As on a PC.
+pub(in crate::arch) unsafe fn copy_to_page<const WORDS: usize>(from: *const u64, page: Frame, index: usize) {
+    // SAFETY: so says the caller.
+    (0..WORDS).for_each(|word| unsafe { store_word(page, index + word, from.add(word).read()) });
+}
+
 /// An entry of a page table.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Entry(usize);

@@ -6,11 +6,7 @@
 
 use core::ops::{Index, IndexMut};
 
-use cloison_abi::guest::{GuestHalf, GuestRegisters};
-use cloison_rules::{
-    DomainAddress, DomainId, TABLE_ENTRIES, ThreadId,
-    guest::{Checked, SpaceId},
-};
+use cloison_rules::{DomainAddress, DomainId, TABLE_ENTRIES, ThreadId};
 
 use crate::arch::space::{AddressSpace, KernelSpace};
 
@@ -37,17 +33,18 @@ impl VectorState {
     };
 }
 
-/// The general registers of a thread, how to go back to it, and what else the CPU needs when it does. The entry code knows the layout by
-/// `offset_of`.
+/// The general registers of a thread, how to go back to it, and what else the CPU needs when it does. The entry code
+/// knows the layout by `offset_of`. The registers come first, as they do in a guest's frame page.
 #[repr(C)]
 pub struct Context {
     pub(super) rax: u64,
-    pub(super) rbx: u64,
     pub(super) rcx: u64,
     pub(super) rdx: u64,
+    pub(super) rbx: u64,
+    pub(super) rsp: u64,
+    pub(super) rbp: u64,
     pub(super) rsi: u64,
     pub(super) rdi: u64,
-    pub(super) rbp: u64,
     pub(super) r8: u64,
     pub(super) r9: u64,
     pub(super) r10: u64,
@@ -58,7 +55,6 @@ pub struct Context {
     pub(super) r15: u64,
     pub(super) rip: u64,
     pub(super) rflags: u64,
-    pub(super) rsp: u64,
     /// 1 from an interrupt or exception until the domain goes on: its vector registers are in `vectors`. Else
     /// 0: it makes a system call, or has not started, and they start afresh.
     pub(super) interrupted: u64,
@@ -66,9 +62,12 @@ pub struct Context {
     pub(super) root: u64,
     /// The domain that the thread is part of.
     pub(super) home: Option<DomainId>,
-    /// Whether the domain may use I/O ports.
+    /// Whether the domain may use I/O ports, or the thread runs its guest.
     pub(super) has_ports: bool,
-    _align: [u64; 3],
+    /// While the thread runs its guest: its own page tables, and whether its domain may use I/O ports.
+    own_root: u64,
+    may_use_ports: bool,
+    _align: [u64; 1],
     pub(super) vectors: VectorState,
 }
 
@@ -86,14 +85,15 @@ const RFLAGS_START: u64 = 0x202;
 
 impl Context {
     /// The context of no thread, all zeros.
-    const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         rax: 0,
-        rbx: 0,
         rcx: 0,
         rdx: 0,
+        rbx: 0,
+        rsp: 0,
+        rbp: 0,
         rsi: 0,
         rdi: 0,
-        rbp: 0,
         r8: 0,
         r9: 0,
         r10: 0,
@@ -104,12 +104,13 @@ impl Context {
         r15: 0,
         rip: 0,
         rflags: 0,
-        rsp: 0,
         interrupted: 0,
-        home: None,
         root: 0,
+        home: None,
         has_ports: false,
-        _align: [0; 3],
+        own_root: 0,
+        may_use_ports: false,
+        _align: [0; 1],
         vectors: VectorState::EMPTY,
     };
 
@@ -157,6 +158,7 @@ impl Context {
 
     /// From now on the thread runs its guest.
     pub fn go_into_guest(&mut self) {
+        (self.own_root, self.may_use_ports) = (self.root, self.has_ports);
         (self.root, self.has_ports) = (IN_GUEST, true);
     }
 
@@ -165,10 +167,9 @@ impl Context {
         self.root == IN_GUEST
     }
 
-    /// It runs the domain's program again.
-    pub fn come_out_of_guest(&mut self, space: &AddressSpace, has_ports: bool) {
-        self.bind(space);
-        self.has_ports = has_ports;
+    /// It does no more.
+    pub fn come_out_of_guest(&mut self) {
+        (self.root, self.has_ports) = (self.own_root, self.may_use_ports);
     }
 
     /// The number of a call.
@@ -297,85 +298,6 @@ impl IndexMut<ThreadId> for Contexts {
     #[inline(always)]
     fn index_mut(&mut self, id: ThreadId) -> &mut Context {
         &mut self.0[id.index()]
-    }
-}
-
-/// What the CPU holds for a guest while the guest does not run.
-pub struct GuestContext {
-    /// It is always as that of one that was interrupted.
-    pub(super) context: Context,
-    pub(super) segments: Segments,
-    space: SpaceId,
-    half: GuestHalf,
-}
-
-/// What a guest has set of its segment registers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Segments {
-    pub(super) fs_base: u64,
-    pub(super) gs_base: u64,
-    /// Of `ds`, `es`, `fs`, `gs`.
-    pub(super) selectors: [u16; 4],
-}
-
-impl GuestContext {
-    /// That of no guest, all zeros.
-    pub const EMPTY: Self = Self {
-        context: Context::EMPTY,
-        segments: Segments { fs_base: 0, gs_base: 0, selectors: [0; 4] },
-        space: SpaceId::FIRST,
-        half: GuestHalf::Lower,
-    };
-
-    /// Makes this the context of a guest before its first instruction.
-    pub fn begin(&mut self) {
-        *self = Self::EMPTY;
-        self.context.vectors = VectorState::INITIAL;
-    }
-
-    /// Lets the guest go on with these registers, and its vector registers as they were.
-    pub fn load(&mut self, registers: &Checked, space: SpaceId, half: GuestHalf) {
-        let from = registers.get();
-        let Self { context: to, segments, .. } = self;
-        (to.rax, to.rcx, to.rdx, to.rbx) = (from.rax, from.rcx, from.rdx, from.rbx);
-        (to.rsp, to.rbp, to.rsi, to.rdi) = (from.rsp, from.rbp, from.rsi, from.rdi);
-        (to.r8, to.r9, to.r10, to.r11) = (from.r8, from.r9, from.r10, from.r11);
-        (to.r12, to.r13, to.r14, to.r15) = (from.r12, from.r13, from.r14, from.r15);
-        (to.rip, to.rflags, to.interrupted) = (from.rip, from.rflags, 1);
-        (segments.fs_base, segments.gs_base) = (from.fs_base, from.gs_base);
-        (self.space, self.half) = (space, half);
-    }
-
-    /// The registers that it had when it came out.
-    pub fn registers(&self) -> GuestRegisters {
-        let Self { context: from, segments, .. } = self;
-        GuestRegisters {
-            rax: from.rax,
-            rcx: from.rcx,
-            rdx: from.rdx,
-            rbx: from.rbx,
-            rsp: from.rsp,
-            rbp: from.rbp,
-            rsi: from.rsi,
-            rdi: from.rdi,
-            r8: from.r8,
-            r9: from.r9,
-            r10: from.r10,
-            r11: from.r11,
-            r12: from.r12,
-            r13: from.r13,
-            r14: from.r14,
-            r15: from.r15,
-            rip: from.rip,
-            rflags: from.rflags,
-            fs_base: segments.fs_base,
-            gs_base: segments.gs_base,
-        }
-    }
-
-    /// Where it runs.
-    pub(super) fn place(&self) -> (SpaceId, GuestHalf) {
-        (self.space, self.half)
     }
 }
 

@@ -3,7 +3,7 @@
 use core::{arch::x86_64::__cpuid_count, cell::UnsafeCell, mem::offset_of};
 
 use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
-use cloison_rules::{DomainId, clock::Stated, cpu::ControlRegisters, guest::kept_selector};
+use cloison_rules::{DomainId, GuestId, clock::Stated, cpu::ControlRegisters};
 use x86_64::registers::{
     control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
     model_specific::Msr,
@@ -11,8 +11,9 @@ use x86_64::registers::{
 };
 
 use super::{
-    context::{Context, GuestContext, Segments},
+    context::Context,
     entry::{self, Head},
+    guest_context::GuestContext,
     physical::load,
     tables::Tables,
 };
@@ -56,7 +57,8 @@ pub struct Cpu {
     /// The domain whose ports the bitmap allows.
     ports_of: Option<DomainId>,
     ports: PortRanges,
-    is_in_guest: bool,
+    /// The guest that has the CPU.
+    guest: Option<GuestId>,
     /// Up to which change of address spaces or ports this CPU has looked at what it has loaded.
     pub epoch: u64,
     /// When the timer is set to interrupt.
@@ -78,7 +80,7 @@ static FIRST_CPU: FirstCpu = FirstCpu(UnsafeCell::new(Cpu {
     loaded: 0,
     ports_of: None,
     ports: PortRanges::new(),
-    is_in_guest: false,
+    guest: None,
     epoch: 0,
     armed: 0,
     tables: Tables::EMPTY,
@@ -151,7 +153,8 @@ impl Cpu {
     }
 
     /// Lets a guest have the CPU: its space, its registers. Returns false if the space in which it is to run is not there.
-    pub fn enter_guest(&mut self, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
+    #[inline(always)]
+    pub fn enter_guest(&mut self, id: GuestId, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
         let (space, half) = guest.place();
         let Some(root) = spaces.root(space, half) else { return false };
         if self.loaded != root {
@@ -161,23 +164,24 @@ impl Cpu {
         task_state.forbid_ports();
         guest.segments.load();
         entry::lead_to_guest(true);
-        self.is_in_guest = true;
+        self.guest = Some(id);
         // SAFETY: its space is loaded, it has no ports, and contexts of guests are in the kernel's one table.
         unsafe { self.head.run(&mut guest.context) };
         true
     }
 
     /// Takes the CPU from a guest, which has just come out of it.
+    #[inline(always)]
     pub fn leave_guest(&mut self, guest: &mut GuestContext) {
-        guest.segments = Segments::unload();
+        guest.segments.unload();
         entry::lead_to_guest(false);
-        self.is_in_guest = false;
+        self.guest = None;
     }
 
-    /// Whether a guest has it.
+    /// The guest that has it.
     #[inline(always)]
-    pub fn is_in_guest(&self) -> bool {
-        self.is_in_guest
+    pub fn guest(&self) -> Option<GuestId> {
+        self.guest
     }
 
     #[inline(always)]
@@ -244,74 +248,6 @@ pub fn clear_segment_selectors() {
             one = out(reg) _,
             options(nostack, nomem),
         );
-    }
-}
-
-impl Segments {
-    /// Loads what a guest had in its segment registers, where others have zeros.
-    fn load(self) {
-        if self.selectors != [0; 4] {
-            let [ds, es, fs, gs] = self.selectors.map(u32::from);
-            // SAFETY: the selectors are null or that of a guest's data, and the kernel uses none of the four. For `gs`, as
-            // in `clear_segment_selectors`.
-            unsafe {
-                core::arch::asm!(
-                    "mov ds, {:e}",
-                    "mov es, {:e}",
-                    "mov fs, {:e}",
-                    "swapgs",
-                    "mov gs, {:e}",
-                    "swapgs",
-                    in(reg) ds,
-                    in(reg) es,
-                    in(reg) fs,
-                    in(reg) gs,
-                    options(nostack, nomem, preserves_flags),
-                );
-            }
-        }
-        // A selector that is loaded takes the base with it, so the bases come last.
-        set_bases(self.fs_base, self.gs_base);
-    }
-
-    /// Reads what a guest has in its segment registers, and lets the bases be those of others: zero. (The selectors are
-    /// cleared when the next address space is loaded.)
-    fn unload() -> Self {
-        let (ds, es, fs, gs): (u32, u32, u32, u32);
-        // SAFETY: reading them changes nothing.
-        unsafe {
-            core::arch::asm!(
-                "mov {:e}, ds",
-                "mov {:e}, es",
-                "mov {:e}, fs",
-                "mov {:e}, gs",
-                out(reg) ds,
-                out(reg) es,
-                out(reg) fs,
-                out(reg) gs,
-                options(nostack, nomem, preserves_flags),
-            );
-        }
-        // SAFETY: each CPU with 64 bits has these registers.
-        let [fs_base, gs_base] =
-            unsafe { [FS_BASE, KERNEL_GS_BASE].map(|register| Msr::new(register).read()) };
-        set_bases(0, 0);
-        let selectors = [ds, es, fs, gs].map(|selector| kept_selector(selector as u16));
-        Self { fs_base, gs_base, selectors }
-    }
-}
-
-/// The base of `fs`, and that of `gs` outside of the kernel.
-const FS_BASE: u32 = 0xc000_0100;
-const KERNEL_GS_BASE: u32 = 0xc000_0102;
-
-/// Sets the bases that hold outside of the kernel.
-fn set_bases(fs: u64, gs: u64) {
-    // SAFETY: the kernel uses neither. They are canonical: zero, those that a guest had, or those of registers that were
-    // checked.
-    unsafe {
-        Msr::new(FS_BASE).write(fs);
-        Msr::new(KERNEL_GS_BASE).write(gs);
     }
 }
 

@@ -19,7 +19,7 @@ use core::{
 use cloison_abi::CallNumber;
 use x86_64::registers::{
     control::{Efer, EferFlags},
-    model_specific::{GsBase, KernelGsBase, LStar, Msr, SFMask},
+    model_specific::{GsBase, KernelGsBase, Msr, SFMask},
     rflags::RFlags,
 };
 
@@ -147,9 +147,12 @@ fn set_up_system_call(cpu: u64) {
 }
 
 /// Lets the next `syscall` be one of a guest, or of a domain.
+#[inline(always)]
 pub(super) fn lead_to_guest(is_guests: bool) {
-    let entry = if is_guests { guest_syscall_entry } else { syscall_entry };
-    LStar::write(x86_64::VirtAddr::from_ptr(entry as *const ()));
+    const LSTAR: u32 = 0xc000_0082;
+    let entry = if is_guests { guest_syscall_entry } else { syscall_entry } as *const () as u64;
+    // SAFETY: LSTAR leads to the code below. What runs next outside of the kernel is what the entry is for.
+    unsafe { Msr::new(LSTAR).write(entry) };
 }
 
 /// Leaves the kernel for the thread that the CPU has been given to.

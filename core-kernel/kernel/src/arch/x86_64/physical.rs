@@ -40,6 +40,49 @@ pub(in crate::arch) unsafe fn store_word(page: Frame, index: usize, value: u64) 
     unsafe { word.write_volatile(value) };
 }
 
+/// Copies words of a page, from the one with this index on. A domain may write to them at any time, so the compiler does
+/// not see the page: what it finds in `to` stays as it is.
+///
+/// # Safety
+/// As for [`load_word`], for all of them; `to` is good for as many.
+#[inline(always)]
+pub(in crate::arch) unsafe fn copy_from_page<const WORDS: usize>(page: Frame, index: usize, to: *mut u64) {
+    // SAFETY: so says the caller.
+    unsafe { copy::<WORDS>((direct(page.address()) + 8 * index as u64) as *const u64, to) };
+}
+
+/// Copies words to a page likewise.
+///
+/// # Safety
+/// As for [`copy_from_page`].
+#[inline(always)]
+pub(in crate::arch) unsafe fn copy_to_page<const WORDS: usize>(from: *const u64, page: Frame, index: usize) {
+    // SAFETY: so says the caller.
+    unsafe { copy::<WORDS>(from, (direct(page.address()) + 8 * index as u64) as *mut u64) };
+}
+
+/// Copies words, two at a time. The kernel can use vector registers as it likes.
+#[inline(always)]
+unsafe fn copy<const WORDS: usize>(from: *const u64, to: *mut u64) {
+    const { assert!(WORDS.is_multiple_of(2)) };
+    // SAFETY: so says the caller; nothing else is touched.
+    unsafe {
+        core::arch::asm!(
+            ".set at, 0",
+            ".rept {pairs}",
+            "movups {word}, [{from} + at]",
+            "movups [{to} + at], {word}",
+            ".set at, at + 16",
+            ".endr",
+            pairs = const WORDS / 2,
+            from = in(reg) from,
+            to = in(reg) to,
+            word = out(xmm_reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// An entry of a page table.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Entry(*mut u64);

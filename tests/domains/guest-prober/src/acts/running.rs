@@ -10,7 +10,10 @@ use cloison_rt::sys::{Instant, guest::Exit};
 use super::{Act, act};
 use crate::{
     blob::blob,
-    world::{CODE, DATA, Found, STACK, World, Wrong, came_out, is, page_fault, readable, refused, trap},
+    world::{
+        CODE, DATA, Found, STACK, World, Wrong, came_out, is, own_segments, page_fault, readable, refused,
+        trap,
+    },
 };
 
 pub(crate) const ACTS: &[Act] = &[
@@ -112,6 +115,7 @@ fn bases(world: &mut World) -> Found {
     is("gs:[8]", after.rbx, 78)?;
     is("the base of fs", after.fs_base, registers.fs_base)?;
     is("the base of gs", after.gs_base, registers.gs_base)?;
+    is("the prober's own bases", own_segments().0, 0)?;
     let (exit, after) = world.go_on()?;
     came_out(exit, Exit::Call)?;
     is("the base of fs", after.fs_base, 0)?;
@@ -151,6 +155,7 @@ fn selectors(world: &mut World) -> Found {
         for selector in [after.r8, after.r9, after.r10, after.r12] {
             is("a selector", selector, kept)?;
         }
+        is("the prober's own selectors", own_segments().1, 0)?;
     }
     Ok(())
 }

@@ -1,0 +1,127 @@
+//! The segment registers of guests. Those of domains are always zero, with their bases.
+
+use core::arch::asm;
+
+use cloison_rules::guest::kept_selector;
+
+use super::guest_context::Segments;
+
+/// The base of `fs`, and that of `gs` outside of the kernel.
+const FS_BASE: u32 = 0xc000_0100;
+const KERNEL_GS_BASE: u32 = 0xc000_0102;
+
+impl Segments {
+    /// Loads them.
+    #[inline(always)]
+    pub(super) fn load(&self) {
+        if self.selectors != [0; 4] || are_some_set() {
+            set_selectors(self.selectors);
+        }
+        // A selector that is loaded takes the base with it, so the bases come last.
+        for (register, base) in [(FS_BASE, self.fs_base), (KERNEL_GS_BASE, self.gs_base)] {
+            if base != 0 {
+                write_base(register, base);
+            }
+        }
+    }
+
+    /// Notes what is in them, and clears them.
+    #[inline(always)]
+    pub(super) fn unload(&mut self) {
+        self.selectors = [0; 4];
+        if are_some_set() {
+            self.selectors = selectors().map(kept_selector);
+            set_selectors([0; 4]);
+        }
+        for (register, base) in [(FS_BASE, &mut self.fs_base), (KERNEL_GS_BASE, &mut self.gs_base)] {
+            *base = read_base(register);
+            if *base != 0 {
+                write_base(register, 0);
+            }
+        }
+    }
+}
+
+/// Whether one of the four selectors is not null. Reading them is much cheaper than loading them.
+#[inline(always)]
+pub(super) fn are_some_set() -> bool {
+    let all: u32;
+    // SAFETY: reading them changes nothing.
+    unsafe {
+        asm!(
+            "mov {all:e}, ds",
+            "mov {one:e}, es",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, fs",
+            "or {all:e}, {one:e}",
+            "mov {one:e}, gs",
+            "or {all:e}, {one:e}",
+            all = out(reg) all,
+            one = out(reg) _,
+            options(nostack, nomem),
+        );
+    }
+    all != 0
+}
+
+/// The selectors in `ds`, `es`, `fs`, `gs`.
+#[cold]
+fn selectors() -> [u16; 4] {
+    let (ds, es, fs, gs): (u16, u16, u16, u16);
+    // SAFETY: reading them changes nothing.
+    unsafe {
+        asm!(
+            "mov {:x}, ds",
+            "mov {:x}, es",
+            "mov {:x}, fs",
+            "mov {:x}, gs",
+            out(reg) ds,
+            out(reg) es,
+            out(reg) fs,
+            out(reg) gs,
+            options(nostack, nomem, preserves_flags),
+        );
+    }
+    [ds, es, fs, gs]
+}
+
+/// Loads `ds`, `es`, `fs`, `gs`. `gs` is loaded while the base of who is not the kernel is active, so that the kernel's
+/// stays.
+#[cold]
+#[inline(never)]
+fn set_selectors(selectors: [u16; 4]) {
+    let [ds, es, fs, gs] = selectors.map(|selector| u32::from(kept_selector(selector)));
+    // SAFETY: the selectors are null or that of a guest's data, and in 64-bit mode the kernel uses none of the four. The
+    // two `swapgs` cancel each other, and no interrupt but the NMI, which does not use `gs`, can come between.
+    unsafe {
+        asm!(
+            "mov ds, {:e}",
+            "mov es, {:e}",
+            "mov fs, {:e}",
+            "swapgs",
+            "mov gs, {:e}",
+            "swapgs",
+            in(reg) ds,
+            in(reg) es,
+            in(reg) fs,
+            in(reg) gs,
+            options(nostack, nomem, preserves_flags),
+        );
+    }
+}
+
+#[inline(always)]
+fn read_base(register: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: each CPU with 64 bits has the two registers.
+    unsafe { asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nostack, nomem)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Sets a base that holds outside of the kernel: zero, that of registers that were checked, or one that a guest had.
+#[inline(always)]
+fn write_base(register: u32, base: u64) {
+    let (low, high) = (base as u32, (base >> 32) as u32);
+    // SAFETY: the kernel uses neither, and the base is canonical.
+    unsafe { asm!("wrmsr", in("ecx") register, in("eax") low, in("edx") high, options(nostack, nomem)) };
+}
