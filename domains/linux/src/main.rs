@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod keyboard;
 mod place;
+mod wire;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -96,6 +97,7 @@ fn run(
     registers: &mut GuestRegisters,
 ) -> Result<Shutdown, Unfit> {
     let mut exit = Exit::Pause;
+    let events = keyboard.events() | place.event();
     loop {
         if exit == Exit::Pause || keyboard.has_bytes() {
             keyboard.deliver(|bytes| guest.input(place, bytes));
@@ -103,7 +105,9 @@ fn run(
         exit = match guest.step(place, exit, registers) {
             Next::Go { deadline } => {
                 let deadline = deadline.map_or(Instant::NEVER, Instant);
-                let exit = place.enter(registers, guest.place(), keyboard.events(), deadline);
+                // What has come meanwhile has its turn at the next exit.
+                let deadline = if place.settle() { Instant::PAST } else { deadline };
+                let exit = place.enter(registers, guest.place(), events, deadline);
                 match exit.map_err(Unfit::Registers)? {
                     guest::Exit::Call => Exit::Call,
                     guest::Exit::Trap { vector, code, address } => Exit::Trap { vector, code, address },
@@ -111,7 +115,9 @@ fn run(
                 }
             }
             Next::Wait { until } => {
-                sys::wait(keyboard.events(), until.map_or(Instant::NEVER, Instant));
+                if !place.settle() {
+                    sys::wait(events, until.map_or(Instant::NEVER, Instant));
+                }
                 Exit::Pause
             }
             Next::End(how) => return Ok(how),

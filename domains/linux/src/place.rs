@@ -13,7 +13,7 @@ use cloison_rt::{
 };
 use linux_core::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces};
 
-use crate::Unfit;
+use crate::{Unfit, wire::Wire};
 
 static ZEROES: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
@@ -32,6 +32,7 @@ pub struct Place {
     ram: Attached,
     shared: Attached,
     numbers: Attached,
+    wire: Option<Wire>,
     hertz: u64,
 }
 
@@ -48,10 +49,21 @@ impl Place {
             ram: attached(GUEST_RAM)?,
             shared: attached(GUEST_SHARED)?,
             numbers: attached(GUEST_NUMBERS)?,
+            wire: Wire::open(),
             hertz: time::hertz(),
         };
         place.number_pages();
         Ok(place)
+    }
+
+    /// The event of the guest's port.
+    pub fn event(&self) -> u64 {
+        self.wire.as_ref().map_or(0, Wire::event)
+    }
+
+    /// Before the guest goes on, or waits: see [`Wire::settle`].
+    pub fn settle(&mut self) -> bool {
+        self.wire.as_mut().is_some_and(Wire::settle)
     }
 
     /// Makes all as it was before the guest began.
@@ -164,10 +176,28 @@ impl Spaces for Place {
     }
 }
 
-// Neither is given to guests yet.
+// No guest is given one yet.
 impl Disk for Place {}
 
-impl Network for Place {}
+impl Network for Place {
+    fn mac(&self) -> Option<[u8; 6]> {
+        self.wire.as_ref().map(Wire::mac)
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.wire.as_mut().is_some_and(Wire::has_room)
+    }
+
+    fn send(&mut self, frame: &[u8]) {
+        if let Some(wire) = &mut self.wire {
+            wire.send(frame);
+        }
+    }
+
+    fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
+        self.wire.as_mut()?.receive(into)
+    }
+}
 
 impl Machine for Place {
     fn ticks(&self) -> u64 {
