@@ -397,10 +397,14 @@ impl World {
                 self.check();
             }
         }
-        for slot in CARVED.into_iter().chain([BIG, MIDDLE, SHARED]).chain(QUOTAS) {
-            if self.region(DomainId::BUILDER, slot.into()).is_some() {
-                self.done(call(CallNumber::RegionDelete, slot, &[]));
-                self.check();
+        // Each can have been carved out of each: in as many rounds as there are regions, those without children go.
+        let regions: Vec<u8> = CARVED.into_iter().chain([BIG, MIDDLE, SHARED]).chain(QUOTAS).collect();
+        for _ in &regions {
+            for slot in &regions {
+                if self.region(DomainId::BUILDER, (*slot).into()).is_some() {
+                    self.finish(DomainId::BUILDER, call(CallNumber::RegionDelete, *slot, &[]));
+                    self.check();
+                }
             }
         }
         let slots: Vec<_> =
