@@ -122,7 +122,7 @@ fn run(
             }
             Next::End(how) => return Ok(how),
             Next::Dead(why) => {
-                log!("{}", guest.log());
+                guest.log().report(|line| log!("{line}"));
                 return Err(Unfit::Dead(why));
             }
         };
