@@ -5,6 +5,7 @@ mod targets {
     pub mod dhcp;
     pub mod dns;
     pub mod frames;
+    pub mod guest;
     pub mod http;
     pub mod iperf;
     pub mod switch;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dhcp", run: targets::dhcp::run },
     Target { name: "dns", run: targets::dns::run },
     Target { name: "frames", run: targets::frames::run },
+    Target { name: "guest", run: targets::guest::run },
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
     Target { name: "switch", run: targets::switch::run },
