@@ -28,7 +28,7 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
 fn payloads(context: &Context) -> String {
     let all = image_compiler::manifest::payloads(&context.workspace);
     let line = |payload: Payload| {
-        let about = format!("{} {}", payload.package.value, payload.version);
+        let about = format!("{} {}", payload.package.name.value, payload.package.version);
         let is_here =
             if context.payloads().find(&payload).is_some() { "" } else { ", fetched when it is needed" };
         format!(

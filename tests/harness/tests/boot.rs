@@ -52,6 +52,7 @@ boot_tests! {
     a_network_card_that_crashes_is_restarted: "nic-restart",
     a_card_with_an_unusable_capability_first_is_used: "card-pio-notify",
     a_stock_linux_boots_to_a_shell: "linux-demo",
+    guests_and_domains_reach_each_other: "linux-net",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",
     a_keylogger_sees_its_own_input_alone: "keylogger",

@@ -13,18 +13,36 @@ pub struct Payload {
     pub name: At<String>,
     /// What a guest begins with of this kind.
     pub purpose: Purpose,
-    /// The package, its version, and the folder of the archive that it is in.
-    pub package: At<String>,
-    /// See there.
-    pub version: String,
-    /// See there.
-    pub archive: String,
-    /// Digest of the package.
-    pub package_digest: Digest,
+    /// Where it is.
+    pub package: Package,
     /// How the path of the file in the package begins.
     pub file: String,
+    /// Modules of a kernel that go into an initramfs.
+    pub modules: Option<Modules>,
     /// Digest of what is made of it, which the guest begins with.
     pub digest: At<Digest>,
+}
+
+/// A Debian package.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// Its name.
+    pub name: At<String>,
+    /// Its version.
+    pub version: String,
+    /// The folder of the archive that it is in.
+    pub archive: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Modules of a kernel.
+#[derive(Debug, Clone)]
+pub struct Modules {
+    /// Where they are.
+    pub package: Package,
+    /// How their paths in the package end.
+    pub files: Vec<At<String>>,
 }
 
 /// For what a guest needs a file.
@@ -59,23 +77,35 @@ impl Payload {
 
     fn read(name: At<String>, purpose: Purpose, item: Item<'_, '_, '_>) -> Option<Self> {
         item.table(|table| {
-            let package = table.required_text("package");
-            let version = table.required_text("version");
-            let archive = table.required_text("archive");
-            let package_digest = digest(table, "package_sha256");
+            let package = Package::read(table);
+            let modules = match purpose {
+                Purpose::Kernel => None,
+                Purpose::Initramfs => table.table("modules", |modules| {
+                    let package = Package::read(modules);
+                    Some(Modules { files: modules.texts("files"), package: package? })
+                }),
+            };
             let file = table.required_text("file");
             let digest = digest(table, "sha256");
             Some(Self {
                 name,
                 purpose,
                 package: package?,
-                version: version?.value,
-                archive: archive?.value,
-                package_digest: package_digest?.value,
                 file: file?.value,
+                modules: modules.flatten(),
                 digest: digest?,
             })
         })?
+    }
+}
+
+impl Package {
+    fn read(table: &mut Reader<'_, '_>) -> Option<Self> {
+        let name = table.required_text("package");
+        let version = table.required_text("version");
+        let archive = table.required_text("archive");
+        let digest = digest(table, "package_sha256");
+        Some(Self { name: name?, version: version?.value, archive: archive?.value, digest: digest?.value })
     }
 }
 
