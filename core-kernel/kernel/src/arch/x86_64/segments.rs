@@ -28,14 +28,16 @@ impl Segments {
     /// Notes what is in them, and clears them.
     #[inline(always)]
     pub(super) fn unload(&mut self) {
+        // A null selector that is loaded can take the base with it (it does so on Intel's CPUs, and in QEMU), so the bases
+        // are read first.
+        (self.fs_base, self.gs_base) = (read_base(FS_BASE), read_base(KERNEL_GS_BASE));
         self.selectors = [0; 4];
         if are_some_set() {
             self.selectors = selectors().map(kept_selector);
             set_selectors([0; 4]);
         }
-        for (register, base) in [(FS_BASE, &mut self.fs_base), (KERNEL_GS_BASE, &mut self.gs_base)] {
-            *base = read_base(register);
-            if *base != 0 {
+        for (register, base) in [(FS_BASE, self.fs_base), (KERNEL_GS_BASE, self.gs_base)] {
+            if base != 0 {
                 write_base(register, 0);
             }
         }
