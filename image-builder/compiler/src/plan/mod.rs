@@ -12,13 +12,13 @@ mod tables;
 use std::sync::Arc;
 
 use cloison_abi::info::InfoEntry;
-use cloison_abi::limits::PAGE_BYTES;
 
 pub use layout::{Layout, Part, table_pages};
 pub(crate) use name::name;
 pub use program::{Binaries, Load, Program, ProgramFile, Segment};
 pub use tables::{Tables, is_memory};
 
+pub(crate) use crate::system::page_count;
 use crate::system::{ComponentId, FileId, System, pages};
 use layout::SPARE_TABLES;
 
@@ -102,11 +102,6 @@ impl Plan {
         let page_tables: u64 = self.domains.iter().map(|domain| domain.quota_pages).sum();
         self.tables.memory_pages() + page_tables
     }
-}
-
-/// Pages that this many bytes take.
-pub(crate) fn page_count(bytes: u64) -> u64 {
-    bytes.div_ceil(PAGE_BYTES)
 }
 
 /// Pages that a domain's page tables take, with some to spare.

@@ -14,8 +14,8 @@ use crate::manifest::{
     Component, Device, DeviceNeed, DomainTable, GateNeed, Inputs, Offer, Platform, UseTable,
 };
 
+use super::guest::page_count;
 use super::{GuestSizes, Right};
-use crate::plan::page_count;
 
 mod switch;
 

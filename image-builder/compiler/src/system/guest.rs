@@ -10,6 +10,11 @@ use crate::manifest::{GuestFile, GuestNeed};
 
 /// Pages in a MiB.
 pub const PAGES_IN_MIB: u64 = (1 << 20) / PAGE_BYTES;
+
+/// Pages that this many bytes take.
+pub(crate) fn page_count(bytes: u64) -> u64 {
+    bytes.div_ceil(PAGE_BYTES)
+}
 /// Pages that one page table can show.
 const TABLE_ENTRIES: u64 = 512;
 /// Page tables of a guest beside those below: the roots of its spaces, and what its kernel has beside its memory.

@@ -19,6 +19,7 @@ pub use draft::{
 };
 pub use forward::{Forward, Unreachable, reach};
 pub(crate) use guest::NoBytes;
+pub(crate) use guest::page_count;
 pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{

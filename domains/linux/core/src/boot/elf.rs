@@ -9,6 +9,7 @@ use super::BootError;
 pub const MAX_SEGMENTS: usize = 16;
 /// Bytes of notes at most.
 pub const NOTE_BYTES: usize = 2048;
+pub(super) const TOO_MANY: BootError = BootError::TooManyParts { most: MAX_SEGMENTS, note_bytes: NOTE_BYTES };
 /// A kernel has to end below: its addresses have one table of level 2.
 pub const IMAGE_END: u64 = 0x3f00_0000;
 /// Where frame 0 is mapped, as Linux wants it.
@@ -96,7 +97,7 @@ impl Program {
     /// Reads the headers; `file` is the beginning of the file, `length` all of it.
     ///
     /// # Errors
-    /// [`BootError::NotElf`], [`BootError::Architecture`], [`BootError::CutShort`], [`BootError::TooManyParts`],
+    /// [`BootError::NotElf`], [`BootError::Architecture`], [`BootError::CutShort`], [`TOO_MANY`],
     /// [`BootError::Placement`].
     pub fn read(file: &[u8], length: u64) -> Result<Self, BootError> {
         let (header, _) = FileHeader::read_from_prefix(file).map_err(|_| BootError::NotElf)?;
@@ -125,7 +126,7 @@ impl Program {
                 Place::Memory { address, bytes } => program.end = program.end.max(address + bytes),
                 Place::Notes { .. } => program.note_bytes += part.file_bytes as usize,
             }
-            *free.next().ok_or(BootError::TooManyParts)? =
+            *free.next().ok_or(TOO_MANY)? =
                 Some(Segment { offset: part.offset, bytes: part.file_bytes, place });
         }
         Ok(program)
@@ -147,7 +148,7 @@ fn place(part: &ProgramHeader, notes: usize) -> Result<Option<Place>, BootError>
             }
             Ok(Some(Place::Memory { address: part.address, bytes: part.memory_bytes }))
         }
-        NOTE if part.file_bytes > (NOTE_BYTES - notes) as u64 => Err(BootError::TooManyParts),
+        NOTE if part.file_bytes > (NOTE_BYTES - notes) as u64 => Err(TOO_MANY),
         NOTE => Ok(Some(Place::Notes { after: notes })),
         _ => Ok(None),
     }

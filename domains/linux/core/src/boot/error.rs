@@ -28,7 +28,12 @@ pub enum BootError {
         wide: bool,
     },
     /// The program has more parts, or notes, than there is room for here.
-    TooManyParts,
+    TooManyParts {
+        /// Parts that it can have.
+        most: usize,
+        /// Bytes of notes that it can have.
+        note_bytes: usize,
+    },
     /// A part of the program lies where a kernel cannot be loaded.
     Placement {
         /// Its first address.
@@ -92,12 +97,9 @@ impl fmt::Display for BootError {
                 "the kernel is for another architecture: ELF machine {machine} with {} bits, not 62 (x86-64) with 64",
                 if wide { 64 } else { 32 }
             ),
-            Self::TooManyParts => write!(
-                f,
-                "the kernel has more than {} parts, or more than {} bytes of notes",
-                super::elf::MAX_SEGMENTS,
-                super::elf::NOTE_BYTES
-            ),
+            Self::TooManyParts { most, note_bytes } => {
+                write!(f, "the kernel has more than {most} parts, or more than {note_bytes} bytes of notes")
+            }
             Self::Placement { address, bytes } => write!(
                 f,
                 "the kernel wants {bytes} bytes at {address:#x}: it has to lie in the first GiB, page tables included"

@@ -264,13 +264,13 @@ fn parts_and_notes_are_bounded() {
     assert!(start(&made.vmlinuz(), b"", "").is_ok(), "15, and the notes");
     let mut more = made.clone();
     more.parts.push(small(15));
-    assert_eq!(error(&more.vmlinuz()), BootError::TooManyParts);
+    assert_eq!(error(&more.vmlinuz()), elf::TOO_MANY);
     let mut long = made.clone();
     long.notes.resize(elf::NOTE_BYTES, 0);
     assert!(start(&long.vmlinuz(), b"", "").is_ok());
     let second = Part { kind: 4, address: 0, memory: 0, bytes: [0].into() };
     long.parts[0] = second;
-    assert_eq!(error(&long.vmlinuz()), BootError::TooManyParts, "all notes together");
+    assert_eq!(error(&long.vmlinuz()), elf::TOO_MANY, "all notes together");
 }
 
 #[test]
@@ -450,7 +450,7 @@ fn each_error_is_a_sentence_with_its_values() {
         (BootError::Note { name: "INIT_P2M", found: None, expected: 6 }, &["INIT_P2M", "no note", "0x6"]),
         (BootError::Outside { name: "ENTRY", address: 0x12 }, &["ENTRY", "0x12"]),
         (BootError::CommandLine { bytes: 2000 }, &["2000", "1023"]),
-        (BootError::TooManyParts, &["16", "2048"]),
+        (elf::TOO_MANY, &["16", "2048"]),
     ]
     .into();
     for (error, words) in errors {
