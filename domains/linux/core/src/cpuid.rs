@@ -5,8 +5,10 @@
 use cloison_xen::cpuid::{BASE, KEEPS_ACCESSED_DIRTY, LAST, SIGNATURE};
 
 use crate::cpu::CR4_OSXSAVE;
-use crate::hypercall::VERSION;
 use crate::machine::Machine;
+
+/// The version of the interface: 4.17.
+pub const VERSION: u32 = 4 << 16 | 17;
 
 /// Last of the CPU's leaves that are shown: those behind it are about tracing, enclaves, partitions of caches.
 const LAST_BASIC: u32 = 0xd;

@@ -18,8 +18,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::guest::{Death, Flow, Guest, SYSCALL_BYTES};
 use crate::machine::Machine;
 
-pub use system::VERSION;
-
 #[cfg(test)]
 mod tests;
 

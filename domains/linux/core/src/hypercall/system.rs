@@ -7,11 +7,10 @@ use cloison_xen::version::{self, FeatureInfo, MachineToPhysical, MemoryMap, Memo
 use cloison_xen::{Errno, console};
 
 use super::{Answer, Arguments, Progress, Share};
+use crate::cpuid::VERSION;
 use crate::guest::Guest;
 use crate::machine::Machine;
 
-/// The version of the interface: 4.17.
-pub const VERSION: u32 = 4 << 16 | 17;
 /// What comes behind it.
 const EXTRA_VERSION: [u8; version::EXTRA_BYTES] = *b"-cloison\0\0\0\0\0\0\0\0";
 /// What is offered. Linux wants the last two.
