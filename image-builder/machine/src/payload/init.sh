@@ -11,7 +11,7 @@ mount -t devtmpfs dev /dev
 hostname linux
 memory=$(sed -n 's/^MemTotal: *//p' /proc/meminfo)
 echo "init: $(uname -sr) on $(cat /sys/hypervisor/type 2>/dev/null || echo a bare machine) with $memory"
-for module in /lib/modules/*.ko; do
+for module in /modules/*.ko; do
 	[ ! -e "$module" ] || insmod "$module"
 done
 if [ -n "$address" ]; then

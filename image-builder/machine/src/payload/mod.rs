@@ -29,7 +29,7 @@ const INIT: &[u8] = include_bytes!("init.sh");
 const CONSOLE: Content = Content::CharacterDevice(5, 1);
 
 /// Where an initramfs has the modules that its first process loads.
-const MODULES: &str = "lib/modules";
+const MODULES: &str = "modules";
 
 /// Where payloads are kept, and who is told of their coming.
 #[derive(Debug)]
