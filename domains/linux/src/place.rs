@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError,
-    guest::{GUEST_LOW_END, GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
+    guest::{GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
     info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind},
     limits::PAGE_BYTES,
 };
@@ -168,9 +168,7 @@ impl Spaces for Place {
     }
 
     fn unmap(&mut self, space: Space, at: u64, pages: u64) {
-        // At the end of the lower half there is a page that no guest has.
-        let most = GUEST_LOW_END.checked_sub(at).map_or(pages, |bytes| bytes / PAGE_BYTES);
-        let hidden = self.guest.unmap(space.0, at, pages.min(most));
+        let hidden = self.guest.unmap(space.0, at, pages);
         // Else the guest would see what it has no more.
         hidden.expect("pages of a guest's space can be hidden");
     }

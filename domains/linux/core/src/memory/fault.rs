@@ -238,6 +238,16 @@ pub fn page_of(memory: &impl Memory, frame: u64) -> Option<Page> {
     memory.load(frame * PAGE_BYTES).map(|_| Page::Shared(beyond))
 }
 
+/// Shows nothing any more in pages from an address on, all of one half: in those of them that a guest can have. The
+/// kernel refuses the others, and calls that ask for them whole.
+pub(super) fn hide(machine: &mut impl Machine, space: Space, at: u64, pages: u64) {
+    // The lower half ends with a page that no guest has; of the upper half what the kernel keeps is whole slots.
+    let pages = GUEST_LOW_END.checked_sub(at).map_or(pages, |bytes| pages.min(bytes / PAGE_BYTES));
+    if pages > 0 && can_be_shown(at) {
+        machine.unmap(space, at, pages);
+    }
+}
+
 /// Whether the kernel would show anything at an address at all.
 fn can_be_shown(address: u64) -> bool {
     address < GUEST_LOW_END || (address >= UPPER_HALF && !KEPT.contains(&address))

@@ -5,6 +5,7 @@ use cloison_abi::limits::PAGE_BYTES;
 
 use super::Paging;
 use super::entry::{Entry, LEVELS, TABLE_ENTRIES, index, pages_below};
+use super::fault::hide;
 use super::walk::{Path, load};
 use crate::machine::{Machine, Memory, Space};
 
@@ -153,7 +154,7 @@ impl Paging {
         let lower = &mut self.roots.spaces[number];
         if lower.shown {
             (lower.shown, lower.one_sided) = (false, false);
-            machine.unmap(space, 0, HALF_PAGES);
+            hide(machine, space, 0, HALF_PAGES);
             self.places.forget(space);
             self.counters.drops += 1;
         }
@@ -210,7 +211,7 @@ impl Paging {
         let pages = pages_below(LEVELS);
         for (number, space) in self.roots.spaces.iter().enumerate() {
             if space.shown && (space.root == Some(root) || space.user == Some(root)) {
-                machine.unmap(Space(number as u8), entry * pages * PAGE_BYTES, pages);
+                hide(machine, Space(number as u8), entry * pages * PAGE_BYTES, pages);
             }
         }
     }

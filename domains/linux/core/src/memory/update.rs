@@ -5,7 +5,7 @@ use cloison_xen::memory::{self, mmuext};
 
 use super::Paging;
 use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
-use super::fault::page_of;
+use super::fault::{hide, page_of};
 use super::walk::load;
 use crate::machine::{Machine, Memory};
 use cloison_abi::limits::PAGE_BYTES;
@@ -122,7 +122,7 @@ impl Paging {
     fn take_back(&mut self, machine: &mut impl Machine, table: u32, entry: u64) {
         for place in self.places.of(table) {
             let (address, pages) = place.below(entry);
-            machine.unmap(place.space, address, pages);
+            hide(machine, place.space, address, pages);
         }
         if entry < TABLE_ENTRIES / 2 {
             self.take_back_root(machine, table, entry);
@@ -137,7 +137,7 @@ impl Paging {
             && self.tables.forget(table)
         {
             for place in self.places.of(table) {
-                machine.unmap(place.space, place.start, super::entry::pages_below(place.level + 1));
+                hide(machine, place.space, place.start, super::entry::pages_below(place.level + 1));
             }
         }
     }
@@ -174,7 +174,7 @@ impl Paging {
 
     fn flush_page(&mut self, machine: &mut impl Machine, address: u64) {
         if super::entry::is_canonical(address) {
-            machine.unmap(self.space_of(address), address & !(PAGE_BYTES - 1), 1);
+            hide(machine, self.space_of(address), address & !(PAGE_BYTES - 1), 1);
         }
     }
 

@@ -4,6 +4,7 @@ use cloison_abi::guest::UPPER_HALF;
 
 use super::Paging;
 use super::entry::{Entry, LEVELS, index, pages_below};
+use super::fault::hide;
 use super::walk::load;
 use crate::machine::{Machine, Space};
 use cloison_abi::limits::PAGE_BYTES;
@@ -73,7 +74,7 @@ impl Paging {
 
     fn drop_slot(&mut self, machine: &mut impl Machine, slot: usize) {
         let pages = pages_below(LEVELS);
-        machine.unmap(Space(0), UPPER_HALF + slot as u64 * pages * PAGE_BYTES, pages);
+        hide(machine, Space(0), UPPER_HALF + slot as u64 * pages * PAGE_BYTES, pages);
         self.upper.used[slot / 64] &= !(1 << (slot % 64));
     }
 }

@@ -5,15 +5,11 @@ use std::vec::Vec;
 use cloison_abi::guest::{GUEST_LOW_END, GuestHalf};
 use cloison_xen::memory::{MACHINE_TO_PHYSICAL, mmuext};
 
-use super::model::{A, D, Guest, NX, P, SHARED_FRAME, U, UPPER, W};
+use super::model::{A, D, Guest, HIGH, LOW, NX, P, READ, SHARED_FRAME, U, UPPER, W, WRITE};
 use crate::machine::{Memory, Page, Shown, Space};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, NoUserRoot, code, machine_to_physical_pages};
 
-const LOW: u64 = 0x40_0000;
-const HIGH: u64 = 0xffff_8880_0000_0000;
-const READ: u64 = 0;
-const WRITE: u64 = code::WRITE;
 const FETCH: u64 = code::FETCH;
 
 fn ram(frame: u32, write: bool, execute: bool) -> Option<Shown> {

@@ -1,6 +1,7 @@
 //! Page tables, faults and changes on a made-up machine.
 
 mod faults;
+mod known;
 mod model;
 mod places;
 mod random;

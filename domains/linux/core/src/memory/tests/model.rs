@@ -10,7 +10,7 @@ use cloison_abi::limits::PAGE_BYTES;
 
 use crate::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces};
 use crate::memory::entry::{entry_address, index};
-use crate::memory::{Entry, Fault, Paging};
+use crate::memory::{Entry, Fault, Paging, code};
 use crate::testing::Ram;
 
 pub const UPPER: u64 = 0xffff_8000_0000_0000;
@@ -27,6 +27,14 @@ pub const U: u64 = Entry::USER;
 pub const A: u64 = Entry::ACCESSED;
 pub const D: u64 = Entry::DIRTY;
 pub const NX: u64 = Entry::NO_EXECUTE;
+
+/// A page of the lower half, one of the upper half, and where the guest's kernel has code.
+pub const LOW: u64 = 0x40_0000;
+pub const HIGH: u64 = 0xffff_8880_0000_0000;
+pub const TEXT: u64 = 0xffff_ffff_8100_0000;
+/// Error codes of accesses by the guest's kernel.
+pub const READ: u64 = 0;
+pub const WRITE: u64 = code::WRITE;
 
 /// The machine. It refuses with a panic what the kernel would refuse.
 pub struct Model {
@@ -145,7 +153,9 @@ impl Spaces for Model {
     fn unmap(&mut self, space: Space, at: u64, pages: u64) {
         assert!(self.live.contains(&space), "{space:?} is not there");
         assert!(at < UPPER || space == Space(0), "the upper half is the first space's");
-        assert!(at.is_multiple_of(PAGE_BYTES));
+        assert!(at.is_multiple_of(PAGE_BYTES) && pages > 0);
+        let last = at + (pages - 1) * PAGE_BYTES;
+        assert!(is_allowed(at) && is_allowed(last), "{at:#x} to {last:#x} are not all the guest's");
         self.unmaps += 1;
         let range = at / PAGE_BYTES..at / PAGE_BYTES + pages;
         if at < UPPER {

@@ -4,11 +4,9 @@ use proptest::prelude::*;
 use std::boxed::Box;
 use std::collections::BTreeSet;
 
-use super::model::UPPER;
+use super::model::{HIGH, UPPER};
 use crate::machine::Space;
 use crate::memory::places::{Full, Place, Places};
-
-const HIGH: u64 = 0xffff_8880_0000_0000;
 
 #[test]
 fn a_place_is_all_that_goes_through_its_table() {

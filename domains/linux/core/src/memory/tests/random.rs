@@ -7,12 +7,11 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::vec;
 
-use super::model::{A, D, Guest, NX, P, SHARED_FRAME, U, UPPER, W};
+use super::model::{A, D, Guest, NX, P, SHARED_FRAME, TEXT, U, UPPER, W};
 use crate::machine::{Memory, Page};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, code};
 
-const TEXT: u64 = 0xffff_ffff_8100_0000;
 /// Tables that the guest changes: roots, then two of each level from 3 down.
 const TABLES: u32 = 9;
 const ROOTS: u32 = 3;

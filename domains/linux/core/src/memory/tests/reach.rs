@@ -1,10 +1,8 @@
 //! How the shim reads and writes at the guest kernel's addresses.
 
-use super::model::{A, D, Guest, NX, P, SHARED_FRAME, U, W};
+use super::model::{A, D, Guest, HIGH, NX, P, SHARED_FRAME, U, W};
 use crate::machine::Memory;
 use crate::memory::{Entry, Unreachable, code};
-
-const HIGH: u64 = 0xffff_8880_0000_0000;
 
 #[test]
 fn values_lie_across_pages() {
