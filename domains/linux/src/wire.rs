@@ -24,6 +24,8 @@ pub struct Wire {
     event: u64,
     /// Something was sent or taken of which the switch does not know yet.
     is_moved: bool,
+    /// There was no room for a frame: the switch has not been asked yet to say when there is.
+    wants_room: bool,
 }
 
 impl Wire {
@@ -32,7 +34,14 @@ impl Wire {
         let settings = settings::ports().iter().find(|port| port.name.as_str() == NET)?;
         let entry = info::get().find(InfoKind::Use, NET)?;
         let (sender, receiver) = frames::attach(entry)?;
-        Some(Self { settings, sender, receiver, event: info::event_mask(entry), is_moved: true })
+        Some(Self {
+            settings,
+            sender,
+            receiver,
+            event: info::event_mask(entry),
+            is_moved: true,
+            wants_room: false,
+        })
     }
 
     /// The only address that may be sent from.
@@ -47,11 +56,18 @@ impl Wire {
 
     /// Whether the longest frame can be sent.
     pub fn has_room(&mut self) -> bool {
-        let longest = (self.settings.mtu + ETHERNET_HEADER_BYTES) as usize;
-        match self.sender.reserve(longest.min(self.sender.longest())) {
+        let has_room = match self.sender.reserve(self.longest()) {
             Ok(room) => room.is_some(),
             Err(error) => self.resync(error),
-        }
+        };
+        self.wants_room |= !has_room;
+        has_room
+    }
+
+    /// Bytes of the longest frame.
+    fn longest(&self) -> usize {
+        let longest = (self.settings.mtu + ETHERNET_HEADER_BYTES) as usize;
+        longest.min(self.sender.longest())
     }
 
     /// Sends a frame, if there is room.
@@ -82,17 +98,20 @@ impl Wire {
         }
     }
 
-    /// Tells the switch what was sent and taken, and asks it for an event at what comes next. Says whether something has
-    /// come meanwhile.
+    /// Tells the switch what was sent and taken, and asks it for an event at what comes next, and when there is room
+    /// again if it was missing. Says whether there is something to do meanwhile.
     pub fn settle(&mut self) -> bool {
-        if !core::mem::take(&mut self.is_moved) {
+        let wants_room = core::mem::take(&mut self.wants_room);
+        if !core::mem::take(&mut self.is_moved) && !wants_room {
             return false;
         }
         self.sender.flush();
         self.receiver.flush();
-        match self.receiver.prepare_wait() {
-            Ok(nothing) => !nothing,
-            Err(error) => self.resync(error),
+        let nothing = self.receiver.prepare_wait();
+        let full = if wants_room { self.sender.prepare_wait(self.longest()) } else { Ok(true) };
+        match (nothing, full) {
+            (Ok(nothing), Ok(full)) => !(nothing && full),
+            (Err(error), _) | (_, Err(error)) => self.resync(error),
         }
     }
 
