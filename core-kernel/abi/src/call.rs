@@ -89,7 +89,7 @@ pub enum CallNumber {
     /// mappings, slots that are filled, events that have arrived.
     Figures = 25,
     /// Set the event bit that the slot names, and [`ReplyWait`](Self::ReplyWait) in the same call. The wait comes first:
-    /// whoever gets the event runs in place of the caller, not before it. If the event is refused, nothing is done.
+    /// the domain that gets the event runs in place of the caller, not before it. If the event is refused, nothing is done.
     SignalReplyWait = 26,
 
     /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages

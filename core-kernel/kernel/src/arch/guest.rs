@@ -1,8 +1,8 @@
 //! The spaces of guests: address spaces that show pages of regions which stay attached to the guest for as long.
 //!
 //! A space has two root tables over the same lower half: one shows the upper half too, which all spaces of the guest
-//! share. Tables are made of pages of the guest's pool and come back to it one by one. No entry is global, and whoever
-//! takes something out of a space runs in another one; so nothing has to be flushed: to enter a space, its root is loaded.
+//! share. Tables are made of pages of the guest's pool and come back to it one by one. No entry is global, and the
+//! domain that takes something out of a space runs in another one; so nothing has to be flushed: to enter a space, its root is loaded.
 
 use cloison_abi::{
     CallError,

@@ -209,7 +209,7 @@ impl<'a> Decoder<'a> {
 }
 
 impl Place {
-    /// The place so many bytes behind it.
+    /// The place that many bytes behind it.
     #[must_use]
     pub fn further(self, bytes: u64) -> Self {
         match self {

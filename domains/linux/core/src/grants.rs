@@ -80,7 +80,7 @@ pub fn write(memory: &mut impl Memory, grant: u32, offset: usize, from: &[u8]) -
     memory.write(at, from).ok_or(Refusal::NotMemory)
 }
 
-/// The offset, if so many bytes from there on are in a page.
+/// The offset, if `length` bytes from there on are in a page.
 fn within(offset: usize, length: usize) -> Result<u64, Refusal> {
     let end = offset.checked_add(length).filter(|&end| end as u64 <= PAGE_BYTES);
     end.map(|_| offset as u64).ok_or(Refusal::Bounds)

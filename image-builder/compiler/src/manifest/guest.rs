@@ -81,7 +81,7 @@ fn bytes_of(files: &GuestFiles) -> u64 {
 }
 
 impl GuestFile {
-    /// Reads a file of at most so many bytes.
+    /// Reads a file of at most `most` bytes.
     fn read(path: &Path, most: u64) -> Self {
         match reader::bytes_of(path, most) {
             Ok(bytes) if bytes.is_empty() => Self::Unusable("the file is empty".into()),

@@ -42,7 +42,7 @@ pub(crate) fn read_file(
     }
 }
 
-/// The content of a regular file of at most so many bytes. What waits for a writer, or never ends, is not read at all.
+/// The content of a regular file of at most `most` bytes. What waits for a writer, or never ends, is not read at all.
 pub(super) fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(open(path, flags, Mode::empty()).map_err(|error| describe(&error.into()))?);

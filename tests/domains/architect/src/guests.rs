@@ -161,7 +161,7 @@ pub fn stopped_in_its_guest(site: &mut Site) -> Outcome {
     same(ends.last().map(|(status, _)| *status), Some(GuestExit::Call as i32))
 }
 
-/// All tables are zero when the domain is gone, and whoever has the memory next sees nothing of them.
+/// All tables are zero when the domain is gone, and the next owner of the memory sees nothing of them.
 pub fn tables_of_a_guest_are_zero(site: &mut Site) -> Outcome {
     let Made { child, parts, .. } = made(site, &CALL)?;
     child.calls(&[CREATE, SHOW, ENTER])?;

@@ -123,7 +123,7 @@ impl World {
         })
     }
 
-    /// Ends all spaces, and makes the first one anew, with program, data and stack.
+    /// Ends all spaces, and makes the first one again, with program, data and stack.
     pub(crate) fn begin(&mut self) -> Found {
         for space in (0..cloison_abi::guest::GUEST_SPACES as u8).rev() {
             match self.guest.destroy_space(space) {

@@ -43,7 +43,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The frames of a guest with so many pages of memory, when its kernel ends at an address.
+    /// The frames of a guest whose memory has `pages`, when its kernel ends at an address.
     #[must_use]
     pub fn new(kernel_end: u64, initramfs_bytes: u64, pages: u64) -> Self {
         let info = kernel_end.div_ceil(PAGE_BYTES);

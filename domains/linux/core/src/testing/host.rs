@@ -2,8 +2,8 @@
 
 use std::vec::Vec;
 
-use super::Ram;
-use crate::machine::{Disk, Machine, Memory, Network, NoRoom, Shown, Space, Spaces};
+use super::{Ram, memory_in_ram};
+use crate::machine::{Disk, Machine, Network, NoRoom, Shown, Space, Spaces};
 
 /// The machine.
 pub struct Host {
@@ -36,19 +36,7 @@ impl Host {
     }
 }
 
-impl Memory for Host {
-    fn pages(&self) -> u32 {
-        self.ram.pages()
-    }
-
-    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
-        self.ram.read(at, into)
-    }
-
-    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
-        self.ram.write(at, from)
-    }
-}
+memory_in_ram!(Host);
 
 impl Spaces for Host {
     fn create(&mut self, _: Space) -> Result<(), NoRoom> {

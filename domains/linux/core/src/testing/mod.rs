@@ -58,3 +58,22 @@ impl Memory for Ram {
         Some(())
     }
 }
+/// Lets a machine of a test have the memory in its field `ram`.
+macro_rules! memory_in_ram {
+    ($machine:ty) => {
+        impl $crate::machine::Memory for $machine {
+            fn pages(&self) -> u32 {
+                self.ram.pages()
+            }
+
+            fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+                self.ram.read(at, into)
+            }
+
+            fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
+                self.ram.write(at, from)
+            }
+        }
+    };
+}
+pub(crate) use memory_in_ram;

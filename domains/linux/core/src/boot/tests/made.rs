@@ -142,7 +142,7 @@ pub fn pattern(length: usize) -> Vec<u8> {
     (0..length as u32).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 24) as u8 | 1).collect()
 }
 
-/// A frame of blocks that hold no more than so many bytes each, as literals.
+/// A frame of blocks that hold at most `block` bytes each, as literals.
 pub fn frame(bytes: &[u8], block: usize) -> Vec<u8> {
     let mut frame = lz4::MAGIC.to_vec();
     for bytes in bytes.chunks(block) {

@@ -7,6 +7,7 @@ use zerocopy::FromBytes;
 use super::*;
 use crate::devices::block::Block;
 use crate::machine::Disk;
+use crate::testing::memory_in_ram;
 
 const SECTORS: usize = 100;
 const BACKEND: &str = "/local/domain/0/backend/vbd/1/51712";
@@ -21,19 +22,7 @@ struct Place {
     read_only: bool,
 }
 
-impl Memory for Place {
-    fn pages(&self) -> u32 {
-        self.ram.pages()
-    }
-
-    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
-        self.ram.read(at, into)
-    }
-
-    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
-        self.ram.write(at, from)
-    }
-}
+memory_in_ram!(Place);
 
 impl Disk for Place {
     fn sectors(&self) -> u64 {

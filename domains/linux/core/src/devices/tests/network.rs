@@ -10,6 +10,7 @@ use zerocopy::FromBytes;
 use super::*;
 use crate::devices::network::{FRAME_BYTES, Interface};
 use crate::machine::Network;
+use crate::testing::memory_in_ram;
 
 const BACKEND: &str = "/local/domain/0/backend/vif/1/0";
 const CAME: u64 = 5 * PAGE_BYTES;
@@ -26,19 +27,7 @@ struct Place {
     room: usize,
 }
 
-impl Memory for Place {
-    fn pages(&self) -> u32 {
-        self.ram.pages()
-    }
-
-    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
-        self.ram.read(at, into)
-    }
-
-    fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
-        self.ram.write(at, from)
-    }
-}
+memory_in_ram!(Place);
 
 impl Network for Place {
     fn mac(&self) -> Option<[u8; 6]> {
