@@ -130,7 +130,7 @@ impl Rings {
         }
         let is_sending = left == 0;
         left = BATCH;
-        while left > 0 && self.came.waiting(machine)? > 0 && self.receive(machine)? {
+        while left > 0 && self.came.has_request(machine)? && self.receive(machine)? {
             left -= 1;
         }
         self.is_behind = is_sending || left == 0;

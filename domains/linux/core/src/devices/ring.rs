@@ -35,10 +35,7 @@ impl BackRing {
     /// # Errors
     /// [`Damaged`] if more requests are said to be there than there is room for.
     pub fn take(&mut self, memory: &mut impl Memory, request: &mut [u8]) -> Result<bool, Damaged> {
-        let waiting = self.waiting(memory)?;
-        if waiting == 0 {
-            let next = self.taken.wrapping_add(1);
-            self.store(memory, offset_of!(RingHeader, request_event), next)?;
+        if !self.has_request(memory)? {
             return Ok(false);
         }
         memory.read(self.entry(self.taken), request).ok_or(Damaged)?;
@@ -46,11 +43,21 @@ impl BackRing {
         Ok(true)
     }
 
-    /// Requests that can be taken.
+    /// Whether a request can be taken; if not, the guest tells of the next one.
     ///
     /// # Errors
-    /// [`Damaged`].
-    pub fn waiting(&self, memory: &impl Memory) -> Result<u32, Damaged> {
+    /// As [`BackRing::take`].
+    pub fn has_request(&self, memory: &mut impl Memory) -> Result<bool, Damaged> {
+        let is_there = self.waiting(memory)? > 0;
+        if !is_there {
+            let next = self.taken.wrapping_add(1);
+            self.store(memory, offset_of!(RingHeader, request_event), next)?;
+        }
+        Ok(is_there)
+    }
+
+    /// Requests that can be taken.
+    pub(super) fn waiting(&self, memory: &impl Memory) -> Result<u32, Damaged> {
         let waiting = self.load(memory, offset_of!(RingHeader, requests))?.wrapping_sub(self.taken);
         // What is taken and not answered has its place too.
         let room = self.entries - self.taken.wrapping_sub(self.answered);

@@ -326,3 +326,16 @@ proptest! {
         }
     }
 }
+
+/// A guest has room for one frame, two come: it has to tell when it has room again, or the second stays where it is.
+#[test]
+fn a_guest_without_room_is_asked_to_tell_of_it() {
+    let mut guest = Guest::connected();
+    let asked =
+        |guest: &Guest| u32::from_le_bytes(guest.machine.ram.bytes(CAME + 4, 4).unwrap().try_into().unwrap());
+    guest.offer(1, PAGE);
+    guest.machine.coming = vec![vec![7; 60]; 2];
+    guest.serve();
+    assert_eq!((guest.frames().len(), guest.machine.coming.len()), (1, 1));
+    assert_eq!(asked(&guest), 2, "the second page that it offers");
+}
