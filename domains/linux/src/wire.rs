@@ -26,6 +26,8 @@ pub struct Wire {
     is_moved: bool,
     /// There was no room for a frame: the switch has not been asked yet to say when there is.
     wants_room: bool,
+    /// Whether it has been said already that the switch spoils the shared memory.
+    has_complained: bool,
 }
 
 impl Wire {
@@ -41,6 +43,7 @@ impl Wire {
             event: info::event_mask(entry),
             is_moved: true,
             wants_room: false,
+            has_complained: false,
         })
     }
 
@@ -117,7 +120,11 @@ impl Wire {
 
     /// The switch's side is not as it can be: whatever is between the two is given up. Always `false`.
     fn resync(&mut self, error: RingError) -> bool {
-        log!("network: {error}; what is in the port's memory is dropped");
+        if !core::mem::replace(&mut self.has_complained, true) {
+            log!(
+                "network: {error}; what is in the port's memory is dropped, and so it will be the next time"
+            );
+        }
         self.sender.resync();
         self.receiver.resync();
         false
