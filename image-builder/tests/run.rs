@@ -36,8 +36,8 @@ fn a_recording_that_does_not_fit_is_told() {
     let manifest = "tests/manifests/accept/forward.toml";
     assert!(tool(&["build", manifest]).output().unwrap().status.success());
     let mount = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=8k none $0 && head -c 6000 /dev/zero > $0/ballast && exec $1 run $2 \
-                  --capture $0/all.pcap --timeout $3";
+    let script = r#"mount -t tmpfs -o size=8k none "$0" && head -c 6000 /dev/zero > "$0/ballast" && \
+                   exec "$1" run "$2" --capture "$0/all.pcap" --timeout "$3""#;
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script]).arg(mount.path()).arg(env!("CARGO_BIN_EXE_image-builder"));
     command.args([manifest, HANGS]).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
