@@ -177,3 +177,16 @@ pub enum GuestHalf {
     /// The lower half and the upper one, which all spaces of the guest share: its kernel.
     Both = 1,
 }
+
+impl GuestHalf {
+    /// The half with this number.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Lower),
+            1 => Some(Self::Both),
+            _ => None,
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The ways in: what the entry code calls, and what an interrupt means.
 
-use cloison_abi::{CallError, CallNumber, call::NO_DEADLINE, guest::GuestExit};
+use cloison_abi::{CallError, call::NO_DEADLINE, guest::GuestExit};
 use cloison_rules::{ThreadId, fault::describe, interrupts::Load, refs::InterruptId};
 
 #[cfg(feature = "self-attack")]
@@ -48,29 +48,36 @@ pub(crate) extern "C" fn on_signal(cpu: &mut Cpu) -> ! {
     leave(kernel, cpu)
 }
 
-/// Called by the entry code: the running thread has made another system call.
-pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
+/// Called by the entry code: the running thread waits for events.
+pub(crate) extern "C" fn on_wait(cpu: &mut Cpu) -> ! {
     #[cfg(feature = "self-attack")]
     attack::check_flags();
     let mut kernel = lock::take();
     match kernel.threads.current().and_then(|id| calls::poll(&mut kernel, id)) {
         // All that is its own is loaded.
         Some(back) => entry::go_back_from_call(kernel, cpu.head(), back),
-        None => enter_guest(kernel, cpu),
+        None => carry_out(kernel, cpu),
     }
 }
 
-/// The call that lets a guest run. Without anything to decide, it does at once. All other calls take longer.
-#[inline(never)]
-fn enter_guest(mut kernel: Locked, cpu: &mut Cpu) -> ! {
-    let caller = kernel.threads.current();
-    let caller = caller.filter(|id| kernel.context(*id).number() == CallNumber::GuestEnter as u8);
-    let Some(id) = caller else { carry_out(kernel, cpu) };
-    let guest = calls::enter_guest(&mut kernel, id).filter(|_| kernel.threads.is_settled());
-    match guest {
-        Some(guest) if kernel.go_on_in_guest(cpu, id, guest) => entry::go(kernel, cpu.head()),
-        _ => leave(kernel, cpu),
+/// Called by the entry code: the running thread enters its guest.
+pub(crate) extern "C" fn on_guest_enter(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    attack::check_flags();
+    let mut kernel = lock::take();
+    if let Some(id) = kernel.threads.current()
+        && calls::enter_guest(&mut kernel, cpu, id)
+    {
+        entry::go(kernel, cpu.head());
     }
+    leave(kernel, cpu)
+}
+
+/// Called by the entry code: the running thread has made another system call.
+pub(crate) extern "C" fn on_call(cpu: &mut Cpu) -> ! {
+    #[cfg(feature = "self-attack")]
+    attack::check_flags();
+    carry_out(lock::take(), cpu)
 }
 
 /// Tries the short way of a call: if nothing stands in its way it passes the CPU on, and there is nothing to
@@ -125,6 +132,9 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     let mut kernel = lock::take();
     let guest = kernel.save_guest(cpu);
     if vector >= FIRST_VECTOR.into() {
+        if let (Some(_), Some(id)) = (guest, kernel.threads.current()) {
+            kernel.context_mut(id).go_into_guest();
+        }
         interrupt(&mut kernel, cpu, vector);
     } else if let (Some(guest), Some(id)) = (guest, kernel.threads.current()) {
         let address = if vector == PAGE_FAULT { cpu::fault_address() } else { 0 };

@@ -97,34 +97,44 @@ impl Kernel {
         Ok(GuestRef { id, generation })
     }
 
-    /// A thread is to run its guest, from the registers in the frame page on.
+    /// A thread is to run its guest, from the registers in the frame page on. It has the CPU at once if nothing is to be
+    /// decided: returns whether it is so.
     ///
     /// # Errors
     /// [`CallError::BadState`] if there is no such space; [`CallError::BadArgument`] if nothing can run with the registers.
     #[inline(always)]
     pub fn begin_guest(
         &mut self,
+        cpu: &mut Cpu,
         thread: ThreadId,
         id: GuestId,
         (space, half): (SpaceId, GuestHalf),
         (mask, deadline): (u64, u64),
-    ) -> Result<(), CallError> {
+    ) -> Result<bool, CallError> {
         let guest = &mut self.guests[id.index()];
-        guest.spaces.check(space)?;
+        let root = guest.spaces.root(space, half).ok_or(CallError::BadState)?;
         guest.context.load(&guest.spaces, space, half)?;
         guest.mask = mask;
-        self.threads.enter_guest(thread, deadline);
+        if self.threads.enter_guest(thread, mask, deadline) && guest.context.has_no_selectors() {
+            cpu.enter_guest(id, &mut guest.context, root);
+            return Ok(true);
+        }
         self.context_mut(thread).go_into_guest();
-        Ok(())
+        Ok(false)
     }
 
-    /// Lets the guest of a thread have the CPU. Returns false if the guest has come out instead: its thread goes on with
-    /// its own program.
-    #[inline(always)]
+    /// Lets the guest of a thread have the CPU that is to go on. Returns false if the guest has come out instead: its
+    /// thread goes on with its own program.
     pub fn go_on_in_guest(&mut self, cpu: &mut Cpu, thread: ThreadId, id: GuestId) -> bool {
+        self.context_mut(thread).come_out_of_guest();
         let guest = &mut self.guests[id.index()];
         let due = self.threads.guest_is_due(thread, guest.mask, time::now);
-        if due.is_none() && cpu.enter_guest(id, &mut guest.context, &guest.spaces) {
+        let (space, half) = guest.context.place();
+        if due.is_none()
+            && let Some(root) = guest.spaces.root(space, half)
+        {
+            cpu.load_selectors(&guest.context);
+            cpu.enter_guest(id, &mut guest.context, root);
             return true;
         }
         let (exit, events) = match due {
@@ -150,7 +160,6 @@ impl Kernel {
         guest.context.store(&guest.spaces);
         self.threads.leave_guest(thread);
         let context = self.context_mut(thread);
-        context.come_out_of_guest();
         context.set_outcome(out.exit as i32, out.vector);
         context.set_words([out.words[0], out.words[1], 0, 0]);
     }

@@ -16,6 +16,8 @@ const UPPER_FIRST: u64 = 256 * SLOT_PAGES;
 const UPPER_END: u64 = 512 * SLOT_PAGES;
 /// Addresses have 48 bits; those above repeat the last one.
 const ADDRESS_BITS: u32 = 48;
+/// Bytes of the lower half.
+const LOWER_HALF: u64 = 1 << (ADDRESS_BITS - 1);
 /// What a guest can use: the lower half but for its last page, and of the upper half what is not the kernel's.
 const AREAS: [(u64, u64); 3] =
     [(0, GUEST_LOW_END / PAGE_BYTES), (UPPER_FIRST, 264 * SLOT_PAGES), (272 * SLOT_PAGES, UPPER_END)];
@@ -27,8 +29,15 @@ const FIXED_FLAGS: u64 = 0x202;
 #[must_use]
 #[inline(always)]
 pub fn is_canonical(address: u64) -> bool {
-    let unused = u64::BITS - ADDRESS_BITS;
-    (address << unused) as i64 >> unused == address as i64
+    are_canonical([address; 3])
+}
+
+/// Whether all three are. Above the lower half lies what is none, up to the upper half; moved up by a half, what is none has
+/// bits above those of addresses.
+#[inline(always)]
+fn are_canonical([one, two, three]: [u64; 3]) -> bool {
+    let moved = |address: u64| address.wrapping_add(LOWER_HALF);
+    (moved(one) | moved(two) | moved(three)) >> ADDRESS_BITS == 0
 }
 
 /// Number of a space of a guest.
@@ -44,7 +53,15 @@ impl SpaceId {
     /// # Errors
     /// [`CallError::BadArgument`].
     pub fn new(number: u64) -> Result<Self, CallError> {
-        if number < GUEST_SPACES as u64 { Ok(Self(number as u8)) } else { Err(CallError::BadArgument) }
+        Self::find(number).ok_or(CallError::BadArgument)
+    }
+
+    /// The space with this number, if there can be one. (For the call that comes most often: a result would be packed into
+    /// a register, and taken apart again.)
+    #[must_use]
+    #[inline(always)]
+    pub fn find(number: u64) -> Option<Self> {
+        (number < GUEST_SPACES as u64).then_some(Self(number as u8))
     }
 
     /// The number.
@@ -195,11 +212,10 @@ impl Shown {
 /// [`CallError::BadArgument`] if one of these is no address: the way out of the kernel would fault.
 #[inline(always)]
 pub fn checked_flags(addresses: [u64; 3], flags: u64) -> Result<u64, CallError> {
-    if addresses.into_iter().all(is_canonical) {
-        Ok(flags & GUEST_FLAGS | FIXED_FLAGS)
-    } else {
-        Err(CallError::BadArgument)
+    if !are_canonical(addresses) {
+        return Err(CallError::BadArgument);
     }
+    Ok(flags & GUEST_FLAGS | FIXED_FLAGS)
 }
 
 /// What of a segment register is kept while a guest does not run: the selector of its data, else none.

@@ -33,19 +33,32 @@ const GLANCES: usize = 16;
 /// Links between tables: what a page allows, its own entry says.
 const LINKS: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::USER_ACCESSIBLE);
 
-/// The root tables of a space.
+/// The root table of a space that is there.
 #[derive(Clone, Copy)]
-struct Roots {
-    both: Frame,
-    lower: Frame,
+pub struct Root(Frame);
+
+impl Root {
+    /// Its address.
+    #[inline(always)]
+    pub(in crate::arch) fn address(self) -> u64 {
+        self.0.address()
+    }
 }
+
+/// The root tables of a space, by [`GuestHalf`].
+#[derive(Clone, Copy)]
+struct Roots([Frame; 2]);
 
 impl Roots {
     /// There is no such space. All zeros.
-    const NONE: Self = Self { both: Frame::new(0), lower: Frame::new(0) };
+    const NONE: Self = Self([Frame::new(0); 2]);
+
+    fn both(self) -> Frame {
+        self.0[GuestHalf::Both as usize]
+    }
 
     fn are_there(self) -> bool {
-        self.both != Frame::new(0)
+        self.both() != Frame::new(0)
     }
 }
 
@@ -159,13 +172,10 @@ impl GuestSpaces {
     }
 
     /// The root table by which a space is entered, if there is such a space.
-    pub(in crate::arch) fn root(&self, space: SpaceId, half: GuestHalf) -> Option<u64> {
-        let roots = self.roots[space.index()];
-        let root = match half {
-            GuestHalf::Lower => roots.lower,
-            GuestHalf::Both => roots.both,
-        };
-        roots.are_there().then(|| root.address())
+    #[inline(always)]
+    pub fn root(&self, space: SpaceId, half: GuestHalf) -> Option<Root> {
+        let root = self.roots[space.index()].0[half as usize];
+        (root != Frame::new(0)).then_some(Root(root))
     }
 
     /// Checks that there is a space.
@@ -196,14 +206,14 @@ impl GuestSpaces {
             for root in [both, lower] {
                 let from = match root {
                     _ if is_kernels => kernel.root(),
-                    _ if root == both && first.are_there() => first.both,
+                    _ if root == both && first.are_there() => first.both(),
                     _ => continue,
                 };
                 // SAFETY: root tables: the kernel's or the first space's, and one that nobody uses yet.
                 unsafe { Entry::of(root, slot).set(Entry::of(from, slot).get()) };
             }
         }
-        self.roots[space.index()] = Roots { both, lower };
+        self.roots[space.index()] = Roots([lower, both]);
         Ok(())
     }
 
@@ -223,7 +233,7 @@ impl GuestSpaces {
         }
         let roots = core::mem::replace(&mut self.roots[space.index()], Roots::NONE);
         assert_unused(roots);
-        for root in [roots.both, roots.lower] {
+        for root in roots.0 {
             // SAFETY: a root table of a space that has ended.
             unsafe { give(&mut self.pool, root) };
         }
@@ -236,7 +246,7 @@ impl GuestSpaces {
         let address = page * PAGE_BYTES;
         let slot = index(address, 4);
         // SAFETY: a root table.
-        let mut link = unsafe { Entry::of(self.roots[space.index()].both, slot) }.get();
+        let mut link = unsafe { Entry::of(self.roots[space.index()].both(), slot) }.get();
         if link == 0 {
             let table = take(&mut self.pool).ok_or(CallError::QuotaExceeded)?;
             link = table.address() | LINKS.bits();
@@ -255,8 +265,8 @@ impl GuestSpaces {
     /// Sets an entry of the root tables that have it: both of this space, or, in the upper half, one of each.
     fn set_link(&mut self, space: SpaceId, slot: usize, link: u64) {
         let of = |roots: &Roots| match is_shared(slot) {
-            true => [Some(roots.both), None],
-            false => [Some(roots.both), Some(roots.lower)],
+            true => [Some(roots.both()), None],
+            false => roots.0.map(Some),
         };
         let spaces = if is_shared(slot) { 0..GUEST_SPACES } else { space.index()..space.index() + 1 };
         for root in self.roots[spaces].iter().filter(|roots| roots.are_there()).flat_map(of).flatten() {
@@ -284,7 +294,7 @@ impl GuestSpaces {
     /// from which to go on, and what it has cost.
     fn hide_some(&mut self, space: SpaceId, at: u64, end: u64) -> (u64, usize) {
         let address = at * PAGE_BYTES;
-        let mut table = self.roots[space.index()].both;
+        let mut table = self.roots[space.index()].both();
         let mut effort = 1;
         for level in (2..=4).rev() {
             let (first, covers) = (index(address, level), 1 << (9 * (level - 1)));
@@ -315,7 +325,7 @@ impl GuestSpaces {
     /// Gives back the tables that end with this page and have nothing in them. Returns what it has cost.
     fn give_back_empty(&mut self, space: SpaceId, last: u64) -> usize {
         let (address, mut effort) = (last * PAGE_BYTES, 0);
-        let root = self.roots[space.index()].both;
+        let root = self.roots[space.index()].both();
         for level in [2, 3] {
             if !(last + 1).is_multiple_of(1 << (9 * level)) {
                 return effort;
@@ -382,7 +392,6 @@ unsafe fn give(pool: &mut Pool, page: Frame) {
 }
 
 fn assert_unused(roots: Roots) {
-    let is_used =
-        [roots.both, roots.lower].into_iter().any(|root| roots.are_there() && physical::is_loaded(root));
+    let is_used = roots.0.into_iter().any(|root| roots.are_there() && physical::is_loaded(root));
     assert!(!is_used, "a space has ended that is in use");
 }

@@ -1,7 +1,7 @@
 //! Gates and events.
 
 use cloison_abi::{
-    CallError, CallNumber,
+    CallError,
     call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
 };
 use cloison_rules::{
@@ -41,9 +41,8 @@ pub fn reply_at_once(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
 /// Look for events, if the caller does not want to wait for any. Returns how the caller goes on if it was so.
 #[inline(always)]
 pub fn poll(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
-    let context = kernel.context(id);
-    let (mask, deadline) = context.wait_arguments();
-    if context.number() != CallNumber::Wait as u8 || deadline != POLL {
+    let (mask, deadline) = kernel.context(id).wait_arguments();
+    if deadline != POLL {
         return None;
     }
     let events = kernel.threads.poll(id, mask)?;

@@ -18,7 +18,7 @@ use super::{
     permit,
     regions::is_seen,
 };
-use crate::{kernel::Kernel, life::Renewal};
+use crate::{arch::cpu::Cpu, kernel::Kernel, life::Renewal};
 
 /// A domain, and regions for a guest of it: of the page tables, of the frame page, and those to attach.
 pub(super) struct Parts {
@@ -119,23 +119,17 @@ pub(super) fn unmap(kernel: &mut Kernel, _id: DomainId, guest: GuestId, argument
     Ok(Answer::Again)
 }
 
-/// Run the guest. Returns it. It asks by itself, because there are many of these calls.
+/// Run the guest. Returns whether it has the CPU already. It asks by itself, because there are many of these calls.
 #[inline(always)]
-pub fn enter(kernel: &mut Kernel, thread: ThreadId) -> Result<GuestId> {
-    const LOWER: u64 = GuestHalf::Lower as u64;
-    const BOTH: u64 = GuestHalf::Both as u64;
+pub fn enter(kernel: &mut Kernel, cpu: &mut Cpu, thread: ThreadId) -> Result<bool> {
     let (slots, access) = kernel.reach(thread);
     let context = kernel.context(thread);
     let guest = kernel.resolve_guest(slots.guest(context.slot())?)?;
     permit(access, Operation::Guest)?;
     let [space, half, _, _, mask, deadline] = context.arguments();
-    let half = match half {
-        LOWER => GuestHalf::Lower,
-        BOTH => GuestHalf::Both,
-        _ => return Err(CallError::BadArgument),
+    let (Some(space), Some(half)) = (SpaceId::find(space), GuestHalf::from_number(half)) else {
+        return Err(CallError::BadArgument);
     };
-    let place = (SpaceId::new(space)?, half);
     let deadline = not_too_soon(kernel, deadline);
-    kernel.begin_guest(thread, guest, place, (mask, deadline))?;
-    Ok(guest)
+    kernel.begin_guest(cpu, thread, guest, (space, half), (mask, deadline))
 }

@@ -18,11 +18,11 @@ pub(crate) use regions::{map_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::{
-    DomainId, GuestId, ThreadId,
+    DomainId, ThreadId,
     authorize::{Access, Operation, Verdict},
 };
 
-use crate::kernel::Kernel;
+use crate::{arch::cpu::Cpu, kernel::Kernel};
 
 /// A call: who makes it, with which registers.
 #[derive(Clone, Copy)]
@@ -56,32 +56,29 @@ type Result<T = Answer> = core::result::Result<T, CallError>;
 /// What a call is about to do, and the objects that it needs for it.
 type Found<T> = Result<(Operation, T)>;
 
-/// Carries out the call that the running thread has made, if it is not a signal.
+/// Carries out the call that the running thread has made, if it is neither a signal nor that which enters a guest.
 pub fn dispatch(kernel: &mut Kernel, id: ThreadId) {
     let number = kernel.context(id).number();
     const CALL: u8 = CallNumber::Call as u8;
     const REPLY_WAIT: u8 = CallNumber::ReplyWait as u8;
     const WAIT: u8 = CallNumber::Wait as u8;
-    const GUEST_ENTER: u8 = CallNumber::GuestEnter as u8;
     const SIGNAL_REPLY_WAIT: u8 = CallNumber::SignalReplyWait as u8;
     match number {
         CALL => gates::call(kernel, id),
         REPLY_WAIT => gates::reply_wait(kernel, id),
         WAIT => gates::wait(kernel, id),
-        GUEST_ENTER => drop(enter_guest(kernel, id)),
         SIGNAL_REPLY_WAIT => gates::signal_reply_wait(kernel, id),
         number => carry_out(kernel, id, number),
     }
 }
 
-/// Lets a thread run its guest. Returns that, if it is so; else the thread finds out why not.
+/// Lets a thread run its guest. Returns whether the guest has the CPU already; if it cannot run, the thread finds out why.
 #[inline(always)]
-pub fn enter_guest(kernel: &mut Kernel, id: ThreadId) -> Option<GuestId> {
-    let guest = guests::enter(kernel, id);
-    if let Err(error) = guest {
+pub fn enter_guest(kernel: &mut Kernel, cpu: &mut Cpu, id: ThreadId) -> bool {
+    guests::enter(kernel, cpu, id).unwrap_or_else(|error| {
         kernel.context_mut(id).set_outcome(error as i32, 0);
-    }
-    guest.ok()
+        false
+    })
 }
 
 /// Carries out one of the other calls, and puts its answer into the caller's registers.

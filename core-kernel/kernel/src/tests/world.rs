@@ -295,7 +295,8 @@ impl World {
             CallNumber::Signal => return calls::signal(kernel, thread),
             CallNumber::Call => calls::gate_call_at_once(kernel, thread),
             CallNumber::ReplyWait => calls::reply_at_once(kernel, thread),
-            _ => calls::poll(kernel, thread),
+            CallNumber::Wait => calls::poll(kernel, thread),
+            _ => None,
         };
         match back {
             Some(back) => machine::go_back(&mut kernel.contexts, back),

@@ -153,15 +153,21 @@ impl Threads {
         events
     }
 
-    /// The running thread runs a guest, until then at the latest.
-    pub fn enter_guest(&mut self, id: ThreadId, deadline: u64) {
+    /// The running thread runs a guest, until then at the latest. Returns whether it can do so at once: nothing is to be
+    /// decided, and the guest is not to come out before it has begun. (A deadline that has passed is put off; see
+    /// [`cloison_abi::limits::MIN_WAIT_US`].)
+    #[inline(always)]
+    pub fn enter_guest(&mut self, id: ThreadId, mask: u64, deadline: u64) -> bool {
         self.guest_deadlines[id.index()] = deadline;
-        if deadline != POLL {
-            self.dispatch.expect(deadline);
+        if deadline == POLL {
+            return false;
         }
+        self.dispatch.expect(deadline);
+        self.get(id).pending & mask == 0 && self.is_settled()
     }
 
     /// It runs none any more.
+    #[inline(always)]
     pub fn leave_guest(&mut self, id: ThreadId) {
         self.guest_deadlines[id.index()] = 0;
     }

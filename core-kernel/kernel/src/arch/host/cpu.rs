@@ -4,7 +4,7 @@ use cloison_abi::{call::NO_DEADLINE, limits::MAX_PORT_RANGES};
 use cloison_rules::{DomainId, GuestId};
 
 use super::{context::Context, guest_context::GuestContext, physical::load};
-use crate::arch::guest::GuestSpaces;
+use crate::arch::guest::Root;
 
 /// A range of ports: the first, and how many.
 pub type PortRange = (u16, u16);
@@ -55,15 +55,15 @@ impl Cpu {
         true
     }
 
-    /// Lets a guest have the CPU. Returns false if the space in which it is to run is not there.
-    pub fn enter_guest(&mut self, id: GuestId, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
-        let (space, half) = guest.place();
-        let Some(root) = spaces.root(space, half) else { return false };
-        self.loaded = root;
-        load(root);
+    /// Lets a guest have the CPU.
+    pub fn enter_guest(&mut self, id: GuestId, _guest: &mut GuestContext, root: Root) {
+        self.loaded = root.address();
+        load(self.loaded);
         self.guest = Some(id);
-        true
     }
+
+    /// There are none.
+    pub fn load_selectors(&self, _guest: &GuestContext) {}
 
     /// Takes the CPU from a guest.
     pub fn leave_guest(&mut self, _guest: &mut GuestContext) {

@@ -17,7 +17,7 @@ use super::{
     physical::load,
     tables::Tables,
 };
-use crate::arch::guest::GuestSpaces;
+use crate::arch::guest::Root;
 
 /// Bytes of the kernel's stack.
 pub(super) const STACK_BYTES: usize = 16 * 1024;
@@ -152,22 +152,21 @@ impl Cpu {
         true
     }
 
-    /// Lets a guest have the CPU: its space, its registers. Returns false if the space in which it is to run is not there.
+    /// Lets a guest have the CPU: a root table of its own, its registers. Its selectors are loaded.
     #[inline(always)]
-    pub fn enter_guest(&mut self, id: GuestId, guest: &mut GuestContext, spaces: &GuestSpaces) -> bool {
-        let (space, half) = guest.place();
-        let Some(root) = spaces.root(space, half) else { return false };
-        if self.loaded != root {
-            self.load(root);
-        }
-        let task_state = &mut self.tables.task_state;
-        task_state.forbid_ports();
-        guest.segments.load();
+    pub fn enter_guest(&mut self, id: GuestId, guest: &mut GuestContext, root: Root) {
+        self.load(root.address());
+        self.tables.task_state.forbid_ports();
+        guest.segments.load_bases();
         entry::lead_to_guest(true);
         self.guest = Some(id);
         // SAFETY: its space is loaded, it has no ports, and contexts of guests are in the kernel's one table.
         unsafe { self.head.run(&mut guest.context) };
-        true
+    }
+
+    /// Loads the segment selectors of a guest that is about to go on.
+    pub fn load_selectors(&self, guest: &GuestContext) {
+        guest.segments.load_selectors();
     }
 
     /// Takes the CPU from a guest, which has just come out of it.

@@ -42,8 +42,11 @@ const _: () = assert!(STUBS <= 128, "a number that takes one byte with its sign"
 static INITIAL_VECTORS: VectorState = VectorState::INITIAL;
 
 const _: () = assert!(
-    CallNumber::Call as u8 == 0 && CallNumber::ReplyWait as u8 == 1,
-    "the entry code compares with 1"
+    CallNumber::Call as u8 == 0
+        && CallNumber::ReplyWait as u8 == 1
+        && CallNumber::Wait as u8 == 2
+        && CallNumber::Signal as u8 == 3,
+    "the entry code compares with the second and the fourth"
 );
 
 #[allow(
@@ -241,14 +244,19 @@ global_asm!(
     "mov [rsp + {rsp}], rcx",
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
-    // The three most frequent calls have functions of their own.
+    // The most frequent calls have functions of their own.
     "cmp al, {reply_wait}",
     "jb 9f",
     "je 8f",
     "cmp al, {signal}",
     "je 10f",
+    "jb 12f",
+    "cmp al, {guest_enter}",
+    "je 13f",
     "call {on_call}",
     "10: call {on_signal}",
+    "12: call {on_wait}",
+    "13: call {on_guest_enter}",
     "8: call {on_reply_wait}",
     "9: call {on_gate_call}",
 
@@ -439,9 +447,12 @@ global_asm!(
     lock = sym KERNEL,
     reply_wait = const CallNumber::ReplyWait as u8,
     signal = const CallNumber::Signal as u8,
+    guest_enter = const CallNumber::GuestEnter as u8,
     on_gate_call = sym crate::enter::on_gate_call,
     on_reply_wait = sym crate::enter::on_reply_wait,
     on_signal = sym crate::enter::on_signal,
+    on_wait = sym crate::enter::on_wait,
+    on_guest_enter = sym crate::enter::on_guest_enter,
     on_call = sym crate::enter::on_call,
     on_guest_call = sym crate::enter::on_guest_call,
     on_trap = sym crate::enter::on_trap,

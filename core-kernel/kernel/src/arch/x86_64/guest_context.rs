@@ -64,6 +64,7 @@ impl GuestContext {
     ///
     /// # Errors
     /// [`CallError::BadArgument`] if nothing can run with them.
+    #[inline(always)]
     pub fn load(&mut self, spaces: &GuestSpaces, space: SpaceId, half: GuestHalf) -> Result<(), CallError> {
         let Some(page) = spaces.frame_page() else { return Err(CallError::BadState) };
         let Self { context, segments, .. } = self;
@@ -81,6 +82,7 @@ impl GuestContext {
     }
 
     /// Puts the registers that it had when it came out into its frame page.
+    #[inline(always)]
     pub fn store(&self, spaces: &GuestSpaces) {
         let Some(page) = spaces.frame_page() else { return };
         let Self { context, segments, .. } = self;
@@ -91,8 +93,14 @@ impl GuestContext {
         }
     }
 
+    /// Whether it has set none of its segment registers but for their bases.
+    #[inline(always)]
+    pub fn has_no_selectors(&self) -> bool {
+        self.segments.selectors == [0; 4]
+    }
+
     /// Where it runs.
-    pub(super) fn place(&self) -> (SpaceId, GuestHalf) {
+    pub fn place(&self) -> (SpaceId, GuestHalf) {
         (self.space, self.half)
     }
 }

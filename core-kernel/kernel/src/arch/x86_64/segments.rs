@@ -11,17 +11,21 @@ const FS_BASE: u32 = 0xc000_0100;
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
 impl Segments {
-    /// Loads them.
+    /// Loads the bases. A selector that is loaded takes the base with it, so they come last.
     #[inline(always)]
-    pub(super) fn load(&self) {
-        if self.selectors != [0; 4] || are_some_set() {
-            set_selectors(self.selectors);
+    pub(super) fn load_bases(&self) {
+        if self.fs_base != 0 {
+            write_base(FS_BASE, self.fs_base);
         }
-        // A selector that is loaded takes the base with it, so the bases come last.
-        for (register, base) in [(FS_BASE, self.fs_base), (KERNEL_GS_BASE, self.gs_base)] {
-            if base != 0 {
-                write_base(register, base);
-            }
+        if self.gs_base != 0 {
+            write_base(KERNEL_GS_BASE, self.gs_base);
+        }
+    }
+
+    /// Loads the selectors. All are null, unless the domain has set some that runs the guest: the guest may find those.
+    pub(super) fn load_selectors(&self) {
+        if self.selectors != [0; 4] {
+            set_selectors(self.selectors);
         }
     }
 
@@ -32,23 +36,21 @@ impl Segments {
         // are read first.
         (self.fs_base, self.gs_base) = (read_base(FS_BASE), read_base(KERNEL_GS_BASE));
         self.selectors = [0; 4];
-        if are_some_set() {
-            self.selectors = selectors().map(kept_selector);
-            set_selectors([0; 4]);
+        take_selectors(&mut self.selectors);
+        if self.fs_base != 0 {
+            write_base(FS_BASE, 0);
         }
-        for (register, base) in [(FS_BASE, self.fs_base), (KERNEL_GS_BASE, self.gs_base)] {
-            if base != 0 {
-                write_base(register, 0);
-            }
+        if self.gs_base != 0 {
+            write_base(KERNEL_GS_BASE, 0);
         }
     }
 }
 
-/// Whether one of the four selectors is not null. Reading them is much cheaper than loading them.
+/// If one of the four is not null: notes them, and clears them. Reading them is much cheaper than loading them. In one
+/// piece: where the compiler sees a call, the way out of a guest pays for the registers that it needs.
 #[inline(always)]
-pub(super) fn are_some_set() -> bool {
-    let all: u32;
-    // SAFETY: reading them changes nothing.
+fn take_selectors(to: &mut [u16; 4]) {
+    // SAFETY: the four selectors are written to the place for them, and nothing else; for the rest, see `set_selectors`.
     unsafe {
         asm!(
             "mov {all:e}, ds",
@@ -58,33 +60,25 @@ pub(super) fn are_some_set() -> bool {
             "or {all:e}, {one:e}",
             "mov {one:e}, gs",
             "or {all:e}, {one:e}",
-            all = out(reg) all,
+            "jz 2f",
+            "mov [{to}], ds",
+            "mov [{to} + 2], es",
+            "mov [{to} + 4], fs",
+            "mov [{to} + 6], gs",
+            "xor {all:e}, {all:e}",
+            "mov ds, {all:e}",
+            "mov es, {all:e}",
+            "mov fs, {all:e}",
+            "swapgs",
+            "mov gs, {all:e}",
+            "swapgs",
+            "2:",
+            to = in(reg) to,
+            all = out(reg) _,
             one = out(reg) _,
-            options(nostack, nomem),
+            options(nostack),
         );
     }
-    all != 0
-}
-
-/// The selectors in `ds`, `es`, `fs`, `gs`.
-#[cold]
-fn selectors() -> [u16; 4] {
-    let (ds, es, fs, gs): (u16, u16, u16, u16);
-    // SAFETY: reading them changes nothing.
-    unsafe {
-        asm!(
-            "mov {:x}, ds",
-            "mov {:x}, es",
-            "mov {:x}, fs",
-            "mov {:x}, gs",
-            out(reg) ds,
-            out(reg) es,
-            out(reg) fs,
-            out(reg) gs,
-            options(nostack, nomem, preserves_flags),
-        );
-    }
-    [ds, es, fs, gs]
 }
 
 /// Loads `ds`, `es`, `fs`, `gs`. `gs` is loaded while the base of who is not the kernel is active, so that the kernel's
