@@ -4,10 +4,7 @@ use cloison_abi::{
     info::{InfoEntry, InfoKind},
     port::{ETHERNET_HEADER_BYTES, PortSettings},
 };
-use cloison_ipc::{
-    frames::{self, FrameReceiver, FrameSender},
-    ring::RingError,
-};
+use cloison_ipc::frames::{self, FrameEnds};
 use cloison_rt::{
     log,
     sys::{Instant, info, random::random, settings},
@@ -18,13 +15,10 @@ use crate::{Error, Link, Micros};
 
 /// A port of a switch.
 pub(crate) struct Port {
-    sender: FrameSender,
-    receiver: FrameReceiver,
+    ends: FrameEnds,
     /// The bit that the switch sets to wake this domain.
     wake: u64,
     clock: Clock,
-    /// Whether it has been said already that the switch spoils the shared memory.
-    has_complained: bool,
     /// A port is looked at once before anybody has woken it.
     is_new: bool,
     /// State of a generator for a CPU that has no source of random numbers.
@@ -37,75 +31,40 @@ pub(crate) fn find(name: &str) -> Result<(&'static PortSettings, Port), Error> {
     let entry = info::get().find(InfoKind::Use, name).ok_or(Error::NoPort)?;
     let port = Port::new(entry).ok_or(Error::NoMemory)?;
     let longest = (settings.mtu + ETHERNET_HEADER_BYTES) as usize;
-    if port.sender.longest() < longest { Err(Error::NoMemory) } else { Ok((settings, port)) }
+    if port.ends.longest() < longest { Err(Error::NoMemory) } else { Ok((settings, port)) }
 }
 
 impl Port {
     fn new(entry: &'static InfoEntry) -> Option<Self> {
-        let (sender, receiver) = frames::attach(entry)?;
+        let ends = FrameEnds::new(frames::attach(entry)?, |spoilt| log!("network: {spoilt}"));
         let wake = info::event_mask(entry);
         // What differs from start to start, and from domain to domain.
         let name = info::get().domain().bytes();
         let weak = name.fold(Instant::now().0, |state, byte| mix(state ^ u64::from(byte)));
         let clock = Clock::new();
-        Some(Self { sender, receiver, wake, clock, has_complained: false, is_new: true, weak })
-    }
-
-    /// The switch's side of the rings is not as it can be. Whatever is between the two sides is given up.
-    fn resync(&mut self, error: RingError) {
-        if !core::mem::replace(&mut self.has_complained, true) {
-            log!(
-                "network: {error}; what is in the port's memory is dropped, and so it will be the next time"
-            );
-        }
-        self.sender.resync();
-        self.receiver.resync();
+        Some(Self { ends, wake, clock, is_new: true, weak })
     }
 }
 
 impl Link for Port {
     fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        loop {
-            let frame = match self.receiver.next() {
-                Ok(frame) => frame?,
-                Err(error) => {
-                    self.resync(error);
-                    return None;
-                }
-            };
-            let bytes = frame.bytes;
-            let fits = bytes <= buffer.len() && self.receiver.read(0, &mut buffer[..bytes]);
-            self.receiver.release();
-            if fits {
-                return Some(bytes);
-            }
-        }
+        self.ends.receive(buffer)
     }
 
     fn reserve(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        // A port that fails is resynchronised where it can be: `reserve` returns what borrows the sender.
-        self.sender.reserve(bytes).ok().flatten()
+        self.ends.reserve(bytes)
     }
 
     fn publish(&mut self, bytes: usize) {
-        self.sender.publish(bytes, 0);
+        self.ends.publish(bytes);
     }
 
     fn flush(&mut self) {
-        self.sender.flush();
-        self.receiver.flush();
+        self.ends.flush();
     }
 
     fn prepare_wait(&mut self, room: Option<usize>) -> bool {
-        let frames = self.receiver.prepare_wait();
-        let room = room.map_or(Ok(true), |bytes| self.sender.prepare_wait(bytes));
-        match (frames, room) {
-            (Ok(frames), Ok(room)) => frames & room,
-            (Err(error), _) | (_, Err(error)) => {
-                self.resync(error);
-                false
-            }
-        }
+        self.ends.prepare_wait(room)
     }
 
     fn take_wake(&mut self) -> bool {

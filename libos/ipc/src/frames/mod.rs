@@ -48,6 +48,7 @@
 //! on from there if they make sense beside the other's; else the sender gives up what it sent, and the
 //! receiver what it has not read. Either way it signals once, for what its last life may have failed to say.
 
+mod ends;
 mod memory;
 mod receiver;
 mod sender;
@@ -59,6 +60,7 @@ use core::sync::atomic::Ordering;
 use cloison_abi::info::InfoEntry;
 use cloison_sys::one_way;
 
+pub use ends::{FrameEnds, Spoilt};
 pub use memory::OneWay;
 pub use receiver::{Frame, FrameReceiver};
 pub use sender::FrameSender;

@@ -1,5 +1,6 @@
 //! The rings of a port against a model, against a hostile peer, and under the model checker.
 
+mod ends;
 mod hostile;
 mod interleavings;
 mod model;
