@@ -164,14 +164,6 @@ impl Kernel {
         context.set_words([out.words[0], out.words[1], 0, 0]);
     }
 
-    /// A thread that goes no further runs no guest any more.
-    pub fn abandon_guest(&mut self, thread: ThreadId) {
-        if self.context(thread).is_in_guest() {
-            self.threads.leave_guest(thread);
-            self.context_mut(thread).come_out_of_guest();
-        }
-    }
-
     /// The guest that a thread runs.
     pub fn guest_in(&self, thread: ThreadId) -> Option<GuestId> {
         let context = self.context(thread);

@@ -51,7 +51,6 @@ impl Kernel {
             domain.lives_ended = domain.lives_ended.wrapping_add(1);
         }
         let Ok(halted) = self.peer(id) else { return };
-        self.abandon_guest(halted.thread.id);
         let failed = self.threads.halt(halted.thread.id, state);
         self.fail(failed, CallError::PeerFailed);
         self.tell_clients(halted);

@@ -30,13 +30,7 @@ impl Wire {
         let settings = settings::ports().iter().find(|port| port.name.as_str() == NET)?;
         let entry = info::get().find(InfoKind::Use, NET)?;
         let ends = FrameEnds::new(frames::attach(entry)?, |spoilt| log!("network: {spoilt}"));
-        Some(Self {
-            settings,
-            ends,
-            event: info::event_mask(entry),
-            is_moved: true,
-            wants_room: false,
-        })
+        Some(Self { settings, ends, event: info::event_mask(entry), is_moved: true, wants_room: false })
     }
 
     /// The only address that may be sent from.

@@ -25,10 +25,7 @@ impl fmt::Display for Spoilt {
 
 impl<M: FrameMemory, B: Bell> FrameEnds<M, B> {
     /// Takes both ends. `complain` is called at most once.
-    pub fn new(
-        (sender, receiver): (FrameSender<M, B>, FrameReceiver<M, B>),
-        complain: fn(Spoilt),
-    ) -> Self {
+    pub fn new((sender, receiver): (FrameSender<M, B>, FrameReceiver<M, B>), complain: fn(Spoilt)) -> Self {
         Self { sender, receiver, complain: Some(complain) }
     }
 
