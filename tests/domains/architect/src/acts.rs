@@ -23,13 +23,12 @@ use crate::{
     child::{CODE_ADDRESS, Child, TABLE_PAGES},
     ends, guests,
     outcome::{Outcome, refused, same},
-    site::{RIGHT, Site, configuration, number},
+    site::{PORT, RIGHT, Site, configuration, number},
 };
 
 /// A slot that holds a right, but not the builder's.
 const OTHER_RIGHT: Slot = Slot(BUILDER_SLOT_CENSUS);
-/// Two ports that do nothing: the delay port of old and the one beside it.
-const PORT: u16 = 0x80;
+/// Another port that does nothing.
 const OTHER_PORT: u16 = 0x84;
 /// An interrupt line that no device of the machine uses.
 const LINE: InterruptSource = line(7);
@@ -95,6 +94,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("page tables of a guest are zeroed", guests::tables_of_a_guest_are_zero),
     ("a domain that ends gives back its guest's memory", guests::ended_with_its_guest),
     ("a guest that was dropped is there in the next life", guests::dropped_for_a_life),
+    ("a guest has no ports, whatever its domain has", guests::ports_stay_outside),
 ];
 
 fn deleted_is_zero(site: &mut Site) -> Outcome {

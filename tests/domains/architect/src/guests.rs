@@ -11,8 +11,8 @@ use cloison_rt::time::after;
 use cloison_sys::{
     Slot,
     build::{
-        GuestParts, domain_give_guest, domain_give_region, domain_reset, domain_stop, region_carve,
-        region_delete, region_device,
+        GuestParts, domain_give_guest, domain_give_ports, domain_give_region, domain_reset, domain_stop,
+        region_carve, region_delete, region_device,
     },
     region_revoke, slot_info, wait, window,
 };
@@ -20,7 +20,7 @@ use cloison_sys::{
 use crate::{
     child::{Call, Child},
     outcome::{Outcome, refused, same},
-    site::{RIGHT, Site, number},
+    site::{PORT, RIGHT, Site, number},
 };
 
 /// The slot of a child for its guest.
@@ -37,6 +37,8 @@ const ENTRIES: usize = core::mem::offset_of!(GuestFrame, entries);
 const FOR_EVER: [u8; 2] = [0xeb, 0xfe];
 /// A call.
 const CALL: [u8; 2] = [0x0f, 0x05];
+/// Reads [`PORT`], then a call.
+const READ_PORT: [u8; 4] = [0xe4, PORT as u8, 0x0f, 0x05];
 /// Where no memory and no device is.
 const NOTHING: u64 = 0xe010_0000;
 
@@ -189,4 +191,13 @@ pub fn dropped_for_a_life(site: &mut Site) -> Outcome {
     same([dropped[0].0, dropped[1].0], [0, number(CallError::BadSlot)])?;
     let next = child.calls(&[CREATE, CREATE])?;
     same([next[0].0, next[1].0], [0, number(CallError::BadState)])
+}
+
+/// What its domain may use, and has used, is no guest's.
+pub fn ports_stay_outside(site: &mut Site) -> Outcome {
+    let Made { child, .. } = made(site, &READ_PORT)?;
+    domain_give_ports(child.domain, RIGHT, PORT, 1)?;
+    same(child.reads(PORT)?, true)?;
+    let ends = child.calls(&[CREATE, SHOW, ENTER])?;
+    same(ends.last().map(|(status, _)| *status), Some(GuestExit::Trap as i32))
 }

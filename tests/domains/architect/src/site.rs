@@ -23,6 +23,8 @@ use crate::{
 
 /// The builder right.
 pub const RIGHT: Slot = Slot(BUILDER_SLOT_RIGHT);
+/// A port that does nothing: the delay port of old.
+pub const PORT: u16 = 0x80;
 /// The largest run of free memory.
 const MEMORY: Slot = Slot(BUILDER_SLOT_MEMORY);
 /// Where pages are looked at, one after the other: behind the window through which `cloison_sys` writes.
