@@ -196,6 +196,8 @@ impl Threads {
 }
 
 #[cfg(test)]
+mod guest_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 
-fn system(priorities: &[u8]) -> (Threads, Vec<ThreadId>) {
+pub fn system(priorities: &[u8]) -> (Threads, Vec<ThreadId>) {
     let mut threads = Threads::EMPTY;
     threads.init(100);
     let ids = priorities
