@@ -5,8 +5,10 @@ use std::{
     vec::Vec,
 };
 
-use cloison_abi::{Rights, limits::PAGE_BYTES};
-use cloison_rules::{DomainId, Frame, RegionRef, ThreadId, capability::Capability, thread::State};
+use cloison_abi::{Rights, guest::GuestHalf, limits::PAGE_BYTES};
+use cloison_rules::{
+    DomainId, Frame, RegionRef, ThreadId, capability::Capability, memory::Run, thread::State,
+};
 
 use super::world::{LINE, World};
 use crate::arch::{
@@ -24,6 +26,7 @@ impl World {
                 self.check_slots(id);
             }
         }
+        self.check_guests(&mut seen);
         self.check_tables(&seen.keys().copied().collect());
         self.check_lines();
     }
@@ -64,6 +67,45 @@ impl World {
             let count = counts.get(&mapping.address()).copied().unwrap_or(0);
             let is_there = if domain.space.is_there() { mapping.mapped() } else { 0 };
             assert_eq!(count, is_there, "{} {id:?}: {mapping:?}", self.story());
+        }
+    }
+
+    /// A guest sees pages of what is attached to it, as it may, and has the kernel's half. Its spaces differ in the lower
+    /// half alone, which both halves of a space show.
+    fn check_guests(&self, seen: &mut BTreeMap<Frame, RegionRef>) {
+        for guest in &self.kernel.guests {
+            let mut shared = None;
+            let mut lower = Vec::new();
+            for (space, half, shows) in machine::seen_by_guest(&guest.spaces) {
+                let mark = machine::guests_kernel_mark(&guest.spaces, space, half);
+                assert_eq!(mark, KERNEL_MARK, "{} {space} {half:?}", self.story());
+                for (address, frame, write, _) in &shows {
+                    let shows = |region: &RegionRef| {
+                        self.kernel
+                            .regions
+                            .get(*region)
+                            .is_ok_and(|found| found.run().contains(Run::new(*frame, 1)))
+                    };
+                    let found = self.attached.iter().find(|(region, _)| shows(region));
+                    let Some((region, may_write)) = found else {
+                        panic!("{} a guest sees {frame:?} at {address:#x}", self.story())
+                    };
+                    assert!(!write || *may_write, "{} a guest writes at {address:#x}", self.story());
+                    let by = *seen.entry(*frame).or_insert(*region);
+                    assert_eq!(by, *region, "{} a page is seen by two regions", self.story());
+                }
+                let (low, high): (Vec<_>, Vec<_>) = shows.into_iter().partition(|(at, ..)| at >> 47 == 0);
+                match half {
+                    GuestHalf::Lower => {
+                        assert!(high.is_empty(), "{} {space} shows its upper half", self.story());
+                        lower = low;
+                    }
+                    GuestHalf::Both => {
+                        assert_eq!(low, lower, "{} the halves of {space}", self.story());
+                        assert_eq!(*shared.get_or_insert(high.clone()), high, "{} {space}", self.story());
+                    }
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use cloison_abi::{
     CallError, CallNumber, Fault, FaultKind, InterruptSource, Rights,
     access::Classes,
     call::{BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT, EVERYONE},
+    guest::GuestExit,
     image::{BUILDER_SEGMENTS, BuilderSegment, IMAGE_MAGIC, ImageHeader},
     limits::PAGE_BYTES,
     plan::FaultPolicy,
@@ -20,6 +21,7 @@ use crate::{
     },
     builder, calls,
     end::Ending,
+    guest::CameOut,
     kernel::Kernel,
     life::Renewal,
 };
@@ -50,6 +52,9 @@ pub const PATIENT: u8 = 9;
 pub const BADGE: u64 = 7;
 /// Where loans arrive.
 pub const LOANS: u8 = 30;
+/// Slots of the builder for what a guest is made of: its tables, its frame page, memory that it may write, and memory that
+/// it only reads.
+pub const GUEST: [u8; 4] = [42, 43, 44, 45];
 /// Where the builder maps, and addresses at which domains map.
 pub const PLANNED_ADDRESS: u64 = 0x60_0000;
 pub const ADDRESSES: [u64; 3] = [0x200_0000, 0x280_0000, 0x4000_0000];
@@ -104,6 +109,8 @@ pub struct World {
     dying: Vec<RegionRef>,
     /// Capabilities that the builder has given, but for memory.
     pub given: Vec<(DomainId, Capability)>,
+    /// What is attached to guests, and whether they may write it.
+    pub attached: Vec<(RegionRef, bool)>,
     /// Who may not lend, and whether that was decided for all of its lives.
     pub denied: Vec<(DomainId, bool)>,
     /// What the builder had at first, and how many regions there were.
@@ -138,6 +145,7 @@ impl World {
             loans: Vec::new(),
             dying: Vec::new(),
             given: Vec::new(),
+            attached: Vec::new(),
             denied: Vec::new(),
             first,
             history: Vec::new(),
@@ -195,7 +203,7 @@ impl World {
         self.kernel.resolve(domain).ok()
     }
 
-    fn region(&self, by: DomainId, slot: u64) -> Option<RegionRef> {
+    pub fn region(&self, by: DomainId, slot: u64) -> Option<RegionRef> {
         self.kernel.slots(by).region(slot, Rights::empty()).ok().map(|(region, _)| region)
     }
 
@@ -212,8 +220,9 @@ impl World {
             self.pending[actor.index()] = None;
             return None;
         }
-        // It runs, so its address space is loaded.
         let thread = self.kernel.thread(actor).expect("a domain that lives has a thread");
+        self.come_out(thread);
+        // It runs, so its address space is loaded.
         self.kernel.hand_over(&mut self.cpu, thread);
         let begun = self.pending[actor.index()].take();
         let act = begun.unwrap_or(act);
@@ -225,8 +234,28 @@ impl World {
         if came == Came::Again {
             self.pending[actor.index()] = Some(act);
         }
-        self.kernel.leave(&mut self.cpu);
+        if !self.is_in_a_guest() {
+            self.kernel.leave(&mut self.cpu);
+        }
         Some(came)
+    }
+
+    /// A guest that has the CPU comes out: by a call if its domain acts next, else it is interrupted.
+    fn come_out(&mut self, actor: ThreadId) {
+        let runs = self.kernel.threads.current().filter(|_| self.kernel.save_guest(&mut self.cpu).is_some());
+        if let Some(thread) = runs {
+            self.kernel.context_mut(thread).go_into_guest();
+        }
+        if let Some(guest) = self.kernel.guest_in(actor) {
+            self.kernel.context_mut(actor).come_out_of_guest();
+            let out = CameOut { exit: GuestExit::Call, vector: 0, words: [0; 2] };
+            self.kernel.end_guest(actor, guest, out);
+        }
+    }
+
+    /// Whether a guest has the CPU.
+    pub fn is_in_a_guest(&self) -> bool {
+        self.cpu.guest().is_some()
     }
 
     fn fault(&mut self, actor: DomainId) -> Came {
@@ -296,6 +325,10 @@ impl World {
             CallNumber::Call => calls::gate_call_at_once(kernel, thread),
             CallNumber::ReplyWait => calls::reply_at_once(kernel, thread),
             CallNumber::Wait => calls::poll(kernel, thread),
+            CallNumber::GuestEnter => {
+                calls::enter_guest(kernel, &mut self.cpu, thread);
+                return;
+            }
             _ => None,
         };
         match back {
@@ -362,7 +395,8 @@ impl World {
             CallNumber::DomainGiveGate
             | CallNumber::DomainGiveEvent
             | CallNumber::DomainGiveInterrupt
-            | CallNumber::DomainGiveDomain => {
+            | CallNumber::DomainGiveDomain
+            | CallNumber::DomainGiveGuest => {
                 let held = self.kernel.domain(target).planned.get(call.a[0]);
                 self.given.push((target, *held.expect("a slot was filled")));
             }
@@ -399,7 +433,8 @@ impl World {
             }
         }
         // Each can have been carved out of each: in as many rounds as there are regions, those without children go.
-        let regions: Vec<u8> = CARVED.into_iter().chain([BIG, MIDDLE, SHARED]).chain(QUOTAS).collect();
+        let regions: Vec<u8> =
+            CARVED.into_iter().chain([BIG, MIDDLE, SHARED]).chain(QUOTAS).chain(GUEST).collect();
         for _ in &regions {
             for slot in &regions {
                 if self.region(DomainId::BUILDER, (*slot).into()).is_some() {

@@ -1,8 +1,12 @@
 //! Setting the machine up, and using it as a domain does: for tests alone.
 
-use cloison_abi::CallNumber;
+use cloison_abi::{
+    CallNumber,
+    guest::{GUEST_SPACES, GuestHalf},
+};
 use cloison_rules::{
     Frame,
+    guest::SpaceId,
     memory::{MAX_RUNS, Run},
 };
 use heapless::Vec;
@@ -14,10 +18,11 @@ use super::{
 };
 use crate::arch::{
     frames::FreeMemory,
-    space::{AddressSpace, KernelSpace},
+    guest::GuestSpaces,
+    space::{AddressSpace, KERNEL_SLOTS, KernelSpace},
 };
 
-pub use super::physical::{FIRST_FRAME, WORDS, flushes, page, scribble};
+pub use super::physical::{FIRST_FRAME, WORDS, flushes, page, scribble, write};
 
 /// Pages of the system image, which lie before all else.
 pub const IMAGE_PAGES: u64 = 2;
@@ -84,14 +89,47 @@ pub fn repeat(context: &mut Context) {
 
 /// Each page that an address space shows to its domain: its address, the page, and whether it can be written and
 /// executed.
-pub fn seen(space: &AddressSpace) -> std::vec::Vec<(u64, Frame, bool, bool)> {
+pub fn seen(space: &AddressSpace) -> std::vec::Vec<Sight> {
     let mut found = std::vec::Vec::new();
     if space.is_there() {
-        visit(Frame::holding(space.root()), 4, 0, &mut |address, entry| {
-            found.push((address, Frame::holding(entry & ADDRESS), entry & 2 != 0, entry >> 63 == 0));
-        });
+        for slot in 0..256 {
+            let root = Frame::holding(space.root());
+            visit_slot(root, 4, 0, slot, &mut |address, entry| found.push(sight(address, entry)));
+        }
     }
     found
+}
+
+/// An address, the page that it shows, and whether it can be written and executed.
+pub type Sight = (u64, Frame, bool, bool);
+
+fn sight(address: u64, entry: u64) -> Sight {
+    (address, Frame::holding(entry & ADDRESS), entry & 2 != 0, entry >> 63 == 0)
+}
+
+/// The same of each space of a guest that is there, by both of its roots: the number of the space, the half, and what it
+/// shows.
+pub fn seen_by_guest(spaces: &GuestSpaces) -> std::vec::Vec<(u8, GuestHalf, std::vec::Vec<Sight>)> {
+    let halves =
+        (0..GUEST_SPACES as u8).flat_map(|space| [(space, GuestHalf::Lower), (space, GuestHalf::Both)]);
+    let shows = |(number, half)| {
+        let root = spaces.root(SpaceId::new(u64::from(number)).ok()?, half)?;
+        let mut found = std::vec::Vec::new();
+        for slot in (0..512).filter(|slot| !KERNEL_SLOTS.contains(slot)) {
+            visit_slot(Frame::holding(root.address()), 4, 0, slot, &mut |address, entry| {
+                found.push(sight(address, entry))
+            });
+        }
+        Some((number, half, found))
+    };
+    halves.filter_map(shows).collect()
+}
+
+/// The entry of the kernel's half that is marked, as a guest has it.
+pub fn guests_kernel_mark(spaces: &GuestSpaces, space: u8, half: GuestHalf) -> u64 {
+    let root = SpaceId::new(space.into()).ok().and_then(|space| spaces.root(space, half));
+    // SAFETY: a root table.
+    root.map_or(0, |root| unsafe { Entry::of(Frame::holding(root.address()), KERNEL_SLOT).get() })
 }
 
 /// The tables of an address space, with the root.
@@ -107,16 +145,16 @@ pub fn kernel_mark(space: &AddressSpace) -> u64 {
 
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-fn visit(table: Frame, level: u32, base: u64, show: &mut impl FnMut(u64, u64)) {
-    for index in 0..if level == 4 { 256 } else { 512 } {
-        // SAFETY: tables that are in use.
-        let entry = unsafe { Entry::of(table, index) }.get();
-        let address = base | (index as u64) << (3 + 9 * level);
-        match entry {
-            0 => {}
-            _ if level == 1 => show(address, entry),
-            _ => visit(Frame::holding(entry & ADDRESS), level - 1, address, show),
-        }
+fn visit_slot(table: Frame, level: u32, base: u64, index: usize, show: &mut impl FnMut(u64, u64)) {
+    // SAFETY: tables that are in use.
+    let entry = unsafe { Entry::of(table, index) }.get();
+    let address = base | (index as u64) << (3 + 9 * level);
+    match entry {
+        0 => {}
+        _ if level == 1 => show(address, entry),
+        _ => (0..512).for_each(|index| {
+            visit_slot(Frame::holding(entry & ADDRESS), level - 1, address, index, &mut *show);
+        }),
     }
 }
 

@@ -40,8 +40,13 @@ pub fn page(frame: Frame) -> [u64; WORDS] {
 
 /// Writes to the first word of a page, as a domain could that sees it.
 pub fn scribble(frame: Frame, word: u64) {
+    write(frame, 0, word);
+}
+
+/// The same, to any of its words.
+pub fn write(frame: Frame, index: usize, word: u64) {
     let first = place(frame);
-    RAM.with_borrow_mut(|ram| ram.words[first] = word);
+    RAM.with_borrow_mut(|ram| ram.words[first + index] = word);
 }
 
 /// How often the CPU was told to forget an address.
