@@ -23,6 +23,7 @@ pub(crate) const ACTS: &[Act] = &[
     act("what is not there comes out as a page fault", absent),
     act("a division by zero comes out", divide),
     act("a guest has its segment bases, and changes them by selectors alone", bases),
+    act("a selector and a base of its own stay together", selectors_and_bases),
     act("a guest's data selectors stay, and no others", selectors),
     act("vector and segment registers survive a hundred thousand exits", many),
     act("a guest begins at an address", not_canonical),
@@ -120,6 +121,46 @@ fn bases(world: &mut World) -> Found {
     came_out(exit, Exit::Call)?;
     is("the base of fs", after.fs_base, 0)?;
     is("the base of gs", after.gs_base, 0)
+}
+
+/// Loading a selector takes the base with it, so what order they come and go in matters.
+fn selectors_and_bases(world: &mut World) -> Found {
+    let program = blob!(
+        "mov edx, 0x2b",
+        "mov fs, edx",
+        "mov gs, edx",
+        "syscall",
+        "2: mov rax, fs:[0]",
+        "mov rbx, gs:[8]",
+        "mov r8d, fs",
+        "mov r9d, gs",
+        "syscall",
+        "jmp 2b"
+    );
+    for (offset, value) in [(0, 77_u64), (0x108, 78)] {
+        let _ = world.ram.write(0x1000 + offset, &value.to_le_bytes());
+    }
+    let (exit, after) = world.run(program)?;
+    came_out(exit, Exit::Call)?;
+    let registers = GuestRegisters { fs_base: DATA, gs_base: DATA + 0x100, ..after };
+    world.guest.set_registers(&registers);
+    for _ in 0..3 {
+        let (exit, after) = world.go_on()?;
+        came_out(exit, Exit::Call)?;
+        for (what, is_now, should) in [
+            ("fs:[0]", after.rax, 77),
+            ("gs:[8]", after.rbx, 78),
+            ("the selector of fs", after.r8, 0x2b),
+            ("the selector of gs", after.r9, 0x2b),
+            ("the base of fs", after.fs_base, registers.fs_base),
+            ("the base of gs", after.gs_base, registers.gs_base),
+            ("the prober's own bases", own_segments().0, 0),
+            ("the prober's own selectors", own_segments().1, 0),
+        ] {
+            is(what, is_now, should)?;
+        }
+    }
+    Ok(())
 }
 
 /// Each is loaded with the code segment first, which a guest may, and which is gone after an exit.
