@@ -1,7 +1,8 @@
 //! What each call does to others, and by which class of access that is judged.
 //!
 //! A call that reaches beyond its caller belongs to one class. For each class the kernel keeps, for each domain, to
-//! whom it may do so; [`AccessSet`](CallNumber::AccessSet) changes that.
+//! whom it may do so; [`AccessSet`](CallNumber::AccessSet) changes that, and so does the monitor, if there is one, by
+//! [`VerdictSet`](CallNumber::VerdictSet).
 
 use bitflags::bitflags;
 
@@ -31,6 +32,29 @@ bitflags! {
         const BUILD = 1 << 8;
         /// Shape and run a guest.
         const GUEST = 1 << 9;
+        /// The classes about which a monitor can be asked: those by which something flows from one domain to
+        /// another while both live.
+        const ASKED = Self::CALL.bits() | Self::SIGNAL.bits() | Self::SHARE.bits() | Self::START.bits();
+    }
+}
+
+/// What is decided about a class of access of one domain to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Decision {
+    /// It may not.
+    Deny = 0,
+    /// It may.
+    Allow = 1,
+    /// The monitor is asked when it is about to.
+    Ask = 2,
+}
+
+impl Decision {
+    /// The decision with this number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        [Self::Deny, Self::Allow, Self::Ask].get(usize::try_from(number).ok()?).copied()
     }
 }
 
@@ -75,6 +99,12 @@ impl Class {
         Self::Guest,
     ];
 
+    /// The class with this number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
     /// The set of this class alone.
     #[must_use]
     pub const fn bit(self) -> Classes {
@@ -115,6 +145,40 @@ impl Class {
     }
 }
 
+/// What a domain is about to do, for which it waits until the monitor has decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Index of the domain that is judged: of the lender, where memory is lent, else of the one that waits.
+    pub subject: u8,
+    /// Index of the domain to which it is done.
+    pub object: u8,
+    /// By which class it is judged.
+    pub class: Class,
+    /// The number of the call.
+    pub call: u8,
+    /// The slot that the call names.
+    pub slot: u8,
+    /// Index of the domain that waits.
+    pub asker: u8,
+}
+
+impl Question {
+    /// The question, as a result of a call.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        let Self { subject, object, class, call, slot, asker } = self;
+        u64::from_le_bytes([subject, object, class as u8, call, slot, asker, 0, 0])
+    }
+
+    /// The question that this result of a call is.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        let [subject, object, class, call, slot, asker, ..] = bits.to_le_bytes();
+        let class = Class::from_number(class.into())?;
+        Some(Self { subject, object, class, call, slot, asker })
+    }
+}
+
 impl CallNumber {
     /// The class by which a call is judged; none for a call that is about the caller alone, or that only gives
     /// something up. A call that is not named here does not compile.
@@ -141,7 +205,13 @@ impl CallNumber {
             Self::DomainStart => Class::Start,
             Self::RegionRevoke => Class::TakeBack,
             Self::DebugWrite => Class::Tell,
-            Self::LogRead | Self::CensusRead | Self::Figures | Self::Shutdown => Class::Hold,
+            Self::LogRead
+            | Self::CensusRead
+            | Self::Figures
+            | Self::Shutdown
+            | Self::AskRead
+            | Self::VerdictSet
+            | Self::VerdictRead => Class::Hold,
             Self::FaultRead | Self::DomainStop | Self::DomainReset | Self::DomainAttend => Class::Handle,
             Self::AccessSet
             | Self::DomainCreate
@@ -189,12 +259,28 @@ mod tests {
     fn each_class_has_a_bit_of_its_own() {
         for (place, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, place);
+            assert_eq!(Class::from_number(place as u64), Some(class));
             assert_eq!(class.bit().bits(), 1 << place);
         }
         assert_eq!(
             Class::ALL.into_iter().fold(Classes::empty(), |all, class| all | class.bit()),
             Classes::all()
         );
+    }
+
+    #[test]
+    fn a_question_travels() {
+        let question = Question { subject: 5, object: 2, class: Class::Share, call: 9, slot: 127, asker: 31 };
+        assert_eq!(Question::from_bits(question.to_bits()), Some(question));
+        assert_eq!(Question::from_bits(0xff << 16), None);
+    }
+
+    #[test]
+    fn each_decision_has_its_number() {
+        for decision in [Decision::Deny, Decision::Allow, Decision::Ask] {
+            assert_eq!(Decision::from_number(decision as u64), Some(decision));
+        }
+        assert_eq!(Decision::from_number(3), None);
     }
 
     #[test]

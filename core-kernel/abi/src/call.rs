@@ -77,10 +77,21 @@ pub enum CallNumber {
     /// Give up the priority of a domain without a limit: from here on the caller's own are the lowest priority and
     /// [`RETIRED_BUDGET_US`](crate::limits::RETIRED_BUDGET_US).
     Retire = 20,
+    /// → what the first of the domains that wait for the monitor (monitor right in the slot) is about to do, as a
+    /// [`Question`](crate::access::Question); the domain's name in results 2 and 3. The label is the number of the
+    /// *epoch*, which an answer has to name. [`ASK_NONE`] if nobody waits.
+    AskRead = 21,
     /// Allow or deny what the domain in the slot does: to the domain in slot a0, or to all and to nobody if a0 is
-    /// [`EVERYONE`]; the [`Classes`](crate::access::Classes) a1; a2 1 to allow, 0 to deny. Its builder can do so while
-    /// the domain does not live, and that holds for all its lives; the domain itself can only deny, for this life.
+    /// [`EVERYONE`]; the [`Classes`](crate::access::Classes) a1; a2 a [`Decision`](crate::access::Decision). Its builder
+    /// can do so while the domain does not live, and that holds for all its lives; the domain itself can only deny, for
+    /// this life. To have the monitor asked is for the builder alone, toward everyone.
     AccessSet = 22,
+    /// Decide (monitor right in the slot) what the domain with index a0 may do to the domain with index a1, or to all
+    /// if a1 is [`EVERYONE`]: the [`Classes`](crate::access::Classes) a2, a3 a [`Decision`](crate::access::Decision).
+    /// Label 0: a new policy, which begins the next epoch. Else the answer to a question of the epoch that the label
+    /// names; [`CallError::BadState`] if that is over. What is denied is at an end when this returns: a caller that
+    /// waits for a server to which it may not call gets [`CallError::Denied`]. → the epoch.
+    VerdictSet = 23,
     /// → the next gate into this domain whose holder has ended a life since it was last read: the cursor with
     /// which to go on as a0 (0 at first), or 0 if there is none; its badge. What a server keeps for this
     /// client is nobody's now.
@@ -91,6 +102,11 @@ pub enum CallNumber {
     /// Set the event bit that the slot names, and [`ReplyWait`](Self::ReplyWait) in the same call. The wait comes first:
     /// the domain that gets the event runs in place of the caller, not before it. If the event is refused, nothing is done.
     SignalReplyWait = 26,
+
+    /// → of the domain with index a0 (monitor right in the slot): the domains to which it may do what is of class a1,
+    /// as bits, and from bit 32 on those to which the monitor has denied it; questions that it has asked, and from bit
+    /// 32 on how often it was refused; its name. The label says how many of its lives have ended.
+    VerdictRead = 27,
 
     /// Create a domain (builder right in the slot): a0 the slot that receives it, a1 a region whose pages
     /// become the domain's page tables, a2 and a3 its name. Until the domain is destroyed, the region is the
@@ -174,7 +190,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 49] = [
+    pub const ALL: [(u8, Self); 52] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -196,10 +212,13 @@ impl CallNumber {
         (18, Self::SlotLimit),
         (19, Self::SlotInfo),
         (20, Self::Retire),
+        (21, Self::AskRead),
         (22, Self::AccessSet),
+        (23, Self::VerdictSet),
         (24, Self::GoneRead),
         (25, Self::Figures),
         (26, Self::SignalReplyWait),
+        (27, Self::VerdictRead),
         (32, Self::DomainCreate),
         (33, Self::DomainConfigure),
         (34, Self::DomainMap),
@@ -254,6 +273,9 @@ pub const RECEIVED_EVENTS: i32 = 1;
 /// Outcome of [`CallNumber::LogRead`]: the system ends when the reader calls again, or soon anyway.
 pub const LOG_ENDING: i32 = 1;
 
+/// Outcome of [`CallNumber::AskRead`]: nobody waits for an answer.
+pub const ASK_NONE: i32 = 1;
+
 /// Deadline that never comes.
 pub const NO_DEADLINE: u64 = u64::MAX;
 /// Deadline that has passed already: look, do not wait.
@@ -262,7 +284,8 @@ pub const POLL: u64 = 0;
 /// Flag for [`CallNumber::DomainConfigure`]: when the domain ends, so does the system.
 pub const CONFIGURE_ENDS_SYSTEM: u64 = 1 << 8;
 
-/// In place of a slot in [`CallNumber::AccessSet`]: every domain, and what is done to none.
+/// In place of a slot in [`CallNumber::AccessSet`]: every domain, and what is done to none. In place of an index in
+/// [`CallNumber::VerdictSet`]: every other domain.
 pub const EVERYONE: u64 = u64::MAX;
 
 /// Slot that every domain has from the start: itself, with no rights but those to its own address space.

@@ -129,6 +129,8 @@ pub enum InfoKind {
 pub const SETTINGS_PORTS: &str = "ports";
 /// Name of the settings that are the domain's arguments, as text in UTF-8.
 pub const SETTINGS_ARGUMENTS: &str = "arguments";
+/// Name of the settings that are the manifest's policy, as in [`crate::policy`]: the monitor's.
+pub const SETTINGS_POLICY: &str = "policy";
 /// Name of the settings that are the file of a guest's kernel.
 pub const SETTINGS_KERNEL: &str = "kernel";
 /// Name of the settings that are the file with which a guest's kernel begins.

@@ -11,6 +11,7 @@
 //! * [`guest`]: what a domain and the kernel say to each other about a guest.
 //! * [`image`]: the file that the boot loader hands to the kernel.
 //! * [`plan`]: the compiled manifest inside that file.
+//! * [`policy`]: the manifest's policy, as the monitor reads it.
 //! * [`info`]: the page in which a domain reads what it was given.
 //! * [`interrupt`]: how an interrupt reaches the CPU.
 //! * [`limits`]: the sizes of the kernel's tables, and the layout of address spaces.
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod name;
 pub mod object;
 pub mod plan;
+pub mod policy;
 pub mod port;
 
 pub use badge::Badge;
@@ -39,4 +41,4 @@ pub use name::Name;
 pub use object::{ObjectKind, Rights};
 
 /// Version of this contract. Kernel, builder and each domain carry it; a mismatch stops the boot.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;

@@ -45,6 +45,10 @@ pub const LONGEST_STEP_US: u64 = 50;
 /// others most of the CPU.
 pub const MIN_WAIT_US: u64 = 50;
 
+/// How long a domain waits for the monitor's answer, in microseconds. Then what it asked for is denied, until the
+/// monitor decides otherwise.
+pub const ASK_LIMIT_US: u64 = 20_000;
+
 /// Longest line of the kernel's log, its end included. The reader of the log has to take one that long in one
 /// piece, or its rest could pass for a line.
 pub const LOG_LINE_BYTES: usize = 200;

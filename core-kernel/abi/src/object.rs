@@ -28,11 +28,13 @@ pub enum ObjectKind {
     ShutdownRight = 9,
     /// A guest of the holder.
     Guest = 10,
+    /// May be asked whether a domain may do what it is about to do, and decide: the holder is the *monitor*.
+    MonitorRight = 11,
 }
 
 impl ObjectKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Empty,
         Self::Domain,
         Self::Region,
@@ -44,6 +46,7 @@ impl ObjectKind {
         Self::CensusRight,
         Self::ShutdownRight,
         Self::Guest,
+        Self::MonitorRight,
     ];
 
     /// The kind with this number.
@@ -67,6 +70,7 @@ impl ObjectKind {
             Self::CensusRight => "census-right",
             Self::ShutdownRight => "shutdown-right",
             Self::Guest => "guest",
+            Self::MonitorRight => "monitor-right",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ways in: what the entry code calls, and what an interrupt means.
 
-use cloison_abi::{CallError, call::NO_DEADLINE, guest::GuestExit};
+use cloison_abi::{call::NO_DEADLINE, guest::GuestExit};
 use cloison_rules::{ThreadId, fault::describe, interrupts::Load, refs::InterruptId};
 
 #[cfg(feature = "self-attack")]
@@ -176,7 +176,7 @@ fn interrupt(kernel: &mut Kernel, cpu: &mut Cpu, vector: u64) {
         }
         let timed_out = kernel.threads.timer(now);
         kernel.threads.expect(kernel.ending.deadline.min(kernel.log.due));
-        kernel.fail(timed_out, CallError::TimedOut);
+        kernel.time_out(timed_out);
     } else if vector < TIMER_VECTOR.into() {
         device_interrupt(kernel, vector - u64::from(FIRST_VECTOR));
     } else {

@@ -8,7 +8,7 @@ use cloison_abi::{
 };
 use cloison_rules::{
     DomainId, DomainRef, DomainSet, GuestId, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
-    authorize::Access,
+    authorize::{Access, Operation},
     capability::{Capability, SlotTable},
     interrupts::InterruptTable,
     mapping::MappingTable,
@@ -30,6 +30,7 @@ use crate::{
     life::Renewal,
     log::Log,
     machine::Machine,
+    monitor::Monitor,
 };
 
 /// What the kernel keeps of one domain, beside its thread.
@@ -68,6 +69,8 @@ pub struct Domain {
     pub handler: Option<(Peer, u8)>,
     /// Whether its end is the end of the system.
     pub ends_system: bool,
+    /// What it is about to do, while it waits for the monitor.
+    pub question: Operation,
 }
 
 impl Domain {
@@ -90,6 +93,7 @@ impl Domain {
         on_fault: FaultPolicy::Stop,
         handler: None,
         ends_system: false,
+        question: Operation::Own,
     };
 }
 
@@ -117,6 +121,8 @@ pub struct Kernel {
     pub machine: Machine,
     /// How the system is about to end, if it is.
     pub ending: Ending,
+    /// Who decides what no plan has decided.
+    pub monitor: Monitor,
     /// Where interrupts go.
     pub interrupts: InterruptTable,
     /// How often address spaces or ports have changed. A CPU that has not seen the last change takes nothing as loaded
@@ -140,6 +146,7 @@ impl Kernel {
         log: Log::EMPTY,
         machine: Machine::NONE,
         ending: Ending::NONE,
+        monitor: Monitor::NONE,
         interrupts: InterruptTable::EMPTY,
         epoch: 0,
         contexts: Contexts::EMPTY,
@@ -257,6 +264,7 @@ impl Kernel {
         let created = self.reference(free.ok_or(CallError::TableFull)?);
         let thread = self.threads.create()?;
         DomainId::all().for_each(|other| self.access_mut(other).admit(created.id));
+        self.monitor.begin_epoch();
         let index = created.id.index();
         self.domains[index] =
             Domain { name, thread: Some(thread), generation: created.generation, ..Domain::NONE };
@@ -315,6 +323,17 @@ impl Kernel {
     pub fn fail(&mut self, threads: ThreadSet, error: CallError) {
         for id in ThreadId::all().filter(|id| threads & id.bit() != 0) {
             self.context_mut(id).set_outcome(error as i32, 0);
+        }
+    }
+
+    /// Threads have waited long enough.
+    pub fn time_out(&mut self, threads: ThreadSet) {
+        for id in ThreadId::all().filter(|id| threads & id.bit() != 0) {
+            if self.is_asking(id) {
+                self.deny_for_want_of_an_answer(id);
+            } else {
+                self.context_mut(id).set_outcome(CallError::TimedOut as i32, 0);
+            }
         }
     }
 

@@ -53,6 +53,7 @@ impl Kernel {
         let Ok(halted) = self.peer(id) else { return };
         let failed = self.threads.halt(halted.thread.id, state);
         self.fail(failed, CallError::PeerFailed);
+        self.monitor_halted(halted);
         self.tell_clients(halted);
         self.tell_servers(id);
     }
@@ -174,7 +175,7 @@ impl Kernel {
     fn strip(&mut self, id: DomainId) -> Result<(), CallError> {
         // In place: a copy on the stack would be a fourth of it.
         self.reach[id.index()].slots.clone_from(&self.domains[id.index()].planned);
-        self.access_mut(id).start_over();
+        self.forget_verdicts(id);
         let domain = self.domain_mut(id);
         domain.mappings.renew();
         domain.renewal = Renewal::Scrubbing;

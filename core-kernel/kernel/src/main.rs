@@ -29,6 +29,7 @@ mod kernel;
 mod life;
 mod log;
 mod machine;
+mod monitor;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,11 @@
 //! The place of the reference monitor: whether a domain may do what a call asks for.
 //!
 //! A call first looks its objects up in the caller's slots, with type and rights. Then it says, as an
-//! [`Operation`], what it is about to do and to whom, and asks here, once. Today the plan is the policy: what was put
-//! into a slot may be used, unless [`Access::set`] has taken it back.
+//! [`Operation`], what it is about to do and to whom, and asks here, once. Without a monitor the plan is the policy: what
+//! was put into a slot may be used, unless [`Access::set`] has taken it back. For domains whose builder wants it so, a
+//! monitor decides the rest ([`Access::judge`]): once for each pair of domains and class, when it is asked first.
 
-use cloison_abi::access::{Class, Classes};
+use cloison_abi::access::{Class, Classes, Decision};
 
 use crate::{DomainId, DomainSet, RegionRef};
 
@@ -93,8 +94,9 @@ impl Operation {
     }
 
     /// The domain to which it is done, and a second one for which it has to be allowed too.
+    #[must_use]
     #[inline(always)]
-    fn objects(&self) -> (Option<DomainId>, Option<DomainId>) {
+    pub fn objects(&self) -> (Option<DomainId>, Option<DomainId>) {
         match *self {
             Self::Own | Self::Hold | Self::Guest | Self::TakeBack { .. } => (None, None),
             Self::Call { server: object }
@@ -115,7 +117,7 @@ pub enum Verdict {
     Allowed,
     /// It may not.
     Denied,
-    /// Nobody has decided yet: a monitor would be asked.
+    /// Nobody has decided yet: the monitor is asked.
     Ask,
 }
 
@@ -124,19 +126,41 @@ type Row = [DomainSet; Class::ALL.len()];
 
 /// What one domain, the subject, may do to whom. Its size is a power of two, as that of a task is.
 #[derive(Clone, Debug)]
-#[repr(align(128))]
+#[repr(align(256))]
 pub struct Access {
     may: Row,
-    /// What was decided against. A bit that is set neither here nor in `may` is undecided.
+    /// What the builder or the subject itself decided against. A bit that is set neither here, nor in `may`, nor in
+    /// `refused`, is undecided.
     denied: Row,
     /// What the builder decided against: with this each life begins.
     planned: Row,
+    /// What the monitor decided against.
+    refused: Row,
+    /// The classes in which what nobody has denied is for the monitor to decide.
+    asked: Classes,
+    /// How often the subject has asked, and how often it was refused, in all its lives.
+    pub counts: Counts,
+}
+
+/// How often something was asked, and refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Questions to the monitor.
+    pub questions: u32,
+    /// What was about to be done and was denied.
+    pub refusals: u32,
 }
 
 impl Access {
     /// Nothing is decided; all zeros.
-    pub const NONE: Self =
-        Self { may: [0; Class::ALL.len()], denied: [0; Class::ALL.len()], planned: [0; Class::ALL.len()] };
+    pub const NONE: Self = Self {
+        may: [0; Class::ALL.len()],
+        denied: [0; Class::ALL.len()],
+        planned: [0; Class::ALL.len()],
+        refused: [0; Class::ALL.len()],
+        asked: Classes::empty(),
+        counts: Counts { questions: 0, refusals: 0 },
+    };
     /// What a new domain may: all that its slots allow.
     pub const ALL: Self = Self { may: [DomainSet::MAX; Class::ALL.len()], ..Self::NONE };
 
@@ -148,7 +172,9 @@ impl Access {
         };
         for class in 0..Class::ALL.len() {
             let denies_all = |set: DomainSet| set & 1 != 0;
-            put(&mut self.may[class], !denies_all(self.denied[class]));
+            let is_asked = self.is_asked(class);
+            put(&mut self.may[class], !is_asked && !denies_all(self.denied[class]));
+            put(&mut self.refused[class], false);
             for row in [&mut self.denied, &mut self.planned] {
                 let denies = denies_all(row[class]);
                 put(&mut row[class], denies);
@@ -156,18 +182,68 @@ impl Access {
         }
     }
 
-    /// The subject begins its next life: what it has denied itself in the last one, it may again.
-    pub fn start_over(&mut self) {
+    /// The subject begins its next life: what it has denied itself in the last one, it may again, and what the monitor
+    /// decided is undecided. `own`: its own bit, about which nobody is asked.
+    pub fn start_over(&mut self, own: DomainSet) {
         self.denied = self.planned;
-        self.may = self.planned.map(|denied| !denied);
+        for class in 0..Class::ALL.len() {
+            let within = if self.is_asked(class) { own } else { DomainSet::MAX };
+            self.may[class] = within & !self.planned[class];
+            self.refused[class] = 0;
+        }
     }
 
-    /// Allows or denies what the subject does to `objects`, for this life; with `for_good`, for all later ones too.
+    /// Another domain begins its next life: what the monitor decided about what is done to it is undecided.
+    pub fn forget(&mut self, object: DomainId) {
+        self.decide(object.bit(), self.asked, Decision::Ask);
+    }
+
+    /// From the subject's next life on the monitor is asked about these classes.
+    pub fn ask(&mut self, classes: Classes) {
+        self.asked |= classes;
+    }
+
+    /// What the monitor decides about what the subject does to `objects`. What the builder or the subject itself has
+    /// denied stays denied. Returns false, and does nothing, if the monitor is not asked about one of the classes.
+    pub fn judge(&mut self, objects: DomainSet, classes: Classes, decision: Decision) -> bool {
+        let is_asked = self.asked.contains(classes);
+        if is_asked {
+            self.decide(objects, classes, decision);
+        }
+        is_asked
+    }
+
+    fn decide(&mut self, objects: DomainSet, classes: Classes, decision: Decision) {
+        for class in Class::ALL.into_iter().filter(|class| classes.contains(class.bit())) {
+            let class = class as usize;
+            self.may[class] &= !objects;
+            self.refused[class] &= !objects;
+            match decision {
+                Decision::Allow => self.may[class] |= objects & !self.denied[class],
+                Decision::Deny => self.refused[class] |= objects,
+                Decision::Ask => {}
+            }
+        }
+    }
+
+    fn is_asked(&self, class: usize) -> bool {
+        self.asked.bits() >> class & 1 != 0
+    }
+
+    /// To whom the subject may do what is of this class, and to whom the monitor has denied it.
+    #[must_use]
+    pub fn row(&self, class: Class) -> (DomainSet, DomainSet) {
+        (self.may[class as usize], self.refused[class as usize])
+    }
+
+    /// Allows or denies what the subject does to `objects`, for this life; with `for_good`, for all later ones too. What
+    /// is allowed in a class about which the monitor is asked is undecided then.
     pub fn set(&mut self, objects: DomainSet, classes: Classes, allow: bool, for_good: bool) {
         let put = |set: &mut DomainSet, on: bool| *set = if on { *set | objects } else { *set & !objects };
         for class in Class::ALL.into_iter().filter(|class| classes.contains(class.bit())) {
             let class = class as usize;
-            put(&mut self.may[class], allow);
+            let allows = allow && !self.is_asked(class);
+            put(&mut self.may[class], allows);
             put(&mut self.denied[class], !allow);
             if for_good {
                 put(&mut self.planned[class], !allow);
@@ -185,7 +261,7 @@ impl Access {
         let any = |row: &Row| has(row, class, object) || (other.is_some() && has(row, class, other));
         if all(&self.may) {
             Verdict::Allowed
-        } else if any(&self.denied) {
+        } else if any(&self.denied) || any(&self.refused) {
             Verdict::Denied
         } else {
             Verdict::Ask
@@ -281,10 +357,10 @@ mod tests {
         let mut access = Access::ALL;
         access.set(DomainSet::MAX, Classes::all(), false, false);
         assert_eq!(access.authorize(call), Verdict::Denied);
-        access.start_over();
+        access.start_over(id(1).bit());
         assert_eq!(access.authorize(call), Verdict::Allowed);
         access.set(id(2).bit(), Classes::CALL, false, true);
-        access.start_over();
+        access.start_over(id(1).bit());
         assert_eq!(access.authorize(call), Verdict::Denied);
     }
 
@@ -296,7 +372,7 @@ mod tests {
         access.admit(id(2));
         assert_eq!(access.authorize(call(2)), Verdict::Allowed);
         assert_eq!(access.authorize(call(3)), Verdict::Denied);
-        access.start_over();
+        access.start_over(id(1).bit());
         assert_eq!(access.authorize(call(2)), Verdict::Allowed);
     }
 
@@ -307,12 +383,86 @@ mod tests {
         access.admit(id(2));
         assert_eq!(access.authorize(Operation::Call { server: id(2) }), Verdict::Denied);
         assert_eq!(access.authorize(Operation::Signal { target: id(2) }), Verdict::Allowed);
-        access.start_over();
+        access.start_over(id(1).bit());
         assert_eq!(access.authorize(Operation::Call { server: id(2) }), Verdict::Denied);
     }
 
+    /// What domain 1 may, about whose calls and signals the monitor is asked.
+    fn judged() -> Access {
+        let mut access = Access::ALL;
+        access.ask(Classes::CALL | Classes::SIGNAL);
+        access.start_over(id(1).bit());
+        access
+    }
+
+    const CALL: Operation = Operation::Call { server: DomainId::I2 };
+    const SIGNAL: Operation = Operation::Signal { target: DomainId::I2 };
+
     #[test]
     fn what_nobody_has_decided_is_asked() {
-        assert_eq!(Access::NONE.authorize(Operation::Call { server: id(2) }), Verdict::Ask);
+        let access = judged();
+        assert_eq!(access.authorize(CALL), Verdict::Ask);
+        assert_eq!(access.authorize(Operation::Start { domain: id(2) }), Verdict::Allowed);
+        assert_eq!(access.authorize(Operation::Signal { target: id(1) }), Verdict::Allowed, "its own");
+    }
+
+    #[test]
+    fn the_monitor_decides_what_it_is_asked_about_and_no_more() {
+        let mut access = judged();
+        for (decision, verdict) in [
+            (Decision::Allow, Verdict::Allowed),
+            (Decision::Deny, Verdict::Denied),
+            (Decision::Ask, Verdict::Ask),
+            (Decision::Deny, Verdict::Denied),
+            (Decision::Allow, Verdict::Allowed),
+        ] {
+            assert!(access.judge(id(2).bit(), Classes::CALL, decision));
+            assert_eq!(access.authorize(CALL), verdict);
+            assert_eq!(access.authorize(SIGNAL), Verdict::Ask, "another class");
+            assert_eq!(access.authorize(Operation::Call { server: id(3) }), Verdict::Ask, "another domain");
+        }
+        assert!(!access.judge(id(2).bit(), Classes::CALL | Classes::START, Decision::Deny));
+        assert_eq!(access.authorize(Operation::Start { domain: id(2) }), Verdict::Allowed);
+        assert_eq!(access.authorize(CALL), Verdict::Allowed, "all of it, or nothing");
+    }
+
+    #[test]
+    fn the_monitor_allows_nothing_that_others_have_denied() {
+        let mut access = judged();
+        access.set(id(2).bit(), Classes::CALL, false, false);
+        access.judge(DomainSet::MAX, Classes::CALL, Decision::Allow);
+        assert_eq!(access.authorize(CALL), Verdict::Denied);
+        access.start_over(id(1).bit());
+        assert_eq!(access.authorize(CALL), Verdict::Ask, "a denial of its own ends with the life");
+        access.set(id(2).bit(), Classes::CALL, false, true);
+        access.judge(DomainSet::MAX, Classes::CALL, Decision::Allow);
+        assert_eq!(access.authorize(CALL), Verdict::Denied);
+        access.set(id(2).bit(), Classes::CALL, true, true);
+        assert_eq!(access.authorize(CALL), Verdict::Ask, "what is no longer denied is undecided");
+    }
+
+    #[test]
+    fn no_verdict_of_the_monitor_reaches_a_later_life() {
+        for decision in [Decision::Allow, Decision::Deny] {
+            let mut access = judged();
+            access.judge(DomainSet::MAX, Classes::CALL | Classes::SIGNAL, decision);
+            access.forget(id(2));
+            assert_eq!(access.authorize(CALL), Verdict::Ask, "of the object");
+            assert_ne!(access.authorize(Operation::Call { server: id(3) }), Verdict::Ask);
+            access.judge(DomainSet::MAX, Classes::CALL, decision);
+            access.admit(id(2));
+            assert_eq!(access.authorize(CALL), Verdict::Ask, "of one that has its number later");
+            access.judge(DomainSet::MAX, Classes::CALL, decision);
+            access.start_over(id(1).bit());
+            assert_eq!(access.authorize(CALL), Verdict::Ask, "of the subject");
+        }
+    }
+
+    #[test]
+    fn a_row_says_to_whom() {
+        let mut access = judged();
+        access.judge(id(2).bit(), Classes::CALL, Decision::Allow);
+        access.judge(id(3).bit(), Classes::CALL, Decision::Deny);
+        assert_eq!(access.row(Class::Call), (id(1).bit() | id(2).bit(), id(3).bit()));
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! The kernel moves the words of a message; what happens to the threads is decided here.
 
+mod ask;
 mod claims;
 mod gates;
 mod life;
@@ -36,6 +37,8 @@ pub enum State {
     Calling(ThreadId),
     /// It waits for the server that has taken its message to reply.
     Served(ThreadId),
+    /// It waits for the monitor to decide about the call that it makes.
+    Asking,
     /// A server that waits for a message or an event.
     Receiving,
     /// It waits for an event.
@@ -136,8 +139,9 @@ pub struct Threads {
     /// What is left of each claim's turn. One that is preempted goes on with its turn later; one whose thread
     /// has waited for an event begins a new one.
     turns: [u64; TABLE_ENTRIES],
-    /// Until when the guest of each may run; 0 if it runs none. (Not in a thread, where calls would pay for it.)
-    guest_deadlines: [u64; TABLE_ENTRIES],
+    /// Until when the guest of each may run, or until when the monitor may take to decide about its call; 0 if it neither
+    /// runs a guest nor asks. (Not in a thread, where calls would pay for it.)
+    limits: [u64; TABLE_ENTRIES],
     /// Length of a turn.
     quantum: u64,
 }
@@ -150,7 +154,7 @@ impl Threads {
         budgets: [Budget::NONE; TABLE_ENTRIES],
         dispatch: Dispatch::EMPTY,
         turns: [0; TABLE_ENTRIES],
-        guest_deadlines: [0; TABLE_ENTRIES],
+        limits: [0; TABLE_ENTRIES],
         quantum: 0,
     };
 

@@ -14,6 +14,7 @@ pub mod info;
 mod kept;
 pub mod mapped;
 pub mod memory;
+pub mod monitor;
 pub mod one_way;
 pub mod peer;
 pub mod random;

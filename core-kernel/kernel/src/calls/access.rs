@@ -1,6 +1,10 @@
 //! Allowing and denying.
 
-use cloison_abi::{CallError, Rights, access::Classes, call::EVERYONE};
+use cloison_abi::{
+    CallError, Rights,
+    access::{Classes, Decision},
+    call::EVERYONE,
+};
 use cloison_rules::{DomainId, DomainSet, authorize::Operation};
 
 use super::{Answer, Arguments, Found, Result, build::subject};
@@ -23,25 +27,33 @@ pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Foun
     Ok((Operation::Build { to: Some(of), toward }, (of, objects)))
 }
 
-/// Allow or deny. A domain may only deny, and only itself: what it may, its builder has decided.
+/// Allow or deny, or have the monitor asked. A domain may only deny, and only itself: what it may, its builder has
+/// decided.
 pub(super) fn set(
     kernel: &mut Kernel,
     id: DomainId,
     (of, objects): (DomainId, DomainSet),
     arguments: Arguments,
 ) -> Result {
-    let [_, classes, allow, ..] = arguments.a;
+    let [toward, classes, decision, ..] = arguments.a;
     let classes = u32::try_from(classes).ok().and_then(Classes::from_bits).ok_or(CallError::BadArgument)?;
-    let allow = match allow {
-        0 => false,
-        1 if of == id => return Err(CallError::MissingRight),
-        1 => true,
-        _ => return Err(CallError::BadArgument),
-    };
+    let decision = Decision::from_number(decision).ok_or(CallError::BadArgument)?;
+    if of == id && decision != Decision::Deny {
+        return Err(CallError::MissingRight);
+    }
     // What a domain is in the middle of would go on.
     if of != id && kernel.is_alive(of) {
         return Err(CallError::BadState);
     }
-    kernel.access_mut(of).set(objects, classes, allow, of != id);
+    let access = kernel.access_mut(of);
+    if decision == Decision::Ask {
+        if toward != EVERYONE || !Classes::ASKED.contains(classes) {
+            return Err(CallError::BadArgument);
+        }
+        access.ask(classes);
+        access.start_over(of.bit());
+    } else {
+        access.set(objects, classes, decision == Decision::Allow, of != id);
+    }
     Ok(Answer::Done)
 }

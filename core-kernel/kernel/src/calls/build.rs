@@ -301,6 +301,12 @@ pub(super) fn give_right(
             }
             give(kernel, target.id, slot, Capability::Right(kind))
         }
+        ObjectKind::MonitorRight => {
+            let bit = event_bit(bit)?;
+            give(kernel, target.id, slot, Capability::Right(kind))?;
+            kernel.monitor.set_holder(kernel.peer(target.id)?, bit);
+            Ok(Answer::Done)
+        }
         ObjectKind::BuilderRight | ObjectKind::CensusRight | ObjectKind::ShutdownRight => {
             give(kernel, target.id, slot, Capability::Right(kind))
         }

@@ -5,12 +5,11 @@ use cloison_abi::{
     call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
 };
 use cloison_rules::{
-    Peer, ThreadId,
-    authorize::Operation,
+    DomainId, Peer, ThreadId,
+    authorize::{Operation, Verdict},
     thread::{Called, Next},
 };
 
-use super::permit;
 use crate::{
     arch::{context::Return, time},
     kernel::Kernel,
@@ -20,8 +19,8 @@ use crate::{
 /// and an error, if there is one, is left for [`call`] to find.
 #[inline(always)]
 pub fn gate_call_at_once(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
-    let (server, badge) = target(kernel, id).ok()?;
-    if !kernel.threads.call_at_once(id, server) {
+    let (server, badge, verdict, _) = target(kernel, id).ok()?;
+    if verdict != Verdict::Allowed || !kernel.threads.call_at_once(id, server) {
         return None;
     }
     let rax = kernel.context(id).message_outcome();
@@ -55,20 +54,23 @@ pub fn poll(kernel: &mut Kernel, id: ThreadId) -> Option<Return> {
     Some(Return { to: id, words: id, rax: (outcome as u32).into(), r8: mask })
 }
 
-/// The server and the badge of the gate that the caller names.
+/// The server and the badge of the gate that the caller names, and whether it may call.
 #[inline(always)]
-fn target(kernel: &Kernel, id: ThreadId) -> Result<(ThreadId, u32), CallError> {
+fn target(kernel: &Kernel, id: ThreadId) -> Result<(ThreadId, u32, Verdict, Operation), CallError> {
     let (slots, access) = kernel.reach(id);
     let gate = slots.gate(kernel.context(id).slot())?;
     let server = kernel.threads.resolve(gate.server.thread)?;
-    permit(access, Operation::Call { server: gate.server.domain })?;
-    Ok((server, gate.badge))
+    let operation = Operation::Call { server: gate.server.domain };
+    Ok((server, gate.badge, access.authorize(operation), operation))
 }
 
 /// Gate call. The message stays in the caller's registers until the server takes it.
 #[inline(never)]
 pub(super) fn call(kernel: &mut Kernel, id: ThreadId) {
-    let called = target(kernel, id).and_then(|(server, badge)| {
+    let called = target(kernel, id).and_then(|(server, badge, verdict, operation)| {
+        if verdict != Verdict::Allowed {
+            return Err(kernel.ask_or_refuse(id, operation));
+        }
         let called = kernel.threads.call(id, server, badge)?;
         Ok((called, server, badge))
     });
@@ -78,7 +80,7 @@ pub(super) fn call(kernel: &mut Kernel, id: ThreadId) {
             kernel.context_mut(server).set_badge(badge);
         }
         Ok((Called::Queued, ..)) => {}
-        Err(error) => kernel.context_mut(id).set_outcome(error as i32, 0),
+        Err(error) => kernel.refuse(id, error),
     }
 }
 
@@ -137,8 +139,10 @@ fn answer_wait(kernel: &mut Kernel, id: ThreadId, next: Next) {
 #[inline(always)]
 pub fn signal(kernel: &mut Kernel, id: ThreadId) {
     let signalled = with_event(kernel, id, |kernel, target, bit| kernel.signal_at_once(target, bit));
-    let outcome = signalled.map_or_else(|error| error as i32, |()| 0);
-    kernel.context_mut(id).set_outcome(outcome, 0);
+    match signalled {
+        Ok(()) => kernel.context_mut(id).set_outcome(0, 0),
+        Err(error) => kernel.refuse(id, error),
+    }
 }
 
 /// Set an event bit of another thread, reply, and wait for the next message. First comes the wait: then the thread that
@@ -150,7 +154,7 @@ pub(super) fn signal_reply_wait(kernel: &mut Kernel, id: ThreadId) {
         kernel.signal(target, bit);
     });
     if let Err(error) = signalled {
-        kernel.context_mut(id).set_outcome(error as i32, 0);
+        kernel.refuse(id, error);
     }
 }
 
@@ -165,7 +169,16 @@ fn with_event(
     let (slots, access) = kernel.reach(id);
     let (Peer { thread, domain }, bit) = slots.event(kernel.context(id).slot())?;
     let target = kernel.threads.resolve(thread)?;
-    permit(access, Operation::Signal { target: domain })?;
+    if access.authorize(Operation::Signal { target: domain }) != Verdict::Allowed {
+        return Err(ask_to_signal(kernel, id, domain));
+    }
     act(kernel, target, 1 << bit);
     Ok(())
+}
+
+/// On its own, so that a signal that is allowed has no question in memory.
+#[cold]
+#[inline(never)]
+fn ask_to_signal(kernel: &mut Kernel, id: ThreadId, target: DomainId) -> CallError {
+    kernel.ask_or_refuse(id, Operation::Signal { target })
 }

@@ -10,6 +10,7 @@ mod build;
 mod gates;
 mod guests;
 mod handle;
+mod monitor;
 mod regions;
 mod system;
 
@@ -84,21 +85,23 @@ pub fn enter_guest(kernel: &mut Kernel, cpu: &mut Cpu, id: ThreadId) -> bool {
 /// Carries out one of the other calls, and puts its answer into the caller's registers.
 #[inline(never)]
 fn carry_out(kernel: &mut Kernel, id: ThreadId, number: u8) {
-    let result = look_up(kernel, id, number);
+    let answer = match look_up(kernel, id, number) {
+        Ok(answer) => answer,
+        Err(error) => return kernel.refuse(id, error),
+    };
     let context = kernel.context_mut(id);
-    match result {
-        Ok(Answer::Done) => context.set_outcome(0, 0),
-        Ok(Answer::Words(words)) => {
+    match answer {
+        Answer::Done => context.set_outcome(0, 0),
+        Answer::Words(words) => {
             context.set_outcome(0, 0);
             context.set_words(words);
         }
-        Ok(Answer::Full(status, label, words)) => {
+        Answer::Full(status, label, words) => {
             context.set_outcome(status, label);
             context.set_words(words);
         }
-        Ok(Answer::Again) => context.repeat_call(),
-        Ok(Answer::Nothing) => {}
-        Err(error) => context.set_outcome(error as i32, 0),
+        Answer::Again => context.repeat_call(),
+        Answer::Nothing => {}
     }
 }
 
@@ -143,7 +146,10 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         SlotInfo: own => system::slot_info,
         GoneRead: own => system::gone_read,
         Figures: system::find_census => system::figures,
+        AskRead: monitor::find => monitor::ask_read,
         AccessSet: access::find => access::set,
+        VerdictSet: monitor::find => monitor::verdict_set,
+        VerdictRead: monitor::find => monitor::verdict_read,
         DomainCreate: build::find_quota => build::create,
         DomainConfigure: build::find_handler => build::configure,
         DomainMap: build::find_mapped => build::map,
@@ -184,26 +190,27 @@ fn judged<T>(
     act: fn(&mut Kernel, DomainId, T, Arguments) -> Result,
 ) -> Result {
     let (operation, objects) = find(kernel, id, &arguments)?;
-    ask(kernel, id, number, operation)?;
+    ask(kernel, arguments.thread, number, operation)?;
     act(kernel, id, objects, arguments)
 }
 
-/// On its own: one text for all calls.
+/// Asks whether a thread may do what it is about to do. If nobody has decided that, it waits for the monitor: then this
+/// is an error too, of which the thread does not learn ([`Kernel::refuse`]). On its own: one text for all calls.
 #[inline(never)]
-fn ask(kernel: &Kernel, id: DomainId, number: CallNumber, operation: Operation) -> Result<()> {
+fn ask(kernel: &mut Kernel, thread: ThreadId, number: CallNumber, operation: Operation) -> Result<()> {
     // One that is judged as what it is not is refused, so that each test of it turns red.
     if operation.class() != number.class() {
         return Err(CallError::Denied);
     }
-    permit(kernel.access(operation.subject().unwrap_or(id)), operation)
+    let access = match operation.subject() {
+        Some(subject) => kernel.access(subject),
+        None => kernel.reach(thread).1,
+    };
+    permit(access, operation).map_err(|_| kernel.ask_or_refuse(thread, operation))
 }
 
-/// Asks whether a domain may do what it is about to do.
+/// Whether a domain may do what it is about to do, as far as that is decided.
 #[inline(always)]
 fn permit(subject: &Access, operation: Operation) -> Result<()> {
-    match subject.authorize(operation) {
-        Verdict::Allowed => Ok(()),
-        // There is no monitor yet that could be asked.
-        Verdict::Denied | Verdict::Ask => Err(CallError::Denied),
-    }
+    if subject.authorize(operation) == Verdict::Allowed { Ok(()) } else { Err(CallError::Denied) }
 }

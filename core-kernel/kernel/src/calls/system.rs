@@ -36,7 +36,7 @@ pub(super) fn find_shutdown(kernel: &Kernel, id: DomainId, arguments: &Arguments
     hold(kernel, id, arguments, ObjectKind::ShutdownRight)
 }
 
-fn hold(kernel: &Kernel, id: DomainId, arguments: &Arguments, right: ObjectKind) -> Found<()> {
+pub(super) fn hold(kernel: &Kernel, id: DomainId, arguments: &Arguments, right: ObjectKind) -> Found<()> {
     kernel.slots(id).right(arguments.slot, right)?;
     Ok((Operation::Hold, ()))
 }

@@ -4,6 +4,7 @@
 mod check;
 mod guest;
 mod interrupted;
+mod monitor;
 mod sequences;
 mod space;
 mod talk;

@@ -158,7 +158,7 @@ impl Threads {
     /// [`cloison_abi::limits::MIN_WAIT_US`].)
     #[inline(always)]
     pub fn enter_guest(&mut self, id: ThreadId, mask: u64, deadline: u64) -> bool {
-        self.guest_deadlines[id.index()] = deadline;
+        self.limits[id.index()] = deadline;
         if deadline == POLL {
             return false;
         }
@@ -169,14 +169,14 @@ impl Threads {
     /// It runs none any more.
     #[inline(always)]
     pub fn leave_guest(&mut self, id: ThreadId) {
-        self.guest_deadlines[id.index()] = 0;
+        self.limits[id.index()] = 0;
     }
 
     /// Why the thread that is about to go on in its guest should not: events of the mask, which are taken, or its
     /// deadline has passed.
     pub fn guest_is_due(&mut self, id: ThreadId, mask: u64, now: impl FnOnce() -> u64) -> Option<Next> {
         let events = self.take_events(id, mask);
-        let deadline = self.guest_deadlines[id.index()];
+        let deadline = self.limits[id.index()];
         match events {
             0 if deadline == NO_DEADLINE || deadline > now() => None,
             0 => Some(Next::TimedOut),

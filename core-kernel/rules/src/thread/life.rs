@@ -70,11 +70,7 @@ impl Threads {
     /// [`State::Stopped`], so do those that wait to be served, since nobody will serve them. Returns who gets
     /// an error.
     pub fn halt(&mut self, id: ThreadId, state: State) -> ThreadSet {
-        match self.get(id).state {
-            State::Calling(server) => self.unqueue_caller(server, id),
-            State::Served(server) => self.thread(server).serving = None,
-            _ => {}
-        }
+        self.withdraw_call(id);
         self.leave_guest(id);
         self.thread(id).state = match state {
             State::Faulted(handler) => State::Faulted(handler.filter(|handler| self.attends(*handler))),
@@ -90,7 +86,8 @@ impl Threads {
     /// tells it has to do so before.)
     fn attends(&mut self, handler: ThreadId) -> bool {
         let thread = self.thread(handler);
-        let attends = matches!(thread.state, State::Runnable | State::Calling(_) | State::Served(_));
+        let attends =
+            matches!(thread.state, State::Runnable | State::Calling(_) | State::Served(_) | State::Asking);
         thread.has_patients |= attends;
         attends
     }

@@ -1,6 +1,6 @@
 //! Random systems in which random things happen, against what must hold whatever the threads do.
 
-use std::{collections::BTreeMap, format, vec::Vec};
+use std::{collections::BTreeMap, format, vec, vec::Vec};
 
 use cloison_abi::call::POLL;
 use proptest::prelude::*;
@@ -23,6 +23,9 @@ enum Step {
     Halt { who: usize, handler: Option<usize> },
     Start(usize),
     Rebuild(usize),
+    Ask(u64),
+    Answer(usize),
+    Withdraw(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -38,7 +41,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (1..200_u64).prop_map(Step::Time),
         1 => (who.clone(), prop::option::of(who.clone())).prop_map(|(who, handler)| Step::Halt { who, handler }),
         3 => who.clone().prop_map(Step::Start),
-        1 => who.prop_map(Step::Rebuild),
+        1 => who.clone().prop_map(Step::Rebuild),
+        1 => (1..300_u64).prop_map(Step::Ask),
+        2 => who.clone().prop_map(Step::Answer),
+        1 => who.prop_map(Step::Withdraw),
     ];
     prop::collection::vec(one, 0..250)
 }
@@ -116,7 +122,10 @@ impl World {
             self.account(next - self.now);
             self.now = next;
             if self.now >= self.alarm {
-                self.threads.timer(self.now);
+                let late = self.threads.timer(self.now);
+                for id in ThreadId::all().filter(|id| late & id.bit() != 0) {
+                    answer(&mut self.threads, id);
+                }
                 self.settle();
                 check(self);
             }
@@ -188,7 +197,12 @@ fn is_wanted(threads: &Threads, id: ThreadId) -> bool {
 
 /// What must hold in every state.
 fn check(world: &World) {
-    let threads = &world.threads;
+    let wanted = check_threads(&world.threads);
+    check_alarm(world, &wanted);
+}
+
+/// What must hold of threads in every state. Returns those whose claims want the CPU.
+pub(super) fn check_threads(threads: &Threads) -> Vec<ThreadId> {
     let wanted: Vec<ThreadId> = ThreadId::all().filter(|id| is_wanted(threads, *id)).collect();
     for id in ThreadId::all() {
         let thread = threads.get(id);
@@ -202,6 +216,10 @@ fn check(world: &World) {
             State::Calling(server) => check_queue(threads, server, id),
             State::Waiting | State::Receiving => {
                 assert!(threads.dispatch.next_deadline <= thread.deadline, "no deadline is missed");
+            }
+            State::Asking => {
+                let limit = threads.limits[id.index()];
+                assert!(threads.dispatch.next_deadline <= limit, "no question waits for ever");
             }
             _ => {}
         }
@@ -218,7 +236,7 @@ fn check(world: &World) {
         threads.dispatch.claim.and_then(|claim| leads_to(threads, claim)),
         "it runs who is led to"
     );
-    check_alarm(world, &wanted);
+    wanted
 }
 
 fn check_queue(threads: &Threads, server: ThreadId, caller: ThreadId) {
@@ -291,6 +309,9 @@ fn act(world: &mut World, step: Step, rebuilds: bool) {
                 assert_eq!((short, format!("{threads:?}")), (next, format!("{long:?}")));
             }
         }
+        (Step::Ask(after), Some(current)) => threads.ask(current, deadline(after)),
+        (Step::Answer(who), _) => answer(threads, ids[who]),
+        (Step::Withdraw(who), _) => threads.withdraw_call(ids[who]),
         (Step::Signal { to, bits }, _) => {
             threads.signal(ids[to], bits);
         }
@@ -308,6 +329,13 @@ fn act(world: &mut World, step: Step, rebuilds: bool) {
             threads.configure(created.id, title.priority as u8, Budget::new(title.budget, title.period));
         }
         _ => {}
+    }
+}
+
+/// Who waits for the monitor has its answer, or has waited long enough.
+fn answer(threads: &mut Threads, id: ThreadId) {
+    if threads.get(id).state == State::Asking {
+        threads.answered(id);
     }
 }
 

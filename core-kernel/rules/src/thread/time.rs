@@ -116,7 +116,8 @@ impl Threads {
     }
 
     /// Does what is due at `now`: renews budgets, ends waits whose deadline has passed, takes the CPU from a
-    /// claim whose budget is used up or that has had its turn. Returns the threads whose wait timed out.
+    /// claim whose budget is used up or that has had its turn. Returns the threads whose wait timed out, and those that
+    /// have asked and got no answer in time; these wait still.
     pub fn timer(&mut self, now: u64) -> ThreadSet {
         self.dispatch.reconsider();
         self.charge(now);
@@ -147,11 +148,13 @@ impl Threads {
     }
 
     /// Ends the wait of a thread if that is due. Returns it if it was so. (One that runs a guest notices by itself that
-    /// this is due, when it goes on.)
+    /// this is due, when it goes on. One that asks has to be told what that means: [`Threads::answered`].)
     fn look_at_deadline(&mut self, id: ThreadId, now: u64) -> ThreadSet {
-        let guest_deadline = self.guest_deadlines[id.index()];
-        if guest_deadline > now {
-            self.dispatch.expect(guest_deadline);
+        let limit = self.limits[id.index()];
+        if limit > now {
+            self.dispatch.expect(limit);
+        } else if self.get(id).state == State::Asking {
+            return id.bit();
         }
         let thread = self.get(id);
         let waits = matches!(thread.state, State::Waiting | State::Receiving);

@@ -35,6 +35,7 @@ const CENSUS: u8 = 15;
 const LOG: u8 = 16;
 const SHUTDOWN: u8 = 17;
 const ITSELF: u8 = 18;
+const MONITOR: u8 = 19;
 /// A slot that is empty at first.
 const EMPTY: u8 = 20;
 /// Slots of a server for what is lent to it.
@@ -90,6 +91,8 @@ fn attempt(call: CallNumber) -> Option<Call> {
         CallNumber::LogRead => (LOG, [0; 6]),
         CallNumber::CensusRead | CallNumber::Figures => (CENSUS, [1, 0, 0, 0, 0, 0]),
         CallNumber::Shutdown => (SHUTDOWN, [0; 6]),
+        CallNumber::AskRead => (MONITOR, [0; 6]),
+        CallNumber::VerdictSet | CallNumber::VerdictRead => (MONITOR, [1, 1, 0, 0, 0, 0]),
         CallNumber::FaultRead
         | CallNumber::DomainStop
         | CallNumber::DomainReset
@@ -132,6 +135,7 @@ fn able(site: &mut Site) -> Outcome<(Child, Child)> {
         (CENSUS, ObjectKind::CensusRight),
         (LOG, ObjectKind::LogRight),
         (SHUTDOWN, ObjectKind::ShutdownRight),
+        (MONITOR, ObjectKind::MonitorRight),
     ] {
         domain_give_right(child.domain, Slot(slot), RIGHT, kind, 3)?;
     }
