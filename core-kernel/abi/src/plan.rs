@@ -10,7 +10,7 @@ mod slot;
 
 pub use device::{AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
 pub use guest::{FileEntry, GuestEntry};
-pub use slot::{EventEntry, GateEntry, LogReaderEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
+pub use slot::{EventEntry, GateEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -61,8 +61,6 @@ pub struct PlanHeader {
     pub region_slots: Table,
     /// Table of [`SupervisionEntry`].
     pub supervisions: Table,
-    /// Table of [`LogReaderEntry`].
-    pub log_readers: Table,
     /// Table of [`RightEntry`].
     pub rights: Table,
     /// Table of [`GuestEntry`].
@@ -104,6 +102,10 @@ pub struct DomainEntry {
     pub quota_pages: u32,
     /// What happens when it faults: a [`FaultPolicy`].
     pub on_fault: u32,
+    /// About what the monitor is asked before it does so: [`Classes`](crate::access::Classes).
+    pub asked: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What of a domain runs. A domain has one thread.

@@ -6,6 +6,7 @@ use cloison_abi::{
 };
 use cloison_sys::{
     Slot,
+    access::access_ask,
     build::{
         domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
         domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports, domain_give_region,
@@ -51,6 +52,7 @@ impl builder::Kernel for Kernel {
             Step::GiveRight { domain, to, kind, event } => domain_give_right(domain, to, RIGHT, kind, event),
             Step::GiveGuest { domain, to, ref parts } => domain_give_guest(domain, to, parts),
             Step::Configure { domain, ref how } => domain_configure(domain, how),
+            Step::Judge { domain, classes } => access_ask(domain, classes),
             Step::Reset { domain } => domain_reset(domain),
             Step::Start { domain, entry, stack } => domain_start(domain, entry, stack, 0),
             Step::Limit { slot, kept } => slot_limit(slot, kept),

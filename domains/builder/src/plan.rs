@@ -2,12 +2,12 @@
 
 use cloison_abi::{
     ABI_VERSION,
+    access::Classes,
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
         AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
-        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, PLAN_MAGIC,
-        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table,
-        ThreadEntry,
+        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, PLAN_MAGIC, PlanHeader,
+        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -33,7 +33,6 @@ pub struct Plan<'a> {
     pub events: &'a [EventEntry],
     pub region_slots: &'a [RegionSlotEntry],
     pub supervisions: &'a [SupervisionEntry],
-    pub log_readers: &'a [LogReaderEntry],
     pub rights: &'a [RightEntry],
     pub guests: &'a [GuestEntry],
     pub files: &'a [FileEntry],
@@ -70,7 +69,6 @@ impl<'a> Plan<'a> {
             events: table(bytes, header.events)?,
             region_slots: table(bytes, header.region_slots)?,
             supervisions: table(bytes, header.supervisions)?,
-            log_readers: table(bytes, header.log_readers)?,
             rights: table(bytes, header.rights)?,
             guests: table(bytes, header.guests)?,
             files: table(bytes, header.files)?,
@@ -131,6 +129,15 @@ impl<'a> Plan<'a> {
     pub fn on_fault(&self, index: u32) -> Result<FaultPolicy, BuildError> {
         let policy = FaultPolicy::from_number(self.domain(index)?.on_fault);
         policy.ok_or(BuildError::Image("a domain's fault policy is unknown"))
+    }
+
+    /// About what the monitor is asked before a domain does so.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn asked(&self, index: u32) -> Result<Classes, BuildError> {
+        let classes = Classes::from_bits(self.domain(index)?.asked);
+        classes.ok_or(BuildError::Image("a class of access is unknown"))
     }
 
     /// Whether the builder starts a domain again after a fault.

@@ -327,14 +327,11 @@ impl<'a, K: Kernel> Site<'a, K> {
     }
 
     fn give_rights(&mut self, domain: u32, slot: Slot) -> Result<(), BuildError> {
-        for entry in self.plan.log_readers.iter().filter(|entry| entry.domain == domain) {
-            let (to, kind) = (own_slot(entry.slot)?, ObjectKind::LogRight);
-            self.carry_out(Step::GiveRight { domain: slot, to, kind, event: entry.event })?;
-        }
         for entry in self.plan.rights.iter().filter(|entry| entry.domain == domain) {
             let to = own_slot(entry.slot)?;
             let kind = ObjectKind::from_number(entry.kind).ok_or(BuildError::Image("a right is unknown"))?;
-            self.carry_out(Step::GiveRight { domain: slot, to, kind, event: 0 })?;
+            let event = if entry.event == NONE { 0 } else { entry.event };
+            self.carry_out(Step::GiveRight { domain: slot, to, kind, event })?;
         }
         Ok(())
     }
@@ -363,7 +360,11 @@ impl<'a, K: Kernel> Site<'a, K> {
             ends_system: self.plan.header.ends_with == domain,
         };
         let slot = self.shell(domain)?.slot;
-        self.carry_out(Step::Configure { domain: slot, how })
+        self.carry_out(Step::Configure { domain: slot, how })?;
+        match self.plan.asked(domain)? {
+            classes if classes.is_empty() => Ok(()),
+            classes => self.carry_out(Step::Judge { domain: slot, classes }),
+        }
     }
 
     /// Lets go of what a domain that is built has needed, and nobody needs any more: its page tables, registers of

@@ -1,6 +1,6 @@
 //! What the builder asks of the kernel.
 
-use cloison_abi::{CallError, InterruptSource, Name, ObjectKind, Rights};
+use cloison_abi::{CallError, InterruptSource, Name, ObjectKind, Rights, access::Classes};
 use cloison_sys::{
     Slot,
     build::{Configuration, GuestParts},
@@ -47,12 +47,14 @@ pub enum Step<'a> {
     GiveEvent { domain: Slot, to: Slot, target: Slot, event: u32 },
     /// Gives a domain whose faults the receiver handles.
     GiveDomain { domain: Slot, to: Slot, subject: Slot, rights: Rights },
-    /// Gives a right. The event is for the right to read the log.
+    /// Gives a right. The event is for those that say that there is something to be done.
     GiveRight { domain: Slot, to: Slot, kind: ObjectKind, event: u32 },
     /// Gives a guest.
     GiveGuest { domain: Slot, to: Slot, parts: GuestParts },
     /// Says how a domain runs.
     Configure { domain: Slot, how: Configuration },
+    /// Has the monitor asked about what a domain does.
+    Judge { domain: Slot, classes: Classes },
     /// Makes a domain what it was before its first life.
     Reset { domain: Slot },
     /// Starts a domain.
@@ -85,6 +87,7 @@ impl Step<'_> {
             Self::GiveRight { kind, .. } => kind.name(),
             Self::GiveGuest { .. } => ObjectKind::Guest.name(),
             Self::Configure { .. } => "configuring a domain",
+            Self::Judge { .. } => "having a domain judged",
             Self::Reset { .. } => "a new life",
             Self::Start { .. } => "starting a domain",
             Self::Limit { .. } | Self::Drop { .. } => "giving up rights",

@@ -262,8 +262,16 @@ fn the_examples_of_the_readme_pass() {
         assert!(own.is_empty(), "{kind}: {own:#?}");
         kinds.push(kind.to_owned());
     }
-    let expected =
-        ["# system", "# system", "# network", "# network", "# network", "# component", "# platform"];
+    let expected = [
+        "# system",
+        "# system",
+        "# system",
+        "# network",
+        "# network",
+        "# network",
+        "# component",
+        "# platform",
+    ];
     assert_eq!(kinds, expected);
 }
 

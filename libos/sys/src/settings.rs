@@ -3,7 +3,8 @@
 
 use cloison_abi::{
     info::{
-        InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_INITRAMFS, SETTINGS_KERNEL, SETTINGS_PORTS,
+        InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_INITRAMFS, SETTINGS_KERNEL, SETTINGS_POLICY,
+        SETTINGS_PORTS,
     },
     port::PortSettings,
 };
@@ -21,6 +22,12 @@ pub fn ports() -> &'static [PortSettings] {
     // SAFETY: `bytes` are readable and never change, `start` is aligned, as many entries fit into them, and
     // any bytes make a valid entry.
     unsafe { core::slice::from_raw_parts(start, bytes.len() / size_of::<PortSettings>()) }
+}
+
+/// The policy, for the monitor to read; empty if this domain is none.
+#[must_use]
+pub fn policy() -> &'static [u8] {
+    bytes(SETTINGS_POLICY).unwrap_or_default()
 }
 
 /// The domain's arguments; empty if the manifest states none.

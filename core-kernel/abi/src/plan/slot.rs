@@ -62,19 +62,7 @@ pub struct SupervisionEntry {
     pub event: u32,
 }
 
-/// The right to read the kernel's log.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub struct LogReaderEntry {
-    /// The domain.
-    pub domain: u32,
-    /// Its slot.
-    pub slot: u32,
-    /// Event bit of its first thread that says that there is text.
-    pub event: u32,
-}
-
-/// Another right.
+/// A right.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct RightEntry {
@@ -84,4 +72,7 @@ pub struct RightEntry {
     pub slot: u32,
     /// Which: an [`ObjectKind`](crate::ObjectKind) that is a right.
     pub kind: u32,
+    /// Event bit of its first thread that says that there is something to be done with it: text to read, a question to
+    /// answer. [`NONE`](super::NONE) for other rights.
+    pub event: u32,
 }

@@ -152,6 +152,7 @@ impl State {
             | Step::GiveInterrupt { domain, .. }
             | Step::GiveRight { domain, .. }
             | Step::Configure { domain, .. }
+            | Step::Judge { domain, .. }
             | Step::Reset { domain }
             | Step::Start { domain, .. } => self.domain(domain),
         }

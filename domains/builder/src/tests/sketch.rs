@@ -7,9 +7,8 @@ use cloison_abi::{
     image::ImageHeader,
     plan::{
         AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
-        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC,
-        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table,
-        ThreadEntry,
+        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader,
+        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -44,7 +43,6 @@ pub struct Sketch {
     pub events: Vec<EventEntry>,
     pub region_slots: Vec<RegionSlotEntry>,
     pub supervisions: Vec<SupervisionEntry>,
-    pub log_readers: Vec<LogReaderEntry>,
     pub rights: Vec<RightEntry>,
     pub guests: Vec<GuestEntry>,
     pub files: Vec<FileEntry>,
@@ -111,8 +109,9 @@ impl Sketch {
         plan.events.push(EventEntry { domain: RESTARTED, slot: 2, target: 0, event: 0 });
         plan.events.push(EventEntry { domain: 0, slot: 1, target: RESTARTED, event: 0 });
         plan.supervisions.push(SupervisionEntry { domain: 0, slot: 2, subject: 2, event: 1 });
-        plan.log_readers.push(LogReaderEntry { domain: 0, slot: 3, event: 2 });
-        plan.rights.push(RightEntry { domain: 0, slot: 4, kind: ObjectKind::CensusRight as u32 });
+        for (slot, kind, event) in [(4, ObjectKind::CensusRight, NONE), (3, ObjectKind::LogRight, 2)] {
+            plan.rights.push(RightEntry { domain: 0, slot, kind: kind as u32, event });
+        }
         plan.add_guest();
         plan
     }
@@ -145,6 +144,8 @@ impl Sketch {
             digest: Sha256::digest(cloison_abi::image::IMAGE_MAGIC).into(),
             quota_pages: 1,
             on_fault: on_fault as u32,
+            asked: 0,
+            reserved: 0,
         });
         self.threads.push(ThreadEntry {
             entry: 0x40_1000,
@@ -215,7 +216,6 @@ impl Sketch {
             events: add(&mut bytes, &self.events),
             region_slots: add(&mut bytes, &self.region_slots),
             supervisions: add(&mut bytes, &self.supervisions),
-            log_readers: add(&mut bytes, &self.log_readers),
             rights: add(&mut bytes, &self.rights),
             guests: add(&mut bytes, &self.guests),
             files: add(&mut bytes, &self.files),

@@ -1,6 +1,5 @@
 //! The system against the sizes of the kernel's tables.
 
-use cloison_abi::ObjectKind;
 use cloison_abi::call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_FREE};
 use cloison_abi::info::MAX_INFO_ENTRIES;
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
@@ -41,18 +40,17 @@ impl Demand {
         demands
     }
 
-    fn new(domain: &DraftDomain<'_>, settings: [usize; 3]) -> Self {
+    fn new(domain: &DraftDomain<'_>, settings: [usize; 4]) -> Self {
         let (regions, rights) = domain
             .component
             .map_or((0, 0), |component: &Component| (component.regions.len(), component.rights.len()));
-        // The right to read the log comes with an event.
-        let log =
-            domain.rights.iter().filter(|right| right.found == Some(Right(ObjectKind::LogRight))).count();
+        // Some rights come with an event.
+        let told = domain.rights.iter().filter(|right| right.found.is_some_and(Right::has_event)).count();
         let settings = settings.iter().filter(|bytes| **bytes > 0).count();
         let mut demand = Self {
             slots: 1 + regions + rights,
             mappings: OWN_MAPPINGS + usize::from(settings > 0),
-            events: log,
+            events: told,
             port_ranges: 0,
             info_entries: regions + rights + settings,
         };

@@ -10,6 +10,7 @@ mod limits;
 mod memory;
 mod names;
 mod platform;
+mod policy;
 mod programs;
 mod schedule;
 mod servers;
@@ -35,7 +36,7 @@ pub struct Check {
 }
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
-/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests.
+/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M130: the policy.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -116,6 +117,11 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M115", summary: "a guest with less memory than its kernel needs", run: guests::too_little_memory },
     Check { id: "M116", summary: "a guest with a number of CPUs other than one", run: guests::cpus },
     Check { id: "M117", summary: "a command line of a guest that is too long or is not one line", run: guests::cmdline },
+    Check { id: "M130", summary: "a policy without its monitor, or a monitor without a policy", run: policy::monitor },
+    Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: policy::types },
+    Check { id: "M132", summary: "a rule of the policy that names nothing, or allows what nobody can do", run: policy::rules },
+    Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
+    Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
@@ -134,6 +140,8 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("M065", &["M060", "M061", "M062", "M063", "M064", "M092"]),
     ("M066", &["M052", "M060", "M061", "M062", "M068", "M092"]),
     ("M067", &["M052", "M060", "M061", "M062", "M066", "M068", "M092"]),
+    ("M133", &["M130", "M131", "M132"]),
+    ("M134", &["M130"]),
     ("M093", &["M014", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
 ];
 

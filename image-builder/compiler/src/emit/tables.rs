@@ -30,7 +30,7 @@ pub(super) fn bytes(
         loads.extend(program_loads(plan, id, places));
     }
     let domains: Vec<_> =
-        system.domains().map(|(id, domain)| domain_entry(plan, id, domain, places)).collect();
+        system.domains().map(|(id, domain)| domain_entry(system, plan, (id, domain), places)).collect();
     let threads: Vec<_> = system.domains().map(|(id, domain)| thread_entry(plan, id, domain)).collect();
     let tables = &plan.tables;
     let header = PlanHeader {
@@ -52,7 +52,6 @@ pub(super) fn bytes(
         events: out.table(&tables.events),
         region_slots: out.table(&tables.region_slots),
         supervisions: out.table(&tables.supervisions),
-        log_readers: out.table(&tables.log_readers),
         rights: out.table(&tables.rights),
         guests: out.table(&tables.guests),
         files: out.table(files),
@@ -118,7 +117,12 @@ fn program_loads(plan: &Plan, id: DomainId, places: &[Place]) -> impl Iterator<I
     with_bytes.map(move |(segment, part)| segment.load(start, index(id), part.first_page))
 }
 
-fn domain_entry(plan: &Plan, id: DomainId, domain: &Domain, places: &[Place]) -> DomainEntry {
+fn domain_entry(
+    system: &System,
+    plan: &Plan,
+    (id, domain): (DomainId, &Domain),
+    places: &[Place],
+) -> DomainEntry {
     let place = &places[domain.component.0];
     let on_fault = match domain.on_fault {
         OnFault::Stop => FaultPolicy::Stop,
@@ -133,6 +137,8 @@ fn domain_entry(plan: &Plan, id: DomainId, domain: &Domain, places: &[Place]) ->
         digest: place.digest,
         quota_pages: plan.domains[id.0].quota_pages as u32,
         on_fault: on_fault as u32,
+        asked: system.asked(id).bits(),
+        reserved: 0,
     }
 }
 

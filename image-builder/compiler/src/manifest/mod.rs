@@ -7,6 +7,7 @@ mod component;
 mod guest;
 mod payload;
 mod platform;
+mod policy;
 mod problem;
 mod reader;
 mod repeats;
@@ -24,6 +25,7 @@ pub use payload::{Modules, Package, Payload, Purpose};
 pub use platform::{
     AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };
+pub use policy::{PolicyTable, RuleTable};
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
 pub use spoiled::Spoiled;
@@ -114,6 +116,8 @@ pub struct Manifest {
     pub switches: Vec<SwitchTable>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<ForwardTable>,
+    /// Who decides what its domains may do to each other.
+    pub policy: Option<PolicyTable>,
 }
 
 /// One `[domain.NAME]`.
@@ -123,6 +127,8 @@ pub struct DomainTable {
     pub name: At<String>,
     /// The component that it runs.
     pub component: Option<At<String>>,
+    /// Its type, by which the policy's rules name it.
+    pub kind: Option<At<String>>,
     /// Text for its program.
     pub arguments: Option<At<String>>,
     /// Devices that it is given.
@@ -380,6 +386,7 @@ impl Manifest {
             domains: Vec::new(),
             switches: Vec::new(),
             forwards: Vec::new(),
+            policy: None,
         }
     }
 
@@ -402,6 +409,7 @@ impl Manifest {
         self.switches = reader.entries("switch", |name, item| Some(SwitchTable::read(name, item)));
         self.forwards =
             reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
+        self.policy = reader.table("policy", PolicyTable::read);
     }
 
     fn component_names(&self) -> impl Iterator<Item = &str> {
@@ -419,6 +427,7 @@ impl DomainTable {
         Self {
             name,
             component: None,
+            kind: None,
             arguments: None,
             devices: Vec::new(),
             rights: Vec::new(),
@@ -451,6 +460,7 @@ impl DomainTable {
         Self {
             name,
             component: reader.required_text("component"),
+            kind: reader.text("type"),
             arguments: reader.text("arguments"),
             devices: reader.texts("devices"),
             rights: reader.texts("rights"),

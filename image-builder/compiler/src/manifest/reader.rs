@@ -192,6 +192,15 @@ impl<'d, 'p> Reader<'d, 'p> {
         }
     }
 
+    /// A text, or a list of texts, that must be there.
+    pub(crate) fn required_texts(&mut self, key: &'static str) -> Vec<At<String>> {
+        self.require(key);
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::String(_)) => self.text(key).into_iter().collect(),
+            _ => self.texts(key),
+        }
+    }
+
     /// A number that may be missing.
     pub(crate) fn number(&mut self, key: &'static str) -> Option<At<u64>> {
         let value = self.take(key)?;

@@ -1,10 +1,14 @@
 //! The settings of a domain: what the manifest fixes for it, as the domain reads it.
 //!
-//! First the ports, which are the switch's or the domain's own; then the arguments; then its guest's command line.
+//! First the ports, which are the switch's or the domain's own; then the policy, if it is the monitor; then the arguments;
+//! then its guest's command line.
 
 use std::net::Ipv4Addr;
 
-use cloison_abi::info::{InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_PORTS};
+use cloison_abi::info::{
+    InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_POLICY, SETTINGS_PORTS,
+};
+use cloison_abi::policy::{PolicyDomain, PolicyHeader, PolicyRule};
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
 
@@ -14,7 +18,8 @@ use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
 /// How many bytes a domain's settings take.
 pub(super) fn length(system: &System, id: DomainId) -> u64 {
     let ports = ports_of(system, id).count() * size_of::<PortSettings>();
-    (ports + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>()) as u64
+    (ports + policy(system, id).len() + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>())
+        as u64
 }
 
 /// A domain's settings, to lie at `address`: their bytes, and what the information page says of them. `info`
@@ -28,7 +33,9 @@ pub(super) fn settings(
     let ports: Vec<_> = ports_of(system, id).map(|port| port.settings(system, info)).collect();
     let (mut all, mut entries) = (Vec::new(), Vec::new());
     let texts = texts(system, id).map(|(kind, text)| (kind, text.as_bytes()));
-    for (kind, bytes) in [(SETTINGS_PORTS, ports.as_bytes())].into_iter().chain(texts) {
+    let policy = policy(system, id);
+    let tables = [(SETTINGS_PORTS, ports.as_bytes()), (SETTINGS_POLICY, &policy)];
+    for (kind, bytes) in tables.into_iter().chain(texts) {
         if !bytes.is_empty() {
             let (name, address, bytes) = (name(kind), address + all.len() as u64, bytes.len() as u64);
             let kind = InfoKind::Settings as u32;
@@ -37,6 +44,32 @@ pub(super) fn settings(
         all.extend_from_slice(bytes);
     }
     (all, entries)
+}
+
+/// The policy, for the monitor: its tables, one behind the other.
+fn policy(system: &System, id: DomainId) -> Vec<u8> {
+    let Some(policy) = system.policy().filter(|policy| policy.monitor == id) else { return Vec::new() };
+    let mut header = PolicyHeader {
+        domains: policy.domains.len() as u32,
+        rules: policy.rules.len() as u32,
+        ..PolicyHeader::default()
+    };
+    for (place, kind) in header.types.iter_mut().zip(&policy.types) {
+        *place = name(kind);
+    }
+    let domains = system.domains().zip(&policy.domains).map(|((id, domain), (kind, _))| PolicyDomain {
+        name: name(&domain.name),
+        kind: *kind as u32,
+        asked: system.asked(id).bits(),
+    });
+    let rules = policy.rules.iter().map(|rule| PolicyRule {
+        from: rule.from as u32,
+        to: rule.to as u32,
+        may: rule.may.bits(),
+        line: rule.line as u32,
+    });
+    let (domains, rules): (Vec<_>, Vec<_>) = (domains.collect(), rules.collect());
+    [header.as_bytes(), domains.as_bytes(), rules.as_bytes()].concat()
 }
 
 /// The settings that are texts.

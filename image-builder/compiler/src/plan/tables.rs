@@ -2,7 +2,7 @@
 
 use cloison_abi::plan::{
     AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, GuestEntry, InterruptEntry, IoRangeEntry,
-    LogReaderEntry, MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
+    MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
 };
 
 /// What is given to the domains, as the plan's tables have it.
@@ -30,9 +30,7 @@ pub struct Tables {
     pub region_slots: Vec<RegionSlotEntry>,
     /// Who handles whose faults.
     pub supervisions: Vec<SupervisionEntry>,
-    /// Who reads the kernel's log.
-    pub log_readers: Vec<LogReaderEntry>,
-    /// Other rights.
+    /// Rights.
     pub rights: Vec<RightEntry>,
     /// Guests, by domain.
     pub guests: Vec<GuestEntry>,
@@ -46,7 +44,6 @@ impl Tables {
         self.events.sort_by_key(|entry| (entry.domain, entry.slot));
         self.region_slots.sort_by_key(|entry| (entry.domain, entry.slot));
         self.supervisions.sort_by_key(|entry| (entry.domain, entry.slot));
-        self.log_readers.sort_by_key(|entry| (entry.domain, entry.slot));
         self.rights.sort_by_key(|entry| (entry.domain, entry.slot));
     }
 

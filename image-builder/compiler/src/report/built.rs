@@ -152,16 +152,12 @@ pub(super) fn slots(system: &System, plan: &Plan) -> String {
     for interrupt in &tables.interrupts {
         row(interrupt.thread, interrupt.slot, ObjectKind::Interrupt, from(plan, interrupt));
     }
-    for reader in &tables.log_readers {
-        let object = format!("its bit {} says that there is text", reader.event);
-        row(reader.domain, reader.slot, ObjectKind::LogRight, object);
-    }
     for guest in &tables.guests {
         row(guest.domain, guest.slot, ObjectKind::Guest, shown_to(guest));
     }
     for right in &tables.rights {
         let kind = ObjectKind::from_number(right.kind).unwrap_or(ObjectKind::Empty);
-        row(right.domain, right.slot, kind, String::new());
+        row(right.domain, right.slot, kind, told_by(kind, right.event));
     }
     rows.sort_by_key(|(domain, slot, ..)| (*domain, *slot));
     let mut table = Table::new(["domain", ">slot", "kind", "object"]);
@@ -169,6 +165,15 @@ pub(super) fn slots(system: &System, plan: &Plan) -> String {
         table.row([name(domain).to_owned(), slot.to_string(), kind.name().to_owned(), object]);
     }
     table.render("Slots (slot 0 of each domain is the domain itself)")
+}
+
+/// How the holder of a right learns that there is something to be done with it.
+fn told_by(kind: ObjectKind, event: u32) -> String {
+    match kind {
+        ObjectKind::LogRight => format!("its bit {event} says that there is text"),
+        ObjectKind::MonitorRight => format!("its bit {event} says that there is a question"),
+        _ => String::new(),
+    }
 }
 
 /// The regions that a guest can be shown, each with whether it may write there.

@@ -248,13 +248,13 @@ impl DraftDomain<'_> {
     }
 }
 
-/// How many bytes the settings of each domain take: ports, arguments, its guest's command line.
+/// How many bytes the settings of each domain take: ports, policy, arguments, its guest's command line.
 #[must_use]
-pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 3]> {
+pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 4]> {
     let length = |text: &Option<At<String>>| text.as_ref().map_or(0, |text| text.value.len());
     let texts = |domain: &DraftDomain<'_>| {
         let cmdline = domain.guest_sizes().map_or(0, |_| length(&domain.table.guest.cmdline));
-        [0, length(&domain.table.arguments), cmdline]
+        [0, 0, length(&domain.table.arguments), cmdline]
     };
     let mut settings: Vec<_> = draft.domains.iter().map(texts).collect();
     for switch in &draft.switches {
@@ -262,6 +262,11 @@ pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 3]> {
         let owners = switch.ports.iter().filter_map(|port| port.domain);
         let switches = switch.ports.iter().filter_map(|_| switch.domain);
         owners.chain(switches).for_each(|domain| settings[domain][0] += size_of::<PortSettings>());
+    }
+    if let Some(policy) = draft.policy()
+        && let Some(monitor) = policy.monitor.and_then(|monitor| monitor.found)
+    {
+        settings[monitor][1] = policy.bytes();
     }
     settings
 }

@@ -6,6 +6,7 @@
 mod draft;
 mod forward;
 mod guest;
+mod policy;
 mod resolve;
 mod schedule;
 mod switch;
@@ -21,6 +22,7 @@ pub use forward::{Forward, Unreachable, reach};
 pub(crate) use guest::NoBytes;
 pub(crate) use guest::page_count;
 pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
+pub use policy::{DraftPolicy, Policy, Rule, asked, class, needs};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{
     DEFAULT_PERIOD_US, Guarantee, HIGHEST_PRIORITY, LOWEST_PRIORITY, SHARED_US, Stated, StatedBudget,
@@ -52,6 +54,7 @@ pub struct System {
     pub(crate) ends_with: Option<DomainId>,
     pub(crate) has_census: bool,
     pub(crate) files: Vec<File>,
+    pub(crate) policy: Option<Policy>,
 }
 
 /// A domain: an index into [`System::domains`].
@@ -170,11 +173,18 @@ pub struct Client<'a> {
 
 impl Right {
     /// Every right that a manifest can give. The builder right is not among them: it is the builder's alone.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self(cloison_abi::ObjectKind::LogRight),
         Self(cloison_abi::ObjectKind::CensusRight),
         Self(cloison_abi::ObjectKind::ShutdownRight),
+        Self(cloison_abi::ObjectKind::MonitorRight),
     ];
+
+    /// Whether its holder is told by an event that there is something to be done.
+    #[must_use]
+    pub fn has_event(self) -> bool {
+        matches!(self.0, cloison_abi::ObjectKind::LogRight | cloison_abi::ObjectKind::MonitorRight)
+    }
 
     /// Its name in a manifest.
     #[must_use]

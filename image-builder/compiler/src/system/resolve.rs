@@ -44,6 +44,10 @@ impl System {
                 None => None,
             },
             has_census: inputs.manifest.has_census,
+            policy: match draft.policy() {
+                Some(policy) => Some(policy.resolve(draft)?),
+                None => None,
+            },
             components,
             folders: folders?,
         })
@@ -57,7 +61,9 @@ impl Draft<'_> {
             priority: domain.table.priority.as_ref().map(|priority| priority.value),
             is_driver: !domain.devices.is_empty(),
         });
-        priorities(&stated.collect::<Vec<_>>(), &self.calls())
+        // The monitor answers those that it judges, as a server does.
+        let calls = self.calls().into_iter().chain(self.questions());
+        priorities(&stated.collect::<Vec<_>>(), &calls.collect::<Vec<_>>())
     }
 
     /// The budget of each domain, stated or worked out.

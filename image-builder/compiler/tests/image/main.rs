@@ -12,8 +12,8 @@ use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, SETTINGS_AR
 use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
     AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry, GuestEntry,
-    InterruptEntry, IoRangeEntry, LoadEntry, LogReaderEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader,
-    RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+    InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, RegionEntry,
+    RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
 };
 use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
 use cloison_abi::{ABI_VERSION, InterruptSource, Name, ObjectKind, Rights};
@@ -40,7 +40,6 @@ struct Read {
     events: Vec<EventEntry>,
     region_slots: Vec<RegionSlotEntry>,
     supervisions: Vec<SupervisionEntry>,
-    log_readers: Vec<LogReaderEntry>,
     rights: Vec<RightEntry>,
     guests: Vec<GuestEntry>,
     files: Vec<FileEntry>,
@@ -79,7 +78,6 @@ impl Read {
             events: table(&bytes, plan.events),
             region_slots: table(&bytes, plan.region_slots),
             supervisions: table(&bytes, plan.supervisions),
-            log_readers: table(&bytes, plan.log_readers),
             rights: table(&bytes, plan.rights),
             guests: table(&bytes, plan.guests),
             files: table(&bytes, plan.files),
@@ -102,7 +100,6 @@ impl Read {
         slots.extend(self.events.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.region_slots.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.supervisions.iter().map(|entry| (entry.domain, entry.slot)));
-        slots.extend(self.log_readers.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.rights.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.guests.iter().map(|entry| (entry.domain, entry.slot)));
         slots.extend(self.interrupts.iter().map(|entry| (entry.thread, entry.slot)));
@@ -291,7 +288,7 @@ fn slots_and_event_bits_are_given_once() {
     let is_own = |held: &RegionSlotEntry| read.regions[held.region as usize].owner == held.domain;
     assert!(read.region_slots.iter().all(is_own));
     let rights = |kind| read.rights.iter().filter(|right| right.kind == kind as u32).count();
-    assert_eq!(rights(ObjectKind::LogRight) + rights(ObjectKind::BuilderRight), 0);
+    assert_eq!([ObjectKind::LogRight, ObjectKind::BuilderRight].map(rights), [1, 0]);
 }
 
 fn check_slots(read: &Read) {
@@ -307,7 +304,8 @@ fn check_bits(read: &Read) {
     assert!(read.gates.iter().all(|gate| badges.insert((gate.server, gate.badge))));
     let mut bits: Vec<_> = read.events.iter().map(|event| (event.target, event.event)).collect();
     bits.extend(read.interrupts.iter().map(|interrupt| (interrupt.thread, interrupt.event)));
-    bits.extend(read.log_readers.iter().map(|reader| (reader.domain, reader.event)));
+    let told = read.rights.iter().filter(|right| right.event != NONE);
+    bits.extend(told.map(|right| (right.domain, right.event)));
     bits.extend(read.supervisions.iter().map(|handler| (handler.domain, handler.event)));
     assert!(bits.iter().all(|(_, bit)| *bit < PLAN_EVENTS));
     assert_eq!(bits.iter().collect::<BTreeSet<_>>().len(), bits.len());

@@ -3,15 +3,15 @@
 use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, LogReaderEntry, NONE, RegionEntry,
-    RegionSlotEntry, RegionSource, RightEntry,
+    AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE, RegionEntry, RegionSlotEntry,
+    RegionSource, RightEntry,
 };
 use cloison_abi::{InterruptSource, ObjectKind, Rights};
 
 use super::{Assigner, index, memory, thread};
 use crate::manifest::{DeviceMemory, Irq, RegionNeed, Trigger};
 use crate::plan::{name::name, page_count};
-use crate::system::{Device, Domain, DomainId, Owned};
+use crate::system::{Device, Domain, DomainId, Owned, Right};
 
 /// A device that is being given to a domain.
 struct Given<'a> {
@@ -58,15 +58,11 @@ impl Assigner<'_> {
         );
     }
 
-    /// The right to read the log comes with an event: there is something to read.
+    /// Some rights come with an event: there is something to be done.
     fn right(&mut self, id: DomainId, right: ObjectKind) {
         let (domain, slot) = (index(id), self.slot(id));
-        let event_bit = if right == ObjectKind::LogRight { self.event(id) } else { NONE };
-        if right == ObjectKind::LogRight {
-            self.tables.log_readers.push(LogReaderEntry { domain, slot, event: event_bit });
-        } else {
-            self.tables.rights.push(RightEntry { domain, slot, kind: right as u32 });
-        }
+        let event_bit = if Right(right).has_event() { self.event(id) } else { NONE };
+        self.tables.rights.push(RightEntry { domain, slot, kind: right as u32, event: event_bit });
         let (name, kind) = (name(right.name()), InfoKind::Right as u32);
         self.tell(id, InfoEntry { name, kind, slot, event_bit, ..InfoEntry::EMPTY });
     }

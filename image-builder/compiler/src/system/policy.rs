@@ -1,0 +1,178 @@
+//! The policy: the types of domains, what they may do to each other, and who is judged.
+
+use cloison_abi::access::{Class, Classes};
+use cloison_abi::policy::{PolicyDomain, PolicyHeader, PolicyRule};
+
+use super::{Call, DomainId, Draft, DraftGateUse, Named, System};
+use crate::diagnostic::{At, closest};
+use crate::manifest::{PolicyTable, RuleTable};
+
+/// A policy that has passed every check.
+#[derive(Debug)]
+pub struct Policy {
+    /// The domain that decides.
+    pub monitor: DomainId,
+    /// Names of the types.
+    pub types: Vec<String>,
+    /// The type of each domain, and whether it is judged.
+    pub domains: Vec<(usize, bool)>,
+    /// What is allowed.
+    pub rules: Vec<Rule>,
+}
+
+/// What domains of one type may do to those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The type of who does it.
+    pub from: usize,
+    /// The type to which it is done.
+    pub to: usize,
+    /// What.
+    pub may: Classes,
+    /// The line of the manifest that says so.
+    pub line: usize,
+}
+
+/// A policy whose names have been looked up.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
+pub struct DraftPolicy<'a> {
+    pub table: &'a PolicyTable,
+    /// The domain that decides.
+    pub monitor: Option<Named<'a, usize>>,
+    /// The type of each domain, as far as it is known.
+    pub kinds: Vec<Option<usize>>,
+    /// The domains about which the monitor is asked: all but itself and those that it calls, and they call.
+    pub judged: Vec<bool>,
+}
+
+/// The class of access that a manifest calls so, if it is one about which a monitor is asked.
+#[must_use]
+pub fn class(name: &str) -> Option<Class> {
+    asked().find(|class| class.name() == name)
+}
+
+/// The classes about which a monitor is asked.
+pub fn asked() -> impl Iterator<Item = Class> + Clone {
+    Class::ALL.into_iter().filter(|class| Classes::ASKED.contains(class.bit()))
+}
+
+impl<'a> Draft<'a> {
+    /// The policy, if there is one.
+    #[must_use]
+    pub fn policy(&self) -> Option<DraftPolicy<'a>> {
+        let table = self.inputs.manifest.policy.as_ref()?;
+        let monitor = table.monitor.as_ref().map(|written| {
+            let exact = self.domain_names().position(|name| name == written.value);
+            let close = || closest(&written.value, self.domain_names());
+            let meant = || self.domain_names().position(|name| close() == Some(name));
+            Named { written, found: exact.or_else(meant), is_known: exact.is_some() }
+        });
+        let kind = |written: &Option<At<String>>| table.kind(&written.as_ref()?.value);
+        let kinds = self.domains.iter().map(|domain| kind(&domain.table.kind)).collect();
+        let judged = self.judged(monitor.and_then(|monitor| monitor.found));
+        Some(DraftPolicy { table, monitor, kinds, judged })
+    }
+
+    /// What the policy has domains ask the monitor, as calls.
+    pub(super) fn questions(&self) -> Vec<Call> {
+        let Some(policy) = self.policy() else { return Vec::new() };
+        let Some(Named { written, found: Some(server), .. }) = policy.monitor else { return Vec::new() };
+        let judged = policy.judged.iter().enumerate().filter(|(_, judged)| **judged);
+        judged.map(|(client, _)| Call { client, server, at: written.span }).collect()
+    }
+
+    fn judged(&self, monitor: Option<usize>) -> Vec<bool> {
+        let (calls, mut judged) = (self.calls(), vec![true; self.domains.len()]);
+        let mut open: Vec<usize> = monitor.into_iter().collect();
+        while let Some(domain) = open.pop() {
+            if std::mem::replace(&mut judged[domain], false) {
+                open.extend(calls.iter().filter(|call| call.client == domain).map(|call| call.server));
+            }
+        }
+        judged
+    }
+}
+
+impl PolicyTable {
+    /// The number of the type with this name.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> Option<usize> {
+        self.types.iter().position(|kind| kind.value == name)
+    }
+}
+
+impl RuleTable {
+    /// What it allows, as far as it is known.
+    #[must_use]
+    pub fn classes(&self) -> Classes {
+        self.may
+            .iter()
+            .filter_map(|name| class(&name.value))
+            .fold(Classes::empty(), |all, one| all | one.bit())
+    }
+}
+
+impl DraftPolicy<'_> {
+    /// What domains of one type may do to those of another.
+    #[must_use]
+    pub fn allows(&self, from: usize, to: usize) -> Classes {
+        let names =
+            |list: &[At<String>], kind| list.iter().any(|name| self.table.kind(&name.value) == Some(kind));
+        let rules = self.table.allow.iter().filter(|rule| names(&rule.from, from) && names(&rule.to, to));
+        rules.fold(Classes::empty(), |all, rule| all | rule.classes())
+    }
+
+    /// How many bytes the monitor is told of it.
+    pub(super) fn bytes(&self) -> usize {
+        let rules: usize = self.table.allow.iter().map(|rule| rule.from.len() * rule.to.len()).sum();
+        size_of::<PolicyHeader>()
+            + self.kinds.len() * size_of::<PolicyDomain>()
+            + rules * size_of::<PolicyRule>()
+    }
+
+    pub(super) fn resolve(&self, draft: &Draft<'_>) -> Option<Policy> {
+        let mut rules = Vec::new();
+        for rule in &self.table.allow {
+            let (line, _) = draft.inputs.sources.position(rule.at);
+            for from in &rule.from {
+                for to in &rule.to {
+                    let (from, to) = (self.table.kind(&from.value)?, self.table.kind(&to.value)?);
+                    rules.push(Rule { from, to, may: rule.classes(), line });
+                }
+            }
+        }
+        let domains = self.kinds.iter().zip(&self.judged).map(|(kind, judged)| Some(((*kind)?, *judged)));
+        Some(Policy {
+            monitor: DomainId(self.monitor?.found?),
+            types: self.table.types.iter().map(|kind| kind.value.clone()).collect(),
+            domains: domains.collect::<Option<_>>()?,
+            rules,
+        })
+    }
+}
+
+/// What the client does to the server by using its gate, and the server to the client.
+#[must_use]
+pub fn needs(gate_use: &DraftGateUse<'_>) -> Option<(Classes, Classes)> {
+    let (_, offer) = gate_use.offer?;
+    let only = |classes, is_so| if is_so { classes } else { Classes::empty() };
+    let shares = offer.region_pages() > 0 || offer.grant_slots > 0;
+    let there = Classes::CALL | only(Classes::SIGNAL, offer.signals_server) | only(Classes::SHARE, shares);
+    Some((there, only(Classes::SIGNAL, offer.signals_client)))
+}
+
+impl System {
+    /// The policy, if there is one.
+    #[must_use]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
+    /// About what the monitor is asked before a domain does so.
+    #[must_use]
+    pub fn asked(&self, id: DomainId) -> Classes {
+        let is_judged = self.policy.as_ref().is_some_and(|policy| policy.domains[id.0].1);
+        if is_judged { Classes::ASKED } else { Classes::empty() }
+    }
+}
