@@ -1,0 +1,34 @@
+//! How a domain asks the monitor to withdraw what others may do, and to allow it again: the interface of the gate
+//! `ipcmon`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+use cloison_abi::Name;
+use cloison_ipc::Failure;
+
+/// Why the monitor did not do it.
+pub type ControlError = Failure<control::Refusal>;
+
+cloison_ipc::interface! {
+    /// What domains may do to each other, beside the policy.
+    pub mod control {
+        /// Why the monitor refuses.
+        refuse Refusal {
+            /// The manifest does not say `manage = 1` for this client.
+            NotManager = "this domain was not given the option `manage`",
+            /// No domain has one of the names.
+            Unknown = "no domain has this name",
+            /// The monitor and what it calls are judged by nobody.
+            NotJudged = "the policy does not judge this domain",
+            /// So much is withdrawn that nothing more can be.
+            Full = "no more can be withdrawn at one time",
+        }
+        /// Withdraws from `subject` all that it may do to `object`. What it is doing is at an end when this returns.
+        withdraw: Withdraw { subject: Name, object: Name } -> Withdrawn {};
+        /// The policy decides again. Says how often the subject was refused since it first tried.
+        allow: Allow { subject: Name, object: Name } -> Allowed { refused: u32 };
+        /// What has been asked so far, and how it was answered.
+        counts: Counts {} -> Counted { questions: u32, allowed: u32, denied: u32 };
+    }
+}
