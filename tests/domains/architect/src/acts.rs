@@ -76,6 +76,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a new domain with an old one's number has none of its lives", lives_of_the_last),
     ("an event for a destroyed domain does not reach the next", events_of_the_last),
     ("a mapping is not replaced", no_mapping_over_another),
+    ("memory is neither mapped nor given to be written and run", not_both_written_and_run),
     ("what a domain is denied it cannot do, and all else it can", access::denied_is_refused),
     ("memory that was carved before is judged by what holds now", access::shaping_is_judged),
     ("who was denied to lend keeps what is lent from being mapped", access::lender_is_judged),
@@ -449,7 +450,12 @@ fn no_mapping_over_another(site: &mut Site) -> Outcome {
     // The kernel has mapped the program of the builder, so no table of mappings knows of it.
     let own = ACTS.as_ptr().addr() as u64 & !(PAGE_BYTES - 1);
     refused(region_map(region, own, 0, 1, Rights::READ), CallError::Overlap)?;
-    let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE;
-    refused(domain_map(child.domain, region, CODE_ADDRESS + 0x2000, 0, 1, rights), CallError::BadArgument)?;
     refused(region_map(region, KERNEL_BASE, 0, 1, Rights::READ), CallError::BadArgument)
+}
+
+fn not_both_written_and_run(site: &mut Site) -> Outcome {
+    let (child, region) = (site.child()?, site.region(1)?);
+    let both = Rights::READ | Rights::WRITE | Rights::EXECUTE;
+    refused(domain_map(child.domain, region, CODE_ADDRESS + 0x2000, 0, 1, both), CallError::BadArgument)?;
+    refused(domain_give_region(child.domain, LATER_SLOT, region, both), CallError::BadArgument)
 }
