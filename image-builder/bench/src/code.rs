@@ -92,12 +92,38 @@ impl Code {
 
     /// The costly instructions. Decoding starts afresh at each function, so that it stays in step.
     pub(super) fn costly(&self) -> Vec<(u64, Costly)> {
-        let mut costly = vec![(self.entry, Costly::SystemCall)];
-        for (address, bytes, _) in self.functions() {
-            let instructions = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE).into_iter();
-            costly.extend(instructions.filter_map(|found| Some((found.ip(), Costly::of(&found)?))));
+        let costly = self.instructions().filter_map(|found| Some((found.ip(), Costly::of(&found)?)));
+        [(self.entry, Costly::SystemCall)].into_iter().chain(costly).collect()
+    }
+
+    /// The addresses behind the instructions of this kind.
+    pub(super) fn after(&self, kind: Costly) -> impl Iterator<Item = u64> {
+        let found = self.instructions().filter(move |found| Costly::of(found) == Some(kind));
+        found.map(|found| found.next_ip())
+    }
+
+    /// The first so many of the stubs from the place of this name on. Each ends with a jump, and may have breakpoints behind
+    /// it.
+    pub(super) fn stubs(&self, name: &str, count: usize) -> Option<Vec<u64>> {
+        let first = self.functions.iter().find(|(_, known)| known == name)?.0;
+        let bytes = self.bytes.get(usize::try_from(first.checked_sub(self.start)?).ok()?..)?;
+        let (mut stubs, mut is_begin) = (Vec::new(), true);
+        for found in Decoder::with_ip(64, bytes, first, DecoderOptions::NONE) {
+            if is_begin && found.mnemonic() != Mnemonic::Int3 {
+                stubs.push(found.ip());
+                is_begin = false;
+            }
+            is_begin |= found.mnemonic() == Mnemonic::Jmp;
+            if stubs.len() == count {
+                return Some(stubs);
+            }
         }
-        costly
+        None
+    }
+
+    fn instructions(&self) -> impl Iterator<Item = Instruction> {
+        let decode = |(address, bytes, _)| Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+        self.functions().flat_map(move |function| decode(function).into_iter().collect::<Vec<_>>())
     }
 
     /// The code without what runs at boot only, as QEMU's `-dfilter` wants it.

@@ -4,6 +4,7 @@
 
 mod code;
 mod gdb;
+mod guest;
 mod linux;
 mod network;
 mod paths;
@@ -31,7 +32,7 @@ use image_machine::{
 };
 use linux::Linux;
 use round::Round;
-use rows::{ROWS, Source};
+use rows::{GUEST_ROWS, ROWS, Source};
 use table::Table;
 use tempfile::NamedTempFile;
 
@@ -91,10 +92,7 @@ impl Bench<'_> {
         let mut table = Table::new(peer);
         for row in ROWS {
             let figure = match row.source {
-                Source::Named(name) => figures.get(name).copied(),
-                Source::Less(name, part) => {
-                    figures.get(name).zip(figures.get(part)).map(|(all, part)| all - part)
-                }
+                Source::Named(_) | Source::Less(..) | Source::PromptTime => row.source.named(&figures),
                 Source::RoundInstructions => Some(traced.round.instructions() as f64),
                 Source::RoundCostly(kind) => Some(traced.round.count(kind, &costly) as f64),
                 Source::KernelText => rows::text_bytes(&kernel),
@@ -108,6 +106,7 @@ impl Bench<'_> {
             };
             table.add(row, figure);
         }
+        self.add_guest(&mut table)?;
         let has_row = |name: &str| ROWS.iter().any(|row| row.source.uses(name));
         for (name, figure) in figures.iter().filter(|(name, _)| !has_row(name)) {
             table.add_other(name, *figure);
@@ -116,6 +115,33 @@ impl Bench<'_> {
             table.note(&format!("Linux: {}", linux.about()));
         }
         Ok(table.finish())
+    }
+
+    /// Measures what the table names of Linux as a guest. → that part of the table.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::run`].
+    pub fn run_guest(&self) -> Result<String, Failure> {
+        let mut table = Table::new(Figures::new());
+        self.add_guest(&mut table)?;
+        Ok(table.finish())
+    }
+
+    fn add_guest(&self, table: &mut Table) -> Result<(), Failure> {
+        let mut measured = self.measure_guest()?;
+        let prompt = self.time_to_prompt()?;
+        table.compare_with(measured.machine);
+        for row in GUEST_ROWS {
+            let figure = match row.source {
+                Source::PromptTime => prompt,
+                _ => row.source.named(&measured.guest),
+            };
+            table.add(row, figure);
+            measured.guest.retain(|name, _| !row.source.uses(name));
+        }
+        measured.guest.iter().for_each(|(name, figure)| table.add_other(name, *figure));
+        Ok(())
     }
 
     /// Measures rates. → what Linux was measured at.
@@ -171,11 +197,7 @@ impl Bench<'_> {
     fn trace(&self) -> Result<Traced, Failure> {
         let built = self.build(rows::ROUNDS)?;
         let step = self.context.progress.step("tracing gate calls");
-        let kernel =
-            fs::read(&built.symbols).map_err(|error| Failure::file("cannot read", &built.symbols, &error))?;
-        let code = Code::parse(&kernel).ok_or_else(|| {
-            Failure::Failed("the kernel's symbols do not say where system calls enter it".into())
-        })?;
+        let code = code_of(&built)?;
         let log = NamedTempFile::new_in(&built.folder)
             .map_err(|error| Failure::file("cannot write in", &built.folder, &error))?;
         let accelerator = Accelerator::Stepped(Stepping::ask(&self.context.interrupts)?);
@@ -241,6 +263,14 @@ struct Booted {
 struct Traced {
     code: Code,
     round: Round,
+}
+
+/// The code of a system's kernel.
+fn code_of(built: &Built) -> Result<Code, Failure> {
+    let kernel =
+        fs::read(&built.symbols).map_err(|error| Failure::file("cannot read", &built.symbols, &error))?;
+    Code::parse(&kernel)
+        .ok_or_else(|| Failure::Failed("the kernel's symbols do not say where system calls enter it".into()))
 }
 
 /// The machine of a system, with a clock that counts instructions.

@@ -31,6 +31,9 @@ struct BenchArgs {
     /// Measure Linux on the same machine as well: Debian's kernel, fetched from its package
     #[arg(long, conflicts_with = "profile")]
     peers: bool,
+    /// Only measure Linux as a guest, and the same kernel on the bare machine
+    #[arg(long, conflicts_with_all = ["manifest", "profile", "peers"])]
+    guest: bool,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn measure(args: &BenchArgs) -> Result<(), Failure> {
     let bench = Bench { context: &context, peers: args.peers };
     output::print(&match args.profile {
         Some(load) => bench.profile(load),
+        None if args.guest => bench.run_guest(),
         None => bench.run(&args.manifest),
     }?)
 }

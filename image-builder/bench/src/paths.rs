@@ -3,7 +3,7 @@
 //! The log has a line for each of the kernel's instructions that write CR3, and for the first one of two functions: the
 //! domain that measures has them called to mark where a round begins and where it ends (`bench-marks`).
 
-use std::{fs, io::BufRead};
+use std::io::BufRead;
 
 use image_builder::build::Built;
 use image_machine::{
@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use super::{
     Bench, Figures,
     code::{Code, Costly},
-    median,
+    code_of, median,
     round::{address, log_arguments},
 };
 
@@ -34,9 +34,7 @@ impl Bench<'_> {
     /// When its run does not end well, or its log does not show the paths that it names.
     pub(super) fn count_writes(&self, built: &Built) -> Result<Figures, Failure> {
         let step = self.context.progress.step("counting CR3 writes");
-        let kernel =
-            fs::read(&built.symbols).map_err(|error| Failure::file("cannot read", &built.symbols, &error))?;
-        let places = Code::parse(&kernel).and_then(|code| Places::of(&code)).ok_or_else(|| {
+        let places = Places::of(&code_of(built)?).ok_or_else(|| {
             Failure::Failed(format!("the kernel's symbols do not name the functions …{BEGIN} and …{END}"))
         })?;
         let log = NamedTempFile::new_in(&built.folder)

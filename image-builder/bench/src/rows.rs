@@ -8,7 +8,7 @@ use object::{
     read::elf::{ElfFile64, FileHeader, SectionHeader},
 };
 
-use super::code::Costly;
+use super::{Figures, code::Costly};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) enum Reference {
     None,
     /// A figure that was measured once and for all.
     Of(f64),
-    /// What Linux was measured at under this name, in the same run.
+    /// What Linux on the bare machine was measured at under this name, in the same run.
     Linux(&'static str),
 }
 
@@ -35,6 +35,8 @@ pub(super) enum Reference {
 pub(super) enum Target {
     None,
     AtMost(f64),
+    /// At most this number of times as large as the reference.
+    AtMostTimes(f64),
     /// This number of times as large as the reference.
     AtLeastTimes(f64),
 }
@@ -66,9 +68,22 @@ pub(super) enum Source {
     HelloMemory,
     /// From QEMU's start to the last line of the demo's domain.
     DemoTime,
+    /// From QEMU's start to the prompt of a Linux guest.
+    PromptTime,
 }
 
 impl Source {
+    /// The figure, if it was measured under a name.
+    pub(super) fn named(&self, figures: &Figures) -> Option<f64> {
+        match self {
+            Self::Named(name) => figures.get(*name).copied(),
+            Self::Less(name, part) => {
+                figures.get(*name).zip(figures.get(*part)).map(|(all, part)| all - part)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is the figure of this name, or made of it.
     pub(super) fn uses(&self, name: &str) -> bool {
         match self {
@@ -86,6 +101,8 @@ pub(super) enum Unit {
     Times,
     Bytes,
     Seconds,
+    /// Of the time-stamp counter: so fast as QEMU lets it run.
+    Ticks,
     InstructionsPerByte,
     BitsPerSecond,
 }
@@ -95,7 +112,7 @@ impl Unit {
         match self {
             // A frame's part of what a batch of them needs.
             Self::Times if figure.fract() != 0.0 => format!("{figure:.2}"),
-            Self::Instructions | Self::Times => format!("{figure:.0}"),
+            Self::Instructions | Self::Times | Self::Ticks => format!("{figure:.0}"),
             Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Self::Seconds => format!("{figure:.2} s"),
             Self::InstructionsPerByte => format!("{figure:.2}"),
@@ -117,6 +134,8 @@ pub(super) const BETWEEN_DOMAINS: &str = "manifests/iperf.toml";
 pub(super) const FROM_HOST: &str = "manifests/iperf-host.toml";
 /// The system of the hello domain.
 pub(super) const HELLO: &str = "manifests/hello.toml";
+/// The system of a Linux guest with a shell.
+pub(super) const LINUX_DEMO: &str = "manifests/linux-demo.toml";
 /// The system of the demo.
 pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 
@@ -232,6 +251,55 @@ pub(super) const ROWS: &[Row] = &[
     linux("TCP between two domains", "tcp-rate", Unit::BitsPerSecond, Target::AtLeastTimes(2.5)),
     linux("TCP from the host to a domain", "host-to-domain", Unit::BitsPerSecond, Target::AtLeastTimes(1.2)),
     linux("TCP from a domain to the host", "domain-to-host", Unit::BitsPerSecond, Target::None),
+];
+
+/// The part of the table about Linux as a guest, and about the same kernel on the bare machine.
+pub(super) const GUEST_ROWS: &[Row] = &[
+    linux("a guest's null system call", "linux-null-call", Unit::Instructions, Target::AtMost(500.0)),
+    writes("- CR3 writes", "linux-null-call cr3"),
+    linux("- ticks by the clock", "linux-null-call time", Unit::Ticks, Target::AtMostTimes(30.0)),
+    linux("a guest's page fault", "linux-page-fault", Unit::Instructions, Target::AtMost(9_500.0)),
+    writes("- CR3 writes", "linux-page-fault cr3"),
+    linux("- ticks by the clock", "linux-page-fault time", Unit::Ticks, Target::AtMostTimes(9.0)),
+    linux(
+        "a guest's fork, exec and wait",
+        "linux-fork-exec",
+        Unit::Instructions,
+        Target::AtMost(1_500_000.0),
+    ),
+    writes("- CR3 writes", "linux-fork-exec cr3"),
+    Row {
+        what: "- exits",
+        source: Source::Named("linux-fork-exec exits"),
+        unit: Unit::Times,
+        reference: Reference::None,
+        target: Target::AtMost(850.0),
+    },
+    linux("- ticks by the clock", "linux-fork-exec time", Unit::Ticks, Target::AtMostTimes(4.5)),
+    linux("a guest's round trip through pipes", "linux-pipe", Unit::Instructions, Target::AtMost(17_000.0)),
+    writes("- CR3 writes", "linux-pipe cr3"),
+    linux("- ticks by the clock", "linux-pipe time", Unit::Ticks, Target::None),
+    Row {
+        what: "exits of a guest until its first process",
+        source: Source::Named("linux-boot exits"),
+        unit: Unit::Times,
+        reference: Reference::None,
+        target: Target::AtMost(80_000.0),
+    },
+    Row {
+        what: "Linux demo, QEMU's start to prompt",
+        source: Source::PromptTime,
+        unit: Unit::Seconds,
+        reference: Reference::None,
+        target: Target::AtMost(10.0),
+    },
+    Row {
+        what: "memory beside the guest's 128 MiB",
+        source: Source::Named("linux-memory"),
+        unit: Unit::Bytes,
+        reference: Reference::None,
+        target: Target::AtMost(8.0 * 1024.0 * 1024.0),
+    },
 ];
 
 const fn row(what: &'static str, source: Source, unit: Unit, reference: f64, target: f64) -> Row {

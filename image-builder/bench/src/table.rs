@@ -41,6 +41,11 @@ impl Table {
         self.line([name, &figure.to_string(), "", "", "", ""]);
     }
 
+    /// From now on these are what Linux was measured at.
+    pub(super) fn compare_with(&mut self, linux: Figures) {
+        self.linux = linux;
+    }
+
     /// Adds a line that comes after the table.
     pub(super) fn note(&mut self, text: &str) {
         self.notes += &format!("{text}\n");
@@ -72,6 +77,7 @@ impl Target {
         match self {
             Self::None => None,
             Self::AtMost(most) => Some(figure <= most),
+            Self::AtMostTimes(times) => reference.map(|reference| figure <= times * reference),
             Self::AtLeastTimes(times) => reference.map(|reference| figure >= times * reference),
         }
     }
@@ -80,6 +86,7 @@ impl Target {
         match self {
             Self::None => String::new(),
             Self::AtMost(most) => format!("≤ {}", unit.show(most)),
+            Self::AtMostTimes(times) => format!("≤ {times} × Linux"),
             Self::AtLeastTimes(times) => format!("≥ {times} × Linux"),
         }
     }
@@ -116,6 +123,10 @@ mod tests {
         assert!(met.contains("200 |  1.25 |  ≥ 1.2 × Linux | met"), "{met}");
         let missed = line(Reference::Linux("x"), Target::AtLeastTimes(1.5), Some(250.0));
         assert!(missed.contains("|  1.25 |") && missed.contains("| not met"), "{missed}");
+        for (times, verdict) in [(1.3, "| met"), (1.2, "| not met")] {
+            let line = line(Reference::Linux("x"), Target::AtMostTimes(times), Some(250.0));
+            assert!(line.contains(&format!("≤ {times} × Linux")) && line.contains(verdict), "{line}");
+        }
         let alone = line(Reference::Linux("y"), Target::AtLeastTimes(1.0), Some(150.0));
         assert!(!alone.contains("met"), "{alone}");
     }

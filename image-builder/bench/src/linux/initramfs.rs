@@ -84,7 +84,7 @@ pub(super) fn build(
     let kernel = files.iter().position(|(to, _)| *to == KERNEL);
     let (_, kernel) = files.swap_remove(kernel.ok_or_else(|| lacks(&WANTED[0]))?);
     files.push(("init", SCRIPT.into()));
-    files.push(("bin/udp-round-trip", compile(context)?));
+    files.push(("bin/udp-round-trip", compile(context, UDP_ROUND_TRIP)?));
     let files: Vec<_> = files.into_iter().map(|(to, bytes)| (to, Content::File(bytes))).collect();
     let archive = archive(&files, &["dev", "proc", "sys", "tmp"])
         .map_err(|error| Failure::machine("cannot make the initramfs", &error))?;
@@ -125,12 +125,12 @@ fn lacks(wanted: &Wanted) -> Failure {
     ))
 }
 
-/// Compiles our program so that it needs no libraries.
-fn compile(context: &Context) -> Result<Vec<u8>, Failure> {
+/// Compiles a program of our own so that it needs no libraries.
+pub(in super::super) fn compile(context: &Context, text: &str) -> Result<Vec<u8>, Failure> {
     let folder = tempfile::tempdir_in(&context.target)
         .map_err(|error| Failure::file("cannot write in", &context.target, &error))?;
     let (source, program) = (folder.path().join("main.rs"), folder.path().join("main"));
-    fs::write(&source, UDP_ROUND_TRIP).map_err(|error| Failure::file("cannot write", &source, &error))?;
+    fs::write(&source, text).map_err(|error| Failure::file("cannot write", &source, &error))?;
     let mut command = process::command(Path::new("rustc"));
     command.args(["--edition=2024", "-O", "-Ctarget-feature=+crt-static", "-Cstrip=symbols", "-o"]);
     command.args([&program, &source]);

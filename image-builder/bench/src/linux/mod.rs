@@ -22,6 +22,7 @@ use packages::{Package, Packages, identity};
 use sha2::{Digest, Sha256};
 
 use super::{Figures, LIMIT, median};
+pub(super) use initramfs::compile;
 
 /// The package that stands for Debian's newest kernel.
 const NEWEST_KERNEL: &str = "linux-image-amd64";
@@ -103,20 +104,7 @@ impl<'a> Linux<'a> {
 
     /// Boots it with settings for its script. → what it printed.
     fn boot(&self, machine: &Machine, settings: &str) -> Result<Lines, Failure> {
-        let machine = self.machine(machine, settings);
-        let mut session = Session::start(&machine, None)?;
-        let mut transcript = Transcript::default();
-        let watch = Watch::patient(LIMIT, &self.context.interrupts);
-        let conclusion = watch.until_end(&mut session, &mut |bytes| {
-            transcript.add(bytes);
-            Ok(Heard::default())
-        })?;
-        if conclusion == Conclusion::Ended(End::Status(0)) && transcript.last_of("linux") == Some("end") {
-            return Ok(Lines::of(&transcript));
-        }
-        let last = transcript.lines().last().map_or("nothing", |line| line.text.as_str());
-        let complaint = session.complaint().unwrap_or_else(|| format!("the last that it wrote is: {last}"));
-        Err(Failure::Failed(format!("Linux did not come to the end of its measurements; {complaint}")))
+        boot(self.context, &self.machine(machine, settings))
     }
 
     fn write(&self, (kernel, initramfs): &(Vec<u8>, Vec<u8>), folder: &Path) -> Result<(), Failure> {
@@ -127,6 +115,23 @@ impl<'a> Linux<'a> {
     }
 }
 
+/// Boots a machine with a Linux on it that measures. → what it printed.
+pub(super) fn boot(context: &Context, machine: &Machine) -> Result<Lines, Failure> {
+    let mut session = Session::start(machine, None)?;
+    let mut transcript = Transcript::default();
+    let watch = Watch::patient(LIMIT, &context.interrupts);
+    let conclusion = watch.until_end(&mut session, &mut |bytes| {
+        transcript.add(bytes);
+        Ok(Heard::default())
+    })?;
+    if conclusion == Conclusion::Ended(End::Status(0)) && transcript.last_of("linux") == Some("end") {
+        return Ok(Lines::of(&transcript));
+    }
+    let last = transcript.lines().last().map_or("nothing", |line| line.text.as_str());
+    let complaint = session.complaint().unwrap_or_else(|| format!("the last that it wrote is: {last}"));
+    Err(Failure::Failed(format!("Linux did not come to the end of its measurements; {complaint}")))
+}
+
 /// The folder of what is made of these packages and of our own files.
 fn version(set: &[Package]) -> String {
     let inputs = [&identity(set), initramfs::SCRIPT, initramfs::UDP_ROUND_TRIP].join("\0");
@@ -135,7 +140,7 @@ fn version(set: &[Package]) -> String {
 
 /// What Linux printed, by name, each as often as it was measured.
 #[derive(Debug, Default)]
-struct Lines(BTreeMap<String, Vec<f64>>);
+pub(super) struct Lines(BTreeMap<String, Vec<f64>>);
 
 impl Lines {
     fn of(transcript: &Transcript) -> Self {
@@ -146,6 +151,11 @@ impl Lines {
             }
         }
         lines
+    }
+
+    /// The median of each figure.
+    pub(super) fn medians(&self) -> Figures {
+        self.0.iter().filter_map(|(name, figures)| Some((name.clone(), median(figures)?))).collect()
     }
 
     fn median(&self, name: &str) -> Option<f64> {
