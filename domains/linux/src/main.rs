@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod date;
 mod keyboard;
 mod place;
 mod wire;

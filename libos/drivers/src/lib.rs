@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod pci;
 pub mod registers;
+pub mod rtc;
 pub mod tpm;
 pub mod uart;
 pub mod virtio;

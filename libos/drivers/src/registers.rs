@@ -1,7 +1,7 @@
-//! Registers in memory.
+//! Registers, in memory and at ports.
 
 use cloison_abi::info::InfoEntry;
-use cloison_sys::memory::DeviceMemory;
+use cloison_sys::memory::{self, DeviceMemory};
 
 /// Registers at offsets from a device's base address. Reading one can change the device.
 pub trait Registers {
@@ -70,5 +70,23 @@ impl Registers for DeviceMemory {
 
     fn write32(&mut self, offset: u64, value: u32) {
         DeviceMemory::write32(self, offset, value);
+    }
+}
+
+/// Registers of 8 bits at ports, by their offsets from the first.
+pub trait Ports {
+    /// Reads a register.
+    fn read8(&mut self, offset: u16) -> u8;
+    /// Writes a register.
+    fn write8(&mut self, offset: u16, value: u8);
+}
+
+impl Ports for memory::Ports {
+    fn read8(&mut self, offset: u16) -> u8 {
+        Self::read8(self, offset)
+    }
+
+    fn write8(&mut self, offset: u16, value: u8) {
+        Self::write8(self, offset, value);
     }
 }

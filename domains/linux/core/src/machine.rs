@@ -149,7 +149,7 @@ pub trait Machine: Memory + Spaces + Disk + Network {
     /// Ticks in a second.
     fn frequency(&self) -> u64;
 
-    /// Seconds of the calendar (since 1970, UTC) when the counter was 0; 0 if nobody knows.
+    /// The calendar when the counter was 0, in nanoseconds since 1970 (UTC); 0 if nobody knows.
     fn epoch(&self) -> u64;
 
     /// What the CPU says of itself.

@@ -50,14 +50,15 @@ impl Clock {
         }
     }
 
-    /// The calendar when the clock stood at 0. `epoch`: the calendar when the counter did; 0 if nobody knows.
+    /// The calendar when the clock stood at 0. `epoch`: the calendar when the counter did.
     fn wall_clock(&self, epoch: u64) -> WallClock {
         let since = u128::from(self.stamp) * NANOSECONDS / u128::from(self.hertz);
-        let seconds = epoch.saturating_add((since / NANOSECONDS) as u64);
+        let now = u128::from(epoch) + since;
+        let seconds = (now / NANOSECONDS) as u64;
         WallClock {
             version: 2,
             seconds: seconds as u32,
-            nanoseconds: (since % NANOSECONDS) as u32,
+            nanoseconds: (now % NANOSECONDS) as u32,
             seconds_high: (seconds >> 32) as u32,
         }
     }

@@ -12,6 +12,8 @@ mod tests;
 
 use embedded_io::{ErrorKind, ErrorType, Write, WriteReady};
 
+use crate::registers::Ports;
+
 /// Bytes that the transmit FIFO holds.
 pub const FIFO_BYTES: usize = 16;
 
@@ -21,24 +23,6 @@ const PATIENCE: u32 = 1_000_000;
 /// Causes handled in one [`Uart::service`]; an honest device has at most one for each byte of its FIFO and a
 /// few more.
 const MAX_CAUSES: usize = 4 * FIFO_BYTES;
-
-/// The eight registers of a UART, by offset.
-pub trait Ports {
-    /// Reads a register.
-    fn read8(&mut self, offset: u16) -> u8;
-    /// Writes a register.
-    fn write8(&mut self, offset: u16, value: u8);
-}
-
-impl Ports for cloison_sys::memory::Ports {
-    fn read8(&mut self, offset: u16) -> u8 {
-        Self::read8(self, offset)
-    }
-
-    fn write8(&mut self, offset: u16, value: u8) {
-        Self::write8(self, offset, value);
-    }
-}
 
 /// Offsets of the registers.
 mod register {

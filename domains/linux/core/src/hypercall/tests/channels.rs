@@ -8,8 +8,10 @@ use cloison_xen::{DOMAIN_SELF, Errno, call};
 use crate::grants::TABLE_FRAMES;
 use crate::guest::{Exit, Next, Shutdown};
 use crate::machine::Memory;
-use crate::testing::fixture::{HOLE, READ_ONLY, SCRATCH};
-use crate::testing::{Fixture, address};
+use crate::testing::fixture::{HOLE, PAGES, READ_ONLY, SCRATCH};
+use crate::testing::host::HERTZ;
+use crate::testing::{Fixture, Host, address};
+use crate::time::Clock;
 
 /// An address of the shared page.
 fn shared(fixture: &Fixture, offset: u64) -> u64 {
@@ -275,6 +277,13 @@ fn the_calendar_is_that_of_the_guests_beginning() {
     let fixture = Fixture::new();
     let wall: WallClock = fixture.host.get(shared(&fixture, shared::WALL_CLOCK)).unwrap();
     assert_eq!((wall.version, wall.seconds), (2, 0));
+    let mut host = Host::new(PAGES as u32);
+    (host.ticks, host.epoch) = (HERTZ * 5 / 2, 1_795_824_000_750_000_000);
+    let at = host.shared_address();
+    Clock::new().start(&mut host, at);
+    let wall: WallClock = host.get(at + shared::WALL_CLOCK).unwrap();
+    assert_eq!((wall.seconds, wall.nanoseconds), (1_795_824_003, 250_000_000));
+    assert_eq!((wall.version, wall.seconds_high), (2, 0));
 }
 
 #[test]
