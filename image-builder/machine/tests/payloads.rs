@@ -39,7 +39,13 @@ impl Project {
         symlink(fixtures.join("domains"), root.join("domains")).unwrap();
         symlink(fixtures.join("manifests/platforms"), root.join("manifests/platforms")).unwrap();
         let kernel = fs::read(fixtures.join("files/kernel")).unwrap();
-        let package = package(root, &[("boot/vmlinuz-1", &kernel), ("bin/busybox", b"a program")]);
+        let files: [(&str, &[u8]); 4] = [
+            ("boot/vmlinuz-1", &kernel),
+            ("bin/busybox", b"a program"),
+            ("lib/other.so.1", b"another one"),
+            ("usr/lib/deep/tool.so.1.2", b"what it is linked with"),
+        ];
+        let package = package(root, &files);
         let payloads = [digest(&kernel), digest(&initramfs())];
         let digests = [digest(&fs::read(package).unwrap()), payloads[0], payloads[1]].map(|one| hex(&one));
         let (interrupts, progress) = (Interrupts::none().unwrap(), Progress::silent());
@@ -61,7 +67,8 @@ impl Project {
             )
         };
         let text = entry("kernel", "big", "boot/vmlinuz-", kernel)
-            + &entry("initramfs", "small", "bin/busybox", initramfs);
+            + &entry("initramfs", "small", "bin/busybox", initramfs)
+            + &entry("initramfs", "small.with", "", "").replace("file = \"\"\nsha256 = \"\"", BESIDE);
         fs::write(self.folder.path().join("image-builder/payloads.toml"), text).unwrap();
     }
 
@@ -98,12 +105,17 @@ fn package(archive: &Path, files: &[(&str, &[u8])]) -> PathBuf {
     package
 }
 
+/// What goes into the initramfs beside the program.
+const BESIDE: &str = "files = { \"lib/tool.so\" = \"/tool.so.1.2\", \"modules/first.ko\" = \"other.so.1\" }";
+
 /// What is made of the package's program.
 fn initramfs() -> Vec<u8> {
     let files = [
         ("dev/console", Content::CharacterDevice(5, 1)),
         ("bin/busybox", Content::File(b"a program".to_vec())),
         ("init", Content::File(include_bytes!("../src/payload/init.sh").to_vec())),
+        ("lib/tool.so", Content::File(b"what it is linked with".to_vec())),
+        ("modules/first.ko", Content::File(b"another one".to_vec())),
     ];
     initramfs::archive(&files, &["proc", "root", "sys", "tmp"]).unwrap()
 }
@@ -170,10 +182,16 @@ fn a_package_that_the_archive_does_not_have_is_told_with_the_line_to_change() {
 
 #[test]
 fn a_file_that_the_package_does_not_have_is_named() {
-    let project = Project::new();
-    let path = project.folder.path().join("image-builder/payloads.toml");
-    let text = fs::read_to_string(&path).unwrap().replace("boot/vmlinuz-", "boot/other-");
-    fs::write(path, text).unwrap();
-    let failure = project.fetched().unwrap_err().to_string();
-    assert!(failure.ends_with("it has no file boot/other-"), "{failure}");
+    let missing = [
+        ("boot/vmlinuz-", "boot/other-", "it has no file boot/other-"),
+        ("/tool.so.1.2", "/tool.so.1.3", "it has no file that ends with /tool.so.1.3"),
+    ];
+    for (there, named, complaint) in missing {
+        let project = Project::new();
+        let path = project.folder.path().join("image-builder/payloads.toml");
+        let text = fs::read_to_string(&path).unwrap().replace(there, named);
+        fs::write(path, text).unwrap();
+        let failure = project.fetched().unwrap_err().to_string();
+        assert!(failure.ends_with(complaint), "{failure}");
+    }
 }

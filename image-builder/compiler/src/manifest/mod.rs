@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
-pub use payload::{Modules, Package, Payload, Purpose};
+pub use payload::{Extra, Package, Payload, Purpose};
 pub use platform::{
     AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };

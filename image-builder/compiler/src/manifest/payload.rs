@@ -17,8 +17,8 @@ pub struct Payload {
     pub package: Package,
     /// How the path of the file in the package begins.
     pub file: String,
-    /// Modules of a kernel that go into an initramfs.
-    pub modules: Option<Modules>,
+    /// What goes into an initramfs beside it.
+    pub with: Vec<Extra>,
     /// Digest of what is made of it, which the guest begins with.
     pub digest: At<Digest>,
 }
@@ -36,13 +36,13 @@ pub struct Package {
     pub digest: Digest,
 }
 
-/// Modules of a kernel.
+/// Files of one more package.
 #[derive(Debug, Clone)]
-pub struct Modules {
+pub struct Extra {
     /// Where they are.
     pub package: Package,
-    /// How their paths in the package end.
-    pub files: Vec<At<String>>,
+    /// Their paths in the initramfs, each with how the path in the package ends.
+    pub files: Vec<(At<String>, String)>,
 }
 
 /// For what a guest needs a file.
@@ -78,24 +78,22 @@ impl Payload {
     fn read(name: At<String>, purpose: Purpose, item: Item<'_, '_, '_>) -> Option<Self> {
         item.table(|table| {
             let package = Package::read(table);
-            let modules = match purpose {
-                Purpose::Kernel => None,
-                Purpose::Initramfs => table.table("modules", |modules| {
-                    let package = Package::read(modules);
-                    Some(Modules { files: modules.texts("files"), package: package? })
-                }),
+            let with = match purpose {
+                Purpose::Kernel => Vec::new(),
+                Purpose::Initramfs => table.tables("with", Extra::read),
             };
             let file = table.required_text("file");
             let digest = digest(table, "sha256");
-            Some(Self {
-                name,
-                purpose,
-                package: package?,
-                file: file?.value,
-                modules: modules.flatten(),
-                digest: digest?,
-            })
+            Some(Self { name, purpose, package: package?, file: file?.value, with, digest: digest? })
         })?
+    }
+}
+
+impl Extra {
+    fn read(table: &mut Reader<'_, '_>) -> Option<Self> {
+        let package = Package::read(table);
+        let files = table.entries("files", |path, file| Some((path, file.text()?.value)));
+        Some(Self { package: package?, files })
     }
 }
 

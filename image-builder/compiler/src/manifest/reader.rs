@@ -403,6 +403,11 @@ impl Item<'_, '_, '_> {
         Some(At { value: text.to_owned(), span: span(self.reader.at.source, self.value) })
     }
 
+    /// The value as a text; another one is a fault.
+    pub(crate) fn text(self) -> Option<At<String>> {
+        self.reader.text_value(&self.name.value, self.value)
+    }
+
     /// The value as a table.
     pub(crate) fn table<T>(self, read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> Option<T> {
         self.reader.table_value(&self.name.value, self.value, read)

@@ -9,8 +9,8 @@ use std::{
 };
 
 use image_compiler::{
-    Inputs, Modules, PAYLOADS, Package, Payload, Purpose,
-    diagnostic::{At, Span},
+    Inputs, PAYLOADS, Package, Payload, Purpose,
+    diagnostic::Span,
     digest::{digest, hex},
 };
 
@@ -28,8 +28,13 @@ const INIT: &[u8] = include_bytes!("init.sh");
 /// Linux's numbers of the device `/dev/console`.
 const CONSOLE: Content = Content::CharacterDevice(5, 1);
 
-/// Where an initramfs has the modules that its first process loads.
-const MODULES: &str = "modules";
+/// Which file of a package is wanted.
+enum Wanted<'a> {
+    /// The first whose path begins so.
+    Begins(&'a str),
+    /// The first whose path ends so.
+    Ends(&'a str),
+}
 
 /// Where payloads are kept, and who is told of their coming.
 #[derive(Debug)]
@@ -79,22 +84,19 @@ impl Payloads<'_> {
         let step = self.progress.step(&format!("fetching {}", payload.name.value));
         fs::create_dir_all(&self.folder)
             .map_err(|error| Failure::file("cannot make", &self.folder, &error))?;
-        let package = &payload.package;
-        step.now(&format!("{} {}", package.name.value, package.version));
-        let starts = |path: &str| path.starts_with(&payload.file);
-        let missing = || format!("it has no file {}", payload.file);
-        let file = self.take(payload, package, line(package.name.span), &starts, missing)?;
-        let mut modules = Vec::new();
-        if let Some(Modules { package, files }) = &payload.modules {
+        let taken = |package: &Package, wanted: &[Wanted<'_>]| {
             step.now(&format!("{} {}", package.name.value, package.version));
-            for At { value: name, .. } in files {
-                let ends = |path: &str| path.ends_with(name);
-                let missing = || format!("it has no file that ends with {name}");
-                let module = self.take(payload, package, line(package.name.span), &ends, missing)?;
-                modules.push((module_path(name), Content::File(module)));
-            }
+            self.take(payload, package, line(package.name.span), wanted)
+        };
+        let package = &payload.package;
+        let file = taken(package, &[Wanted::Begins(&payload.file)])?.remove(0);
+        let mut beside = Vec::new();
+        for extra in &payload.with {
+            let wanted: Vec<_> = extra.files.iter().map(|(_, file)| Wanted::Ends(file)).collect();
+            let paths = extra.files.iter().map(|(path, _)| path.value.clone());
+            beside.extend(paths.zip(taken(&extra.package, &wanted)?.into_iter().map(Content::File)));
         }
-        let bytes = make(payload, file, modules)?;
+        let bytes = make(payload, file, beside)?;
         let (found, pinned) = (hex(&digest(&bytes)), hex(&payload.digest.value));
         if found != pinned {
             let digest_line = line(payload.digest.span);
@@ -109,29 +111,31 @@ impl Payloads<'_> {
         Ok(bytes)
     }
 
-    /// The first file of a package, which is fetched, that is wanted.
+    /// The wanted files of a package, which is fetched.
     fn take(
         &self,
         payload: &Payload,
         package: &Package,
         line: usize,
-        wanted: &dyn Fn(&str) -> bool,
-        missing: impl Fn() -> String,
-    ) -> Result<Vec<u8>, Failure> {
+        wanted: &[Wanted<'_>],
+    ) -> Result<Vec<Vec<u8>>, Failure> {
         let folder = tempfile::tempdir_in(&self.folder)
             .map_err(|error| Failure::file("cannot write in", &self.folder, &error))?;
         let path = folder.path().join("package.deb");
         self.download(payload, package, &path, line)?;
-        let mut found = None;
+        let mut found = vec![None; wanted.len()];
         package::for_each_file(&path, self.interrupts, &mut |path, content| {
-            if found.is_none() && wanted(path.trim_start_matches("./")) {
-                let mut bytes = Vec::new();
-                content.read_to_end(&mut bytes)?;
-                found = Some(bytes);
+            let path = path.trim_start_matches("./");
+            let mut places = wanted.iter().zip(&mut found);
+            if let Some((_, place)) = places.find(|(wanted, place)| place.is_none() && wanted.is(path)) {
+                content.read_to_end(place.insert(Vec::new()))?;
             }
             Ok(())
         })?;
-        found.ok_or_else(|| package::unreadable(&path, &missing()))
+        let files = wanted.iter().zip(found);
+        files
+            .map(|(wanted, file)| file.ok_or_else(|| package::unreadable(&path, &wanted.missing())))
+            .collect()
     }
 
     /// Fetches a package by apt's client, which compares its digest.
@@ -157,6 +161,23 @@ impl Payloads<'_> {
     }
 }
 
+impl Wanted<'_> {
+    /// Whether it is the file with this path.
+    fn is(&self, path: &str) -> bool {
+        match self {
+            Self::Begins(beginning) => path.starts_with(beginning),
+            Self::Ends(end) => path.ends_with(end),
+        }
+    }
+
+    fn missing(&self) -> String {
+        match self {
+            Self::Begins(beginning) => format!("it has no file {beginning}"),
+            Self::Ends(end) => format!("it has no file that ends with {end}"),
+        }
+    }
+}
+
 /// Where the archive has a package: the epoch of a version is not in the file's name.
 fn address(package: &Package) -> String {
     let Package { name, version, archive, .. } = package;
@@ -165,13 +186,8 @@ fn address(package: &Package) -> String {
     format!("{archive}/{file}")
 }
 
-/// Where the initramfs has a module.
-fn module_path(file: &str) -> String {
-    format!("{MODULES}/{}", file.rsplit('/').next().unwrap_or(file))
-}
-
 /// What a guest begins with, of a package's file.
-fn make(payload: &Payload, file: Vec<u8>, modules: Vec<(String, Content)>) -> Result<Vec<u8>, Failure> {
+fn make(payload: &Payload, file: Vec<u8>, beside: Vec<(String, Content)>) -> Result<Vec<u8>, Failure> {
     match payload.purpose {
         Purpose::Kernel => repack::as_lz4(file).map_err(|why| {
             Failure::Failed(format!(
@@ -185,7 +201,7 @@ fn make(payload: &Payload, file: Vec<u8>, modules: Vec<(String, Content)>) -> Re
                 ("bin/busybox".to_owned(), Content::File(file)),
                 ("init".to_owned(), Content::File(INIT.to_vec())),
             ];
-            files.extend(modules);
+            files.extend(beside);
             let files: Vec<_> =
                 files.iter().map(|(path, content)| (path.as_str(), content.clone())).collect();
             initramfs::archive(&files, &["proc", "root", "sys", "tmp"])
