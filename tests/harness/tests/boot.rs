@@ -53,6 +53,7 @@ boot_tests! {
     a_network_card_that_crashes_is_restarted: "nic-restart",
     a_card_with_an_unusable_capability_first_is_used: "card-pio-notify",
     a_stock_linux_boots_to_a_shell: "linux-demo",
+    the_kernel_of_the_next_debian_boots_too: "linux-debian13",
     guests_and_domains_reach_each_other: "linux-net",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",
