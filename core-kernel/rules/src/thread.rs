@@ -204,4 +204,6 @@ mod guest_tests;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod tests;
