@@ -21,7 +21,7 @@ use core::time::Duration;
 use crate::{
     access,
     child::{CODE_ADDRESS, Child, TABLE_PAGES},
-    ends, guests,
+    ends, guests, monitor,
     outcome::{Outcome, refused, same},
     site::{PORT, RIGHT, Site, configuration, number},
 };
@@ -96,6 +96,14 @@ pub const ACTS: &[(&str, Act)] = &[
     ("a domain that ends gives back its guest's memory", guests::ended_with_its_guest),
     ("a guest that was dropped is there in the next life", guests::dropped_for_a_life),
     ("a guest has no ports, whatever its domain has", guests::ports_stay_outside),
+    (
+        "a call nobody has decided about waits for the monitor, and its answer holds",
+        monitor::asked_and_answered,
+    ),
+    ("a call about which the monitor says nothing is denied", monitor::without_an_answer),
+    ("nobody waits for a monitor that has faulted", monitor::without_a_monitor),
+    ("a call that is denied leaves the queue", monitor::withdrawn_in_the_queue),
+    ("a call that is denied ends while it is served", monitor::withdrawn_while_served),
 ];
 
 fn deleted_is_zero(site: &mut Site) -> Outcome {

@@ -115,6 +115,11 @@ impl Child {
         self.view.get(FIRST + ENTRY * place + 7) as i32
     }
 
+    /// The first result of one of the calls that have begun.
+    pub fn first_result(&self, place: usize) -> u64 {
+        self.view.get(FIRST + ENTRY * place + 8)
+    }
+
     /// Has the child make a call from which it does not come back.
     pub fn last_call(&self, call: CallNumber, slot: u8) -> Outcome {
         self.begin(&[(call, slot, [0; 6])])?;

@@ -14,6 +14,7 @@ mod acts;
 mod child;
 mod ends;
 mod guests;
+mod monitor;
 mod outcome;
 mod site;
 mod view;
