@@ -10,6 +10,7 @@
 //! * [`fault`]: what a domain did wrong, as data.
 //! * [`guest`]: what a domain and the kernel say to each other about a guest.
 //! * [`image`]: the file that the boot loader hands to the kernel.
+//! * [`measure`]: what is measured of that file.
 //! * [`plan`]: the compiled manifest inside that file.
 //! * [`policy`]: the manifest's policy, as the monitor reads it.
 //! * [`info`]: the page in which a domain reads what it was given.
@@ -27,6 +28,7 @@ pub mod image;
 pub mod info;
 pub mod interrupt;
 pub mod limits;
+pub mod measure;
 pub mod name;
 pub mod object;
 pub mod plan;

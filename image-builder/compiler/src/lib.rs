@@ -8,7 +8,7 @@
 //! | [`plan`](mod@plan) | the system and the programs of its components | addresses, slots, badges, quotas |
 //! | [`emit`] | the plan | the bytes of the image |
 //!
-//! [`report`](mod@report) and [`graph`] show a system to a person. The output depends on the input alone: nothing here
+//! [`pcrs`] foretells what a TPM will show of it. [`report`](mod@report) and [`graph`] show a system to a person. The output depends on the input alone: nothing here
 //! starts a program or reads a clock or the environment. `../clippy.toml` names what is refused.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
@@ -21,6 +21,7 @@ pub mod digest;
 pub mod emit;
 pub mod graph;
 pub mod manifest;
+pub mod pcrs;
 pub mod plan;
 pub mod report;
 pub mod system;
@@ -34,6 +35,7 @@ pub use diagnostic::{Diagnostic, Report};
 pub use emit::image;
 pub use graph::{graph_dot, graph_svg};
 pub use manifest::{Addition, Extra, Inputs, Package, Payload, Platform, Purpose};
+pub use pcrs::{Boot, Prediction};
 pub use plan::{Binaries, Plan};
 pub use report::{operations_table, report};
 pub use system::{ComponentRef, System};

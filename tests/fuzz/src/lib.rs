@@ -4,10 +4,12 @@ mod targets {
     pub mod checksums;
     pub mod dhcp;
     pub mod dns;
+    pub mod event_log;
     pub mod frames;
     pub mod guest;
     pub mod http;
     pub mod iperf;
+    pub mod rows;
     pub mod switch;
     pub mod vmlinuz;
     pub mod xenstore;
@@ -27,10 +29,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "checksums", run: targets::checksums::run },
     Target { name: "dhcp", run: targets::dhcp::run },
     Target { name: "dns", run: targets::dns::run },
+    Target { name: "event-log", run: targets::event_log::run },
     Target { name: "frames", run: targets::frames::run },
     Target { name: "guest", run: targets::guest::run },
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
+    Target { name: "rows", run: targets::rows::run },
     Target { name: "switch", run: targets::switch::run },
     Target { name: "vmlinuz", run: targets::vmlinuz::run },
     Target { name: "xenstore", run: targets::xenstore::run },

@@ -1,5 +1,7 @@
-//! Writes the system image: header, the builder's memory, the programs, the files of guests, the plan.
+//! Writes the system image: header with the table of what is measured, the builder's memory, the programs, the files
+//! of guests, the plan.
 
+mod rows;
 mod tables;
 
 use cloison_abi::ABI_VERSION;
@@ -14,6 +16,7 @@ use crate::digest::digest;
 use crate::plan::{Layout, Part, Plan, name, table_pages};
 use crate::system::System;
 use crate::workspace::BUILDER;
+use rows::Rows;
 
 /// Where the builder sees the image.
 pub const BUILDER_IMAGE_ADDRESS: u64 = 0x4000_0000;
@@ -21,7 +24,8 @@ pub const BUILDER_IMAGE_ADDRESS: u64 = 0x4000_0000;
 /// The bytes of the system image.
 #[must_use]
 pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
-    let mut image = Bytes(vec![0; size_of::<ImageHeader>()]);
+    let rows = Rows::new(system, plan);
+    let mut image = Bytes(vec![0; size_of::<ImageHeader>() + rows.table_bytes()]);
     let segments = builder_segments(system, plan, &mut image);
     let places = image.add_programs(plan);
     let files = image.add_files(plan);
@@ -35,7 +39,12 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
         let start = segment.image_offset as usize;
         checksum(sum, &image.0[start..start + segment.pages as usize * PAGE_BYTES as usize])
     });
-    image.0[..size_of::<ImageHeader>()].copy_from_slice(header.as_bytes());
+    let starts = [0, segments[0].image_offset].into_iter();
+    let starts = starts.chain(places.iter().skip(1).map(|place| place.offset));
+    let starts = starts.chain(files.iter().map(|file| file.image_offset));
+    let starts: Vec<u64> = starts.chain([plan_offset, image_bytes]).collect();
+    let head = [header.as_bytes(), &rows.table(&starts)].concat();
+    image.0[..head.len()].copy_from_slice(&head);
     image.0
 }
 

@@ -14,7 +14,7 @@ use image_compiler::plan::GUEST_ADDRESS;
 use super::{Read, Rights, slice, support};
 
 /// The image of the manifest that has guests.
-fn guests() -> Read {
+pub(super) fn guests() -> Read {
     let manifest = support::fixtures().root.join("manifests/guests.toml");
     Read::of(&image_compiler::load(&support::fixtures(), &manifest).unwrap())
 }

@@ -2,6 +2,7 @@
 
 mod guest;
 mod network;
+mod rows;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,0 +1,94 @@
+//! What UEFI firmware measures whose values are known ahead (TCG *PC Client Platform Firmware Profile*, section 3.3.4).
+//!
+//! Its own code, its settings and the keys of Secure Boot go into the registers 0, 1 and 7: only the machine knows
+//! those.
+
+use crate::{Digests, log::kind};
+
+/// The register for the boot loader.
+const PCR_LOADER: u32 = 4;
+/// The register for how the boot loader is configured, and for how firmware ends.
+const PCR_END: u32 = 5;
+/// What firmware measures before it starts a boot loader, and when it ends.
+const CALLING: &[u8] = b"Calling EFI Application from Boot Option";
+const EXIT: [&[u8]; 2] = [b"Exit Boot Services Invocation", b"Exit Boot Services Returned with Success"];
+/// What separates what comes before a loader from the rest, with UEFI and with a BIOS.
+const UEFI_SEPARATOR: &[u8] = &[0; 4];
+const BIOS_SEPARATOR: &[u8] = &[0xff; 4];
+/// The registers that nothing but what is known goes into.
+const KNOWN: [u32; 5] = [2, 3, PCR_LOADER, PCR_END, 6];
+const BIOS_KNOWN: [u32; 4] = [0, 3, 6, 7];
+
+/// An event of firmware.
+#[derive(Clone, Copy, Debug)]
+pub struct FirmwareEvent {
+    /// What it is.
+    pub name: &'static str,
+    /// The register.
+    pub pcr: u32,
+    /// Its kind; see [`kind`].
+    pub kind: u32,
+    /// What the register is extended with.
+    pub digests: Digests,
+    /// What it says about itself.
+    pub data: &'static [u8],
+}
+
+impl FirmwareEvent {
+    fn new(name: &'static str, pcr: u32, kind: u32, data: &'static [u8]) -> Self {
+        Self { name, pcr, kind, digests: Digests::of(data), data }
+    }
+}
+
+/// What comes before a boot loader that has these digests.
+pub fn before(loader: Digests) -> impl Iterator<Item = FirmwareEvent> {
+    let calling = FirmwareEvent::new("start of a loader", PCR_LOADER, kind::UEFI_ACTION, CALLING);
+    // What it says about itself is where in memory and on which disc it lies.
+    let (name, kind) = ("loader", kind::UEFI_APPLICATION);
+    let application = FirmwareEvent { name, pcr: PCR_LOADER, kind, digests: loader, data: &[] };
+    let separators = separators(KNOWN, UEFI_SEPARATOR);
+    core::iter::once(calling).chain(separators).chain([application])
+}
+
+/// What comes when the boot loader has ended firmware.
+pub fn after() -> impl Iterator<Item = FirmwareEvent> {
+    EXIT.into_iter().map(|text| FirmwareEvent::new("end of firmware", PCR_END, kind::UEFI_ACTION, text))
+}
+
+/// What a BIOS of a machine without further ROMs measures whatever it starts. Of what GRUB loads it measures nothing.
+pub fn bios() -> impl Iterator<Item = FirmwareEvent> {
+    separators(BIOS_KNOWN, BIOS_SEPARATOR)
+}
+
+fn separators<const N: usize>(
+    pcrs: [u32; N],
+    separator: &'static [u8],
+) -> impl Iterator<Item = FirmwareEvent> {
+    pcrs.into_iter().map(move |pcr| FirmwareEvent::new("separator", pcr, kind::SEPARATOR, separator))
+}
+
+/// The digests by which firmware measures a program in the form PE32+: all of it but its checksum and what signs it
+/// (Microsoft, *Windows Authenticode Portable Executable Signature Format*, "Calculating the PE Image Hash"). None if
+/// it is no such program, or a signed one.
+#[must_use]
+pub fn program(file: &[u8]) -> Option<Digests> {
+    /// From the magic of the optional header on: the checksum, and the entry of the directory that names signatures.
+    const CHECKSUM: usize = 64;
+    const SIGNATURES: usize = 144;
+    const MAGIC: u16 = 0x20b;
+    let start = u32::from_le_bytes(*file.get(0x3c..)?.first_chunk()?) as usize;
+    let header = file.get(start..)?.strip_prefix(b"PE\0\0")?.get(20..)?;
+    if u16::from_le_bytes(*header.first_chunk()?) != MAGIC
+        || header.get(SIGNATURES..SIGNATURES + 8)? != [0; 8]
+    {
+        return None;
+    }
+    let optional = file.len() - header.len();
+    let (checksum, signatures) = (optional + CHECKSUM, optional + SIGNATURES);
+    // Headers and sections follow each other in a program that a linker has made: it is the rest of the file.
+    Some(Digests::of_parts([
+        file.get(..checksum)?,
+        file.get(checksum + 4..signatures)?,
+        file.get(signatures + 8..)?,
+    ]))
+}

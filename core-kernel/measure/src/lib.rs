@@ -1,0 +1,23 @@
+//! What is measured of a system, for the boot loader that measures it and for everybody who foretells or checks that.
+//!
+//! * [`rows`]: the table in a system image whose rows tile it.
+//! * [`event`]: what is measured, in order: one event for the loader's options, for the kernel and for each row.
+//! * [`registers`]: what measuring makes of a TPM's registers.
+//! * [`log`]: the log of events as firmware keeps it, read and written.
+//! * [`firmware`]: the events of firmware whose values are known ahead.
+//!
+//! Pure functions over bytes: the loader that measures a system and the tool that foretells it come to the same events.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod firmware;
+pub mod log;
+pub mod registers;
+pub mod rows;
+
+pub use event::{Event, Hash, System};
+pub use log::{BadLog, Log};
+pub use registers::{Bank, Digests, Registers};
+pub use rows::{BadRows, Row, Rows};

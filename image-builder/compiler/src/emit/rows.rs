@@ -1,0 +1,67 @@
+//! The table of what is measured of the image: rows that tile it, each with a name that a person knows.
+
+use cloison_abi::measure::{PCR_BUILDER, PCR_PLAN, PCR_PROGRAMS, ROWS_MAGIC, RowEntry, RowsHeader};
+use zerocopy::IntoBytes;
+
+use crate::plan::Plan;
+use crate::system::{ComponentId, FileId, System};
+
+/// What a row is called, and its register.
+struct Named {
+    name: String,
+    pcr: u32,
+}
+
+/// The rows of an image, in its order: header, builder, programs, files, plan.
+pub(super) struct Rows(Vec<Named>);
+
+impl Rows {
+    /// Those of a system.
+    pub(super) fn new(system: &System, plan: &Plan) -> Self {
+        let named = |name: String, pcr| Named { name, pcr };
+        let mut rows = vec![named("header".into(), PCR_BUILDER), named("builder".into(), PCR_BUILDER)];
+        let programs = (1..plan.programs.len()).map(|number| program(system, ComponentId(number)));
+        let files = plan.files.iter().map(|file| file_name(system, file.file));
+        rows.extend(programs.chain(files).map(|name| named(name, PCR_PROGRAMS)));
+        rows.push(named("plan".into(), PCR_PLAN));
+        Self(rows)
+    }
+
+    /// How long their table is.
+    pub(super) fn table_bytes(&self) -> usize {
+        let names: usize = self.0.iter().map(|row| row.name.len()).sum();
+        size_of::<RowsHeader>() + self.0.len() * size_of::<RowEntry>() + names
+    }
+
+    /// Their table, if they begin at these places of the image, which ends with the last.
+    pub(super) fn table(&self, places: &[u64]) -> Vec<u8> {
+        let count = self.0.len() as u32;
+        let mut table = RowsHeader { magic: ROWS_MAGIC, count, reserved: 0 }.as_bytes().to_vec();
+        for (row, ends) in self.0.iter().zip(places.windows(2)) {
+            let (image_offset, image_bytes) = (ends[0], ends[1] - ends[0]);
+            let name_bytes = row.name.len() as u32;
+            table.extend(RowEntry { image_offset, image_bytes, pcr: row.pcr, name_bytes }.as_bytes());
+        }
+        self.0.iter().for_each(|row| table.extend(row.name.as_bytes()));
+        table
+    }
+}
+
+/// The domains that run a program: it is in the image once.
+fn program(system: &System, component: ComponentId) -> String {
+    let domains = system.domains().filter(|(_, domain)| domain.component == component);
+    let names: Vec<&str> = domains.map(|(_, domain)| domain.name.as_str()).collect();
+    format!("domain {}", names.join(", "))
+}
+
+/// The domains whose guests begin with a file, and what it is for them. Where it lies on the host is of no matter.
+fn file_name(system: &System, file: FileId) -> String {
+    let users = |of: fn(&crate::system::Guest) -> Option<FileId>, what: &str| {
+        let domains = system.domains().filter(|(_, domain)| domain.guest.as_ref().and_then(of) == Some(file));
+        let names: Vec<&str> = domains.map(|(_, domain)| domain.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{what} of {}", names.join(", ")))
+    };
+    let uses = [users(|guest| guest.kernel, "kernel"), users(|guest| guest.initramfs, "initramfs")];
+    let uses: Vec<String> = uses.into_iter().flatten().collect();
+    if uses.is_empty() { "file".to_owned() } else { uses.join(", ") }
+}

@@ -1,0 +1,63 @@
+//! A prediction as text: for people, for programs, for keylime.
+
+use cloison_measure::Bank;
+
+use super::{Prediction, RECORDED};
+use crate::digest::hex;
+
+impl Prediction {
+    /// For people: a line for each register and bank.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let width = 2 * Bank::Sha256.bytes();
+        let mut text = format!("PCR  bank    {:<width$}  rows\n", "value");
+        for pcr in self.pcrs() {
+            for bank in Bank::ALL {
+                let value = hex(self.registers(bank).value(pcr));
+                let rows = self.rows(pcr).join(", ");
+                text += &format!("{pcr:>3}  {:<6}  {value:<width$}  {rows}\n", bank.name());
+            }
+        }
+        for (pcr, what) in RECORDED.iter().filter(|(pcr, _)| !self.pcrs().contains(pcr)) {
+            text += &format!("{pcr:>3}          {:<width$}  {what}\n", "known to the machine alone");
+        }
+        text
+    }
+
+    /// For programs: the registers of each bank, and what goes into them.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let banks: Vec<String> = Bank::ALL.iter().map(|bank| self.json_bank(*bank)).collect();
+        let events = self.events.iter().map(|event| {
+            // A name has neither quotation marks nor backslashes.
+            let digests =
+                Bank::ALL.map(|bank| format!("\"{}\": \"{}\"", bank.name(), hex(event.digests.get(bank))));
+            format!("    {{\"pcr\": {}, \"name\": \"{}\", {}}}", event.pcr, event.name, digests.join(", "))
+        });
+        let events: Vec<String> = events.collect();
+        format!(
+            "{{\n  \"banks\": {{\n{}\n  }},\n  \"events\": [\n{}\n  ]\n}}\n",
+            banks.join(",\n"),
+            events.join(",\n")
+        )
+    }
+
+    fn json_bank(&self, bank: Bank) -> String {
+        let registers = self.registers(bank);
+        let values = self.pcrs().into_iter();
+        let values = values.map(|pcr| format!("      \"{pcr}\": \"{}\"", hex(registers.value(pcr))));
+        let values: Vec<String> = values.collect();
+        format!("    \"{}\": {{\n{}\n    }}", bank.name(), values.join(",\n"))
+    }
+
+    /// For keylime: its `tpm_policy`, in which a register may have the value of either bank.
+    #[must_use]
+    pub fn keylime(&self) -> String {
+        let lines = self.pcrs().into_iter().map(|pcr| {
+            let values = Bank::ALL.map(|bank| format!("\"{}\"", hex(self.registers(bank).value(pcr))));
+            format!("  \"{pcr}\": [{}]", values.join(", "))
+        });
+        let lines: Vec<String> = lines.collect();
+        format!("{{\n{}\n}}\n", lines.join(",\n"))
+    }
+}

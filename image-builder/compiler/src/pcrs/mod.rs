@@ -1,0 +1,116 @@
+//! What a TPM's registers will be when a system has been started, and what that follows from.
+
+mod format;
+
+use cloison_measure::{
+    Bank, Digests, Event, Registers, Rows,
+    event::{System as Measured, sha256},
+    firmware, log,
+};
+
+/// The registers that firmware alone determines, and what it puts there.
+const RECORDED: [(u32, &str); 3] =
+    [(0, "firmware's code"), (1, "firmware's settings"), (7, "the keys of Secure Boot")];
+
+/// How a machine is started.
+#[derive(Debug, Clone, Copy)]
+pub enum Boot<'a> {
+    /// By UEFI and the loader of this project, whose file this is.
+    Efi(&'a [u8]),
+    /// By a BIOS and GRUB, which measure nothing of kernel and image.
+    Bios,
+}
+
+/// Something that will be measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Expected {
+    pcr: u32,
+    kind: u32,
+    name: String,
+    digests: Digests,
+    data: Vec<u8>,
+}
+
+/// All that will be measured and is known ahead, in its order.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    events: Vec<Expected>,
+}
+
+impl Prediction {
+    /// Of a kernel and an image. `None`: the image or the loader's file is none.
+    #[must_use]
+    pub fn new(boot: Boot<'_>, kernel: &[u8], image: &[u8]) -> Option<Self> {
+        let of_firmware = |event: firmware::FirmwareEvent| Expected {
+            pcr: event.pcr,
+            kind: event.kind,
+            name: event.name.to_owned(),
+            digests: event.digests,
+            data: event.data.to_vec(),
+        };
+        let Boot::Efi(loader) = boot else {
+            return Some(Self { events: firmware::bios().map(of_firmware).collect() });
+        };
+        let mut events: Vec<_> = firmware::before(firmware::program(loader)?).map(of_firmware).collect();
+        events.extend(measured(kernel, image)?.into_iter().map(|event| {
+            let line = event.to_string();
+            let digests = Digests::of(line.as_bytes());
+            Expected {
+                pcr: event.pcr,
+                kind: log::kind::LOADER,
+                name: event.name.to_owned(),
+                digests,
+                data: line.into(),
+            }
+        }));
+        events.extend(firmware::after().map(of_firmware));
+        Some(Self { events })
+    }
+
+    /// The registers that follow.
+    #[must_use]
+    pub fn registers(&self, bank: Bank) -> Registers {
+        let mut registers = Registers::new(bank);
+        for event in &self.events {
+            registers.extend(event.pcr, event.digests.get(bank));
+        }
+        registers
+    }
+
+    /// The registers that are known, in order.
+    fn pcrs(&self) -> Vec<u32> {
+        let mut pcrs: Vec<u32> = self.events.iter().map(|event| event.pcr).collect();
+        pcrs.sort_unstable();
+        pcrs.dedup();
+        pcrs
+    }
+
+    /// What goes into a register.
+    fn rows(&self, pcr: u32) -> Vec<&str> {
+        self.events.iter().filter(|event| event.pcr == pcr).map(|event| event.name.as_str()).collect()
+    }
+
+    /// The log that a machine will have, without the events that only the machine knows.
+    #[must_use]
+    pub fn event_log(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        log::write_start(&mut out);
+        for event in &self.events {
+            log::write_event(&mut out, event.pcr, event.kind, &event.digests, &event.data);
+        }
+        out
+    }
+}
+
+/// What the loader has to find when it measures kernel and image: a line for each event. `None`: the image is none.
+#[must_use]
+pub fn listing(kernel: &[u8], image: &[u8]) -> Option<String> {
+    // The options are the machine's.
+    Some(measured(kernel, image)?.iter().skip(1).map(|event| format!("{event}\n")).collect())
+}
+
+/// What the loader measures of a kernel and an image, if it is started without options.
+fn measured<'a>(kernel: &'a [u8], image: &'a [u8]) -> Option<Vec<Event<'a>>> {
+    let rows = Rows::read(image).ok()?;
+    Some(Measured { options: &[], kernel, image, rows }.events(sha256).collect())
+}
