@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image_compiler::{BUILDER, Binaries, Inputs, Plan, Report, System, Workspace};
+use image_compiler::{BUILDER, Binaries, Inputs, Plan, Report, System, Workspace, pcrs};
 use image_machine::{
     Failure,
-    cargo_build::{Compiler, KERNEL, Part},
+    cargo_build::{Compiler, KERNEL, LOADER, Part},
     disc::{self, Firmware},
     interrupts::Interrupts,
     payload::Payloads,
@@ -125,12 +125,28 @@ impl Built {
             return Ok(self.disc.clone());
         }
         tools::require(firmware.tools(), &context.progress, &context.interrupts)?;
+        if firmware == Firmware::Efi {
+            let path = self.folder.join("boot-efi.img");
+            let no_image = || Failure::Failed("what was built is no system image".into());
+            let listing = pcrs::listing(&self.kernel, &self.image).ok_or_else(no_image)?;
+            disc::write_efi(&path, &loader(context)?, &self.kernel, &self.image, &listing)?;
+            return Ok(path);
+        }
         let path = self.folder.join("boot-uefi.iso");
         let serial_port = self.system.platform().serial_port;
         let contents = disc::Contents { kernel: &self.kernel, image: &self.image, serial_port, firmware };
         disc::write(&path, contents, &context.interrupts)?;
         Ok(path)
     }
+}
+
+/// Compiles the loader for UEFI. Returns its file's content.
+///
+/// # Errors
+///
+/// When the code does not compile, or the file cannot be read.
+pub fn loader(context: &Context) -> Result<Vec<u8>, Failure> {
+    read(&context.compiler().build(Part::Loader, &[LOADER])?.pop().unwrap_or_default())
 }
 
 /// Reads and checks a manifest that is to be built.

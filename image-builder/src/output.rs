@@ -21,6 +21,16 @@ pub fn print(text: &str) -> Result<(), Failure> {
     written(write!(out, "{text}{ending}").and_then(|()| out.flush()))
 }
 
+/// Prints a result that is no text.
+///
+/// # Errors
+///
+/// As [`print`].
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    written(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
 fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

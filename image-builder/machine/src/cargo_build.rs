@@ -1,8 +1,8 @@
-//! Compiles what runs on the target: the kernel, and a system's domains.
+//! Compiles what runs on the target: the kernel, a system's domains, and the loader for UEFI.
 //!
-//! Cargo decides what is out of date; this module only says with which flags. All of it is built for the
-//! host's own Linux target, whose precompiled `core` links freestanding, and with an explicit `--target`, so
-//! that build scripts and procedural macros, which run on the host, do not get the flags.
+//! Cargo decides what is out of date; this module only says with which flags. All of it but the loader is built for the
+//! host's own Linux target, whose precompiled `core` links freestanding. It has an explicit `--target`, so that build
+//! scripts and procedural macros, which run on the host, do not get the flags.
 
 use std::{
     env,
@@ -21,8 +21,12 @@ use crate::{
 
 /// The target triple of all code that runs in a system.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The target triple of the loader for UEFI.
+const UEFI_TARGET: &str = "x86_64-unknown-uefi";
 /// Package of the kernel.
 pub const KERNEL: &str = "core-kernel";
+/// Package of the loader for UEFI.
+pub const LOADER: &str = "boot-efi";
 
 /// A group of packages that are compiled with the same flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub enum Part {
     SelfAttack,
     /// Domains: at a fixed low address.
     Domains,
+    /// The loader for UEFI, as firmware has its programs.
+    Loader,
 }
 
 impl Part {
@@ -42,20 +48,51 @@ impl Part {
         match self {
             Self::Kernel | Self::SelfAttack => "kernel",
             Self::Domains => "domain",
+            Self::Loader => "loader",
         }
     }
 
-    const fn relocation_model(self) -> &'static str {
+    const fn target(self) -> &'static str {
         match self {
-            Self::Kernel | Self::SelfAttack => "-Crelocation-model=pic",
-            Self::Domains => "-Crelocation-model=static",
+            Self::Kernel | Self::SelfAttack | Self::Domains => TARGET,
+            Self::Loader => UEFI_TARGET,
         }
     }
 
-    const fn linker_script(self) -> &'static str {
+    /// The flags of its own.
+    const fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Kernel | Self::SelfAttack => "core-kernel/kernel/kernel.ld",
-            Self::Domains => "libos/rt/domain.ld",
+            Self::Kernel | Self::SelfAttack => {
+                &["-Crelocation-model=pic", "-Clink-arg=-Tcore-kernel/kernel/kernel.ld"]
+            }
+            Self::Domains => &["-Crelocation-model=static", "-Clink-arg=-Tlibos/rt/domain.ld"],
+            // A time that follows from the content, and no name of a file with debug information.
+            Self::Loader => &["-Clink-arg=/Brepro", "-Clink-arg=/DEBUG:NONE"],
+        }
+    }
+
+    /// The flags of all that is linked without a system below it.
+    const fn freestanding(self) -> &'static [&'static str] {
+        match self {
+            Self::Kernel | Self::SelfAttack | Self::Domains => &[
+                "-Cno-redzone=yes",
+                "-Cforce-frame-pointers=no",
+                "-Clink-arg=-nostartfiles",
+                "-Clink-arg=-nostdlib",
+                "-Clink-arg=-static",
+                "-Clink-arg=-no-pie",
+                "-Clink-arg=-Wl,-z,max-page-size=4096",
+                "-Clink-arg=-Wl,--build-id=none",
+            ],
+            Self::Loader => &[],
+        }
+    }
+
+    /// What the files end with that the compiler makes of it.
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Kernel | Self::SelfAttack | Self::Domains => "",
+            Self::Loader => "efi",
         }
     }
 
@@ -66,6 +103,7 @@ impl Part {
             Self::Kernel => None,
             Self::SelfAttack => Some("self-attack"),
             Self::Domains => Some("cloison-rt/target"),
+            Self::Loader => Some("boot-efi/target"),
         }
     }
 
@@ -73,6 +111,7 @@ impl Part {
         match self {
             Self::Kernel | Self::SelfAttack => "compiling the kernel",
             Self::Domains => "compiling the domains",
+            Self::Loader => "compiling the loader",
         }
     }
 }
@@ -106,8 +145,9 @@ impl Compiler<'_> {
         }
         step.done(&packages.join(" "));
         say(format_args!("{}", diagnostics(&finished.text)));
-        let folder = self.on_target(part).join(TARGET).join(part.profile());
-        Ok(packages.iter().map(|package| folder.join(package)).collect())
+        let folder = self.on_target(part).join(part.target()).join(part.profile());
+        let file = |package: &&str| folder.join(package).with_extension(part.extension());
+        Ok(packages.iter().map(file).collect())
     }
 
     /// Runs Clippy over packages, with warnings denied. It prints what it finds.
@@ -135,7 +175,7 @@ impl Compiler<'_> {
         command
             .current_dir(self.root)
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags(part))
-            .args([action, "--target", TARGET, "--profile", part.profile()])
+            .args([action, "--target", part.target(), "--profile", part.profile()])
             .arg("--target-dir")
             .arg(self.on_target(part));
         if let Some(feature) = part.feature() {
@@ -154,21 +194,9 @@ impl Compiler<'_> {
     ///
     /// Paths are cut off, because the bits of an image must not depend on the folder it was built in.
     fn flags(&self, part: Part) -> OsString {
-        let script = format!("-Clink-arg=-T{}", part.linker_script());
-        let common = [
-            "--cfg=cloison_target",
-            "-Cpanic=abort",
-            "-Cno-redzone=yes",
-            "-Cforce-frame-pointers=no",
-            "-Clink-arg=-nostartfiles",
-            "-Clink-arg=-nostdlib",
-            "-Clink-arg=-static",
-            "-Clink-arg=-no-pie",
-            "-Clink-arg=-Wl,-z,max-page-size=4096",
-            "-Clink-arg=-Wl,--build-id=none",
-        ];
-        let mut flags: Vec<OsString> = common.map(OsString::from).into();
-        flags.extend([part.relocation_model().into(), script.into()]);
+        let common = ["--cfg=cloison_target", "-Cpanic=abort"];
+        let flags = [&common[..], part.freestanding(), part.flags()].concat();
+        let mut flags: Vec<OsString> = flags.into_iter().map(OsString::from).collect();
         flags.push(remap(self.root, "cloison"));
         flags.extend(cargo_home().map(|home| remap(&home, "cargo")));
         flags.join(OsStr::new("\x1f"))
@@ -227,8 +255,13 @@ fn explain(part: Part, finished: &process::Finished) -> Failure {
     Failure::Failed(format!("{what} failed: {fault}"))
 }
 
-/// A sentence for a mistake in a domain's files of which Cargo and the linker speak in terms of their own.
+/// A sentence for a fault of which Cargo and the linker speak in terms of their own.
 fn code_fault(text: &str) -> Option<String> {
+    if text.contains("target may not be installed") {
+        return Some(format!(
+            "Rust's library for UEFI is missing; to install: rustup target add {UEFI_TARGET}"
+        ));
+    }
     if text.contains("undefined symbol: domain_main") {
         return Some(
             "a program does not say where it begins; add `cloison_rt::entry!(main);` to its main.rs".into(),

@@ -12,7 +12,15 @@ use object::{
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use crate::{Failure, cargo_build::machine_fault, interrupts::Interrupts, process, scratch::Scratch, tools};
+use crate::{
+    Failure,
+    cargo_build::machine_fault,
+    fat::{self, Content, Entry},
+    interrupts::Interrupts,
+    process,
+    scratch::Scratch,
+    tools,
+};
 
 /// GRUB's modules that the disc needs. Those that they rest on come with them.
 const MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot";
@@ -22,13 +30,15 @@ const TIME: &str = "2025010100000000";
 const TREE: &str = "tree";
 const NEW_DISC: &str = "disc.iso";
 
-/// The firmware that starts the machine; it decides which GRUB the disc has.
+/// The firmware that starts the machine, and what it finds on the disc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
-    /// A BIOS.
+    /// A BIOS, and GRUB.
     Bios,
-    /// UEFI.
+    /// UEFI, and GRUB.
     Uefi,
+    /// UEFI, and the loader of this project, which measures what it loads.
+    Efi,
 }
 
 impl Firmware {
@@ -36,8 +46,14 @@ impl Firmware {
     const fn grub_modules(self) -> &'static str {
         match self {
             Self::Bios => "/usr/lib/grub/i386-pc",
-            Self::Uefi => "/usr/lib/grub/x86_64-efi",
+            Self::Uefi | Self::Efi => "/usr/lib/grub/x86_64-efi",
         }
+    }
+
+    /// Whether it is UEFI.
+    #[must_use]
+    pub const fn is_uefi(self) -> bool {
+        !matches!(self, Self::Bios)
     }
 
     /// The tools that the host needs for it beside those for every disc.
@@ -46,6 +62,7 @@ impl Firmware {
         match self {
             Self::Bios => &[],
             Self::Uefi => tools::UEFI,
+            Self::Efi => tools::EFI,
         }
     }
 }
@@ -131,6 +148,32 @@ impl Contents<'_> {
         write_file(&boot.join("system.img"), self.image)?;
         write_file(&grub.join("grub.cfg"), self.grub_config().as_bytes())
     }
+}
+
+/// Writes the disc that UEFI firmware starts the loader of this project from. The loader refuses what is not listed.
+///
+/// # Errors
+///
+/// When kernel and image are too large, or the file cannot be written.
+pub fn write_efi(
+    disc: &Path,
+    loader: &[u8],
+    kernel: &[u8],
+    image: &[u8],
+    listing: &str,
+) -> Result<(), Failure> {
+    let file = |name, bytes| Entry { name, content: Content::File(bytes) };
+    let folder = |name, entries| Entry { name, content: Content::Folder(entries) };
+    let own = vec![
+        file(b"KERNEL  ELF", kernel),
+        file(b"SYSTEM  IMG", image),
+        file(b"MEASUREDTXT", listing.as_bytes()),
+    ];
+    let loader = folder(b"BOOT       ", vec![file(b"BOOTX64 EFI", loader)]);
+    let root = [folder(b"EFI        ", vec![loader]), folder(b"CLOISON    ", own)];
+    let too_large = || Failure::Failed("kernel and image are too large for a disc of UEFI firmware".into());
+    let bytes = fat::disc(&root).ok_or_else(too_large)?;
+    if fs::read(disc).is_ok_and(|old| old == bytes) { Ok(()) } else { write_file(disc, &bytes) }
 }
 
 /// Writes a file so that it holds either its old or its new content, whatever happens.

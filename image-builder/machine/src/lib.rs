@@ -17,6 +17,7 @@
 pub mod cargo_build;
 pub mod disc;
 mod failure;
+mod fat;
 pub mod initramfs;
 pub mod interrupts;
 pub mod package;

@@ -90,8 +90,10 @@ pub const RUN: &[Tool] = &[QEMU, SWTPM];
 /// The tools that fetch what guests begin with.
 pub const PAYLOAD: &[Tool] = &[APT_HELPER, DPKG_DEB];
 
-/// The tools that a machine with UEFI firmware needs besides.
+/// The tools that a machine with UEFI firmware and GRUB needs besides.
 pub const UEFI: &[Tool] = &[OVMF, GRUB_EFI];
+/// The tools that a machine with UEFI firmware and the loader of this project needs besides.
+pub const EFI: &[Tool] = &[OVMF];
 
 /// The tools that running a system needs.
 #[must_use]

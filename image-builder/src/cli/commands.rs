@@ -2,14 +2,14 @@
 
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
-use image_compiler::{Payload, System, Workspace, digest::hex, graph_dot, graph_svg};
+use image_compiler::{Boot, Payload, Prediction, System, Workspace, digest::hex, graph_dot, graph_svg};
 use image_machine::{
     Failure,
-    cargo_build::{KERNEL, Part, cargo},
+    cargo_build::{KERNEL, LOADER, Part, cargo},
     disc, tools,
 };
 
-use super::{BenchArgs, GraphArgs, GraphForm, ReportArgs};
+use super::{BenchArgs, BootChoice, GraphArgs, GraphForm, PcrsArgs, PcrsFormat, ReportArgs};
 use crate::{
     build::{self, Context},
     output,
@@ -17,7 +17,7 @@ use crate::{
 
 /// Says what is missing, and gets it if it can.
 pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
-    let all = [tools::BUILD, tools::RUN, tools::PAYLOAD].concat();
+    let all = [tools::BUILD, tools::RUN, tools::EFI, tools::PAYLOAD].concat();
     tools::require(&all, &context.progress, &context.interrupts)?;
     let place = |tool: &tools::Tool| tools::find(tool.name).unwrap_or_else(|| tool.name.into());
     let lines = all.iter().map(|tool| format!("  {:<40} {}\n", tool.purpose, place(tool).display()));
@@ -86,6 +86,29 @@ fn write_graphs(context: &Context, system: &System) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints what a TPM will show of a system.
+pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
+    if args.boot == BootChoice::Bios && !args.unmeasured {
+        return Err(Failure::Failed(
+            "with --boot bios, kernel and image are measured by nobody: a TPM shows the same of every system \
+             (--unmeasured prints what it shows, --boot efi what it shows of a boot that is measured)"
+                .into(),
+        ));
+    }
+    let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
+    let loader = if args.boot == BootChoice::Efi { build::loader(context)? } else { Vec::new() };
+    let boot = if args.boot == BootChoice::Efi { Boot::Efi(&loader) } else { Boot::Bios };
+    let prediction = Prediction::new(boot, &built.kernel, &built.image);
+    let no_program = || Failure::Failed("the loader that the compiler made is no program for UEFI".into());
+    let prediction = prediction.ok_or_else(no_program)?;
+    match args.format {
+        PcrsFormat::Table => output::print(&prediction.table()),
+        PcrsFormat::Json => output::print(&prediction.json()),
+        PcrsFormat::Keylime => output::print(&prediction.keylime()),
+        PcrsFormat::Eventlog => output::print_bytes(&prediction.event_log()),
+    }
+}
+
 /// Measures and compares: becomes the program that does it, which Cargo compiles if it is not there. What it needs is
 /// large, and nobody else needs it.
 pub(super) fn bench(context: &Context, args: &BenchArgs) -> Result<(), Failure> {
@@ -105,7 +128,8 @@ pub(super) fn lint(context: &Context) -> Result<(), Failure> {
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
     let kernel = context.compiler().lint(Part::Kernel, &[KERNEL]);
     let attack = context.compiler().lint(Part::SelfAttack, &[KERNEL]);
-    context.compiler().lint(Part::Domains, &domains).and(kernel).and(attack)
+    let loader = context.compiler().lint(Part::Loader, &[LOADER]);
+    context.compiler().lint(Part::Domains, &domains).and(kernel).and(attack).and(loader)
 }
 
 /// The packages in a folder, each named like its own folder.

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use image_machine::{
     Failure,
+    disc::Firmware,
     run::{CaptureRequest, ForwardRequest, TpmVersion},
 };
 
@@ -23,6 +24,7 @@ Examples:
   cargo image run manifests/tpm-demo.toml --tpm 2.0   the same with a TPM 2.0
   cargo image check manifests/hello.toml              say what is wrong with a manifest
   cargo image report manifests/tpm-demo.toml          who has what, and who can talk to whom
+  cargo image pcrs manifests/tpm-demo.toml            what a TPM will show of it
 
 Exit status:
   0    it worked; for `run`: the system ended well
@@ -50,6 +52,7 @@ enum Command {
     Check(ManifestArgs),
     Report(ReportArgs),
     Graph(GraphArgs),
+    Pcrs(PcrsArgs),
     /// List the checks that every manifest has to pass
     ///
     /// Each check has a name, which is also what the faults it finds are called.
@@ -88,7 +91,7 @@ Examples:
 struct RunArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
-    /// The TPM of the machine of a system that uses one [default: 1.2]
+    /// The TPM of the machine of a system that uses one [default: 1.2; with --firmware efi: 2.0]
     #[arg(long, value_enum, value_name = "VERSION")]
     tpm: Option<TpmChoice>,
     /// Keep the TPM's state after the run, and start from it the next time
@@ -130,12 +133,33 @@ struct RunArgs {
     /// QEMU's name of the CPU to imitate, instead of the platform's
     #[arg(long, value_name = "NAME")]
     cpu: Option<String>,
-    /// Start the machine with UEFI firmware instead of a BIOS
-    #[arg(long)]
-    uefi: bool,
+    /// What starts the machine
+    #[arg(long, value_enum, value_name = "FIRMWARE", default_value = "bios")]
+    firmware: FirmwareChoice,
     /// More arguments for QEMU
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     qemu: Vec<String>,
+}
+
+/// What starts a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FirmwareChoice {
+    /// A BIOS, and GRUB
+    Bios,
+    /// UEFI, and GRUB
+    Uefi,
+    /// UEFI, and the loader that measures kernel and image into a TPM 2.0
+    Efi,
+}
+
+impl From<FirmwareChoice> for Firmware {
+    fn from(choice: FirmwareChoice) -> Self {
+        match choice {
+            FirmwareChoice::Bios => Self::Bios,
+            FirmwareChoice::Uefi => Self::Uefi,
+            FirmwareChoice::Efi => Self::Efi,
+        }
+    }
 }
 
 /// Which TPM.
@@ -194,6 +218,47 @@ enum GraphForm {
     Dot,
 }
 
+/// Print what the TPM's registers will be, and what they follow from
+///
+/// The system is built first. The values are those that a TPM 2.0 shows once the system has been started with
+/// `cargo image run --firmware efi`, or from target/images/SYSTEM/boot-efi.img by another machine's UEFI firmware.
+#[derive(Debug, Args)]
+struct PcrsArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// The form of the output
+    #[arg(long, value_enum, default_value = "table")]
+    format: PcrsFormat,
+    /// How the system is started
+    #[arg(long, value_enum, default_value = "efi")]
+    boot: BootChoice,
+    /// Do print values of a boot that measures neither kernel nor image
+    #[arg(long)]
+    unmeasured: bool,
+}
+
+/// The form in which registers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PcrsFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// keylime's `tpm_policy`
+    Keylime,
+    /// The event log in the TCG's form, as bytes
+    Eventlog,
+}
+
+/// How a system is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BootChoice {
+    /// By UEFI firmware and the loader that measures
+    Efi,
+    /// By a BIOS and GRUB, which measure neither kernel nor image
+    Bios,
+}
+
 /// Measure what the kernel and the library OS cost, and compare with the references
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
@@ -220,6 +285,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Check(args) => commands::check(&context, &args.manifest),
         Command::Report(args) => commands::report(&context, &args),
         Command::Graph(args) => commands::graph(&context, &args),
+        Command::Pcrs(args) => commands::pcrs(&context, &args),
         Command::Checks => output::print(&image_compiler::checks_table()),
         Command::Bench(args) => commands::bench(&context, &args),
         Command::Doctor => commands::doctor(&context),

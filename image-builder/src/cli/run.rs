@@ -11,7 +11,6 @@ use std::{
 use image_compiler::{Addition, Inputs, System, visible::Visible};
 use image_machine::{
     Failure,
-    disc::Firmware,
     run::{
         Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Machine, Monitor, OpenForward,
         Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
@@ -20,7 +19,7 @@ use image_machine::{
     tools,
 };
 
-use super::{RunArgs, TpmChoice};
+use super::{FirmwareChoice, RunArgs, TpmChoice};
 use crate::{
     build::{self, Built, Context},
     output,
@@ -95,7 +94,9 @@ fn explain(
 
 /// Which TPM the machine has, if it has one.
 fn tpm_version(system: &System, args: &RunArgs) -> Result<Option<TpmVersion>, Failure> {
-    let version = args.tpm.unwrap_or(TpmChoice::V12).version();
+    // Firmware's protocol for measuring is one for TPM 2.0.
+    let usual = if args.firmware == FirmwareChoice::Efi { TpmChoice::V20 } else { TpmChoice::V12 };
+    let version = args.tpm.unwrap_or(usual).version();
     let name = system.name();
     if !system.uses_device_class(Tpm::DEVICE_CLASS) {
         let asked = version.filter(|_| args.tpm.is_some());
@@ -150,7 +151,7 @@ fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
     let mut machine = built.machine();
     let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
     machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
-    machine.firmware = if args.uefi { Firmware::Uefi } else { Firmware::Bios };
+    machine.firmware = args.firmware.into();
     machine.processors = args.smp;
     machine.cpu.clone_from(&args.cpu);
     machine.extra.clone_from(&args.qemu);

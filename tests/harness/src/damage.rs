@@ -21,6 +21,8 @@ pub enum Damage {
     Builder,
     /// The header gives the builder other page tables.
     Header,
+    /// A byte behind the last domain's program has changed, which is nobody's; and it was built so.
+    Padding,
 }
 
 impl Damage {
@@ -35,8 +37,15 @@ impl Damage {
             "domain" => Self::Domain,
             "builder" => Self::Builder,
             "header" => Self::Header,
+            "padding" => Self::Padding,
             _ => return None,
         })
+    }
+
+    /// Whether it happened before the list was made of what the loader has to find.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        matches!(self, Self::Padding)
     }
 
     /// Does it to an image. `None` if this is no image.
@@ -60,6 +69,8 @@ impl Damage {
                 *image.get_mut(usize::try_from(last).ok()?)? ^= 1;
             }
             Self::Header => header.builder_quota_pages ^= 1,
+            // A program's last page is filled up with zeros.
+            Self::Padding => *image.get_mut(..plan)?.last_mut().filter(|byte| **byte == 0)? ^= 1,
             Self::Domain => {
                 // Programs lie before the plan. Pages are filled up with zeros, which belong to nobody.
                 *image.get_mut(..plan)?.iter_mut().rfind(|byte| **byte != 0)? ^= 1;

@@ -6,7 +6,8 @@
 //! gives `FORWARD_ALICE_22`. `CAPTURE` is the file of recorded frames, if there is one; `LOG` is a file with the
 //! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
 //! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. A command that prepares the TPM, before there is a machine,
-//! finds the folder of its state as `TPM_STATE`.
+//! finds the folder of its state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, if the loader
+//! measures it.
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
 //! 0: `host | exit status 7`.
@@ -126,6 +127,14 @@ impl Host {
         let opened = File::options().create(true).append(true).open(&file);
         let noted = opened.and_then(|mut log| writeln!(log, "{line}"));
         noted.map_err(|error| Failure::file("cannot write", &file, &error))
+    }
+
+    /// Tells commands what the TPM's registers are to be.
+    pub(crate) fn foretell(&mut self, table: &str) -> Result<(), Failure> {
+        let file = self.folder.path().join("foretold");
+        fs::write(&file, table).map_err(|error| Failure::file("cannot write", &file, &error))?;
+        self.environment.push(("FORETOLD".into(), file.into()));
+        Ok(())
     }
 
     fn log_file(&self) -> PathBuf {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use image_builder::build::{self, Built, Context};
-use image_compiler::{BUILDER, Inputs, System};
+use image_compiler::{BUILDER, Boot, Inputs, Prediction, System, pcrs};
 use image_machine::{
     Failure,
     cargo_build::{self, Part},
@@ -26,7 +26,7 @@ use image_machine::{
 };
 
 use crate::{
-    Observation, Scenario, Verdict,
+    Damage, Observation, Scenario, Verdict,
     host::{Host, HostCommand},
     judge::{Progress, judge},
     scenario::Step,
@@ -64,6 +64,11 @@ fn observe(
     let mut host = Host::new(&forwards)?;
     let cache = host.prepare(version, &scenario.prepare)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
+    if scenario.firmware == Firmware::Efi {
+        let loader = build::loader(&context)?;
+        let prediction = Prediction::new(Boot::Efi(&loader), &built.kernel, &built.image);
+        host.foretell(&prediction.map(|prediction| prediction.table()).unwrap_or_default())?;
+    }
     let mut machine = built.machine();
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
@@ -293,6 +298,12 @@ fn disc_of_its_own(
     };
     let kernel = if scenario.self_attack { self_attacking_kernel(context)? } else { built.kernel.clone() };
     let disc = folder.join("boot.iso");
+    if firmware == Firmware::Efi {
+        let listed = if scenario.damage.is_some_and(Damage::is_listed) { &image } else { &built.image };
+        let listing = pcrs::listing(&kernel, listed).ok_or_else(no_image)?;
+        disc::write_efi(&disc, &build::loader(context)?, &kernel, &image, &listing)?;
+        return Ok(Some(disc));
+    }
     let serial_port = built.system.platform().serial_port;
     let contents = disc::Contents { kernel: &kernel, image: &image, serial_port, firmware };
     disc::write(&disc, contents, &context.interrupts)?;

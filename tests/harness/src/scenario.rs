@@ -5,7 +5,7 @@
 //! manifest: manifests/tpm-demo.toml       the system; needed
 //! tpm: 1.2                                1.2 (default), 2.0 or none
 //! kernel: self-attack                     a kernel that attacks itself at boot (default: the one that is shipped)
-//! firmware: uefi                          bios (default) or uefi
+//! firmware: uefi                          bios (default), uefi, or efi, which is UEFI with the loader that measures
 //! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
 //! smp: 4                                  processors (default 1)
 //! memory: 64                              MiB (default: the platform's)
@@ -217,6 +217,7 @@ fn firmware(value: &str) -> Option<Firmware> {
     match value {
         "bios" => Some(Firmware::Bios),
         "uefi" => Some(Firmware::Uefi),
+        "efi" => Some(Firmware::Efi),
         _ => None,
     }
 }

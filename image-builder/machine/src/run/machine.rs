@@ -74,8 +74,10 @@ impl Machine {
         add("-chardev", "stdio,id=console,signal=off".into());
         add("-serial", "chardev:console".into());
         add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port).into());
-        add("-drive", option("format=raw,media=cdrom,readonly=on,file=", &self.disc));
-        if self.firmware == Firmware::Uefi {
+        // Firmware writes settings of its own to a disc that it can write to; they go with the run.
+        let kind = if self.firmware == Firmware::Efi { "snapshot=on" } else { "media=cdrom,readonly=on" };
+        add("-drive", option(&format!("format=raw,{kind},file="), &self.disc));
+        if self.firmware.is_uefi() {
             add("-bios", tools::UEFI_FIRMWARE.into());
         }
         if let Some(socket) = tpm {

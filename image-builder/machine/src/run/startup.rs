@@ -55,7 +55,7 @@ impl Startup {
     pub fn new(monitor: Monitor, firmware: Firmware, extra: &[String]) -> Self {
         let patience = match firmware {
             Firmware::Bios => PATIENCE,
-            Firmware::Uefi => PATIENCE_WITH_UEFI,
+            Firmware::Uefi | Firmware::Efi => PATIENCE_WITH_UEFI,
         };
         let is_slow = extra.iter().any(|argument| SLOW.contains(&argument.replacen("--", "-", 1).as_str()));
         let now = Instant::now();
