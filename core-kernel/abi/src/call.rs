@@ -168,6 +168,11 @@ pub enum CallNumber {
     DomainAttend = 50,
     /// Make a space of the guest in the slot (a0 0) or end it (a0 1): number a1. Space 0 comes first and goes last: the
     /// others show its upper half.
+    ///
+    /// Or let the kernel switch halves for the guest, if a0 is [`SPACE_SWITCH`](crate::guest::SPACE_SWITCH): a1 an
+    /// [entry](crate::guest::GuestMapEntry) for the page of its [`GuestSwitch`](crate::guest::GuestSwitch), a2 where it goes
+    /// on after a call of the lower half, a3 and the low half of a5 where it goes on after a call with both halves and that
+    /// number, a4 behind which call it returns to the lower half.
     GuestSpace = 51,
     /// Show pages in space a0 of the guest in the slot: from address a1 on, a2 pages in a row, each as its
     /// [entry](crate::guest::GuestMapEntry) in the frame page says, in place of what is there. Addresses of the upper half
@@ -177,7 +182,8 @@ pub enum CallNumber {
     /// Show nothing any more in space a0 of the guest in the slot, from address a1 on, in a2 pages. Page tables that are
     /// covered as a whole are free again.
     GuestUnmap = 53,
-    /// Run the guest in the slot, in space a0, with the half a1 ([`GuestHalf`](crate::guest::GuestHalf)), from the
+    /// Run the guest in the slot, in space a0, with the half a1 ([`GuestHalf`](crate::guest::GuestHalf); with
+    /// [`GUEST_SWITCHES`](crate::guest::GUEST_SWITCHES) added, the kernel switches halves by itself), from the
     /// registers in the frame page on, until it comes out: at the latest when one of the events in the mask a4 is
     /// pending, or at the deadline a5. → a [`GuestExit`](crate::guest::GuestExit) with its results, and the registers in
     /// the frame page.

@@ -85,6 +85,10 @@ pub struct GuestRegisters {
     pub fs_base: u64,
     /// Base of the GS segment.
     pub gs_base: u64,
+    /// Base of the GS segment in the other half: when the kernel switches halves, it exchanges the two.
+    pub other_gs_base: u64,
+    /// The [`GuestHalf`] that it saw when it came out. What it goes on with, the call says.
+    pub half: u64,
 }
 
 /// Words of [`GuestRegisters`].
@@ -167,6 +171,32 @@ impl GuestExit {
 pub const SPACE_CREATE: u64 = 0;
 /// See [`SPACE_CREATE`]: end it.
 pub const SPACE_DESTROY: u64 = 1;
+
+/// See [`SPACE_CREATE`]: let the kernel switch halves for the guest, as [`GuestSwitch`] says.
+pub const SPACE_SWITCH: u64 = 2;
+/// Added to the half with which a guest is entered: the kernel switches halves by itself.
+pub const GUEST_SWITCHES: u64 = 1 << 8;
+
+/// What a guest's kernel and the machine's tell each other when the latter switches halves, in a page of the guest's memory.
+///
+/// Three kinds of `syscall` do not bring a guest out then: one with the lower half goes on with both at one address; one
+/// with both and a certain number in `eax` goes on at another; one with both from a certain place goes on with the lower
+/// half, with the registers below. Whatever else they say, the flags are those of [`GUEST_FLAGS`], and an `rip` that no
+/// program of the lower half can have brings the guest out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct GuestSwitch {
+    /// The instruction after the `syscall` of the lower half, or the one to go on with there.
+    pub rip: u64,
+    /// Its flags.
+    pub rflags: u64,
+    /// Its stack, to go on with.
+    pub rsp: u64,
+    /// Its `rcx`, to go on with.
+    pub rcx: u64,
+    /// Its `r11`, to go on with.
+    pub r11: u64,
+}
 
 /// Which addresses a guest sees while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError,
-    guest::{GUEST_REGIONS, GuestExit, GuestHalf},
+    guest::{GUEST_REGIONS, GuestExit, GuestHalf, GuestMapEntry},
 };
 use cloison_rules::{
     DomainId, GuestId, GuestRef, RegionRef, ThreadId,
@@ -108,12 +108,13 @@ impl Kernel {
         cpu: &mut Cpu,
         thread: ThreadId,
         id: GuestId,
-        (space, half): (SpaceId, GuestHalf),
+        (space, half, switches): (SpaceId, GuestHalf, bool),
         (mask, deadline): (u64, u64),
     ) -> Result<bool, CallError> {
         let guest = &mut self.guests[id.index()];
         let root = guest.spaces.root(space, half).ok_or(CallError::BadState)?;
         guest.context.load(&guest.spaces, space, half)?;
+        guest.context.open(&guest.spaces, switches)?;
         guest.mask = mask;
         if self.threads.enter_guest(thread, mask, deadline) && guest.context.has_no_selectors() {
             cpu.enter_guest(id, &mut guest.context, root);
@@ -121,6 +122,22 @@ impl Kernel {
         }
         self.context_mut(thread).go_into_guest();
         Ok(false)
+    }
+
+    /// From now on the kernel can switch the halves of a guest: see [`cloison_abi::guest::GuestSwitch`].
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`], [`CallError::MissingRight`].
+    pub fn lead_guest(
+        &mut self,
+        id: GuestId,
+        entry: GuestMapEntry,
+        addresses: [u64; 3],
+        number: u32,
+    ) -> Result<(), CallError> {
+        let Guest { spaces, context, .. } = &mut self.guests[id.index()];
+        let page = self.regions.shown_to_guest(spaces, entry)?.ok_or(CallError::BadArgument)?;
+        context.lead(page, addresses, number)
     }
 
     /// Lets the guest of a thread have the CPU that is to go on. Returns false if the guest has come out instead: its

@@ -17,27 +17,29 @@ const UPPER_END: u64 = 512 * SLOT_PAGES;
 /// Addresses have 48 bits; those above repeat the last one.
 const ADDRESS_BITS: u32 = 48;
 /// Bytes of the lower half.
-const LOWER_HALF: u64 = 1 << (ADDRESS_BITS - 1);
+const LOWER_HALF: u64 = 1 << LOWER_BITS;
+/// Bits of an address of the lower half.
+pub const LOWER_BITS: u32 = ADDRESS_BITS - 1;
 /// What a guest can use: the lower half but for its last page, and of the upper half what is not the kernel's.
 const AREAS: [(u64, u64); 3] =
     [(0, GUEST_LOW_END / PAGE_BYTES), (UPPER_FIRST, 264 * SLOT_PAGES), (272 * SLOT_PAGES, UPPER_END)];
 
 /// Interrupts on, and the bit that is always one.
-const FIXED_FLAGS: u64 = 0x202;
+pub const FIXED_FLAGS: u64 = 0x202;
 
 /// Whether an address is one: its upper bits repeat bit 47.
 #[must_use]
 #[inline(always)]
 pub fn is_canonical(address: u64) -> bool {
-    are_canonical([address; 3])
+    are_canonical([address; 4])
 }
 
-/// Whether all three are. Above the lower half lies what is none, up to the upper half; moved up by a half, what is none has
+/// Whether all four are. Above the lower half lies what is none, up to the upper half; moved up by a half, what is none has
 /// bits above those of addresses.
 #[inline(always)]
-fn are_canonical([one, two, three]: [u64; 3]) -> bool {
+fn are_canonical([one, two, three, four]: [u64; 4]) -> bool {
     let moved = |address: u64| address.wrapping_add(LOWER_HALF);
-    (moved(one) | moved(two) | moved(three)) >> ADDRESS_BITS == 0
+    (moved(one) | moved(two) | moved(three) | moved(four)) >> ADDRESS_BITS == 0
 }
 
 /// Number of a space of a guest.
@@ -211,7 +213,7 @@ impl Shown {
 /// # Errors
 /// [`CallError::BadArgument`] if one of these is no address: the way out of the kernel would fault.
 #[inline(always)]
-pub fn checked_flags(addresses: [u64; 3], flags: u64) -> Result<u64, CallError> {
+pub fn checked_flags(addresses: [u64; 4], flags: u64) -> Result<u64, CallError> {
     if !are_canonical(addresses) {
         return Err(CallError::BadArgument);
     }

@@ -108,7 +108,7 @@ fn run(
                 let deadline = deadline.map_or(Instant::NEVER, Instant);
                 // What has come meanwhile has its turn at the next exit.
                 let deadline = if place.settle() { Instant::PAST } else { deadline };
-                let exit = place.enter(registers, guest.place(), events, deadline);
+                let exit = place.enter(registers, (guest.place(), guest.switches()), events, deadline);
                 match exit.map_err(Unfit::Registers)? {
                     guest::Exit::Call => Exit::Call,
                     guest::Exit::Trap { vector, code, address } => Exit::Trap { vector, code, address },

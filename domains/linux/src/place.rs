@@ -92,12 +92,12 @@ impl Place {
     pub fn enter(
         &mut self,
         registers: &mut GuestRegisters,
-        (space, half): (Space, GuestHalf),
+        ((space, half), switches): ((Space, GuestHalf), bool),
         events: u64,
         deadline: Instant,
     ) -> Result<guest::Exit, CallError> {
         self.guest.set_registers(registers);
-        let exit = self.guest.enter(space.0, half, events, deadline)?;
+        let exit = self.guest.enter_as(space.0, half, switches, events, deadline)?;
         *registers = self.guest.registers();
         Ok(exit)
     }
@@ -171,6 +171,11 @@ impl Spaces for Place {
         let hidden = self.guest.unmap(space.0, at, pages);
         // Else the guest would see what it has no more.
         hidden.expect("pages of a guest's space can be hidden");
+    }
+
+    fn lead(&mut self, words: Page, [call, back, site]: [u64; 3], number: u32) -> bool {
+        let words = self.map_entry(Some(Shown { page: words, write: true, execute: false }));
+        self.guest.lead(words, guest::Lead { call, back, site, number }).is_ok()
     }
 }
 

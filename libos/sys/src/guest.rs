@@ -5,8 +5,8 @@ use core::mem::offset_of;
 use cloison_abi::{
     CallError, CallNumber,
     guest::{
-        GUEST_MAP_PAGES, GuestExit, GuestFrame, GuestHalf, GuestMapEntry, GuestRegisters, SPACE_CREATE,
-        SPACE_DESTROY,
+        GUEST_MAP_PAGES, GUEST_SWITCHES, GuestExit, GuestFrame, GuestHalf, GuestMapEntry, GuestRegisters,
+        SPACE_CREATE, SPACE_DESTROY, SPACE_SWITCH,
     },
     limits::PAGE_BYTES,
 };
@@ -19,6 +19,19 @@ use crate::{Instant, Slot, memory::SharedMemory, raw::enter};
 pub struct Guest {
     slot: Slot,
     frame: SharedMemory,
+}
+
+/// How the kernel switches the halves of a guest: see [`cloison_abi::guest::GuestSwitch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// Where the guest goes on after a call of the lower half.
+    pub call: u64,
+    /// Where it goes on after a call with both halves and this number.
+    pub back: u64,
+    /// Behind which call it returns to the lower half.
+    pub site: u64,
+    /// The number.
+    pub number: u32,
 }
 
 /// Why a guest came out.
@@ -109,11 +122,23 @@ impl Guest {
         enter(CallNumber::GuestUnmap, self.slot.0, 0, [space.into(), address, pages, 0, 0, 0]).done()
     }
 
+    /// Lets the kernel switch halves for the guest from now on, whenever it is entered so.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] for addresses that are none, and a page that is not the guest's;
+    /// [`CallError::MissingRight`] if the guest may not write to that.
+    pub fn lead(&mut self, words: GuestMapEntry, lead: Lead) -> Result<(), CallError> {
+        let Lead { call, back, site, number } = lead;
+        let arguments = [SPACE_SWITCH, words.0, call, back, site, number.into()];
+        enter(CallNumber::GuestSpace, self.slot.0, 0, arguments).done()
+    }
+
     /// Runs the guest until it comes out: at the latest when one of `events` is pending, or at the deadline.
     ///
     /// # Errors
     /// [`CallError::BadState`] if there is no such space; [`CallError::BadArgument`] for registers with which nothing can
     /// run.
+    #[inline(always)]
     pub fn enter(
         &mut self,
         space: u8,
@@ -121,7 +146,24 @@ impl Guest {
         events: u64,
         deadline: Instant,
     ) -> Result<Exit, CallError> {
-        let arguments = [space.into(), half as u64, 0, 0, events, deadline.0];
+        self.enter_as(space, half, false, events, deadline)
+    }
+
+    /// The same; if `switches`, the kernel switches halves by itself as [`Guest::lead`] has said.
+    ///
+    /// # Errors
+    /// Also [`CallError::BadArgument`] if nobody has said how.
+    #[inline(always)]
+    pub fn enter_as(
+        &mut self,
+        space: u8,
+        half: GuestHalf,
+        switches: bool,
+        events: u64,
+        deadline: Instant,
+    ) -> Result<Exit, CallError> {
+        let half = half as u64 | if switches { GUEST_SWITCHES } else { 0 };
+        let arguments = [space.into(), half, 0, 0, events, deadline.0];
         let outcome = enter(CallNumber::GuestEnter, self.slot.0, 0, arguments);
         outcome.done()?;
         let [first, second, ..] = outcome.words;

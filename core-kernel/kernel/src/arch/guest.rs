@@ -105,6 +105,18 @@ impl Regions {
         }
     }
 
+    /// The page that an entry of a map list speaks of, if the guest can have it so.
+    ///
+    /// # Errors
+    /// As [`Shown::new`].
+    pub fn shown_to_guest(
+        &self,
+        spaces: &GuestSpaces,
+        entry: GuestMapEntry,
+    ) -> Result<Option<Shown>, CallError> {
+        Shown::new(entry, &spaces.attached, self)
+    }
+
     /// Shows a page in a space of a guest, in place of what is there, as an entry of a map list says.
     ///
     /// # Errors
@@ -117,7 +129,7 @@ impl Regions {
         page: GuestPages,
         entry: GuestMapEntry,
     ) -> Result<(), CallError> {
-        let shown = Shown::new(entry, &spaces.attached, self)?;
+        let shown = self.shown_to_guest(spaces, entry)?;
         match (shown, page.first()) {
             (Some(shown), Some(page)) => spaces.show(space, page, shown),
             _ => Ok(()),
@@ -176,6 +188,12 @@ impl GuestSpaces {
     pub fn root(&self, space: SpaceId, half: GuestHalf) -> Option<Root> {
         let root = self.roots[space.index()].0[half as usize];
         (root != Frame::new(0)).then_some(Root(root))
+    }
+
+    /// The addresses of the root tables of a space that is there, by [`GuestHalf`].
+    #[inline(always)]
+    pub(in crate::arch) fn root_addresses(&self, space: SpaceId) -> [u64; 2] {
+        self.roots[space.index()].0.map(Frame::address)
     }
 
     /// Checks that there is a space.

@@ -2,7 +2,10 @@
 
 use cloison_abi::{
     CallError, Rights,
-    guest::{GUEST_MAP_PAGES, GUEST_REGIONS, GuestHalf, SPACE_CREATE, SPACE_DESTROY},
+    guest::{
+        GUEST_MAP_PAGES, GUEST_REGIONS, GUEST_SWITCHES, GuestHalf, GuestMapEntry, SPACE_CREATE,
+        SPACE_DESTROY, SPACE_SWITCH,
+    },
 };
 use cloison_rules::{
     DomainId, GuestId, RegionRef, ThreadId,
@@ -73,9 +76,14 @@ pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Foun
     Ok((Operation::Guest, kernel.resolve_guest(guest)?))
 }
 
-/// Make or end a space.
+/// Make or end a space, or say how halves are switched.
 pub(super) fn space(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
-    let [what, number, ..] = arguments.a;
+    let [what, number, call, back, site, call_number] = arguments.a;
+    if what == SPACE_SWITCH {
+        let addresses = [call, back, site];
+        kernel.lead_guest(guest, GuestMapEntry(number), addresses, call_number as u32)?;
+        return Ok(Answer::Done);
+    }
     let space = SpaceId::new(number)?;
     let Kernel { guests, machine, .. } = kernel;
     let spaces = &mut guests[guest.index()].spaces;
@@ -127,9 +135,11 @@ pub fn enter(kernel: &mut Kernel, cpu: &mut Cpu, thread: ThreadId) -> Result<boo
     let guest = kernel.resolve_guest(slots.guest(context.slot())?)?;
     permit(access, Operation::Guest)?;
     let [space, half, _, _, mask, deadline] = context.arguments();
-    let (Some(space), Some(half)) = (SpaceId::find(space), GuestHalf::from_number(half)) else {
+    let switches = half & GUEST_SWITCHES != 0;
+    let half = GuestHalf::from_number(half & !GUEST_SWITCHES);
+    let (Some(space), Some(half)) = (SpaceId::find(space), half) else {
         return Err(CallError::BadArgument);
     };
     let deadline = not_too_soon(kernel, deadline);
-    kernel.begin_guest(cpu, thread, guest, (space, half), (mask, deadline))
+    kernel.begin_guest(cpu, thread, guest, (space, half, switches), (mask, deadline))
 }

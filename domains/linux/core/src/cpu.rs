@@ -71,10 +71,6 @@ pub struct Cpu {
     pub syscall: Option<Handler>,
     /// What traps call.
     pub traps: [Trap; TRAPS],
-    /// Base of GS in user programs, while the kernel runs.
-    pub gs_user: u64,
-    /// Base of GS in the kernel, while a user program runs.
-    pub gs_kernel: u64,
     /// CR4, as the guest wrote it.
     pub cr4: u64,
     /// The states that XSAVE saves, as the guest chose them.
@@ -98,8 +94,6 @@ impl Cpu {
             failsafe: None,
             syscall: None,
             traps: [Trap::NONE; TRAPS],
-            gs_user: 0,
-            gs_kernel: 0,
             cr4: CR4,
             xcr0: 0,
             debug: [0, 0, 0, 0, 0, 0, DR6, DR7],

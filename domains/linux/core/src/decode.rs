@@ -1,7 +1,7 @@
 //! Instructions, as far as several kinds of them have it in common: prefixes, registers, operands in memory (Intel SDM,
 //! volume 2, chapter 2).
 
-use cloison_abi::guest::GuestRegisters;
+use cloison_abi::guest::{GUEST_WORDS, GuestRegisters};
 use zerocopy::{transmute_mut, transmute_ref};
 
 /// A register of the CPU.
@@ -20,13 +20,13 @@ impl Register {
     /// What it holds.
     #[must_use]
     pub fn get(self, registers: &GuestRegisters, size: u8) -> u64 {
-        let words: &[u64; 20] = transmute_ref!(registers);
+        let words: &[u64; GUEST_WORDS] = transmute_ref!(registers);
         words[usize::from(self.number)] >> self.shift & mask(size)
     }
 
     /// Puts a value in. Four bytes clear the four above them; fewer leave the rest as it is.
     pub fn set(self, registers: &mut GuestRegisters, size: u8, value: u64) {
-        let words: &mut [u64; 20] = transmute_mut!(registers);
+        let words: &mut [u64; GUEST_WORDS] = transmute_mut!(registers);
         let kept = if size < 4 { !(mask(size) << self.shift) } else { 0 };
         let word = &mut words[usize::from(self.number)];
         *word = *word & kept | (value & mask(size)) << self.shift;

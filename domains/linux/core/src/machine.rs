@@ -95,6 +95,12 @@ pub trait Spaces {
 
     /// Shows nothing any more from an address on.
     fn unmap(&mut self, space: Space, at: u64, pages: u64);
+
+    /// Says how the kernel switches the guest's halves by itself, in its words: a page of words, where calls and returns go
+    /// on and behind which call the latter end, the number of the call that is a return. Says whether it does.
+    fn lead(&mut self, _words: Page, _addresses: [u64; 3], _number: u32) -> bool {
+        false
+    }
 }
 
 /// A disk; there is none unless it has sectors.

@@ -29,7 +29,7 @@ const MISC: u64 = 1 | 1 << 11 | 1 << 12;
 const EFER_VALUE: u64 = 1 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// What a register holds; `None` if there is no such register.
-pub fn read(number: u32, ticks: u64, gs_user: u64, registers: &GuestRegisters) -> Option<u64> {
+pub fn read(number: u32, ticks: u64, registers: &GuestRegisters) -> Option<u64> {
     Some(match number {
         TIME_STAMP => ticks,
         APIC_BASE => APIC,
@@ -38,7 +38,7 @@ pub fn read(number: u32, ticks: u64, gs_user: u64, registers: &GuestRegisters) -
         EFER => EFER_VALUE,
         FS_BASE => registers.fs_base,
         GS_BASE => registers.gs_base,
-        KERNEL_GS_BASE => gs_user,
+        KERNEL_GS_BASE => registers.other_gs_base,
         MICROCODE | PLATFORM_INFO | MISC_FEATURES | TSC_AUX => 0,
         number if MACHINE_CHECK.contains(&number) || MACHINE_CHECK_BANKS.contains(&number) => 0,
         _ => return None,
@@ -46,11 +46,11 @@ pub fn read(number: u32, ticks: u64, gs_user: u64, registers: &GuestRegisters) -
 }
 
 /// Writes a register; `None` if there is no such register, or it cannot hold the value. Beside the bases nothing changes.
-pub fn write(number: u32, value: u64, gs_user: &mut u64, registers: &mut GuestRegisters) -> Option<()> {
+pub fn write(number: u32, value: u64, registers: &mut GuestRegisters) -> Option<()> {
     let base = match number {
         FS_BASE => &mut registers.fs_base,
         GS_BASE => &mut registers.gs_base,
-        KERNEL_GS_BASE => gs_user,
+        KERNEL_GS_BASE => &mut registers.other_gs_base,
         TIME_STAMP | MICROCODE | MISC_FEATURES | MISC_ENABLE | PAT | EFER | TSC_AUX => return Some(()),
         number if MACHINE_CHECK.contains(&number) || MACHINE_CHECK_BANKS.contains(&number) => {
             return Some(());

@@ -10,7 +10,7 @@ use linux_core::memory::is_canonical;
 
 /// Pages of its memory, and those that it shares.
 const PAGES: u64 = 64;
-const SHARED_PAGES: u64 = 9;
+const SHARED_PAGES: u64 = 11;
 /// Where its kernel sees its memory.
 const LINEAR: u64 = 0xffff_8880_0000_0000;
 /// The root of its page tables; the tables below it follow.
@@ -54,7 +54,7 @@ pub fn run(bytes: &[u8]) {
         place.ticks += 1000;
         match guest.step(&mut place, exit, &mut registers) {
             Next::Go { .. } => {
-                let bases = [registers.rip, registers.fs_base, registers.gs_base];
+                let bases = [registers.rip, registers.fs_base, registers.gs_base, registers.other_gs_base];
                 assert!(bases.into_iter().all(is_canonical), "it cannot be entered: {registers:x?}");
                 assert!(usize::from(guest.place().0.0) < GUEST_SPACES);
             }

@@ -54,6 +54,11 @@ pub fn flushes() -> u64 {
     RAM.with_borrow(|ram| ram.flushes)
 }
 
+/// Nothing follows such an address here.
+pub(in crate::arch) fn direct(physical: u64) -> u64 {
+    physical
+}
+
 /// # Safety
 /// As on a PC.
 pub(in crate::arch) unsafe fn zero(run: Run) {

@@ -66,6 +66,9 @@ pub struct Cpu {
     pub(super) tables: Tables,
 }
 
+/// Where the entry code notes which page tables it has loaded.
+pub(super) const LOADED: usize = offset_of!(Cpu, loaded);
+
 const _: () = assert!(offset_of!(Cpu, head) == 0, "the entry code passes the address of the head");
 
 /// The first CPU.

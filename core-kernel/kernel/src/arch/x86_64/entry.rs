@@ -16,7 +16,11 @@ use core::{
     ptr,
 };
 
-use cloison_abi::CallNumber;
+use cloison_abi::{
+    CallNumber,
+    guest::{GUEST_FLAGS, GuestHalf, GuestSwitch},
+};
+use cloison_rules::guest::{FIXED_FLAGS, LOWER_BITS};
 use x86_64::registers::{
     control::{Efer, EferFlags},
     model_specific::{GsBase, KernelGsBase, Msr, SFMask},
@@ -26,7 +30,10 @@ use x86_64::registers::{
 use super::{
     apic::STRAY_VECTOR,
     context::{Context, Return, VectorState},
+    cpu::LOADED,
+    guest_context::GuestContext,
     lock::{KERNEL, Locked},
+    segments::KERNEL_GS_BASE,
     selectors::{KERNEL_CODE, SYSRET_BASE, USER_CODE, USER_DATA},
 };
 
@@ -47,6 +54,11 @@ const _: () = assert!(
         && CallNumber::Wait as u8 == 2
         && CallNumber::Signal as u8 == 3,
     "the entry code compares with the second and the fourth"
+);
+
+const _: () = assert!(
+    GuestHalf::Lower as u64 == 0 && GuestHalf::Both as u64 == 1,
+    "the entry code compares with 0, and takes the root tables by these numbers"
 );
 
 #[allow(
@@ -215,6 +227,23 @@ macro_rules! save_the_rest {
     };
 }
 
+/// Exchanges the base of `gs` outside of the kernel with that of the other half, of the guest at `rsp`. Uses `rax`, `rcx`
+/// and `rdx`. Both have been checked, or were in the register.
+macro_rules! exchange_gs_bases {
+    () => {
+        concat!(
+            "mov ecx, {kernel_gs_base}\n",
+            "rdmsr\n",
+            "shl rdx, 32\n",
+            "or rax, rdx\n",
+            "xchg rax, [rsp + {guest_other_gs}]\n",
+            "mov rdx, rax\n",
+            "shr rdx, 32\n",
+            "wrmsr\n",
+        )
+    };
+}
+
 /// Loads those that are neither a message's nor an outcome's, from the context at `rdi`.
 macro_rules! load_registers {
     () => {
@@ -266,6 +295,9 @@ global_asm!(
     "swapgs",
     "mov gs:[{cpu_scratch}], rsp",
     "mov rsp, gs:[{cpu_context}]",
+    "cmp dword ptr [rsp + {guest_is_open}], 0",
+    "jne 20f",
+    "30:",
     save_registers!(),
     "mov [rsp + {rip}], rcx",
     "mov [rsp + {rflags}], r11",
@@ -275,6 +307,66 @@ global_asm!(
     "mov rdi, gs:[{cpu_self}]",
     "mov rsp, [rdi + {cpu_stack}]",
     "call {on_guest_call}",
+
+    // The halves of this guest are switched here. Nothing is decided, and no lock is needed: all that is touched is the
+    // CPU's own while the guest runs.
+    "20: cmp dword ptr [rsp + {guest_half}], 0",
+    "jne 21f",
+    // A call of the lower half: the words say where from.
+    "mov [rsp + {guest_kept}], rax",
+    "mov [rsp + {guest_kept} + 8], rdx",
+    "mov rax, [rsp + {guest_words}]",
+    "mov [rax + {switch_rip}], rcx",
+    "mov [rax + {switch_rflags}], r11",
+    "mov dword ptr [rsp + {guest_half}], 1",
+    "mov rax, [rsp + {guest_roots} + 8]",
+    "mov gs:[{cpu_loaded}], rax",
+    "mov cr3, rax",
+    exchange_gs_bases!(),
+    "mov rax, [rsp + {guest_kept}]",
+    "mov rdx, [rsp + {guest_kept} + 8]",
+    "mov rcx, [rsp + {guest_call}]",
+    "25: mov r11d, {flags_fixed}",
+    "mov rsp, gs:[{cpu_scratch}]",
+    "swapgs",
+    "sysretq",
+    "21: cmp eax, [rsp + {guest_number}]",
+    "jne 22f",
+    "mov rcx, [rsp + {guest_back}]",
+    "jmp 25b",
+    "22: cmp rcx, [rsp + {guest_site}]",
+    "jne 30b",
+    // A return to the lower half, as the words say. Each is read once: others may change it.
+    "mov [rsp + {guest_kept}], rax",
+    "mov [rsp + {guest_kept} + 8], rdx",
+    "mov rdx, [rsp + {guest_words}]",
+    "mov rax, [rdx + {switch_rip}]",
+    "mov [rsp + {guest_frame}], rax",
+    "shr rax, {lower_bits}",
+    "jnz 23f",
+    "mov eax, [rdx + {switch_rflags}]",
+    "and eax, {flags_guest}",
+    "or eax, {flags_fixed}",
+    "mov [rsp + {guest_frame} + 16], rax",
+    "mov rax, [rdx + {switch_rsp}]",
+    "mov [rsp + {guest_frame} + 24], rax",
+    "mov rax, [rdx + {switch_rcx}]",
+    "mov [rsp + {guest_kept} + 16], rax",
+    "mov r11, [rdx + {switch_r11}]",
+    "mov dword ptr [rsp + {guest_half}], 0",
+    "mov rax, [rsp + {guest_roots}]",
+    "mov gs:[{cpu_loaded}], rax",
+    "mov cr3, rax",
+    exchange_gs_bases!(),
+    "mov rax, [rsp + {guest_kept}]",
+    "mov rdx, [rsp + {guest_kept} + 8]",
+    "mov rcx, [rsp + {guest_kept} + 16]",
+    "lea rsp, [rsp + {guest_frame}]",
+    "swapgs",
+    "iretq",
+    "23: mov rax, [rsp + {guest_kept}]",
+    "mov rdx, [rsp + {guest_kept} + 8]",
+    "jmp 30b",
 
     // rdi: the context to go on with.
     ".globl leave",
@@ -437,6 +529,27 @@ global_asm!(
     rip = const offset_of!(Context, rip),
     rflags = const offset_of!(Context, rflags),
     rsp = const offset_of!(Context, rsp),
+    cpu_loaded = const LOADED,
+    guest_is_open = const offset_of!(GuestContext, switch.is_open),
+    guest_half = const offset_of!(GuestContext, segments.half),
+    guest_other_gs = const offset_of!(GuestContext, segments.other_gs_base),
+    guest_frame = const offset_of!(GuestContext, switch.frame),
+    guest_kept = const offset_of!(GuestContext, switch.kept),
+    guest_roots = const offset_of!(GuestContext, switch.roots),
+    guest_words = const offset_of!(GuestContext, switch.words),
+    guest_call = const offset_of!(GuestContext, switch.call),
+    guest_back = const offset_of!(GuestContext, switch.back),
+    guest_site = const offset_of!(GuestContext, switch.site),
+    guest_number = const offset_of!(GuestContext, switch.number),
+    switch_rip = const offset_of!(GuestSwitch, rip),
+    switch_rflags = const offset_of!(GuestSwitch, rflags),
+    switch_rsp = const offset_of!(GuestSwitch, rsp),
+    switch_rcx = const offset_of!(GuestSwitch, rcx),
+    switch_r11 = const offset_of!(GuestSwitch, r11),
+    kernel_gs_base = const KERNEL_GS_BASE,
+    flags_guest = const GUEST_FLAGS,
+    flags_fixed = const FIXED_FLAGS,
+    lower_bits = const LOWER_BITS,
     interrupted = const offset_of!(Context, interrupted),
     vectors = const offset_of!(Context, vectors),
     user_code = const USER_CODE,

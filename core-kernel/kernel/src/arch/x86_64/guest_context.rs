@@ -4,9 +4,9 @@ use core::mem::offset_of;
 
 use cloison_abi::{
     CallError,
-    guest::{GuestHalf, GuestRegisters},
+    guest::{GUEST_CODE_SELECTOR, GUEST_DATA_SELECTOR, GuestHalf, GuestRegisters},
 };
-use cloison_rules::guest::{SpaceId, checked_flags};
+use cloison_rules::guest::{Shown, SpaceId, checked_flags, is_canonical};
 
 use super::{
     context::{Context, VectorState},
@@ -24,14 +24,59 @@ const _: () = assert!(
         && offset_of!(Context, rflags) == 8 * (COMMON - 1),
     "a context begins as a frame page does"
 );
+const _: () = assert!(
+    offset_of!(Segments, half) == offset_of!(GuestRegisters, half) - offset_of!(GuestRegisters, fs_base)
+        && offset_of!(Segments, other_gs_base) == 16,
+    "and so do the segments, after that"
+);
+const _: () =
+    assert!(offset_of!(GuestContext, context) == 0, "the entry code finds the one where the other is");
 
-/// The registers of a guest, and where it runs.
+/// The registers of a guest, and where it runs. The entry code finds it where the context is, which comes first.
+#[repr(C)]
 pub struct GuestContext {
     /// It is always as that of one that was interrupted.
     pub(super) context: Context,
     pub(super) segments: Segments,
+    pub(super) switch: Switch,
     space: SpaceId,
-    half: GuestHalf,
+}
+
+/// What the entry code needs to switch the halves of a guest by itself: see [`cloison_abi::guest::GuestSwitch`].
+#[repr(C)]
+pub(super) struct Switch {
+    /// The interrupt frame by which it returns to the lower half: `rip`, `cs`, `rflags`, `rsp`, `ss`.
+    pub(super) frame: [u64; 5],
+    /// Registers that it uses meanwhile.
+    pub(super) kept: [u64; 3],
+    /// Addresses of the root tables of the space, by [`GuestHalf`].
+    pub(super) roots: [u64; 2],
+    /// Whether it may.
+    pub(super) is_open: u64,
+    /// Address of the page of words; 0 until there is one.
+    pub(super) words: u64,
+    /// Where it goes on after a call of the lower half.
+    pub(super) call: u64,
+    /// Where it goes on after a call with both halves and [`Switch::number`].
+    pub(super) back: u64,
+    /// Behind which call it returns to the lower half.
+    pub(super) site: u64,
+    /// The number.
+    pub(super) number: u64,
+}
+
+impl Switch {
+    const NONE: Self = Self {
+        frame: [0; 5],
+        kept: [0; 3],
+        roots: [0; 2],
+        is_open: 0,
+        words: 0,
+        call: 0,
+        back: 0,
+        site: 0,
+        number: 0,
+    };
 }
 
 /// What a guest has set of its segment registers.
@@ -40,6 +85,9 @@ pub struct GuestContext {
 pub(super) struct Segments {
     pub(super) fs_base: u64,
     pub(super) gs_base: u64,
+    pub(super) other_gs_base: u64,
+    /// The [`GuestHalf`] that it sees.
+    pub(super) half: u64,
     /// Of `ds`, `es`, `fs`, `gs`.
     pub(super) selectors: [u16; 4],
 }
@@ -48,15 +96,16 @@ impl GuestContext {
     /// That of no guest, all zeros.
     pub const EMPTY: Self = Self {
         context: Context::EMPTY,
-        segments: Segments { fs_base: 0, gs_base: 0, selectors: [0; 4] },
+        segments: Segments { fs_base: 0, gs_base: 0, other_gs_base: 0, half: 0, selectors: [0; 4] },
+        switch: Switch::NONE,
         space: SpaceId::FIRST,
-        half: GuestHalf::Lower,
     };
 
     /// Makes this the context of a guest before its first instruction.
     pub fn begin(&mut self) {
         *self = Self::EMPTY;
         self.context.vectors = VectorState::INITIAL;
+        self.switch.frame = [0, GUEST_CODE_SELECTOR.into(), 0, 0, GUEST_DATA_SELECTOR.into()];
     }
 
     /// Lets the guest go on with the registers in its frame page, and with its vector registers as they were. They are
@@ -69,15 +118,51 @@ impl GuestContext {
         let Some(page) = spaces.frame_page() else { return Err(CallError::BadState) };
         let Self { context, segments, .. } = self;
         // SAFETY: the page is memory of a region that is attached, so nothing of the kernel is in it. A context begins
-        // with as many registers, and what lies there has room for two bases; any words will do for either.
+        // with as many registers, and what lies there has room for three bases and a half; any words will do for either.
         unsafe {
             physical::copy_from_page::<COMMON>(page, 0, (&raw mut *context).cast());
-            physical::copy_from_page::<2>(page, COMMON, (&raw mut *segments).cast());
+            physical::copy_from_page::<4>(page, COMMON, (&raw mut *segments).cast());
         }
-        let addresses = [context.rip, segments.fs_base, segments.gs_base];
+        let addresses = [context.rip, segments.fs_base, segments.gs_base, segments.other_gs_base];
         context.rflags = checked_flags(addresses, context.rflags)?;
         context.interrupted = 1;
-        (self.space, self.half) = (space, half);
+        segments.half = half as u64;
+        self.space = space;
+        Ok(())
+    }
+
+    /// From now on the kernel can switch the halves of this guest: words in a page, and three addresses and a number that
+    /// say which calls lead where.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] if the guest could not go on there: the way out of the kernel would fault.
+    /// [`CallError::MissingRight`] if the guest cannot write to the page.
+    pub fn lead(&mut self, page: Shown, [call, back, site]: [u64; 3], number: u32) -> Result<(), CallError> {
+        if !is_canonical(call) || !is_canonical(back) {
+            return Err(CallError::BadArgument);
+        }
+        if !page.write() {
+            return Err(CallError::MissingRight);
+        }
+        let words = physical::direct(page.frame().address());
+        self.switch = Switch { words, call, back, site, number: number.into(), ..self.switch };
+        Ok(())
+    }
+
+    /// Lets the kernel switch halves until the guest comes out, or keeps it from that. The guest is in its space already.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] if it is to and cannot, because nobody has said where to.
+    #[inline(always)]
+    pub fn open(&mut self, spaces: &GuestSpaces, is_open: bool) -> Result<(), CallError> {
+        self.switch.is_open = 0;
+        if is_open {
+            if self.switch.words == 0 {
+                return Err(CallError::BadArgument);
+            }
+            self.switch.is_open = 1;
+            self.switch.roots = spaces.root_addresses(self.space);
+        }
         Ok(())
     }
 
@@ -89,7 +174,7 @@ impl GuestContext {
         // SAFETY: as for `load`.
         unsafe {
             physical::copy_to_page::<COMMON>((&raw const *context).cast(), page, 0);
-            physical::copy_to_page::<2>((&raw const *segments).cast(), page, COMMON);
+            physical::copy_to_page::<4>((&raw const *segments).cast(), page, COMMON);
         }
     }
 
@@ -101,6 +186,6 @@ impl GuestContext {
 
     /// Where it runs.
     pub fn place(&self) -> (SpaceId, GuestHalf) {
-        (self.space, self.half)
+        (self.space, GuestHalf::from_number(self.segments.half).unwrap_or(GuestHalf::Lower))
     }
 }

@@ -6,7 +6,7 @@ use x86_64::{VirtAddr, instructions::tlb, registers::control::Cr3};
 
 /// Address in the direct map of a physical address.
 #[inline]
-pub(super) fn direct(physical: u64) -> u64 {
+pub(in crate::arch) fn direct(physical: u64) -> u64 {
     KERNEL_BASE + physical
 }
 

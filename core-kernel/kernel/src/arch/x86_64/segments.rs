@@ -8,7 +8,7 @@ use super::guest_context::Segments;
 
 /// The base of `fs`, and that of `gs` outside of the kernel.
 const FS_BASE: u32 = 0xc000_0100;
-const KERNEL_GS_BASE: u32 = 0xc000_0102;
+pub(super) const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
 impl Segments {
     /// Loads the bases. A selector that is loaded takes the base with it, so they come last.

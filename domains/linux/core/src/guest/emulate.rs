@@ -158,7 +158,7 @@ impl Guest {
 
     fn read_msr(&self, machine: &impl Machine, registers: &mut GuestRegisters) -> Option<()> {
         let number = registers.rcx as u32;
-        let value = msr::read(number, machine.ticks(), self.cpu.gs_user, registers);
+        let value = msr::read(number, machine.ticks(), registers);
         let value = value.or_else(|| self.is_early().then_some(0))?;
         (registers.rax, registers.rdx) = (value & LOW, value >> 32);
         Some(())
@@ -167,7 +167,7 @@ impl Guest {
     fn write_msr(&mut self, registers: &mut GuestRegisters) -> Option<()> {
         let value = registers.rdx << 32 | registers.rax & LOW;
         let number = registers.rcx as u32;
-        let written = msr::write(number, value, &mut self.cpu.gs_user, registers);
+        let written = msr::write(number, value, registers);
         written.or_else(|| self.is_early().then_some(()))
     }
 

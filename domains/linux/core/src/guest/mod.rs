@@ -25,6 +25,7 @@ use crate::devices::Devices;
 use crate::events::Channels;
 use crate::machine::{Machine, NoRoom, Space};
 use crate::memory::{Paging, is_canonical};
+use crate::stub::Way;
 use crate::time::Clock;
 use cloison_abi::limits::PAGE_BYTES;
 use trap::vector;
@@ -41,6 +42,10 @@ pub struct Guest {
     pub(crate) log: Log,
     console: Console,
     devices: Devices,
+    /// The kernel knows how to switch its halves.
+    pub(crate) has_stub: bool,
+    /// It may, from where the guest goes on.
+    pub(crate) switches: bool,
 }
 
 /// What the guest does after an exit.
@@ -66,6 +71,8 @@ impl Guest {
             log: Log::new(),
             console: Console::new(0),
             devices: Devices::new(),
+            has_stub: false,
+            switches: false,
         }
     }
 
@@ -84,6 +91,8 @@ impl Guest {
         self.devices.start(machine, start);
         self.cpu.xcr0 = cpuid::states(machine);
         self.cpu.cr4 |= cpuid::cr4(machine);
+        self.switches = false;
+        self.begin_stub(machine);
         Ok(start.registers)
     }
 
@@ -91,6 +100,12 @@ impl Guest {
     #[must_use]
     pub fn place(&self) -> (Space, GuestHalf) {
         self.paging.current()
+    }
+
+    /// Whether the kernel may switch its halves meanwhile.
+    #[must_use]
+    pub fn switches(&self) -> bool {
+        self.switches
     }
 
     /// Its page tables.
@@ -107,9 +122,11 @@ impl Guest {
 
     /// The guest came out: what comes next.
     pub fn step(&mut self, machine: &mut impl Machine, exit: Exit, registers: &mut GuestRegisters) -> Next {
+        self.follow(registers);
         self.log.note(exit, registers, self.paging.current().1);
         let flow = match exit {
             Exit::Pause => Ok(Flow::Run),
+            Exit::Call if self.way(registers).is_some() => Ok(Flow::Run),
             Exit::Call if self.is_in_kernel() => self.hypercall(machine, registers),
             Exit::Call => self.system_call(machine, registers),
             Exit::Trap { vector, code, address } => self.trap(machine, vector, code, address, registers),
@@ -142,7 +159,9 @@ impl Guest {
         registers: &mut GuestRegisters,
     ) -> Result<Next, Death> {
         self.serve(machine, is_pause)?;
+        let way = self.way(registers);
         match flow {
+            Flow::Run if way == Some(Way::Back) => drop(self.iret(machine, registers)?),
             Flow::Run => {}
             Flow::Block => self.cpu.is_blocked = true,
             Flow::End(shutdown) => return Ok(Next::End(shutdown)),
@@ -156,9 +175,14 @@ impl Guest {
             // The guest jumped there, and came out before its CPU noticed.
             self.reflect(machine, registers, vector::GENERAL_PROTECTION, Some(0))?;
         }
-        if is_due && let Some(handler) = self.cpu.event {
+        // On the way in, events are held back before anything else is done; the guest asks for them when it is in.
+        if is_due
+            && way != Some(Way::In)
+            && let Some(handler) = self.cpu.event
+        {
             self.enter(machine, registers, trap::Entry::to(handler))?;
         }
+        self.let_switch(registers);
         Ok(Next::Go { deadline: self.clock.deadline() })
     }
 

@@ -3,6 +3,8 @@
 //! The kernel runs in ring 3 like the user programs. What it finds in the frame says who was interrupted: a kernel's
 //! code selector has the privilege 0.
 
+use core::mem::swap;
+
 use cloison_abi::guest::GuestRegisters;
 use cloison_xen::cpu::{ReturnFrame, USER_CODE, USER_CODE_OF_XEN, USER_DATA, USER_DATA_OF_XEN};
 use zerocopy::IntoBytes;
@@ -11,6 +13,7 @@ use super::{Death, Flow, Guest};
 use crate::cpu::{Handler, flag};
 use crate::machine::Machine;
 use crate::memory::{Fault, code, is_canonical};
+use crate::stub::Way;
 use cloison_xen::shared::VcpuInfo;
 
 /// Numbers of traps.
@@ -113,7 +116,15 @@ impl Guest {
         if code & code::USER == 0 && self.native_iret(machine, registers) {
             return Ok(());
         }
-        match self.paging.fault(machine, address, code, registers) {
+        let fault = self.paging.fault(machine, address, code, registers);
+        if let Fault::Reflect { .. } | Fault::Device { .. } = fault {
+            match self.way(registers) {
+                Some(Way::In) => return Err(Death::Stack { at: address, vector: None }),
+                Some(Way::Back) => return Err(Death::Return { at: address }),
+                None => {}
+            }
+        }
+        match fault {
             Fault::Resume | Fault::Emulated => Ok(()),
             Fault::Reflect { code } => self.reflect_page_fault(machine, registers, address, code),
             Fault::Device { write, .. } => {
@@ -239,8 +250,7 @@ impl Guest {
         let written = self.paging.write_virtual(machine, at, bytes);
         written.map_err(|unreachable| Death::Stack { at: unreachable.address, vector: entry.vector })?;
         if !in_kernel {
-            self.cpu.gs_user = registers.gs_base;
-            registers.gs_base = self.cpu.gs_kernel;
+            swap(&mut registers.gs_base, &mut registers.other_gs_base);
             self.paging.enter_kernel(machine);
         }
         if entry.handler.masks {
@@ -272,8 +282,7 @@ impl Guest {
             return Ok(Flow::Run);
         }
         self.paging.enter_user(machine).map_err(|_| Death::NoUserRoot)?;
-        self.cpu.gs_kernel = registers.gs_base;
-        registers.gs_base = self.cpu.gs_user;
+        swap(&mut registers.gs_base, &mut registers.other_gs_base);
         if !is_user_selector(frame.cs, frame.ss) || !is_canonical(frame.rip) {
             self.failed_return(machine, registers)?;
         }

@@ -62,15 +62,17 @@ impl Guest {
             // Other ways to call a system, of 32-bit programs.
             _ => return Err(Errno::NotOffered),
         }
+        self.tell_stub(machine);
         Ok(())
     }
 
     /// `stack_switch(selector, address)`.
-    pub(super) fn stack_switch(&mut self, address: u64) -> Result<(), Errno> {
+    pub(super) fn stack_switch(&mut self, machine: &mut impl Machine, address: u64) -> Result<(), Errno> {
         if !is_canonical(address) {
             return Err(Errno::Invalid);
         }
         self.cpu.kernel_stack = address;
+        self.tell_stub(machine);
         Ok(())
     }
 
@@ -111,7 +113,7 @@ impl Guest {
         registers: &mut GuestRegisters,
     ) -> Result<(), Errno> {
         if which == segment::GS_USER_SELECTOR {
-            self.cpu.gs_user = self.base_of(machine, base);
+            registers.other_gs_base = self.base_of(machine, base);
             return Ok(());
         }
         if !is_canonical(base) {
@@ -119,7 +121,7 @@ impl Guest {
         }
         match which {
             segment::FS => registers.fs_base = base,
-            segment::GS_USER => self.cpu.gs_user = base,
+            segment::GS_USER => registers.other_gs_base = base,
             segment::GS_KERNEL => registers.gs_base = base,
             _ => return Err(Errno::Invalid),
         }

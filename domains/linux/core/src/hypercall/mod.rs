@@ -109,7 +109,7 @@ impl Guest {
             call::VCPU_OP => return self.vcpu_op(machine, a[0], a[1], a[2]).map(Progress::Done),
             call::UPDATE_VA_MAPPING => self.paging.update_va_mapping(machine, a[0], a[1], a[2]),
             call::SET_GDT => self.set_gdt(machine, a[0], a[1]),
-            call::STACK_SWITCH => self.stack_switch(a[1]),
+            call::STACK_SWITCH => self.stack_switch(machine, a[1]),
             // Vector registers are always those of the program that runs.
             call::FPU_TASKSWITCH => Ok(()),
             call::SET_DEBUGREG => self.set_debugreg(a[0], a[1]),

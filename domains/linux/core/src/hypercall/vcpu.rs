@@ -54,6 +54,8 @@ impl Guest {
         if !is_right {
             return Err(Errno::Invalid);
         }
-        self.channels.move_info(machine, place.frame * PAGE_BYTES + offset)
+        self.channels.move_info(machine, place.frame * PAGE_BYTES + offset)?;
+        self.tell_stub(machine);
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::store::Store;
 use super::walk::{Access, Path, Stop, code, walk};
 use crate::decode::mask;
 use crate::machine::{Machine, Memory, Page, Shown, Space};
+use crate::stub;
 
 /// Pages that are looked at at one fault: those around the address that the guest has used before are shown with it.
 const AROUND: usize = 16;
@@ -61,7 +62,11 @@ impl Paging {
         self.settle(machine);
         let access = Access::from_code(code, self.half == GuestHalf::Lower);
         if let Some(page) = machine_to_physical(machine, address).filter(|_| !access.user) {
-            return self.show_machine_to_physical(machine, page, access);
+            let shown = Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
+            return self.show_own(machine, address, shown, access);
+        }
+        if let Some(shown) = stub::shown(machine, address, self.information).filter(|_| !access.user) {
+            return self.show_own(machine, address, shown, access);
         }
         match walk(machine, self.root(), address) {
             Err(Stop::Absent) => Fault::Reflect { code: access.code() },
@@ -205,12 +210,12 @@ impl Paging {
         if wanted { self.shown(memory, &path, false) } else { None }
     }
 
-    fn show_machine_to_physical(&mut self, machine: &mut impl Machine, page: u32, access: Access) -> Fault {
-        if access.write || access.execute {
+    /// Shows a page that no table of the guest has a say in.
+    fn show_own(&mut self, machine: &mut impl Machine, address: u64, shown: Shown, access: Access) -> Fault {
+        if access.write && !shown.write || access.execute && !shown.execute {
             return Fault::Reflect { code: access.code() | code::PRESENT };
         }
-        let shown = Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
-        let at = MACHINE_TO_PHYSICAL + u64::from(page) * PAGE_BYTES;
+        let at = address & !(PAGE_BYTES - 1);
         let mut tried = 0;
         while machine.map(Space(0), at, &[Some(shown)]).is_err() {
             if !self.make_room(machine, &mut tried) {

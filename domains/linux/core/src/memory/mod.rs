@@ -22,7 +22,7 @@ use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 
 pub use crate::decode::Register;
 pub use entry::{Entry, is_canonical};
-pub use fault::{Fault, machine_to_physical_pages};
+pub use fault::{Fault, machine_to_physical_pages, page_of};
 pub use reach::{Instruction, Unreachable};
 pub use store::{Operation, Store};
 pub use tables::MAX_PAGES;
@@ -52,6 +52,8 @@ pub struct Paging {
     roots: Roots,
     upper: Upper,
     counters: Counters,
+    /// Where the information on the virtual CPU lies, which the stub sees.
+    pub(crate) information: u64,
 }
 
 /// What happened so far.
@@ -107,6 +109,7 @@ impl Paging {
                 evictions: 0,
                 drops: 0,
             },
+            information: 0,
         }
     }
 
@@ -165,6 +168,18 @@ impl Paging {
     /// The guest's kernel runs next.
     pub fn enter_kernel(&mut self, machine: &mut impl Machine) {
         self.change_half(machine, GuestHalf::Both);
+    }
+
+    /// The kernel has changed sides, as it may while [`Self::is_even`].
+    pub fn follow(&mut self, half: GuestHalf) {
+        self.half = half;
+    }
+
+    /// Whether to change sides takes nothing but that: there are user programs, and the space in use shows what both sides
+    /// may see.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.user.is_some() && self.roots.is_even(self.user)
     }
 
     /// Changes sides; what only one side may see goes.

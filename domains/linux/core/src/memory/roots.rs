@@ -62,6 +62,12 @@ impl Roots {
         self.spaces[self.current].one_sided
     }
 
+    /// Whether it shows the same to user programs with this root and to the guest's kernel.
+    pub(super) fn is_even(&self, user: Option<u32>) -> bool {
+        let space = &self.spaces[self.current];
+        space.user == user && !space.one_sided
+    }
+
     /// The space of a root.
     fn of(&self, root: u32) -> Option<usize> {
         self.spaces.iter().position(|space| space.root == Some(root))

@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::{Ram, memory_in_ram};
-use crate::machine::{Disk, Machine, Network, NoRoom, Shown, Space, Spaces};
+use crate::machine::{Disk, Machine, Network, NoRoom, Page, Shown, Space, Spaces};
 
 /// The machine.
 pub struct Host {
@@ -54,6 +54,10 @@ impl Spaces for Host {
     }
 
     fn unmap(&mut self, _: Space, _: u64, _: u64) {}
+
+    fn lead(&mut self, _: Page, _: [u64; 3], _: u32) -> bool {
+        true
+    }
 }
 
 impl Disk for Host {}

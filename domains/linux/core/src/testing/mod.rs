@@ -11,8 +11,8 @@ use std::vec::Vec;
 
 use cloison_abi::limits::PAGE_BYTES;
 
-use crate::grants::TABLE_FRAMES;
 use crate::machine::Memory;
+use crate::stub;
 
 /// A guest's memory, all zero at first.
 pub struct Ram {
@@ -23,7 +23,7 @@ pub struct Ram {
 impl Ram {
     pub fn new(pages: u32) -> Self {
         let mut ram = Self { pages, bytes: Vec::new() };
-        ram.bytes = vec![0; (ram.shared_address() + u64::from(1 + TABLE_FRAMES) * PAGE_BYTES) as usize];
+        ram.bytes = vec![0; (ram.shared_address() + u64::from(stub::CODE + 1) * PAGE_BYTES) as usize];
         ram
     }
 

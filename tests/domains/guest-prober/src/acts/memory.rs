@@ -141,7 +141,7 @@ fn counts(world: &mut World) -> Found {
         world.call(CallNumber::GuestUnmap, [space, DATA, 1, 0, 0, 0], CallError::BadArgument)?;
         world.call(CallNumber::GuestSpace, [SPACE_CREATE, space, 0, 0, 0, 0], CallError::BadArgument)?;
     }
-    for what in [2, u64::MAX] {
+    for what in [3, u64::MAX] {
         world.call(CallNumber::GuestSpace, [what, 1, 0, 0, 0, 0], CallError::BadArgument)?;
     }
     world.guest.map(0, DATA, &[GuestMapEntry::SKIP; GUEST_MAP_PAGES])?;

@@ -3,6 +3,7 @@
 mod instructions;
 mod memory;
 mod running;
+mod switch;
 mod time;
 
 use crate::world::{Found, World};
@@ -15,7 +16,7 @@ pub(crate) struct Act {
 
 /// Every act. Those about time come first: what wakes the prober does so once.
 pub(crate) fn all() -> impl Iterator<Item = &'static Act> {
-    time::ACTS.iter().chain(running::ACTS).chain(instructions::ACTS).chain(memory::ACTS)
+    time::ACTS.iter().chain(running::ACTS).chain(switch::ACTS).chain(instructions::ACTS).chain(memory::ACTS)
 }
 
 const fn act(name: &'static str, run: fn(&mut World) -> Found) -> Act {

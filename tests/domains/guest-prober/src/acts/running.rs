@@ -59,6 +59,7 @@ fn call(world: &mut World) -> Found {
         r11: 0x602,
         rip: after.rip,
         rflags: 0x602,
+        half: 1,
         ..registers
     };
     for (is_now, should) in after.to_words().into_iter().zip(expected.to_words()) {
@@ -253,6 +254,7 @@ fn not_canonical(world: &mut World) -> Found {
 fn bases_not_canonical(world: &mut World) -> Found {
     let good = world.load(blob!("syscall"));
     for base in [0x8000_0000_0000, 0xffff_7fff_ffff_ffff, 1 << 63] {
+        world.refuses(&GuestRegisters { other_gs_base: base, ..good })?;
         world.refuses(&GuestRegisters { fs_base: base, ..good })?;
         world.refuses(&GuestRegisters { gs_base: base, ..good })?;
     }
@@ -287,7 +289,8 @@ fn flags(world: &mut World) -> Found {
 fn halves(world: &mut World) -> Found {
     let registers = world.load(blob!("syscall"));
     world.guest.set_registers(&registers);
-    for (space, half) in [(0, 2), (0, u64::MAX), (32, 1), (u64::MAX, 1), (1 << 32, 1)] {
+    for (space, half) in [(0, 2), (0, 0x100), (0, 0x101), (0, u64::MAX), (32, 1), (u64::MAX, 1), (1 << 32, 1)]
+    {
         world.call(CallNumber::GuestEnter, [space, half, 0, 0, 0, 0], CallError::BadArgument)?;
     }
     refused(world.guest.enter(1, GuestHalf::Both, 0, Instant::NEVER), CallError::BadState)?;

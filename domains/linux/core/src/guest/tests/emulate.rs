@@ -148,7 +148,7 @@ fn control_registers_read_as_they_would() {
         (&[0x0f, 0x20, 0xe2], 2, 0x4_0620),
     ] {
         assert!(fixture.privileged(bytes));
-        let words: [u64; 20] = zerocopy::transmute!(fixture.registers);
+        let words: [u64; 22] = zerocopy::transmute!(fixture.registers);
         assert_eq!(words[number], value, "{bytes:x?}");
     }
     fixture.registers.rdi = 0x1234_5678;
@@ -221,7 +221,7 @@ fn bases_are_registers_and_have_to_be_addresses() {
         assert_eq!(fixture.msr(number), Some(base + u64::from(number)));
     }
     assert_eq!(fixture.registers.gs_base, base + 0xc000_0101);
-    assert_eq!(fixture.guest.cpu.gs_user, base + 0xc000_0102);
+    assert_eq!(fixture.registers.other_gs_base, base + 0xc000_0102);
     for number in 0xc000_0100..=0xc000_0102 {
         assert!(!fixture.set_msr(number, 1 << 47), "{number:#x}");
         assert_eq!(fixture.msr(number), Some(base + u64::from(number)));

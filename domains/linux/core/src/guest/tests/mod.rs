@@ -43,14 +43,14 @@ impl Fixture {
         assert_eq!(self.call(call::STACK_SWITCH, &[0xe02b, KERNEL_STACK]), 0);
     }
 
-    pub(super) fn callback(&mut self, kind: u16, flags: u16) {
+    pub(crate) fn callback(&mut self, kind: u16, flags: u16) {
         let address = HANDLER + 0x2000 + u64::from(kind) * 16;
         let at = self.argument(&CallbackRegister { kind, flags, pad: 0, address });
         assert_eq!(self.call(call::CALLBACK_OP, &[callback::REGISTER, at]), 0);
     }
 
     /// A user program with handlers, whose registers can be told apart.
-    pub(super) fn program() -> Self {
+    pub(crate) fn program() -> Self {
         let mut fixture = Self::new();
         fixture.handlers();
         fixture.guest.channels.set_masked(&mut fixture.host, false);
@@ -58,7 +58,7 @@ impl Fixture {
         let r = &mut fixture.registers;
         (r.rip, r.rsp, r.rflags) = (0x40_1000, 0x7fff_1238, 0x246);
         (r.rcx, r.r11, r.gs_base) = (0xcc, 0x11, 0x7000);
-        fixture.guest.cpu.gs_kernel = 0xffff_8880_0000_9000;
+        fixture.registers.other_gs_base = 0xffff_8880_0000_9000;
         fixture
     }
 
@@ -82,7 +82,7 @@ impl Fixture {
     }
 
     /// Puts a frame on the kernel's stack and returns to what it says.
-    pub(super) fn iret(&mut self, frame: ReturnFrame) -> Next {
+    pub(crate) fn iret(&mut self, frame: ReturnFrame) -> Next {
         let at = address(STACK + 1);
         self.host.put((STACK + 1) * 0x1000, &frame).unwrap();
         (self.registers.rsp, self.registers.rax) = (at, call::IRET);
@@ -95,7 +95,7 @@ proptest! {
     /// kernel can enter it.
     #[test]
     fn any_exit_leaves_registers_that_can_be_entered(
-        registers in any::<[u64; 20]>(),
+        registers in any::<[u64; 22]>(),
         near in any::<bool>(),
         vector in 0_u8..32,
         code in any::<u64>(),
@@ -108,6 +108,7 @@ proptest! {
         let canonical = |base: u64| (base << 16).cast_signed() >> 16;
         fixture.registers.fs_base = canonical(registers[18]).cast_unsigned();
         fixture.registers.gs_base = canonical(registers[19]).cast_unsigned();
+        fixture.registers.other_gs_base = canonical(registers[20]).cast_unsigned();
         if near {
             fixture.code(&bytes);
             fixture.registers.rsp = address(STACK + 2) + registers[4] % 0x1000;
@@ -117,7 +118,7 @@ proptest! {
             let next = fixture.exit(exit);
             if let Next::Go { .. } = next {
                 let r = fixture.registers;
-                prop_assert!([r.rip, r.fs_base, r.gs_base].into_iter().all(crate::memory::is_canonical));
+                prop_assert!([r.rip, r.fs_base, r.gs_base, r.other_gs_base].into_iter().all(crate::memory::is_canonical));
             } else {
                 break;
             }

@@ -67,7 +67,7 @@ fn bases_of_segments_have_to_be_addresses() {
         fixture.refused(call::SET_SEGMENT_BASE, &[which, 1 << 47], Errno::Invalid);
     }
     assert_eq!(fixture.registers.fs_base, base);
-    assert_eq!(fixture.guest.cpu.gs_user, base + 1);
+    assert_eq!(fixture.registers.other_gs_base, base + 1);
     assert_eq!(fixture.registers.gs_base, base + 2);
     fixture.refused(call::SET_SEGMENT_BASE, &[4, 0], Errno::Invalid);
 }
@@ -86,9 +86,9 @@ fn a_selector_stands_for_the_base_in_the_guests_table() {
     assert_eq!(fixture.call(call::UPDATE_DESCRIPTOR, &[entry, descriptor(0x8765_4321)]), 0);
     for (selector, base) in [(0x63, 0x8765_4321), (0x60, 0x8765_4321), (0, 0), (3, 0), (0x67, 0), (0xfffb, 0)]
     {
-        fixture.guest.cpu.gs_user = 1;
+        fixture.registers.other_gs_base = 1;
         assert_eq!(fixture.call(call::SET_SEGMENT_BASE, &[segment::GS_USER_SELECTOR, selector]), 0);
-        assert_eq!(fixture.guest.cpu.gs_user, base, "selector {selector:#x}");
+        assert_eq!(fixture.registers.other_gs_base, base, "selector {selector:#x}");
     }
 }
 

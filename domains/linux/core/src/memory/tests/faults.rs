@@ -5,7 +5,7 @@ use std::vec::Vec;
 use cloison_abi::guest::{GUEST_LOW_END, GuestHalf};
 use cloison_xen::memory::{MACHINE_TO_PHYSICAL, mmuext};
 
-use super::model::{A, D, Guest, HIGH, LOW, NX, P, READ, SHARED_FRAME, U, UPPER, W, WRITE};
+use super::model::{A, D, Guest, HIGH, LOW, NX, P, READ, SHARED, SHARED_FRAME, U, UPPER, W, WRITE};
 use crate::machine::{Memory, Page, Shown, Space};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, NoUserRoot, code, machine_to_physical_pages};
@@ -102,7 +102,7 @@ fn rights_are_those_of_all_levels() {
 #[test]
 fn what_is_not_the_guests_is_never_shown() {
     let foreign = Fault::Reflect { code: code::PRESENT | code::RESERVED };
-    for frame in [300, 511, SHARED_FRAME + 9, 0xf_ffff, (1 << 40) - 1] {
+    for frame in [300, 511, SHARED_FRAME + SHARED as u64, 0xf_ffff, (1 << 40) - 1] {
         let mut guest = Guest::new();
         guest.set(1, HIGH, Entry::new(frame, P | W));
         assert_eq!(guest.fault(HIGH, READ), foreign, "page {frame:#x}");

@@ -17,7 +17,7 @@ pub const UPPER: u64 = 0xffff_8000_0000_0000;
 /// Pages of the model's memory: not a multiple of 512.
 pub const PAGES: u32 = 300;
 /// Pages shared with the shim, as [`Ram`] has them.
-pub const SHARED: u32 = 9;
+pub const SHARED: u32 = crate::stub::CODE + 1;
 /// The frame from which on they lie.
 pub const SHARED_FRAME: u64 = 512;
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::vec;
 
-use super::model::{A, D, Guest, NX, P, SHARED_FRAME, TEXT, U, UPPER, W};
+use super::model::{A, D, Guest, NX, P, SHARED, SHARED_FRAME, TEXT, U, UPPER, W};
 use crate::machine::{Memory, Page};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, code};
@@ -52,7 +52,7 @@ fn value() -> impl Strategy<Value = u64> {
     let frame = prop_oneof![
         4 => 1..=u64::from(TABLES),
         8 => u64::from(DATA[0])..=u64::from(DATA[1]),
-        1 => prop::sample::select(vec![300, SHARED_FRAME, SHARED_FRAME + 9, 1 << 39]),
+        1 => prop::sample::select(vec![300, SHARED_FRAME, SHARED_FRAME + SHARED as u64, 1 << 39]),
     ];
     let bits = prop_oneof![
         6 => Just(P | W | U),
@@ -311,7 +311,7 @@ impl Run {
 
 fn is_foreign(entry: Entry) -> bool {
     let frame = entry.frame();
-    frame >= 300 && !(SHARED_FRAME..SHARED_FRAME + 9).contains(&frame)
+    frame >= 300 && !(SHARED_FRAME..SHARED_FRAME + SHARED as u64).contains(&frame)
 }
 
 proptest! {

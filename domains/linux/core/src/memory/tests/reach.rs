@@ -1,6 +1,6 @@
 //! How the shim reads and writes at the guest kernel's addresses.
 
-use super::model::{A, D, Guest, HIGH, NX, P, SHARED_FRAME, U, W};
+use super::model::{A, D, Guest, HIGH, NX, P, SHARED, SHARED_FRAME, U, W};
 use crate::machine::Memory;
 use crate::memory::{Entry, Unreachable, code};
 
@@ -45,8 +45,8 @@ fn a_write_is_whole_or_not_at_all() {
 fn what_the_guest_cannot_reach_the_shim_does_not_reach_for_it() {
     let mut guest = Guest::new();
     guest.set(1, HIGH, Entry::new(1 << 30, P));
-    guest.set(1, HIGH + 0x1000, Entry::new(SHARED_FRAME + 8, P | W));
-    guest.set(1, HIGH + 0x2000, Entry::new(SHARED_FRAME + 9, P | W));
+    guest.set(1, HIGH + 0x1000, Entry::new(SHARED_FRAME + SHARED as u64 - 1, P | W));
+    guest.set(1, HIGH + 0x2000, Entry::new(SHARED_FRAME + SHARED as u64, P | W));
     let mut read = |address| guest.paging.read_value::<u64>(&mut guest.model, address);
     assert_eq!(read(HIGH), Err(Unreachable { address: HIGH, code: code::PRESENT | code::RESERVED }));
     assert_eq!(read(HIGH + 0x1ff8), Ok(0), "what is shared is the guest's");

@@ -11,7 +11,7 @@ use crate::memory::{Operation, Store};
 
 /// Registers that all differ, at an address that matters to what lies relative to it.
 fn registers() -> GuestRegisters {
-    let mut words: [u64; 20] = core::array::from_fn(|number| 0x1111_1111_1111_1111 * (number as u64 % 7 + 1));
+    let mut words: [u64; 22] = core::array::from_fn(|number| 0x1111_1111_1111_1111 * (number as u64 % 7 + 1));
     words[16] = 0xffff_ffff_8100_0000;
     words[17] = 0x202;
     words[18] = 0x7f00_0000_0000;
@@ -166,7 +166,7 @@ fn is_left_out(bytes: &[u8]) -> bool {
 }
 
 fn value(r: &GuestRegisters, name: Name) -> u64 {
-    let words: [u64; 20] = transmute!(*r);
+    let words: [u64; 22] = transmute!(*r);
     match name {
         Name::FS => r.fs_base,
         Name::GS => r.gs_base,
