@@ -122,20 +122,20 @@ fn a_region_that_has_ended_is_shown_no_more() {
 #[test]
 fn registers_that_would_fault_on_the_way_out_are_refused() {
     for bad in [0x8000_0000_0000, 0xffff_7fff_ffff_ffff, 1 << 63] {
-        for place in 0..3 {
-            let mut addresses = [0x1000; 3];
+        for place in 0..4 {
+            let mut addresses = [0x1000; 4];
             addresses[place] = bad;
             assert_eq!(checked_flags(addresses, 0), Err(CallError::BadArgument));
         }
     }
     for address in [0, 0x7fff_ffff_ffff, 0xffff_8000_0000_0000, u64::MAX] {
-        assert!(checked_flags([address; 3], 0).is_ok());
+        assert!(checked_flags([address; 4], 0).is_ok());
     }
 }
 
 #[test]
 fn a_guest_sets_no_flag_but_its_own() {
-    let flags = |flags| checked_flags([0; 3], flags).unwrap();
+    let flags = |flags| checked_flags([0; 4], flags).unwrap();
     assert_eq!(flags(0), 0x202, "interrupts are on");
     assert_eq!(flags(u64::MAX), GUEST_FLAGS | 0x202);
     // I/O privilege, nested task, virtual 8086 mode, virtual interrupts.
