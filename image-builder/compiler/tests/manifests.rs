@@ -132,8 +132,13 @@ fn the_bound_of_a_periodic_domain_is_that_of_the_report() {
         for ((_, domain), sure) in system.domains().zip(system.guarantees()) {
             if system.component(domain.component).name == "rtdemo" {
                 count += 1;
-                let stated = domain.arguments.parse().ok();
-                assert_eq!(stated, sure.wait_us, "{}: its argument, and its longest wait", path.display());
+                let stated = domain.arguments.split(' ').next().and_then(|word| word.parse().ok());
+                assert_eq!(
+                    stated,
+                    sure.wait_us,
+                    "{}: its first argument, and its longest wait",
+                    path.display()
+                );
             }
         }
     }

@@ -7,12 +7,13 @@
 //! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
 //! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. A command that prepares the TPM, before there is a machine,
 //! finds the folder of its state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, if the loader
-//! measures it.
+//! measures it. `PROGRAMS` is the folder of the harness's own programs (`src/bin`).
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
 //! 0: `host | exit status 7`.
 
 use std::{
+    env,
     ffi::OsString,
     fs::{self, File},
     io::{Write, pipe},
@@ -60,6 +61,7 @@ impl Host {
         host.environment.push(("CAPTURE".into(), host.capture_file().into()));
         host.environment.push(("LOG".into(), host.log_file().into()));
         host.environment.push(("MONITOR".into(), host.monitor().into()));
+        host.environment.extend(programs().map(|folder| ("PROGRAMS".into(), folder.into())));
         Ok(host)
     }
 
@@ -169,6 +171,11 @@ impl Host {
             deadline: now + LIMIT,
         })
     }
+}
+
+/// Where the harness's own programs are: a test program lies in a folder below.
+fn programs() -> Option<PathBuf> {
+    Some(env::current_exe().ok()?.parent()?.parent()?.to_owned())
 }
 
 /// The variable that holds a forward's port.

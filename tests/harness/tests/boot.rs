@@ -60,6 +60,8 @@ boot_tests! {
     a_stock_linux_boots_to_a_shell: "linux-demo",
     the_kernel_of_the_next_debian_boots_too: "linux-debian13",
     guests_and_domains_reach_each_other: "linux-net",
+    no_guest_has_the_signers_key: "linux-three",
+    three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",
     a_keylogger_sees_its_own_input_alone: "keylogger",

@@ -16,22 +16,28 @@ cloison_rt::entry!(main);
 
 /// How often it wakes in a second.
 const RATE: u64 = 100;
-/// How often in all.
+/// How often in all, unless its arguments say it.
 const TIMES: u64 = 50;
 
 fn main() -> Result<(), &'static str> {
-    let bound_us: u64 =
-        settings::arguments().parse().map_err(|_| "the manifest does not say how late it can be")?;
+    let mut arguments = settings::arguments().split_ascii_whitespace();
+    let bound_us: u64 = number(arguments.next()).ok_or("the manifest does not say how late it can be")?;
+    let times = arguments.next().map_or(Some(TIMES), |times| number(Some(times)));
+    let times = times.ok_or("how often it wakes is no number")?;
     let period = hertz() / RATE;
     let first = Instant::now().0 + period;
-    let latest = (0..TIMES).map(|time| late(Instant(first + time * period))).max().unwrap_or_default();
+    let latest = (0..times).map(|time| late(Instant(first + time * period))).max().unwrap_or_default();
     let latest_us = (u128::from(latest) * 1_000_000).div_ceil(u128::from(hertz()));
     let verdict = if latest_us <= bound_us.into() { "kept" } else { "MISSED" };
     log!(
-        "{TIMES} times {} ms: at most {latest_us} us late; the plan's bound, {bound_us} us, is {verdict}",
+        "{times} times {} ms: at most {latest_us} us late; the plan's bound, {bound_us} us, is {verdict}",
         1000 / RATE
     );
     Ok(())
+}
+
+fn number(word: Option<&str>) -> Option<u64> {
+    word?.parse().ok()
 }
 
 /// Waits until `due`. Returns how much later it runs, in ticks.
