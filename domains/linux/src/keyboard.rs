@@ -1,4 +1,4 @@
-//! What is typed at the console while this domain has the focus.
+//! What is typed at the console while this domain has the focus: for its guest, or an order to the domain itself.
 
 use cloison_abi::info::InfoKind;
 use cloison_ipc::ring::{Consumer, Doorbell, SharedRing};
@@ -6,6 +6,33 @@ use cloison_rt::{log, sys::info};
 
 /// Most bytes that are handed on at a time.
 const BATCH: usize = 64;
+/// Begins an order to this domain. The console lets it through when it is typed twice.
+const ATTENTION: u8 = 0x1d; // Ctrl-]
+
+/// What the user wants of this domain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The guest stands still, or goes on.
+    Pause,
+    /// Say what it did so far.
+    Count,
+    /// An order that there is not: say which there are.
+    Explain,
+}
+
+/// Which orders there are.
+pub const ORDERS: &str = "twice Ctrl-] and p: the guest stands still, or goes on; c: what it did so far; \
+    four times Ctrl-]: it gets one";
+
+impl Order {
+    fn of(byte: u8) -> Self {
+        match byte {
+            b'p' => Self::Pause,
+            b'c' => Self::Count,
+            _ => Self::Explain,
+        }
+    }
+}
 
 /// The ring from the console, if there is one.
 pub struct Keyboard {
@@ -14,6 +41,8 @@ pub struct Keyboard {
     /// What the guest had no room for yet.
     left: [u8; BATCH],
     count: usize,
+    /// An order has begun.
+    is_attentive: bool,
 }
 
 impl Keyboard {
@@ -21,7 +50,13 @@ impl Keyboard {
     pub fn open() -> Self {
         let entry = info::get().find(InfoKind::Use, "terminal");
         let ring = entry.and_then(|entry| Some(Consumer::new(SharedRing::of(entry)?, Doorbell::of(entry))));
-        Self { ring, event: entry.map_or(0, info::event_mask), left: [0; BATCH], count: 0 }
+        Self {
+            ring,
+            event: entry.map_or(0, info::event_mask),
+            left: [0; BATCH],
+            count: 0,
+            is_attentive: false,
+        }
     }
 
     /// The event that says that something was typed.
@@ -34,22 +69,46 @@ impl Keyboard {
         self.count > 0
     }
 
-    /// Hands on what was typed; `take` says how many of the bytes it has taken. The rest waits.
-    pub fn deliver(&mut self, mut take: impl FnMut(&[u8]) -> usize) {
+    /// Whether anything can still be typed.
+    pub fn is_there(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Hands on what was typed, up to the next order, which is returned. `take` says how many of the bytes it has taken;
+    /// the rest waits.
+    pub fn deliver(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> Option<Order> {
         loop {
             if self.count == 0 {
                 self.count = self.read();
             }
-            if self.count == 0 {
-                return;
+            let typed = &self.left[..self.count];
+            let first = *typed.first()?;
+            if self.is_attentive && first != ATTENTION {
+                self.is_attentive = false;
+                self.drop_first(1);
+                return Some(Order::of(first));
             }
-            let taken = take(&self.left[..self.count]).min(self.count);
-            self.left.copy_within(taken..self.count, 0);
-            self.count -= taken;
-            if self.count > 0 {
-                return;
+            let plain = match typed.iter().position(|byte| *byte == ATTENTION).unwrap_or(self.count) {
+                0 if self.is_attentive => 1,
+                plain => plain,
+            };
+            if plain == 0 {
+                self.is_attentive = true;
+                self.drop_first(1);
+                continue;
+            }
+            let taken = take(&typed[..plain]).min(plain);
+            self.is_attentive &= taken == 0;
+            self.drop_first(taken);
+            if taken < plain {
+                return None;
             }
         }
+    }
+
+    fn drop_first(&mut self, bytes: usize) {
+        self.left.copy_within(bytes..self.count, 0);
+        self.count -= bytes;
     }
 
     /// Reads what there is. If there is nothing, an event comes when there is.

@@ -21,11 +21,11 @@ use cloison_rt::{
     log,
     sys::{self, Instant, guest, settings},
 };
-use keyboard::Keyboard;
+use keyboard::{Keyboard, ORDERS, Order};
 use linux_core::{
     boot::{self, BootError, SCRATCH_BYTES},
     guest::{Death, Exit, Guest, Next, Shutdown},
-    machine::{Memory, NoRoom},
+    machine::{Machine, Memory, NoRoom},
 };
 use place::Place;
 
@@ -37,7 +37,9 @@ fn main() -> Result<(), Unfit> {
     let mut guest = Box::new(Guest::new());
     loop {
         let mut registers = begin(&mut guest, &mut place)?;
-        match run(&mut guest, &mut place, &mut keyboard, &mut registers)? {
+        let ended = run(&mut guest, &mut place, &mut keyboard, &mut registers);
+        tell_foreign(&guest);
+        match ended? {
             Shutdown::PowerOff => return Ok(()),
             Shutdown::Reboot => place.clear(),
             how => return Err(Unfit::Ended(how)),
@@ -101,7 +103,12 @@ fn run(
     let events = keyboard.events() | place.event();
     loop {
         if exit == Exit::Pause || keyboard.has_bytes() {
-            keyboard.deliver(|bytes| guest.input(place, bytes));
+            while let Some(order) = keyboard.deliver(|bytes| guest.input(place, bytes)) {
+                match order {
+                    Order::Pause => stand_still(guest, place, keyboard),
+                    other => answer(other, guest),
+                }
+            }
         }
         exit = match guest.step(place, exit, registers) {
             Next::Go { deadline } => {
@@ -123,9 +130,49 @@ fn run(
             }
             Next::End(how) => return Ok(how),
             Next::Dead(why) => {
-                guest.log().report(|line| log!("{line}"));
+                count(guest);
                 return Err(Unfit::Dead(why));
             }
         };
     }
+}
+
+/// Does what the user wants to know.
+fn answer(order: Order, guest: &Guest) {
+    match order {
+        Order::Count => count(guest),
+        Order::Pause | Order::Explain => log!("{ORDERS}"),
+    }
+}
+
+/// Says what the guest did so far.
+fn count(guest: &Guest) {
+    guest.log().report(|line| log!("{line}"));
+    log!("page tables: {}", guest.paging().counters());
+}
+
+/// Says how often a guest has tried to see what is not its own.
+fn tell_foreign(guest: &Guest) {
+    let foreign = guest.paging().counters().foreign;
+    if foreign > 0 {
+        log!("{foreign} entries of the guest's page tables named memory that is not its own: none was shown");
+    }
+}
+
+/// Lets the guest stand still until its user wants it to go on. What else is typed meanwhile is lost.
+fn stand_still(guest: &mut Guest, place: &mut Place, keyboard: &mut Keyboard) {
+    log!("the guest stands still");
+    let since = Instant::now();
+    while keyboard.is_there() {
+        match keyboard.deliver(<[u8]>::len) {
+            Some(Order::Pause) => break,
+            Some(other) => answer(other, guest),
+            None => {
+                sys::wait(keyboard.events(), Instant::NEVER);
+            }
+        }
+    }
+    let ticks = Instant::now().0 - since.0;
+    guest.stood_still(place, ticks);
+    log!("the guest goes on, {} ms later", ticks / (place.frequency() / 1000).max(1));
 }

@@ -61,6 +61,7 @@ boot_tests! {
     the_kernel_of_the_next_debian_boots_too: "linux-debian13",
     guests_and_domains_reach_each_other: "linux-net",
     no_guest_has_the_signers_key: "linux-three",
+    a_guest_stands_still_and_goes_on: "linux-pause",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",

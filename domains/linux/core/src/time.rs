@@ -3,6 +3,7 @@
 use cloison_xen::shared::{STABLE, TimeInfo, WALL_CLOCK, WallClock};
 
 use crate::machine::Machine;
+use crate::memory::Paging;
 
 const NANOSECONDS: u128 = 1_000_000_000;
 
@@ -14,22 +15,48 @@ pub struct Clock {
     hertz: u64,
     /// When the timer rings, as a value of the counter.
     deadline: Option<u64>,
+    /// The version of the parameters: another one whenever they change, and never odd.
+    version: u32,
+    /// Where the guest's kernel wants a copy of the parameters: an address of its own.
+    copy: Option<u64>,
 }
 
 impl Clock {
     /// Before the guest begins.
     pub const fn new() -> Self {
-        Self { stamp: 0, hertz: 1, deadline: None }
+        Self { stamp: 0, hertz: 1, deadline: None, version: 0, copy: None }
     }
 
     /// One that stands at 0 when the counter has a value.
     pub fn at(stamp: u64, hertz: u64) -> Self {
-        Self { stamp, hertz: hertz.max(1), deadline: None }
+        Self { stamp, hertz: hertz.max(1), deadline: None, version: 2, copy: None }
     }
 
-    /// Begins now; puts the clock's parameters where the guest looks for them.
+    /// Begins now. `info`: where the guest looks for the clock's parameters.
     pub fn start(&mut self, machine: &mut impl Machine, info: u64) {
         *self = Self::at(machine.ticks(), machine.frequency());
+        self.tell(machine, info);
+    }
+
+    /// Goes on where it stood some ticks ago, and says so in all places where the guest looks.
+    pub fn stand_still(&mut self, machine: &mut impl Machine, paging: &Paging, info: u64, ticks: u64) {
+        self.stamp = self.stamp.saturating_add(ticks);
+        self.deadline = self.deadline.map(|deadline| deadline.saturating_add(ticks));
+        self.version = self.version.wrapping_add(2);
+        self.tell(machine, info);
+        if let Some(copy) = self.copy {
+            // A guest that has unmapped its copy does not look there.
+            let _ = paging.write_value(machine, copy, &self.info());
+        }
+    }
+
+    /// Notes where the guest's kernel has a copy of the parameters.
+    pub fn is_copied_to(&mut self, address: u64) {
+        self.copy = Some(address);
+    }
+
+    /// Puts the parameters, and the calendar, where the guest looks for them.
+    fn tell(&self, machine: &mut impl Machine, info: u64) {
         let _ = machine.put(info, &self.info());
         let at = machine.shared_address() + WALL_CLOCK;
         let _ = machine.put(at, &self.wall_clock(machine.epoch()));
@@ -40,7 +67,7 @@ impl Clock {
         let shift = shift(self.hertz);
         let factor = (NANOSECONDS << (32 - i32::from(shift))) / u128::from(self.hertz);
         TimeInfo {
-            version: 2,
+            version: self.version,
             stamp: self.stamp,
             system_time: 0,
             factor: factor as u32,
@@ -56,7 +83,7 @@ impl Clock {
         let now = u128::from(epoch) + since;
         let seconds = (now / NANOSECONDS) as u64;
         WallClock {
-            version: 2,
+            version: self.version,
             seconds: seconds as u32,
             nanoseconds: (now % NANOSECONDS) as u32,
             seconds_high: (seconds >> 32) as u32,

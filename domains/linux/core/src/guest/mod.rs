@@ -146,6 +146,11 @@ impl Guest {
         taken
     }
 
+    /// The guest has stood still for some ticks of the counter. Its clock has, too: all goes on as if no time had passed.
+    pub fn stood_still(&mut self, machine: &mut impl Machine, ticks: u64) {
+        self.clock.stand_still(machine, &self.paging, self.channels.time(), ticks);
+    }
+
     pub(crate) fn is_in_kernel(&self) -> bool {
         self.paging.current().1 == GuestHalf::Both
     }

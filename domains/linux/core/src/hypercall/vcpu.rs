@@ -29,6 +29,7 @@ impl Guest {
             vcpu::REGISTER_TIME => {
                 let place: u64 = self.get(machine, at)?;
                 self.put(machine, place, &self.clock.info())?;
+                self.clock.is_copied_to(place);
             }
             _ => return Err(Errno::NotOffered),
         }

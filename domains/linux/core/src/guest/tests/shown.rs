@@ -1,10 +1,13 @@
 //! What the guest is shown: the CPU's features, and time.
 
-use cloison_xen::shared::{TimeInfo, VcpuInfo};
+use cloison_xen::call;
+use cloison_xen::cpu::vcpu;
+use cloison_xen::shared::{TimeInfo, VcpuInfo, WALL_CLOCK, WallClock};
 use proptest::prelude::*;
 
 use crate::cpuid;
-use crate::testing::Fixture;
+use crate::machine::{Machine, Memory};
+use crate::testing::{Fixture, address};
 use crate::time::Clock;
 
 /// What a CPU shows that says yes to everything.
@@ -93,6 +96,36 @@ fn the_bytes_to_save_are_those_of_the_states_chosen() {
         assert_eq!(cpuid::shown(&fixture.host, 0, 0xd, subleaf), [0; 4]);
     }
     assert_eq!((cpuid::states(&fixture.host), cpuid::cr4(&fixture.host)), (0, 0));
+}
+
+/// The guest's timer, the clock in the shared page and its copy, and the calendar.
+#[test]
+fn a_guest_that_stood_still_does_not_notice() {
+    const AWAY: u64 = 5_000_000_000;
+    let mut fixture = Fixture::new();
+    let place = fixture.argument(&address(40));
+    assert_eq!(fixture.call(call::VCPU_OP, &[vcpu::REGISTER_TIME, 0, place]), 0);
+    fixture.guest.clock.set_timer(1_000_000);
+    let look = |fixture: &Fixture| {
+        let info: TimeInfo = fixture.info(VcpuInfo::TIME);
+        assert_eq!(fixture.read::<TimeInfo>(address(40)), info, "the copy");
+        let wall = fixture.host.shared_address() + WALL_CLOCK;
+        let wall: WallClock = fixture.host.get(wall).unwrap();
+        assert_eq!((info.version % 2, wall.version), (0, info.version));
+        let clock = nanoseconds(info, fixture.host.ticks);
+        let calendar = u64::from(wall.seconds) * 1_000_000_000 + u64::from(wall.nanoseconds) + clock;
+        (info.version, clock, calendar)
+    };
+    let (version, clock, calendar) = look(&fixture);
+    let deadline = fixture.guest.clock.deadline().unwrap();
+    fixture.host.ticks += AWAY;
+    fixture.guest.stood_still(&mut fixture.host, AWAY);
+    let (later, clock_then, calendar_then) = look(&fixture);
+    assert_ne!(version, later, "a reader that was in the middle has to see that it has changed");
+    assert_eq!(clock_then, clock);
+    let away = AWAY * 1_000_000_000 / fixture.host.frequency();
+    assert_eq!(calendar_then - calendar, away, "the calendar has not stood still");
+    assert_eq!(fixture.guest.clock.deadline(), Some(deadline + AWAY));
 }
 
 #[test]
