@@ -129,7 +129,10 @@ impl Built {
             let path = self.folder.join("boot-efi.img");
             let no_image = || Failure::Failed("what was built is no system image".into());
             let listing = pcrs::listing(&self.kernel, &self.image).ok_or_else(no_image)?;
-            disc::write_efi(&path, &loader(context)?, &self.kernel, &self.image, &listing)?;
+            let loader = loader(context)?;
+            let step = context.progress.step("writing the disc for UEFI");
+            disc::write_efi(&path, &loader, &self.kernel, &self.image, &listing)?;
+            step.done(&format!("{}, loader {} KiB", path.display(), loader.len().div_ceil(1024)));
             return Ok(path);
         }
         let path = self.folder.join("boot-uefi.iso");

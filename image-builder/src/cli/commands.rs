@@ -9,7 +9,7 @@ use image_machine::{
     disc, tools,
 };
 
-use super::{BenchArgs, BootChoice, GraphArgs, GraphForm, PcrsArgs, PcrsFormat, ReportArgs};
+use super::{BenchArgs, BootChoice, BuildArgs, GraphArgs, GraphForm, PcrsArgs, PcrsFormat, ReportArgs};
 use crate::{
     build::{self, Context},
     output,
@@ -46,10 +46,11 @@ pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
 }
 
 /// Builds a system.
-pub(super) fn build(context: &Context, manifest: &Path) -> Result<(), Failure> {
-    let built = build::build(context, build::load(context, manifest)?)?;
+pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> {
+    let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
+    let disc = built.disc_for(args.firmware.into(), context)?;
     output::note(&format!("manifest: SHA-256 {}", hex(&built.system.manifest_digest())));
-    output::print(&built.disc.display().to_string())
+    output::print(&disc.display().to_string())
 }
 
 /// Shows what a system consists of.

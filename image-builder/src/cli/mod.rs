@@ -43,9 +43,9 @@ enum Command {
     Run(RunArgs),
     /// Build a system: check its manifest, compile its programs, write the bootable disc
     ///
-    /// The files are in target/images/SYSTEM: boot.iso, and what it is made of. The disc is the same, bit for
+    /// The files are in target/images/SYSTEM: the disc, and what it is made of. The disc is the same, bit for
     /// bit, on every machine and in every folder. Its path is printed.
-    Build(ManifestArgs),
+    Build(BuildArgs),
     /// Check a manifest, and say all that is wrong with it
     ///
     /// Every fault is shown with its place and a way to mend it. Nothing is built.
@@ -74,6 +74,16 @@ enum Command {
 struct ManifestArgs {
     /// The system's manifest, such as manifests/hello.toml
     manifest: PathBuf,
+}
+
+/// What to build, and for which machine.
+#[derive(Debug, Args)]
+struct BuildArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// What starts the machine that the disc is for
+    #[arg(long, value_enum, value_name = "FIRMWARE", default_value = "bios")]
+    firmware: FirmwareChoice,
 }
 
 /// Build a system and run it in QEMU, with its console in this terminal
@@ -281,7 +291,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
     let context = Context::of_command()?;
     match command {
         Command::Run(args) => run::run(&context, &args),
-        Command::Build(args) => commands::build(&context, &args.manifest),
+        Command::Build(args) => commands::build(&context, &args),
         Command::Check(args) => commands::check(&context, &args.manifest),
         Command::Report(args) => commands::report(&context, &args),
         Command::Graph(args) => commands::graph(&context, &args),
