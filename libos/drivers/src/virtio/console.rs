@@ -40,6 +40,9 @@ impl<R: Registers> Output<R> {
     /// What keeps it from working: see [`VirtioError`].
     pub fn start(place: Place<R>) -> Result<Self, VirtioError> {
         let Place { config, registers, vectors, memory, interrupt } = place;
+        if memory.len() < DMA_BYTES {
+            return Err(VirtioError::MemoryTooSmall(DMA_BYTES));
+        }
         let mut transport = Transport::open(config, registers, vectors, interrupt, &DEVICES)?;
         let features = transport.negotiate(0)?;
         let queue = transport.queue(TRANSMIT, &memory, 0, features)?;

@@ -6,6 +6,7 @@
 //! Rust references while the device owns them, trust which buffer a device says it has used, compare event
 //! indices in a way that breaks when they wrap around, and interrupt for each frame sent.
 
+pub mod block;
 pub mod console;
 pub mod net;
 mod queue;

@@ -1,8 +1,8 @@
 //! A split virtqueue (section 2.7) whose buffers have fixed places.
 //!
-//! Descriptor `n` is always about buffer `n`, so there are no chains, no free list, and nothing that a device
-//! could entangle: what it says it has used is a number, and this side knows which numbers it has given out.
-//! Only this side's own copies of positions are believed.
+//! Descriptor `n` is always about buffer `n`, or a chain of them begins at a number that is its own. So there is no free
+//! list, and nothing that a device could entangle: what it says it has used is a number, and this side knows which
+//! numbers it has given out. Only this side's own copies of positions are believed.
 
 use core::sync::atomic::{Ordering, fence};
 
@@ -18,12 +18,16 @@ pub(super) const BYTES: usize = FIRST_BUFFER + BUFFERS as usize * BUFFER_BYTES;
 /// Where the parts lie, from the start of the queue. The rings are less than a page.
 const AVAILABLE: usize = DESCRIPTOR_BYTES * BUFFERS as usize;
 const USED: usize = (AVAILABLE + 6 + 2 * BUFFERS as usize).next_multiple_of(4);
-const USED_END: usize = USED + 6 + 8 * BUFFERS as usize;
-const FIRST_BUFFER: usize = 4096;
+/// Where they end, and what is behind them is the driver's.
+pub(super) const USED_END: usize = USED + 6 + 8 * BUFFERS as usize;
+/// Bytes of the rings, and of what a driver puts behind them.
+pub(super) const RING_BYTES: usize = 4096;
+const FIRST_BUFFER: usize = RING_BYTES;
 const DESCRIPTOR_BYTES: usize = 16;
 const _: () = assert!(USED_END <= FIRST_BUFFER && AVAILABLE.is_multiple_of(2) && BUFFERS.is_power_of_two());
 
-/// Flag of a descriptor: the device writes the buffer.
+/// Flags of a descriptor: it is followed by another one, the device writes the buffer.
+const IS_FOLLOWED: u16 = 1;
 const DEVICE_WRITES: u16 = 2;
 /// Flag of both rings, without event index: do not tell me.
 const NO_NOTIFICATION: u16 = 1;
@@ -35,6 +39,17 @@ pub(super) struct Used {
     pub(super) buffer: u16,
     /// How many bytes of it the device says that it has written; at most all.
     pub(super) bytes: usize,
+}
+
+/// A part of a request, in the memory that is shared with the device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// Where it begins.
+    pub(super) at: usize,
+    /// Its length.
+    pub(super) bytes: usize,
+    /// Whether the device writes it, and does not read it.
+    pub(super) device_writes: bool,
 }
 
 #[derive(Debug)]
@@ -66,13 +81,12 @@ impl Queue {
 
     /// What to tell the device of a queue that lies there: descriptors, available ring, used ring.
     pub(super) fn rings(memory: &DmaMemory, at: usize) -> Option<[DeviceAddress; 3]> {
-        memory.device_address(at, BYTES)?;
         let part = |from: usize, to: usize| memory.device_address(at + from, to - from);
         Some([part(0, AVAILABLE)?, part(AVAILABLE, USED)?, part(USED, USED_END)?])
     }
 
     /// An empty queue, in memory that the last life of this domain may have used. [`Self::rings`] has said
-    /// that it fits.
+    /// that it fits; whether its buffers do, the driver knows.
     pub(super) fn new(
         number: u16,
         memory: &DmaMemory,
@@ -102,6 +116,11 @@ impl Queue {
         self.number
     }
 
+    /// How many descriptors it has.
+    pub(super) fn size(&self) -> u16 {
+        self.size
+    }
+
     pub(super) fn notify_register(&self) -> u64 {
         self.notify_register
     }
@@ -120,14 +139,40 @@ impl Queue {
     /// Gives a buffer to the device, to read this many bytes of, or to write. It sees it with the next
     /// [`Self::publish`].
     pub(super) fn give(&mut self, memory: &DmaMemory, buffer: u16, bytes: usize, device_writes: bool) {
-        let place = self.buffer(buffer);
-        let Some(address) = memory.device_address(place, bytes.min(BUFFER_BYTES)) else { return };
-        let descriptor = self.at + usize::from(buffer) * DESCRIPTOR_BYTES;
+        let part = Part { at: self.buffer(buffer), bytes: bytes.min(BUFFER_BYTES), device_writes };
+        if self.describe(memory, buffer, part, false).is_some() {
+            self.offer(memory, buffer);
+        }
+    }
+
+    /// Gives the device a chain of parts, whose descriptors are those from `first` on. It comes back as `first`. False,
+    /// and nothing is given, if a part does not lie in the memory.
+    pub(super) fn give_chain(&mut self, memory: &DmaMemory, first: u16, parts: &[Part]) -> bool {
+        for (number, part) in (first..).zip(parts) {
+            let is_followed = usize::from(number - first) + 1 < parts.len();
+            if self.describe(memory, number, *part, is_followed).is_none() {
+                return false;
+            }
+        }
+        self.offer(memory, first);
+        true
+    }
+
+    /// Writes a descriptor; what follows it is described by the next one.
+    fn describe(&self, memory: &DmaMemory, number: u16, part: Part, is_followed: bool) -> Option<()> {
+        let address = memory.device_address(part.at, part.bytes)?;
+        let descriptor = self.at + usize::from(number) * DESCRIPTOR_BYTES;
+        let flags = if part.device_writes { DEVICE_WRITES } else { 0 };
         memory.store64(descriptor, address.number());
-        memory.store32(descriptor + 8, bytes.min(BUFFER_BYTES) as u32);
-        memory.store16(descriptor + 12, if device_writes { DEVICE_WRITES } else { 0 });
-        memory.store16(self.at + AVAILABLE + 4 + 2 * self.slot(self.offered), buffer);
-        self.given |= 1 << buffer;
+        memory.store32(descriptor + 8, part.bytes as u32);
+        memory.store16(descriptor + 12, flags | if is_followed { IS_FOLLOWED } else { 0 });
+        memory.store16(descriptor + 14, number + 1);
+        Some(())
+    }
+
+    fn offer(&mut self, memory: &DmaMemory, first: u16) {
+        memory.store16(self.at + AVAILABLE + 4 + 2 * self.slot(self.offered), first);
+        self.given |= 1 << first;
         self.offered = self.offered.wrapping_add(1);
     }
 

@@ -206,7 +206,7 @@ impl<R: Registers> Transport<R> {
         self.write16(common::QUEUE_SELECT, number);
         let size = Queue::usable_size(self.read16(common::QUEUE_SIZE)).ok_or(VirtioError::NoQueue(number))?;
         self.write16(common::QUEUE_SIZE, size);
-        let rings = Queue::rings(memory, at).ok_or(VirtioError::MemoryTooSmall(at + queue::BYTES))?;
+        let rings = Queue::rings(memory, at).ok_or(VirtioError::MemoryTooSmall(at + queue::RING_BYTES))?;
         let [descriptors, available, used] = rings.map(|address| address.number());
         self.write64(common::QUEUE_DESCRIPTORS, descriptors);
         self.write64(common::QUEUE_AVAILABLE, available);

@@ -24,6 +24,9 @@ const NOTIFY: u64 = 0x3000;
 const MULTIPLIER: u64 = 4;
 pub(super) const MAC: [u8; 6] = [2, 0, 0, 1, 2, 3];
 
+/// A part of a chain: its place, its length, and whether it is written.
+pub(in crate::virtio) type ChainPart = (usize, usize, bool);
+
 /// One queue, as the card knows it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Ring {
@@ -45,11 +48,12 @@ pub struct Card {
     pub refuses_features: bool,
     pub never_resets: bool,
     pub refuses_vectors: bool,
+    pub config: [u8; 8],
     pub(in crate::virtio) page: SimulatedPage,
     pub(super) vectors: SimulatedPage,
     pub(in crate::virtio) memory: DmaMemory,
     selects: [u32; 2],
-    pub(super) accepted: u64,
+    pub(in crate::virtio) accepted: u64,
     status: u8,
     queue: usize,
     pub(super) rings: [Ring; 2],
@@ -83,13 +87,15 @@ impl Card {
         }
         let vectors = SimulatedPage::new(0, 0);
         vectors.allow(0, &[0xff; 48]);
-        let words: Vec<_> = (0..super::DMA_BYTES / 8).map(|_| AtomicU64::new(!0)).collect();
+        let bytes = super::DMA_BYTES.max(super::super::block::DMA_BYTES);
+        let words: Vec<_> = (0..bytes / 8).map(|_| AtomicU64::new(!0)).collect();
         Self {
             offered: 1 << 5 | 1 << 16 | 1 << 28 | feature::EVENT_INDEX | feature::VERSION_1,
             sizes: [256, 256],
             refuses_features: false,
             never_resets: false,
             refuses_vectors: false,
+            config: [MAC[0], MAC[1], MAC[2], MAC[3], MAC[4], MAC[5], 1, 0],
             page,
             vectors,
             memory: DmaMemory::simulated(Box::leak(words.into_boxed_slice()), PHYSICAL),
@@ -137,6 +143,14 @@ impl Card {
 
     /// The next buffer that a queue offers: its number, its place and its length.
     pub(in crate::virtio) fn next_buffer(&mut self, queue: usize) -> Option<(u16, usize, usize)> {
+        let (number, parts) = self.next_chain(queue)?;
+        let [(place, bytes, is_written)] = parts[..] else { panic!("a buffer has one part") };
+        assert_eq!(is_written, queue == 0, "the card writes received frames only");
+        Some((number, place, bytes))
+    }
+
+    /// The next chain that a queue offers: its number, and of each part the place, the length, and whether it is written.
+    pub(in crate::virtio) fn next_chain(&mut self, queue: usize) -> Option<(u16, Vec<ChainPart>)> {
         let ring = self.rings[queue];
         let available = self.at(ring.available);
         if self.memory.load16(available + 2) == ring.seen {
@@ -148,11 +162,17 @@ impl Card {
             let event = self.at(ring.used) + 4 + 8 * usize::from(ring.size);
             self.memory.store16(event, self.rings[queue].seen);
         }
-        let descriptor = self.at(ring.descriptors) + 16 * usize::from(number);
-        let place = self.at(self.memory.load64(descriptor));
-        let is_written = self.memory.load16(descriptor + 12) & 2 != 0;
-        assert_eq!(is_written, queue == 0, "the card writes received frames only");
-        Some((number, place, self.memory.load32(descriptor + 8) as usize))
+        let (mut parts, mut next) = (Vec::new(), Some(number));
+        while let Some(number) = next {
+            assert!(number < ring.size && parts.len() < usize::from(ring.size), "a chain has an end");
+            let descriptor = self.at(ring.descriptors) + 16 * usize::from(number);
+            let flags = self.memory.load16(descriptor + 12);
+            let (place, bytes) =
+                (self.at(self.memory.load64(descriptor)), self.memory.load32(descriptor + 8));
+            parts.push((place, bytes as usize, flags & 2 != 0));
+            next = (flags & 1 != 0).then(|| self.memory.load16(descriptor + 14));
+        }
+        Some((number, parts))
     }
 
     /// Says that a buffer was used.
@@ -226,8 +246,7 @@ impl Card {
             common::QUEUE_VECTOR if self.refuses_vectors => 0xffff,
             common::QUEUE_VECTOR => ring.vector.into(),
             common::QUEUE_NOTIFY => self.queue as u64,
-            DEVICE..0x2006 => MAC[(at - DEVICE) as usize].into(),
-            0x2006 => 1,
+            DEVICE..0x2008 => self.config[(at - DEVICE) as usize].into(),
             _ => 0,
         }
     }
