@@ -11,6 +11,7 @@ extern crate alloc;
 mod date;
 mod keyboard;
 mod place;
+mod storage;
 mod wire;
 
 use alloc::boxed::Box;
@@ -100,7 +101,7 @@ fn run(
     registers: &mut GuestRegisters,
 ) -> Result<Shutdown, Unfit> {
     let mut exit = Exit::Pause;
-    let events = keyboard.events() | place.event();
+    let events = keyboard.events() | place.events();
     loop {
         if exit == Exit::Pause || keyboard.has_bytes() {
             while let Some(order) = keyboard.deliver(|bytes| guest.input(place, bytes)) {
@@ -112,7 +113,7 @@ fn run(
         }
         exit = match guest.step(place, exit, registers) {
             Next::Go { deadline } => {
-                let deadline = deadline.map_or(Instant::NEVER, Instant);
+                let deadline = earlier(deadline, place.deadline());
                 // What has come meanwhile has its turn at the next exit.
                 let deadline = if place.settle() { Instant::PAST } else { deadline };
                 let exit = place.enter(registers, (guest.place(), guest.switches()), events, deadline);
@@ -124,7 +125,7 @@ fn run(
             }
             Next::Wait { until } => {
                 if !place.settle() {
-                    sys::wait(events, until.map_or(Instant::NEVER, Instant));
+                    sys::wait(events, earlier(until, place.deadline()));
                 }
                 Exit::Pause
             }
@@ -175,4 +176,10 @@ fn stand_still(guest: &mut Guest, place: &mut Place, keyboard: &mut Keyboard) {
     let ticks = Instant::now().0 - since.0;
     guest.stood_still(place, ticks);
     log!("the guest goes on, {} ms later", ticks / (place.frequency() / 1000).max(1));
+}
+
+/// The earlier of when the guest wants to come out, and when its devices have to be looked at.
+fn earlier(guest: Option<u64>, devices: Option<Instant>) -> Instant {
+    let guest = guest.map_or(Instant::NEVER, Instant);
+    devices.map_or(guest, |devices| devices.min(guest))
 }

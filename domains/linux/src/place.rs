@@ -11,9 +11,11 @@ use cloison_rt::{
     sys::{Instant, guest, info, memory::SharedMemory},
     time,
 };
-use linux_core::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces};
+use linux_core::machine::{
+    Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces,
+};
 
-use crate::{Unfit, date, wire::Wire};
+use crate::{Unfit, date, storage::Storage, wire::Wire};
 
 static ZEROES: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
@@ -33,6 +35,7 @@ pub struct Place {
     shared: Attached,
     numbers: Attached,
     wire: Option<Wire>,
+    storage: Option<Storage>,
     hertz: u64,
 }
 
@@ -50,15 +53,21 @@ impl Place {
             shared: attached(GUEST_SHARED)?,
             numbers: attached(GUEST_NUMBERS)?,
             wire: Wire::open(),
+            storage: Storage::open(),
             hertz: time::hertz(),
         };
         place.number_pages();
         Ok(place)
     }
 
-    /// The event of the guest's port.
-    pub fn event(&self) -> u64 {
-        self.wire.as_ref().map_or(0, Wire::event)
+    /// The events of the guest's port and of its disk.
+    pub fn events(&self) -> u64 {
+        self.wire.as_ref().map_or(0, Wire::event) | self.storage.as_ref().map_or(0, Storage::events)
+    }
+
+    /// When to look again, whatever comes before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.storage.as_ref().and_then(Storage::deadline)
     }
 
     /// Before the guest goes on, or waits: see [`Wire::settle`].
@@ -74,6 +83,9 @@ impl Place {
                 // Both are whole pages.
                 let _ = memory.write(page * ZEROES.len(), &ZEROES);
             }
+        }
+        if let Some(storage) = &mut self.storage {
+            storage.reset();
         }
     }
 
@@ -179,8 +191,47 @@ impl Spaces for Place {
     }
 }
 
-// No guest is given one yet.
-impl Disk for Place {}
+impl Disk for Place {
+    fn sectors(&self) -> u64 {
+        self.storage.as_ref().map_or(0, Storage::sectors)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.storage.as_ref().is_none_or(Storage::is_read_only)
+    }
+
+    fn take_place(&mut self) -> Option<usize> {
+        self.storage.as_mut()?.take_place()
+    }
+
+    fn fill_place(&mut self, place: usize, at: usize, from: &[u8]) {
+        if let Some(storage) = &mut self.storage {
+            storage.fill(place, at, from);
+        }
+    }
+
+    fn read_place(&mut self, place: usize, at: usize, into: &mut [u8]) {
+        if let Some(storage) = &mut self.storage {
+            storage.read(place, at, into);
+        }
+    }
+
+    fn begin(&mut self, place: usize, operation: DiskOperation, first: u64, sectors: u8) {
+        if let Some(storage) = &mut self.storage {
+            storage.begin(place, operation, first, sectors);
+        }
+    }
+
+    fn next_ended(&mut self) -> Option<(usize, bool)> {
+        self.storage.as_mut()?.next_ended()
+    }
+
+    fn release_place(&mut self, place: usize) {
+        if let Some(storage) = &mut self.storage {
+            storage.release(place);
+        }
+    }
+}
 
 impl Network for Place {
     fn mac(&self) -> Option<[u8; 6]> {

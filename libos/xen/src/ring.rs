@@ -31,6 +31,8 @@ pub mod block {
     pub const READ: u8 = 0;
     /// Write.
     pub const WRITE: u8 = 1;
+    /// What was written before is put where it stays.
+    pub const FLUSH: u8 = 3;
     /// It was done.
     pub const DONE: i16 = 0;
     /// It went wrong.
@@ -44,7 +46,7 @@ pub mod block {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
     #[repr(C)]
     pub struct Request {
-        /// [`READ`] or [`WRITE`].
+        /// [`READ`], [`WRITE`] or [`FLUSH`].
         pub operation: u8,
         /// How many of the segments count.
         pub segment_count: u8,

@@ -103,7 +103,18 @@ pub trait Spaces {
     }
 }
 
-/// A disk; there is none unless it has sectors.
+/// What is done with sectors of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskOperation {
+    /// They are read into the place.
+    Read,
+    /// They are written from the place.
+    Write,
+    /// What was written before is put where it stays; it is about no sectors.
+    Flush,
+}
+
+/// A disk; there is none unless it has sectors. It carries out some requests at a time, each with its data in a place.
 pub trait Disk {
     /// Number of its sectors, of 512 bytes each.
     fn sectors(&self) -> u64 {
@@ -115,15 +126,27 @@ pub trait Disk {
         true
     }
 
-    /// Reads whole sectors, of those that it has. `false` if that fails.
-    fn read_sectors(&mut self, _first: u64, _into: &mut [u8]) -> bool {
-        false
+    /// Takes a place for a request, if one is free; it has room for as much as a request of the guest can have.
+    fn take_place(&mut self) -> Option<usize> {
+        None
     }
 
-    /// Writes whole sectors, of those that it has. `false` if that fails.
-    fn write_sectors(&mut self, _first: u64, _from: &[u8]) -> bool {
-        false
+    /// Copies bytes into a place that is taken.
+    fn fill_place(&mut self, _place: usize, _at: usize, _from: &[u8]) {}
+
+    /// Copies bytes out of a place that is taken.
+    fn read_place(&mut self, _place: usize, _at: usize, _into: &mut [u8]) {}
+
+    /// Begins a request with what is in a place, of sectors that the disk has.
+    fn begin(&mut self, _place: usize, _operation: DiskOperation, _first: u64, _sectors: u8) {}
+
+    /// A request that has ended: its place, and whether it was carried out. The place stays taken.
+    fn next_ended(&mut self) -> Option<(usize, bool)> {
+        None
     }
+
+    /// Lets go of a place.
+    fn release_place(&mut self, _place: usize) {}
 }
 
 /// A port of a network; there is none unless it has an address.

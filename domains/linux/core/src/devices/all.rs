@@ -60,8 +60,7 @@ impl Devices {
         }
         // A refusal here and below means that the guest has filled the store: what was to be told does not reach it.
         if let Some(block) = &mut self.block
-            && let Some(port) = block.port()
-            && channels.take_raised(port)
+            && (block.port().is_some_and(|port| channels.take_raised(port)) | is_pause)
         {
             let told = block.serve(&mut self.store, machine);
             told.ok().flatten().into_iter().for_each(|port| channels.raise(machine, port));

@@ -6,7 +6,7 @@ use zerocopy::FromBytes;
 
 use super::*;
 use crate::devices::block::Block;
-use crate::machine::Disk;
+use crate::machine::{Disk, DiskOperation};
 use crate::testing::memory_in_ram;
 
 const SECTORS: usize = 100;
@@ -15,11 +15,58 @@ const BACKEND: &str = "/local/domain/0/backend/vbd/1/51712";
 const FRAME: u32 = 11;
 const PAGE_GRANT: u32 = 9;
 
+/// Places that the disk has.
+const PLACES: usize = 3;
+
 /// A guest's memory and a disk.
 struct Place {
     ram: Ram,
     bytes: Vec<u8>,
     read_only: bool,
+    /// The data in each place that is taken.
+    places: [Option<Vec<u8>>; PLACES],
+    /// What has begun, and is carried out when the test says so.
+    begun: Vec<(usize, DiskOperation, u64, u8)>,
+    /// What has ended.
+    ended: Vec<(usize, bool)>,
+    /// Whether the disk ends everything at once, and whether it fails.
+    is_slow: bool,
+    fails: bool,
+    flushes: usize,
+}
+
+impl Place {
+    fn new(read_only: bool) -> Self {
+        Self {
+            ram: Ram::new(PAGES),
+            bytes: disk(),
+            read_only,
+            places: [const { None }; PLACES],
+            begun: Vec::new(),
+            ended: Vec::new(),
+            is_slow: false,
+            fails: false,
+            flushes: 0,
+        }
+    }
+
+    /// Carries out the oldest that has begun.
+    fn carry_out(&mut self) {
+        let (place, operation, first, sectors) = self.begun.remove(0);
+        let range = first as usize * 512..(first as usize + usize::from(sectors)) * 512;
+        let data = self.places[place].as_mut().expect("the place is taken");
+        match operation {
+            _ if self.fails => {}
+            DiskOperation::Read => data[..range.len()].copy_from_slice(&self.bytes[range]),
+            DiskOperation::Write => {
+                assert!(!self.read_only);
+                let length = range.len();
+                self.bytes[range].copy_from_slice(&data[..length]);
+            }
+            DiskOperation::Flush => self.flushes += 1,
+        }
+        self.ended.push((place, !self.fails));
+    }
 }
 
 memory_in_ram!(Place);
@@ -33,15 +80,33 @@ impl Disk for Place {
         self.read_only
     }
 
-    fn read_sectors(&mut self, first: u64, into: &mut [u8]) -> bool {
-        into.copy_from_slice(&self.bytes[first as usize * 512..][..into.len()]);
-        true
+    fn take_place(&mut self) -> Option<usize> {
+        let place = self.places.iter().position(Option::is_none)?;
+        self.places[place] = Some(vec![0; 11 * 4096]);
+        Some(place)
     }
 
-    fn write_sectors(&mut self, first: u64, from: &[u8]) -> bool {
-        assert!(!self.read_only);
-        self.bytes[first as usize * 512..][..from.len()].copy_from_slice(from);
-        true
+    fn fill_place(&mut self, place: usize, at: usize, from: &[u8]) {
+        self.places[place].as_mut().unwrap()[at..at + from.len()].copy_from_slice(from);
+    }
+
+    fn read_place(&mut self, place: usize, at: usize, into: &mut [u8]) {
+        into.copy_from_slice(&self.places[place].as_ref().unwrap()[at..at + into.len()]);
+    }
+
+    fn begin(&mut self, place: usize, operation: DiskOperation, first: u64, sectors: u8) {
+        self.begun.push((place, operation, first, sectors));
+        if !self.is_slow {
+            self.carry_out();
+        }
+    }
+
+    fn next_ended(&mut self) -> Option<(usize, bool)> {
+        (!self.ended.is_empty()).then(|| self.ended.remove(0))
+    }
+
+    fn release_place(&mut self, place: usize) {
+        assert!(self.places[place].take().is_some(), "a place that is taken is released");
     }
 }
 
@@ -65,7 +130,7 @@ impl Guest {
 
     fn with(read_only: bool) -> Self {
         let mut store = Xenstore::new();
-        let mut machine = Place { ram: Ram::new(PAGES), bytes: disk(), read_only };
+        let mut machine = Place::new(read_only);
         grant(&mut machine.ram, RING_GRANT, (RING / PAGE_BYTES) as u32, 0);
         grant(&mut machine.ram, PAGE_GRANT, FRAME, 0);
         let block = Block::new(&mut store, &machine).unwrap().unwrap();
@@ -88,7 +153,11 @@ impl Guest {
 
     fn ask(&mut self, request: &Request) -> i16 {
         self.front.ask(&mut self.machine.ram, request.as_bytes());
-        self.block.serve(&mut self.store, &mut self.machine).unwrap();
+        // Once to begin it, once to see that it has ended.
+        for _ in 0..2 {
+            self.block.serve(&mut self.store, &mut self.machine).unwrap();
+        }
+        assert!(self.machine.places.iter().all(Option::is_none), "no place is left taken");
         let answers = self.front.answers(&mut self.machine.ram, 16);
         assert_eq!(answers.len(), 1);
         let answer = Response::read_from_bytes(&answers[0]).unwrap();
@@ -191,6 +260,7 @@ fn the_guest_is_told_by_its_event_channel() {
     assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(None), "nothing to tell");
     guest.front.answers(&mut guest.machine.ram, 16);
     guest.front.ask(&mut guest.machine.ram, request(0, 0, &[(9, 0, 0)]).as_bytes());
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(None), "it has only begun");
     assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(Some(5)));
 }
 
@@ -215,7 +285,7 @@ fn wrong_requests_fail_and_copy_nothing() {
         (0, 0, &[(u32::MAX, 0, 0)], FAILED),
         (0, 0, &[(10, 0, 0)], FAILED), // Granted for reading alone.
         (2, 0, &[(9, 0, 0)], NOT_OFFERED),
-        (3, 0, &[], NOT_OFFERED),
+        (3, 0, &[(9, 0, 0)], FAILED),
         (5, 0, &[(9, 0, 0)], NOT_OFFERED),
         (255, 0, &[(9, 0, 0)], NOT_OFFERED),
     ] {
@@ -241,6 +311,86 @@ fn a_read_only_disk_is_not_written() {
     assert_eq!(text(&guest.store, &format!("{BACKEND}/info")), "4");
     assert_eq!(guest.ask(&request(1, 0, &[(9, 0, 0)])), FAILED);
     assert_eq!(guest.ask(&request(0, 0, &[(9, 0, 0)])), DONE);
+}
+
+#[test]
+fn a_flush_ends_when_the_disk_has_flushed() {
+    let mut guest = Guest::connected();
+    assert_eq!(text(&guest.store, &format!("{BACKEND}/feature-flush-cache")), "1");
+    assert_eq!(guest.ask(&request(3, u64::MAX, &[])), DONE);
+    assert_eq!(guest.machine.flushes, 1);
+    guest.machine.is_slow = true;
+    guest.front.ask(&mut guest.machine.ram, request(3, 0, &[]).as_bytes());
+    for _ in 0..3 {
+        assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(None));
+        assert!(guest.front.answers(&mut guest.machine.ram, 16).is_empty());
+    }
+    guest.machine.carry_out();
+    assert_eq!(guest.block.serve(&mut guest.store, &mut guest.machine), Ok(Some(5)));
+    assert_eq!((guest.machine.flushes, guest.front.answers(&mut guest.machine.ram, 16).len()), (2, 1));
+}
+
+#[test]
+fn what_the_disk_fails_to_do_fails() {
+    let mut guest = Guest::connected();
+    guest.machine.fails = true;
+    guest.machine.ram.write(u64::from(FRAME) * PAGE_BYTES, &[0x5a; 4096]).unwrap();
+    for operation in [0, 1] {
+        assert_eq!(guest.ask(&request(operation, 0, &[(9, 0, 7)])), FAILED);
+    }
+    assert_eq!(guest.ask(&request(3, 0, &[])), FAILED);
+    assert_eq!(guest.machine.ram.bytes(u64::from(FRAME) * PAGE_BYTES, 4096).unwrap(), [0x5a; 4096]);
+    assert_eq!(guest.machine.bytes, disk());
+}
+
+#[test]
+fn requests_wait_for_a_place() {
+    let mut guest = Guest::connected();
+    guest.machine.is_slow = true;
+    for sector in 0..10 {
+        guest.front.ask(&mut guest.machine.ram, request(0, sector, &[(9, 0, 0)]).as_bytes());
+    }
+    let mut answers = 0;
+    for round in 0..20 {
+        guest.block.serve(&mut guest.store, &mut guest.machine).unwrap();
+        assert!(guest.machine.begun.len() <= PLACES);
+        answers += guest.front.answers(&mut guest.machine.ram, 16).len();
+        assert_eq!(answers, round.min(10));
+        if !guest.machine.begun.is_empty() {
+            guest.machine.carry_out();
+        }
+    }
+}
+
+#[test]
+fn what_is_under_way_when_the_guest_ends_is_nobodys() {
+    for ends in [true, false] {
+        let mut guest = Guest::connected();
+        guest.machine.is_slow = true;
+        guest.front.ask(&mut guest.machine.ram, request(0, 3, &[(9, 0, 7)]).as_bytes());
+        guest.block.serve(&mut guest.store, &mut guest.machine).unwrap();
+        if ends {
+            assert_eq!(
+                (guest.go(&[], 5), guest.go(&[], 6), guest.go(&[], 1)),
+                ("5".into(), "6".into(), "2".into())
+            );
+            // Its place in the ring is another request's.
+            guest.machine.ram.write(RING, &[0; 4096]).unwrap();
+            assert_eq!(guest.go(&KEYS, 3), "4");
+        } else {
+            // The grant is taken back.
+            grant(&mut guest.machine.ram, PAGE_GRANT, FRAME, READ_ONLY);
+        }
+        guest.machine.carry_out();
+        guest.block.serve(&mut guest.store, &mut guest.machine).unwrap();
+        assert!(guest.machine.places.iter().all(Option::is_none));
+        let page = guest.machine.ram.bytes(u64::from(FRAME) * PAGE_BYTES, 4096).unwrap();
+        assert_eq!(page, [0; 4096], "nothing is copied");
+        let answers = guest.front.answers(&mut guest.machine.ram, 16);
+        let statuses: Vec<_> =
+            answers.iter().map(|answer| i16::from_le_bytes([answer[10], answer[11]])).collect();
+        assert_eq!(statuses, if ends { vec![] } else { vec![FAILED] });
+    }
 }
 
 #[test]
