@@ -64,7 +64,8 @@ impl Bench<'_> {
             Failure::Failed(format!("{} has no forward that leads to a server", built.system.name()))
         })?;
         let mut machine = built.machine();
-        machine.devices = Devices { system: &built.system, forwards: &forwards, capture: None }.arguments();
+        machine.devices =
+            Devices { system: &built.system, forwards: &forwards, disks: &[], capture: None }.arguments();
         let own = measure(context, &machine, forward.host_port)?;
         let peer =
             linux.map(|linux| measure(context, &linux.server(&machine, forward.address), forward.host_port));

@@ -262,21 +262,14 @@ fn the_examples_of_the_readme_pass() {
             Err(report) => lines(&report, &manifest),
         };
         // An example of a component or platform stands alone; what its system lacks is no fault of it.
-        let is_whole = ["# system", "# network"].contains(&kind);
+        let is_whole = ["# system", "# disk", "# network"].contains(&kind);
         let own: Vec<_> = faults.iter().filter(|line| is_whole || line.contains(".toml:")).collect();
         assert!(own.is_empty(), "{kind}: {own:#?}");
         kinds.push(kind.to_owned());
     }
-    let expected = [
-        "# system",
-        "# system",
-        "# system",
-        "# network",
-        "# network",
-        "# network",
-        "# component",
-        "# platform",
-    ];
+    let networks = ["# network"; 3];
+    let systems = ["# system", "# system", "# disk", "# system"];
+    let expected = [&systems[..], &networks, &["# component", "# platform"]].concat();
     assert_eq!(kinds, expected);
 }
 
@@ -291,6 +284,10 @@ fn example(folder: &Path, kind: &str, text: &str) -> (Workspace, PathBuf) {
     let alone = "[system]\nname = \"x\"\nplatform = \"example\"\n[domain.x]\ncomponent = \"example\"\n";
     match kind {
         "# system" => (Workspace { root: project() }, write("system.toml", text)),
+        "# disk" => {
+            let head = "[system]\nname = \"x\"\nplatform = \"machine\"\n";
+            (fixtures(), write("disk.toml", &format!("{head}{text}")))
+        }
         // What is to be added to a system that has the domains.
         "# network" => (fixtures(), write("network.toml", &format!("{}{text}", network(text)))),
         "# component" => {

@@ -84,7 +84,7 @@ fn is_free(text: &str, word: &Range<usize>) -> bool {
     let line = text[..word.start].rfind('\n').map_or(0, |newline| newline + 1);
     let key = text[line..].split(" = ").next().unwrap();
     // Nobody else refers to these.
-    let lonely = ["first", "quiet", "shell", "linux1", "linux2", "plain"];
+    let lonely = ["first", "quiet", "shell", "linux1", "linux2", "plain", "writer1", "writer2", "writer3"];
     let is_lonely = lonely.contains(&&text[word.clone()]) && text[line..].starts_with('[');
     is_lonely
         || ["arguments", "cmdline", "mac"].contains(&key)
@@ -115,7 +115,7 @@ fn assert_one_fault(changes: impl Iterator<Item = (String, String)>) {
     assert!(wrong.is_empty(), "{} of {count} changes:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-const MANIFESTS: [&str; 3] = ["everything.toml", "two-switches.toml", "guests.toml"];
+const MANIFESTS: [&str; 4] = ["everything.toml", "two-switches.toml", "guests.toml", "disks.toml"];
 
 #[test]
 fn a_value_of_a_wrong_type() {
@@ -196,7 +196,7 @@ fn a_table_twice_or_as_a_list() {
 }
 
 /// Keys that can be left out, so that what is left is as good.
-const OPTIONAL: [&str; 28] = [
+const OPTIONAL: [&str; 30] = [
     "address",
     "arguments",
     "budget_us",
@@ -204,6 +204,7 @@ const OPTIONAL: [&str; 28] = [
     "best_effort",
     "census",
     "cmdline",
+    "disks",
     "ends_with",
     "gate",
     "gateway",
@@ -219,6 +220,7 @@ const OPTIONAL: [&str; 28] = [
     "period_us",
     "priority",
     "rate_mbit",
+    "read_only",
     "sends_to",
     "stack_kib",
     "uplink_vlan",

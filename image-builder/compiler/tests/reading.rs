@@ -86,7 +86,7 @@ fn each(count: usize, text: impl Fn(usize) -> String) -> String {
     (0..count).map(text).collect()
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
     ("domains", |n| HEAD.to_owned() + &each(n, |i| format!("[domain.d{i}]\ncomponent = \"quiet\"\n"))),
     ("chain", |n| {
         HEAD.to_owned()
@@ -130,6 +130,18 @@ const KINDS: [Kind; 16] = [
     ("uses", |n| {
         let uses = each(n, |i| format!("uses.u{i} = \"a\"\n"));
         format!("{HEAD}[domain.a]\ncomponent = \"quiet\"\n{uses}")
+    }),
+    ("disks", |n| {
+        let disks = each(n, |i| {
+            format!("[domain.d{i}]\ncomponent = \"disk\"\n[disk.d{i}]\nfile = \"none{i}\"\nscratch_mib = 1\n")
+        });
+        format!("{HEAD}{disks}")
+    }),
+    ("uses of disks", |n| {
+        let disks = each(n, |i| format!("\"d\",{{disk=\"d\",partition={i}}},"));
+        format!(
+            "{HEAD}[domain.a]\ncomponent = \"sectors\"\ndisks = [{disks}]\n[domain.d]\ncomponent = \"disk\"\n"
+        )
     }),
     ("ports", |n| {
         let ports = each(n, |i| {

@@ -33,7 +33,7 @@ fn forwarded(manifest: &str, texts: &[&str]) -> Result<System, String> {
 fn the_card_is_on_the_switchs_network() {
     let system = forwarded("everything.toml", &["0:alice:80"]).unwrap();
     let forwards = OpenForward::open_all(&system, HostPorts::Free).unwrap();
-    let arguments = Devices { system: &system, forwards: &forwards, capture: None }.arguments();
+    let arguments = Devices { system: &system, forwards: &forwards, disks: &[], capture: None }.arguments();
     let [shell, web] = [&forwards[0], &forwards[1]].map(|forward| forward.host_port);
     let network = format!(
         "user,id=nic0,net=192.168.0.0/24,host=192.168.0.2,dns=192.168.0.3,dhcpstart=192.168.0.15,\
@@ -56,7 +56,7 @@ fn the_card_is_on_the_switchs_network() {
 #[test]
 fn a_dhcp_server_gives_out_what_nobody_has() {
     let system = two_switches();
-    let arguments = Devices { system: &system, forwards: &[], capture: None }.arguments();
+    let arguments = Devices { system: &system, forwards: &[], disks: &[], capture: None }.arguments();
     assert_eq!(arguments[1], "user,id=nic0,net=10.0.0.0/24,restrict=on,dhcpstart=10.0.0.21");
 }
 
@@ -113,7 +113,8 @@ fn capture_adds_a_mirror_port_as_if_the_manifest_had_it() {
     assert_eq!(system.domain(mirror.domain).name, "capture");
     assert_eq!(system.domain(mirror.domain).arguments, "0");
     let arguments =
-        Devices { system: &system, forwards: &[], capture: Some(Path::new("a,b.pcap")) }.arguments();
+        Devices { system: &system, forwards: &[], disks: &[], capture: Some(Path::new("a,b.pcap")) }
+            .arguments();
     assert!(arguments.contains(&"file,id=capture0,path=a,,b.pcap".into()), "{arguments:?}");
 }
 

@@ -12,8 +12,8 @@ use image_compiler::{Addition, Inputs, System, visible::Visible};
 use image_machine::{
     Failure,
     run::{
-        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Machine, Monitor, OpenForward,
-        Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
+        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Machine, Monitor, OpenDisk,
+        OpenForward, Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
     },
     terminal::Keyboard,
     tools,
@@ -46,7 +46,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let scratch = context.target.join("tpm");
     let state = if args.keep { TpmState::Kept } else { TpmState::Fresh };
     let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
-    let mut machine = machine(&built, args, &forwards);
+    let disks = OpenDisk::open_all(&built.system, &built.folder)?;
+    let mut machine = machine(&built, args, &forwards, &disks);
     machine.disc = built.disc_for(machine.firmware, context)?;
     machine.debugger_port = debugger.as_ref().map(|port| port.number);
     let mut watch =
@@ -59,7 +60,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
         watch.startup = Some(Startup::new(monitor, machine.firmware, &args.qemu));
     }
     let mut session = Session::start(&machine, tpm)?;
-    greet(&built, &forwards, machine.debugger_port);
+    greet(&built, &forwards, &disks, machine.debugger_port);
     watch.keyboard = Some(Keyboard::take());
     let output = stdout();
     watch.reader = is_pipe().then(|| output.as_fd());
@@ -147,10 +148,10 @@ fn debugger_port(port: u16, forwards: &[OpenForward]) -> Result<HostPort, Failur
     })
 }
 
-fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward]) -> Machine {
+fn machine(built: &Built, args: &RunArgs, forwards: &[OpenForward], disks: &[OpenDisk]) -> Machine {
     let mut machine = built.machine();
     let capture = args.capture.as_ref().map(|capture| capture.file.as_path());
-    machine.devices = Devices { system: &built.system, forwards, capture }.arguments();
+    machine.devices = Devices { system: &built.system, forwards, disks, capture }.arguments();
     machine.firmware = args.firmware.into();
     machine.processors = args.smp;
     machine.cpu.clone_from(&args.cpu);
@@ -169,8 +170,9 @@ fn cpus<'a>(system: &'a System, args: &'a RunArgs) -> Option<(&'a str, &'a str)>
 }
 
 /// Says what a user needs to know to reach the machine.
-fn greet(built: &Built, forwards: &[OpenForward], debugger_port: Option<u16>) {
+fn greet(built: &Built, forwards: &[OpenForward], disks: &[OpenDisk], debugger_port: Option<u16>) {
     forwards.iter().for_each(|forward| output::note(&forward.to_string()));
+    disks.iter().for_each(|disk| output::note(&disk.to_string()));
     if let Some(port) = debugger_port {
         let symbols = built.symbols.display();
         output::note(&format!("waiting for: gdb {symbols} -ex 'target remote :{port}'"));

@@ -9,8 +9,8 @@ mod targets {
     pub mod guest;
     pub mod http;
     pub mod iperf;
-    pub mod rows;
     pub mod partitions;
+    pub mod rows;
     pub mod switch;
     pub mod vmlinuz;
     pub mod xenstore;
@@ -35,8 +35,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "guest", run: targets::guest::run },
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
-    Target { name: "rows", run: targets::rows::run },
     Target { name: "partitions", run: targets::partitions::run },
+    Target { name: "rows", run: targets::rows::run },
     Target { name: "switch", run: targets::switch::run },
     Target { name: "vmlinuz", run: targets::vmlinuz::run },
     Target { name: "xenstore", run: targets::xenstore::run },

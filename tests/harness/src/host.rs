@@ -5,9 +5,10 @@
 //! that leads into the machine. A forward of the scenario's own is named after where it leads: `0:alice:22`
 //! gives `FORWARD_ALICE_22`. `CAPTURE` is the file of recorded frames, if there is one; `LOG` is a file with the
 //! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
-//! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. A command that prepares the TPM, before there is a machine,
-//! finds the folder of its state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, if the loader
-//! measures it. `PROGRAMS` is the folder of the harness's own programs (`src/bin`).
+//! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. `DISK_STORE` is the file behind the disk that the domain `store`
+//! drives. A command that prepares something, before there is a machine, finds the disks' files, and the folder of the
+//! TPM's state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, if the loader measures it.
+//! `PROGRAMS` is the folder of the harness's own programs (`src/bin`).
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
 //! 0: `host | exit status 7`.
@@ -26,11 +27,12 @@ use std::{
     time::Duration,
 };
 
+use image_compiler::System;
 use image_machine::{
     Failure,
     patience::Patience,
     process::{self, Child, read_some},
-    run::{OpenForward, TpmVersion},
+    run::{OpenDisk, OpenForward, TpmVersion},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
@@ -55,14 +57,31 @@ impl Host {
     pub(crate) fn new(forwards: &[OpenForward]) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()
             .map_err(|error| Failure::file("cannot write in", &std::env::temp_dir(), &error))?;
-        let ports =
-            forwards.iter().map(|forward| (variable(&forward.name), forward.host_port.to_string().into()));
+        let ports = forwards
+            .iter()
+            .map(|forward| (variable("FORWARD", &forward.name), forward.host_port.to_string().into()));
         let mut host = Self { environment: ports.collect(), folder };
         host.environment.push(("CAPTURE".into(), host.capture_file().into()));
         host.environment.push(("LOG".into(), host.log_file().into()));
         host.environment.push(("MONITOR".into(), host.monitor().into()));
         host.environment.extend(programs().map(|folder| ("PROGRAMS".into(), folder.into())));
         Ok(host)
+    }
+
+    /// Makes the files behind the disks, in the scenario's own folder: those that are kept are copies, so that each run
+    /// begins with what is there.
+    pub(crate) fn disks(&mut self, system: &System) -> Result<Vec<OpenDisk>, Failure> {
+        let mut disks = OpenDisk::open_all(system, self.folder.path())?;
+        for disk in &mut disks {
+            let own = self.folder.path().join(format!("{}.disk", disk.domain));
+            if disk.path != own {
+                fs::copy(&disk.path, &own)
+                    .map_err(|error| Failure::file("cannot copy", &disk.path, &error))?;
+                disk.path.clone_from(&own);
+            }
+            self.environment.push((variable("DISK", &disk.domain), own.into()));
+        }
+        Ok(disks)
     }
 
     /// Lets commands reach a TPM whose control socket is `tpm`. → the socket by which QEMU reaches it then.
@@ -74,7 +93,8 @@ impl Host {
         Ok(relay.control)
     }
 
-    /// Runs the commands that make a TPM's state. → if there are any, the folder for [`TpmState::Kept`].
+    /// Runs the commands that make a TPM's state, or fill disks. → if there are any and a TPM, the folder for
+    /// [`TpmState::Kept`].
     ///
     /// [`TpmState::Kept`]: image_machine::run::TpmState::Kept
     ///
@@ -86,13 +106,15 @@ impl Host {
         version: Option<TpmVersion>,
         commands: &[String],
     ) -> Result<Option<PathBuf>, Failure> {
-        let (Some(version), false) = (version, commands.is_empty()) else { return Ok(None) };
         let cache = self.folder.path().join("tpm-cache");
-        let state = cache.join(version.folder());
-        fs::create_dir_all(&state).map_err(|error| Failure::file("cannot make", &state, &error))?;
-        self.environment.push(("TPM_STATE".into(), state.into()));
+        let version = version.filter(|_| !commands.is_empty());
+        if let Some(version) = version {
+            let state = cache.join(version.folder());
+            fs::create_dir_all(&state).map_err(|error| Failure::file("cannot make", &state, &error))?;
+            self.environment.push(("TPM_STATE".into(), state.into()));
+        }
         commands.iter().try_for_each(|line| self.run(line))?;
-        Ok(Some(cache))
+        Ok(version.map(|_| cache))
     }
 
     /// Runs a command to its end.
@@ -118,7 +140,7 @@ impl Host {
             None => Ok(()),
             Some(status) => {
                 said.push(status);
-                Err(Failure::Environment(format!("the TPM is not prepared: {}", said.join("; "))))
+                Err(Failure::Environment(format!("what is to be there before is not: {}", said.join("; "))))
             }
         }
     }
@@ -178,9 +200,9 @@ fn programs() -> Option<PathBuf> {
     Some(env::current_exe().ok()?.parent()?.parent()?.to_owned())
 }
 
-/// The variable that holds a forward's port.
-fn variable(forward: &str) -> String {
-    format!("FORWARD_{}", forward.to_uppercase().replace('-', "_"))
+/// The variable that holds a forward's port, or a disk's file.
+fn variable(kind: &str, name: &str) -> String {
+    format!("{kind}_{}", name.to_uppercase().replace('-', "_"))
 }
 
 /// A command that runs on the host. It is ended, with all that it started, when this value goes.
@@ -283,6 +305,6 @@ mod tests {
 
     #[test]
     fn forwards_are_variables() {
-        assert_eq!(variable("alice-22"), "FORWARD_ALICE_22");
+        assert_eq!(variable("FORWARD", "alice-22"), "FORWARD_ALICE_22");
     }
 }

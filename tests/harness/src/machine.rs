@@ -62,6 +62,7 @@ fn observe(
     tools::require(&needed, &context.progress, &context.interrupts)?;
     let forwards = OpenForward::open_all(&forwarded(&context, scenario)?, HostPorts::Free)?;
     let mut host = Host::new(&forwards)?;
+    let disks = host.disks(&built.system)?;
     let cache = host.prepare(version, &scenario.prepare)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
     if scenario.firmware == Firmware::Efi {
@@ -71,7 +72,8 @@ fn observe(
     }
     let mut machine = built.machine();
     machine.devices =
-        Devices { system: &built.system, forwards: &forwards, capture: capture.as_deref() }.arguments();
+        Devices { system: &built.system, forwards: &forwards, disks: &disks, capture: capture.as_deref() }
+            .arguments();
     machine.extra =
         vec!["-monitor".to_owned(), format!("unix:{},server=on,wait=off", host.monitor().display())];
     machine.extra.extend_from_slice(&scenario.qemu);

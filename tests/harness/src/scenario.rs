@@ -17,7 +17,7 @@
 //!                                         in it depends on the host. It does not wait for the host either; with
 //!                                         `paced` it does: while it has nothing to do, time passes as on the host
 //! prepare: swtpm_setup …                   runs on the host before the machine starts, and leaves the TPM's state in
-//!                                         the folder `$TPM_STATE`; may come several times
+//!                                         the folder `$TPM_STATE`, or fills a disk; may come several times
 //! qemu: -global NAME.PROPERTY=VALUE       more arguments for QEMU; may come several times
 //! forward: 0:alice:22                     a port of the host that leads to a domain, beside those of the
 //!                                         manifest; may come several times. HOST is chosen for each run

@@ -2,6 +2,7 @@
 
 mod calls;
 mod devices;
+mod disks;
 mod faults;
 mod form;
 mod grants;
@@ -36,7 +37,8 @@ pub struct Check {
 }
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
-/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M130: the policy.
+/// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M118: disks;
+/// M130: the policy.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -117,6 +119,10 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M115", summary: "a guest with less memory than its kernel needs", run: guests::too_little_memory },
     Check { id: "M116", summary: "a guest with a number of CPUs other than one", run: guests::cpus },
     Check { id: "M117", summary: "a command line of a guest that is too long or is not one line", run: guests::cmdline },
+    Check { id: "M118", summary: "a disk that no domain can drive, or of which is not said what is on it", run: disks::nothing_on_it },
+    Check { id: "M119", summary: "a file of a disk that cannot be used, or has no whole sectors", run: disks::unusable_file },
+    Check { id: "M120", summary: "sectors of a disk that two have and one may write, or a disk given twice", run: disks::shared },
+    Check { id: "M121", summary: "a disk given by `uses`, or to write if it is read-only, or no partition's number", run: disks::given_wrongly },
     Check { id: "M130", summary: "a policy without its monitor, or a monitor without a policy", run: policy::monitor },
     Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: policy::types },
     Check { id: "M132", summary: "a rule of the policy that names nothing, or allows what nobody can do", run: policy::rules },

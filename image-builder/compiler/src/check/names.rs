@@ -118,6 +118,7 @@ pub(super) fn unknown_domain(draft: &Draft<'_>) -> Vec<Diagnostic> {
         wanted.push((&switch.table.name, switch.is_known));
         wanted.extend(switch.ports.iter().map(|port| (&port.table.name, port.is_known)));
     }
+    wanted.extend(draft.disks.iter().map(|disk| (&disk.table.name, disk.is_known)));
     let forwards = draft.forwards.iter().filter_map(|forward| forward.to);
     wanted.extend(forwards.map(|named| (named.written, named.is_known)));
     let unknown = wanted.into_iter().filter(|(_, is_known)| !is_known).map(|(name, _)| name);

@@ -8,6 +8,8 @@ use crate::system::Draft;
 
 /// Class of what frames are recorded by.
 const RECORDER: &str = "virtio-console";
+/// Class of disks.
+const DISK: &str = "virtio-blk";
 /// Below this the firmware of a PC has its own memory and devices.
 const FIRST_DEVICE_ADDRESS: u64 = 0x10_0000;
 /// Memory reaches at least as far, if there is as much: QEMU's q35 leaves more room for devices only to larger
@@ -76,7 +78,7 @@ pub(super) fn no_exit_port(draft: &Draft<'_>) -> Vec<Diagnostic> {
     ]
 }
 
-/// QEMU makes a card or a console only if it is told how, and connects it by its name.
+/// QEMU makes a card, a disk or a console only if it is told how, and connects it by its name.
 pub(super) fn not_made(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform.filter(|platform| !platform.qemu.is_empty()) else {
         return Vec::new();
@@ -93,6 +95,7 @@ fn unmade(platform: &Platform, device: &Device) -> Option<Diagnostic> {
     let key = match device.class.value.as_str() {
         NETWORK_CARD => "netdev",
         RECORDER => "chardev",
+        DISK => "drive",
         _ => return wrong_backend(device),
     };
     if device.qemu.is_empty() {
@@ -112,7 +115,7 @@ fn wrong_backend(device: &Device) -> Option<Diagnostic> {
     let mut options = device.qemu.iter().flat_map(|argument| argument.split(','));
     let (key, other) = options.find_map(|option| {
         let (key, value) = option.split_once('=')?;
-        (["netdev", "chardev"].contains(&key) && value != name).then_some((key, value))
+        (["netdev", "chardev", "drive"].contains(&key) && value != name).then_some((key, value))
     })?;
     let message = format!("the `qemu` line of `{name}` connects it with `{other}`, it must be `{name}`");
     Some(Diagnostic::new(device.name.span, message).help(format!("write `{key}={name}`")))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{devices, edges, forwards, guest, on_fault, restartable};
+use super::{devices, disk, edges, forwards, guest, on_fault, restartable};
 use crate::system::{OnFault, System};
 use crate::visible::visible_line;
 
@@ -16,7 +16,7 @@ pub fn graph_dot(system: &System) -> String {
     for (id, domain) in system.domains() {
         let name = quoted([&domain.name]);
         let about = [domain.name.clone(), format!("priority {}", domain.priority)];
-        let facts = guest(system, domain).into_iter().chain(on_fault(system, domain));
+        let facts = guest(system, domain).into_iter().chain(disk(system, id)).chain(on_fault(system, domain));
         let label = quoted(about.iter().cloned().chain(facts));
         let _ = writeln!(dot, "    {name} [label={label}];");
         for (device, class) in devices(system, domain) {

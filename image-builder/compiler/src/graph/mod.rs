@@ -10,7 +10,8 @@ pub use svg::graph_svg;
 
 use cloison_abi::port::PortFlags;
 
-use crate::system::{Domain, DomainId, GateUse, LOG_GATE, OnFault, PAGES_IN_MIB, Port, System};
+use crate::manifest::DISK_GATE;
+use crate::system::{Domain, DomainId, GateUse, LOG_GATE, OnFault, PAGES_IN_MIB, Port, System, access, part};
 
 /// All gates from one domain to another, drawn as one line.
 struct Edge<'a> {
@@ -49,8 +50,14 @@ impl Edge<'_> {
             .filter(|(switch, port)| (port.domain, switch.domain) == (self.client, self.server));
         lines.extend(ports.flat_map(|(_, port)| about_port(port)));
         let options = self.uses.iter().filter_map(|gate_use| {
-            let rule = system.offer(gate_use).option.as_ref()?;
-            Some(format!("{} {}", rule.name.value, gate_use.option))
+            let offer = system.offer(gate_use);
+            let rule = offer.option.as_ref()?;
+            Some(if offer.name.value == DISK_GATE {
+                let (part, is_read_only) = part(gate_use.option);
+                format!("{part}, {}", access(is_read_only))
+            } else {
+                format!("{} {}", rule.name.value, gate_use.option)
+            })
         });
         lines.extend(options);
         match self.uses.iter().map(|gate_use| system.offer(gate_use).region_pages()).sum() {
@@ -88,6 +95,12 @@ fn guest(system: &System, domain: &Domain) -> Option<String> {
     let files = [guest.kernel, guest.initramfs].into_iter().flatten();
     let files: String = files.map(|file| format!(", {}", system.files()[file.0].name)).collect();
     Some(format!("guest: {} MiB{files}", guest.sizes.ram / PAGES_IN_MIB))
+}
+
+/// What is on the disk that a domain drives.
+fn disk(system: &System, domain: DomainId) -> Option<String> {
+    let disk = system.disks().iter().find(|disk| disk.domain == domain)?;
+    Some(format!("disk: {}, {}", disk.content, access(disk.is_read_only)))
 }
 
 /// The policy for a domain's faults, unless the domain only stops.

@@ -7,7 +7,7 @@ use svg::node::element::{Definitions, Group, Marker, Path, Rectangle, Style, Tex
 
 use super::layers::Layers;
 use super::text::{Font, wrapped};
-use super::{Edge, devices, edges, forwards, guest, on_fault, restartable};
+use super::{Edge, devices, disk, edges, forwards, guest, on_fault, restartable};
 use crate::system::{Domain, DomainId, System};
 use crate::visible::visible_line;
 
@@ -80,7 +80,8 @@ impl<'a> DomainBox<'a> {
         let forwards = forwards(system, id)
             .map(|(host, port)| (format!("port of the host: {host} to {port}"), "outside", FACT_LINES));
         let guest = guest(system, domain).map(|line| (line, "", FACT_LINES));
-        let facts = std::iter::once(summary).chain(guest).chain(fault).chain(forwards);
+        let disk = disk(system, id).map(|line| (line, "", FACT_LINES));
+        let facts = std::iter::once(summary).chain(guest).chain(disk).chain(fault).chain(forwards);
         let lines = facts.flat_map(|(words, class, lines)| {
             wrapped(&words, letters, lines).into_iter().map(move |line| (line, class))
         });

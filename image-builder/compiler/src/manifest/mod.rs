@@ -4,6 +4,7 @@
 
 mod addition;
 mod component;
+mod disk;
 mod guest;
 mod payload;
 mod platform;
@@ -20,13 +21,14 @@ use std::path::{Path, PathBuf};
 
 pub use addition::Addition;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
+pub use disk::{DISK_GATE, DiskFiles, DiskTable, DiskUse};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
 pub use payload::{Extra, Package, Payload, Purpose};
 pub use platform::{
     AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };
 pub use policy::{PolicyTable, RuleTable};
-pub use reader::{MAX_DEPTH, MAX_FILE_BYTES};
+pub use reader::{FileFacts, MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
 pub use spoiled::Spoiled;
 pub use switch::{DEFAULT_GATE, ForwardTable, PortTable, SwitchTable};
@@ -67,6 +69,8 @@ pub struct Inputs {
     pub folder: PathBuf,
     /// The files that its guests begin with.
     pub guest_files: GuestFiles,
+    /// The files that are its disks.
+    pub disk_files: DiskFiles,
     /// The payloads that there are; none if the manifest names none.
     pub payloads: Lookup<Vec<Payload>>,
     /// Components that there are, for proposals.
@@ -114,6 +118,7 @@ pub struct Manifest {
     pub has_census: bool,
     pub domains: Vec<DomainTable>,
     pub switches: Vec<SwitchTable>,
+    pub disks: Vec<DiskTable>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<ForwardTable>,
     /// Who decides what its domains may do to each other.
@@ -137,6 +142,8 @@ pub struct DomainTable {
     pub rights: Vec<At<String>>,
     /// Gates that it is given, `log` among them.
     pub uses: Vec<UseTable>,
+    /// Disks that it is given, or parts of them.
+    pub disks: Vec<DiskUse>,
     /// The policy for its faults.
     pub on_fault: Option<At<String>>,
     /// The domain that handles its faults.
@@ -165,6 +172,8 @@ pub struct UseTable {
     pub options: Vec<(At<String>, At<u64>)>,
     /// Whether it is there because the domain has a port of a switch.
     pub is_port: bool,
+    /// Whether it is there because the domain has a disk.
+    pub is_disk: bool,
 }
 
 impl Inputs {
@@ -196,6 +205,7 @@ impl Inputs {
             platform: Lookup::Broken,
             folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
             guest_files: GuestFiles::new(),
+            disk_files: DiskFiles::new(),
             payloads: Lookup::Absent,
             meant_platform: None,
         };
@@ -235,11 +245,14 @@ impl Inputs {
 
     /// Puts in order what has been read, and reads the components that it names.
     fn connect(&mut self) {
-        let Manifest { domains, switches, forwards, .. } = &mut self.manifest;
+        let Manifest { domains, switches, disks, forwards, .. } = &mut self.manifest;
         domains.sort_by_key(|domain| domain.name.span);
         switches.sort_by_key(|switch| switch.name.span);
+        disks.sort_by_key(|disk| disk.name.span);
         forwards.sort_by_key(|forward| forward.name.span);
         switch::connect(switches, domains);
+        disk::connect(domains);
+        disk::look_at_files(&mut self.disk_files, &self.folder, disks);
         self.read_components();
         guest::read_files(&mut self.guest_files, &self.folder, &self.manifest.domains);
         self.read_payloads();
@@ -385,6 +398,7 @@ impl Manifest {
             has_census: false,
             domains: Vec::new(),
             switches: Vec::new(),
+            disks: Vec::new(),
             forwards: Vec::new(),
             policy: None,
         }
@@ -407,6 +421,7 @@ impl Manifest {
     fn read_parts(&mut self, reader: &mut Reader<'_, '_>) {
         self.domains = reader.entries("domain", |name, item| Some(DomainTable::read_item(name, item)));
         self.switches = reader.entries("switch", |name, item| Some(SwitchTable::read(name, item)));
+        self.disks = reader.entries("disk", |name, item| Some(DiskTable::read(name, item)));
         self.forwards =
             reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
         self.policy = reader.table("policy", PolicyTable::read);
@@ -432,6 +447,7 @@ impl DomainTable {
             devices: Vec::new(),
             rights: Vec::new(),
             uses: Vec::new(),
+            disks: Vec::new(),
             on_fault: None,
             fault_handler: None,
             priority: None,
@@ -455,7 +471,7 @@ impl DomainTable {
         let mut uses = reader.entries("uses", UseTable::read);
         if let Some(from) = log {
             let local = At { value: "log".to_owned(), span: from.span };
-            uses.push(UseTable { local, from, options: Vec::new(), is_port: false });
+            uses.push(UseTable { local, from, options: Vec::new(), is_port: false, is_disk: false });
         }
         Self {
             name,
@@ -465,6 +481,7 @@ impl DomainTable {
             devices: reader.texts("devices"),
             rights: reader.texts("rights"),
             uses,
+            disks: DiskUse::read_all(reader),
             on_fault: reader.text("on_fault"),
             fault_handler: reader.text("fault_handler"),
             priority: reader.number("priority"),
@@ -482,12 +499,12 @@ impl UseTable {
     /// `uses.tpm = "stpm"` or `uses.tpm = { from = "stpm", locality = 0 }`.
     fn read(local: At<String>, item: reader::Item<'_, '_, '_>) -> Option<Self> {
         if let Some(from) = item.as_text() {
-            return Some(Self { local, from, options: Vec::new(), is_port: false });
+            return Some(Self { local, from, options: Vec::new(), is_port: false, is_disk: false });
         }
         item.table(|table| {
             let from = table.required_text("from");
             let options = table.other_numbers();
-            Some(Self { local, from: from?, options, is_port: false })
+            Some(Self { local, from: from?, options, is_port: false, is_disk: false })
         })?
     }
 }

@@ -4,10 +4,10 @@
 //! should say so three times. The tree of the `toml` crate keeps the place of every key and value.
 
 use std::borrow::Cow;
-use std::fs::{File, FileType};
+use std::fs::{File, FileType, Metadata};
 use std::io::Read;
 use std::num::IntErrorKind;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, open};
@@ -44,12 +44,7 @@ pub(crate) fn read_file(
 
 /// The content of a regular file of at most `most` bytes. What waits for a writer, or never ends, is not read at all.
 pub(super) fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = File::from(open(path, flags, Mode::empty()).map_err(|error| describe(&error.into()))?);
-    let about = file.metadata().map_err(|error| describe(&error))?;
-    if !about.is_file() {
-        return Err(format!("this is {}, not a file", kind_of(about.file_type())));
-    }
+    let (file, about) = open_file(path, OFlags::RDONLY)?;
     let too_long = |length| format!("the file has {length} bytes or more, at most {most} are read");
     if about.len() > most {
         return Err(too_long(about.len()));
@@ -61,6 +56,32 @@ pub(super) fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, String> {
         return Err(too_long(bytes.len() as u64));
     }
     Ok(bytes)
+}
+
+/// What is known of a file that is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What tells it from every other one, whatever it is called.
+    pub identity: (u64, u64),
+}
+
+/// What is known of a regular file that can be read, and written if that is meant.
+pub(super) fn facts_of(path: &Path, is_written: bool) -> Result<FileFacts, String> {
+    let (_, about) = open_file(path, if is_written { OFlags::RDWR } else { OFlags::RDONLY })?;
+    Ok(FileFacts { bytes: about.len(), identity: (about.dev(), about.ino()) })
+}
+
+/// Opens a regular file. What waits for a writer is not waited for.
+fn open_file(path: &Path, access: OFlags) -> Result<(File, Metadata), String> {
+    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(open(path, flags, Mode::empty()).map_err(|error| describe(&error.into()))?);
+    let about = file.metadata().map_err(|error| describe(&error))?;
+    if !about.is_file() {
+        return Err(format!("this is {}, not a file", kind_of(about.file_type())));
+    }
+    Ok((file, about))
 }
 
 fn kind_of(kind: FileType) -> &'static str {
@@ -88,7 +109,8 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
 fn describe(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
-        std::io::ErrorKind::PermissionDenied => "permission to read the file denied".into(),
+        std::io::ErrorKind::PermissionDenied => "permission to use the file denied".into(),
+        std::io::ErrorKind::IsADirectory => "this is a folder, not a file".into(),
         _ => format!("the file cannot be read: {}", Cause(error)),
     }
 }
@@ -277,6 +299,26 @@ impl<'d, 'p> Reader<'d, 'p> {
             entries.extend(read(written, item));
         }
         entries
+    }
+
+    /// A list whose items are of several kinds; empty if missing. `read` gets each as an [`Item`].
+    pub(crate) fn items<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        mut read: impl FnMut(Item<'_, '_, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong(key, value, expected);
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for value in items.iter() {
+            let name = At { value: key.to_owned(), span: span(self.at.source, value) };
+            all.extend(read(Item { name, value, reader: self }));
+        }
+        all
     }
 
     /// All keys that were not taken yet, with numbers as their values. No key is unknown to such a table,

@@ -156,6 +156,7 @@ impl PortTable {
             from: At { value: switch.value.clone(), span: self.name.span },
             options: Vec::new(),
             is_port: true,
+            is_disk: false,
         }
     }
 }

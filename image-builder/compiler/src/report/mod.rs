@@ -4,6 +4,7 @@
 //! Reviewers compare two reports, not two images.
 
 mod built;
+mod disks;
 mod operations;
 mod switches;
 mod table;
@@ -30,6 +31,7 @@ pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
     text += &switches::switches(system);
     text += &switches::forwards(system);
     text += &devices(system);
+    text += &disks::disks(system);
     text += &guests(system);
     text += &rights(system);
     if let Some((plan, image)) = built {

@@ -3,6 +3,7 @@
 //! [`Draft`] is the step between: names looked up as far as they can be, for the checks to judge. Only a
 //! draft in which no check found a fault becomes a [`System`].
 
+mod disk;
 mod draft;
 mod forward;
 mod guest;
@@ -14,6 +15,7 @@ mod switch;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+pub use disk::{Disk, DiskContent, DraftDisk, access, part};
 pub use draft::{
     Call, DHCP, Draft, DraftDevice, DraftDomain, DraftForward, DraftGateUse, DraftPort, DraftSwitch, Named,
     Read, settings,
@@ -50,6 +52,7 @@ pub struct System {
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) domains: Vec<Domain>,
     pub(crate) switches: Vec<Switch>,
+    pub(crate) disks: Vec<Disk>,
     pub(crate) forwards: Vec<Forward>,
     pub(crate) ends_with: Option<DomainId>,
     pub(crate) has_census: bool,
@@ -308,6 +311,12 @@ impl System {
     #[must_use]
     pub fn switches(&self) -> &[Switch] {
         &self.switches
+    }
+
+    /// Its disks, in the order of the manifest.
+    #[must_use]
+    pub fn disks(&self) -> &[Disk] {
+        &self.disks
     }
 
     /// The ports of all switches, each with its switch.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
-    Budget, ComponentId, DeviceId, Domain, DomainId, Draft, DraftDomain, DraftGateUse, DraftSwitch, File,
-    FileId, Forward, GateId, GateUse, Guest, GuestSizes, OnFault, Owned, Stated, StatedBudget, System,
+    Budget, ComponentId, DeviceId, Disk, Domain, DomainId, Draft, DraftDomain, DraftGateUse, DraftSwitch,
+    File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, OnFault, Owned, Stated, StatedBudget, System,
     budgets, priorities,
 };
 use crate::diagnostic::At;
@@ -38,6 +38,7 @@ impl System {
             domains: domains.collect::<Option<_>>()?,
             files: files.iter().map(|name| File::new(name, inputs.guest_files.get(*name))).collect(),
             switches: draft.switches.iter().map(DraftSwitch::resolve).collect::<Option<_>>()?,
+            disks: draft.disks.iter().map(|disk| Disk::resolve(draft, disk)).collect::<Option<_>>()?,
             forwards: draft.forwards.iter().map(Forward::resolve).collect::<Option<_>>()?,
             ends_with: match draft.ends_with {
                 Some(named) => Some(DomainId(named.found?)),

@@ -5,7 +5,7 @@ use std::{ffi::OsString, net::Ipv4Addr, path::Path};
 use cloison_abi::port::PortFlags;
 use image_compiler::system::{Device, Network, Switch, System};
 
-use super::{OpenForward, option::option};
+use super::{OpenDisk, OpenForward, option::option};
 
 /// Addresses that QEMU's DHCP server gives out, one after the other.
 const DHCP_ADDRESSES: u32 = 16;
@@ -19,6 +19,8 @@ pub struct Devices<'a> {
     pub system: &'a System,
     /// Ports of the host that lead into it.
     pub forwards: &'a [OpenForward],
+    /// The files that are its disks.
+    pub disks: &'a [OpenDisk],
     /// The file that captured frames go to.
     pub capture: Option<&'a Path>,
 }
@@ -42,9 +44,22 @@ impl Devices<'_> {
             arguments.extend(["-netdev".into(), self.network(id).into()]);
         } else if has("chardev") {
             arguments.extend(["-chardev".into(), self.file(id)]);
+        } else if has("drive") {
+            arguments.extend(["-drive".into(), self.drive(id)]);
         }
         arguments.extend(device.qemu.iter().map(OsString::from));
         arguments
+    }
+
+    /// A disk: without a file, one on which nothing stays.
+    fn drive(&self, id: &str) -> OsString {
+        match self.disks.iter().find(|disk| disk.device == id) {
+            Some(disk) => {
+                let access = if disk.is_read_only { "on" } else { "off" };
+                option(&format!("if=none,id={id},format=raw,readonly={access},file="), &disk.path)
+            }
+            None => format!("if=none,id={id},driver=null-co,read-zeroes=on").into(),
+        }
     }
 
     fn file(&self, id: &str) -> OsString {

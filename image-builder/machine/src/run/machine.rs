@@ -48,7 +48,7 @@ impl Machine {
             disc: disc.to_owned(),
             firmware: Firmware::Bios,
             platform: platform.qemu.clone(),
-            devices: Devices { system, forwards: &[], capture: None }.arguments(),
+            devices: Devices { system, forwards: &[], disks: &[], capture: None }.arguments(),
             memory_mib: u32::try_from(platform.memory_mib).unwrap_or(u32::MAX),
             processors: 1,
             cpu: None,

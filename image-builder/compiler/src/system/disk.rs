@@ -1,0 +1,105 @@
+//! Disks: what is on each, and who has what of it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use disk_api::Choice;
+
+use super::{DeviceId, DomainId, Draft};
+use crate::diagnostic::At;
+use crate::manifest::{Device, DiskTable, FileFacts};
+
+/// A disk.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The domain that drives it.
+    pub domain: DomainId,
+    /// The device.
+    pub device: DeviceId,
+    /// What is on it.
+    pub content: DiskContent,
+    /// Whether nobody writes it.
+    pub is_read_only: bool,
+}
+
+/// What a client of a disk has, by the option of its gate: which part, and whether it may only read that.
+#[must_use]
+pub fn part(option: u64) -> (String, bool) {
+    let Choice { partition, is_read_only } = Choice::of_option(option as u32);
+    let part = if partition == 0 { "all of it".to_owned() } else { format!("partition {partition}") };
+    (part, is_read_only)
+}
+
+/// How a disk, or a part of one, may be used.
+#[must_use]
+pub fn access(is_read_only: bool) -> &'static str {
+    if is_read_only { "read-only" } else { "read and write" }
+}
+
+impl fmt::Display for DiskContent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { written, .. } => out.write_str(written),
+            Self::Scratch(mib) => write!(out, "{mib} MiB of zeros at each start"),
+        }
+    }
+}
+
+/// What is on a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskContent {
+    /// What is in a file of the host, and stays there.
+    File {
+        /// As the manifest has it.
+        written: String,
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Nothing but zeros at the start of each run: its size in MiB.
+    Scratch(u64),
+}
+
+/// A disk whose names have been looked up.
+#[derive(Debug)]
+pub struct DraftDisk<'a> {
+    /// As written.
+    pub table: &'a DiskTable,
+    /// The domain that drives it.
+    pub domain: Option<usize>,
+    /// Whether that is the domain's very name.
+    pub is_known: bool,
+    /// What is known of its file, if it has one.
+    pub file: Option<(&'a At<String>, &'a Result<FileFacts, String>)>,
+}
+
+impl Draft<'_> {
+    /// The device behind a disk: the first of its domain that QEMU puts a drive behind.
+    #[must_use]
+    pub fn device_of(&self, disk: &DraftDisk<'_>) -> Option<(usize, &Device)> {
+        let domain = &self.domains[disk.domain?];
+        domain.devices.iter().filter_map(|device| device.found).find(|(_, device)| is_drive(device))
+    }
+}
+
+/// Whether something is behind a device that is a disk.
+fn is_drive(device: &Device) -> bool {
+    let mut options = device.qemu.iter().flat_map(|argument| argument.split(','));
+    options.any(|option| option.starts_with("drive="))
+}
+
+impl Disk {
+    /// `None` if something leads nowhere, which the checks have ruled out.
+    pub(super) fn resolve(draft: &Draft<'_>, disk: &DraftDisk<'_>) -> Option<Self> {
+        let table = disk.table;
+        let content = match (&table.file, &table.scratch_mib) {
+            (Some(file), None) => {
+                DiskContent::File { written: file.value.clone(), path: draft.inputs.folder.join(&file.value) }
+            }
+            (None, Some(mib)) => DiskContent::Scratch(mib.value),
+            _ => return None,
+        };
+        let (device, _) = draft.device_of(disk)?;
+        let (domain, device) = (DomainId(disk.domain?), DeviceId(device));
+        Some(Self { domain, device, content, is_read_only: table.is_read_only })
+    }
+}
