@@ -63,6 +63,8 @@ boot_tests! {
     no_guest_has_the_signers_key: "linux-three",
     a_guest_stands_still_and_goes_on: "linux-pause",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
+    a_guest_has_a_disk_of_its_own: "linux-disk",
+    a_guest_goes_on_when_its_disk_is_restarted: "disk-restart",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",
     a_keylogger_sees_its_own_input_alone: "keylogger",
