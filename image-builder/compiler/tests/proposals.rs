@@ -369,3 +369,22 @@ fn what_does_not_go_together() {
         ],
     );
 }
+
+#[test]
+fn policies() {
+    let monitor = "[domain.monitor]\ncomponent = \"monitor\"\ntype = \"judge\"\nrights = [\"monitor-right\"]\nlog = \"console\"\n";
+    let hello = "[domain.hello]\ncomponent = \"hello\"\ntype = \"app\"\nlog = \"console\"\n";
+    let console = CONSOLE.replace("devices", "type = \"service\"\ndevices");
+    let template = format!("{SYSTEM}[policy]\nmonitor = \"monitor\"\n@{console}{monitor}{hello}");
+    let types = "types = [\"service\", \"judge\", \"app\"]\n";
+    let with = |rules: &str| format!("{types}{rules}\n").leak() as &'static str;
+    let rule = "allow = [{ from = [\"app\"], to = [\"service\"], may = [\"call\"] }]";
+    assert_followed(
+        &template,
+        &[
+            ("M133", with(""), "{ from = [\"app\"], to = [\"service\"], may = [\"call\"] }", with(rule)),
+            ("M132", with(&rule.replace("call", "cal")), "`call`", with(rule)),
+            ("M132", with(&rule.replace("app", "ap")), "`app`", with(rule)),
+        ],
+    );
+}

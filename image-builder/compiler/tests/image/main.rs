@@ -2,6 +2,7 @@
 
 mod guest;
 mod network;
+mod policy;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;

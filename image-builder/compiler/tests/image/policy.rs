@@ -1,0 +1,58 @@
+//! What a policy becomes: who is judged, and what the monitor is told.
+
+use cloison_abi::access::Classes;
+use cloison_abi::info::SETTINGS_POLICY;
+use cloison_abi::policy::{FIRST_INDEX, PolicyDomain, PolicyHeader, PolicyRule};
+
+use super::*;
+
+fn judged() -> Read {
+    let path = support::fixtures().root.join("manifests/policy.toml");
+    Read::of(&image_compiler::load(&support::fixtures(), &path).unwrap())
+}
+
+#[test]
+fn all_are_judged_but_the_monitor_and_those_that_it_calls() {
+    let read = judged();
+    let asked = ["console", "monitor", "hello", "second"].map(|name| {
+        let entry = &read.domains[read.domain(name) as usize];
+        Classes::from_bits(entry.asked).unwrap()
+    });
+    assert_eq!(asked, [Classes::empty(), Classes::empty(), Classes::ASKED, Classes::ASKED]);
+    assert!(Read::everything().domains.iter().all(|domain| domain.asked == 0), "nobody without a policy");
+}
+
+#[test]
+fn the_monitor_is_above_those_it_judges_and_told_of_questions() {
+    let read = judged();
+    let priority = |name| read.thread(read.domain(name)).priority;
+    assert!(priority("monitor") > priority("hello") && priority("monitor") > priority("second"));
+    assert!(priority("console") >= priority("monitor"), "a server is not below its client");
+    let right = read.rights.iter().find(|right| right.kind == ObjectKind::MonitorRight as u32).unwrap();
+    assert_eq!(right.domain, read.domain("monitor"));
+    assert_ne!(right.event, NONE);
+}
+
+#[test]
+fn the_monitor_alone_is_told_the_policy() {
+    let read = judged();
+    let settings = |name| read.settings(read.domain(name), SETTINGS_POLICY);
+    assert!(["console", "hello", "second"].iter().all(|name| settings(name).is_empty()));
+    let bytes = settings("monitor");
+    let (header, rest) = PolicyHeader::read_from_prefix(&bytes).unwrap();
+    assert_eq!(header.types.map(|kind| kind.as_str().to_owned())[..4], ["service", "monitor", "app", "loud"]);
+    let (domains, rest) =
+        <[PolicyDomain]>::ref_from_prefix_with_elems(rest, header.domains as usize).unwrap();
+    let domains: Vec<_> = domains.iter().map(|domain| (domain.name.as_str(), domain.kind)).collect();
+    assert_eq!(domains, [("console", 0), ("monitor", 1), ("hello", 2), ("second", 3)]);
+    assert_eq!(
+        read.domain("console") + FIRST_INDEX,
+        2,
+        "the builder makes them in this order, and is 1 itself"
+    );
+    let rules = <[PolicyRule]>::ref_from_bytes_with_elems(rest, header.rules as usize).unwrap();
+    let call = Classes::CALL.bits();
+    let found: Vec<_> = rules.iter().map(|rule| (rule.from, rule.to, rule.may, rule.line)).collect();
+    let both = call | Classes::SIGNAL.bits();
+    assert_eq!(found, [(2, 0, call, 11), (3, 0, call, 11), (3, 0, both, 12)]);
+}
