@@ -6,6 +6,7 @@
 mod built;
 mod disks;
 mod operations;
+mod policy;
 mod switches;
 mod table;
 
@@ -28,6 +29,7 @@ pub fn report(system: &System, built: Option<(&Plan, &[u8])>) -> String {
     text += &domains(system);
     text += &calls(system);
     text += &other_ways(system);
+    text += &policy::policy(system);
     text += &switches::switches(system);
     text += &switches::forwards(system);
     text += &devices(system);

@@ -34,6 +34,26 @@ fn the_monitor_is_above_those_it_judges_and_told_of_questions() {
 }
 
 #[test]
+fn the_report_shows_the_policy() {
+    let path = support::fixtures().root.join("manifests/policy.toml");
+    let system = image_compiler::load(&support::fixtures(), &path).unwrap();
+    let report = image_compiler::report(&system, None);
+    let lines: Vec<_> =
+        report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for expected in [
+        "Policy, by monitor",
+        "console service no: the monitor needs it",
+        "monitor monitor decides",
+        "second loud yes",
+        "app service call 11",
+        "loud service call, signal 12",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}: {report}");
+    }
+    assert!(!image_compiler::report(&support::everything(), None).contains("Policy"));
+}
+
+#[test]
 fn the_monitor_alone_is_told_the_policy() {
     let read = judged();
     let settings = |name| read.settings(read.domain(name), SETTINGS_POLICY);
