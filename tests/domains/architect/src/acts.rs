@@ -86,6 +86,8 @@ pub const ACTS: &[(&str, Act)] = &[
     ("nobody attends a domain that has ended", ends::nobody_attends_the_ended),
     ("what was lent is not mapped into another domain", ends::loan_is_not_passed_on),
     ("a loan ends with its lender, whatever the plan gave that one", ends::loan_ends_with_its_lender),
+    ("who waits for a handler that ends is ended too", ends::patient_ends_with_its_handler),
+    ("what one domain loads as selectors no other finds", selectors_of_another),
     ("a domain without page tables does not run when its handler ends", ends::without_tables_nothing_runs),
     ("memory of a guest stays what it is until its domain is gone", guests::memory_of_a_guest_stays),
     ("memory of a guest is not lent", guests::memory_of_a_guest_is_not_lent),
@@ -466,4 +468,10 @@ fn not_both_written_and_run(site: &mut Site) -> Outcome {
     let both = Rights::READ | Rights::WRITE | Rights::EXECUTE;
     refused(domain_map(child.domain, region, CODE_ADDRESS + 0x2000, 0, 1, both), CallError::BadArgument)?;
     refused(domain_give_region(child.domain, LATER_SLOT, region, both), CallError::BadArgument)
+}
+
+fn selectors_of_another(site: &mut Site) -> Outcome {
+    let child = site.child()?;
+    child.loads_selectors()?;
+    same(crate::child::selectors(), [0; 4])
 }

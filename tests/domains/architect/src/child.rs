@@ -13,7 +13,10 @@ use cloison_sys::{
     wait, window,
 };
 
-use crate::{outcome::Outcome, view::View};
+use crate::{
+    outcome::{Outcome, same},
+    view::View,
+};
 
 /// Pages for a child's page tables.
 pub const TABLE_PAGES: u64 = 8;
@@ -59,6 +62,14 @@ global_asm!(
     ".globl child_count",
     "child_count: inc qword ptr [rdi + 56]",
     "jmp child_count",
+    // Its stack's selector in all others.
+    ".globl child_selectors",
+    "child_selectors: mov eax, ss",
+    "mov ds, eax",
+    "mov es, eax",
+    "mov fs, eax",
+    "mov gs, eax",
+    "ud2",
     ".globl child_end",
     "child_end:",
 );
@@ -67,6 +78,7 @@ unsafe extern "C" {
     static child_calls: u8;
     static child_port: u8;
     static child_count: u8;
+    static child_selectors: u8;
     static child_end: u8;
 }
 
@@ -145,6 +157,12 @@ impl Child {
         Ok(self.fault()?.kind == FaultKind::InvalidInstruction)
     }
 
+    /// Has the child load segment selectors.
+    pub fn loads_selectors(&self) -> Outcome {
+        self.start(&raw const child_selectors)?;
+        same(self.fault()?.kind, FaultKind::InvalidInstruction)
+    }
+
     /// Lets the child count, until it has begun.
     pub fn count(&self) -> Outcome {
         self.start(&raw const child_count)?;
@@ -168,4 +186,18 @@ impl Child {
         wait(FAULTED, after(Duration::from_secs(20)));
         Ok(fault_read(self.domain)?)
     }
+}
+
+/// What this domain finds in the selectors DS, ES, FS and GS.
+pub fn selectors() -> [u16; 4] {
+    let (ds, es, fs, gs): (u16, u16, u16, u16);
+    // SAFETY: reading a selector changes nothing.
+    unsafe {
+        core::arch::asm!(
+            "mov {0:x}, ds", "mov {1:x}, es", "mov {2:x}, fs", "mov {3:x}, gs",
+            out(reg) ds, out(reg) es, out(reg) fs, out(reg) gs,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    [ds, es, fs, gs]
 }

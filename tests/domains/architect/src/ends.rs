@@ -7,8 +7,8 @@ use cloison_rt::time::after;
 use cloison_sys::{
     Slot,
     build::{
-        domain_attend, domain_configure, domain_give_domain, domain_give_event, domain_give_gate,
-        domain_give_region, domain_give_right,
+        Configuration, domain_attend, domain_configure, domain_give_domain, domain_give_event,
+        domain_give_gate, domain_give_region, domain_give_right, domain_reset,
     },
     slot_info, wait,
 };
@@ -88,15 +88,31 @@ pub fn loan_ends_with_its_lender(site: &mut Site) -> Outcome {
     same(pair.borrower.results(2)?[1].0, number(CallError::BadSlot))
 }
 
+/// It waits for what its handler decides, and the handler ends instead: it ends too.
+pub fn patient_ends_with_its_handler(site: &mut Site) -> Outcome {
+    let (patient, handler, waker) = (site.child()?, site.child()?, site.child()?);
+    let attended = Configuration { handler: Some((handler.domain, 4)), ..configuration() };
+    domain_configure(patient.domain, &attended)?;
+    domain_give_event(waker.domain, Slot(EVENT), handler.domain, 3)?;
+    handler.begin(&[SLEEP, (CallNumber::Exit, 0, [0; 6])])?;
+    wait(0, after(Duration::from_millis(1)));
+    patient.begin(&[(CallNumber::Clock, 0, [0; 6])])?;
+    while slot_info(patient.domain)?.is_alive {
+        wait(0, after(Duration::from_millis(1)));
+    }
+    same(waker.call(CallNumber::Signal, EVENT, [0; 6])?.0, 0)?;
+    wait(0, after(Duration::from_millis(5)));
+    same(slot_info(handler.domain)?.is_alive, false)?;
+    refused(domain_reset(patient.domain), CallError::BadState)
+}
+
 pub fn without_tables_nothing_runs(site: &mut Site) -> Outcome {
     /// Enough for a reset to take many steps.
     const TABLES: u64 = 2048;
     let quota = site.region(TABLES)?;
     let (patient, handler, other) = (site.child_with(quota)?, site.child()?, site.child()?);
-    domain_configure(
-        patient.domain,
-        &cloison_sys::build::Configuration { handler: Some((handler.domain, 4)), ..configuration() },
-    )?;
+    let attended = Configuration { handler: Some((handler.domain, 4)), ..configuration() };
+    domain_configure(patient.domain, &attended)?;
     domain_give_domain(other.domain, Slot(DOMAIN), patient.domain, Rights::HANDLE_FAULT)?;
     handler.begin(&[SLEEP])?;
     wait(0, after(Duration::from_millis(1)));

@@ -17,7 +17,7 @@ use super::{
 use crate::world::{World, call, call_with_flags, call_with_odd_state};
 
 use CallError::{
-    BadArgument, BadSlot, MissingRight, Overlap, QuotaExceeded, SlotTaken, UnknownCall, WrongType,
+    BadArgument, BadSlot, BadState, MissingRight, Overlap, QuotaExceeded, SlotTaken, UnknownCall, WrongType,
 };
 
 /// Where nothing is mapped, far from everything else.
@@ -133,6 +133,7 @@ pub(crate) const ACTS: &[Act] = &[
     act("mappings are limited", Refused(QuotaExceeded, too_many_mappings)),
     act("page tables are limited", Refused(QuotaExceeded, too_many_tables)),
     act("what is not mapped cannot be unmapped", Refused(BadArgument, |_| unmap(FREE))),
+    act("what the plan has mapped stays", Refused(BadState, |world| unmap(world.stack_bottom()))),
     act(
         "the middle of a mapping cannot be unmapped",
         Refused(BadArgument, |world| unmap(world.stack_bottom() + PAGE_BYTES)),
