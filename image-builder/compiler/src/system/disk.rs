@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use disk_api::Choice;
 
-use super::{DeviceId, DomainId, Draft};
-use crate::diagnostic::At;
-use crate::manifest::{Device, DiskTable, FileFacts};
+use super::{DeviceId, DomainId, Draft, DraftDisk};
 
 /// A disk.
 #[derive(Debug, Clone)]
@@ -57,34 +55,6 @@ pub enum DiskContent {
     },
     /// Nothing but zeros at the start of each run: its size in MiB.
     Scratch(u64),
-}
-
-/// A disk whose names have been looked up.
-#[derive(Debug)]
-pub struct DraftDisk<'a> {
-    /// As written.
-    pub table: &'a DiskTable,
-    /// The domain that drives it.
-    pub domain: Option<usize>,
-    /// Whether that is the domain's very name.
-    pub is_known: bool,
-    /// What is known of its file, if it has one.
-    pub file: Option<(&'a At<String>, &'a Result<FileFacts, String>)>,
-}
-
-impl Draft<'_> {
-    /// The device behind a disk: the first of its domain that QEMU puts a drive behind.
-    #[must_use]
-    pub fn device_of(&self, disk: &DraftDisk<'_>) -> Option<(usize, &Device)> {
-        let domain = &self.domains[disk.domain?];
-        domain.devices.iter().filter_map(|device| device.found).find(|(_, device)| is_drive(device))
-    }
-}
-
-/// Whether something is behind a device that is a disk.
-fn is_drive(device: &Device) -> bool {
-    let mut options = device.qemu.iter().flat_map(|argument| argument.split(','));
-    options.any(|option| option.starts_with("drive="))
 }
 
 impl Disk {

@@ -11,14 +11,16 @@ use cloison_abi::{limits::MAX_DOMAINS, port::PortSettings};
 
 use crate::diagnostic::{At, Span, closest};
 use crate::manifest::{
-    Component, Device, DeviceNeed, DiskTable, DomainTable, GateNeed, Inputs, Offer, Platform, UseTable,
+    Component, Device, DeviceNeed, DomainTable, GateNeed, Inputs, Offer, Platform, UseTable,
 };
 
 use super::guest::page_count;
-use super::{DraftDisk, GuestSizes, Right};
+use super::{GuestSizes, Right};
 
+mod disk;
 mod switch;
 
+pub use disk::DraftDisk;
 pub use switch::{DHCP, DraftForward, DraftPort, DraftSwitch, Read};
 
 /// A name and what it led to.
@@ -126,7 +128,7 @@ impl<'a> Draft<'a> {
             platform,
             domains,
             switches: switches.map(|(place, table)| DraftSwitch::new(&names, place, table)).collect(),
-            disks: manifest.disks.iter().map(|table| find_disk(inputs, &names, table)).collect(),
+            disks: manifest.disks.iter().map(|table| disk::find_disk(inputs, &names, table)).collect(),
             forwards: manifest.forwards.iter().map(|table| DraftForward::new(&names, table)).collect(),
             ends_with,
         }
@@ -284,12 +286,6 @@ fn find_right(written: &At<String>) -> Named<'_, Right> {
         Right::from_name(closest(&written.value, names).filter(|_| !Right::is_builders(&written.value))?)
     };
     Named { written, found: exact.or_else(close), is_known: exact.is_some() }
-}
-
-fn find_disk<'a>(inputs: &'a Inputs, names: &Names<'_>, table: &'a DiskTable) -> DraftDisk<'a> {
-    let named = names.find(&table.name);
-    let file = table.file.as_ref().and_then(|file| Some((file, inputs.disk_files.get(&file.value)?)));
-    DraftDisk { table, domain: named.found, is_known: named.is_known, file }
 }
 
 /// The need decides which gate of the server is meant: the manifest names only the two domains.

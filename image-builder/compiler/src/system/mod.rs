@@ -15,10 +15,10 @@ mod switch;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-pub use disk::{Disk, DiskContent, DraftDisk, access, part};
+pub use disk::{Disk, DiskContent, access, part};
 pub use draft::{
-    Call, DHCP, Draft, DraftDevice, DraftDomain, DraftForward, DraftGateUse, DraftPort, DraftSwitch, Named,
-    Read, settings,
+    Call, DHCP, Draft, DraftDevice, DraftDisk, DraftDomain, DraftForward, DraftGateUse, DraftPort,
+    DraftSwitch, Named, Read, settings,
 };
 pub use forward::{Forward, Unreachable, reach};
 pub(crate) use guest::NoBytes;

@@ -5,6 +5,7 @@
 
 mod emulate;
 mod log;
+mod switch;
 mod trap;
 mod turn;
 

@@ -65,7 +65,7 @@ impl Paging {
             let shown = Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
             return self.show_own(machine, address, shown, access);
         }
-        if let Some(shown) = stub::shown(machine, address, self.information).filter(|_| !access.user) {
+        if let Some(shown) = shown_of_stub(machine, address, self.information).filter(|_| !access.user) {
             return self.show_own(machine, address, shown, access);
         }
         match walk(machine, self.root(), address) {
@@ -269,4 +269,14 @@ fn outside(address: u64, access: Access, path: &Path) -> Fault {
         return foreign(access);
     }
     Fault::Device { address: path.frame() * PAGE_BYTES + address % PAGE_BYTES, write: access.write }
+}
+
+/// The page of the stub at an address, if there is one.
+pub(crate) fn shown_of_stub(memory: &impl Memory, address: u64, information: u64) -> Option<Shown> {
+    match address.checked_sub(stub::ADDRESS)? / PAGE_BYTES {
+        0 => Some(Shown { page: page_of(memory, information / PAGE_BYTES)?, write: true, execute: false }),
+        1 => Some(Shown { page: Page::Shared(stub::WORDS), write: true, execute: false }),
+        2 => Some(Shown { page: Page::Shared(stub::CODE), write: false, execute: true }),
+        _ => None,
+    }
 }

@@ -378,14 +378,15 @@ fn halves_are_switched_only_where_both_see_the_same() {
 fn the_stubs_pages_are_the_kernels_alone() {
     let fixture = Fixture::called();
     let information = fixture.guest.channels.info(0);
-    let shown = |page: u64| super::shown(&fixture.host, ADDRESS + page * PAGE_BYTES + 8, information);
+    let shown =
+        |page: u64| crate::memory::shown_of_stub(&fixture.host, ADDRESS + page * PAGE_BYTES + 8, information);
     let rights = |page| shown(page).map(|shown| (shown.write, shown.execute));
     assert_eq!(
         [0, 1, 2, 3].map(rights),
         [Some((true, false)), Some((true, false)), Some((false, true)), None]
     );
     assert_eq!(shown(1).unwrap().page, Page::Shared(WORDS));
-    assert_eq!(super::shown(&fixture.host, ADDRESS - 1, information), None);
+    assert_eq!(crate::memory::shown_of_stub(&fixture.host, ADDRESS - 1, information), None);
     let mut fixture = Fixture::called();
     let rip = fixture.registers.rip;
     let before = fixture.host.shown;
