@@ -19,6 +19,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod digest;
 pub mod emit;
+pub mod flow;
 pub mod graph;
 pub mod manifest;
 pub mod pcrs;

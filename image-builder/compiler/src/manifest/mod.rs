@@ -3,6 +3,7 @@
 //! Nothing is looked up here and nothing is judged but form. Every value keeps its place.
 
 mod addition;
+mod assert;
 mod component;
 mod disk;
 mod guest;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use addition::Addition;
+pub use assert::AssertTable;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use disk::{DISK_GATE, DiskFiles, DiskTable, DiskUse};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
@@ -123,6 +125,8 @@ pub struct Manifest {
     pub forwards: Vec<ForwardTable>,
     /// Who decides what its domains may do to each other.
     pub policy: Option<PolicyTable>,
+    /// What has to be true of what flows in it.
+    pub asserts: Vec<AssertTable>,
 }
 
 /// One `[domain.NAME]`.
@@ -142,6 +146,8 @@ pub struct DomainTable {
     pub rights: Vec<At<String>>,
     /// Gates that it is given, `log` among them.
     pub uses: Vec<UseTable>,
+    /// Whether it passes nothing from one of its clients to another.
+    pub keeps_apart: bool,
     /// Disks that it is given, or parts of them.
     pub disks: Vec<DiskUse>,
     /// The policy for its faults.
@@ -401,6 +407,7 @@ impl Manifest {
             disks: Vec::new(),
             forwards: Vec::new(),
             policy: None,
+            asserts: Vec::new(),
         }
     }
 
@@ -414,6 +421,7 @@ impl Manifest {
             manifest.has_census = system.flag("census");
         });
         manifest.read_parts(reader);
+        manifest.asserts = reader.tables("assert", |table| Some(AssertTable::read(table)));
         manifest
     }
 
@@ -447,6 +455,7 @@ impl DomainTable {
             devices: Vec::new(),
             rights: Vec::new(),
             uses: Vec::new(),
+            keeps_apart: false,
             disks: Vec::new(),
             on_fault: None,
             fault_handler: None,
@@ -481,6 +490,7 @@ impl DomainTable {
             devices: reader.texts("devices"),
             rights: reader.texts("rights"),
             uses,
+            keeps_apart: reader.flag("keeps_apart"),
             disks: DiskUse::read_all(reader),
             on_fault: reader.text("on_fault"),
             fault_handler: reader.text("fault_handler"),

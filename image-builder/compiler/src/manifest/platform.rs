@@ -57,6 +57,8 @@ pub struct Device {
     pub ports: Option<DevicePorts>,
     /// Its interrupt.
     pub irq: Option<Irq>,
+    /// Whether nothing is connected to it: all of it is in the machine.
+    pub is_enclosed: bool,
     /// Arguments for QEMU that make the device, for machines that do not have it anyway.
     pub qemu: Vec<String>,
 }
@@ -198,6 +200,7 @@ impl Device {
             memory,
             ports: ports.flatten(),
             irq: irq.flatten(),
+            is_enclosed: reader.flag("enclosed"),
             qemu: reader.texts("qemu").into_iter().map(|argument| argument.value).collect(),
         })
     }

@@ -31,8 +31,10 @@ pub(super) fn problems(source: SourceId, text: &str, errors: Vec<(Range<usize>, 
     }
     let broken = broken.into_iter();
     let mut problems: Vec<_> = broken.map(|(range, message)| problem(range, broken_kind(&message))).collect();
-    // A misunderstanding of the parser repeats itself.
-    let first_broken = problems.iter().map(|problem| problem.at.start).min().unwrap_or(text.len());
+    // A misunderstanding of the parser repeats itself, and may be seen twice in one line.
+    let first_broken = problems.iter().map(|problem| problem.at.start).min();
+    let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let first_broken = first_broken.map_or(text.len(), line_start);
     let mut repeats = Repeats::new(if twice.is_empty() { "" } else { text });
     for (range, _) in twice.into_iter().filter(|(range, _)| range.start < first_broken) {
         let at = Span { source, start: range.start, end: range.end };

@@ -154,7 +154,7 @@ fn other_ways(system: &System) -> String {
             OnFault::Stop | OnFault::Halt => {}
         }
         for right in &domain.rights {
-            match right.0 {
+            match right.value.0 {
                 ObjectKind::LogRight => row("everyone", &domain.name, "lines to the kernel's log"),
                 ObjectKind::CensusRight => {
                     row("everyone", &domain.name, "what it holds, and how much of the kernel's tables");
@@ -253,7 +253,7 @@ fn rights(system: &System) -> String {
     let mut table = Table::new(["right", "held by"]);
     for (_, domain) in system.domains() {
         for right in &domain.rights {
-            table.row([right.name().to_owned(), domain.name.clone()]);
+            table.row([right.value.name().to_owned(), domain.name.clone()]);
         }
     }
     table.render("Rights")

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::{DomainId, DraftForward, Switch};
+use crate::diagnostic::Span;
 
 /// A TCP port of the host that leads to a domain.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Forward {
     pub to: DomainId,
     /// The domain's port.
     pub port: u16,
+    /// Where the manifest begins it.
+    pub at: Span,
 }
 
 /// Why nothing from outside reaches a domain.
@@ -76,6 +79,7 @@ impl Forward {
             host_port: host_port.map(|port| u16::try_from(port.value)).transpose().ok()?,
             to: DomainId(draft.to?.found?),
             port: u16::try_from(draft.table.port.as_ref()?.value).ok()?,
+            at: draft.table.name.span,
         })
     }
 }

@@ -35,7 +35,7 @@ pub use switch::{Mac, Network, PORT_GATE, Port, Switch, read_address};
 
 pub use crate::manifest::{Component, Device, Offer, Platform};
 
-use crate::diagnostic::Sources;
+use crate::diagnostic::{At, Sources, Span};
 
 /// Name of the gate behind which text goes to the log.
 pub const LOG_GATE: &str = "log";
@@ -58,6 +58,18 @@ pub struct System {
     pub(crate) has_census: bool,
     pub(crate) files: Vec<File>,
     pub(crate) policy: Option<Policy>,
+    pub(crate) asserts: Vec<Assertion>,
+}
+
+/// What a manifest asserts of what flows in its system.
+#[derive(Debug, Clone)]
+pub struct Assertion {
+    /// The question.
+    pub question: At<String>,
+    /// The answer that it has to have.
+    pub expects_yes: bool,
+    /// The reason that the manifest gives.
+    pub why: Option<String>,
 }
 
 /// A domain: an index into [`System::domains`].
@@ -81,6 +93,8 @@ pub struct GateId(pub(crate) usize);
 #[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Domain {
     pub name: String,
+    /// Where the manifest begins it.
+    pub at: Span,
     /// The component that it runs.
     pub component: ComponentId,
     /// Text for its program.
@@ -92,9 +106,13 @@ pub struct Domain {
     /// Devices that it owns.
     pub devices: Vec<Owned>,
     /// Rights that it holds.
-    pub rights: Vec<Right>,
+    pub rights: Vec<At<Right>>,
     /// The policy for its faults.
     pub on_fault: OnFault,
+    /// Where the manifest says so, or begins the domain.
+    pub on_fault_at: Span,
+    /// Whether it is taken for granted that it passes nothing from one of its clients to another.
+    pub keeps_apart: bool,
     pub priority: u64,
     /// How long it may run.
     pub budget: Budget,
@@ -115,6 +133,8 @@ pub struct GateUse {
     pub gate: GateId,
     /// The number fixed for this client.
     pub option: u64,
+    /// Where the manifest says so.
+    pub at: Span,
 }
 
 /// A device that a domain owns.
@@ -124,6 +144,8 @@ pub struct Owned {
     pub local: String,
     /// The device.
     pub device: DeviceId,
+    /// Where the manifest says so.
+    pub at: Span,
 }
 
 /// A right that a manifest can give.
@@ -199,6 +221,12 @@ impl Right {
     #[must_use]
     pub fn is_builders(name: &str) -> bool {
         name == cloison_abi::ObjectKind::BuilderRight.name()
+    }
+
+    /// Whether its holder is told something by everyone.
+    #[must_use]
+    pub fn hears_everyone(self) -> bool {
+        [cloison_abi::ObjectKind::LogRight, cloison_abi::ObjectKind::CensusRight].contains(&self.0)
     }
 
     /// The right with this name.
@@ -299,6 +327,18 @@ impl System {
             self.domains().flat_map(|(id, domain)| domain.uses.iter().map(move |gate_use| (id, gate_use)));
         let calls = uses.filter(move |(_, gate_use)| gate_use.server == server);
         calls.map(|(domain, gate_use)| Client { domain, gate_use, offer: self.offer(gate_use) })
+    }
+
+    /// What its manifest asserts.
+    #[must_use]
+    pub fn asserts(&self) -> &[Assertion] {
+        &self.asserts
+    }
+
+    /// The texts that it was read from.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The files that its guests begin with, each once.

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
-    Budget, ComponentId, DeviceId, Disk, Domain, DomainId, Draft, DraftDomain, DraftGateUse, DraftSwitch,
-    File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, OnFault, Owned, Stated, StatedBudget, System,
-    budgets, priorities,
+    Assertion, Budget, ComponentId, DeviceId, Disk, Domain, DomainId, Draft, DraftDomain, DraftGateUse,
+    DraftSwitch, File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, Named, OnFault, Owned, Right,
+    Stated, StatedBudget, System, budgets, priorities,
 };
-use crate::diagnostic::At;
-use crate::manifest::Component;
+use crate::diagnostic::{At, Span};
+use crate::manifest::{AssertTable, Component, DomainTable};
 use crate::workspace::BUILDER;
 
 /// Largest stack or heap that a manifest can ask for. Image, stack and heap have to fit below
@@ -37,6 +37,7 @@ impl System {
             platform: draft.platform?.clone(),
             domains: domains.collect::<Option<_>>()?,
             files: files.iter().map(|name| File::new(name, inputs.guest_files.get(*name))).collect(),
+            asserts: inputs.manifest.asserts.iter().map(resolve_assertion).collect::<Option<_>>()?,
             switches: draft.switches.iter().map(DraftSwitch::resolve).collect::<Option<_>>()?,
             disks: draft.disks.iter().map(|disk| Disk::resolve(draft, disk)).collect::<Option<_>>()?,
             forwards: draft.forwards.iter().map(Forward::resolve).collect::<Option<_>>()?,
@@ -104,14 +105,17 @@ fn resolve_domain(
     uses.sort_by_key(|gate_use| gate_use.need.map(|(place, _)| place));
     Some(Domain {
         name: table.name.value.clone(),
+        at: table.name.span,
         component: ComponentId(place),
         arguments: table.arguments.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
         stack_pages: pages(table.stack_kib.as_ref().map_or(component.stack_kib, |kib| kib.value)),
         heap_pages: pages(table.heap_kib.as_ref().map_or(component.heap_kib, |kib| kib.value)),
         uses: uses.into_iter().map(resolve_use).collect::<Option<_>>()?,
         devices: resolve_devices(draft)?,
-        rights: draft.rights.iter().map(|named| named.found).collect::<Option<_>>()?,
+        rights: draft.rights.iter().map(resolve_right).collect::<Option<_>>()?,
         on_fault: on_fault(draft)?,
+        on_fault_at: on_fault_at(table),
+        keeps_apart: table.keeps_apart,
         priority,
         budget,
         is_best_effort: table.is_best_effort,
@@ -138,6 +142,7 @@ fn resolve_use(draft: &DraftGateUse<'_>) -> Option<GateUse> {
         server: DomainId(draft.server?),
         gate: GateId(place),
         option: draft.table.options.first().map_or(default, |(_, value)| value.value),
+        at: draft.table.from.span,
     })
 }
 
@@ -145,7 +150,11 @@ fn resolve_devices(draft: &DraftDomain<'_>) -> Option<Vec<Owned>> {
     let mut devices: Vec<_> = draft.devices.iter().collect();
     devices.sort_by_key(|device| device.need.map(|(place, _)| place));
     let owned = devices.into_iter().map(|device| {
-        Some(Owned { local: device.need?.1.local.value.clone(), device: DeviceId(device.found?.0) })
+        Some(Owned {
+            local: device.need?.1.local.value.clone(),
+            device: DeviceId(device.found?.0),
+            at: device.written.span,
+        })
     });
     owned.collect()
 }
@@ -158,6 +167,24 @@ fn on_fault(draft: &DraftDomain<'_>) -> Option<OnFault> {
         Some("handler") => Some(OnFault::Handler(DomainId(draft.fault_handler?.found?))),
         Some(_) => None,
     }
+}
+
+/// The handler's place, or that of the policy, or the domain's.
+fn on_fault_at(table: &DomainTable) -> Span {
+    let stated = table.fault_handler.as_ref().or(table.on_fault.as_ref());
+    stated.unwrap_or(&table.name).span
+}
+
+fn resolve_right(named: &Named<'_, Right>) -> Option<At<Right>> {
+    Some(At { value: named.found?, span: named.written.span })
+}
+
+fn resolve_assertion(table: &AssertTable) -> Option<Assertion> {
+    Some(Assertion {
+        question: table.never.as_ref().or(table.always.as_ref())?.clone(),
+        expects_yes: table.always.is_some(),
+        why: table.why.as_ref().map(|why| why.value.clone()),
+    })
 }
 
 pub(crate) fn pages(kib: u64) -> u64 {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use cloison_abi::port::PortFlags;
 
 use super::DomainId;
+use crate::diagnostic::Span;
 
 /// Name of the gate that a switch offers: each client of it has a port.
 pub const PORT_GATE: &str = "port";
@@ -49,6 +50,8 @@ pub struct Port {
     pub rate_bytes: u64,
     /// Bytes that it may send at once after a rest.
     pub burst_bytes: u64,
+    /// Where the manifest begins it, states its VLAN, and says to whom it may send, as far as it does.
+    pub at: Vec<Span>,
 }
 
 impl Switch {

@@ -31,7 +31,7 @@ impl Assigner<'_> {
             self.device(id, owned, self.system.device(owned.device));
         }
         for right in &domain.rights {
-            self.right(id, right.0);
+            self.right(id, right.value.0);
         }
         for need in &self.system.component(domain.component).regions {
             self.own_region(id, need, first_device);

@@ -185,6 +185,7 @@ impl<'a> DraftSwitch<'a> {
             may_send_to: receivers.fold(0, |set, to| set | 1 << to),
             rate_bytes: rate.unwrap_or_default().checked_mul(BYTES_PER_MBIT)?,
             burst_bytes: rate.map_or(Some(0), |_| port.burst_kib().checked_mul(BYTES_PER_KIB))?,
+            at: port.places(),
         })
     }
 }
@@ -215,6 +216,12 @@ impl<'a> DraftPort<'a> {
     /// How much the port may send at once after a rest, in KiB, if it has a rate.
     pub fn burst_kib(&self) -> u64 {
         self.table.burst_kib.as_ref().map_or(DEFAULT_BURST_KIB, |burst| burst.value)
+    }
+
+    /// Where the manifest begins it, states its VLAN, and says to whom it may send, as far as it does.
+    fn places(&self) -> Vec<Span> {
+        let receivers = self.table.sends_to.iter().flatten().map(|receiver| receiver.span);
+        std::iter::once(self.table.name.span).chain(self.vlan_at).chain(receivers.take(1)).collect()
     }
 
     fn flags(&self) -> PortFlags {
