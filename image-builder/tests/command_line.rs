@@ -8,7 +8,7 @@ use std::{
     mem::MaybeUninit,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
-    process::Command,
+    process::{Command, Output},
     thread::sleep,
     time::Duration,
 };
@@ -97,6 +97,28 @@ fn every_good_manifest_can_be_checked_and_drawn() {
         let output = tool(&["graph", manifest, "--print", "svg"]).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("<svg"));
     }
+}
+
+#[test]
+fn a_question_has_an_answer_and_a_status() {
+    let ask = |arguments: &[&str]| tool(&[&["query", HELLO], arguments].concat()).output().unwrap();
+    let shown = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let yes = ask(&["can hello reach console by call"]);
+    assert!(yes.status.success(), "{}", said(&yes));
+    let way = "yes, in 1 step:\n  hello -- gate log --> console  manifests/hello.toml:15\n";
+    assert!(shown(&yes).starts_with(way), "{}", shown(&yes));
+    assert!(ask(&["can", "hello", "reach", "console", "--expect", "yes"]).status.success());
+    let unexpected = ask(&["--expect=no", "can hello reach console"]);
+    assert_says(&unexpected, 1, "error: the answer is yes, which was not expected");
+    assert!(shown(&unexpected).starts_with("yes"), "the answer is there nevertheless");
+    assert_says(
+        &ask(&["can helo reach console"]),
+        2,
+        "there is no domain `helo` in this system\ndid you mean `hello`?",
+    );
+    assert_says(&ask(&["can hello raech console"]), 2, "did you mean `reach`?");
+    assert_says(&ask(&["can \u{1b}[2J reach console"]), 2, r"\x1b[2J");
+    assert_says(&ask(&[]), 2, "Usage");
 }
 
 #[test]
@@ -238,9 +260,10 @@ fn a_manifest_is_read_once_whatever_is_done_with_it() {
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/manifests/accept/forward.toml"), &manifest)
         .unwrap();
     let run = ["run", &manifest, "--capture", &capture, "--forward", "0:alice:22", "--", "-no-such-option"];
-    let cases: [(&[&str], i32); 5] = [
+    let cases: [(&[&str], i32); 6] = [
         (&["check", &manifest], 0),
         (&["graph", "--print", "dot", &manifest], 0),
+        (&["query", &manifest, "can alice reach outside"], 0),
         (&["report", "--manifest-only", &manifest], 0),
         (&["build", &manifest], 0),
         (&run, 1),

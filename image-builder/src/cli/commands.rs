@@ -2,14 +2,22 @@
 
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
-use image_compiler::{Boot, Payload, Prediction, System, Workspace, digest::hex, graph_dot, graph_svg};
+use image_compiler::{
+    Boot, Payload, Prediction, System, Workspace,
+    digest::hex,
+    graph_dot, graph_svg,
+    query::{self, Assume},
+};
 use image_machine::{
     Failure,
     cargo_build::{KERNEL, LOADER, Part, cargo},
     disc, tools,
 };
 
-use super::{BenchArgs, BootChoice, BuildArgs, GraphArgs, GraphForm, PcrsArgs, PcrsFormat, ReportArgs};
+use super::{
+    Assumption, BenchArgs, BootChoice, BuildArgs, Expected, GraphArgs, GraphForm, PcrsArgs, PcrsFormat,
+    QueryArgs, ReportArgs,
+};
 use crate::{
     build::{self, Context},
     output,
@@ -87,26 +95,24 @@ fn write_graphs(context: &Context, system: &System) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints what a TPM will show of a system.
-pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
-    if args.boot == BootChoice::Bios && !args.unmeasured {
-        return Err(Failure::Failed(
-            "with --boot bios, kernel and image are measured by nobody: a TPM shows the same of every system \
-             (--unmeasured prints what it shows, --boot efi what it shows of a boot that is measured)"
-                .into(),
-        ));
-    }
-    let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
-    let loader = if args.boot == BootChoice::Efi { build::loader(context)? } else { Vec::new() };
-    let boot = if args.boot == BootChoice::Efi { Boot::Efi(&loader) } else { Boot::Bios };
-    let prediction = Prediction::new(boot, &built.kernel, &built.image);
-    let no_program = || Failure::Failed("the loader that the compiler made is no program for UEFI".into());
-    let prediction = prediction.ok_or_else(no_program)?;
-    match args.format {
-        PcrsFormat::Table => output::print(&prediction.table()),
-        PcrsFormat::Json => output::print(&prediction.json()),
-        PcrsFormat::Keylime => output::print(&prediction.keylime()),
-        PcrsFormat::Eventlog => output::print_bytes(&prediction.event_log()),
+/// Answers a question about what can flow in a system.
+pub(super) fn query(context: &Context, args: &QueryArgs) -> Result<(), Failure> {
+    let system = build::look(context, &args.manifest.manifest)?;
+    let assume = match args.assume {
+        Assumption::Usual => Assume::Usual,
+        Assumption::Nothing => Assume::Nothing,
+    };
+    let answer = query::ask(&system, &args.question.join(" "), assume).map_err(|why| {
+        let help = why.help.map_or(String::new(), |help| format!("\n{help}"));
+        Failure::Usage(format!("{}{help}", why.message))
+    })?;
+    output::print(&answer.text)?;
+    match args.expect {
+        Some(expected) if (expected == Expected::Yes) != answer.is_yes => {
+            let is_so = if answer.is_yes { "yes" } else { "no" };
+            Err(Failure::Failed(format!("the answer is {is_so}, which was not expected")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -52,6 +52,7 @@ enum Command {
     Check(ManifestArgs),
     Report(ReportArgs),
     Graph(GraphArgs),
+    Query(QueryArgs),
     Pcrs(PcrsArgs),
     /// List the checks that every manifest has to pass
     ///
@@ -221,6 +222,59 @@ struct GraphArgs {
     print: Option<GraphForm>,
 }
 
+/// Ask who can reach whom, by what means and through whom
+///
+/// Looks at all that can flow between domains, devices and the world outside: calls, events, memory, frames, loans,
+/// faults, logs. Prints the shortest way with the manifest's lines that allow it, or that there is none, and what is taken
+/// for granted. Nothing is built.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Questions:
+  can SET reach SET          whether something can get from one to the other
+  who can reach SET          from whom
+  whom can SET reach         to whom
+  does every way from SET to SET pass SET
+  who holds RIGHT
+The first four can end with `by MEANS`, `not through SET` and `while SET is stopped`.
+A SET is a list of domains, device:NAME, guest:NAME, outside:DEVICE, outside or any, and may end with `but` and a list.
+
+Examples:
+  cargo image query manifests/net-demo.toml \"can outside reach bob not through ore\"
+  cargo image query manifests/tpm-demo.toml \"who can reach device:tpm-tis\"
+  cargo image query manifests/hello.toml \"can hello reach outside\" --expect yes
+
+Exit status:
+  0    the question has an answer, the expected one if one was
+  1    the answer is not the one that was expected
+  2    the manifest or the question is wrong")]
+struct QueryArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// The question
+    #[arg(required = true)]
+    question: Vec<String>,
+    /// Fail unless this is the answer; of a list, `yes` is one with somebody in it
+    #[arg(long, value_enum, value_name = "ANSWER")]
+    expect: Option<Expected>,
+    /// What to take for granted: `nothing` lets switches, devices and domains that keep others apart pass on everything
+    #[arg(long, value_enum, default_value = "usual", value_name = "WHAT")]
+    assume: Assumption,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Expected {
+    Yes,
+    No,
+}
+
+/// What is taken for granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Assumption {
+    Usual,
+    Nothing,
+}
+
 /// The form of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum GraphForm {
@@ -295,6 +349,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Check(args) => commands::check(&context, &args.manifest),
         Command::Report(args) => commands::report(&context, &args),
         Command::Graph(args) => commands::graph(&context, &args),
+        Command::Query(args) => commands::query(&context, &args),
         Command::Pcrs(args) => commands::pcrs(&context, &args),
         Command::Checks => output::print(&image_compiler::checks_table()),
         Command::Bench(args) => commands::bench(&context, &args),

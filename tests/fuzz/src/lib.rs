@@ -10,6 +10,7 @@ mod targets {
     pub mod http;
     pub mod iperf;
     pub mod partitions;
+    pub mod query;
     pub mod rows;
     pub mod switch;
     pub mod vmlinuz;
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
     Target { name: "partitions", run: targets::partitions::run },
+    Target { name: "query", run: targets::query::run },
     Target { name: "rows", run: targets::rows::run },
     Target { name: "switch", run: targets::switch::run },
     Target { name: "vmlinuz", run: targets::vmlinuz::run },
