@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use image_compiler::check::CHECKS;
+use image_compiler::query::{Assume, ask};
 use image_compiler::{Inputs, Report, Workspace};
 use support::{fixtures, project};
 
@@ -269,8 +270,51 @@ fn the_examples_of_the_readme_pass() {
     }
     let networks = ["# network"; 3];
     let systems = ["# system", "# system", "# disk", "# system"];
-    let expected = [&systems[..], &networks, &["# component", "# platform"]].concat();
+    let rest = ["# system", "# component", "# platform"];
+    let expected = [&systems[..], &networks, &rest].concat();
     assert_eq!(kinds, expected);
+}
+
+/// The commands that the README shows with their answers, each as it would be given in the folder of its manifest.
+#[test]
+fn the_answers_in_the_readme_are_those_that_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut count, mut wrong) = (0, String::new());
+    for block in readme().split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        for sample in block.split("$ cargo image query ").skip(1) {
+            let (command, shown) = sample.split_once('\n').unwrap();
+            let given = answer(folder.path(), command);
+            if given != shown.trim_end().to_owned() + "\n" {
+                wrong += &format!("$ cargo image query {command}\n{given}");
+            }
+            count += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "put this into manifests/README.md:\n{wrong}");
+    assert!(count >= 5, "{count} samples");
+}
+
+/// What a query prints. A manifest without a folder is the README's own example of that name.
+fn answer(folder: &Path, command: &str) -> String {
+    let (manifest, rest) = command.split_once(" \"").unwrap();
+    let (question, options) = rest.split_once('"').unwrap();
+    let assume = match options {
+        "" => Assume::Usual,
+        " --assume nothing" => Assume::Nothing,
+        other => panic!("unknown options:{other}"),
+    };
+    let project = project();
+    let root = if manifest.contains('/') { &project } else { folder };
+    if root == folder {
+        let name = format!("name = \"{}\"", manifest.strip_suffix(".toml").unwrap());
+        let readme = readme();
+        let mut examples = readme.split("```toml\n# system\n").map(|rest| rest.split("```").next().unwrap());
+        fs::write(folder.join(manifest), examples.find(|text| text.contains(&name)).unwrap()).unwrap();
+    }
+    let system = image_compiler::load(&Workspace { root: project.clone() }, &root.join(manifest));
+    let system = system.unwrap_or_else(|report| panic!("{report}"));
+    let answer = ask(&system, question, assume).unwrap_or_else(|why| panic!("{}", why.message));
+    answer.text.replace(&format!("{}/", root.display()), "")
 }
 
 /// Puts an example where it belongs: where to load it, and by which manifest.

@@ -87,7 +87,7 @@ fn is_free(text: &str, word: &Range<usize>) -> bool {
     let lonely = ["first", "quiet", "shell", "linux1", "linux2", "plain", "writer1", "writer2", "writer3"];
     let is_lonely = lonely.contains(&&text[word.clone()]) && text[line..].starts_with('[');
     is_lonely
-        || ["arguments", "cmdline", "mac"].contains(&key)
+        || ["arguments", "cmdline", "mac", "why"].contains(&key)
         || (key == "name" && text[..line].ends_with("[system]\n"))
 }
 
@@ -196,7 +196,7 @@ fn a_table_twice_or_as_a_list() {
 }
 
 /// Keys that can be left out, so that what is left is as good.
-const OPTIONAL: [&str; 30] = [
+const OPTIONAL: [&str; 32] = [
     "address",
     "arguments",
     "budget_us",
@@ -211,6 +211,7 @@ const OPTIONAL: [&str; 30] = [
     "heap_kib",
     "host_port",
     "initramfs",
+    "keeps_apart",
     "log",
     "mac",
     "mirror",
@@ -227,6 +228,7 @@ const OPTIONAL: [&str; 30] = [
     "uses.next",
     "vcpus",
     "vlan",
+    "why",
 ];
 
 #[test]

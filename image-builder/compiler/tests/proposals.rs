@@ -388,3 +388,35 @@ fn policies() {
         ],
     );
 }
+
+#[test]
+fn assertions() {
+    let domains = "[domain.first]\ncomponent = \"peer\"\nuses.next = \"second\"\n[domain.second]\ncomponent = \"peer\"\n";
+    let template = format!("{SYSTEM}{domains}[[assert]]\nnever = \"@\"\n");
+    let right = "can first reach second by frames";
+    assert_followed(
+        &template,
+        &[
+            ("M126", "can first raech second by frames", "did you mean `reach`?", right),
+            ("M126", "can first reach second by frame", "did you mean `frames`?", right),
+            ("M126", "can domian:first reach second by frames", "did you mean `domain`?", right),
+            ("M126", "", "ask `can A reach B`", right),
+            ("M126", "can to reach second", "a domain of that name is `domain:to`", right),
+            ("M127", "can frist reach second by frames", "did you mean `first`?", right),
+            ("M127", "can first reach type:bank by frames", "name the domains, with commas", right),
+            ("M127", "who holds log-rihgt", "did you mean `log-right`?", "who holds log-right"),
+        ],
+    );
+    let template = format!("{SYSTEM}{domains}@\n[[assert]]\nnever = \"{right}\"\n");
+    assert_followed(&template, &[("M128", "keeps_apart = true", "remove `keeps_apart`", "")]);
+    let template = format!("{SYSTEM}{domains}@\n");
+    assert_followed(
+        &template,
+        &[(
+            "M126",
+            "[[assert]]",
+            "add `never = `",
+            "[[assert]]\nnever = \"can first reach second by frames\"",
+        )],
+    );
+}

@@ -1,5 +1,6 @@
 //! The list of checks. All are run, and all that they find is reported, in one go.
 
+mod asserts;
 mod calls;
 mod devices;
 mod disks;
@@ -38,7 +39,7 @@ pub struct Check {
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
 /// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M118: disks;
-/// M130: the policy.
+/// M125: what flows; M130: the policy.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -123,6 +124,10 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M119", summary: "a file of a disk that cannot be used, or has no whole sectors", run: disks::unusable_file },
     Check { id: "M120", summary: "sectors of a disk that two have and one may write, or a disk given twice", run: disks::shared },
     Check { id: "M121", summary: "a disk given by `uses`, or to write if it is read-only, or no partition's number", run: disks::given_wrongly },
+    Check { id: "M125", summary: "a system in which an assertion of its manifest does not hold", run: asserts::broken },
+    Check { id: "M126", summary: "an assertion that is no question, or no single one", run: asserts::misunderstood },
+    Check { id: "M127", summary: "an assertion about nobody who is there", run: asserts::about_nobody },
+    Check { id: "M128", summary: "`keeps_apart` of a domain that has nobody to keep apart", run: asserts::nobody_to_keep_apart },
     Check { id: "M130", summary: "a policy without its monitor, or a monitor without a policy", run: policy::monitor },
     Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: policy::types },
     Check { id: "M132", summary: "a rule of the policy that names nothing, or allows what nobody can do", run: policy::rules },
@@ -132,6 +137,9 @@ pub const CHECKS: &[Check] = &[
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
 const SUMS: &str = "M100";
+
+/// Checks of what flows. That is worked out of a whole system, so they are run when nothing else is wrong.
+const OF_FLOWS: [&str; 3] = ["M125", "M127", "M128"];
 
 /// The checks that a file which is not TOML can be put to.
 const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
@@ -156,13 +164,17 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
 #[must_use]
 pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let has_syntax_faults = !form::syntax(draft).is_empty();
-    let checks = CHECKS.iter().filter(|check| !has_syntax_faults || FORM_CHECKS.contains(&check.id));
-    let found = checks.flat_map(|check| {
+    let run = |check: &Check| {
         let mut faults = (check.run)(draft);
         faults.iter_mut().for_each(|fault| fault.id = check.id);
         faults
-    });
-    let mut found: Vec<Diagnostic> = found.collect();
+    };
+    let (last, first): (Vec<&Check>, _) = CHECKS.iter().partition(|check| OF_FLOWS.contains(&check.id));
+    let first = first.into_iter().filter(|check| !has_syntax_faults || FORM_CHECKS.contains(&check.id));
+    let mut found: Vec<Diagnostic> = first.flat_map(run).collect();
+    if found.is_empty() {
+        return last.into_iter().flat_map(run).collect();
+    }
     let ids: BTreeSet<&str> = found.iter().map(|fault| fault.id).collect();
     let follows = |id: &str| {
         let causes = FOLLOWERS.iter().filter(|(follower, _)| *follower == id).flat_map(|(_, causes)| *causes);
