@@ -122,6 +122,17 @@ fn a_question_has_an_answer_and_a_status() {
 }
 
 #[test]
+fn the_reach_of_one_domain_is_reported() {
+    let output = tool(&["report", HELLO, "--caps", "hello"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("hello tells\n") && text.contains("console  gate log"),
+        "{text}"
+    );
+    assert_says(&tool(&["report", HELLO, "--caps", "helo"]).output().unwrap(), 2, "did you mean `hello`?");
+}
+
+#[test]
 fn a_missing_tool_is_named_with_the_line_that_installs_it() {
     let output = tool(&["doctor"]).env("PATH", "").output().unwrap();
     assert_says(&output, 3, "qemu-system-x86_64");

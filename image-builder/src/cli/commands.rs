@@ -67,6 +67,10 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<(), Failure
     let Some(manifest) = &args.manifest else {
         return output::print(&image_compiler::operations_table());
     };
+    if let Some(domain) = &args.caps {
+        let system = build::look(context, manifest)?;
+        return output::print(&image_compiler::report::caps(&system, domain).map_err(Failure::Usage)?);
+    }
     if args.manifest_only {
         return output::print(&image_compiler::report(&build::look(context, manifest)?, None));
     }

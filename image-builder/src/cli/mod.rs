@@ -204,6 +204,9 @@ struct ReportArgs {
     /// What every system has in common: the kernel's calls, and what the monitor's place is asked at each
     #[arg(long, conflicts_with_all = ["manifest", "manifest_only"])]
     operations: bool,
+    /// Only one domain: whom it can tell something, by whom it can be told, and how far that leads; nothing is built
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["operations", "manifest_only"])]
+    caps: Option<String>,
     /// Only what the manifest says by itself; nothing is built
     #[arg(long)]
     manifest_only: bool,

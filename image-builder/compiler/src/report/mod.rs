@@ -4,12 +4,14 @@
 //! Reviewers compare two reports, not two images.
 
 mod built;
+mod caps;
 mod disks;
 mod operations;
 mod policy;
 mod switches;
 mod table;
 
+pub use caps::caps;
 pub use operations::operations_table;
 
 use cloison_abi::ObjectKind;
