@@ -24,6 +24,7 @@ pub mod graph;
 pub mod manifest;
 pub mod pcrs;
 pub mod plan;
+pub mod policy;
 pub mod query;
 pub mod report;
 pub mod system;

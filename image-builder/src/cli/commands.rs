@@ -5,7 +5,7 @@ use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 use image_compiler::{
     Boot, Payload, Prediction, System, Workspace,
     digest::hex,
-    graph_dot, graph_svg,
+    graph_dot, graph_svg, policy,
     query::{self, Assume},
 };
 use image_machine::{
@@ -117,6 +117,36 @@ pub(super) fn query(context: &Context, args: &QueryArgs) -> Result<(), Failure> 
             Err(Failure::Failed(format!("the answer is {is_so}, which was not expected")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Prints the policy of a system.
+pub(super) fn policy(context: &Context, manifest: &Path) -> Result<(), Failure> {
+    let system = build::look(context, manifest)?;
+    output::note(&format!("policy: SHA-256 {}", hex(&policy::policy_digest(&system))));
+    output::print(&policy::policy(&system))
+}
+
+/// Prints what a TPM will show of a system.
+pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
+    if args.boot == BootChoice::Bios && !args.unmeasured {
+        return Err(Failure::Failed(
+            "with --boot bios, kernel and image are measured by nobody: a TPM shows the same of every system \
+             (--unmeasured prints what it shows, --boot efi what it shows of a boot that is measured)"
+                .into(),
+        ));
+    }
+    let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
+    let loader = if args.boot == BootChoice::Efi { build::loader(context)? } else { Vec::new() };
+    let boot = if args.boot == BootChoice::Efi { Boot::Efi(&loader) } else { Boot::Bios };
+    let prediction = Prediction::new(boot, &built.kernel, &built.image);
+    let no_program = || Failure::Failed("the loader that the compiler made is no program for UEFI".into());
+    let prediction = prediction.ok_or_else(no_program)?;
+    match args.format {
+        PcrsFormat::Table => output::print(&prediction.table()),
+        PcrsFormat::Json => output::print(&prediction.json()),
+        PcrsFormat::Keylime => output::print(&prediction.keylime()),
+        PcrsFormat::Eventlog => output::print_bytes(&prediction.event_log()),
     }
 }
 

@@ -53,6 +53,11 @@ enum Command {
     Report(ReportArgs),
     Graph(GraphArgs),
     Query(QueryArgs),
+    /// Print who may reach whom, by what, and the digest of that
+    ///
+    /// One line for each thing that is allowed, sorted: two manifests that allow the same have the same lines and the same
+    /// digest, whatever they are called and in which order they say it. Nothing is built.
+    Policy(ManifestArgs),
     Pcrs(PcrsArgs),
     /// List the checks that every manifest has to pass
     ///
@@ -353,6 +358,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Report(args) => commands::report(&context, &args),
         Command::Graph(args) => commands::graph(&context, &args),
         Command::Query(args) => commands::query(&context, &args),
+        Command::Policy(args) => commands::policy(&context, &args.manifest),
         Command::Pcrs(args) => commands::pcrs(&context, &args),
         Command::Checks => output::print(&image_compiler::checks_table()),
         Command::Bench(args) => commands::bench(&context, &args),
