@@ -17,6 +17,7 @@
 //! * [`header`]: what a command must look like before a device may see it.
 //! * [`family`]: which of the two a TPM is.
 //! * [`code`]: what a TPM says when it refuses.
+//! * [`tis`]: the registers through which commands and responses go.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ pub mod family;
 pub mod header;
 mod numbers;
 mod public_key;
+pub mod tis;
 pub mod tpm12;
 pub mod tpm20;
 mod wire;
@@ -43,6 +45,11 @@ pub use public_key::{KeyKind, PublicKey};
 /// The longest command or response that this crate and the services on top of it carry, in bytes. TPM 1.2 and
 /// 2.0 devices for PCs state 4096 or less.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// Where a PC has a TPM's registers: the specifications fix the physical address.
+pub const TPM_ADDRESS: u64 = 0xfed4_0000;
+/// Bytes of registers: five localities of a page each.
+pub const TPM_BYTES: u64 = 5 * tis::LOCALITY_BYTES;
 
 /// A command that can be written out, and whose answer can be read.
 pub trait Command {

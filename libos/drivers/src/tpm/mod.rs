@@ -14,12 +14,8 @@ pub mod tis;
 
 use core::{task::Poll, time::Duration};
 
+pub use cloison_tpm::{TPM_ADDRESS, TPM_BYTES};
 pub use error::{InterfaceError, Step};
-
-/// Where a PC has a TPM's registers: the specifications fix the physical address.
-pub const TPM_ADDRESS: u64 = 0xfed4_0000;
-/// Bytes of registers: five localities of a page each.
-pub const TPM_BYTES: u64 = 5 * 0x1000;
 
 /// A TPM behind one of its interfaces. Points in time are durations since any fixed moment of the caller's
 /// choice.

@@ -1,7 +1,6 @@
 //! The FIFO interface of a TPM for PCs: *TIS*, for TPM 1.2 (TCG *PC Client Specific TPM Interface
 //! Specification* 1.3) and 2.0 (TCG *PC Client Platform TPM Profile*, PTP).
 
-mod register;
 #[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
 #[cfg(test)]
@@ -9,14 +8,16 @@ mod tests;
 
 use core::time::Duration;
 
-use cloison_tpm::header::HEADER_BYTES;
+use cloison_tpm::{
+    header::HEADER_BYTES,
+    tis::{self as register, Access, LOCALITY_BYTES, Status},
+};
 
 use super::{
     Identity, InterfaceError, Locality, Step,
     exchange::{Advance, Exchange, Outcome, Steps, wait},
 };
 use crate::registers::Registers;
-use register::{Access, Status, at};
 
 /// A TPM behind its FIFO interface. Points in time are durations since any fixed moment of the caller's
 /// choice.
@@ -39,6 +40,11 @@ pub(super) enum State {
     Executing { until: Duration },
     /// The first `received` bytes of the response have been read.
     Receiving { received: usize, until: Duration },
+}
+
+/// Where a locality's register is: each has a page.
+fn at(locality: Locality, register: u64) -> u64 {
+    u64::from(locality.0) * LOCALITY_BYTES + register
 }
 
 impl<R: Registers> Tis<R> {

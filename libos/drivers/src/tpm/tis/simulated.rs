@@ -2,10 +2,9 @@
 
 use std::{boxed::Box, cell::RefCell, collections::VecDeque, rc::Rc, vec::Vec};
 
-use super::{
-    Step,
-    register::{ACCESS, Access, DATA_FIFO, REVISION, STATUS, Status, VENDOR_AND_DEVICE},
-};
+use cloison_tpm::tis::{ACCESS, Access, DATA_FIFO, REVISION, STATUS, Status, VENDOR_AND_DEVICE};
+
+use super::Step;
 use crate::registers::Registers;
 
 /// A fault that a test has the device show.
