@@ -160,6 +160,24 @@ impl<L: ServiceLink> Tpm<L> {
         response: &'b mut [u8],
         deadline: Instant,
     ) -> Result<&'b [u8], TpmError> {
+        self.submit(command)?;
+        loop {
+            if let Some(bytes) = self.finish(response)? {
+                return Ok(response.get(..bytes).unwrap_or_default());
+            }
+            // An event may be an old one, or another peer's failure: `finish` knows.
+            if !self.link.wait(deadline) {
+                self.cancel()?;
+                return Err(TpmError::DeadlinePassed);
+            }
+        }
+    }
+
+    /// Sends a command, and does not wait.
+    ///
+    /// # Errors
+    /// Why the service does not take it.
+    pub fn submit(&mut self, command: &[u8]) -> Result<(), TpmError> {
         let given = command.len();
         let too_long = TpmError::CommandTooLong { given };
         let bytes = u32::try_from(given).map_err(|_| too_long)?;
@@ -167,24 +185,33 @@ impl<L: ServiceLink> Tpm<L> {
             return Err(too_long);
         }
         self.client.submit(bytes)?;
-        loop {
-            let finished = self.client.finish()?;
-            if finished.progress == Progress::Done {
-                return self.read_response(finished.bytes, response);
-            }
-            // An event may be an old one, or another peer's failure: `finish` knows.
-            if !self.link.wait(deadline) {
-                self.client.cancel()?;
-                return Err(TpmError::DeadlinePassed);
-            }
-        }
+        Ok(())
     }
 
-    fn read_response<'b>(&self, stated: u32, response: &'b mut [u8]) -> Result<&'b [u8], TpmError> {
+    /// Asks for the response to the command that was sent, which goes into `response`. Returns its length once it is
+    /// there.
+    ///
+    /// # Errors
+    /// Whatever kept the response away.
+    pub fn finish(&mut self, response: &mut [u8]) -> Result<Option<usize>, TpmError> {
+        let finished = self.client.finish()?;
+        if finished.progress != Progress::Done {
+            return Ok(None);
+        }
+        let stated = finished.bytes;
         let too_long = TpmError::ResponseTooLong { stated };
         let place =
             usize::try_from(stated).ok().and_then(|bytes| response.get_mut(..bytes)).ok_or(too_long)?;
-        if self.link.read(RESPONSE_OFFSET, place) { Ok(place) } else { Err(too_long) }
+        if self.link.read(RESPONSE_OFFSET, place) { Ok(Some(place.len())) } else { Err(too_long) }
+    }
+
+    /// Takes the command back that was sent: no response will come.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub fn cancel(&mut self) -> Result<(), TpmError> {
+        self.client.cancel()?;
+        Ok(())
     }
 }
 
