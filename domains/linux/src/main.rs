@@ -12,6 +12,7 @@ mod date;
 mod keyboard;
 mod place;
 mod storage;
+mod tpm;
 mod wire;
 
 use alloc::boxed::Box;

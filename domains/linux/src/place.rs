@@ -1,5 +1,7 @@
 //! The place where the guest runs: its memory, its spaces, the time, the log.
 
+use core::task::Poll;
+
 use cloison_abi::{
     CallError,
     guest::{GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
@@ -12,10 +14,10 @@ use cloison_rt::{
     time,
 };
 use linux_core::machine::{
-    Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces,
+    Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm,
 };
 
-use crate::{Unfit, date, storage::Storage, wire::Wire};
+use crate::{Unfit, date, storage::Storage, tpm::TpmService, wire::Wire};
 
 static ZEROES: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
@@ -36,6 +38,7 @@ pub struct Place {
     numbers: Attached,
     wire: Option<Wire>,
     storage: Option<Storage>,
+    tpm: Option<TpmService>,
     hertz: u64,
 }
 
@@ -54,6 +57,7 @@ impl Place {
             numbers: attached(GUEST_NUMBERS)?,
             wire: Wire::open(),
             storage: Storage::open(),
+            tpm: TpmService::find(),
             hertz: time::hertz(),
         };
         place.number_pages();
@@ -247,6 +251,26 @@ impl Network for Place {
 
     fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
         self.wire.as_mut()?.receive(into)
+    }
+}
+
+impl Tpm for Place {
+    fn has_tpm(&self) -> bool {
+        self.tpm.is_some()
+    }
+
+    fn submit(&mut self, command: &[u8]) -> Submission {
+        self.tpm.as_mut().map_or(Submission::Lost, |tpm| tpm.submit(command))
+    }
+
+    fn finish(&mut self, response: &mut [u8]) -> Poll<Option<usize>> {
+        self.tpm.as_mut().map_or(Poll::Ready(None), |tpm| tpm.finish(response))
+    }
+
+    fn cancel(&mut self) {
+        if let Some(tpm) = &mut self.tpm {
+            tpm.cancel();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod targets {
     pub mod query;
     pub mod rows;
     pub mod switch;
+    pub mod tis;
     pub mod vmlinuz;
     pub mod xenstore;
 }
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "query", run: targets::query::run },
     Target { name: "rows", run: targets::rows::run },
     Target { name: "switch", run: targets::switch::run },
+    Target { name: "tis", run: targets::tis::run },
     Target { name: "vmlinuz", run: targets::vmlinuz::run },
     Target { name: "xenstore", run: targets::xenstore::run },
 ];

@@ -59,6 +59,8 @@ boot_tests! {
     a_card_with_an_unusable_capability_first_is_used: "card-pio-notify",
     a_stock_linux_boots_to_a_shell: "linux-demo",
     the_kernel_of_the_next_debian_boots_too: "linux-debian13",
+    a_guest_reads_a_tpm_2_0_as_the_host_does: "linux-tpm-2.0",
+    a_guest_reads_a_tpm_1_2_as_the_host_does: "linux-tpm-1.2",
     guests_and_domains_reach_each_other: "linux-net",
     no_guest_has_the_signers_key: "linux-three",
     a_guest_stands_still_and_goes_on: "linux-pause",

@@ -18,6 +18,7 @@ pub mod guest;
 pub mod machine;
 pub mod memory;
 pub mod stub;
+pub mod tis;
 pub mod xenstore;
 
 mod console;

@@ -1,5 +1,7 @@
 //! What the core asks of the place where it runs: the shim in its domain, or a test on the host.
 
+use core::task::Poll;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A space of the guest, by its number: below [`cloison_abi::guest::GUEST_SPACES`]. Space 0 owns the upper half.
@@ -170,8 +172,42 @@ pub trait Network {
     }
 }
 
+/// A TPM, which carries out a command at a time; there is none unless it says so.
+pub trait Tpm {
+    /// Whether there is one.
+    fn has_tpm(&self) -> bool {
+        false
+    }
+
+    /// Hands over a command.
+    fn submit(&mut self, _command: &[u8]) -> Submission {
+        Submission::Lost
+    }
+
+    /// Asks for the response to the command, which goes into `response`: its length, or `None` if there will be none.
+    fn finish(&mut self, _response: &mut [u8]) -> Poll<Option<usize>> {
+        Poll::Ready(None)
+    }
+
+    /// Takes the command back: its response does not matter any more.
+    fn cancel(&mut self) {}
+}
+
+/// What became of a command that was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// The TPM has it.
+    Taken,
+    /// Not now: hand it over again.
+    Later,
+    /// No TPM is given a command of such a form.
+    Malformed,
+    /// There will be no response.
+    Lost,
+}
+
 /// The rest: time, the CPU, the way out.
-pub trait Machine: Memory + Spaces + Disk + Network {
+pub trait Machine: Memory + Spaces + Disk + Network + Tpm {
     /// The time-stamp counter, as the guest reads it.
     fn ticks(&self) -> u64;
 

@@ -3,6 +3,7 @@
 //! The place where it runs enters it where [`Guest::place`] says, waits until it comes out, asks [`Guest::step`] what
 //! comes next, and so on.
 
+mod device;
 mod emulate;
 mod log;
 mod switch;
@@ -28,6 +29,7 @@ use crate::machine::{Machine, NoRoom, Space};
 use crate::memory::{Paging, is_canonical};
 use crate::stub::Way;
 use crate::time::Clock;
+use crate::tis::Tis;
 use cloison_abi::limits::PAGE_BYTES;
 use trap::vector;
 
@@ -47,6 +49,7 @@ pub struct Guest {
     pub(crate) has_stub: bool,
     /// It may, from where the guest goes on.
     pub(crate) switches: bool,
+    tis: Tis,
 }
 
 /// What the guest does after an exit.
@@ -74,6 +77,7 @@ impl Guest {
             devices: Devices::new(),
             has_stub: false,
             switches: false,
+            tis: Tis::new(),
         }
     }
 
@@ -90,6 +94,7 @@ impl Guest {
         self.clock.start(machine, self.channels.time());
         self.console = Console::new(u64::from(start.console) * PAGE_BYTES);
         self.devices.start(machine, start);
+        self.tis.reset(machine);
         self.cpu.xcr0 = cpuid::states(machine);
         self.cpu.cr4 |= cpuid::cr4(machine);
         self.switches = false;

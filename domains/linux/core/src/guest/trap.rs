@@ -127,6 +127,11 @@ impl Guest {
         match fault {
             Fault::Resume | Fault::Emulated => Ok(()),
             Fault::Reflect { code } => self.reflect_page_fault(machine, registers, address, code),
+            Fault::Device { address: physical, write }
+                if self.reach_device(machine, address, physical, write, registers) =>
+            {
+                Ok(())
+            }
             Fault::Device { write, .. } => {
                 let write = if write { code::WRITE } else { 0 };
                 let code = code::PRESENT | code::RESERVED | write;

@@ -2,6 +2,7 @@
 
 use cloison_abi::guest::{GUEST_LOW_END, GuestHalf, GuestRegisters, UPPER_HALF};
 use cloison_abi::limits::PAGE_BYTES;
+use cloison_tpm::{TPM_ADDRESS, TPM_BYTES};
 use cloison_xen::memory::MACHINE_TO_PHYSICAL;
 
 use super::Paging;
@@ -18,7 +19,7 @@ const AROUND: usize = 16;
 /// Addresses that the machine's kernel keeps for itself in every space.
 const KEPT: core::ops::Range<u64> = 0xffff_8400_0000_0000..0xffff_8800_0000_0000;
 /// Frames of a TPM's registers.
-const TPM_FRAMES: core::ops::Range<u64> = 0xfed40..0xfed45;
+const TPM_FRAMES: core::ops::Range<u64> = TPM_ADDRESS / PAGE_BYTES..(TPM_ADDRESS + TPM_BYTES) / PAGE_BYTES;
 
 /// What comes of a page fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,10 @@
 
 use std::vec::Vec;
 
-use super::{Ram, memory_in_ram};
-use crate::machine::{Disk, Machine, Network, NoRoom, Page, Shown, Space, Spaces};
+use core::task::Poll;
+
+use super::{FakeTpm, Ram, memory_in_ram};
+use crate::machine::{Disk, Machine, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm};
 
 /// The machine.
 pub struct Host {
@@ -17,6 +19,7 @@ pub struct Host {
     pub cpuid: [u32; 4],
     /// Pages shown so far.
     pub shown: usize,
+    pub tpm: Option<FakeTpm>,
 }
 
 /// Ticks in a second.
@@ -32,6 +35,7 @@ impl Host {
             is_full: false,
             cpuid: [u32::MAX; 4],
             shown: 0,
+            tpm: None,
         }
     }
 }
@@ -63,6 +67,24 @@ impl Spaces for Host {
 impl Disk for Host {}
 
 impl Network for Host {}
+
+impl Tpm for Host {
+    fn has_tpm(&self) -> bool {
+        self.tpm.is_some()
+    }
+
+    fn submit(&mut self, command: &[u8]) -> Submission {
+        self.tpm.as_mut().unwrap().submit(command)
+    }
+
+    fn finish(&mut self, response: &mut [u8]) -> Poll<Option<usize>> {
+        self.tpm.as_mut().unwrap().finish(response)
+    }
+
+    fn cancel(&mut self) {
+        self.tpm.as_mut().unwrap().cancel();
+    }
+}
 
 impl Machine for Host {
     fn ticks(&self) -> u64 {

@@ -2,9 +2,11 @@
 
 pub mod fixture;
 pub mod host;
+pub mod tpm;
 
 pub use fixture::{Fixture, address};
 pub use host::Host;
+pub use tpm::FakeTpm;
 
 use std::vec;
 use std::vec::Vec;

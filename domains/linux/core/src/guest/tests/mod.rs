@@ -1,5 +1,6 @@
 //! A guest with handlers for all that can happen to it, in its kernel and in a program.
 
+mod device;
 mod emulate;
 mod frames;
 mod shown;
