@@ -12,6 +12,11 @@ use crate::manifest::{GuestFile, GuestNeed, Lookup, Purpose, is_path};
 use crate::system::{Draft, DraftDomain, NoBytes, PAGES_IN_MIB};
 use crate::workspace::PAYLOADS;
 
+/// What the component calls its TPM.
+const TPM: &str = "tpm";
+/// By this Linux looks for a TPM without being told of one by firmware, which a guest has not.
+const SEEKS_TPM: &str = "tpm_tis.force=1";
+
 /// The domains whose components run guests, each with what its component says of them.
 fn guests<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d DraftDomain<'d>, &'d GuestNeed)> {
     draft.domains.iter().filter_map(|domain| Some((domain, domain.component?.guest.as_ref()?)))
@@ -170,6 +175,23 @@ fn wrong_cmdline(line: &At<String>) -> Option<Diagnostic> {
         (format!("has a {:?} in it", wrong?), "give one line of text".to_owned())
     };
     Some(Diagnostic::new(line.span, format!("the command line of a guest {reason}")).help(help))
+}
+
+pub(super) fn unsought_tpm(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let faults = linuxes(draft).filter_map(|domain| {
+        let tpm = domain.table.uses.iter().find(|written| written.local.value == TPM)?;
+        let line = domain.table.guest.cmdline.as_ref();
+        let seeks = line.is_some_and(|line| line.value.split_whitespace().any(|word| word == SEEKS_TPM));
+        if seeks || draft.is_spoiled(domain.table, "cmdline") {
+            return None;
+        }
+        let name = &domain.table.name.value;
+        let message = format!("the guest of `{name}` has a TPM, and its kernel does not look for one");
+        let place = line.map_or(tpm.local.span, |line| line.span);
+        let help = format!("add `{SEEKS_TPM} tpm_tis.interrupts=0` to its `cmdline`");
+        Some(Diagnostic::new(place, message).help(help))
+    });
+    faults.collect()
 }
 
 pub(super) fn number(draft: &Draft<'_>) -> Vec<Diagnostic> {

@@ -133,6 +133,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M132", summary: "a rule of the policy that names nothing, or allows what nobody can do", run: policy::rules },
     Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
+    Check { id: "M140", summary: "a guest with a TPM that its kernel does not look for", run: guests::unsought_tpm },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
