@@ -108,7 +108,7 @@ fn by_instructions(bytes: &[u8]) -> Digest {
     let mut state = START;
     for (start, count) in [(blocks.as_ptr().cast::<u8>(), blocks.len()), (end.as_ptr(), end_bytes / BLOCK)] {
         if count > 0 {
-            // SAFETY: so many blocks are there; the CPU has the instructions, and firmware has turned on the registers
+            // SAFETY: `count` blocks are there; the CPU has the instructions, and firmware has turned on the registers
             // that they use (UEFI Specification 2.10, section 2.3.4), which no compiled code here does.
             unsafe { sha256_blocks(&raw mut state, start, count, &raw const CONSTANTS) };
         }

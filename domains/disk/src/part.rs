@@ -28,7 +28,7 @@ pub enum Unfit {
 }
 
 impl Part {
-    /// The disk's number of a client's sector, if it and those behind it, so many in all, are of this part.
+    /// The disk's number of a client's sector, if all `sectors` from `first` on are of this part.
     #[must_use]
     pub fn locate(&self, first: u64, sectors: u64) -> Option<u64> {
         let end = first.checked_add(sectors)?;

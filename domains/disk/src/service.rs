@@ -163,7 +163,7 @@ impl<D: Drive, M: Mail> Service<D, M> {
         self.mail.wake(client);
     }
 
-    /// A client has ended, or begins anew: what it left is nobody's. What the disk writes already, it writes.
+    /// A client has ended, or opens the disk again: what it left is nobody's. What the disk writes already, it writes.
     pub fn forget(&mut self, badge: Badge) {
         let index = badge.index();
         if let Some(client) = self.clients.get_mut(index) {

@@ -1,6 +1,6 @@
 //! The table of partitions: GPT (UEFI specification 2.10, chapter 5), or the four entries of an MBR.
 //!
-//! Whoever fills the disk writes it, so nothing in it is believed without a check: a partition that does not lie on the
+//! Its author is the one who fills the disk, so nothing in it is believed without a check: a partition that does not lie on the
 //! disk, or lies where the table itself does, is none.
 
 mod crc;

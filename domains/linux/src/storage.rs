@@ -40,7 +40,7 @@ impl Storage {
         }
     }
 
-    /// Forgets what is under way, for a guest that begins anew.
+    /// Forgets what is under way, for a guest that begins again.
     pub fn reset(&mut self) {
         self.disk.reset();
     }

@@ -102,7 +102,7 @@ impl Code {
         found.map(|found| found.next_ip())
     }
 
-    /// The first so many of the stubs from the place of this name on. Each ends with a jump, and may have breakpoints behind
+    /// The first `count` stubs from the place of this name on. Each ends with a jump, and may have breakpoints behind
     /// it.
     pub(super) fn stubs(&self, name: &str, count: usize) -> Option<Vec<u64>> {
         let first = self.functions.iter().find(|(_, known)| known == name)?.0;

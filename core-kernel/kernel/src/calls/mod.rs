@@ -57,7 +57,7 @@ type Result<T = Answer> = core::result::Result<T, CallError>;
 /// What a call is about to do, and the objects that it needs for it.
 type Found<T> = Result<(Operation, T)>;
 
-/// Carries out the call that the running thread has made, if it is neither a signal nor that which enters a guest.
+/// Carries out the call that the running thread has made, if it is neither a signal nor an entry into a guest.
 pub fn dispatch(kernel: &mut Kernel, id: ThreadId) {
     let number = kernel.context(id).number();
     const CALL: u8 = CallNumber::Call as u8;

@@ -1,5 +1,5 @@
 //! Every state that three threads can get into which call and signal each other, are judged, halted and started again,
-//! whoever does what in whatever order: none of them may break a promise.
+//! in every order: no state may break a promise.
 //!
 //! The threads and the verdicts are the real ones. What the kernel does between them (who waits for an answer, whose call is
 //! withdrawn) is done here as it does it.
@@ -220,7 +220,7 @@ impl Small {
                 State::Receiving => (7, None),
                 State::Waiting => (8, None),
             };
-            // What is looked at again only after it was set anew tells no states apart.
+            // What is looked at again only after it was set again tells no states apart.
             let is_queued = matches!(thread.state, State::Calling(_));
             let may_wake =
                 thread.serving.is_some() || matches!(thread.state, State::Receiving | State::Waiting);

@@ -133,7 +133,7 @@ pub struct Disk<L: Link = GateLink> {
     link: L,
     about: Opened,
     uses: [Use; PLACES],
-    /// The disk's domain is down, or has begun anew and does not know us.
+    /// The disk's domain is down, or is in another life and does not know this client.
     is_lost: bool,
 }
 
@@ -185,7 +185,7 @@ impl<L: Link> Disk<L> {
         offset(place, at, bytes.len()).is_some_and(|offset| self.link.write(offset, bytes))
     }
 
-    /// Copies bytes out of a place. False if there are not so many.
+    /// Copies bytes out of a place. False if they do not all lie in it.
     pub fn read(&self, place: usize, at: usize, bytes: &mut [u8]) -> bool {
         offset(place, at, bytes.len()).is_some_and(|offset| self.link.read(offset, bytes))
     }
@@ -249,7 +249,7 @@ impl<L: Link> Disk<L> {
         }
     }
 
-    /// Opens the disk again if its domain has begun anew, and submits what that did not end: to read or write a sector
+    /// Opens the disk again if its domain is in another life, and submits what that did not end: to read or write a sector
     /// twice is the same as once.
     fn recover(&mut self) {
         if !self.is_lost {

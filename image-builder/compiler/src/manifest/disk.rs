@@ -19,7 +19,7 @@ pub struct DiskTable {
     pub name: At<String>,
     /// The file of the host that it is.
     pub file: Option<At<String>>,
-    /// Its size in MiB, if it is made anew for each run.
+    /// Its size in MiB, if it is made for each run.
     pub scratch_mib: Option<At<u64>>,
     /// Whether nobody writes it.
     pub is_read_only: bool,

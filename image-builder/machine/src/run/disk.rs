@@ -27,7 +27,7 @@ pub struct OpenDisk {
 }
 
 impl OpenDisk {
-    /// All disks of a system. What a run begins with anew is made in a folder, all zeros; it takes no room of the
+    /// All disks of a system. A disk that is made for a run lies in a folder, all zeros; it takes no room of the
     /// host's disk until it is written.
     ///
     /// # Errors

@@ -154,7 +154,7 @@ impl<R: Registers> Disk<R> {
         place < PLACES && at.checked_add(bytes).is_some_and(|end| end <= PLACE_BYTES)
     }
 
-    /// Begins a request in a free place, of so many bytes, whole sectors; the device sees it with the next
+    /// Begins a request in a free place, of `bytes` bytes, whole sectors; the device sees it with the next
     /// [`Self::publish`]. False, and nothing begins, if the place is taken or it is too long.
     pub fn begin(&mut self, place: usize, operation: Operation, sector: u64, bytes: usize) -> bool {
         let fits = bytes.is_multiple_of(SECTOR_BYTES) && bytes <= PLACE_BYTES;

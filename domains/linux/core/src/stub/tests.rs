@@ -172,7 +172,7 @@ impl Fixture {
         false
     }
 
-    /// Carries out so many instructions, or all until a call or the handler. Says whether it got to either.
+    /// Carries out `count` instructions, or all until a call or the handler. Says whether it got to either.
     fn run_stub(&mut self, count: usize) -> bool {
         let mut zero = false;
         (0..count).any(|_| self.step_stub(&mut zero) || super::way(self.registers.rip).is_none())

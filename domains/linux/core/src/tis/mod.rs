@@ -181,7 +181,7 @@ impl Tis {
         *byte
     }
 
-    /// Bytes that a command states to have of which so many have come.
+    /// How long a command says that it is, when `length` bytes of it have come.
     fn stated(&self, length: usize) -> Option<usize> {
         let [_, _, a, b, c, d, ..] = self.message;
         (length >= LENGTH_END).then_some(u32::from_be_bytes([a, b, c, d]) as usize)
