@@ -10,7 +10,8 @@ use cloison_rules::{
     DomainId, Frame, RegionRef, ThreadId, capability::Capability, memory::Run, thread::State,
 };
 
-use super::world::{LINE, World};
+use super::acts::LINE;
+use super::world::World;
 use crate::arch::{
     apic,
     machine::{self, IMAGE_PAGES, KERNEL_MARK},

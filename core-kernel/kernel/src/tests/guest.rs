@@ -12,7 +12,8 @@ use cloison_abi::{
 use cloison_rules::{DomainId, Frame, memory::Run};
 use proptest::prelude::*;
 
-use super::world::{Act, CARVED, DOMAINS, GUEST, World, call, configure, create, start};
+use super::acts::{Act, CARVED, DOMAINS, GUEST, call, configure, create, start};
+use super::world::World;
 use crate::arch::machine::{self, Came};
 
 /// The third domain runs the guest, which is in this slot.

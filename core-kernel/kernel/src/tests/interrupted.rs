@@ -9,10 +9,11 @@ use cloison_abi::{
 };
 use cloison_rules::DomainId;
 
-use super::world::{
-    ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PATIENT, QUOTAS, SHARED, World,
-    call, create, give_gate, give_region, map_into, start,
+use super::acts::{
+    ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PATIENT, QUOTAS, SHARED, call,
+    create, give_gate, give_region, map_into, start,
 };
+use super::world::World;
 use crate::arch::machine::Came;
 
 /// The builder, and the three domains in their order.

@@ -9,7 +9,8 @@ use cloison_abi::{
 };
 use cloison_rules::{DomainId, authorize::Verdict, thread::State};
 
-use super::world::{Act, DOMAINS, GATES, LOANS, OWN, World, call, start};
+use super::acts::{Act, DOMAINS, GATES, LOANS, OWN, call, start};
+use super::world::World;
 use crate::{
     arch::machine::{self, Came},
     calls,

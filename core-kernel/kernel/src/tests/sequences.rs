@@ -11,10 +11,11 @@ use cloison_abi::{
 use cloison_rules::DomainId;
 use proptest::prelude::*;
 
-use super::world::{
+use super::acts::{
     ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PATIENT, PLANNED_ADDRESS,
-    SHARED, World, call, configure, create, give_gate, give_region, map_into, start,
+    SHARED, call, configure, create, give_gate, give_region, map_into, start,
 };
+use super::world::World;
 
 /// Rights that somebody can ask for: some of them make sense.
 fn rights() -> impl Strategy<Value = Rights> {

@@ -12,7 +12,8 @@ use cloison_abi::{
 use cloison_rules::{DomainId, thread::State};
 use proptest::prelude::*;
 
-use super::world::{Act, BADGE, DOMAINS, GATES, World, call, start};
+use super::acts::{Act, BADGE, DOMAINS, GATES, call, start};
+use super::world::World;
 use crate::{
     arch::machine::{self, Came},
     life::Renewal,

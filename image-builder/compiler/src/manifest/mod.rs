@@ -6,6 +6,7 @@ mod addition;
 mod assert;
 mod component;
 mod disk;
+mod files;
 mod guest;
 mod payload;
 mod platform;
@@ -24,6 +25,7 @@ pub use addition::Addition;
 pub use assert::AssertTable;
 pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNeed};
 pub use disk::{DISK_GATE, DiskFiles, DiskTable, DiskUse};
+pub use files::{Lookup, component, payloads};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
 pub use payload::{Extra, Package, Payload, Purpose};
 pub use platform::{
@@ -40,6 +42,7 @@ use cloison_abi::image::Digest;
 use crate::diagnostic::{At, SourceId, Sources, Span, closest};
 use crate::digest::digest;
 use crate::workspace::{BUILDER, Workspace};
+use files::Files;
 use reader::Reader;
 
 /// Everything that was read for one system.
@@ -79,27 +82,6 @@ pub struct Inputs {
     pub known_components: Vec<String>,
     /// Platforms that there are, for proposals.
     pub known_platforms: Vec<String>,
-}
-
-/// The outcome of a search for a file.
-#[derive(Debug, Clone)]
-pub enum Lookup<T> {
-    /// It was read.
-    Found(T),
-    /// It is there, but cannot be used; the problems say why.
-    Broken,
-    /// There is no such file.
-    Absent,
-}
-
-impl<T> Lookup<T> {
-    /// The file's content, if it was found.
-    pub fn found(&self) -> Option<&T> {
-        match self {
-            Self::Found(value) => Some(value),
-            Self::Broken | Self::Absent => None,
-        }
-    }
 }
 
 /// A system's manifest.
@@ -330,65 +312,6 @@ impl Inputs {
         }
         if let Some(memory_mib) = &self.manifest.memory_mib {
             self.replace_memory(memory_mib.value, AskedBy::Manifest);
-        }
-    }
-}
-
-/// A component by itself, if there is one and it can be read.
-#[must_use]
-pub fn component(workspace: &Workspace, name: &str) -> Option<Component> {
-    let (sources, problems) = (&mut Sources::default(), &mut Vec::new());
-    Files { workspace, sources, problems }.component(name).found().cloned()
-}
-
-/// All payloads, as far as they can be read.
-#[must_use]
-pub fn payloads(workspace: &Workspace) -> Vec<Payload> {
-    let (sources, problems) = (&mut Sources::default(), &mut Vec::new());
-    Files { workspace, sources, problems }.payloads().found().cloned().unwrap_or_default()
-}
-
-/// Where files are found and what became of them.
-struct Files<'a> {
-    workspace: &'a Workspace,
-    sources: &'a mut Sources,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Files<'_> {
-    fn component(&mut self, name: &str) -> Lookup<Component> {
-        match self.workspace.component_folder(name) {
-            Some(folder) => self.file(&folder.join("domain.toml"), |reader| Component::read(name, reader)),
-            None => Lookup::Absent,
-        }
-    }
-
-    fn platform(&mut self, name: &str) -> Lookup<Platform> {
-        match self.workspace.platform_file(name) {
-            Some(path) => self.file(&path, |reader| Platform::read(name, reader)),
-            None => Lookup::Absent,
-        }
-    }
-
-    fn payloads(&mut self) -> Lookup<Vec<Payload>> {
-        match self.workspace.payloads_file() {
-            Some(path) => self.file(&path, |reader| Some(Payload::read_all(reader))),
-            None => Lookup::Absent,
-        }
-    }
-
-    /// Reads one file. It counts as broken as soon as it has one problem.
-    fn file<T>(&mut self, path: &Path, read: impl FnOnce(&mut Reader<'_, '_>) -> Option<T>) -> Lookup<T> {
-        let before = self.problems.len();
-        let shown = self.workspace.shown(path);
-        let (source, is_text) = reader::read_file(path, shown, self.sources, self.problems);
-        if !is_text {
-            return Lookup::Broken;
-        }
-        let text = self.sources.get(source).text.clone();
-        match reader::parse(source, &text, self.problems, read) {
-            Some(value) if self.problems.len() == before => Lookup::Found(value),
-            _ => Lookup::Broken,
         }
     }
 }

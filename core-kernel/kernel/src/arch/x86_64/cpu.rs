@@ -12,8 +12,8 @@ use x86_64::registers::{
 
 use super::{
     context::Context,
-    entry::{self, Head},
     guest_context::GuestContext,
+    head::{self, Head},
     physical::load,
     tables::Tables,
 };
@@ -161,7 +161,7 @@ impl Cpu {
         self.load(root.address());
         self.tables.task_state.forbid_ports();
         guest.segments.load_bases();
-        entry::lead_to_guest(true);
+        head::lead_to_guest(true);
         self.guest = Some(id);
         // SAFETY: its space is loaded, it has no ports, and contexts of guests are in the kernel's one table.
         unsafe { self.head.run(&mut guest.context) };
@@ -176,7 +176,7 @@ impl Cpu {
     #[inline(always)]
     pub fn leave_guest(&mut self, guest: &mut GuestContext) {
         guest.segments.unload();
-        entry::lead_to_guest(false);
+        head::lead_to_guest(false);
         self.guest = None;
     }
 

@@ -13,7 +13,6 @@
 use core::{
     arch::global_asm,
     mem::{MaybeUninit, offset_of},
-    ptr,
 };
 
 use cloison_abi::{
@@ -21,20 +20,16 @@ use cloison_abi::{
     guest::{GUEST_FLAGS, GuestHalf, GuestSwitch},
 };
 use cloison_rules::guest::{FIXED_FLAGS, LOWER_BITS};
-use x86_64::registers::{
-    control::{Efer, EferFlags},
-    model_specific::{GsBase, KernelGsBase, Msr, SFMask},
-    rflags::RFlags,
-};
 
 use super::{
     apic::STRAY_VECTOR,
     context::{Context, Return, VectorState},
     cpu::LOADED,
     guest_context::GuestContext,
+    head::Head,
     lock::{KERNEL, Locked},
     segments::KERNEL_GS_BASE,
-    selectors::{KERNEL_CODE, SYSRET_BASE, USER_CODE, USER_DATA},
+    selectors::{USER_CODE, USER_DATA},
 };
 
 /// Vectors for which there is a stub. The last stub serves all vectors from its own on: a device that signals by message
@@ -66,10 +61,6 @@ const _: () = assert!(
     reason = "the other side is assembly, which knows a context by the offsets that it is told"
 )]
 unsafe extern "C" {
-    /// Where `syscall` leads.
-    fn syscall_entry();
-    /// Where it leads while a guest runs.
-    fn guest_syscall_entry();
     /// The first of [`STUBS`] stubs, each [`STUB_BYTES`] long.
     pub fn trap_stubs();
     /// Where a non-maskable interrupt leads: it is counted, to be seen with a debugger, and that is
@@ -92,82 +83,6 @@ unsafe extern "C" {
     ) -> !;
     /// Releases the lock and waits for an interrupt.
     fn idle() -> !;
-}
-
-/// What the entry code uses of a CPU's own data. They begin with it.
-#[repr(C)]
-pub struct Head {
-    /// The address of this structure.
-    this: *const Head,
-    /// First address above the kernel's stack.
-    stack_top: u64,
-    /// Where the registers of the thread that runs are saved. It is the one whose address space and ports are loaded.
-    context: *mut Context,
-    /// A word for the entry code.
-    scratch: u64,
-}
-
-impl Head {
-    /// That of a CPU which has not begun. All zeros.
-    pub(super) const EMPTY: Self =
-        Self { this: ptr::null(), stack_top: 0, context: ptr::null_mut(), scratch: 0 };
-
-    /// Lets the CPU enter the kernel by system calls.
-    ///
-    /// # Safety
-    /// `this` is where it is, for good, at the begin of the CPU's own data; nothing else uses the stack. The segments are
-    /// loaded.
-    pub(super) unsafe fn init(&mut self, this: *const Self, stack_top: u64) {
-        (self.this, self.stack_top) = (this, stack_top);
-        set_up_system_call(this as u64);
-    }
-
-    /// The registers of this thread are saved from now on.
-    ///
-    /// # Safety
-    /// Its address space and its ports are loaded, and the context stays where it is.
-    #[inline(always)]
-    pub(super) unsafe fn run(&mut self, context: &mut Context) {
-        self.context = context;
-    }
-}
-
-fn set_up_system_call(cpu: u64) {
-    // Flags that are cleared at entry: interrupts, direction, trap, alignment check, nested task, I/O
-    // privilege, resume.
-    let cleared = RFlags::INTERRUPT_FLAG
-        | RFlags::DIRECTION_FLAG
-        | RFlags::TRAP_FLAG
-        | RFlags::ALIGNMENT_CHECK
-        | RFlags::NESTED_TASK
-        | RFlags::IOPL_LOW
-        | RFlags::IOPL_HIGH
-        | RFlags::RESUME_FLAG;
-    // STAR: `syscall` loads CS from bits 32–47 and SS from 8 above; `sysret` SS from 8 above bits 48–63, CS
-    // from 16 above.
-    const STAR: u32 = 0xc000_0081;
-    // The other way into the kernel, `sysenter`, faults while this is 0.
-    const IA32_SYSENTER_CS: u32 = 0x174;
-    let selectors = u64::from(KERNEL_CODE) << 32 | u64::from(SYSRET_BASE) << 48;
-    lead_to_guest(false);
-    SFMask::write(cleared);
-    GsBase::write(x86_64::VirtAddr::new(cpu));
-    KernelGsBase::write(x86_64::VirtAddr::zero());
-    // SAFETY: the selectors name the segments that are loaded, and LSTAR leads to the code below.
-    unsafe {
-        Msr::new(STAR).write(selectors);
-        Msr::new(IA32_SYSENTER_CS).write(0);
-        Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
-    }
-}
-
-/// Lets the next `syscall` be one of a guest, or of a domain.
-#[inline(always)]
-pub(super) fn lead_to_guest(is_guests: bool) {
-    const LSTAR: u32 = 0xc000_0082;
-    let entry = if is_guests { guest_syscall_entry } else { syscall_entry } as *const () as u64;
-    // SAFETY: LSTAR leads to the code below. What runs next outside of the kernel is what the entry is for.
-    unsafe { Msr::new(LSTAR).write(entry) };
 }
 
 /// Leaves the kernel for the thread that the CPU has been given to.

@@ -9,6 +9,7 @@ pub mod context;
 pub mod cpu;
 pub mod entry;
 pub mod guest_context;
+pub mod head;
 mod layout;
 pub mod lock;
 pub mod memory;
