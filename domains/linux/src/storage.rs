@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use cloison_rt::{log, sys::Instant, time};
-use disk_api::{Disk, DiskError, GATE, GateLink, Operation, Request};
+use disk_api::{Disk, DiskError, GATE, GateLink, Operation, Request, find};
 use linux_core::machine::DiskOperation;
 
 /// How long a disk's domain that is being restarted is waited for before the guest begins.
@@ -25,7 +25,7 @@ pub struct Storage {
 impl Storage {
     /// The disk, if the manifest gives one that can be used.
     pub fn open() -> Option<Self> {
-        let opened = GateLink::find(GATE).and_then(|link| Ok((link.events(), wait_for(link)?)));
+        let opened = find(GATE).and_then(|link| Ok((link.events(), wait_for(link)?)));
         match opened {
             Ok((events, disk)) => {
                 let access = if disk.is_read_only() { "read-only" } else { "read and write" };

@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use cloison_abi::{CallError, info::InfoKind};
-use cloison_ipc::{Failure, Transport};
-use cloison_sys::{Message, Slot, info, memory::SharedMemory, peer::PEER_FAILED};
+use cloison_abi::CallError;
+use cloison_ipc::{Failure, GateLink, Link};
 
 use crate::{
     Operation, Outcome, PLACE_BYTES, PLACES, SHARED_BYTES,
@@ -49,57 +48,13 @@ impl fmt::Display for DiskError {
 
 impl core::error::Error for DiskError {}
 
-/// The way to a disk's domain: gate and shared memory. [`GateLink`] is the real one.
-pub trait Link: Transport {
-    /// Copies to the shared memory. False if it does not fit.
-    fn write(&self, offset: usize, bytes: &[u8]) -> bool;
-
-    /// Copies from the shared memory. False if there is not so much.
-    fn read(&self, offset: usize, bytes: &mut [u8]) -> bool;
-}
-
-/// The way to a disk's domain that the plan made.
-#[derive(Clone, Copy, Debug)]
-pub struct GateLink {
-    slot: Slot,
-    memory: SharedMemory,
-    events: u64,
-}
-
-impl GateLink {
-    /// The gate that this domain's `domain.toml` calls `name`.
-    ///
-    /// # Errors
-    /// [`DiskError::NotGiven`], [`DiskError::TooLittleMemory`].
-    pub fn find(name: &str) -> Result<Self, DiskError> {
-        let entry = info::get().find(InfoKind::Use, name).ok_or(DiskError::NotGiven)?;
-        let memory = SharedMemory::of(entry).filter(|memory| memory.len() >= SHARED_BYTES);
-        let memory = memory.ok_or(DiskError::TooLittleMemory)?;
-        let slot = info::slot(entry).ok_or(DiskError::NotGiven)?;
-        Ok(Self { slot, memory, events: info::event_mask(entry) | PEER_FAILED })
-    }
-
-    /// The events that say that a request has ended, or the disk's domain has failed.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.events
-    }
-}
-
-impl Transport for GateLink {
-    fn call(&self, message: Message) -> Result<Message, CallError> {
-        self.slot.call(message)
-    }
-}
-
-impl Link for GateLink {
-    fn write(&self, offset: usize, bytes: &[u8]) -> bool {
-        self.memory.write(offset, bytes)
-    }
-
-    fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
-        self.memory.read(offset, bytes)
-    }
+/// The way to a disk's domain by the gate that this domain's `domain.toml` calls `name`.
+///
+/// # Errors
+/// [`DiskError::NotGiven`], [`DiskError::TooLittleMemory`].
+pub fn find(name: &str) -> Result<GateLink, DiskError> {
+    let link = GateLink::find(name).ok_or(DiskError::NotGiven)?;
+    if link.shared_bytes() < SHARED_BYTES { Err(DiskError::TooLittleMemory) } else { Ok(link) }
 }
 
 /// What is to be done, and with which sectors.

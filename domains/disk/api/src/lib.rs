@@ -13,8 +13,8 @@ extern crate std;
 mod client;
 mod option;
 
-pub use client::{Disk, DiskError, GateLink, Link, Request};
-pub use cloison_ipc::Failure;
+pub use client::{Disk, DiskError, Request, find};
+pub use cloison_ipc::{Failure, GateLink, Link};
 pub use option::Choice;
 
 /// What each gate `disk` is called by the component that offers it, and by those that need one.

@@ -2,15 +2,9 @@
 
 use core::fmt;
 
-use cloison_abi::{CallError, info::InfoKind};
-use cloison_ipc::{Failure, Transport};
-use cloison_sys::{
-    Instant, Message, Slot,
-    info::{self, event_mask},
-    memory::SharedMemory,
-    peer::PEER_FAILED,
-    wait,
-};
+use cloison_abi::CallError;
+use cloison_ipc::{Failure, GateLink, Link};
+use cloison_sys::{Instant, wait};
 
 use crate::{COMMAND_OFFSET, Progress, RESPONSE_OFFSET, tpm};
 
@@ -66,53 +60,15 @@ impl fmt::Display for TpmError {
 
 impl core::error::Error for TpmError {}
 
-/// The way to the service: gate, shared memory and event. [`GateLink`] is the real one.
-pub trait ServiceLink: Transport {
-    /// Copies to the shared memory. False if it does not fit.
-    fn write(&self, offset: usize, bytes: &[u8]) -> bool;
-
-    /// Copies from the shared memory. False if there is not so much.
-    fn read(&self, offset: usize, bytes: &mut [u8]) -> bool;
-
+/// The way to the service, which has events too. [`GateLink`] is the real one.
+pub trait ServiceLink: Link {
     /// Waits until the service may have something to say or has failed. False if the deadline passed first.
     fn wait(&self, deadline: Instant) -> bool;
 }
 
-/// The way to the service that the plan made.
-#[derive(Clone, Copy, Debug)]
-pub struct GateLink {
-    slot: Slot,
-    memory: SharedMemory,
-    events: u64,
-}
-
-impl GateLink {
-    /// The gate that this domain's `domain.toml` calls `name`, if the manifest gave one.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        let entry = info::get().find(InfoKind::Use, name)?;
-        let events = event_mask(entry) | PEER_FAILED;
-        Some(Self { slot: info::slot(entry)?, memory: SharedMemory::of(entry)?, events })
-    }
-}
-
-impl Transport for GateLink {
-    fn call(&self, message: Message) -> Result<Message, CallError> {
-        self.slot.call(message)
-    }
-}
-
 impl ServiceLink for GateLink {
-    fn write(&self, offset: usize, bytes: &[u8]) -> bool {
-        self.memory.write(offset, bytes)
-    }
-
-    fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
-        self.memory.read(offset, bytes)
-    }
-
     fn wait(&self, deadline: Instant) -> bool {
-        wait(self.events, deadline) != 0
+        wait(self.events(), deadline) != 0
     }
 }
 

@@ -21,8 +21,8 @@ mod client;
 #[cfg(test)]
 mod tests;
 
-pub use client::{GateLink, ServiceLink, Tpm, TpmError};
-pub use cloison_ipc::Failure;
+pub use client::{ServiceLink, Tpm, TpmError};
+pub use cloison_ipc::{Failure, GateLink};
 use cloison_tpm::MAX_MESSAGE_BYTES;
 
 /// Where the command lies in the shared memory. It and the response have a page each.

@@ -5,7 +5,7 @@ extern crate std;
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, vec, vec::Vec};
 
 use cloison_abi::{Badge, CallError};
-use cloison_ipc::{Failure, Message, Transport};
+use cloison_ipc::{Failure, Link, Message, Transport};
 use cloison_sys::Instant;
 
 use cloison_tpm::MAX_MESSAGE_BYTES;
@@ -69,7 +69,7 @@ impl Transport for Fake {
     }
 }
 
-impl ServiceLink for Fake {
+impl Link for Fake {
     fn write(&self, offset: usize, bytes: &[u8]) -> bool {
         self.0.borrow_mut().memory[offset..][..bytes.len()].copy_from_slice(bytes);
         true
@@ -79,7 +79,9 @@ impl ServiceLink for Fake {
         bytes.copy_from_slice(&self.0.borrow().memory[offset..][..bytes.len()]);
         true
     }
+}
 
+impl ServiceLink for Fake {
     fn wait(&self, _: Instant) -> bool {
         let mut service = self.0.borrow_mut();
         service.log.push("wait");

@@ -24,7 +24,7 @@ const KEPT: u8 = 0xc0;
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 fn main() -> Result<(), &'static str> {
-    let link = GateLink::find(GATE).map_err(|_| "there is no disk")?;
+    let link = disk_api::find(GATE).map_err(|_| "there is no disk")?;
     match settings::arguments() {
         "attack" => attack::attack(link),
         "read" => attack::read_alone(link),

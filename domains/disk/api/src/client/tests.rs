@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, vec, vec::Vec};
 
-use cloison_ipc::Badge;
+use cloison_ipc::{Badge, Message, Transport};
 use proptest::prelude::*;
 
 use super::*;
