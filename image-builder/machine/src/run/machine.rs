@@ -75,8 +75,13 @@ impl Machine {
         add("-serial", "chardev:console".into());
         add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port).into());
         // Firmware writes settings of its own to a disc that it can write to; they go with the run.
-        let kind = if self.firmware == Firmware::Efi { "snapshot=on" } else { "media=cdrom,readonly=on" };
-        add("-drive", option(&format!("format=raw,{kind},file="), &self.disc));
+        let (kind, drive) = match self.firmware {
+            Firmware::Efi => ("snapshot=on", "ide-hd"),
+            Firmware::Bios | Firmware::Uefi => ("readonly=on", "ide-cd"),
+        };
+        add("-drive", option(&format!("if=none,id=boot,format=raw,{kind},file="), &self.disc));
+        // The first to start from: a disk that the system drives can have something in its first sector, too.
+        add("-device", format!("{drive},drive=boot,bootindex=0").into());
         if self.firmware.is_uefi() {
             add("-bios", tools::UEFI_FIRMWARE.into());
         }
