@@ -15,7 +15,8 @@ use crate::testing::{Fixture, address};
 /// What the kernel sets where a guest goes on by a switch.
 const FIXED_FLAGS: u64 = 0x202;
 const USER: ReturnFrame = ReturnFrame {
-    rax: 0xaa,
+    // What a program's call gave may be the number of the return, at its site too.
+    rax: call::IRET,
     r11: 0xbb,
     rcx: 0xcc,
     flags: 0,
