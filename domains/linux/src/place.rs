@@ -162,8 +162,6 @@ impl Memory for Place {
     }
 }
 
-// The kernel is not asked to switch halves (`lead`): with a clock that counts instructions, a guest that forks comes to a
-// standstill then.
 impl Spaces for Place {
     fn create(&mut self, space: Space) -> Result<(), NoRoom> {
         self.guest.create_space(space.0).map_err(|_| NoRoom)
@@ -189,6 +187,11 @@ impl Spaces for Place {
         let hidden = self.guest.unmap(space.0, at, pages);
         // Else the guest would see what it has no more.
         hidden.expect("pages of a guest's space can be hidden");
+    }
+
+    fn lead(&mut self, words: Page, [call, back, site]: [u64; 3], number: u32) -> bool {
+        let words = self.map_entry(Some(Shown { page: words, write: true, execute: false }));
+        self.guest.lead(words, guest::Lead { call, back, site, number }).is_ok()
     }
 }
 
