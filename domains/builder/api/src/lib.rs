@@ -1,0 +1,129 @@
+//! How the manager of a system has the builder start and end domains: the interface of the gate `manage`.
+//!
+//! The manager is the one domain with the right `manage-right`. It reaches the domains that the manifest lets be managed,
+//! and no others. A request is done when its reply comes, on the manager's time. The event of its entry `manage` says that
+//! a managed domain has ended, faulted or begun again by itself; [`manage::Client::entry`] says which.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+use cloison_abi::Name;
+use cloison_ipc::Failure;
+
+/// The name of the gate on the manager's information page.
+pub const GATE: &str = "manage";
+/// Bytes of a digest that are told: its first.
+pub const DIGEST_BYTES: usize = 8;
+
+/// Why the builder did not do it.
+pub type ManageError = Failure<manage::Refusal>;
+
+cloison_ipc::choice! {
+    /// Where a domain is in its life.
+    pub enum State {
+        /// It exists, and has no memory: it has not been started, or was ended.
+        Defined,
+        /// It runs, or waits for something.
+        Running,
+        /// It is held where it was.
+        Paused,
+        /// It has ended by itself. Its memory is as it left it.
+        Ended,
+        /// It has faulted, and is not started again. Its memory and its registers are as they were.
+        Faulted,
+        /// It has faulted too often, and is started again after a while.
+        Resting,
+    }
+}
+
+impl State {
+    /// The state, for a person.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Defined => "defined",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+            Self::Faulted => "faulted",
+            Self::Resting => "resting",
+        }
+    }
+}
+
+impl core::fmt::Display for State {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.pad(self.name())
+    }
+}
+
+cloison_ipc::interface! {
+    /// The life of domains.
+    pub mod manage {
+        /// Why the builder refuses.
+        refuse Refusal {
+            /// There is no such domain, or place.
+            Unknown = "no domain has this name",
+            /// The manifest does not let it be managed.
+            NotManaged = "the manifest does not let this domain be managed",
+            /// It has memory already.
+            IsStarted = "the domain was started before, and not killed since",
+            /// It has no memory.
+            IsDefined = "the domain was not started",
+            /// It has ended or faulted.
+            NotAlive = "the domain has ended or faulted",
+            /// It is held already.
+            IsPaused = "the domain is paused",
+            /// It is not held.
+            NotPaused = "the domain is not paused",
+            /// The budget has too little memory.
+            NoMemory = "too little memory of the budget is free",
+            /// The budget has enough memory, but in smaller pieces.
+            NoPiece = "enough memory of the budget is free, but not in one piece",
+            /// The manifest does not name this program for this domain.
+            UnknownImage = "the manifest does not name this image for this domain",
+            /// The program in the image of the system was changed.
+            Damaged = "the program is not the one in the plan",
+            /// It has not faulted.
+            NotFaulted = "the domain has not faulted",
+            /// The kernel refused a step.
+            Failed = "the kernel refused a step of it",
+        }
+        /// A domain, by its place in the manifest, from 0 on. `kib` is the memory of the budget that it has, or would
+        /// have.
+        entry: Entry { place: u8 } -> Listed { name: Name, state: State, is_managed: bool, lives: u32, kib: u32 };
+        /// How a domain is. `code` is what it has ended with, `refusals` how often it was denied something.
+        info: Info { domain: Name }
+            -> About { state: State, is_managed: bool, lives: u32, kib: u32, refusals: u32, code: u64, cpu_us: u64 };
+        /// Which program a domain runs, or is to run, and the start of the program's digest.
+        program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
+        /// What a domain that has faulted did wrong: a [`Fault`](cloison_abi::Fault), by its numbers.
+        fault: Fault { domain: Name } -> Crash { kind: u32, code: u32, instruction: u64, address: u64 };
+        /// Registers of a domain that has faulted: four from `first` on, in the order of
+        /// [`REGISTER_NAMES`](crate::REGISTER_NAMES).
+        registers: Registers { domain: Name, first: u8 } -> Contents { a: u64, b: u64, c: u64, d: u64 };
+        /// Gives a domain its memory, loads its program and starts it.
+        start: Start { domain: Name } -> Started { kib: u32, digest: [u8; DIGEST_BYTES] };
+        /// Asks a domain to end, by its event `shutdown`. One that does not wait for it goes on.
+        shutdown: Shutdown { domain: Name } -> Asked {};
+        /// Ends a domain, whatever it does, and takes its memory. Who calls it is told that it has failed.
+        kill: Kill { domain: Name } -> Killed {};
+        /// Holds a domain. Who calls it waits.
+        pause: Pause { domain: Name } -> Held {};
+        /// Lets it go on.
+        resume: Resume { domain: Name } -> Resumed {};
+        /// The program with which a domain is started from now on.
+        set_image: SetImage { domain: Name, image: Name } -> ImageSet {};
+        /// The memory for all managed domains.
+        budget: Budget {} -> Memory { total_kib: u32, free_kib: u32, largest_kib: u32 };
+    }
+}
+
+/// The registers that [`manage::Client::registers`] tells, in their order.
+pub const REGISTER_NAMES: [&str; 18] = [
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15", "rip", "rflags",
+];
+
+#[cfg(test)]
+mod tests;
