@@ -1,0 +1,225 @@
+//! Does what a line of `bmic` asks for, and tells a person how it went.
+
+mod show;
+
+use alloc::{string::String, vec::Vec};
+use core::fmt::{self, Display};
+
+use cloison_abi::Name;
+use cloison_ipc::{Failure, Transport};
+
+use crate::{
+    BmiError, Command, MANUAL, State,
+    bmi::{Client, Listed, Refusal},
+    closest,
+    command::did_you_mean,
+    text,
+};
+
+/// How it went, as an exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use]
+pub enum Status {
+    /// It is done.
+    Done = 0,
+    /// It was refused, or has failed.
+    Failed = 1,
+    /// The line is wrong, or names nobody.
+    Usage = 2,
+}
+
+/// What the command needs of what is around it.
+pub trait Around {
+    /// Shows a line.
+    fn line(&mut self, text: fmt::Arguments<'_>);
+
+    /// Lets some time pass.
+    fn rest(&mut self, milliseconds: u32);
+}
+
+/// How often a second `--shutdown` looks whether the domain has ended.
+const LOOKS_PER_SECOND: u32 = 10;
+
+/// Carries a line out, which is what stands behind the word `bmic`.
+pub fn carry_out<T: Transport>(line: &str, bmi: &Client<T>, around: &mut impl Around) -> Status {
+    let command = match Command::parse(line) {
+        Ok(command) => command,
+        Err(error) => {
+            around.line(format_args!("bmic: {error}"));
+            return Status::Usage;
+        }
+    };
+    match (Session { bmi, around }).carry_out(command) {
+        Ok(()) => Status::Done,
+        Err(status) => status,
+    }
+}
+
+/// All domains, in the order of the manifest.
+///
+/// # Errors
+/// Those of the call.
+pub fn domains<T: Transport>(bmi: &Client<T>) -> Result<Vec<Listed>, BmiError> {
+    until_unknown(|place| bmi.entry(place), Refusal::Unknown)
+}
+
+/// All groups.
+///
+/// # Errors
+/// Those of the call.
+pub fn groups<T: Transport>(bmi: &Client<T>) -> Result<Vec<Name>, BmiError> {
+    until_unknown(|place| bmi.group(place).map(|group| group.name), Refusal::UnknownGroup)
+}
+
+/// What there is at each place, up to the first where there is nothing.
+fn until_unknown<A>(at: impl FnMut(u8) -> Result<A, BmiError>, end: Refusal) -> Result<Vec<A>, BmiError> {
+    let all = (0..=u8::MAX).map(at);
+    all.take_while(|found| !matches!(found, Err(Failure::Refused(refusal)) if *refusal == end)).collect()
+}
+
+struct Session<'a, T: Transport, A> {
+    bmi: &'a Client<T>,
+    around: &'a mut A,
+}
+
+type Outcome = Result<(), Status>;
+
+impl<T: Transport, A: Around> Session<'_, T, A> {
+    fn carry_out(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::Help => MANUAL.lines().for_each(|line| self.say(line)),
+            Command::Version => self.say(concat!("bmic ", env!("CARGO_PKG_VERSION"))),
+            Command::List { with_more } => return self.list(with_more),
+            Command::Info(domain) => return self.info(domain),
+            Command::Budget => return self.budget(),
+            Command::Start(domain) => return self.start(domain),
+            Command::StartGroup(group) => return self.start_group(group),
+            Command::StartLinux { .. } => {
+                return Err(self.failed("this system has no guest that is started so"));
+            }
+            Command::Shutdown(domain, seconds) => return self.shut_down(domain, seconds),
+            Command::SetImage(domain, image) => {
+                let done = self.bmi.set_image(domain, image).map(drop);
+                self.judge(domain, done)?;
+                self.say(format_args!("{domain}: is started with {image} from now on"));
+            }
+            Command::Kill(domain) => {
+                let done = self.bmi.kill(domain).map(drop);
+                self.judge(domain, done)?;
+                self.say(format_args!("{domain}: killed, its memory is free"));
+            }
+            Command::Pause(domain) => {
+                let done = self.bmi.pause(domain).map(drop);
+                self.judge(domain, done)?;
+                self.say(format_args!("{domain}: paused"));
+            }
+            Command::Resume(domain) => {
+                let done = self.bmi.resume(domain).map(drop);
+                self.judge(domain, done)?;
+                self.say(format_args!("{domain}: goes on"));
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, text: impl Display) {
+        self.around.line(format_args!("{text}"));
+    }
+
+    fn complain(&mut self, text: impl Display) {
+        self.say(format_args!("bmic: {text}"));
+    }
+
+    fn failed(&mut self, text: impl Display) -> Status {
+        self.complain(text);
+        Status::Failed
+    }
+
+    fn start(&mut self, domain: Name) -> Outcome {
+        self.say(format_args!("(bmilib) get_data({domain}$)"));
+        let done = self.bmi.start(domain);
+        let started = self.judge(domain, done)?;
+        let digest = show::Digest(started.digest);
+        self.say(format_args!("{domain}: running, {} KiB, program {digest}", started.kib));
+        Ok(())
+    }
+
+    /// Starts one after the other. Those behind one that does not start may rest on it, so they are left.
+    fn start_group(&mut self, group: Name) -> Outcome {
+        let members = until_unknown(
+            |place| self.bmi.member(group, place).map(|member| member.domain),
+            Refusal::UnknownGroup,
+        );
+        match members {
+            Ok(members) if members.is_empty() => Err(self.unknown_group(group)),
+            Ok(members) => members.into_iter().try_for_each(|domain| self.start(domain)),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn unknown_group(&mut self, group: Name) -> Status {
+        let groups = groups(self.bmi).unwrap_or_default();
+        let meant = closest(group.as_str(), groups.iter().map(Name::as_str));
+        let meant = meant.map_or(String::from("the manifest says which groups there are"), did_you_mean);
+        self.complain(format_args!("there is no group `{group}`; {meant}"));
+        Status::Usage
+    }
+
+    /// Asks, and waits. Who has not ended by then is named, and goes on.
+    fn shut_down(&mut self, domain: Name, seconds: u16) -> Outcome {
+        let done = self.bmi.shutdown(domain).map(drop);
+        self.judge(domain, done)?;
+        for look in 0..=u32::from(seconds) * LOOKS_PER_SECOND {
+            if look > 0 {
+                self.around.rest(1000 / LOOKS_PER_SECOND);
+            }
+            let about = self.bmi.info(domain);
+            let about = self.judge(domain, about)?;
+            if !matches!(about.state, State::Running | State::Paused) {
+                self.say(format_args!("{domain}: {}", show::State(&about)));
+                return Ok(());
+            }
+        }
+        Err(self.failed(format_args!("{domain} has not ended within {seconds} s, and goes on")))
+    }
+
+    /// What has come of a request about a domain. A refusal is told, with what a person needs to know of it.
+    fn judge<R>(&mut self, domain: Name, result: Result<R, BmiError>) -> Result<R, Status> {
+        result.map_err(|error| match error {
+            Failure::Refused(Refusal::Unknown) => self.unknown(domain),
+            Failure::Refused(refusal @ (Refusal::NoMemory | Refusal::NoPiece)) => {
+                self.no_memory(domain, refusal)
+            }
+            Failure::Refused(refusal) => self.refused(domain, refusal),
+            error => self.failed(error),
+        })
+    }
+
+    fn unknown(&mut self, domain: Name) -> Status {
+        let domains = domains(self.bmi).unwrap_or_default();
+        let meant = closest(domain.as_str(), domains.iter().map(|listed| listed.name.as_str()));
+        let meant = meant.map_or(String::from("bmic --list names them"), did_you_mean);
+        self.complain(format_args!("there is no domain `{domain}`; {meant}"));
+        Status::Usage
+    }
+
+    fn refused(&mut self, domain: Name, refusal: Refusal) -> Status {
+        let is = self
+            .bmi
+            .info(domain)
+            .map_or(String::new(), |about| text(format_args!(" is {}", show::State(&about))));
+        self.complain(format_args!("{domain}{is}: {refusal}; nothing was done"));
+        if refusal == Refusal::UnknownImage { Status::Usage } else { Status::Failed }
+    }
+
+    fn no_memory(&mut self, domain: Name, refusal: Refusal) -> Status {
+        let needed = self.bmi.info(domain).map_or(0, |about| about.kib);
+        self.complain(format_args!("{domain} needs {needed} KiB: {refusal}; nothing was done"));
+        // What is known of it is shown; that it cannot be known changes nothing.
+        let _ = self.budget();
+        Status::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests;

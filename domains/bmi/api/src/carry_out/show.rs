@@ -1,0 +1,121 @@
+//! What `bmic` shows.
+
+use core::fmt;
+
+use cloison_abi::{Fault, FaultKind, Name, policy::FIRST_INDEX};
+use cloison_ipc::{Failure, Transport};
+
+use super::{Around, Outcome, Session, domains};
+use crate::{
+    DIGEST_BYTES, REGISTER_NAMES, REGISTERS,
+    bmi::{About, Crash, Listed, Refusal},
+    text,
+};
+
+/// The start of a digest.
+pub(super) struct Digest(pub [u8; DIGEST_BYTES]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
+        out.write_str("...")
+    }
+}
+
+/// The state of a domain, with what it has ended with.
+pub(super) struct State<'a>(pub &'a About);
+
+impl fmt::Display for State<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.state {
+            crate::State::Ended => write!(out, "ended with code {}", self.0.code),
+            state => state.fmt(out),
+        }
+    }
+}
+
+/// A number of KiB, or none.
+struct Kib(u32);
+
+impl fmt::Display for Kib {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => write!(out, "{:>11}", "-"),
+            kib => write!(out, "{kib:>7} KiB"),
+        }
+    }
+}
+
+impl<T: Transport, A: Around> Session<'_, T, A> {
+    /// The kernel numbers domains in the order of the manifest, and so does this.
+    pub(super) fn list(&mut self, with_more: bool) -> Outcome {
+        let all = domains(self.bmi).map_err(|error| self.failed(error))?;
+        let more = if with_more { " lives  image             program" } else { "" };
+        self.say(format_args!(" id  {:<16}  {:<8}  {:>11}{more}", "domain", "state", "memory"));
+        for (id, listed) in (FIRST_INDEX..).zip(&all) {
+            let Listed { name, state, kib, .. } = listed;
+            let row = text(format_args!("{id:>3x}  {name:<16}  {state:<8}  {}", Kib(*kib)));
+            let more = if with_more { self.more(listed) } else { alloc::string::String::new() };
+            self.say(text(format_args!("{row}{more}")).trim_end());
+        }
+        Ok(())
+    }
+
+    fn more(&mut self, listed: &Listed) -> alloc::string::String {
+        if !listed.is_managed {
+            return "        not managed".into();
+        }
+        let program = self.bmi.program(listed.name);
+        let program = program.map(|runs| text(format_args!("{:<16}  {}", runs.image, Digest(runs.digest))));
+        text(format_args!(" {:>5}  {}", listed.lives, program.unwrap_or_default()))
+    }
+
+    pub(super) fn budget(&mut self) -> Outcome {
+        let budget = self.bmi.budget().map_err(|error| self.failed(error))?;
+        let used = budget.total_kib.saturating_sub(budget.free_kib);
+        let (total, free, largest) = (budget.total_kib, budget.free_kib, budget.largest_kib);
+        self.say(format_args!(
+            "budget: {total} KiB, used {used}, free {free}, of that {largest} in one piece"
+        ));
+        // Whoever may not list them is not told who has it.
+        let all = domains(self.bmi).unwrap_or_default();
+        let holders = all.iter().filter(|one| one.is_managed && one.state != crate::State::Defined);
+        holders.for_each(|one| self.say(format_args!("  {:<16}  {}", one.name, Kib(one.kib))));
+        Ok(())
+    }
+
+    pub(super) fn info(&mut self, domain: Name) -> Outcome {
+        let about = self.bmi.info(domain);
+        let about = self.judge(domain, about)?;
+        self.say(format_args!("{domain}: {}, life {}", State(&about), about.lives));
+        if about.is_managed {
+            self.say(format_args!("  memory    {} KiB", about.kib));
+        }
+        let (ms, us) = (about.cpu_us / 1000, about.cpu_us % 1000);
+        self.say(format_args!("  CPU time  {ms}.{us:03} ms"));
+        self.say(format_args!("  refusals  {}", about.refusals));
+        if let Ok(runs) = self.bmi.program(domain) {
+            self.say(format_args!("  program   {}, SHA-256 {}", runs.image, Digest(runs.digest)));
+        }
+        match self.bmi.fault(domain) {
+            Ok(crash) => self.crash(domain, &crash),
+            Err(Failure::Refused(Refusal::NotFaulted | Refusal::NotManaged)) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn crash(&mut self, domain: Name, crash: &Crash) -> Outcome {
+        let Crash { kind, code, instruction, address } = *crash;
+        let kind = FaultKind::from_number(kind).unwrap_or(FaultKind::OtherException);
+        self.say(format_args!("  faulted: {}", Fault { kind, code, instruction, address }));
+        for (place, names) in (0..).zip(REGISTER_NAMES.chunks(REGISTERS)) {
+            let contents = self.bmi.registers(domain, place * REGISTERS as u8);
+            let contents = self.judge(domain, contents)?;
+            let values = [contents.a, contents.b, contents.c, contents.d];
+            let all =
+                names.iter().zip(values).map(|(name, value)| text(format_args!("{name:>6} {value:016x}")));
+            self.say(all.collect::<alloc::vec::Vec<_>>().join(" "));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,318 @@
+use core::cell::RefCell;
+use std::{borrow::ToOwned, format, string::ToString, vec};
+
+use cloison_abi::CallError;
+use cloison_ipc::{Badge, Message};
+
+use super::*;
+use crate::{
+    DIGEST_BYTES,
+    bmi::{
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Memory, Resumed, Runs,
+        Server, Started,
+    },
+};
+
+extern crate std;
+
+fn named(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// Managed domains, each with its state, behind a gate.
+struct Domains(RefCell<World>);
+
+struct World {
+    domains: Vec<(Name, State)>,
+    refusal: Option<Refusal>,
+    /// Looks after which a domain has done what it was asked.
+    looks_until_end: u32,
+    is_asked: bool,
+}
+
+impl Transport for Domains {
+    fn call(&self, message: Message) -> Result<Message, CallError> {
+        Ok(bmi::answer(&mut *self.0.borrow_mut(), Badge(0), message))
+    }
+}
+
+impl World {
+    fn turn(&mut self, domain: Name, from: State, to: State, why: Refusal) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
+        let one = self.domains.iter_mut().find(|(name, _)| *name == domain).ok_or(Refusal::Unknown)?;
+        if one.1 != from {
+            return Err(why);
+        }
+        one.1 = to;
+        Ok(())
+    }
+}
+
+impl Server for World {
+    fn entry(&mut self, _: Badge, place: u8) -> Result<Listed, Refusal> {
+        let (name, state) = *self.domains.get(usize::from(place)).ok_or(Refusal::Unknown)?;
+        let is_managed = name.as_str() != "console";
+        Ok(Listed { name, state, is_managed, lives: 1, kib: if is_managed { 316 } else { 0 } })
+    }
+
+    fn info(&mut self, _: Badge, domain: Name) -> Result<About, Refusal> {
+        if self.is_asked {
+            if self.looks_until_end == 0 {
+                self.domains.iter_mut().for_each(|one| one.1 = State::Ended);
+            }
+            self.looks_until_end = self.looks_until_end.saturating_sub(1);
+        }
+        let (_, state) = *self.domains.iter().find(|(name, _)| *name == domain).ok_or(Refusal::Unknown)?;
+        let is_managed = domain.as_str() != "console";
+        Ok(About { state, is_managed, lives: 2, kib: 316, refusals: 3, code: 7, cpu_us: 12_034 })
+    }
+
+    fn program(&mut self, _: Badge, domain: Name) -> Result<Runs, Refusal> {
+        Ok(Runs { image: domain, digest: [0xab; DIGEST_BYTES] })
+    }
+
+    fn fault(&mut self, _: Badge, domain: Name) -> Result<Crash, Refusal> {
+        let is_faulted = self.domains.contains(&(domain, State::Faulted));
+        let crash = Crash { kind: FaultKind::ReadDenied as u32, code: 0, instruction: 0x401097, address: 8 };
+        is_faulted.then_some(crash).ok_or(Refusal::NotFaulted)
+    }
+
+    fn registers(&mut self, _: Badge, _: Name, first: u8) -> Result<Contents, Refusal> {
+        let first = u64::from(first);
+        Ok(Contents { a: first, b: first + 1, c: first + 2, d: first + 3 })
+    }
+
+    fn budget(&mut self, _: Badge) -> Result<Memory, Refusal> {
+        Ok(Memory { total_kib: 1024, free_kib: 300, largest_kib: 200 })
+    }
+
+    fn set_image(&mut self, _: Badge, _: Name, image: Name) -> Result<ImageSet, Refusal> {
+        (image.as_str() == "stpm-old").then_some(ImageSet {}).ok_or(Refusal::UnknownImage)
+    }
+
+    fn start(&mut self, _: Badge, domain: Name) -> Result<Started, Refusal> {
+        self.turn(domain, State::Defined, State::Running, Refusal::IsStarted)?;
+        Ok(Started { kib: 316, digest: [0xab; DIGEST_BYTES] })
+    }
+
+    fn shutdown(&mut self, _: Badge, domain: Name) -> Result<Asked, Refusal> {
+        self.turn(domain, State::Running, State::Running, Refusal::NotAlive)?;
+        self.is_asked = true;
+        Ok(Asked {})
+    }
+
+    fn kill(&mut self, _: Badge, domain: Name) -> Result<Killed, Refusal> {
+        self.turn(domain, State::Running, State::Defined, Refusal::IsDefined)?;
+        Ok(Killed {})
+    }
+
+    fn pause(&mut self, _: Badge, domain: Name) -> Result<Held, Refusal> {
+        self.turn(domain, State::Running, State::Paused, Refusal::IsPaused)?;
+        Ok(Held {})
+    }
+
+    fn resume(&mut self, _: Badge, domain: Name) -> Result<Resumed, Refusal> {
+        self.turn(domain, State::Paused, State::Running, Refusal::NotPaused)?;
+        Ok(Resumed {})
+    }
+
+    fn group(&mut self, _: Badge, place: u8) -> Result<Grouped, Refusal> {
+        (place == 0).then_some(Grouped { name: named("ipcmon_test") }).ok_or(Refusal::UnknownGroup)
+    }
+
+    fn member(&mut self, _: Badge, group: Name, place: u8) -> Result<Belongs, Refusal> {
+        let members = ["stpm", "tpmdemo"].map(named);
+        let member = members.get(usize::from(place)).filter(|_| group.as_str() == "ipcmon_test");
+        Ok(Belongs { domain: *member.ok_or(Refusal::UnknownGroup)? })
+    }
+}
+
+use cloison_abi::FaultKind;
+
+/// What is shown, and how long it took.
+#[derive(Default)]
+struct Screen {
+    lines: Vec<String>,
+    milliseconds: u32,
+}
+
+impl Around for Screen {
+    fn line(&mut self, text: fmt::Arguments<'_>) {
+        self.lines.push(text.to_string());
+    }
+
+    fn rest(&mut self, milliseconds: u32) {
+        self.milliseconds += milliseconds;
+    }
+}
+
+fn world(stpm: State, tpmdemo: State) -> Domains {
+    let domains =
+        vec![(named("console"), State::Running), (named("stpm"), stpm), (named("tpmdemo"), tpmdemo)];
+    Domains(RefCell::new(World { domains, refusal: None, looks_until_end: 0, is_asked: false }))
+}
+
+fn type_at(world: &Domains, line: &str) -> (Status, Vec<String>) {
+    let mut screen = Screen::default();
+    let status = carry_out(line, &Client::new(world), &mut screen);
+    (status, screen.lines)
+}
+
+fn done(world: &Domains, line: &str, shown: &[&str]) {
+    assert_eq!(type_at(world, line), (Status::Done, lines(shown)), "{line}");
+}
+
+fn lines(shown: &[&str]) -> Vec<String> {
+    shown.iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[test]
+fn a_domain_goes_through_its_life() {
+    let world = world(State::Defined, State::Defined);
+    done(
+        &world,
+        "--start stpm",
+        &["(bmilib) get_data(stpm$)", "stpm: running, 316 KiB, program abababababababab..."],
+    );
+    done(
+        &world,
+        "--list",
+        &[
+            " id  domain            state          memory",
+            "  2  console           running             -",
+            "  3  stpm              running       316 KiB",
+            "  4  tpmdemo           defined       316 KiB",
+        ],
+    );
+    done(&world, "--pause stpm", &["stpm: paused"]);
+    done(&world, "--resume stpm", &["stpm: goes on"]);
+    done(&world, "--set-image stpm stpm-old", &["stpm: is started with stpm-old from now on"]);
+    done(&world, "--kill stpm", &["stpm: killed, its memory is free"]);
+    done(&world, "--version", &["bmic 0.1.0"]);
+    assert_eq!(type_at(&world, "--help"), (Status::Done, MANUAL.lines().collect()));
+}
+
+#[test]
+fn more_is_shown_on_request() {
+    let world = world(State::Ended, State::Faulted);
+    done(
+        &world,
+        "--list -v",
+        &[
+            " id  domain            state          memory lives  image             program",
+            "  2  console           running             -        not managed",
+            "  3  stpm              ended         316 KiB     1  stpm              abababababababab...",
+            "  4  tpmdemo           faulted       316 KiB     1  tpmdemo           abababababababab...",
+        ],
+    );
+    done(
+        &world,
+        "--budget",
+        &[
+            "budget: 1024 KiB, used 724, free 300, of that 200 in one piece",
+            "  stpm                  316 KiB",
+            "  tpmdemo               316 KiB",
+        ],
+    );
+    done(
+        &world,
+        "--info stpm",
+        &[
+            "stpm: ended with code 7, life 2",
+            "  memory    316 KiB",
+            "  CPU time  12.034 ms",
+            "  refusals  3",
+            "  program   stpm, SHA-256 abababababababab...",
+        ],
+    );
+    let (status, shown) = type_at(&world, "--info tpmdemo");
+    assert_eq!(status, Status::Done);
+    assert_eq!(
+        shown[5..7],
+        [
+            "  faulted: read of 0x8, which it may not read, at instruction 0x401097",
+            "   rax 0000000000000000    rbx 0000000000000001    rcx 0000000000000002    rdx 0000000000000003",
+        ]
+    );
+    assert_eq!(shown[10], "   rip 0000000000000010 rflags 0000000000000011");
+}
+
+#[test]
+fn a_group_is_started_in_its_order_up_to_one_that_does_not_start() {
+    let all = world(State::Defined, State::Defined);
+    let (status, shown) = type_at(&all, "--start ipcmon_test.cfg");
+    assert_eq!((status, shown.len()), (Status::Done, 4));
+    assert_eq!(shown[3], "tpmdemo: running, 316 KiB, program abababababababab...");
+    let first_runs = world(State::Running, State::Defined);
+    assert_eq!(
+        type_at(&first_runs, "--start ipcmon_test.cfg"),
+        (
+            Status::Failed,
+            lines(&[
+                "(bmilib) get_data(stpm$)",
+                "bmic: stpm is running: it was started before, and not killed since; nothing was done",
+            ])
+        )
+    );
+    assert_eq!(first_runs.0.borrow().domains[2].1, State::Defined);
+    let misspelt = "bmic: there is no group `ipcmon_tset`; did you mean `ipcmon_test`?";
+    assert_eq!(type_at(&all, "--start ipcmon_tset.cfg"), (Status::Usage, lines(&[misspelt])));
+}
+
+#[test]
+fn what_is_refused_is_explained() {
+    let world = world(State::Running, State::Defined);
+    let cases = [
+        ("--start stmp", Status::Usage, "bmic: there is no domain `stmp`; did you mean `stpm`?"),
+        ("--kill nobody", Status::Usage, "bmic: there is no domain `nobody`; bmic --list names them"),
+        ("--info xyz", Status::Usage, "bmic: there is no domain `xyz`; bmic --list names them"),
+        ("--kill tpmdemo", Status::Failed, "bmic: tpmdemo is defined: it was not started; nothing was done"),
+        ("--resume stpm", Status::Failed, "bmic: stpm is running: it is not paused; nothing was done"),
+        (
+            "--set-image stpm new",
+            Status::Usage,
+            "bmic: stpm is running: the manifest does not name this image for this domain; nothing was done",
+        ),
+        ("--lits", Status::Usage, "bmic: there is no option `--lits`; did you mean `--list`?"),
+    ];
+    for (line, status, message) in cases {
+        let (found, shown) = type_at(&world, line);
+        assert_eq!((found, shown.last().unwrap().as_str()), (status, message), "{line}");
+    }
+}
+
+#[test]
+fn too_little_memory_is_accounted_for() {
+    let world = world(State::Defined, State::Running);
+    world.0.borrow_mut().refusal = Some(Refusal::NoPiece);
+    assert_eq!(
+        type_at(&world, "--start stpm"),
+        (
+            Status::Failed,
+            lines(&[
+                "(bmilib) get_data(stpm$)",
+                "bmic: stpm needs 316 KiB: enough memory of the budget is free, but not in one piece; nothing was done",
+                "budget: 1024 KiB, used 724, free 300, of that 200 in one piece",
+                "  tpmdemo               316 KiB",
+            ])
+        )
+    );
+}
+
+#[test]
+fn a_shutdown_waits_and_names_who_goes_on() {
+    for (looks_until_end, seconds, status, message, waited) in [
+        (0, 5, Status::Done, "stpm: ended with code 7", 0),
+        (3, 5, Status::Done, "stpm: ended with code 7", 300),
+        (21, 2, Status::Failed, "bmic: stpm has not ended within 2 s, and goes on", 2000),
+        (1, 0, Status::Failed, "bmic: stpm has not ended within 0 s, and goes on", 0),
+    ] {
+        let world = world(State::Running, State::Running);
+        world.0.borrow_mut().looks_until_end = looks_until_end;
+        let mut screen = Screen::default();
+        let found = carry_out(&format!("--shutdown stpm {seconds}"), &Client::new(&world), &mut screen);
+        assert_eq!((found, screen.lines, screen.milliseconds), (status, lines(&[message]), waited));
+    }
+}
