@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use cloison_abi::{Badge, Name, info::InfoEntry};
 use cloison_ipc::ring::{Doorbell, Producer, SharedRing};
 use cloison_sys::info;
+use console_api::screen::{Focused, Listed, Refusal, Server, Shown};
 
 use crate::{Lines, Screen};
 
@@ -12,17 +13,23 @@ use crate::{Lines, Screen};
 const TERMINAL: &str = "terminal";
 /// The same for a domain whose control bytes edit its line.
 const TTY: &str = "tty";
+/// What the gate of a domain that directs the screen is called.
+const SCREEN: &str = "screen";
 
 /// All clients, as the plan lists them.
+#[derive(Debug)]
 pub struct Clients {
     /// Badge of each client of the log, and the line it is in the middle of.
     writers: Vec<(Badge, Lines)>,
     terminals: Vec<Terminal>,
+    /// Badges of those who direct the screen.
+    directors: Vec<Badge>,
     /// Which terminal gets what is typed.
     focus: usize,
 }
 
 /// A domain that can be typed to.
+#[derive(Debug)]
 struct Terminal {
     entry: &'static InfoEntry,
     /// To the domain; `None` once it has left nonsense in the ring.
@@ -41,12 +48,14 @@ impl Terminal {
 }
 
 impl Clients {
-    /// Sorts the clients of the gates `log`, `terminal` and `tty`.
+    /// Sorts the clients of the gates `log`, `terminal`, `tty` and `screen`.
     pub fn new(entries: impl Iterator<Item = &'static InfoEntry>) -> Self {
-        let mut clients = Self { writers: Vec::new(), terminals: Vec::new(), focus: 0 };
+        let mut clients =
+            Self { writers: Vec::new(), terminals: Vec::new(), directors: Vec::new(), focus: 0 };
         for entry in entries {
             match entry.name.as_str() {
                 TERMINAL => clients.terminals.push(Terminal::new(entry)),
+                SCREEN => clients.directors.push(info::badge(entry)),
                 TTY => clients.terminals.push(Terminal::new(entry)),
                 _ => clients.writers.push((info::badge(entry), Lines::new(Some(entry.peer)))),
             }
@@ -60,6 +69,23 @@ impl Clients {
     /// The line that the client with this badge is in the middle of.
     pub fn lines(&mut self, badge: Badge) -> Option<&mut Lines> {
         self.writers.iter_mut().find(|(known, _)| *known == badge).map(|(_, lines)| lines)
+    }
+
+    /// Whether somebody directs the screen.
+    #[must_use]
+    pub fn has_director(&self) -> bool {
+        !self.directors.is_empty()
+    }
+
+    /// Whether the client with this badge directs the screen.
+    #[must_use]
+    pub fn directs(&self, badge: Badge) -> bool {
+        self.directors.contains(&badge)
+    }
+
+    fn terminal(&self, number: u8) -> Result<(usize, Name), Refusal> {
+        let index = usize::from(number).checked_sub(1).ok_or(Refusal::NoTerminal)?;
+        self.terminals.get(index).map(|terminal| (index, terminal.peer())).ok_or(Refusal::NoTerminal)
     }
 
     /// The line that the domain in focus is in the middle of, if it has to be drawn because it is edited.
@@ -122,6 +148,32 @@ impl Clients {
             let focus = if index == self.focus { ", has the focus" } else { "" };
             screen.say(format_args!("{}: {}{focus}", index + 1, terminal.peer()));
         }
+    }
+}
+
+/// What directs the screen, for the time of a request.
+#[derive(Debug)]
+pub struct Director<'a> {
+    /// To whom is typed.
+    pub clients: &'a mut Clients,
+    /// What is shown.
+    pub screen: &'a mut Screen,
+}
+
+impl Server for Director<'_> {
+    fn terminal(&mut self, _client: Badge, number: u8) -> Result<Listed, Refusal> {
+        let (index, domain) = self.clients.terminal(number)?;
+        Ok(Listed { domain, has_focus: index == self.clients.focus })
+    }
+
+    fn focus(&mut self, _client: Badge, number: u8) -> Result<Focused, Refusal> {
+        let (index, domain) = self.clients.terminal(number)?;
+        self.clients.focus(index, self.screen);
+        Ok(Focused { domain })
+    }
+
+    fn show(&mut self, _client: Badge, of: Name) -> Result<Shown, Refusal> {
+        Ok(Shown { lines: self.screen.show_again(of) })
     }
 }
 

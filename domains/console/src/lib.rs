@@ -13,12 +13,14 @@ extern crate alloc;
 extern crate std;
 
 mod clients;
+mod history;
 mod keyboard;
 mod line;
 mod lines;
 mod screen;
 
-pub use clients::Clients;
+pub use clients::{Clients, Director};
+pub use history::HISTORY_BYTES;
 pub use keyboard::{Keyboard, Order};
 pub use line::LINE_BYTES;
 pub use lines::Lines;

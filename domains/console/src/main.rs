@@ -22,7 +22,8 @@ use cloison_rt::{
     },
     time,
 };
-use console::{Clients, Keyboard, Lines, Order, Screen};
+use console::{Clients, Director, Keyboard, Lines, Order, Screen};
+use console_api::screen;
 use embedded_io::Write as _;
 
 cloison_rt::entry!(main);
@@ -41,7 +42,7 @@ fn main() -> Result<(), Unfit> {
         let received = sys::reply_wait(answer, console.events(), console.patience().min(console.draw_at));
         answer = Message::default();
         match received {
-            Received::Message { badge, message } => console.take(badge, message),
+            Received::Message { badge, message } => answer = console.take(badge, message),
             Received::Events(events) => console.handle(events),
             Received::TimedOut if Instant::now() >= console.draw_at => {}
             Received::TimedOut => console.bring_out(),
@@ -88,15 +89,16 @@ impl Console {
         let find = |kind, what| page.find(kind, "serial").ok_or(Unfit::NoDevice(what));
         let ports = Ports::of(find(InfoKind::Ports, "ports of a serial device")?);
         let interrupt = find(InfoKind::Interrupt, "interrupt of a serial device")?;
+        let clients = Clients::new(page.clients());
         Ok(Self {
             uart: Uart::start(ports.ok_or(Unfit::NoDevice("ports"))?).map_err(Unfit::Uart)?,
             interrupt: info::slot(interrupt).ok_or(Unfit::NoDevice("slot for its interrupt"))?,
             interrupt_event: info::event_mask(interrupt),
             kernel: page.find(InfoKind::Right, "log-right").and_then(log_right),
             kernel_lines: Lines::new(None),
-            clients: Clients::new(page.clients()),
+            screen: if clients.has_director() { Screen::keeping() } else { Screen::default() },
+            clients,
             keyboard: Keyboard::default(),
-            screen: Screen::default(),
             draw_at: Instant::NEVER,
         })
     }
@@ -106,11 +108,16 @@ impl Console {
         PEER_FAILED | self.interrupt_event | self.kernel.map_or(0, |(_, event)| event)
     }
 
-    /// A client's message. Nonsense is dropped: there is nobody to tell but the client, who knows.
-    fn take(&mut self, badge: Badge, message: Message) {
+    /// A client's message. Text that is nonsense is dropped: there is nobody to tell but the client, who knows.
+    fn take(&mut self, badge: Badge, message: Message) -> Message {
+        if self.clients.directs(badge) {
+            let mut director = Director { clients: &mut self.clients, screen: &mut self.screen };
+            return screen::answer(&mut director, badge, message);
+        }
         if let (Some(lines), Ok((text, length))) = (self.clients.lines(badge), log::decode(message)) {
             lines.push(&text[..length], &mut self.screen);
         }
+        Message::default()
     }
 
     fn handle(&mut self, events: u64) {

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use cloison_abi::Name;
 
-use crate::LINE_BYTES;
+use crate::{LINE_BYTES, history::History};
 
 /// Bytes that may wait before the console lets its clients wait instead. A little more can be queued: what
 /// the message being dealt with still adds, which is bounded by its 32 bytes.
@@ -17,6 +17,8 @@ pub struct Screen {
     queue: VecDeque<u8>,
     /// The line at the bottom, if it has no end yet.
     open: Option<Open>,
+    /// The last lines, if somebody may ask for them.
+    pub(crate) history: Option<History>,
 }
 
 /// A line without an end, as it was drawn.
@@ -38,16 +40,36 @@ impl Open {
 impl Default for Screen {
     fn default() -> Self {
         // Twice, so that what comes on top never makes it grow.
-        Self { queue: VecDeque::with_capacity(2 * SCREEN_BYTES), open: None }
+        Self { queue: VecDeque::with_capacity(2 * SCREEN_BYTES), open: None, history: None }
     }
 }
 
 impl Screen {
+    /// One that keeps the last lines, to show them again.
+    #[must_use]
+    pub fn keeping() -> Self {
+        Self { history: Some(History::default()), ..Self::default() }
+    }
+
     /// Adds a line, or ends it where it is open. Bytes that are not visible ASCII appear as `\x1b`, so that no domain can
     /// drive the terminal or write what looks like another's line.
     pub fn line(&mut self, name: Option<Name>, text: &[u8]) {
         self.write(name, text);
         self.open = None;
+        self.queue.extend(b"\r\n");
+        if let Some(history) = &mut self.history {
+            history.keep(name, text);
+        }
+    }
+
+    /// Shows a line once more, with a mark that tells it from one that was said now.
+    pub(crate) fn again(&mut self, name: Name, text: &[u8]) {
+        self.close();
+        self.queue.extend(b"again | ");
+        if name != Name::EMPTY {
+            self.queue.extend(name.as_str().bytes().chain(*b" | "));
+        }
+        self.extend(text);
         self.queue.extend(b"\r\n");
     }
 
@@ -152,7 +174,7 @@ impl Screen {
 }
 
 /// How wide a byte appears.
-fn columns(byte: u8) -> usize {
+pub(crate) fn columns(byte: u8) -> usize {
     if matches!(byte, b' '..=b'~') { 1 } else { r"\x00".len() }
 }
 
@@ -166,6 +188,10 @@ impl Write for Screen {
 
 #[cfg(test)]
 impl Screen {
+    pub(crate) fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+
     /// All that waits, as text.
     pub(crate) fn drain(&mut self) -> std::string::String {
         self.queue.drain(..).map(char::from).collect()
