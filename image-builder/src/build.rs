@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image_compiler::{BUILDER, Binaries, Inputs, Plan, Report, System, Workspace, pcrs};
+use image_compiler::{BUILDER, Binaries, Inputs, MenuEntry, Plan, Report, System, Workspace, pcrs};
 use image_machine::{
     Failure,
     cargo_build::{Compiler, KERNEL, LOADER, Part},
-    disc::{self, Firmware},
+    disc::{self, Firmware, OnDisc},
     interrupts::Interrupts,
     payload::Payloads,
     progress::Progress,
@@ -137,7 +137,8 @@ impl Built {
         }
         let path = self.folder.join("boot-uefi.iso");
         let serial_port = self.system.platform().serial_port;
-        let contents = disc::Contents { kernel: &self.kernel, image: &self.image, serial_port, firmware };
+        let systems = &[OnDisc::only(&self.image)];
+        let contents = disc::Contents { kernel: &self.kernel, systems, serial_port, firmware };
         disc::write(&path, contents, &context.interrupts)?;
         Ok(path)
     }
@@ -189,7 +190,58 @@ pub fn fetch(context: &Context, inputs: Inputs) -> Result<Inputs, Failure> {
 ///
 /// All faults of the manifest, ready to print.
 pub fn check(inputs: &Inputs) -> Result<System, Failure> {
+    if let Some(entries) = menu(inputs)? {
+        let manifests = entries.iter().map(|entry| entry.manifest.display().to_string());
+        let manifests = manifests.collect::<Vec<_>>().join(", ");
+        return Err(Failure::Usage(format!(
+            "this is a menu of several systems; name one of them: {manifests}"
+        )));
+    }
     image_compiler::resolve(inputs).map_err(|report| bad_manifest(&report))
+}
+
+/// The systems of a menu. None if the manifest is that of one system.
+///
+/// # Errors
+///
+/// All faults of the menu, ready to print.
+pub fn menu(inputs: &Inputs) -> Result<Option<Vec<MenuEntry>>, Failure> {
+    image_compiler::menu(inputs).map_err(|report| bad_manifest(&report))
+}
+
+/// All systems of a menu, and the disc with all of them.
+#[derive(Debug)]
+pub struct BuiltMenu {
+    /// The systems.
+    pub systems: Vec<Built>,
+    /// The disc, for a machine with a BIOS. Its menu is on the serial port of the first system's platform.
+    pub disc: PathBuf,
+}
+
+/// Builds the systems of a menu, and writes one disc with all of them, in a folder that has the name of its file.
+///
+/// # Errors
+///
+/// As [`load`] and [`build`].
+pub fn build_menu(context: &Context, manifest: &Path, entries: &[MenuEntry]) -> Result<BuiltMenu, Failure> {
+    let systems: Vec<System> =
+        entries.iter().map(|entry| load(context, &entry.manifest)).collect::<Result<_, _>>()?;
+    let systems: Vec<Built> =
+        systems.into_iter().map(|system| build(context, system)).collect::<Result<_, _>>()?;
+    let folder = context.target.join("images").join(manifest.file_stem().unwrap_or("menu".as_ref()));
+    fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
+    let disc = folder.join("boot.iso");
+    let on_disc = entries.iter().zip(&systems);
+    let on_disc =
+        on_disc.map(|(entry, built)| OnDisc { title: &entry.title, name: &entry.name, image: &built.image });
+    let on_disc: Vec<OnDisc<'_>> = on_disc.collect();
+    let [first, ..] = systems.as_slice() else { return Err(Failure::Usage("the menu is empty".into())) };
+    let (serial_port, firmware) = (first.system.platform().serial_port, Firmware::Bios);
+    let step = context.progress.step("writing the disc");
+    let contents = disc::Contents { kernel: &first.kernel, systems: &on_disc, serial_port, firmware };
+    let written = disc::write(&disc, contents, &context.interrupts)?;
+    step.done(&if written { disc.display().to_string() } else { "unchanged".into() });
+    Ok(BuiltMenu { systems, disc })
 }
 
 /// Builds a system and writes it to files.
@@ -256,7 +308,8 @@ fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8])
     let path = folder.join("boot.iso");
     let serial_port = system.platform().serial_port;
     let firmware = Firmware::Bios;
-    let contents = disc::Contents { kernel: &kernel, image: &image, serial_port, firmware };
+    let contents =
+        disc::Contents { kernel: &kernel, systems: &[OnDisc::only(&image)], serial_port, firmware };
     let written = disc::write(&path, contents, &context.interrupts)?;
     step.done(&if written { path.display().to_string() } else { "unchanged".into() });
     let symbols = folder.join("kernel.symbols.elf");

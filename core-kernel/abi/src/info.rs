@@ -131,6 +131,8 @@ pub const SETTINGS_PORTS: &str = "ports";
 pub const SETTINGS_ARGUMENTS: &str = "arguments";
 /// Name of the settings that are the manifest's policy, as in [`crate::policy`]: the monitor's.
 pub const SETTINGS_POLICY: &str = "policy";
+/// Name of the settings that are the domains of the system, as in [`crate::directory`].
+pub const SETTINGS_DIRECTORY: &str = "directory";
 /// Name of the settings that are the file of a guest's kernel.
 pub const SETTINGS_KERNEL: &str = "kernel";
 /// Name of the settings that are the file with which a guest's kernel begins.

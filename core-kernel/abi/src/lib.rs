@@ -22,6 +22,7 @@
 pub mod access;
 mod badge;
 pub mod call;
+pub mod directory;
 pub mod fault;
 pub mod guest;
 pub mod image;

@@ -14,6 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod caps;
 pub mod cause;
 pub mod check;
 pub mod diagnostic;
@@ -28,11 +29,13 @@ pub mod policy;
 pub mod query;
 pub mod report;
 pub mod system;
+mod table;
 pub mod visible;
 pub mod workspace;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+pub use caps::caps;
 pub use check::checks_table;
 pub use diagnostic::{Diagnostic, Report};
 pub use emit::image;
@@ -69,6 +72,39 @@ pub fn resolve(inputs: &Inputs) -> Result<System, Report> {
         return Ok(system);
     }
     Err(Report::new(inputs.sources.clone(), faults))
+}
+
+/// A system of a menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MenuEntry {
+    /// What a person reads.
+    pub title: String,
+    /// How it is chosen.
+    pub name: String,
+    /// Its manifest.
+    pub manifest: PathBuf,
+}
+
+/// The systems of a menu. None if the manifest is that of one system.
+///
+/// # Errors
+///
+/// Every fault of the menu itself.
+pub fn menu(inputs: &Inputs) -> Result<Option<Vec<MenuEntry>>, Report> {
+    let tables = &inputs.manifest.menu;
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let faults = check::run(&Draft::new(inputs));
+    if !faults.is_empty() {
+        return Err(Report::new(inputs.sources.clone(), faults));
+    }
+    let entry = |table: &manifest::MenuTable| MenuEntry {
+        title: table.title.value.clone(),
+        name: table.name().to_owned(),
+        manifest: inputs.folder.join(&table.manifest.value),
+    };
+    Ok(Some(tables.iter().map(entry).collect()))
 }
 
 /// Gives a system and the programs of its components their places.

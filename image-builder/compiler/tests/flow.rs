@@ -33,7 +33,7 @@ fn planned() -> Vec<Planned> {
     let mut all = Vec::new();
     for (workspace, folder) in folders {
         let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+        paths.retain(|path| path.extension().is_some_and(|end| end == "toml") && !support::is_menu(path));
         paths.sort();
         for path in paths {
             let system = image_compiler::load(&workspace, &path).unwrap_or_else(|report| panic!("{report}"));

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use image_compiler::{System, Workspace};
-use support::{fixtures, project};
+use support::{fixtures, is_menu, project};
 
 /// Width of a letter over the size of its font: DejaVu Sans Mono has 0.602, others of one width less.
 const LETTER_WIDTH: f64 = 0.602;
@@ -129,8 +129,9 @@ fn systems() -> Vec<(PathBuf, System)> {
     let mut systems = Vec::new();
     for (workspace, folder) in folders {
         let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut paths: Vec<_> =
-            paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+        let mut paths: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|end| end == "toml") && !is_menu(path))
+            .collect();
         paths.sort();
         systems.extend(paths.into_iter().map(|path| {
             let system = image_compiler::load(workspace, &path).map_err(|report| report.to_string()).unwrap();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use image_compiler::check::CHECKS;
 use image_compiler::query::{Assume, ask};
 use image_compiler::{Inputs, Report, Workspace};
-use support::{fixtures, project};
+use support::{fixtures, is_menu, project};
 
 /// The `.toml` files of a folder, sorted.
 fn manifests(folder: &Path) -> Vec<PathBuf> {
@@ -114,10 +114,26 @@ fn good_manifests_pass() {
         (&fixtures(), fixtures().root.join("manifests")),
     ];
     for (workspace, folder) in folders {
-        for path in manifests(&folder) {
+        for path in manifests(&folder).into_iter().filter(|path| !is_menu(path)) {
             if let Err(report) = image_compiler::load(workspace, &path) {
                 panic!("{report}");
             }
+        }
+    }
+}
+
+/// A menu has no faults, and its systems are there.
+#[test]
+fn good_menus_pass() {
+    let workspace = Workspace { root: project() };
+    let all = manifests(&project().join("manifests"));
+    let menus: Vec<_> = all.into_iter().filter(|path| is_menu(path)).collect();
+    assert!(!menus.is_empty());
+    for path in menus {
+        let entries = image_compiler::menu(&Inputs::read(&workspace, &path)).unwrap().unwrap();
+        for entry in entries {
+            let system = image_compiler::load(&workspace, &entry.manifest);
+            assert!(system.is_ok(), "{}: {}", path.display(), entry.manifest.display());
         }
     }
 }
@@ -128,7 +144,7 @@ fn the_bound_of_a_periodic_domain_is_that_of_the_report() {
     let project = Workspace { root: project() };
     let folders = ["manifests", "tests/manifests/accept"].map(|folder| manifests(&project.root.join(folder)));
     let mut count = 0;
-    for path in folders.concat() {
+    for path in folders.concat().into_iter().filter(|path| !is_menu(path)) {
         let system = image_compiler::load(&project, &path).unwrap();
         for ((_, domain), sure) in system.domains().zip(system.guarantees()) {
             if system.component(domain.component).name == "rtdemo" {
@@ -270,7 +286,7 @@ fn the_examples_of_the_readme_pass() {
     }
     let networks = ["# network"; 3];
     let systems = ["# system", "# system", "# disk", "# system"];
-    let rest = ["# system", "# component", "# platform"];
+    let rest = ["# system", "# component", "# menu", "# platform"];
     let expected = [&systems[..], &networks, &rest].concat();
     assert_eq!(kinds, expected);
 }
@@ -327,7 +343,7 @@ fn example(folder: &Path, kind: &str, text: &str) -> (Workspace, PathBuf) {
     };
     let alone = "[system]\nname = \"x\"\nplatform = \"example\"\n[domain.x]\ncomponent = \"example\"\n";
     match kind {
-        "# system" => (Workspace { root: project() }, write("system.toml", text)),
+        "# system" | "# menu" => (Workspace { root: project() }, write("system.toml", text)),
         "# disk" => {
             let head = "[system]\nname = \"x\"\nplatform = \"machine\"\n";
             (fixtures(), write("disk.toml", &format!("{head}{text}")))

@@ -24,6 +24,8 @@ use crate::{
 
 /// GRUB's modules that the disc needs. Those that they rest on come with them.
 const MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot";
+/// Those that a disc with a menu needs.
+const MENU_MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot smbios test read";
 /// The time of everything on the disc. It also is what GRUB looks for to tell the disc from others.
 const TIME: &str = "2025010100000000";
 /// Names in the folder in which a disc is made: what goes onto it, and the disc.
@@ -72,13 +74,31 @@ impl Firmware {
 pub struct Contents<'a> {
     /// The kernel: an ELF file.
     pub kernel: &'a [u8],
-    /// The system image.
-    pub image: &'a [u8],
+    /// The systems that can be started: more than one make a menu.
+    pub systems: &'a [OnDisc<'a>],
     /// The machine's serial port, on which GRUB complains; 0: none.
     pub serial_port: u16,
     /// The firmware that starts it.
     pub firmware: Firmware,
 }
+
+/// A system on a disc.
+#[derive(Debug, Clone, Copy)]
+pub struct OnDisc<'a> {
+    /// What it is called in a menu: visible ASCII without quotes.
+    pub title: &'a str,
+    /// What its file is called, and how it is chosen ([`ENTRY_PREFIX`]).
+    pub name: &'a str,
+    /// The system image.
+    pub image: &'a [u8],
+}
+
+/// What stands before the name of the system that a machine is to start, in the text that QEMU gives it as its first OEM
+/// string.
+pub const ENTRY_PREFIX: &str = "cloison.entry.";
+
+/// The name of a disc's only system.
+pub const ONLY_SYSTEM: &str = "system";
 
 /// Writes the disc, unless `disc` was made of the same contents already. → whether it was written.
 ///
@@ -95,7 +115,7 @@ pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Re
     let scratch = Scratch::new(folder)?;
     contents.lay_out(&scratch.path().join(TREE).join("boot"))?;
     let new = scratch.path().join(NEW_DISC);
-    make(scratch.path(), contents.firmware, interrupts)?;
+    make(scratch.path(), contents, interrupts)?;
     // Never a new disc beside an old note, whatever stops this halfway.
     match fs::remove_file(&note) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -109,19 +129,56 @@ pub fn write(disc: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Re
 }
 
 impl Contents<'_> {
-    /// What GRUB does when the machine starts. There is no menu: a disc holds one system. What it cannot load
-    /// it complains about in plain text, and then gives up.
+    /// What GRUB does when the machine starts. A disc with one system has no menu. What it cannot load it complains about
+    /// in plain text, and then gives up.
     fn grub_config(&self) -> String {
         let terminal = match self.serial_port {
             0 => String::new(),
             port => format!("serial --port={port:#x}\nterminfo serial dumb\nterminal_output serial\n"),
         };
-        format!(
-            "{terminal}\
-             if multiboot2 /boot/kernel.elf; then if module2 /boot/system.img; then boot; fi; fi\n\
-             echo 'grub | cannot load the system, see above'\n\
-             reboot\n"
-        )
+        match self.systems {
+            [only] => terminal + &only.boot(),
+            several => terminal + &self.menu(several),
+        }
+    }
+
+    /// A menu that a person sees, unless the machine says which system is meant. A serial line gets plain text: GRUB's own
+    /// menu needs a terminal that can be driven.
+    fn menu(&self, systems: &[OnDisc<'_>]) -> String {
+        let mut config = "smbios --type 11 --get-string 4 --set entry\n".to_owned();
+        for OnDisc { name, .. } in systems {
+            config += &format!("if [ \"$entry\" = {ENTRY_PREFIX}{name} ]; then set chosen={name}; fi\n");
+        }
+        if self.serial_port == 0 {
+            config += "if [ -n \"$chosen\" ]; then set default=\"$chosen\"; set timeout=0; else set timeout=10; fi\n";
+            let entries = systems.iter().map(|system| {
+                format!("menuentry '{}' --id {} {{\n{}}}\n", system.title, system.name, system.boot())
+            });
+            return config + &entries.collect::<String>();
+        }
+        let lines: String = (1..)
+            .zip(systems)
+            .map(|(number, system)| {
+                format!("echo 'grub | {number}  {:<16}  {}'\n", system.name, system.title)
+            })
+            .collect();
+        let ask = format!(
+            "while [ -z \"$chosen\" ]; do\n{lines}echo 'grub | type a number and Enter'\n\
+             terminal_input serial\nread number\n"
+        );
+        config += &ask;
+        for (number, OnDisc { name, .. }) in (1..).zip(systems) {
+            config += &format!("if [ \"$number\" = {number} ]; then set chosen={name}; fi\n");
+        }
+        config += "done\n";
+        for system in systems {
+            config += &format!("if [ \"$chosen\" = {} ]; then\n{}fi\n", system.name, system.boot());
+        }
+        config
+    }
+
+    const fn modules(&self) -> &'static str {
+        if self.systems.len() > 1 { MENU_MODULES } else { MODULES }
     }
 
     /// A digest of all of it.
@@ -129,11 +186,13 @@ impl Contents<'_> {
         let mut digest = Sha256::new();
         for part in [
             self.firmware.grub_modules().as_bytes(),
-            MODULES.as_bytes(),
+            self.modules().as_bytes(),
             self.grub_config().as_bytes(),
             self.kernel,
-            self.image,
-        ] {
+        ]
+        .into_iter()
+        .chain(self.systems.iter().map(|system| system.image))
+        {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -145,8 +204,28 @@ impl Contents<'_> {
         let grub = boot.join("grub");
         fs::create_dir_all(&grub).map_err(|error| Failure::file("cannot make", &grub, &error))?;
         write_file(&boot.join("kernel.elf"), self.kernel)?;
-        write_file(&boot.join("system.img"), self.image)?;
+        for system in self.systems {
+            write_file(&boot.join(format!("{}.img", system.name)), system.image)?;
+        }
         write_file(&grub.join("grub.cfg"), self.grub_config().as_bytes())
+    }
+}
+
+impl<'a> OnDisc<'a> {
+    /// The only system of a disc.
+    #[must_use]
+    pub const fn only(image: &'a [u8]) -> Self {
+        Self { title: "", name: ONLY_SYSTEM, image }
+    }
+
+    /// How GRUB starts it, or says that it cannot.
+    fn boot(&self) -> String {
+        let name = self.name;
+        format!(
+            "if multiboot2 /boot/kernel.elf; then if module2 /boot/{name}.img; then boot; fi; fi\n\
+             echo 'grub | cannot load the system, see above'\n\
+             reboot\n"
+        )
     }
 }
 
@@ -218,13 +297,13 @@ pub fn without_sections(elf: &[u8]) -> Option<Vec<u8>> {
 
 /// Runs GRUB's tool, which gathers its modules and has xorriso write the disc. All its paths are relative: xorriso
 /// cuts them at `=`.
-fn make(folder: &Path, firmware: Firmware, interrupts: &Interrupts) -> Result<(), Failure> {
+fn make(folder: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Result<(), Failure> {
     let mut command = process::command(&tools::path(tools::GRUB)?);
     command
         .current_dir(folder)
         // Its own temporary files, too, belong where they are cleaned up with the rest.
         .env("TMPDIR", ".")
-        .args(["--directory", firmware.grub_modules(), "--install-modules", MODULES])
+        .args(["--directory", contents.firmware.grub_modules(), "--install-modules", contents.modules()])
         .args(["--locales=", "--fonts=", "--themes=", "--output"])
         .args([NEW_DISC, TREE])
         .args(["-volid", "CLOISON", "--set_all_file_dates", TIME])
@@ -272,12 +351,34 @@ mod tests {
 
     #[test]
     fn a_disc_of_other_parts_is_another_disc() {
-        let of =
-            |kernel, image, serial_port, firmware| Contents { kernel, image, serial_port, firmware }.digest();
+        let of = |kernel, image, serial_port, firmware| {
+            Contents { kernel, systems: &[OnDisc::only(image)], serial_port, firmware }.digest()
+        };
         let digest = |kernel, image, serial_port| of(kernel, image, serial_port, Firmware::Bios);
         assert_ne!(digest(b"ab", b"c", 0), digest(b"a", b"bc", 0));
         assert_ne!(digest(b"ab", b"c", 0), digest(b"ab", b"c", 0x3f8));
         assert_eq!(digest(b"ab", b"c", 0x3f8), digest(b"ab", b"c", 0x3f8));
         assert_ne!(digest(b"ab", b"c", 0), of(b"ab", b"c", 0, Firmware::Uefi));
+    }
+
+    #[test]
+    fn a_menu_names_each_system_and_boots_the_one_that_is_chosen() {
+        let systems = [
+            OnDisc { title: "STPM test", name: "stpm", image: b"a" },
+            OnDisc { title: "BMI test", name: "bmi", image: b"b" },
+        ];
+        let config = |serial_port, systems| {
+            Contents { kernel: b"k", systems, serial_port, firmware: Firmware::Bios }.grub_config()
+        };
+        for (serial_port, line) in
+            [(0x3f8, "2  bmi               BMI test'"), (0, "menuentry 'BMI test' --id bmi {")]
+        {
+            let menu = config(serial_port, &systems);
+            assert!(menu.contains(line), "{menu}");
+            assert!(menu.contains("\"$entry\" = cloison.entry.bmi ]; then set chosen=bmi"), "{menu}");
+            assert_eq!(menu.matches("module2 /boot/bmi.img").count(), 1, "{menu}");
+        }
+        let only = config(0x3f8, &[OnDisc::only(b"a")]);
+        assert!(only.contains("module2 /boot/system.img") && !only.contains("smbios"), "{only}");
     }
 }

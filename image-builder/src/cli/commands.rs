@@ -3,7 +3,7 @@
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
 use image_compiler::{
-    Boot, Payload, Prediction, System, Workspace,
+    Boot, Inputs, Payload, Prediction, System, Workspace,
     digest::hex,
     graph_dot, graph_svg, policy,
     query::{self, Assume},
@@ -49,13 +49,25 @@ fn payloads(context: &Context) -> String {
 
 /// Checks a manifest.
 pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
-    let system = build::look(context, manifest)?;
-    output::print(&format!("{}: no faults", system.name()))
+    let inputs = context.payloads().kept(Inputs::read(&context.workspace, manifest));
+    for entry in build::menu(&inputs)?.unwrap_or_default() {
+        check(context, &entry.manifest)?;
+    }
+    if inputs.manifest.menu.is_empty() {
+        let system = build::check(&inputs)?;
+        return output::print(&format!("{}: no faults", system.name()));
+    }
+    Ok(())
 }
 
 /// Builds a system.
 pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> {
-    let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
+    let manifest = &args.manifest.manifest;
+    if let Some(entries) = build::menu(&Inputs::read(&context.workspace, manifest))? {
+        let menu = build::build_menu(context, manifest, &entries)?;
+        return output::print(&menu.disc.display().to_string());
+    }
+    let built = build::build(context, build::load(context, manifest)?)?;
     let disc = built.disc_for(args.firmware.into(), context)?;
     output::note(&format!("manifest: SHA-256 {}", hex(&built.system.manifest_digest())));
     output::print(&disc.display().to_string())
@@ -69,7 +81,7 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<(), Failure
     };
     if let Some(domain) = &args.caps {
         let system = build::look(context, manifest)?;
-        return output::print(&image_compiler::report::caps(&system, domain).map_err(Failure::Usage)?);
+        return output::print(&image_compiler::caps(&system, domain).map_err(Failure::Usage)?);
     }
     if args.manifest_only {
         return output::print(&image_compiler::report(&build::look(context, manifest)?, None));

@@ -40,7 +40,7 @@ struct Cli {
 /// A command.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Build a system: check its manifest, compile its programs, write the bootable disc
     ///
     /// The files are in target/images/SYSTEM: the disc, and what it is made of. The disc is the same, bit for
@@ -125,6 +125,14 @@ struct RunArgs {
     /// the manifest alone; unless the manifest has such a domain itself.
     #[arg(long, value_name = "FILE[:SWITCH[:PORT]]")]
     capture: Option<CaptureRequest>,
+    /// Of a menu: the system to start, by its name; without it, the boot loader shows the menu
+    #[arg(long, value_name = "NAME")]
+    entry: Option<String>,
+    /// Type this line as soon as the console listens; may come several times
+    ///
+    /// The lines go to the domain that has the focus, such as the shell `run`, which answers one after the other.
+    #[arg(long = "type", value_name = "LINE")]
+    typed: Vec<String>,
     /// Give up after this many seconds; the run has then failed
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,

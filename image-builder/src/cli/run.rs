@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use image_compiler::{Addition, Inputs, System, visible::Visible};
+use image_compiler::{Addition, Inputs, MenuEntry, System, diagnostic::propose, visible::Visible};
 use image_machine::{
     Failure,
     run::{
-        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Machine, Monitor, OpenDisk,
+        Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Line, Machine, Monitor, OpenDisk,
         OpenForward, Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
     },
     terminal::Keyboard,
@@ -31,8 +31,14 @@ const WORTH_KEEPING: usize = 1000;
 /// Builds a system and runs it.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
-    let inputs = Inputs::read(&context.workspace, &args.manifest.manifest).with_memory(args.memory);
-    let inputs = build::fetch(context, inputs)?;
+    let inputs = Inputs::read(&context.workspace, &args.manifest.manifest);
+    let menu = build::menu(&inputs)?;
+    let chosen = menu.as_ref().map(|entries| chosen(entries, args)).transpose()?;
+    let inputs = match chosen {
+        Some(entry) => Inputs::read(&context.workspace, &entry.manifest),
+        None => inputs,
+    };
+    let inputs = build::fetch(context, inputs.with_memory(args.memory))?;
     let system = build::check(&inputs)?;
     let tpm = tpm_version(&system, args)?;
     let capture = capture(context, &system, args)?;
@@ -48,7 +54,11 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
     let disks = OpenDisk::open_all(&built.system, &built.folder)?;
     let mut machine = machine(&built, args, &forwards, &disks);
-    machine.disc = built.disc_for(machine.firmware, context)?;
+    machine.disc = match &menu {
+        Some(entries) => build::build_menu(context, &args.manifest.manifest, entries)?.disc,
+        None => built.disc_for(machine.firmware, context)?,
+    };
+    machine.entry = chosen.map(|entry| entry.name.clone());
     machine.debugger_port = debugger.as_ref().map(|port| port.number);
     let mut watch =
         Watch::new(args.timeout.map(|limit| Duration::from_secs(limit.into())), &context.interrupts);
@@ -61,6 +71,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     }
     let mut session = Session::start(&machine, tpm)?;
     greet(&built, &forwards, &disks, machine.debugger_port);
+    watch.typed = typed(&args.typed);
     watch.keyboard = Some(Keyboard::take());
     let output = stdout();
     watch.reader = is_pipe().then(|| output.as_fd());
@@ -68,6 +79,30 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // Whatever comes next begins a line of its own.
     screen.finish();
     explain(&built, args, &session, &screen.transcript, conclusion?)
+}
+
+/// The system of a menu that is to be started. What is around it, such as its network and its disks, is the machine's.
+fn chosen<'a>(entries: &'a [MenuEntry], args: &RunArgs) -> Result<&'a MenuEntry, Failure> {
+    let names = || entries.iter().map(|entry| entry.name.as_str());
+    let Some(name) = &args.entry else {
+        let lines = entries.iter().map(|entry| format!("\n  --entry {:<16} {}", entry.name, entry.title));
+        return Err(Failure::Usage(format!("this is a menu; which one?{}", lines.collect::<String>())));
+    };
+    let other = "the disc with the menu is for a BIOS, and its systems are as their manifests say";
+    if args.firmware != FirmwareChoice::Bios || args.capture.is_some() {
+        return Err(Failure::Usage(format!("--firmware and --capture do not go with --entry: {other}")));
+    }
+    let unknown = || {
+        let proposal = propose(name, "entry", names());
+        Failure::Usage(format!("there is no entry `{name}` in this menu\n{proposal}"))
+    };
+    entries.iter().find(|entry| entry.name == *name).ok_or_else(unknown)
+}
+
+/// Lines as they are typed; `None` if there are none.
+fn typed(lines: &[String]) -> Option<Vec<u8>> {
+    let typed: String = lines.iter().map(|line| format!("{line}\r")).collect();
+    (!typed.is_empty()).then(|| typed.into_bytes())
 }
 
 /// Says how it went.
@@ -201,9 +236,10 @@ impl<'a> Screen<'a> {
     /// Shows what the machine wrote.
     fn show(&mut self, bytes: &[u8]) -> Result<Heard, Failure> {
         let text = self.filter.take(bytes);
-        let is_up = Startup::is_over(self.transcript.add(text.as_bytes()));
+        let lines = self.transcript.add(text.as_bytes());
+        let (is_up, is_spoken) = (Startup::is_over(lines), lines.iter().any(Line::is_of_domain));
         let is_unread = self.put(if self.is_raw { bytes } else { text.as_bytes() })?;
-        Ok(Heard { is_unread, is_up })
+        Ok(Heard { is_unread, is_up, is_spoken })
     }
 
     /// Writes it where it belongs. Returns whether nobody reads it any more.

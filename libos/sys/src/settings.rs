@@ -3,8 +3,8 @@
 
 use cloison_abi::{
     info::{
-        InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_INITRAMFS, SETTINGS_KERNEL, SETTINGS_POLICY,
-        SETTINGS_PORTS,
+        InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS,
+        SETTINGS_KERNEL, SETTINGS_POLICY, SETTINGS_PORTS,
     },
     port::PortSettings,
 };
@@ -28,6 +28,12 @@ pub fn ports() -> &'static [PortSettings] {
 #[must_use]
 pub fn policy() -> &'static [u8] {
     bytes(SETTINGS_POLICY).unwrap_or_default()
+}
+
+/// The domains of the system, as [`cloison_abi::directory::read`] reads them; empty if this domain is not told.
+#[must_use]
+pub fn directory() -> &'static [u8] {
+    bytes(SETTINGS_DIRECTORY).unwrap_or_default()
 }
 
 /// The domain's arguments; empty if the manifest states none.

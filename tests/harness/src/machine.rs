@@ -1,7 +1,7 @@
 //! Carries a scenario out: builds its system, boots it, plays the user.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
@@ -14,7 +14,7 @@ use image_compiler::{BUILDER, Boot, Inputs, Prediction, System, pcrs};
 use image_machine::{
     Failure,
     cargo_build::{self, Part},
-    disc::{self, Firmware},
+    disc::{self, Firmware, OnDisc},
     interrupts::Interrupts,
     patience::Patience,
     progress,
@@ -95,6 +95,11 @@ fn observe(
     let mut tpm = version.map(start).transpose()?;
     if let Some(tpm) = tpm.as_mut().filter(|_| asks_tpm(scenario)) {
         tpm.relay_by(host.relay(&tpm.socket())?);
+    }
+    if let Some((menu, is_typed)) = &scenario.menu {
+        machine.disc = disc_with_menu(&context, menu)?;
+        let name = Path::new(&scenario.manifest).file_stem().unwrap_or_default();
+        machine.entry = (!is_typed).then(|| name.to_string_lossy().into_owned());
     }
     let session = Session::start(&machine, tpm)?;
     let progress = Progress::new(scenario);
@@ -273,6 +278,21 @@ fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> 
     Ok(built)
 }
 
+/// The disc of a menu, written once in each run of the tests.
+fn disc_with_menu(context: &Context, menu: &str) -> Result<PathBuf, Failure> {
+    static WRITTEN: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(disc) = written.get(menu) {
+        return Ok(disc.clone());
+    }
+    let manifest = context.workspace.root.join(menu);
+    let entries = build::menu(&Inputs::read(&context.workspace, &manifest))?;
+    let entries = entries.ok_or_else(|| Failure::Failed(format!("{menu} is no menu")))?;
+    let disc = build::build_menu(context, &manifest, &entries)?.disc;
+    written.insert(menu.to_owned(), disc.clone());
+    Ok(disc)
+}
+
 /// The system with the forwards of the scenario's own, which are in no image.
 fn forwarded(context: &Context, scenario: &Scenario) -> Result<System, Failure> {
     let inputs = Inputs::read(&context.workspace, &context.workspace.root.join(&scenario.manifest));
@@ -307,7 +327,8 @@ fn disc_of_its_own(
         return Ok(Some(disc));
     }
     let serial_port = built.system.platform().serial_port;
-    let contents = disc::Contents { kernel: &kernel, image: &image, serial_port, firmware };
+    let contents =
+        disc::Contents { kernel: &kernel, systems: &[OnDisc::only(&image)], serial_port, firmware };
     disc::write(&disc, contents, &context.interrupts)?;
     Ok(Some(disc))
 }

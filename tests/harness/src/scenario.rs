@@ -3,6 +3,8 @@
 //! ```text
 //! # Lines that begin with # are comments.
 //! manifest: manifests/tpm-demo.toml       the system; needed
+//! menu: manifests/demo.toml               the disc is one with this menu, which has the system in it; with `typed` behind
+//!                                         it, the scenario types its number
 //! tpm: 1.2                                1.2 (default), 2.0 or none
 //! kernel: self-attack                     a kernel that attacks itself at boot (default: the one that is shipped)
 //! firmware: uefi                          bios (default), uefi, or efi, which is UEFI with the loader that measures
@@ -28,7 +30,7 @@
 //!
 //! + hello | hello                         a line with this text must come, after those above
 //! & hello | ready                         and another one with this text, before or after the one above
-//! > some text                             then this is typed, with Enter; ^] is Ctrl-]
+//! > some text                             then this is typed, with Enter; ^] is Ctrl-], ^I Tab, ^? Backspace
 //! ! unplug tpm                            then the TPM is pulled out
 //! ! freeze tpm                            then the TPM stops answering
 //! $ some command                          then this runs on the host; see `host` for what it finds there, and
@@ -55,6 +57,8 @@ use crate::Damage;
 pub struct Scenario {
     /// The system's manifest, from the project's root.
     pub manifest: String,
+    /// The menu whose disc the machine starts from, and whether the system is chosen by typing.
+    pub menu: Option<(String, bool)>,
     /// The machine's TPM.
     pub tpm: Option<TpmVersion>,
     /// The kernel is the one that attacks itself.
@@ -149,6 +153,7 @@ impl Scenario {
     fn empty() -> Self {
         Self {
             manifest: String::new(),
+            menu: None,
             tpm: Some(TpmVersion::V12),
             self_attack: false,
             firmware: Firmware::Bios,
@@ -179,7 +184,7 @@ impl Scenario {
                 _ => return None,
             },
             ("-", text) => self.forbidden.push(squeeze(text)),
-            (">", text) => self.steps.push(Step::Type(text.replace("^]", "\x1d"))),
+            (">", text) => self.steps.push(Step::Type(typed(text))),
             ("$", command) => self.steps.push(Step::Command(command.to_owned())),
             ("!", "stop") => self.steps.push(Step::Stop),
             ("!", "unplug tpm") => self.steps.push(Step::UnplugTpm),
@@ -192,6 +197,10 @@ impl Scenario {
     fn setting(&mut self, key: &str, value: &str) -> Option<()> {
         match key {
             "manifest" => self.manifest = value.to_owned(),
+            "menu" => {
+                let file = value.strip_suffix(" typed");
+                self.menu = Some((file.unwrap_or(value).to_owned(), file.is_some()));
+            }
             "tpm" => self.tpm = tpm(value)?,
             "kernel" => self.self_attack = (value == "self-attack").then_some(true)?,
             "firmware" => self.firmware = firmware(value)?,
@@ -268,6 +277,23 @@ fn end(value: &str) -> Option<Option<SystemEnd>> {
     }
 }
 
+/// What is typed: `^` and a capital letter, or one of `[\]_?`, is the control character that terminals show so.
+fn typed(text: &str) -> String {
+    let mut rest = text.chars();
+    let mut all = String::new();
+    while let Some(one) = rest.next() {
+        let is_control = |next: &char| matches!(next, 'A'..='Z' | '[' | '\\' | ']' | '_' | '?');
+        match rest.clone().next().filter(|next| one == '^' && is_control(next)) {
+            Some(next) => {
+                rest.next();
+                all.push(char::from(next as u8 ^ 0x40));
+            }
+            None => all.push(one),
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,5 +358,14 @@ mod tests {
         assert_eq!(clock("manifest: m\nicount: paced\n+ a\n$ b\n"), Ok(Accelerator::Paced));
         assert_eq!(clock("manifest: m\nicount: no\n+ a\n$ b\n"), Ok(Accelerator::Best));
         assert!(clock("manifest: m\nicount: yes\n+ a\n$ b\n").is_err());
+    }
+
+    #[test]
+    fn control_characters_are_typed_as_terminals_show_them() {
+        for (text, bytes) in
+            [("^]2", "\x1d2"), ("a^Ib^?", "a\tb\x7f"), ("^[[A^C", "\x1b[A\x03"), ("2^3 ^", "2^3 ^")]
+        {
+            assert_eq!(typed(text), bytes);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod grants;
 mod guests;
 mod limits;
 mod memory;
+mod menu;
 mod names;
 mod platform;
 mod policy;
@@ -39,7 +40,7 @@ pub struct Check {
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
 /// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M118: disks;
-/// M125: what flows; M130: the policy.
+/// M125: what flows; M130: the policy; M164: menus.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -134,6 +135,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
     Check { id: "M140", summary: "a guest with a TPM that its kernel does not look for", run: guests::unsought_tpm },
+    Check { id: "M164", summary: "a menu that has one system twice or its own, or that cannot be shown", run: menu::entries },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
@@ -144,6 +146,9 @@ const OF_FLOWS: [&str; 3] = ["M125", "M127", "M128"];
 
 /// The checks that a file which is not TOML can be put to.
 const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
+
+/// The checks of a menu. Its systems are checked each for itself.
+const MENU_CHECKS: [&str; 7] = ["M001", "M002", "M003", "M004", "M005", "M006", "M164"];
 
 /// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
 /// are gone, or can be told for what they are.
@@ -171,9 +176,11 @@ pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
         faults
     };
     let (last, first): (Vec<&Check>, _) = CHECKS.iter().partition(|check| OF_FLOWS.contains(&check.id));
+    let is_menu = !draft.inputs.manifest.menu.is_empty();
     let first = first.into_iter().filter(|check| !has_syntax_faults || FORM_CHECKS.contains(&check.id));
+    let first = first.filter(|check| !is_menu || MENU_CHECKS.contains(&check.id));
     let mut found: Vec<Diagnostic> = first.flat_map(run).collect();
-    if found.is_empty() {
+    if found.is_empty() && !is_menu {
         return last.into_iter().flat_map(run).collect();
     }
     let ids: BTreeSet<&str> = found.iter().map(|fault| fault.id).collect();

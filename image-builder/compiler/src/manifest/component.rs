@@ -29,6 +29,8 @@ pub struct Component {
     pub regions: Vec<RegionNeed>,
     /// Rights that it needs.
     pub rights: Vec<At<String>>,
+    /// Whether it is told which domains the system has, and whom each can reach.
+    pub directory: bool,
     /// The guest that it runs.
     pub guest: Option<GuestNeed>,
     /// The meaning of its domain's arguments, if it takes any.
@@ -119,6 +121,7 @@ impl Component {
             devices: Vec::new(),
             regions: Vec::new(),
             rights: Vec::new(),
+            directory: false,
             guest: None,
             arguments,
         };
@@ -138,6 +141,7 @@ impl Component {
         self.regions =
             needs.entries("regions", |local, item| item.table(|table| RegionNeed::read(local, table))?);
         self.rights = needs.texts("rights");
+        self.directory = needs.flag("directory");
         self.guest = needs.table("guest", GuestNeed::read);
     }
 }

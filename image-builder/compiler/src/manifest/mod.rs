@@ -8,6 +8,7 @@ mod component;
 mod disk;
 mod files;
 mod guest;
+mod menu;
 mod payload;
 mod platform;
 mod policy;
@@ -27,6 +28,7 @@ pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNe
 pub use disk::{DISK_GATE, DiskFiles, DiskTable, DiskUse};
 pub use files::{Lookup, component, payloads};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
+pub use menu::MenuTable;
 pub use payload::{Extra, Package, Payload, Purpose};
 pub use platform::{
     AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
@@ -109,6 +111,8 @@ pub struct Manifest {
     pub policy: Option<PolicyTable>,
     /// What has to be true of what flows in it.
     pub asserts: Vec<AssertTable>,
+    /// In place of a system: several, each in a manifest of its own.
+    pub menu: Vec<MenuTable>,
 }
 
 /// One `[domain.NAME]`.
@@ -331,18 +335,26 @@ impl Manifest {
             forwards: Vec::new(),
             policy: None,
             asserts: Vec::new(),
+            menu: Vec::new(),
         }
     }
 
     fn read(reader: &mut Reader<'_, '_>) -> Self {
         let mut manifest = Self::nothing(reader.at());
-        reader.required_table("system", |system| {
+        manifest.menu = reader.tables("menu", MenuTable::read);
+        let read = |system: &mut Reader<'_, '_>| {
             manifest.name = system.required_text("name");
             manifest.platform = system.required_text("platform");
             manifest.ends_with = system.text("ends_with");
             manifest.memory_mib = system.number("memory_mib");
             manifest.has_census = system.flag("census");
-        });
+        };
+        // A menu has no system of its own.
+        let _ = if reader.has("menu") {
+            reader.table("system", read)
+        } else {
+            reader.required_table("system", read)
+        };
         manifest.read_parts(reader);
         manifest.asserts = reader.tables("assert", |table| Some(AssertTable::read(table)));
         manifest
@@ -356,6 +368,12 @@ impl Manifest {
         self.forwards =
             reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
         self.policy = reader.table("policy", PolicyTable::read);
+    }
+
+    /// Whether it says anything of a system.
+    #[must_use]
+    pub fn has_system(&self) -> bool {
+        self.name.is_some() || !self.domains.is_empty()
     }
 
     fn component_names(&self) -> impl Iterator<Item = &str> {

@@ -1,25 +1,28 @@
 //! The settings of a domain: what the manifest fixes for it, as the domain reads it.
 //!
-//! First the ports, which are the switch's or the domain's own; then the policy, if it is the monitor; then the arguments;
-//! then its guest's command line.
+//! First the ports, which are the switch's or the domain's own; then the policy, if it is the monitor; then the directory,
+//! if its component needs it; then the arguments; then its guest's command line.
 
 use std::net::Ipv4Addr;
 
+use cloison_abi::directory::DirectoryEntry;
 use cloison_abi::info::{
-    InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_POLICY, SETTINGS_PORTS,
+    InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_POLICY,
+    SETTINGS_PORTS,
 };
 use cloison_abi::policy::{PolicyDomain, PolicyHeader, PolicyRule};
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
 
 use super::name::name;
+use crate::caps;
 use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
 
 /// How many bytes a domain's settings take.
 pub(super) fn length(system: &System, id: DomainId) -> u64 {
     let ports = ports_of(system, id).count() * size_of::<PortSettings>();
-    (ports + policy(system, id).len() + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>())
-        as u64
+    let tables = policy(system, id).len() + directory(system, id).len();
+    (ports + tables + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>()) as u64
 }
 
 /// A domain's settings, to lie at `address`: their bytes, and what the information page says of them. `info`
@@ -33,8 +36,9 @@ pub(super) fn settings(
     let ports: Vec<_> = ports_of(system, id).map(|port| port.settings(system, info)).collect();
     let (mut all, mut entries) = (Vec::new(), Vec::new());
     let texts = texts(system, id).map(|(kind, text)| (kind, text.as_bytes()));
-    let policy = policy(system, id);
-    let tables = [(SETTINGS_PORTS, ports.as_bytes()), (SETTINGS_POLICY, &policy)];
+    let (policy, directory) = (policy(system, id), directory(system, id));
+    let tables =
+        [(SETTINGS_PORTS, ports.as_bytes()), (SETTINGS_POLICY, &policy), (SETTINGS_DIRECTORY, &directory)];
     for (kind, bytes) in tables.into_iter().chain(texts) {
         if !bytes.is_empty() {
             let (name, address, bytes) = (name(kind), address + all.len() as u64, bytes.len() as u64);
@@ -70,6 +74,28 @@ fn policy(system: &System, id: DomainId) -> Vec<u8> {
     });
     let (domains, rules): (Vec<_>, Vec<_>) = (domains.collect(), rules.collect());
     [header.as_bytes(), domains.as_bytes(), rules.as_bytes()].concat()
+}
+
+/// All domains and whom each can reach, for a component that needs it.
+fn directory(system: &System, id: DomainId) -> Vec<u8> {
+    if !system.component(system.domain(id).component).directory {
+        return Vec::new();
+    }
+    let (mut entries, mut texts) = (Vec::new(), String::new());
+    for (_, domain) in system.domains() {
+        // The domain is there, so there is an answer.
+        let reach = caps(system, &domain.name).unwrap_or_default();
+        entries.push(DirectoryEntry {
+            name: name(&domain.name),
+            component: name(&system.component(domain.component).name),
+            priority: domain.priority as u32,
+            entries: system.domains().count() as u32,
+            reach_start: texts.len() as u32,
+            reach_bytes: reach.len() as u32,
+        });
+        texts += &reach;
+    }
+    [entries.as_bytes(), texts.as_bytes()].concat()
 }
 
 /// The settings that are texts.

@@ -8,10 +8,10 @@ use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
 use zerocopy::FromBytes;
 
 use super::count;
-use super::table::Table;
 use crate::digest::{digest, hex};
 use crate::plan::{Layout, Part, Plan, is_memory};
 use crate::system::{OnFault, System};
+use crate::table::Table;
 use crate::workspace::BUILDER;
 
 pub(super) fn memory(system: &System, plan: &Plan) -> String {

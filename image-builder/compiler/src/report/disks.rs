@@ -1,8 +1,8 @@
 //! Disks: what is on each, and who has what of it.
 
-use super::table::Table;
 use crate::manifest::DISK_GATE;
 use crate::system::{Disk, System, access, part};
+use crate::table::Table;
 
 /// Nothing if there are none.
 pub(super) fn disks(system: &System) -> String {

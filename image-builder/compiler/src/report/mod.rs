@@ -4,14 +4,11 @@
 //! Reviewers compare two reports, not two images.
 
 mod built;
-mod caps;
 mod disks;
 mod operations;
 mod policy;
 mod switches;
-mod table;
 
-pub use caps::caps;
 pub use operations::operations_table;
 
 use cloison_abi::ObjectKind;
@@ -21,8 +18,8 @@ use crate::plan::Plan;
 use crate::system::{
     Domain, DomainId, FileId, GateUse, Guarantee, Guest, Offer, OnFault, PAGES_IN_MIB, System,
 };
+use crate::table::Table;
 use crate::workspace::BUILDER;
-use table::Table;
 
 /// Describes a system. With its plan and its image: addresses, memory and digests too.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use cloison_abi::CallNumber;
 
-use super::table::Table;
+use crate::table::Table;
 
 /// Every call with its number, its class, and who does it to whom. A call without a class is about its caller alone, and
 /// nobody is asked.

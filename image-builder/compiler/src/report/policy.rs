@@ -1,7 +1,7 @@
 //! The policy: who is judged, and by which rules.
 
-use super::table::Table;
 use crate::system::{Policy, System, asked};
+use crate::table::Table;
 
 /// The types of domains, and the rules between them; nothing without a policy.
 pub(super) fn policy(system: &System) -> String {

@@ -2,8 +2,8 @@
 
 use cloison_abi::port::PortFlags;
 
-use super::table::Table;
 use crate::system::{Port, Switch, System};
+use crate::table::Table;
 
 /// One table for each switch.
 pub(super) fn switches(system: &System) -> String {

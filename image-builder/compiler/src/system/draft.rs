@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cloison_abi::{limits::MAX_DOMAINS, port::PortSettings};
+use cloison_abi::{directory::DirectoryEntry, limits::MAX_DOMAINS, port::PortSettings};
 
 use crate::diagnostic::{At, Span, closest};
 use crate::manifest::{
@@ -252,13 +252,16 @@ impl DraftDomain<'_> {
     }
 }
 
-/// How many bytes the settings of each domain take: ports, policy, arguments, its guest's command line.
+/// How many bytes the settings of each domain take: ports, policy, arguments, its guest's command line, directory without
+/// its texts, which are not known yet.
 #[must_use]
-pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 4]> {
+pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 5]> {
     let length = |text: &Option<At<String>>| text.as_ref().map_or(0, |text| text.value.len());
     let texts = |domain: &DraftDomain<'_>| {
         let cmdline = domain.guest_sizes().map_or(0, |_| length(&domain.table.guest.cmdline));
-        [0, 0, length(&domain.table.arguments), cmdline]
+        let is_told = domain.component.is_some_and(|component| component.directory);
+        let directory = if is_told { draft.domains.len() * size_of::<DirectoryEntry>() } else { 0 };
+        [0, 0, length(&domain.table.arguments), cmdline, directory]
     };
     let mut settings: Vec<_> = draft.domains.iter().map(texts).collect();
     for switch in &draft.switches {

@@ -83,3 +83,8 @@ pub fn elf(entry: u64, segments: &[Segment]) -> Vec<u8> {
 pub fn binaries(system: &System, elf: &[u8]) -> Binaries {
     Binaries(system.components().into_iter().map(|component| (component.name, elf.to_vec())).collect())
 }
+
+/// Whether a file is a menu of systems, and no system itself.
+pub fn is_menu(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains("[[menu]]"))
+}

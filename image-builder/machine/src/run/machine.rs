@@ -8,13 +8,18 @@ use std::{
 use image_compiler::system::System;
 
 use super::{Accelerator, Devices, option::option};
-use crate::{disc::Firmware, tools};
+use crate::{
+    disc::{ENTRY_PREFIX, Firmware},
+    tools,
+};
 
 /// A machine that can be started.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// The disc it boots from.
     pub disc: PathBuf,
+    /// The system of a disc with several that it is to start, by its name. Without it a menu is shown.
+    pub entry: Option<String>,
     /// The firmware that starts it.
     pub firmware: Firmware,
     /// QEMU's arguments for the platform.
@@ -46,6 +51,7 @@ impl Machine {
         let platform = system.platform();
         Self {
             disc: disc.to_owned(),
+            entry: None,
             firmware: Firmware::Bios,
             platform: platform.qemu.clone(),
             devices: Devices { system, forwards: &[], disks: &[], capture: None }.arguments(),
@@ -82,6 +88,9 @@ impl Machine {
         add("-drive", option(&format!("if=none,id=boot,format=raw,{kind},file="), &self.disc));
         // The first to start from: a disk that the system drives can have something in its first sector, too.
         add("-device", format!("{drive},drive=boot,bootindex=0").into());
+        if let Some(entry) = &self.entry {
+            add("-smbios", format!("type=11,value={ENTRY_PREFIX}{entry}").into());
+        }
         if self.firmware.is_uefi() {
             add("-bios", tools::UEFI_FIRMWARE.into());
         }
@@ -116,6 +125,7 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             disc: "/a,b/boot.iso".into(),
+            entry: None,
             firmware: Firmware::Bios,
             platform: vec!["-machine".into(), "q35".into()],
             devices: Vec::new(),

@@ -1,5 +1,7 @@
 //! What a machine has written to its console, as lines.
 
+use image_compiler::workspace::BUILDER;
+
 /// One line of the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -13,6 +15,13 @@ impl Line {
     pub fn name(&self) -> Option<&str> {
         let (name, _) = self.text.split_once('|')?;
         Some(name.trim_start_matches('*').trim().trim_end_matches('*').trim_end())
+    }
+
+    /// Whether it is a domain's, and has come by the console.
+    #[must_use]
+    pub fn is_of_domain(&self) -> bool {
+        let is_starred = self.text.starts_with('*');
+        !is_starred && self.name().is_some_and(|name| !["kernel", "grub", BUILDER].contains(&name))
     }
 
     /// The text behind the bar.

@@ -23,6 +23,8 @@ pub struct Heard {
     pub is_unread: bool,
     /// It says that the first domain runs.
     pub is_up: bool,
+    /// It shows a line of a domain, so the console listens.
+    pub is_spoken: bool,
 }
 
 /// The sources that are watched beside the machine.
@@ -34,6 +36,8 @@ pub struct Watch<'a> {
     pub patience: Option<(Patience, Duration)>,
     /// Requests to stop.
     pub interrupts: &'a Interrupts,
+    /// What is typed as soon as the console listens.
+    pub typed: Option<Vec<u8>>,
     /// The user's keyboard.
     pub keyboard: Option<Keyboard>,
     /// Whether the machine gets anywhere, until it has.
@@ -52,6 +56,7 @@ impl<'a> Watch<'a> {
             limit,
             interrupts,
             patience: None,
+            typed: None,
             keyboard: None,
             startup: None,
             recording: None,
@@ -88,6 +93,9 @@ impl<'a> Watch<'a> {
                 _ => Heard::default(),
             };
             self.startup.take_if(|_| heard.is_up);
+            if let Some(typed) = self.typed.take_if(|_| heard.is_spoken) {
+                session.send(&typed);
+            }
             self.interrupts.check()?;
             match event {
                 _ if heard.is_unread => break Conclusion::Unread,

@@ -3,7 +3,7 @@
 use crate::visible::visible_line;
 
 /// Rows of cells under a head; columns are as wide as their widest cell.
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
@@ -15,17 +15,17 @@ const GAP: &str = "  ";
 impl Table {
     /// A table with these heads. A head that begins with a `>` is of a column of numbers, which stand to the
     /// right.
-    pub(super) fn new<const N: usize>(heads: [&str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(heads: [&str; N]) -> Self {
         Self { rows: vec![heads.map(str::to_owned).to_vec()] }
     }
 
     /// Adds a row.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| visible_line(&cell)).to_vec());
     }
 
     /// The table under a title, or the title and "none".
-    pub(super) fn render(self, title: &str) -> String {
+    pub(crate) fn render(self, title: &str) -> String {
         if self.rows.len() == 1 {
             return format!("{title}\n{INDENT}none\n\n");
         }

@@ -1,10 +1,10 @@
 //! What one domain can tell others, and others it.
 
-use super::table::Table;
 use crate::diagnostic::propose;
 use crate::flow::{Flow, Flows, Node, NodeId};
 use crate::query::{Assume, ask_about};
 use crate::system::System;
+use crate::table::Table;
 
 /// Describes a domain's reach: what flows from it and to it in one step, and how far that leads.
 ///
