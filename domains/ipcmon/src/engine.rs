@@ -1,23 +1,24 @@
-//! What is decided, and what a person is told of it.
-
-use core::fmt;
+//! What is decided: by the policy in force, by its walls, and by what was withdrawn by hand.
 
 use cloison_abi::{
     Name,
-    access::{Classes, Decision, Question},
+    access::{Class, Classes, Decision, Question},
 };
 use heapless::Vec;
 use ipcmon_api::control::{Counted, Refusal};
+use ipcmon_policy::{Domains, Fault, Flow, History, Meeting, Policies, Policy};
 
-use crate::Policy;
+use crate::told::{Denial, Reason, Restored};
 
 /// Pairs of domains of which something can be withdrawn at one time.
 pub const MAX_WITHDRAWN: usize = 32;
 
 /// The monitor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine<'a> {
+    policies: Policies<'a>,
     policy: Policy<'a>,
+    history: History,
     withdrawn: Vec<Withdrawn, MAX_WITHDRAWN>,
     counted: Counted,
 }
@@ -32,102 +33,107 @@ struct Withdrawn {
     refusals_before: Option<u32>,
 }
 
-/// What was denied, and why.
+/// Why a policy is not in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// What was asked.
-    pub question: Question,
-    /// Names of both ends.
-    pub ends: [Name; 2],
-    /// Why.
-    pub reason: Reason,
+pub enum NotLoaded {
+    /// There is none of this name.
+    Unknown,
+    /// It is none that can be in force.
+    Bad(Fault),
 }
 
-/// Why something is denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// This domain has withdrawn it.
-    WithdrawnBy(Name),
-    /// No rule allows it: the types of both ends.
-    NoRule([Name; 2]),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl core::fmt::Display for NotLoaded {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::WithdrawnBy(by) => write!(out, "withdrawn by {by}"),
-            Self::NoRule([from, to]) => write!(out, "no rule lets {from} do so to {to}"),
+            Self::Unknown => out.write_str("the manifest has no policy of this name"),
+            Self::Bad(fault) => fault.fmt(out),
         }
     }
 }
 
-impl fmt::Display for Denial {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Question { subject, object, class, slot, .. } = self.question;
-        let ([name, other], class, reason) = (self.ends, class.name(), self.reason);
-        write!(
-            out,
-            "ipc {subject:x} -> {object:x} DENIED! ({name} -> {other}, {class}, slot {slot}: {reason})"
-        )
-    }
-}
+impl core::error::Error for NotLoaded {}
 
-/// What the policy decides again.
+/// What is answered, the place of the manifest that says so (0: none), and what a person is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restored {
-    /// Indices of both ends.
-    pub ends: (u8, u8),
-    /// How often it was refused since it was first denied.
-    pub refused: u32,
-}
-
-impl fmt::Display for Restored {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ((subject, object), refused) = (self.ends, self.refused);
-        write!(out, "ipc {subject:x} -> {object:x} allowed again; {refused} more were denied meanwhile")
-    }
+pub struct Answer {
+    /// What the kernel is told.
+    pub decision: Decision,
+    /// The line of the rule, or of the wall.
+    pub line: u32,
+    /// Of a denial.
+    pub denial: Option<Denial>,
 }
 
 impl<'a> Engine<'a> {
-    /// Nothing is withdrawn.
-    #[must_use]
-    pub fn new(policy: Policy<'a>) -> Self {
-        let counted = Counted { questions: 0, allowed: 0, denied: 0 };
-        Self { policy, withdrawn: Vec::new(), counted }
+    /// The policy of this name is in force, nothing is withdrawn, nobody has done anything.
+    ///
+    /// # Errors
+    /// [`NotLoaded`].
+    pub fn new(policies: Policies<'a>, first: Name) -> Result<Self, NotLoaded> {
+        let policy = find(&policies, first)?;
+        let history = History::new(policies.domains());
+        let counted = Counted { questions: 0, allowed: 0, denied: 0, kept: 0, refused: 0, epoch: 1 };
+        Ok(Self { policies, policy, history, withdrawn: Vec::new(), counted })
     }
 
-    /// The policy.
+    /// The domains that are judged, and those that are not.
     #[must_use]
-    pub fn policy(&self) -> &Policy<'a> {
-        &self.policy
+    pub fn domains(&self) -> Domains<'a> {
+        self.policies.domains()
     }
 
-    /// What has been asked so far.
+    /// What has been asked so far; what the kernel counts is missing.
     #[must_use]
     pub fn counted(&self) -> Counted {
         self.counted
     }
 
-    /// Answers a question. `refusals`: how often the subject has been refused so far. A denial comes with what a person
-    /// is told of it.
-    pub fn judge(&mut self, question: Question, refusals: u32) -> (Decision, Option<Denial>) {
-        self.counted.questions += 1;
+    /// Answers a question. `refusals`: how often the subject has been refused so far.
+    pub fn judge(&mut self, question: Question, refusals: u32) -> Answer {
         let Question { subject, object, class, .. } = question;
-        let withdrawn = self.place(subject, object).map(|place| &mut self.withdrawn[place]);
-        let reason = match withdrawn {
-            Some(withdrawn) => {
-                withdrawn.refusals_before.get_or_insert(refusals);
-                Reason::WithdrawnBy(withdrawn.by)
-            }
-            None if self.policy.allows(subject, object, class) => {
+        let flow = Flow { subject, object, class };
+        self.counted.questions += 1;
+        let (line, reason) = match self.decide(flow, refusals) {
+            Ok(line) => {
                 self.counted.allowed += 1;
-                return (Decision::Allow, None);
+                return Answer { decision: Decision::Allow, line, denial: None };
             }
-            None => Reason::NoRule([subject, object].map(|index| self.policy.kind(index))),
+            Err(denied) => denied,
         };
         self.counted.denied += 1;
-        let ends = [subject, object].map(|index| self.policy.name(index));
-        (Decision::Deny, Some(Denial { question, ends, reason }))
+        let ends = [subject, object].map(|index| self.domains().name(index));
+        let denial = Some(Denial { question, ends, reason });
+        Answer { decision: Decision::Deny, line, denial }
+    }
+
+    /// The line that allows it, or the one that does not, and why.
+    fn decide(&mut self, flow: Flow, refusals: u32) -> Result<u32, (u32, Reason)> {
+        let domains = self.domains();
+        if let Some(place) = self.place(flow.subject, flow.object) {
+            let withdrawn = &mut self.withdrawn[place];
+            withdrawn.refusals_before.get_or_insert(refusals);
+            return Err((0, Reason::WithdrawnBy(withdrawn.by)));
+        }
+        let Some(rule) = self.policy.rule(domains, flow) else {
+            let kinds = [flow.subject, flow.object].map(|index| domains.kind_of(index));
+            return Err((0, Reason::NoRule(kinds)));
+        };
+        match self.history.open(domains, &self.policy, flow) {
+            Ok(()) => Ok(rule.line),
+            Err(meeting) => Err(self.wall(flow, meeting)),
+        }
+    }
+
+    fn wall(&self, flow: Flow, Meeting { wall, at, known, learned }: Meeting) -> (u32, Reason) {
+        let domains = self.domains();
+        let other = if at == flow.subject { flow.object } else { flow.subject };
+        let is_news = domains.kind(other) != Some(learned);
+        let also = is_news.then(|| [domains.name(other), domains.kind_name(learned)]);
+        let (name, line) =
+            self.policy.walls.get(wall).map_or((Name::EMPTY, 0), |wall| (wall.name, wall.line));
+        let is_own = domains.kind(at) == Some(known);
+        let (at, known) = (domains.name(at), domains.kind_name(known));
+        (line, Reason::Wall { name, line, at, known, is_own, also })
     }
 
     /// The indices of two domains of which one is to be withdrawn something.
@@ -135,10 +141,11 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// [`Refusal::Unknown`], [`Refusal::NotJudged`].
     pub fn ends(&self, subject: Name, object: Name) -> Result<(u8, u8), Refusal> {
-        let find = |name| self.policy.find(name).ok_or(Refusal::Unknown);
+        let domains = self.domains();
+        let find = |name| domains.find(name).ok_or(Refusal::Unknown);
         let (subject, object) = (find(subject)?, find(object)?);
         let is_judged =
-            self.policy.judged().any(|(index, classes)| index == subject && classes == Classes::ASKED);
+            domains.judged().any(|(index, classes)| index == subject && classes == Classes::ASKED);
         if is_judged && subject != object { Ok((subject, object)) } else { Err(Refusal::NotJudged) }
     }
 
@@ -147,11 +154,12 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// [`Refusal::Full`].
     pub fn withdraw(&mut self, (subject, object): (u8, u8), by: Name) -> Result<(), Refusal> {
-        if self.place(subject, object).is_some() {
-            return Ok(());
+        if self.place(subject, object).is_none() {
+            let withdrawn = Withdrawn { subject, object, by, refusals_before: None };
+            self.withdrawn.push(withdrawn).map_err(|_| Refusal::Full)?;
         }
-        let withdrawn = Withdrawn { subject, object, by, refusals_before: None };
-        self.withdrawn.push(withdrawn).map_err(|_| Refusal::Full)
+        Class::ALL.into_iter().for_each(|class| self.history.close(Flow { subject, object, class }));
+        Ok(())
     }
 
     /// The policy decides again. `refusals`: how often the subject has been refused so far. Nothing if nothing was
@@ -164,7 +172,31 @@ impl<'a> Engine<'a> {
         Some(Restored { ends, refused })
     }
 
+    /// Another policy is in force. What has been learned is not forgotten, and what was withdrawn by hand stays so; what
+    /// is open stays open if the new policy would open it now. Returns what does not.
+    ///
+    /// # Errors
+    /// [`NotLoaded`]; then the old one stays in force.
+    pub fn load(&mut self, name: Name) -> Result<impl Iterator<Item = Flow> + use<'a>, NotLoaded> {
+        let (policy, domains) = (find(&self.policies, name)?, self.domains());
+        let before = self.history.clone();
+        before.flows().for_each(|flow| self.history.close(flow));
+        let is_allowed = move |flow: &Flow| policy.rule(domains, *flow).is_some();
+        for flow in before.flows().filter(is_allowed) {
+            // What a wall does not let open any more stays closed.
+            let _ = self.history.open(domains, &policy, flow);
+        }
+        self.policy = policy;
+        self.counted.epoch += 1;
+        let after = self.history.clone();
+        Ok(before.flows().filter(move |flow| !after.is_open(*flow) || !is_allowed(flow)))
+    }
+
     fn place(&self, subject: u8, object: u8) -> Option<usize> {
         self.withdrawn.iter().position(|one| (one.subject, one.object) == (subject, object))
     }
+}
+
+fn find<'a>(policies: &Policies<'a>, name: Name) -> Result<Policy<'a>, NotLoaded> {
+    policies.find(name).map_err(NotLoaded::Bad)?.ok_or(NotLoaded::Unknown)
 }

@@ -1,13 +1,13 @@
-//! The monitor's decisions: the policy of the manifest, and what was withdrawn by hand. No calls: what it is asked comes
-//! in as values, what follows goes out as values. The program does it.
+//! The monitor's decisions: the policy of the manifest, its walls, and what was withdrawn by hand. No calls: what it is
+//! asked comes in as values, what follows goes out as values. The program does it.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 mod engine;
-mod policy;
 #[cfg(test)]
 mod tests;
+mod told;
 
-pub use engine::{Denial, Engine, MAX_WITHDRAWN, Reason, Restored};
-pub use policy::{BadPolicy, Policy};
+pub use engine::{Answer, Engine, MAX_WITHDRAWN, NotLoaded};
+pub use told::{Denial, Reason, Restored};

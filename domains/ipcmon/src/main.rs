@@ -9,6 +9,7 @@ use cloison_abi::{
     CallError, Name,
     access::{Class, Classes, Decision},
     info::InfoKind,
+    policy::FIRST_POLICY,
 };
 use cloison_rt::{
     log,
@@ -19,8 +20,9 @@ use cloison_rt::{
     },
 };
 use heapless::Deque;
-use ipcmon::{BadPolicy, Denial, Engine, Policy};
-use ipcmon_api::control::{self, Allowed, Counted, Refusal, Server, Withdrawn};
+use ipcmon::{Denial, Engine, NotLoaded};
+use ipcmon_api::control::{self, Allowed, Counted, Loaded, Refusal, Server, Withdrawn};
+use ipcmon_policy::{Flow, Policies};
 
 /// Denials of which nobody has been told yet. What does not fit is counted, and told as a number.
 const MAX_UNTOLD: usize = 16;
@@ -30,8 +32,11 @@ cloison_rt::entry!(main);
 fn main() -> Result<(), Unfit> {
     let entry = info::get().find(InfoKind::Right, "monitor-right").ok_or(Unfit::NoRight)?;
     let right = info::slot(entry).ok_or(Unfit::NoRight)?;
-    let policy = Policy::read(settings::policy()).map_err(Unfit::Policy)?;
-    let mut monitor = Monitor { right, engine: Engine::new(policy), untold: Deque::new(), lost: 0 };
+    let policies =
+        Policies::read(settings::policy()).map_err(|fault| Unfit::Policy(NotLoaded::Bad(fault)))?;
+    let first = Name::new(FIRST_POLICY).unwrap_or_default();
+    let engine = Engine::new(policies, first).map_err(Unfit::Policy)?;
+    let mut monitor = Monitor { right, engine, untold: Deque::new(), lost: 0 };
     monitor.forget_all()?;
     monitor.serve(info::event_mask(entry))
 }
@@ -39,7 +44,7 @@ fn main() -> Result<(), Unfit> {
 /// Why there is nothing to decide.
 enum Unfit {
     NoRight,
-    Policy(BadPolicy),
+    Policy(NotLoaded),
     Kernel(CallError),
 }
 
@@ -47,7 +52,7 @@ impl core::fmt::Display for Unfit {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::NoRight => out.write_str("this domain was not given the right `monitor-right`"),
-            Self::Policy(error) => error.fmt(out),
+            Self::Policy(error) => write!(out, "this domain has no policy: {error}"),
             Self::Kernel(error) => error.fmt(out),
         }
     }
@@ -69,7 +74,7 @@ struct Monitor {
 impl Monitor {
     /// What was decided in an earlier life is undecided.
     fn forget_all(&self) -> Result<(), CallError> {
-        let judged = self.engine.policy().judged();
+        let judged = self.engine.domains().judged();
         judged.into_iter().try_for_each(|(subject, classes)| {
             verdict_set(self.right, subject, None, classes, Decision::Ask).map(drop)
         })
@@ -92,10 +97,10 @@ impl Monitor {
     fn answer_all(&mut self) {
         while let Ok(Some(asked)) = ask_read(self.right) {
             let refusals = self.refusals(asked.question.subject);
-            let (decision, denial) = self.engine.judge(asked.question, refusals);
+            let judged = self.engine.judge(asked.question, refusals);
             // An answer that comes too late is asked for again.
-            let is_answered = answer(self.right, &asked, decision).is_ok();
-            if let Some(denial) = denial.filter(|_| is_answered)
+            let is_answered = answer(self.right, &asked, judged.decision).is_ok();
+            if let Some(denial) = judged.denial.filter(|_| is_answered)
                 && self.untold.push_back(denial).is_err()
             {
                 self.lost += 1;
@@ -127,6 +132,19 @@ impl Monitor {
         entry.map(|entry| entry.peer).ok_or(Refusal::NotManager)
     }
 
+    /// Ends what is open and may be so no more, then forgets what is decided. Nobody who is judged runs in between: they
+    /// are all below this domain.
+    fn close(&self, closed: impl Iterator<Item = Flow>) -> Result<u32, Refusal> {
+        let mut count = 0;
+        for Flow { subject, object, class } in closed {
+            let done = verdict_set(self.right, subject, Some(object), class.bit(), Decision::Deny);
+            done.map_err(|_| Refusal::NotJudged)?;
+            count += 1;
+        }
+        self.forget_all().map_err(|_| Refusal::NotJudged)?;
+        Ok(count)
+    }
+
     fn decide(&self, (subject, object): (u8, u8), decision: Decision) -> Result<(), Refusal> {
         let done = verdict_set(self.right, subject, Some(object), Classes::ASKED, decision);
         done.map(drop).map_err(|_| Refusal::NotJudged)
@@ -155,7 +173,37 @@ impl Server for Monitor {
         Ok(Allowed { refused: restored.refused })
     }
 
-    fn counts(&mut self, _client: Badge) -> Result<Counted, Refusal> {
-        Ok(self.engine.counted())
+    fn load(&mut self, client: Badge, policy: Name) -> Result<Loaded, Refusal> {
+        let by = self.manager(client)?;
+        let closed = match self.engine.load(policy) {
+            Ok(closed) => closed,
+            Err(reason) => {
+                log!("policy {policy}, wanted by {by}, is not in force: {reason}");
+                return Err(match reason {
+                    NotLoaded::Unknown => Refusal::UnknownPolicy,
+                    NotLoaded::Bad(_) => Refusal::BadPolicy,
+                });
+            }
+        };
+        let closed = self.close(closed)?;
+        let epoch = self.engine.counted().epoch;
+        log!(
+            "policy {policy}: epoch {epoch}, wanted by {by}; {closed} channels closed, all decisions forgotten"
+        );
+        Ok(Loaded { epoch, closed })
+    }
+
+    /// Those who are not judged learn from this what others do: it is for managers only.
+    fn counts(&mut self, client: Badge) -> Result<Counted, Refusal> {
+        self.manager(client)?;
+        let (mut kept, mut refused) = (0, 0);
+        for (subject, classes) in self.engine.domains().judged() {
+            refused += self.refusals(subject);
+            for class in Class::ALL.into_iter().filter(|class| classes.contains(class.bit())) {
+                let verdicts = verdict_read(self.right, subject, class).map_err(|_| Refusal::NotJudged)?;
+                kept += ((verdicts.may | verdicts.refused) & !(1 << subject)).count_ones();
+            }
+        }
+        Ok(Counted { kept, refused, ..self.engine.counted() })
     }
 }

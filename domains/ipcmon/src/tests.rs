@@ -3,9 +3,10 @@ use std::{format, string::ToString, vec::Vec};
 use cloison_abi::{
     Name,
     access::{Class, Classes, Decision, Question},
-    policy::{PolicyDomain, PolicyHeader, PolicyRule},
+    policy::{PolicyDomain, PolicyHeader, PolicyRule, PolicyStart, PolicyWall},
 };
 use ipcmon_api::control::Refusal;
+use ipcmon_policy::{Flow, Policies};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
@@ -16,24 +17,66 @@ extern crate std;
 const CONSOLE: u8 = 2;
 const FIRST: u8 = 3;
 const SECOND: u8 = 4;
+const ACME: u8 = 5;
+const BOLT: u8 = 6;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// A console that is not judged, and two domains that are; those of type `test` may call a `service`.
+/// A console that is not judged, and domains that are; those of type `test` may call a `service`, and two rivals, between
+/// which there is a wall. Under the policy `night` they may call the `service` and nobody else.
 fn bytes() -> Vec<u32> {
-    let mut header = PolicyHeader { domains: 3, rules: 1, ..PolicyHeader::default() };
-    (header.types[0], header.types[1]) = (name("service"), name("test"));
-    let domain = |text, kind, asked: Classes| PolicyDomain { name: name(text), kind, asked: asked.bits() };
-    let domains = [
+    let mut header = PolicyHeader { domains: 5, policies: 3, ..PolicyHeader::default() };
+    for (place, text) in ["service", "test", "acme", "bolt"].into_iter().enumerate() {
+        header.types[place] = name(text);
+    }
+    let domain = |text, kind, asked: Classes| PolicyDomain {
+        name: name(text),
+        kind,
+        asked: asked.bits(),
+        apart: 0,
+        tells: 0,
+    };
+    let mut domains = [
         domain("console", 0, Classes::empty()),
         domain("first", 1, Classes::ASKED),
         domain("second", 1, Classes::ASKED),
+        domain("acme", 2, Classes::ASKED),
+        domain("bolt", 3, Classes::ASKED),
     ];
-    let rules = [PolicyRule { from: 1, to: 0, may: Classes::CALL.bits(), line: 7 }];
-    let bytes = [header.as_bytes(), domains.as_bytes(), rules.as_bytes()].concat();
+    domains[0].apart = !0;
+    let rule = |to, line| PolicyRule { from: 1, to, may: Classes::CALL.bits(), line };
+    let first = PolicyStart { name: name("first"), rules: 3, walls: 1 };
+    let night = PolicyStart { name: name("night"), rules: 1, walls: 0 };
+    let bad = PolicyStart { name: name("bad"), rules: 0, walls: 1 };
+    let wall = |between, line| PolicyWall { name: name("rivals"), between, line };
+    let bytes = [
+        header.as_bytes(),
+        domains.as_bytes(),
+        first.as_bytes(),
+        [rule(0, 7), rule(2, 8), rule(3, 8)].as_bytes(),
+        wall(0b1100, 9).as_bytes(),
+        night.as_bytes(),
+        rule(0, 12).as_bytes(),
+        bad.as_bytes(),
+        wall(0b1000, 15).as_bytes(),
+    ]
+    .concat();
     bytes.as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word)).collect()
+}
+
+fn engine(bytes: &[u32]) -> Engine<'_> {
+    Engine::new(Policies::read(bytes.as_bytes()).unwrap(), name("first")).unwrap()
+}
+
+fn call(subject: u8, object: u8) -> Question {
+    question(subject, object, Class::Call)
+}
+
+/// What a person is told of a denial; nothing if it is allowed.
+fn told(engine: &mut Engine<'_>, question: Question) -> Option<std::string::String> {
+    engine.judge(question, 0).denial.map(|denial| denial.to_string())
 }
 
 fn question(subject: u8, object: u8, class: Class) -> Question {
@@ -43,29 +86,28 @@ fn question(subject: u8, object: u8, class: Class) -> Question {
 #[test]
 fn a_rule_allows_what_it_says_and_no_more() {
     let bytes = bytes();
-    let policy = Policy::read(bytes.as_bytes()).unwrap();
-    for subject in 0..6 {
-        for object in 0..6 {
+    for subject in 0..8 {
+        for object in 0..8 {
             for class in Class::ALL {
-                let is_said = [FIRST, SECOND].contains(&subject) && object == CONSOLE && class == Class::Call;
-                assert_eq!(policy.allows(subject, object, class), is_said, "{subject} {object} {class:?}");
+                let is_said = [FIRST, SECOND].contains(&subject)
+                    && [CONSOLE, ACME, BOLT].contains(&object)
+                    && class == Class::Call;
+                let answer = engine(&bytes).judge(question(subject, object, class), 0);
+                assert_eq!(answer.decision == Decision::Allow, is_said, "{subject} {object} {class:?}");
+                let line = [(CONSOLE, 7), (ACME, 8), (BOLT, 8)].into_iter().find(|(to, _)| *to == object);
+                assert_eq!(answer.line, line.filter(|_| is_said).map_or(0, |(_, line)| line));
             }
         }
     }
-    assert_eq!(policy.judged().collect::<Vec<_>>(), [(FIRST, Classes::ASKED), (SECOND, Classes::ASKED)]);
-    assert_eq!((policy.find(name("second")), policy.find(name("third"))), (Some(SECOND), None));
-    assert_eq!((policy.name(1), policy.name(5)), (Name::EMPTY, Name::EMPTY));
 }
 
 #[test]
 fn what_no_rule_allows_is_denied_with_both_types() {
     let bytes = bytes();
-    let mut engine = Engine::new(Policy::read(bytes.as_bytes()).unwrap());
-    let (decision, denial) = engine.judge(question(FIRST, SECOND, Class::Call), 0);
-    assert_eq!(decision, Decision::Deny);
-    let told = "ipc 3 -> 4 DENIED! (first -> second, call, slot 1: no rule lets test do so to test)";
-    assert_eq!(denial.unwrap().to_string(), told);
-    assert_eq!(engine.judge(question(FIRST, CONSOLE, Class::Call), 0), (Decision::Allow, None));
+    let mut engine = engine(&bytes);
+    let line = "ipc 3 -> 4 DENIED! (first -> second, call, slot 1: no rule lets test do so to test)";
+    assert_eq!(told(&mut engine, call(FIRST, SECOND)).unwrap(), line);
+    assert_eq!(told(&mut engine, call(FIRST, CONSOLE)), None);
     let counted = engine.counted();
     assert_eq!((counted.questions, counted.allowed, counted.denied), (2, 1, 1));
 }
@@ -73,27 +115,26 @@ fn what_no_rule_allows_is_denied_with_both_types() {
 #[test]
 fn what_is_withdrawn_is_denied_until_it_is_given_back() {
     let bytes = bytes();
-    let mut engine = Engine::new(Policy::read(bytes.as_bytes()).unwrap());
+    let mut engine = engine(&bytes);
     let ends = engine.ends(name("first"), name("console")).unwrap();
     assert_eq!(ends, (FIRST, CONSOLE));
     engine.withdraw(ends, name("second")).unwrap();
-    let (decision, denial) = engine.judge(question(FIRST, CONSOLE, Class::Call), 10);
-    assert_eq!(decision, Decision::Deny);
-    let told = "ipc 3 -> 2 DENIED! (first -> console, call, slot 1: withdrawn by second)";
-    assert_eq!(denial.unwrap().to_string(), told);
-    assert_eq!(engine.judge(question(SECOND, CONSOLE, Class::Call), 0).0, Decision::Allow, "nobody else");
+    let denial = engine.judge(call(FIRST, CONSOLE), 10).denial.unwrap();
+    let line = "ipc 3 -> 2 DENIED! (first -> console, call, slot 1: withdrawn by second)";
+    assert_eq!(denial.to_string(), line);
+    assert_eq!(engine.judge(call(SECOND, CONSOLE), 0).decision, Decision::Allow, "nobody else");
     // Of another class, which is asked for by itself: the first denial counts.
-    assert_eq!(engine.judge(question(FIRST, CONSOLE, Class::Signal), 12).0, Decision::Deny);
+    assert_eq!(engine.judge(question(FIRST, CONSOLE, Class::Signal), 12).decision, Decision::Deny);
     let restored = engine.restore(ends, 15).unwrap();
     assert_eq!(restored.to_string(), "ipc 3 -> 2 allowed again; 4 more were denied meanwhile");
-    assert_eq!(engine.judge(question(FIRST, CONSOLE, Class::Call), 15).0, Decision::Allow);
+    assert_eq!(engine.judge(call(FIRST, CONSOLE), 15).decision, Decision::Allow);
     assert_eq!(engine.restore(ends, 15), None);
 }
 
 #[test]
 fn who_never_tried_was_not_refused() {
     let bytes = bytes();
-    let mut engine = Engine::new(Policy::read(bytes.as_bytes()).unwrap());
+    let mut engine = engine(&bytes);
     engine.withdraw((FIRST, CONSOLE), name("second")).unwrap();
     assert_eq!(engine.restore((FIRST, CONSOLE), 15).unwrap().refused, 0);
 }
@@ -101,16 +142,16 @@ fn who_never_tried_was_not_refused() {
 #[test]
 fn a_withdrawal_widens_nothing() {
     let bytes = bytes();
-    let mut engine = Engine::new(Policy::read(bytes.as_bytes()).unwrap());
+    let mut engine = engine(&bytes);
     engine.withdraw((FIRST, SECOND), name("second")).unwrap();
     engine.restore((FIRST, SECOND), 0).unwrap();
-    assert_eq!(engine.judge(question(FIRST, SECOND, Class::Call), 0).0, Decision::Deny);
+    assert_eq!(engine.judge(call(FIRST, SECOND), 0).decision, Decision::Deny);
 }
 
 #[test]
 fn who_is_not_judged_cannot_be_withdrawn_anything() {
     let bytes = bytes();
-    let engine = Engine::new(Policy::read(bytes.as_bytes()).unwrap());
+    let engine = engine(&bytes);
     assert_eq!(engine.ends(name("console"), name("first")), Err(Refusal::NotJudged));
     assert_eq!(engine.ends(name("first"), name("first")), Err(Refusal::NotJudged));
     assert_eq!(engine.ends(name("first"), name("third")), Err(Refusal::Unknown));
@@ -120,12 +161,71 @@ fn who_is_not_judged_cannot_be_withdrawn_anything() {
 #[test]
 fn more_than_there_is_room_for_is_refused() {
     let bytes = bytes();
-    let mut engine = Engine::new(Policy::read(bytes.as_bytes()).unwrap());
+    let mut engine = engine(&bytes);
     for object in 0..MAX_WITHDRAWN as u8 {
         engine.withdraw((FIRST, object), name("second")).unwrap();
     }
     assert_eq!(engine.withdraw((FIRST, 99), name("second")), Err(Refusal::Full));
     assert_eq!(engine.withdraw((FIRST, 0), name("second")), Ok(()), "it is withdrawn already");
+}
+
+#[test]
+fn a_wall_is_named_with_its_line_and_what_was_touched_before() {
+    let bytes = bytes();
+    let mut engine = engine(&bytes);
+    assert_eq!(told(&mut engine, call(FIRST, ACME)), None);
+    let line =
+        "ipc 3 -> 6 DENIED! (first -> bolt, call, slot 1: wall \"rivals\" in line 9: first has touched acme)";
+    assert_eq!(told(&mut engine, call(FIRST, BOLT)).unwrap(), line);
+    assert_eq!(engine.judge(call(FIRST, BOLT), 0).line, 9);
+    assert_eq!(told(&mut engine, call(SECOND, BOLT)), None, "another one has touched nothing");
+    let line = "ipc 4 -> 5 DENIED! (second -> acme, call, slot 1: wall \"rivals\" in line 9: second has touched bolt)";
+    assert_eq!(told(&mut engine, call(SECOND, ACME)).unwrap(), line);
+    assert_eq!(told(&mut engine, call(FIRST, CONSOLE)), None);
+    assert_eq!(told(&mut engine, call(SECOND, CONSOLE)), None, "it keeps them apart");
+}
+
+#[test]
+fn another_policy_is_in_force_at_once_and_what_it_does_not_allow_is_closed() {
+    let bytes = bytes();
+    let mut engine = engine(&bytes);
+    for object in [CONSOLE, ACME] {
+        assert_eq!(told(&mut engine, call(FIRST, object)), None);
+    }
+    let closed: Vec<_> = engine.load(name("night")).unwrap().collect();
+    assert_eq!(closed, [Flow { subject: FIRST, object: ACME, class: Class::Call }]);
+    assert_eq!(engine.counted().epoch, 2);
+    let line = "ipc 3 -> 5 DENIED! (first -> acme, call, slot 1: no rule lets test do so to acme)";
+    assert_eq!(told(&mut engine, call(FIRST, ACME)).unwrap(), line);
+    assert_eq!(told(&mut engine, call(FIRST, CONSOLE)), None);
+    assert_eq!(engine.load(name("first")).unwrap().count(), 0);
+    assert_eq!(told(&mut engine, call(FIRST, ACME)), None);
+    assert!(told(&mut engine, call(FIRST, BOLT)).unwrap().ends_with("first has touched acme)"), "still");
+}
+
+#[test]
+fn a_bad_policy_is_refused_and_the_old_one_stays() {
+    let bytes = bytes();
+    let mut engine = engine(&bytes);
+    assert_eq!(told(&mut engine, call(FIRST, ACME)), None);
+    let refused = engine.load(name("bad")).err().unwrap();
+    assert_eq!(refused.to_string(), "wall 0 is between fewer than two types");
+    let refused = engine.load(name("nigth")).err().unwrap();
+    assert_eq!(refused.to_string(), "the manifest has no policy of this name");
+    assert_eq!(engine.counted().epoch, 1);
+    assert!(told(&mut engine, call(FIRST, BOLT)).is_some());
+    assert_eq!(told(&mut engine, call(FIRST, ACME)), None);
+}
+
+#[test]
+fn what_is_withdrawn_stays_so_under_each_policy() {
+    let bytes = bytes();
+    let mut engine = engine(&bytes);
+    engine.withdraw((FIRST, CONSOLE), name("second")).unwrap();
+    for policy in ["night", "first"] {
+        let _ = engine.load(name(policy)).unwrap();
+        assert!(told(&mut engine, call(FIRST, CONSOLE)).unwrap().ends_with("withdrawn by second)"));
+    }
 }
 
 proptest! {
@@ -139,13 +239,13 @@ proptest! {
         if let [domains, rules, ..] = &mut words[..] {
             (*domains, *rules) = counts;
         }
-        if let Ok(policy) = Policy::read(words.as_bytes()) {
+        if let Ok(policies) = Policies::read(words.as_bytes())
+            && let Ok(mut engine) = Engine::new(policies, Name::EMPTY)
+        {
             let (subject, object, class) = asked;
-            let _ = policy.judged().count();
-            let mut engine = Engine::new(policy);
-            let (decision, denial) = engine.judge(question(subject, object, Class::ALL[class]), 0);
-            prop_assert_eq!(decision == Decision::Deny, denial.is_some());
-            let _ = denial.map(|denial| format!("{denial}"));
+            let answer = engine.judge(question(subject, object, Class::ALL[class]), 0);
+            prop_assert_eq!(answer.decision == Decision::Deny, answer.denial.is_some());
+            let _ = answer.denial.map(|denial| format!("{denial}"));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use cloison_abi::access::Class;
 use cloison_abi::image::Digest;
+use cloison_abi::policy::FIRST_POLICY;
 
 use crate::digest::digest;
 use crate::flow::Flows;
@@ -62,10 +63,19 @@ fn rules(system: &System) -> Vec<String> {
         let judged = if *is_judged { "judged" } else { "exempt" };
         lines.push(format!("{} is of type {}, {judged}", domain.name, policy.types[*kind]));
     }
-    for rule in &policy.rules {
-        let classes = Class::ALL.into_iter().filter(|class| rule.may.contains(class.bit()));
-        let names: Vec<_> = classes.map(Class::name).collect();
-        lines.push(format!("{} may {} {}", policy.types[rule.from], names.join(", "), policy.types[rule.to]));
+    for part in &policy.parts {
+        let under = if part.name == FIRST_POLICY { String::new() } else { format!("under {}: ", part.name) };
+        for rule in &part.rules {
+            let classes = Class::ALL.into_iter().filter(|class| rule.may.contains(class.bit()));
+            let names: Vec<_> = classes.map(Class::name).collect();
+            let [from, to] = [rule.from, rule.to].map(|kind| &policy.types[kind]);
+            lines.push(format!("{under}{from} may {} {to}", names.join(", ")));
+        }
+        for wall in &part.walls {
+            let mut between: Vec<_> = wall.between.iter().map(|kind| policy.types[*kind].as_str()).collect();
+            between.sort_unstable();
+            lines.push(format!("{under}wall {} between {}", wall.name, between.join(", ")));
+        }
     }
     lines
 }

@@ -70,8 +70,8 @@ fn what_is_allowed_shows() {
         ("tpm-demo.toml", "uses.tpm = \"stpm\"", "uses.tpm = { from = \"stpm\", locality = 1 }"),
         (
             "ipcmon-demo.toml",
-            "{ from = \"test\", to = \"service\", may = \"call\" }",
-            "{ from = \"test\", to = \"service\", may = [\"call\", \"signal\"] }",
+            "{ from = [\"test\", \"monitor\"], to = \"service\", may = \"call\" }",
+            "{ from = [\"test\", \"monitor\"], to = \"service\", may = [\"call\", \"signal\"] }",
         ),
         ("tpm-demo.toml", "on_fault = \"restart\"\n", ""),
         (

@@ -372,19 +372,33 @@ fn what_does_not_go_together() {
 
 #[test]
 fn policies() {
-    let monitor = "[domain.monitor]\ncomponent = \"monitor\"\ntype = \"judge\"\nrights = [\"monitor-right\"]\nlog = \"console\"\n";
+    let monitor = "[domain.monitor]\ncomponent = \"monitor\"\ntype = \"judge\"\nrights = [\"monitor-right\"]\nlog = \"console\"\nkeeps_apart = true\n";
     let hello = "[domain.hello]\ncomponent = \"hello\"\ntype = \"app\"\nlog = \"console\"\n";
     let console = CONSOLE.replace("devices", "type = \"service\"\ndevices");
-    let template = format!("{SYSTEM}[policy]\nmonitor = \"monitor\"\n@{console}{monitor}{hello}");
+    let second = "[domain.second]\ncomponent = \"quiet\"\ntype = \"app\"\n";
+    let template = format!("{SYSTEM}[policy]\nmonitor = \"monitor\"\n@{console}{monitor}{hello}{second}");
     let types = "types = [\"service\", \"judge\", \"app\"]\n";
     let with = |rules: &str| format!("{types}{rules}\n").leak() as &'static str;
-    let rule = "allow = [{ from = [\"app\"], to = [\"service\"], may = [\"call\"] }]";
+    let rule = |from: &str| format!("{{ from = [\"{from}\"], to = [\"service\"], may = [\"call\"] }}");
+    let (judge, app) = (rule("judge"), rule("app"));
+    let all = format!("allow = [{judge}, {app}]");
+    let wall = |between: &str| with(&format!("{all}\nwalls = {{ name = \"w\", between = {between} }}"));
     assert_followed(
         &template,
         &[
-            ("M133", with(""), "{ from = [\"app\"], to = [\"service\"], may = [\"call\"] }", with(rule)),
-            ("M132", with(&rule.replace("call", "cal")), "`call`", with(rule)),
-            ("M132", with(&rule.replace("app", "ap")), "`app`", with(rule)),
+            ("M133", with(&format!("allow = [{judge}]")), app.clone().leak(), with(&all)),
+            ("M166", with(&format!("allow = [{app}]")), judge.clone().leak(), with(&all)),
+            ("M132", with(&all.replace("\"call\"] }]", "\"cal\"] }]")), "`call`", with(&all)),
+            ("M132", with(&all.replace("app", "ap")), "`app`", with(&all)),
+            ("M165", wall("[\"app\", \"juge\"]"), "`judge`", with(&all)),
+            ("M165", wall("[\"app\", \"app\"]"), "remove one", with(&all)),
+            ("M167", wall("\"app\""), "or remove it", with(&all)),
+            (
+                "M168",
+                with(&format!("{all}\n[policy.first]\n")),
+                "another name",
+                with(&format!("{all}\n[policy.other]\n")),
+            ),
         ],
     );
 }

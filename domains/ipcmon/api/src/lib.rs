@@ -23,12 +23,20 @@ cloison_ipc::interface! {
             NotJudged = "the policy does not judge this domain",
             /// So much is withdrawn that nothing more can be.
             Full = "no more can be withdrawn at one time",
+            /// The manifest has no policy of this name.
+            UnknownPolicy = "the manifest has no policy of this name",
+            /// The policy is none that can be in force.
+            BadPolicy = "this policy cannot be in force",
         }
         /// Withdraws from `subject` all that it may do to `object`. What it is doing is at an end when this returns.
         withdraw: Withdraw { subject: Name, object: Name } -> Withdrawn {};
         /// The policy decides again. Says how often the subject was refused since it first tried.
         allow: Allow { subject: Name, object: Name } -> Allowed { refused: u32 };
-        /// What has been asked so far, and how it was answered.
-        counts: Counts {} -> Counted { questions: u32, allowed: u32, denied: u32 };
+        /// Puts another policy of the manifest in force. What it does not allow is at an end when this returns; says how
+        /// much of what was open that is, and the number of the epoch that begins.
+        load: Load { policy: Name } -> Loaded { epoch: u32, closed: u32 };
+        /// What has been asked so far, and how it was answered; how many decisions the kernel keeps, so that it does not
+        /// ask again, and how often it has refused something in all; how many policies have been in force.
+        counts: Counts {} -> Counted { questions: u32, allowed: u32, denied: u32, kept: u32, refused: u32, epoch: u32 };
     }
 }

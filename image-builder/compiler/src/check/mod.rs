@@ -18,6 +18,7 @@ mod programs;
 mod schedule;
 mod servers;
 mod switches;
+mod walls;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -136,13 +137,18 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
     Check { id: "M140", summary: "a guest with a TPM that its kernel does not look for", run: guests::unsought_tpm },
     Check { id: "M164", summary: "a menu that has one system twice or its own, or that cannot be shown", run: menu::entries },
+    Check { id: "M165", summary: "a wall of the policy that names a type which there is not, or one twice", run: walls::sides },
+    Check { id: "M166", summary: "a gate that is used unasked, as the monitor needs it, and that no rule allows", run: policy::exempt },
+    Check { id: "M167", summary: "a policy that the monitor would refuse: a wall of one, or one with a hole", run: walls::refused },
+    Check { id: "M168", summary: "a policy to be loaded whose name is taken, or too many of them", run: walls::policies },
+    Check { id: "M169", summary: "a disk that remembers what a wall keeps apart", run: walls::disks },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
 const SUMS: &str = "M100";
 
 /// Checks of what flows. That is worked out of a whole system, so they are run when nothing else is wrong.
-const OF_FLOWS: [&str; 3] = ["M125", "M127", "M128"];
+const OF_FLOWS: [&str; 5] = ["M125", "M127", "M128", "M167", "M169"];
 
 /// The checks that a file which is not TOML can be put to.
 const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
@@ -162,6 +168,7 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("M067", &["M052", "M060", "M061", "M062", "M066", "M068", "M092"]),
     ("M133", &["M130", "M131", "M132"]),
     ("M134", &["M130"]),
+    ("M166", &["M130", "M131", "M132"]),
     ("M093", &["M014", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
 ];
 

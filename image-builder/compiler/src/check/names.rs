@@ -29,7 +29,13 @@ pub(super) fn malformed(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let regions = component.regions.iter().map(|need| ("region", &need.local));
         offers.chain(gates).chain(devices).chain(regions)
     });
-    let names = domains.chain(system).chain(forwards).chain(devices).chain(locals);
+    let policy = manifest.policy.iter().flat_map(|policy| {
+        let types = policy.types.iter().map(|kind| ("type", kind));
+        let parts = policy.parts.iter().map(|part| ("policy", &part.name));
+        let walls = policy.parts.iter().flat_map(|part| &part.walls);
+        types.chain(parts).chain(walls.filter_map(|wall| Some(("wall", wall.name.as_ref()?))))
+    });
+    let names = domains.chain(system).chain(forwards).chain(devices).chain(locals).chain(policy);
     names.filter_map(|(kind, name)| malformed_name(kind, name)).collect()
 }
 

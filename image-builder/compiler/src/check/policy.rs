@@ -5,7 +5,7 @@ use cloison_abi::access::Classes;
 use cloison_abi::policy::MAX_TYPES;
 
 use crate::diagnostic::{At, Diagnostic, propose};
-use crate::manifest::RuleTable;
+use crate::manifest::{RuleTable, UseTable};
 use crate::system::{Draft, DraftDomain, DraftPolicy, HIGHEST_PRIORITY, Right, asked, class, needs};
 
 const RIGHT: Right = Right(ObjectKind::MonitorRight);
@@ -15,7 +15,7 @@ fn is_whole(draft: &Draft<'_>) -> bool {
     !draft.inputs.spoiled.contains_part("policy") && !draft.inputs.spoiled.contains_part("domain")
 }
 
-fn policy<'a>(draft: &Draft<'a>) -> Option<DraftPolicy<'a>> {
+pub(super) fn policy<'a>(draft: &Draft<'a>) -> Option<DraftPolicy<'a>> {
     draft.policy().filter(|_| is_whole(draft))
 }
 
@@ -104,7 +104,7 @@ pub(super) fn rules(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
     let mut faults = Vec::new();
     let known = policy.table.types.iter().map(|kind| kind.value.as_str());
-    for rule in &policy.table.allow {
+    for rule in policy.table.parts.iter().flat_map(|part| &part.allow) {
         let before = faults.len();
         let kinds = rule.from.iter().chain(&rule.to);
         for kind in kinds.filter(|kind| policy.table.kind(&kind.value).is_none()) {
@@ -155,39 +155,63 @@ fn useless(draft: &Draft<'_>, policy: &DraftPolicy<'_>, rule: &RuleTable) -> Opt
     Some(fault.help("remove the rule, or the type from it: it would allow what nobody can do"))
 }
 
+/// A gate that its client, or the server toward its client, may not use.
 pub(super) fn uses(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    unallowed(draft, true)
+}
+
+/// A gate that is used unasked, as the monitor needs it: it is allowed all the same.
+pub(super) fn exempt(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    unallowed(draft, false)
+}
+
+/// Uses of gates that no rule allows, of those that are judged, or of the others.
+fn unallowed(draft: &Draft<'_>, are_judged: bool) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
     let mut faults = Vec::new();
     for (client, domain) in draft.domains.iter().enumerate() {
         for gate_use in &domain.uses {
             let (Some(server), Some((there, back))) = (gate_use.server, needs(gate_use)) else { continue };
             let ends = [(client, server, there), (server, client, back)];
-            for (from, to, needed) in ends.into_iter().filter(|(from, ..)| policy.judged[*from]) {
-                let (Some(from_kind), Some(to_kind)) = (policy.kinds[from], policy.kinds[to]) else {
-                    continue;
-                };
-                let missing = needed - policy.allows(from_kind, to_kind);
-                if missing.is_empty() {
-                    continue;
-                }
-                let names: Vec<_> =
-                    asked().filter(|class| missing.contains(class.bit())).map(|class| class.name()).collect();
-                let (name, other) = (name(&draft.domains[from]), name(&draft.domains[to]));
-                let what = names.join("\", \"");
-                let message = format!(
-                    "the gate `{}` is of no use: the policy denies `{name}` to {} `{other}`",
-                    gate_use.table.local.value,
-                    names.join(", ")
-                );
-                let types = &policy.table.types;
-                faults.push(Diagnostic::new(gate_use.table.local.span, message).help(format!(
-                    "add {{ from = [\"{}\"], to = [\"{}\"], may = [\"{what}\"] }} to `allow`, or take the gate away",
-                    types[from_kind].value, types[to_kind].value
-                )));
-            }
+            let ends = ends.into_iter().filter(|(from, ..)| policy.judged[*from] == are_judged);
+            faults.extend(ends.filter_map(|(from, to, needed)| {
+                let missing = needed - policy.allows(policy.kinds[from]?, policy.kinds[to]?);
+                let denied = Denied { ends: [from, to], missing, gate: gate_use.table };
+                (!missing.is_empty()).then(|| denied.tell(draft, &policy, are_judged))
+            }));
         }
     }
     faults
+}
+
+/// What no rule allows between two domains of which one uses the other's gate.
+struct Denied<'a> {
+    ends: [usize; 2],
+    missing: Classes,
+    gate: &'a UseTable,
+}
+
+impl Denied<'_> {
+    fn tell(&self, draft: &Draft<'_>, policy: &DraftPolicy<'_>, is_judged: bool) -> Diagnostic {
+        let classes = asked().filter(|class| self.missing.contains(class.bit()));
+        let names: Vec<_> = classes.map(|class| class.name()).collect();
+        let [from, to] = self.ends.map(|place| name(&draft.domains[place]));
+        let kinds = self.ends.map(|place| policy.kinds[place].map(|kind| &policy.table.types[kind].value));
+        let [from_kind, to_kind] = kinds.map(|kind| kind.map_or("", String::as_str));
+        let (what, gate) = (names.join(", "), &self.gate.local);
+        let message = if is_judged {
+            format!("the gate `{}` is of no use: the policy denies `{from}` to {what} `{to}`", gate.value)
+        } else {
+            format!(
+                "nobody asks whether `{from}` may {what} `{to}` by the gate `{}`, and no rule says so",
+                gate.value
+            )
+        };
+        let what = names.join("\", \"");
+        Diagnostic::new(gate.span, message).help(format!(
+            "add {{ from = [\"{from_kind}\"], to = [\"{to_kind}\"], may = [\"{what}\"] }} to `allow`, or take the gate away"
+        ))
+    }
 }
 
 fn name<'a>(domain: &'a DraftDomain<'_>) -> &'a str {

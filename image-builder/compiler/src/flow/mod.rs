@@ -247,6 +247,12 @@ impl Flows {
         self.nodes.iter().enumerate().map(|(place, node)| (NodeId(place), *node))
     }
 
+    /// What the node at a place is.
+    #[must_use]
+    pub fn node_at(&self, id: NodeId) -> Node {
+        self.nodes[id.0]
+    }
+
     /// How many nodes there are.
     #[must_use]
     pub fn node_count(&self) -> usize {

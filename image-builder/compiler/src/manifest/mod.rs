@@ -33,7 +33,7 @@ pub use payload::{Extra, Package, Payload, Purpose};
 pub use platform::{
     AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };
-pub use policy::{PolicyTable, RuleTable};
+pub use policy::{PartTable, PolicyTable, RuleTable, WallTable};
 pub use reader::{FileFacts, MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
 pub use spoiled::Spoiled;

@@ -1,9 +1,11 @@
-//! The policy, as the manifest states it.
+//! The policies, as the manifest states them.
 
-use super::reader::Reader;
+use cloison_abi::policy::FIRST_POLICY;
+
+use super::reader::{Item, Reader};
 use crate::diagnostic::{At, Span};
 
-/// `[policy]`.
+/// `[policy]`, and each `[policy.NAME]`.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct PolicyTable {
@@ -13,7 +15,18 @@ pub struct PolicyTable {
     pub monitor: Option<At<String>>,
     /// The types that domains can have.
     pub types: Vec<At<String>>,
+    /// What may be done at first, then what other policies say that can be loaded.
+    pub parts: Vec<PartTable>,
+}
+
+/// What one policy says.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
+pub struct PartTable {
+    /// Its name, by which it is loaded.
+    pub name: At<String>,
     pub allow: Vec<RuleTable>,
+    pub walls: Vec<WallTable>,
 }
 
 /// One rule: what domains of some types may do to those of others.
@@ -26,14 +39,41 @@ pub struct RuleTable {
     pub may: Vec<At<String>>,
 }
 
+/// One wall: types of which no domain may learn of more than one.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
+pub struct WallTable {
+    pub at: Span,
+    pub name: Option<At<String>>,
+    pub between: Vec<At<String>>,
+}
+
 impl PolicyTable {
     pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
-        Self {
-            at: reader.at(),
-            monitor: reader.required_text("monitor"),
-            types: reader.texts("types"),
-            allow: reader.tables("allow", |rule| Some(RuleTable::read(rule))),
-        }
+        let (at, monitor, types) = (reader.at(), reader.required_text("monitor"), reader.texts("types"));
+        let first = PartTable::read(At { value: FIRST_POLICY.to_owned(), span: at }, reader);
+        let mut parts = reader.other_tables(PartTable::read_item);
+        parts.sort_by_key(|part| part.name.span);
+        parts.insert(0, first);
+        Self { at, monitor, types, parts }
+    }
+
+    /// The policy that is in force at first.
+    #[must_use]
+    pub fn first(&self) -> &PartTable {
+        &self.parts[0]
+    }
+}
+
+impl PartTable {
+    fn read_item(name: At<String>, item: Item<'_, '_, '_>) -> Option<Self> {
+        item.table(|table| Self::read(name, table))
+    }
+
+    fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
+        let allow = reader.tables("allow", |rule| Some(RuleTable::read(rule)));
+        let walls = reader.tables("walls", |wall| Some(WallTable::read(wall)));
+        Self { name, allow, walls }
     }
 }
 
@@ -44,6 +84,16 @@ impl RuleTable {
             from: reader.required_texts("from"),
             to: reader.required_texts("to"),
             may: reader.required_texts("may"),
+        }
+    }
+}
+
+impl WallTable {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        Self {
+            at: reader.at(),
+            name: reader.required_text("name"),
+            between: reader.required_texts("between"),
         }
     }
 }

@@ -340,6 +340,29 @@ impl<'d, 'p> Reader<'d, 'p> {
         numbers
     }
 
+    /// All keys that were not taken yet, and whose values are tables, as [`entries`](Self::entries) reads them.
+    pub(crate) fn other_tables<T>(
+        &mut self,
+        mut read: impl FnMut(At<String>, Item<'_, '_, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        self.is_open = true;
+        let (table, known, path) = (self.table, self.known.clone(), self.name.clone());
+        let mut entries = Vec::new();
+        for (key, value) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+            let mut absent = known.iter().copied().filter(|known| !table.contains_key(*known));
+            let is_slip = absent.any(|known| closest(key.get_ref(), [known]).is_some());
+            if is_slip || !matches!(value.get_ref(), DeValue::Table(_)) {
+                self.unknown(key);
+                continue;
+            }
+            let name = At { value: key.get_ref().to_string(), span: span(self.at.source, key) };
+            let mut inner = Reader::new(table, self.at, path.clone(), self.problems);
+            let item = Item { name: name.clone(), value, reader: &mut inner };
+            entries.extend(read(name, item));
+        }
+        entries
+    }
+
     /// Says that a value, read already, is not one that can be understood.
     pub(crate) fn refuse(
         &mut self,

@@ -5,6 +5,7 @@
 mod assign;
 mod layout;
 mod name;
+mod policy;
 mod program;
 mod settings;
 mod tables;
@@ -15,6 +16,7 @@ use cloison_abi::info::InfoEntry;
 
 pub use layout::{Layout, Part, table_pages};
 pub(crate) use name::name;
+pub(crate) use policy::{PartTables, PolicyTables};
 pub use program::{Binaries, Load, Program, ProgramFile, Segment};
 pub use tables::{Tables, is_memory};
 

@@ -1,6 +1,6 @@
 //! The settings of a domain: what the manifest fixes for it, as the domain reads it.
 //!
-//! First the ports, which are the switch's or the domain's own; then the policy, if it is the monitor; then the directory,
+//! First the ports, which are the switch's or the domain's own; then the policies, if it is the monitor; then the directory,
 //! if its component needs it; then the arguments; then its guest's command line.
 
 use std::net::Ipv4Addr;
@@ -10,12 +10,13 @@ use cloison_abi::info::{
     InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_POLICY,
     SETTINGS_PORTS,
 };
-use cloison_abi::policy::{PolicyDomain, PolicyHeader, PolicyRule};
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
 
 use super::name::name;
+use super::policy::PolicyTables;
 use crate::caps;
+use crate::flow::Flows;
 use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
 
 /// How many bytes a domain's settings take.
@@ -50,30 +51,10 @@ pub(super) fn settings(
     (all, entries)
 }
 
-/// The policy, for the monitor: its tables, one behind the other.
+/// The policies, for the monitor: their tables, one behind the other.
 fn policy(system: &System, id: DomainId) -> Vec<u8> {
     let Some(policy) = system.policy().filter(|policy| policy.monitor == id) else { return Vec::new() };
-    let mut header = PolicyHeader {
-        domains: policy.domains.len() as u32,
-        rules: policy.rules.len() as u32,
-        ..PolicyHeader::default()
-    };
-    for (place, kind) in header.types.iter_mut().zip(&policy.types) {
-        *place = name(kind);
-    }
-    let domains = system.domains().zip(&policy.domains).map(|((id, domain), (kind, _))| PolicyDomain {
-        name: name(&domain.name),
-        kind: *kind as u32,
-        asked: system.asked(id).bits(),
-    });
-    let rules = policy.rules.iter().map(|rule| PolicyRule {
-        from: rule.from as u32,
-        to: rule.to as u32,
-        may: rule.may.bits(),
-        line: rule.line as u32,
-    });
-    let (domains, rules): (Vec<_>, Vec<_>) = (domains.collect(), rules.collect());
-    [header.as_bytes(), domains.as_bytes(), rules.as_bytes()].concat()
+    PolicyTables::new(system, policy, &Flows::new(system)).bytes()
 }
 
 /// All domains and whom each can reach, for a component that needs it.

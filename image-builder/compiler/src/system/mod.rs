@@ -24,7 +24,7 @@ pub use forward::{Forward, Unreachable, reach};
 pub(crate) use guest::NoBytes;
 pub(crate) use guest::page_count;
 pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
-pub use policy::{DraftPolicy, Policy, Rule, asked, class, needs};
+pub use policy::{DraftPolicy, Part, Policy, Rule, Wall, asked, class, needs};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{
     DEFAULT_PERIOD_US, Guarantee, HIGHEST_PRIORITY, LOWEST_PRIORITY, SHARED_US, Stated, StatedBudget,

@@ -1,11 +1,11 @@
 //! The policy: the types of domains, what they may do to each other, and who is judged.
 
 use cloison_abi::access::{Class, Classes};
-use cloison_abi::policy::{PolicyDomain, PolicyHeader, PolicyRule};
+use cloison_abi::policy::{PolicyDomain, PolicyHeader, PolicyRule, PolicyStart, PolicyWall};
 
 use super::{Call, DomainId, Draft, DraftGateUse, Named, System};
-use crate::diagnostic::{At, closest};
-use crate::manifest::{PolicyTable, RuleTable};
+use crate::diagnostic::{At, Span, closest};
+use crate::manifest::{PartTable, PolicyTable, RuleTable, WallTable};
 
 /// A policy that has passed every check.
 #[derive(Debug)]
@@ -16,8 +16,34 @@ pub struct Policy {
     pub types: Vec<String>,
     /// The type of each domain, and whether it is judged.
     pub domains: Vec<(usize, bool)>,
+    /// The policy that is in force at first, then those that can be loaded.
+    pub parts: Vec<Part>,
+}
+
+/// One policy.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
+pub struct Part {
+    pub name: String,
+    /// Where the manifest begins it.
+    pub at: Span,
     /// What is allowed.
     pub rules: Vec<Rule>,
+    /// What is kept apart, whatever is allowed.
+    pub walls: Vec<Wall>,
+}
+
+/// Types of which no domain may learn of more than one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
+pub struct Wall {
+    pub name: String,
+    /// The types.
+    pub between: Vec<usize>,
+    /// Where the manifest says so.
+    pub at: Span,
+    /// The line of that.
+    pub line: usize,
 }
 
 /// What domains of one type may do to those of another.
@@ -102,6 +128,14 @@ impl PolicyTable {
     }
 }
 
+impl PartTable {
+    /// How many pairs of types its rules name.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.allow.iter().map(|rule| rule.from.len() * rule.to.len()).sum()
+    }
+}
+
 impl RuleTable {
     /// What it allows, as far as it is known.
     #[must_use]
@@ -114,26 +148,41 @@ impl RuleTable {
 }
 
 impl DraftPolicy<'_> {
-    /// What domains of one type may do to those of another.
+    /// What domains of one type may do to those of another at first.
     #[must_use]
     pub fn allows(&self, from: usize, to: usize) -> Classes {
         let names =
             |list: &[At<String>], kind| list.iter().any(|name| self.table.kind(&name.value) == Some(kind));
-        let rules = self.table.allow.iter().filter(|rule| names(&rule.from, from) && names(&rule.to, to));
+        let rules =
+            self.table.first().allow.iter().filter(|rule| names(&rule.from, from) && names(&rule.to, to));
         rules.fold(Classes::empty(), |all, rule| all | rule.classes())
     }
 
     /// How many bytes the monitor is told of it.
     pub(super) fn bytes(&self) -> usize {
-        let rules: usize = self.table.allow.iter().map(|rule| rule.from.len() * rule.to.len()).sum();
+        let of_part = |part: &PartTable| {
+            size_of::<PolicyStart>()
+                + part.rule_count() * size_of::<PolicyRule>()
+                + part.walls.len() * size_of::<PolicyWall>()
+        };
         size_of::<PolicyHeader>()
             + self.kinds.len() * size_of::<PolicyDomain>()
-            + rules * size_of::<PolicyRule>()
+            + self.table.parts.iter().map(of_part).sum::<usize>()
     }
 
     pub(super) fn resolve(&self, draft: &Draft<'_>) -> Option<Policy> {
+        let domains = self.kinds.iter().zip(&self.judged).map(|(kind, judged)| Some(((*kind)?, *judged)));
+        Some(Policy {
+            monitor: DomainId(self.monitor?.found?),
+            types: self.table.types.iter().map(|kind| kind.value.clone()).collect(),
+            domains: domains.collect::<Option<_>>()?,
+            parts: self.table.parts.iter().map(|part| self.part(draft, part)).collect::<Option<_>>()?,
+        })
+    }
+
+    fn part(&self, draft: &Draft<'_>, part: &PartTable) -> Option<Part> {
         let mut rules = Vec::new();
-        for rule in &self.table.allow {
+        for rule in &part.allow {
             let (line, _) = draft.inputs.sources.position(rule.at);
             for from in &rule.from {
                 for to in &rule.to {
@@ -142,13 +191,20 @@ impl DraftPolicy<'_> {
                 }
             }
         }
-        let domains = self.kinds.iter().zip(&self.judged).map(|(kind, judged)| Some(((*kind)?, *judged)));
-        Some(Policy {
-            monitor: DomainId(self.monitor?.found?),
-            types: self.table.types.iter().map(|kind| kind.value.clone()).collect(),
-            domains: domains.collect::<Option<_>>()?,
-            rules,
-        })
+        let wall = |wall: &WallTable| {
+            Some(Wall {
+                name: wall.name.as_ref()?.value.clone(),
+                between: wall
+                    .between
+                    .iter()
+                    .map(|kind| self.table.kind(&kind.value))
+                    .collect::<Option<_>>()?,
+                at: wall.at,
+                line: draft.inputs.sources.position(wall.at).0,
+            })
+        };
+        let walls = part.walls.iter().map(wall).collect::<Option<_>>()?;
+        Some(Part { name: part.name.value.clone(), at: part.name.span, rules, walls })
     }
 }
 
@@ -167,6 +223,12 @@ impl System {
     #[must_use]
     pub fn policy(&self) -> Option<&Policy> {
         self.policy.as_ref()
+    }
+
+    /// The policy that is in force at first.
+    #[must_use]
+    pub fn first_policy(&self) -> Option<&Part> {
+        self.policy.as_ref()?.parts.first()
     }
 
     /// About what the monitor is asked before a domain does so.

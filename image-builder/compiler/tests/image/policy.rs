@@ -2,7 +2,8 @@
 
 use cloison_abi::access::Classes;
 use cloison_abi::info::SETTINGS_POLICY;
-use cloison_abi::policy::{FIRST_INDEX, PolicyDomain, PolicyHeader, PolicyRule};
+use cloison_abi::policy::{FIRST_INDEX, PolicyHeader};
+use ipcmon_policy::Policies;
 
 use super::*;
 
@@ -47,6 +48,10 @@ fn the_report_shows_the_policy() {
         "second loud yes",
         "app service call 11",
         "loud service call, signal 12",
+        "Walls (nobody learns of more than one side)",
+        "quiet app, loud 14",
+        "Rules of policy night (all else is denied)",
+        "monitor service call 17",
     ] {
         assert!(lines.iter().any(|line| line == expected), "{expected}: {report}");
     }
@@ -59,20 +64,40 @@ fn the_monitor_alone_is_told_the_policy() {
     let settings = |name| read.settings(read.domain(name), SETTINGS_POLICY);
     assert!(["console", "hello", "second"].iter().all(|name| settings(name).is_empty()));
     let bytes = settings("monitor");
-    let (header, rest) = PolicyHeader::read_from_prefix(&bytes).unwrap();
+    let header = PolicyHeader::read_from_prefix(&bytes).unwrap().0;
     assert_eq!(header.types.map(|kind| kind.as_str().to_owned())[..4], ["service", "monitor", "app", "loud"]);
-    let (domains, rest) =
-        <[PolicyDomain]>::ref_from_prefix_with_elems(rest, header.domains as usize).unwrap();
-    let domains: Vec<_> = domains.iter().map(|domain| (domain.name.as_str(), domain.kind)).collect();
-    assert_eq!(domains, [("console", 0), ("monitor", 1), ("hello", 2), ("second", 3)]);
+    let policies = Policies::read(&bytes).unwrap();
+    let domains: Vec<_> =
+        policies.domains().all().map(|(index, domain)| (index, domain.name.as_str(), domain.kind)).collect();
+    assert_eq!(domains, [(2, "console", 0), (3, "monitor", 1), (4, "hello", 2), (5, "second", 3)]);
     assert_eq!(
         read.domain("console") + FIRST_INDEX,
         2,
         "the builder makes them in this order, and is 1 itself"
     );
-    let rules = <[PolicyRule]>::ref_from_bytes_with_elems(rest, header.rules as usize).unwrap();
+    let find = |name| policies.find(Name::new(name).unwrap()).unwrap().unwrap();
     let call = Classes::CALL.bits();
-    let found: Vec<_> = rules.iter().map(|rule| (rule.from, rule.to, rule.may, rule.line)).collect();
+    let rules = |name| -> Vec<_> {
+        find(name).rules.iter().map(|rule| (rule.from, rule.to, rule.may, rule.line)).collect()
+    };
     let both = call | Classes::SIGNAL.bits();
-    assert_eq!(found, [(2, 0, call, 11), (3, 0, call, 11), (3, 0, both, 12)]);
+    assert_eq!(rules("first"), [(2, 0, call, 11), (3, 0, call, 11), (1, 0, call, 11), (3, 0, both, 12)]);
+    assert_eq!(rules("night"), [(1, 0, call, 17)]);
+    let walls: Vec<_> =
+        find("first").walls.iter().map(|wall| (wall.name.as_str(), wall.between, wall.line)).collect();
+    assert_eq!(walls, [("quiet", 0b1100, 14)]);
+    assert!(find("night").walls.is_empty());
+}
+
+#[test]
+fn the_monitor_is_told_who_tells_whom_unasked_and_who_keeps_whom_apart() {
+    let read = judged();
+    let bytes = read.settings(read.domain("monitor"), SETTINGS_POLICY);
+    let policies = Policies::read(&bytes).unwrap();
+    let told: Vec<_> = policies.domains().all().map(|(_, domain)| (domain.apart, domain.tells)).collect();
+    let [console, monitor, hello, second] = [2, 3, 4, 5].map(|index| 1 << index);
+    // All write to the kernel's log, which the console reads; the monitor calls it, and is told of each question.
+    assert_eq!(told[0], (monitor | hello | second, monitor));
+    assert_eq!(told[1], (hello | second, console | hello | second));
+    assert_eq!(told[2..], [(0, console | monitor); 2]);
 }
