@@ -2,6 +2,7 @@
 //! the ring's size. The guest can write all of it, so what they say is checked each time.
 
 use crate::machine::Memory;
+use crate::saved::carried;
 
 /// Where a ring lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct ByteRing {
 /// The indices contradict each other, or the ring is not in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
+
+carried!(ByteRing { data, size, consumed, produced });
 
 impl ByteRing {
     /// Takes as much as is there, and fits.

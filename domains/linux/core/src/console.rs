@@ -6,6 +6,7 @@ use cloison_xen::console::{
 
 use crate::byte_ring::ByteRing;
 use crate::machine::{Machine, Memory};
+use crate::saved::carried;
 
 /// Bytes that are brought out at once.
 const CHUNK_BYTES: usize = 256;
@@ -15,6 +16,8 @@ pub struct Console {
     printed: ByteRing,
     typed: ByteRing,
 }
+
+carried!(Console { printed, typed });
 
 impl Console {
     /// One in the page at an address.

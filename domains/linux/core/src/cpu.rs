@@ -2,6 +2,8 @@
 
 use cloison_xen::cpu::TRAPS;
 
+use crate::saved::carried;
+
 /// Bits of the flags register.
 pub mod flag {
     /// Always set.
@@ -84,6 +86,22 @@ pub struct Cpu {
     /// It waits for an event.
     pub is_blocked: bool,
 }
+
+carried!(Handler { address, masks });
+carried!(Trap { handler, privilege });
+carried!(Cpu {
+    kernel_stack,
+    event,
+    failsafe,
+    syscall,
+    traps,
+    cr4,
+    xcr0,
+    debug,
+    gdt,
+    gdt_frames,
+    is_blocked
+});
 
 impl Cpu {
     /// Before the first instruction.

@@ -9,6 +9,7 @@ use cloison_xen::shared::{self, VcpuInfo};
 
 use crate::boot::{CONSOLE_PORT, STORE_PORT};
 use crate::machine::Memory;
+use crate::saved::{Carried, Carrier, CutShort, carried};
 
 /// Ports there are.
 pub const PORTS: usize = u64::BITS as usize;
@@ -35,6 +36,28 @@ pub struct Channels {
     raised: u64,
     /// Address of the virtual CPU's information.
     info: u64,
+}
+
+carried!(Channels { ports, raised, info });
+
+impl Carried for Port {
+    fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
+        let mut number = match *self {
+            Self::Free => 0,
+            Self::Ipi => 1,
+            Self::Device => 2,
+            Self::Virq(virq) => u16::from(virq) << 8 | 3,
+        };
+        number.carry(carrier)?;
+        *self = match number.to_le_bytes() {
+            [0, 0] => Self::Free,
+            [1, 0] => Self::Ipi,
+            [2, 0] => Self::Device,
+            [3, virq] => Self::Virq(virq),
+            _ => return Err(CutShort),
+        };
+        Ok(())
+    }
 }
 
 impl Channels {

@@ -17,6 +17,7 @@ pub mod grants;
 pub mod guest;
 pub mod machine;
 pub mod memory;
+pub mod saved;
 pub mod stub;
 pub mod tis;
 pub mod xenstore;

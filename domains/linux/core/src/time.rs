@@ -4,6 +4,7 @@ use cloison_xen::shared::{STABLE, TimeInfo, WALL_CLOCK, WallClock};
 
 use crate::machine::Machine;
 use crate::memory::Paging;
+use crate::saved::carried;
 
 const NANOSECONDS: u128 = 1_000_000_000;
 
@@ -20,6 +21,8 @@ pub struct Clock {
     /// Where the guest's kernel wants a copy of the parameters: an address of its own.
     copy: Option<u64>,
 }
+
+carried!(Clock { stamp, hertz, deadline, version, copy });
 
 impl Clock {
     /// Before the guest begins.

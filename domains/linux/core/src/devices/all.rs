@@ -6,6 +6,7 @@ use super::{block::Block, network::Interface};
 use crate::boot::{STORE_PORT, Start};
 use crate::events::Channels;
 use crate::machine::Machine;
+use crate::saved::{Carried, Carrier, CutShort};
 use crate::xenstore::{Broken, Refusal, Xenstore};
 
 /// All devices.
@@ -19,6 +20,18 @@ pub(crate) struct Devices {
     interface: Option<Interface>,
 }
 
+/// Which devices there are, the machine says.
+impl Carried for Devices {
+    fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
+        let Self { store, page, seen, block, interface } = self;
+        store.carry(carrier)?;
+        page.carry(carrier)?;
+        seen.carry(carrier)?;
+        block.as_mut().map_or(Ok(()), |block| block.carry(carrier))?;
+        interface.as_mut().map_or(Ok(()), |interface| interface.carry(carrier))
+    }
+}
+
 impl Devices {
     /// None, before a guest begins.
     pub const fn new() -> Self {
@@ -27,15 +40,37 @@ impl Devices {
 
     /// Offers what the machine has to a guest that begins.
     pub fn start(&mut self, machine: &impl Machine, start: &Start) {
-        self.page = u64::from(start.store) * PAGE_BYTES;
+        self.store.clear();
+        (self.page, self.seen) = (u64::from(start.store) * PAGE_BYTES, 0);
         self.offer(machine, start).expect("the store is empty, and has room for this");
     }
 
     fn offer(&mut self, machine: &impl Machine, start: &Start) -> Result<(), Refusal> {
         self.store.describe(machine.pages(), start)?;
+        self.attach(machine)
+    }
+
+    fn attach(&mut self, machine: &impl Machine) -> Result<(), Refusal> {
         self.block = Block::new(&mut self.store, machine)?;
         self.interface = Interface::new(&mut self.store, machine)?;
         Ok(())
+    }
+
+    /// The store.
+    #[cfg(test)]
+    pub fn store(&mut self) -> &mut Xenstore {
+        &mut self.store
+    }
+
+    /// Has the devices of the machine, for what is read of a saved guest.
+    pub fn prepare(&mut self, machine: &impl Machine) {
+        self.store.clear();
+        self.attach(machine).expect("the store is empty, and has room for this");
+    }
+
+    /// Goes on with what was read of a saved guest. A ring that is damaged is found so when it is used the next time.
+    pub fn resume(&mut self, machine: &mut impl Machine) {
+        let _ = self.block.as_mut().map(|block| block.resume(machine));
     }
 
     /// Does what the guest has asked for, and tells it what has come; to be called when it has come out. It has a pause

@@ -12,6 +12,7 @@ use super::{Backend, Device, State, Step, ring::BackRing};
 use crate::byte_ring::Damaged;
 use crate::grants;
 use crate::machine::{Disk, DiskOperation, Memory};
+use crate::saved::{Carried, Carrier, CutShort, carried};
 use crate::xenstore::{Refusal, Xenstore};
 
 /// The disk's number: Linux makes its name from it, `xvda`.
@@ -31,10 +32,20 @@ pub struct Block {
 }
 
 /// A request that the disk has, or one of a connection that has ended.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Flight {
     /// `None`: nobody waits for it.
     request: Option<Request>,
+}
+
+carried!(Flight { request });
+carried!(Block { backend, ring, flights });
+
+impl Carried for (BackRing, u32) {
+    fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
+        self.0.carry(carrier)?;
+        self.1.carry(carrier)
+    }
 }
 
 impl Block {
@@ -76,6 +87,21 @@ impl Block {
         }
     }
 
+    /// Goes on with what was read of a saved guest: what the disk had then, it is given again.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the guest's ring is.
+    pub fn resume<M: Memory + Disk>(&mut self, machine: &mut M) -> Result<(), Damaged> {
+        for flight in core::mem::replace(&mut self.flights, [None; FLIGHTS]).into_iter().flatten() {
+            if let (Some(request), Some((ring, _))) = (flight.request, &mut self.ring)
+                && let Some(place) = machine.take_place()
+            {
+                start(ring, &mut self.flights, machine, place, &request)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the disk has is carried out, and nobody is told.
     fn disconnect(&mut self) {
         self.ring = None;
@@ -113,13 +139,7 @@ impl Block {
             let mut request = Request::new_zeroed();
             // It is there, and whether it was read or not, it is answered.
             ring.take(machine, request.as_mut_bytes())?;
-            match begin(machine, place, &request) {
-                Ok(()) => self.flights[place] = Some(Flight { request: Some(request) }),
-                Err(status) => {
-                    machine.release_place(place);
-                    answer(ring, machine, &request, status)?;
-                }
-            }
+            start(ring, &mut self.flights, machine, place, &request)?;
         }
         ring.publish(machine)
     }
@@ -165,6 +185,24 @@ fn answer<M: Memory>(
     let response =
         Response { id: request.id, operation: request.operation, status, ..Response::new_zeroed() };
     ring.answer(machine, response.as_bytes())
+}
+
+/// Begins a request in a place, or answers that it failed.
+fn start<M: Memory + Disk>(
+    ring: &mut BackRing,
+    flights: &mut [Option<Flight>; FLIGHTS],
+    machine: &mut M,
+    place: usize,
+    request: &Request,
+) -> Result<(), Damaged> {
+    match begin(machine, place, request) {
+        Ok(()) => flights[place] = Some(Flight { request: Some(*request) }),
+        Err(status) => {
+            machine.release_place(place);
+            answer(ring, machine, request, status)?;
+        }
+    }
+    Ok(())
 }
 
 /// Begins a request in a place of the disk, or says why not; nothing is copied if not all of it is on the disk.

@@ -17,6 +17,7 @@ pub(crate) use all::Devices;
 
 use crate::grants::{self, Access};
 use crate::machine::Memory;
+use crate::saved::{Carried, Carrier, CutShort, carried};
 use crate::xenstore::{BACKEND, BACKENDS, GUEST, HOME, PATH_BYTES, Refusal, Xenstore};
 
 /// How far a side has come (`io/xenbus.h`).
@@ -63,6 +64,17 @@ struct Device {
 struct Backend {
     device: Device,
     state: State,
+}
+
+carried!(Backend { state } leaves { device });
+
+impl Carried for State {
+    fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
+        let mut number = b'0' + *self as u8;
+        number.carry(carrier)?;
+        *self = Self::read(&[number]).ok_or(CutShort)?;
+        Ok(())
+    }
 }
 
 /// What a backend has to do because the guest's side has gone on.

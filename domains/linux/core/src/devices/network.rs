@@ -15,6 +15,7 @@ use super::{Backend, Device, State, Step, ring::BackRing};
 use crate::byte_ring::Damaged;
 use crate::grants;
 use crate::machine::{Memory, Network};
+use crate::saved::carried;
 use crate::xenstore::{Refusal, Xenstore};
 
 /// Bytes of a frame at most, its header included.
@@ -30,6 +31,7 @@ pub struct Interface {
     rings: Option<Rings>,
 }
 
+#[derive(Default)]
 struct Rings {
     sent: BackRing,
     came: BackRing,
@@ -37,6 +39,9 @@ struct Rings {
     /// There may be more to do than was done at once.
     is_behind: bool,
 }
+
+carried!(Interface { backend, rings });
+carried!(Rings { sent, came, port, is_behind });
 
 impl Interface {
     /// Offers the machine's port to a guest that does not run yet, if there is one.

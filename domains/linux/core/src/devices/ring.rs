@@ -8,9 +8,10 @@ use cloison_xen::ring::{ENTRIES, RingHeader};
 
 use crate::byte_ring::Damaged;
 use crate::machine::Memory;
+use crate::saved::carried;
 
 /// A ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackRing {
     page: u64,
     entries: u32,
@@ -19,6 +20,8 @@ pub struct BackRing {
     answered: u32,
     published: u32,
 }
+
+carried!(BackRing { page, entries, entry_bytes, taken, answered, published });
 
 impl BackRing {
     /// A ring in a page; its entries are as large as the larger one of request and response.

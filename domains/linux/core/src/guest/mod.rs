@@ -6,6 +6,7 @@
 mod device;
 mod emulate;
 mod log;
+mod save;
 mod switch;
 mod trap;
 mod turn;
@@ -17,6 +18,7 @@ use cloison_abi::guest::{GuestHalf, GuestRegisters};
 use cloison_xen::event::VIRQ_TIMER;
 
 pub use log::Log;
+pub use save::{NoVectors, Vectors};
 pub use turn::{Death, Exit, Next, Shutdown};
 
 use crate::boot::{CONSOLE_PORT, Start};

@@ -31,6 +31,7 @@ pub use tables::MAX_PAGES;
 pub use walk::{Access, Path, Stop, code, walk};
 
 use crate::machine::{Machine, NoRoom, Space};
+use crate::saved::carried;
 use places::Places;
 use roots::Roots;
 use tables::Tables;
@@ -57,6 +58,10 @@ pub struct Paging {
     /// Where the information on the virtual CPU lies, which the stub sees.
     pub(crate) information: u64,
 }
+
+// Shadows fill again.
+carried!(Paging { kernel, user, half, keeps, tables, counters } leaves { places, roots, upper, information });
+carried!(Counters { updates, foreign, emulated, unknown_stores, fills, evictions, drops });
 
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +132,18 @@ impl Paging {
         self.upper = Upper::new();
         self.roots.start(kernel_root);
         self.learn_below(machine, kernel_root, entry::LEVELS);
+        machine.create(Space(0))
+    }
+
+    /// Goes on with what was read of a saved guest: nothing is shown yet.
+    ///
+    /// # Errors
+    /// [`NoRoom`] for the first space.
+    pub(crate) fn resume(&mut self, machine: &mut impl Machine) -> Result<(), NoRoom> {
+        self.places.clear();
+        self.upper = Upper::new();
+        self.roots.start(self.kernel);
+        self.information = 0;
         machine.create(Space(0))
     }
 

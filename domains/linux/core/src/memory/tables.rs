@@ -1,5 +1,7 @@
 //! Which frames of the guest are page tables.
 
+use crate::saved::carried;
+
 /// Pages of the largest guest: 1 GiB.
 pub const MAX_PAGES: u32 = 1 << 18;
 
@@ -9,6 +11,8 @@ const WORDS: usize = MAX_PAGES as usize / 64;
 pub struct Tables {
     bits: [u64; WORDS],
 }
+
+carried!(Tables { bits });
 
 impl Tables {
     /// None.

@@ -27,6 +27,21 @@ pub const STACK: u64 = 72;
 /// Its handler.
 pub const HANDLER: u64 = 80;
 
+/// Where vector registers are put when the guest is saved, in the page of words, and how many bytes there are for them.
+pub const VECTORS: u64 = 1024;
+/// See [`VECTORS`].
+pub const VECTOR_BYTES: usize = (PAGE_BYTES - VECTORS) as usize;
+/// Where in the page of code they are put there, and read.
+pub const VECTOR_OFFSET: u64 = 0x100;
+/// The code for that: one way, and the other.
+#[rustfmt::skip]
+pub const VECTOR_CODE: [u8; 12] = [
+    0x48, 0x0f, 0xae, 0x27, // xsave64 [rdi]
+    0x0f, 0x05, // syscall
+    0x48, 0x0f, 0xae, 0x2f, // xrstor64 [rdi]
+    0x0f, 0x05, // syscall
+];
+
 /// The first byte of code, as the guest sees it.
 pub const START: u64 = ADDRESS + 2 * PAGE_BYTES;
 /// Where a return begins.

@@ -61,16 +61,20 @@ impl Fixture {
         }
         let shared = host.shared_address();
         host.write(shared + 1, &[1]).unwrap();
+        let mut guest = Box::new(Guest::new());
+        let registers = guest.start(&mut host, &Self::begins()).unwrap();
+        Self { host, guest, registers }
+    }
+
+    /// What it begins with.
+    pub fn begins() -> Start {
         let registers = GuestRegisters {
             rip: address(CODE),
             rsp: address(STACK),
             rflags: 0x202,
             ..GuestRegisters::default()
         };
-        let start = Start { registers, root: ROOT as u32, console: CONSOLE as u32, store: 7 };
-        let mut guest = Box::new(Guest::new());
-        let registers = guest.start(&mut host, &start).unwrap();
-        Self { host, guest, registers }
+        Start { registers, root: ROOT as u32, console: CONSOLE as u32, store: 7 }
     }
 
     /// Names a root for user programs, and enters one.

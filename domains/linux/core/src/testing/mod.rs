@@ -17,6 +17,7 @@ use crate::machine::Memory;
 use crate::stub;
 
 /// A guest's memory, all zero at first.
+#[derive(Clone)]
 pub struct Ram {
     pages: u32,
     bytes: Vec<u8>,

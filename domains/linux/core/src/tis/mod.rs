@@ -13,6 +13,7 @@ use cloison_tpm::tis::{
 use core::task::Poll;
 
 use crate::machine::{Submission, Tpm};
+use crate::saved::{Carried, Carrier, CutShort, carried};
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,30 @@ enum Phase {
     Answered { length: usize, read: usize },
 }
 
+carried!(Tis { message, phase, is_active });
+
+impl Carried for Phase {
+    fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
+        let mut words = match *self {
+            Self::Idle => [0, 0, 0],
+            Self::Receiving { length } => [1, length, 0],
+            Self::Waiting { length } => [2, length, 0],
+            Self::Executing => [3, 0, 0],
+            Self::Answered { length, read } => [4, length, read],
+        };
+        words.carry(carrier)?;
+        *self = match words {
+            [0, ..] => Self::Idle,
+            [1, length, _] => Self::Receiving { length },
+            [2, length, _] => Self::Waiting { length },
+            [3, ..] => Self::Executing,
+            [4, length, read] => Self::Answered { length, read },
+            _ => return Err(CutShort),
+        };
+        Ok(())
+    }
+}
+
 impl Tis {
     /// As after a reset.
     #[must_use]
@@ -63,6 +88,15 @@ impl Tis {
         self.stop(tpm);
         self.phase = Phase::Idle;
         self.is_active = false;
+    }
+
+    /// Goes on with what was read of a saved guest. A command that the TPM had then is lost: nobody knows what became of
+    /// it.
+    pub(crate) fn resume(&mut self, tpm: &mut impl Tpm) {
+        if matches!(self.phase, Phase::Executing) {
+            tpm.cancel();
+            self.phase = Phase::Receiving { length: 0 };
+        }
     }
 
     /// Reads a value of `size` bytes, 8 at most, at an offset: the lowest byte first.

@@ -13,6 +13,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::Store;
 use crate::byte_ring::{ByteRing, Damaged};
 use crate::machine::Memory;
+use crate::saved::carried;
 
 const HEADER_BYTES: usize = size_of::<Header>();
 
@@ -54,9 +55,19 @@ pub struct Connection {
     broken: Option<Broken>,
 }
 
+// A guest that has broken it cannot go on, and is not saved.
+carried!(Connection { request, reply, sent } leaves { broken });
+
 impl Connection {
     pub const fn new() -> Self {
         Self { request: Vec::new(), reply: Vec::new(), sent: 0, broken: None }
+    }
+
+    /// Begins again.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.reply.clear();
+        (self.sent, self.broken) = (0, None);
     }
 
     /// Answers requests as long as there are any, and room for the answers; `true` if a ring has moved.

@@ -24,6 +24,7 @@ use tree::Tree;
 use watches::Watches;
 
 use crate::machine::Memory;
+use crate::saved::carried;
 
 /// The domain that the guest takes itself for.
 pub const GUEST: u16 = 1;
@@ -81,12 +82,23 @@ struct Store {
     changes: u32,
 }
 
+carried!(Xenstore { store, connection });
+carried!(Store { tree, watches, transactions, changes });
+
 impl Xenstore {
     /// An empty store.
     #[must_use]
     pub const fn new() -> Self {
         let store = Store { tree: Tree::new(), watches: Watches::new(), transactions: 0, changes: 0 };
         Self { store, connection: Connection::new() }
+    }
+
+    /// Empties the store, for a guest that begins.
+    pub fn clear(&mut self) {
+        self.store.tree.clear();
+        self.store.watches.clear();
+        (self.store.transactions, self.store.changes) = (0, 0);
+        self.connection.clear();
     }
 
     /// Answers what the guest asks through its page, and tells it what has changed; `true` if the guest has to be

@@ -3,6 +3,7 @@
 use heapless::Vec;
 
 use super::{Refusal, path};
+use crate::saved::{Carried, Carrier, CutShort, carried};
 
 /// Nodes at most.
 pub const NODES: usize = 256;
@@ -12,11 +13,12 @@ pub const NAME_BYTES: usize = 48;
 pub const VALUE_BYTES: usize = 128;
 
 /// A node, by its place in the table. The root is in no table: it has no name and no value, and is always there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Id(u16);
 
 const ROOT: Id = Id(NODES as u16);
 
+#[derive(Default)]
 struct Node {
     parent: Id,
     name: Vec<u8, NAME_BYTES>,
@@ -28,9 +30,23 @@ pub struct Tree {
     nodes: [Option<Node>; NODES],
 }
 
+carried!(Node { parent, name, value });
+carried!(Tree { nodes });
+
+impl Carried for Id {
+    fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
+        self.0.carry(carrier)
+    }
+}
+
 impl Tree {
     pub const fn new() -> Self {
         Self { nodes: [const { None }; NODES] }
+    }
+
+    /// Removes all nodes.
+    pub fn clear(&mut self) {
+        self.nodes.fill_with(|| None);
     }
 
     /// The node at a path from the root on.

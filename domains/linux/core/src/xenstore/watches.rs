@@ -7,6 +7,8 @@ use super::{
     path::{self, Path},
 };
 
+use crate::saved::carried;
+
 /// Watches at most.
 pub const WATCHES: usize = 32;
 /// Bytes of a token at most.
@@ -14,6 +16,7 @@ pub const TOKEN_BYTES: usize = 64;
 /// Events at most that wait until the guest has room for them.
 const EVENTS: usize = 2 * WATCHES;
 
+#[derive(Default)]
 struct Watch {
     /// As the guest gave it: events repeat its form.
     path: Path,
@@ -24,6 +27,7 @@ struct Watch {
 }
 
 /// What has changed.
+#[derive(Default)]
 struct Event {
     watch: usize,
     /// In the form of the watch.
@@ -35,6 +39,10 @@ pub struct Watches {
     list: [Option<Watch>; WATCHES],
     events: Deque<Event, EVENTS>,
 }
+
+carried!(Watch { path, token, is_due });
+carried!(Event { watch, path });
+carried!(Watches { list, events });
 
 impl Watches {
     pub const fn new() -> Self {

@@ -3,6 +3,7 @@
 mod device;
 mod emulate;
 mod frames;
+mod save;
 mod shown;
 
 use cloison_xen::call;
