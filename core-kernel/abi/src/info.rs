@@ -150,3 +150,5 @@ pub const GUEST_RAM: &str = "ram";
 pub const GUEST_SHARED: &str = "shared";
 /// Name of the memory in which a guest only reads: for each of its pages, the number of the page that stands for it.
 pub const GUEST_NUMBERS: &str = "page-numbers";
+/// Name of the memory in which a guest is saved. The guest does not see it, and it stays when the domain is restarted.
+pub const GUEST_SAVED: &str = "saved";

@@ -210,6 +210,27 @@ fn same_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+/// A guest that goes on from where it was saved finds its memory as it was then; a disk would be as it is now.
+pub(super) fn saved_without(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let disks = by_name(draft);
+    let writes = |given: &DiskUse| {
+        let is_read_only = disks.get(given.disk.value.as_str()).is_some_and(|table| table.is_read_only);
+        !given.is_read_only && !is_read_only
+    };
+    let wrong = each_use(draft).filter(|(_, given)| writes(given));
+    let wrong = wrong.filter_map(|(domain, given)| Some((domain, given, domain.table.guest.saves?)));
+    let faults = wrong.map(|(domain, given, at)| {
+        let (name, disk) = (&domain.table.name.value, &given.disk);
+        let message = format!(
+            "the guest of `{name}` can be saved, and writes to the disk `{}`, which is not saved with it",
+            disk.value
+        );
+        let fault = Diagnostic::new(disk.span, message).label(at, "it says so here");
+        fault.help(format!("remove `saves`, or write `{{ disk = \"{}\", read_only = true }}`", disk.value))
+    });
+    faults.collect()
+}
+
 /// Whom a disk is given to is said by `disks`, and as what it is.
 pub(super) fn given_wrongly(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();

@@ -185,7 +185,10 @@ impl Own {
         let regions = domain.component.map_or(0, |component| component.regions.len());
         // All of a guest but its page tables.
         let guest = guest_regions(domain);
-        Self { areas, kept: regions + guest.saturating_sub(1), passing: guest.min(1) }
+        // Where it is saved nobody clears: the builder lets go of that, too.
+        let saved = usize::from(domain.guest_sizes().is_some_and(|sizes| sizes.saved > 0));
+        let passing = guest.min(1) + saved;
+        Self { areas, kept: regions + guest - passing, passing }
     }
 }
 
@@ -193,7 +196,7 @@ impl Own {
 fn guest_regions(domain: &DraftDomain<'_>) -> usize {
     let Some(sizes) = domain.guest_sizes() else { return 0 };
     // Memory of no pages is another check's business.
-    3 + usize::from(sizes.shared > 0) + usize::from(sizes.numbers > 0)
+    3 + [sizes.shared, sizes.numbers, sizes.saved].into_iter().filter(|pages| *pages > 0).count()
 }
 
 /// The servers with which a domain shares memory, once for each gate.

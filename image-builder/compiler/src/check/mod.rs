@@ -136,6 +136,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
     Check { id: "M140", summary: "a guest with a TPM that its kernel does not look for", run: guests::unsought_tpm },
+    Check { id: "M145", summary: "a guest that can be saved, and writes to a disk", run: disks::saved_without },
     Check { id: "M164", summary: "a menu that has one system twice or its own, or that cannot be shown", run: menu::entries },
     Check { id: "M165", summary: "a wall of the policy that names a type which there is not, or one twice", run: walls::sides },
     Check { id: "M166", summary: "a gate that is used unasked, as the monitor needs it, and that no rule allows", run: policy::exempt },

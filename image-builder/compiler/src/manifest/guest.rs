@@ -38,6 +38,8 @@ pub struct GuestTable {
     pub initramfs: Option<At<String>>,
     /// The kernel's command line.
     pub cmdline: Option<At<String>>,
+    /// Where it says that the guest can be saved.
+    pub saves: Option<Span>,
 }
 
 /// A file that a guest begins with.
@@ -124,6 +126,7 @@ impl GuestTable {
             kernel: reader.text("kernel"),
             initramfs: reader.text("initramfs"),
             cmdline: reader.text("cmdline"),
+            saves: reader.set_flag("saves"),
         }
     }
 
@@ -149,6 +152,7 @@ impl GuestTable {
             text("kernel", &self.kernel),
             text("initramfs", &self.initramfs),
             text("cmdline", &self.cmdline),
+            self.saves.map(|at| ("saves", at, true)),
         ];
         all.into_iter().flatten().collect()
     }

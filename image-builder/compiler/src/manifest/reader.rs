@@ -244,6 +244,12 @@ impl<'d, 'p> Reader<'d, 'p> {
         value.get_ref().as_bool().unwrap_or_default()
     }
 
+    /// A flag that is set: where.
+    pub(crate) fn set_flag(&mut self, key: &'static str) -> Option<Span> {
+        let at = self.table.get(key).map(|value| span(self.at.source, value));
+        at.filter(|_| self.flag(key))
+    }
+
     /// A table that may be missing.
     pub(crate) fn table<T>(
         &mut self,

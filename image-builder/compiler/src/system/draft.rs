@@ -248,7 +248,9 @@ impl DraftDomain<'_> {
     #[must_use]
     pub fn guest_sizes(&self) -> Option<GuestSizes> {
         let need = self.component?.guest.as_ref()?;
-        Some(GuestSizes::new(need, self.table.guest.memory_mib.as_ref().map_or(0, |mib| mib.value)))
+        let table = &self.table.guest;
+        let memory_mib = table.memory_mib.as_ref().map_or(0, |mib| mib.value);
+        Some(GuestSizes::new(need, memory_mib, table.saves.is_some()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cloison_abi::guest::{GUEST_SPACES, GuestFrame};
 use cloison_abi::limits::PAGE_BYTES;
 use linux_core::machine::Memory;
+use linux_core::saved::STATE_BYTES;
 
 use crate::manifest::{GuestFile, GuestNeed};
 
@@ -63,31 +64,37 @@ pub struct GuestSizes {
     pub frame: u64,
     /// Its page tables.
     pub tables: u64,
+    /// Where it is saved; 0: nowhere.
+    pub saved: u64,
 }
 
 impl GuestSizes {
     /// What a guest with this memory takes.
     #[must_use]
-    pub fn new(need: &GuestNeed, memory_mib: u64) -> Self {
+    pub fn new(need: &GuestNeed, memory_mib: u64, is_saved: bool) -> Self {
         let ram = memory_mib.saturating_mul(PAGES_IN_MIB);
         let shared = need.shared_pages.value;
         let numbered = NoBytes::refusing(memory_mib).shared_address() / PAGE_BYTES;
         let numbers = numbered.saturating_add(shared).saturating_mul(NUMBER_BYTES).div_ceil(PAGE_BYTES);
         // A quarter more, since not every table of the direct view is full.
         let view = ram.div_ceil(TABLE_ENTRIES).saturating_mul(5).div_ceil(4);
+        // A page that says what is there, what the guest is, and what it sees.
+        let saved =
+            page_count(STATE_BYTES as u64).saturating_add(1).saturating_add(ram).saturating_add(shared);
         Self {
             ram,
             shared,
             numbers: if need.has_page_numbers { numbers } else { 0 },
             frame: (size_of::<GuestFrame>() as u64).div_ceil(PAGE_BYTES),
             tables: view.saturating_add(ROOT_TABLES + GUEST_SPACES as u64 * TABLES_OF_SPACE),
+            saved: if is_saved { saved } else { 0 },
         }
     }
 
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let all = [self.ram, self.shared, self.numbers, self.frame, self.tables];
+        let all = [self.ram, self.shared, self.numbers, self.frame, self.tables, self.saved];
         all.into_iter().fold(0, u64::saturating_add)
     }
 }
@@ -136,21 +143,42 @@ mod tests {
     use super::*;
     use crate::diagnostic::{At, Sources, Span};
 
-    fn sizes(memory_mib: u64, has_page_numbers: bool) -> GuestSizes {
+    fn somewhere() -> Span {
         let source = Sources::default().add(String::new(), String::new());
-        let at = Span { source, start: 0, end: 0 };
+        Span { source, start: 0, end: 0 }
+    }
+
+    fn sizes(memory_mib: u64, has_page_numbers: bool) -> GuestSizes {
+        let at = somewhere();
         let shared_pages = At { value: 9, span: at };
-        GuestSizes::new(&GuestNeed { at, is_linux: true, shared_pages, has_page_numbers }, memory_mib)
+        GuestSizes::new(&GuestNeed { at, is_linux: true, shared_pages, has_page_numbers }, memory_mib, false)
     }
 
     #[test]
     fn a_guest_takes_little_beside_its_memory() {
-        let small = GuestSizes { ram: 32_768, shared: 9, numbers: 65, frame: 1, tables: 592 };
+        let small = GuestSizes { ram: 32_768, shared: 9, numbers: 65, frame: 1, tables: 592, saved: 0 };
         assert_eq!(sizes(128, true), small);
         assert_eq!(sizes(128, false).numbers, 0);
         assert_eq!(sizes(512, true).tables, 832);
         // The shared pages have numbers of their own, behind those of the memory, from a multiple of 512 on.
         assert_eq!(sizes(1, true).numbers, (512_u64 + 9).div_ceil(512));
+    }
+
+    #[test]
+    fn where_a_guest_is_saved_all_of_it_has_room() {
+        let sizes = |is_saved| {
+            let at = somewhere();
+            let need = GuestNeed {
+                at,
+                is_linux: true,
+                shared_pages: At { value: 9, span: at },
+                has_page_numbers: true,
+            };
+            GuestSizes::new(&need, 16, is_saved)
+        };
+        let (without, with) = (sizes(false), sizes(true));
+        assert_eq!(with.saved, 1 + STATE_BYTES as u64 / PAGE_BYTES + 16 * PAGES_IN_MIB + 9);
+        assert_eq!((without.saved, with.total()), (0, without.total() + with.saved));
     }
 
     #[test]

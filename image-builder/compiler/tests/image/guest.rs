@@ -3,13 +3,14 @@
 use std::fs;
 
 use cloison_abi::info::{
-    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind, SETTINGS_CMDLINE,
-    SETTINGS_INITRAMFS, SETTINGS_KERNEL,
+    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, InfoEntry, InfoKind,
+    SETTINGS_CMDLINE, SETTINGS_INITRAMFS, SETTINGS_KERNEL,
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GuestEntry, MappingEntry, NONE};
 use image_compiler::digest::{digest, hex};
 use image_compiler::plan::GUEST_ADDRESS;
+use linux_core::saved::STATE_BYTES;
 
 use super::{Read, Rights, slice, support};
 
@@ -57,6 +58,15 @@ fn a_domain_is_told_where_all_of_its_guest_is() {
     let frame = read.told(linux1, InfoKind::GuestMemory, GUEST_FRAME).unwrap();
     assert_eq!((frame.area, frame.bytes), (NONE, PAGE_BYTES));
     assert_eq!(read.region_told(linux1, &frame), (guest.frame, both));
+    let saved = read.told(linux1, InfoKind::GuestMemory, GUEST_SAVED).unwrap();
+    assert_eq!(
+        (saved.area, saved.bytes),
+        (NONE, (1 + STATE_BYTES as u64 / PAGE_BYTES + 16 * 256 + 9) * PAGE_BYTES)
+    );
+    let (region, rights) = read.region_told(linux1, &saved);
+    assert_eq!((read.regions[region as usize].owner, rights), (NONE, both), "a restart leaves it as it is");
+    assert!(!guest.attached.contains(&region), "the guest does not see it");
+    assert!(read.told(read.domain("linux2"), InfoKind::GuestMemory, GUEST_SAVED).is_none());
     let tables = read.regions[guest.tables as usize];
     assert_eq!((tables.owner, tables.pages), (NONE, 64 + 8 * 5 / 4 + 32 * 14));
     assert!(read.mappings.iter().all(|mapping| mapping.region != guest.tables), "the kernel's alone");

@@ -3,8 +3,8 @@
 use cloison_abi::Rights;
 use cloison_abi::guest::GUEST_REGIONS;
 use cloison_abi::info::{
-    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind, SETTINGS_INITRAMFS,
-    SETTINGS_KERNEL,
+    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, InfoEntry, InfoKind,
+    SETTINGS_INITRAMFS, SETTINGS_KERNEL,
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GuestEntry, NONE, RegionEntry};
@@ -33,10 +33,14 @@ impl Assigner<'_> {
         for (number, (local, pages, is_writable)) in
             shown.into_iter().filter(|(_, pages, _)| *pages > 0).enumerate()
         {
-            attached[number] = self.guest_memory(id, local, pages, number as u32);
+            attached[number] = self.guest_memory(id, index(id), (local, pages), number as u32);
             writable |= u32::from(is_writable) << number;
         }
-        let frame = self.guest_memory(id, GUEST_FRAME, sizes.frame, NONE);
+        let frame = self.guest_memory(id, index(id), (GUEST_FRAME, sizes.frame), NONE);
+        if sizes.saved > 0 {
+            // No owner: it stays when the domain is restarted.
+            self.guest_memory(id, NONE, (GUEST_SAVED, sizes.saved), NONE);
+        }
         self.tables.guests.push(GuestEntry { domain: index(id), slot, tables, frame, attached, writable });
         self.tell(
             id,
@@ -48,9 +52,9 @@ impl Assigner<'_> {
         self.domains[id.0].address = near;
     }
 
-    /// Memory that the domain and its guest see; `number`: which of the guest's regions it is.
-    fn guest_memory(&mut self, id: DomainId, local: &str, pages: u64, number: u32) -> u32 {
-        let region = self.region(RegionEntry { owner: index(id), ..memory(name(local), pages as u32) });
+    /// Memory that the domain sees for its guest; `number`: which of the guest's regions it is.
+    fn guest_memory(&mut self, id: DomainId, owner: u32, (local, pages): (&str, u64), number: u32) -> u32 {
+        let region = self.region(RegionEntry { owner, ..memory(name(local), pages as u32) });
         let address = self.map(id, region, 0..pages as u32, Rights::READ | Rights::WRITE);
         let (kind, bytes) = (InfoKind::GuestMemory as u32, pages * PAGE_BYTES);
         self.tell(
