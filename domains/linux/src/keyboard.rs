@@ -16,12 +16,17 @@ pub enum Order {
     Pause,
     /// Say what it did so far.
     Count,
+    /// The guest is saved, and goes on.
+    Save,
+    /// The guest goes on from where it was saved.
+    GoBack,
     /// An order that there is not: say which there are.
     Explain,
 }
 
 /// Which orders there are.
 pub const ORDERS: &str = "twice Ctrl-] and p: the guest stands still, or goes on; c: what it did so far; \
+    s: it is saved; r: it returns to where it was saved; \
     four times Ctrl-]: it gets one";
 
 impl Order {
@@ -29,6 +34,8 @@ impl Order {
         match byte {
             b'p' => Self::Pause,
             b'c' => Self::Count,
+            b's' => Self::Save,
+            b'r' => Self::GoBack,
             _ => Self::Explain,
         }
     }

@@ -11,6 +11,7 @@ extern crate alloc;
 mod date;
 mod keyboard;
 mod place;
+mod save;
 mod storage;
 mod tpm;
 mod wire;
@@ -30,22 +31,47 @@ use linux_core::{
     machine::{Machine, Memory, NoRoom},
 };
 use place::Place;
+use save::{Lost, Save};
 
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), Unfit> {
     let mut place = Place::find()?;
     let mut keyboard = Keyboard::open();
+    let save = Save::find();
     let mut guest = Box::new(Guest::new());
+    let mut goes_back = true;
     loop {
-        let mut registers = begin(&mut guest, &mut place)?;
-        let ended = run(&mut guest, &mut place, &mut keyboard, &mut registers);
+        let mut registers = match save.as_ref().filter(|save| goes_back && save.is_whole()) {
+            Some(save) => go_back(save, &mut guest, &mut place)?,
+            None => begin(&mut guest, &mut place)?,
+        };
+        let ended = run(&mut guest, &mut place, (&mut keyboard, save.as_ref()), &mut registers);
         tell_foreign(&guest);
-        match ended? {
-            Shutdown::PowerOff => return Ok(()),
-            Shutdown::Reboot => place.clear(),
-            how => return Err(Unfit::Ended(how)),
+        goes_back = matches!(ended, Ok(Ended::GoesBack));
+        match ended {
+            Ok(Ended::Itself(Shutdown::PowerOff)) => return Ok(()),
+            Ok(Ended::Itself(Shutdown::Reboot) | Ended::GoesBack) => place.clear(),
+            Ok(Ended::Itself(how)) => return give_up(save.as_ref(), Unfit::Ended(how)),
+            Err(why) => return give_up(save.as_ref(), why),
         }
+    }
+}
+
+/// How a guest's run has ended.
+enum Ended {
+    /// By the guest's own wish.
+    Itself(Shutdown),
+    /// Its user wants it back where it was saved.
+    GoesBack,
+}
+
+/// The guest cannot go on. If it was saved that is a fault, so that it can go on from there where the manifest has the domain
+/// restarted.
+fn give_up(save: Option<&Save>, why: Unfit) -> Result<(), Unfit> {
+    match save {
+        Some(save) if save.is_whole() => panic!("{why}"),
+        _ => Err(why),
     }
 }
 
@@ -63,6 +89,8 @@ enum Unfit {
     Ended(Shutdown),
     /// It could not go on.
     Dead(Death),
+    /// What was saved is of no use.
+    Lost(Lost),
 }
 
 impl fmt::Display for Unfit {
@@ -74,6 +102,7 @@ impl fmt::Display for Unfit {
             Self::Registers(error) => write!(f, "the guest cannot be entered: {error}"),
             Self::Ended(how) => write!(f, "the guest has ended: {how}"),
             Self::Dead(why) => write!(f, "the guest cannot go on: {why}"),
+            Self::Lost(why) => write!(f, "the guest cannot go on from where it was saved: {why}"),
         }
     }
 }
@@ -94,25 +123,39 @@ fn begin(guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> 
     guest.start(place, &start).map_err(|NoRoom| Unfit::NoRoom)
 }
 
-/// Runs the guest until it ends itself.
+/// Puts the guest there that was saved. Returns the registers with which it goes on.
+fn go_back(save: &Save, guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> {
+    let (registers, ticks) = save.read(guest, place).map_err(Unfit::Lost)?;
+    log!("the guest goes on from where it was saved {} ms ago", milliseconds(place, ticks));
+    Ok(registers)
+}
+
+/// Runs the guest until it ends itself, or its user wants it back.
 fn run(
     guest: &mut Guest,
     place: &mut Place,
-    keyboard: &mut Keyboard,
+    (keyboard, save): (&mut Keyboard, Option<&Save>),
     registers: &mut GuestRegisters,
-) -> Result<Shutdown, Unfit> {
-    let mut exit = Exit::Pause;
+) -> Result<Ended, Unfit> {
+    let (mut exit, mut is_to_be_saved) = (Exit::Pause, false);
     let events = keyboard.events() | place.events();
     loop {
         if exit == Exit::Pause || keyboard.has_bytes() {
             while let Some(order) = keyboard.deliver(|bytes| guest.input(place, bytes)) {
                 match order {
                     Order::Pause => stand_still(guest, place, keyboard),
+                    Order::Save => is_to_be_saved = true,
+                    Order::GoBack if save.is_some_and(Save::is_whole) => return Ok(Ended::GoesBack),
                     other => answer(other, guest),
                 }
             }
         }
-        exit = match guest.step(place, exit, registers) {
+        let next = guest.step(place, exit, registers);
+        if is_to_be_saved && matches!(next, Next::Go { .. } | Next::Wait { .. }) {
+            is_to_be_saved = false;
+            put_by(save, guest, place, registers);
+        }
+        exit = match next {
             Next::Go { deadline } => {
                 let deadline = earlier(deadline, place.deadline());
                 // What has come meanwhile has its turn at the next exit.
@@ -130,7 +173,7 @@ fn run(
                 }
                 Exit::Pause
             }
-            Next::End(how) => return Ok(how),
+            Next::End(how) => return Ok(Ended::Itself(how)),
             Next::Dead(why) => {
                 count(guest);
                 return Err(Unfit::Dead(why));
@@ -143,7 +186,8 @@ fn run(
 fn answer(order: Order, guest: &Guest) {
     match order {
         Order::Count => count(guest),
-        Order::Pause | Order::Explain => log!("{ORDERS}"),
+        Order::GoBack => log!("the guest was not saved"),
+        Order::Pause | Order::Save | Order::Explain => log!("{ORDERS}"),
     }
 }
 
@@ -176,7 +220,21 @@ fn stand_still(guest: &mut Guest, place: &mut Place, keyboard: &mut Keyboard) {
     }
     let ticks = Instant::now().0 - since.0;
     guest.stood_still(place, ticks);
-    log!("the guest goes on, {} ms later", ticks / (place.frequency() / 1000).max(1));
+    log!("the guest goes on, {} ms later", milliseconds(place, ticks));
+}
+
+/// Saves the guest, which stands still meanwhile.
+fn put_by(save: Option<&Save>, guest: &mut Guest, place: &mut Place, registers: &GuestRegisters) {
+    let since = Instant::now();
+    match save.ok_or(Lost::NoMemory).and_then(|save| save.write(guest, place, registers)) {
+        Ok(()) => log!("the guest is saved"),
+        Err(why) => log!("the guest is not saved: {why}"),
+    }
+    guest.stood_still(place, Instant::now().0 - since.0);
+}
+
+fn milliseconds(place: &Place, ticks: u64) -> u64 {
+    ticks / (place.frequency() / 1000).max(1)
 }
 
 /// The earlier of when the guest wants to come out, and when its devices have to be looked at.

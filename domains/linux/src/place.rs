@@ -13,6 +13,7 @@ use cloison_rt::{
     sys::{Instant, guest, info, memory::SharedMemory},
     time,
 };
+use linux_core::guest::{Guest, Vectors};
 use linux_core::machine::{
     Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm,
 };
@@ -91,6 +92,29 @@ impl Place {
         if let Some(storage) = &mut self.storage {
             storage.reset();
         }
+    }
+
+    /// Copies all that the guest sees into other memory, or back.
+    pub fn copy(&mut self, other: SharedMemory, offset: usize, out: bool) -> Option<()> {
+        let mut page = [0; PAGE_BYTES as usize];
+        let mut at = offset;
+        for memory in [self.ram.memory, self.shared.memory] {
+            for own in (0..memory.len()).step_by(page.len()) {
+                let (from, to) =
+                    if out { ((memory, own), (other, at)) } else { ((other, at), (memory, own)) };
+                (from.0.read(from.1, &mut page) && to.0.write(to.1, &page)).then_some(())?;
+                at += page.len();
+            }
+        }
+        Some(())
+    }
+
+    /// Has the guest move its vector registers.
+    pub fn move_vectors(&mut self, of: &Guest, which: Vectors) -> Option<()> {
+        let mut registers = of.move_vectors(self, which).ok()?;
+        let place = (of.place().0, GuestHalf::Both);
+        let exit = self.enter(&mut registers, (place, false), 0, Instant::NEVER).ok()?;
+        matches!(exit, guest::Exit::Call).then_some(())
     }
 
     /// Writes the table in which the guest finds the number of each of its pages: here each stands for itself.
@@ -300,7 +324,8 @@ impl Machine for Place {
     }
 }
 
-fn entry(name: &'static str) -> Result<&'static InfoEntry, Unfit> {
+/// Where the plan has put memory of the guest.
+pub fn entry(name: &'static str) -> Result<&'static InfoEntry, Unfit> {
     info::get().find(InfoKind::GuestMemory, name).ok_or(Unfit::Missing(name))
 }
 
