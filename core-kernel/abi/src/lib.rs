@@ -44,4 +44,4 @@ pub use name::Name;
 pub use object::{ObjectKind, Rights};
 
 /// Version of this contract. Kernel, builder and each domain carry it; a mismatch stops the boot.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;

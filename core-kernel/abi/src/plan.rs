@@ -80,7 +80,7 @@ pub const SYSTEM_PRINT_CENSUS: u32 = 1 << 0;
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Table {
-    /// From the start of the plan, in bytes; a multiple of 8.
+    /// From the start of the plan, or of what else has tables, in bytes; a multiple of 8.
     pub offset: u32,
     /// Number of entries.
     pub count: u32,

@@ -6,7 +6,7 @@
 use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::Name;
+use crate::{Badge, Name};
 
 /// Ports that one switch can have: its mappings are the limit, two for each port. A set of ports is a `u32`.
 pub const MAX_PORTS: usize = 28;
@@ -28,7 +28,7 @@ pub struct PortSettings {
     /// Name of the switch, which is that of the domain that runs it.
     pub switch: Name,
     /// At the switch: badge of the client whose port it is.
-    pub badge: u32,
+    pub badge: Badge,
     /// [`PortFlags`].
     pub flags: u32,
     /// The port's MAC address: what the domain sends from, and the only one that it may send from.

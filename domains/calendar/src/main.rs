@@ -4,7 +4,6 @@
 #![no_main]
 
 use calendar_api::calendar::{self, Moment, Refusal};
-use cloison_abi::info::InfoKind;
 use cloison_drivers::rtc::Rtc;
 use cloison_rt::{
     log,
@@ -14,7 +13,7 @@ use cloison_rt::{
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
-    let ports = info::get().find(InfoKind::Ports, "clock").and_then(Ports::of);
+    let ports = info::get().find::<info::IoRange>("clock").map(Ports::of);
     let mut calendar = Calendar { clock: Rtc::new(ports.ok_or("the plan gives the calendar no clock")?) };
     match calendar.clock.read() {
         Ok(date) => log!("{date} UTC"),

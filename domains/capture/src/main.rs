@@ -6,7 +6,6 @@
 use core::time::Duration;
 
 use capture::{FILE_HEADER, Filter, record_header, recorded};
-use cloison_abi::info::InfoKind;
 use cloison_drivers::virtio::{Place, console::Output};
 use cloison_ipc::{
     frames::{self, Frame, FrameReceiver},
@@ -33,8 +32,8 @@ const PIECE_BYTES: usize = 2048;
 const ADDRESS_BYTES: usize = 12;
 
 fn main() -> Result<(), &'static str> {
-    let port = info::get().find(InfoKind::Use, PORT).ok_or("this domain has no port on a switch")?;
-    let interrupt = info::get().find(InfoKind::Interrupt, FILE).ok_or("the console has no interrupt")?;
+    let port = info::get().find::<info::Use>(PORT).ok_or("this domain has no port on a switch")?;
+    let interrupt = info::get().find::<info::Interrupt>(FILE).ok_or("the console has no interrupt")?;
     let slot = info::slot(interrupt).ok_or("the console's interrupt has no slot")?;
     let filter = Filter::new(settings::arguments())
         .map_err(|_| "the arguments have to be the number of a port, or nothing")?;
@@ -43,7 +42,7 @@ fn main() -> Result<(), &'static str> {
         "the console cannot be used"
     })?;
     let (_, receiver) = frames::attach(port).ok_or("the port has no memory for frames")?;
-    log!("recording the frames of {}", port.peer.as_str());
+    log!("recording the frames of {}", port.channel.peer.as_str());
     let file = File { output, interrupt: slot, event: info::event_mask(interrupt) };
     Capture { file, filter, receiver }.run(info::event_mask(port) | PEER_FAILED)
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use cloison_abi::{Badge, Name, info::InfoEntry};
+use cloison_abi::{Badge, Name};
 use cloison_ipc::ring::{Doorbell, Producer, SharedRing};
 use cloison_sys::info;
 use console_api::screen::{Focused, Listed, Refusal, Server, Shown};
@@ -31,33 +31,33 @@ pub struct Clients {
 /// A domain that can be typed to.
 #[derive(Debug)]
 struct Terminal {
-    entry: &'static InfoEntry,
+    entry: &'static info::Client,
     /// To the domain; `None` once it has left nonsense in the ring.
     input: Option<Producer<SharedRing, Doorbell>>,
 }
 
 impl Terminal {
-    fn new(entry: &'static InfoEntry) -> Self {
+    fn new(entry: &'static info::Client) -> Self {
         let input = SharedRing::of(entry).map(|ring| Producer::new(ring, Doorbell::of(entry)));
         Self { entry, input }
     }
 
     fn peer(&self) -> Name {
-        self.entry.peer
+        self.entry.channel.peer
     }
 }
 
 impl Clients {
     /// Sorts the clients of the gates `log`, `terminal`, `tty` and `screen`.
-    pub fn new(entries: impl Iterator<Item = &'static InfoEntry>) -> Self {
+    pub fn new(entries: impl Iterator<Item = &'static info::Client>) -> Self {
         let mut clients =
             Self { writers: Vec::new(), terminals: Vec::new(), directors: Vec::new(), focus: 0 };
         for entry in entries {
             match entry.name.as_str() {
                 TERMINAL => clients.terminals.push(Terminal::new(entry)),
-                SCREEN => clients.directors.push(info::badge(entry)),
+                SCREEN => clients.directors.push(entry.channel.badge),
                 TTY => clients.terminals.push(Terminal::new(entry)),
-                _ => clients.writers.push((info::badge(entry), Lines::new(Some(entry.peer)))),
+                _ => clients.writers.push((entry.channel.badge, Lines::new(Some(entry.channel.peer)))),
             }
         }
         for terminal in clients.terminals.iter().filter(|terminal| terminal.entry.name.as_str() == TTY) {
@@ -100,7 +100,7 @@ impl Clients {
         if let Some(lines) = self.lines(badge) {
             lines.finish(screen);
         }
-        let is_gone = |terminal: &&mut Terminal| info::badge(terminal.entry) == badge;
+        let is_gone = |terminal: &&mut Terminal| terminal.entry.channel.badge == badge;
         if let Some(terminal) = self.terminals.iter_mut().find(is_gone) {
             *terminal = Terminal::new(terminal.entry);
             if let Some(input) = &mut terminal.input {

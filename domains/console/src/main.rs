@@ -11,7 +11,6 @@ extern crate alloc;
 
 use core::time::Duration;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::uart::{Uart, UartError};
 use cloison_ipc::log;
 use cloison_rt::{
@@ -86,15 +85,15 @@ struct Console {
 impl Console {
     fn open() -> Result<Self, Unfit> {
         let page = info::get();
-        let find = |kind, what| page.find(kind, "serial").ok_or(Unfit::NoDevice(what));
-        let ports = Ports::of(find(InfoKind::Ports, "ports of a serial device")?);
-        let interrupt = find(InfoKind::Interrupt, "interrupt of a serial device")?;
+        let ports = page.find("serial").ok_or(Unfit::NoDevice("ports of a serial device"))?;
+        let interrupt: &info::Interrupt =
+            page.find("serial").ok_or(Unfit::NoDevice("interrupt of a serial device"))?;
         let clients = Clients::new(page.clients());
         Ok(Self {
-            uart: Uart::start(ports.ok_or(Unfit::NoDevice("ports"))?).map_err(Unfit::Uart)?,
+            uart: Uart::start(Ports::of(ports)).map_err(Unfit::Uart)?,
             interrupt: info::slot(interrupt).ok_or(Unfit::NoDevice("slot for its interrupt"))?,
             interrupt_event: info::event_mask(interrupt),
-            kernel: page.find(InfoKind::Right, "log-right").and_then(log_right),
+            kernel: page.find::<info::Right>("log-right").and_then(log_right),
             kernel_lines: Lines::new(None),
             screen: if clients.has_director() { Screen::keeping() } else { Screen::default() },
             clients,
@@ -231,6 +230,6 @@ fn obey(order: Order, clients: &mut Clients, screen: &mut Screen) {
 }
 
 /// Slot and event of the right to read the kernel's log.
-fn log_right(entry: &InfoEntry) -> Option<(Slot, u64)> {
-    info::slot(entry).map(|slot| (slot, info::event_mask(entry)))
+fn log_right(right: &info::Right) -> Option<(Slot, u64)> {
+    info::slot(right).map(|slot| (slot, info::event_mask(right)))
 }

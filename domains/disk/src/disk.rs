@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::virtio::{self, block};
 use cloison_sys::{
     Instant, Message, Received, Slot, info, interrupt_acknowledge,
@@ -39,7 +38,7 @@ impl Domain {
     /// # Errors
     /// What is missing. Why a disk cannot be used, the log says in more words.
     pub fn open(log: Log) -> Result<Self, &'static str> {
-        let interrupt = info::get().find(InfoKind::Interrupt, DISK).ok_or("the disk has no interrupt")?;
+        let interrupt = info::get().find::<info::Interrupt>(DISK).ok_or("the disk has no interrupt")?;
         let slot = info::slot(interrupt).ok_or("the disk's interrupt has no slot")?;
         let disk = virtio::Place::find(DISK, MEMORY).and_then(block::Disk::start);
         let mut disk = disk.map_err(|error| {
@@ -49,7 +48,7 @@ impl Domain {
         introduce(&disk, log);
         let line = (!disk.uses_messages()).then_some(slot);
         let events = Events { interrupt: info::event_mask(interrupt), line };
-        let clients: Vec<_> = clients().collect();
+        let clients: Vec<_> = info::get().clients().collect();
         let parts = parts(&mut disk, events, &clients, log);
         let service = Service::new(disk, SharedMail::new(&clients), parts);
         Ok(Self { service, events, reply: Message::default() })
@@ -87,20 +86,14 @@ impl Events {
     }
 }
 
-/// The clients, in the order of their badges.
-fn clients() -> impl Iterator<Item = &'static InfoEntry> {
-    let badges = 0..info::get().clients().count();
-    badges.filter_map(|badge| info::get().clients().find(|entry| info::badge(entry).index() == badge))
-}
-
 /// Which part of the disk each client gets.
 fn parts(
     disk: &mut block::Disk<DeviceMemory>,
     events: Events,
-    clients: &[&'static InfoEntry],
+    clients: &[&'static info::Client],
     log: Log,
 ) -> Vec<Result<Part, Unfit>> {
-    let choices: Vec<_> = clients.iter().map(|client| Choice::of_option(client.option)).collect();
+    let choices: Vec<_> = clients.iter().map(|client| Choice::of_option(client.channel.option)).collect();
     let wants_table = choices.iter().any(|choice| choice.partition != 0);
     let (sectors, is_read_only) = (disk.sectors(), disk.is_read_only());
     let table = if wants_table {
@@ -115,8 +108,8 @@ fn parts(
     let parts = assign(whole, table.as_ref().ok(), &choices);
     for (client, part) in clients.iter().zip(&parts) {
         match part {
-            Ok(part) => log(format_args!("{} has {part}", client.peer.as_str())),
-            Err(unfit) => log(format_args!("{} has nothing: {unfit}", client.peer.as_str())),
+            Ok(part) => log(format_args!("{} has {part}", client.channel.peer.as_str())),
+            Err(unfit) => log(format_args!("{} has nothing: {unfit}", client.channel.peer.as_str())),
         }
     }
     parts

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use cloison_abi::info::InfoEntry;
 use cloison_sys::{Slot, info, memory::SharedMemory, signal};
 use disk_api::PLACE_BYTES;
 
@@ -32,12 +31,12 @@ struct Box {
 impl SharedMail {
     /// For these clients, in the order of their badges.
     #[must_use]
-    pub fn new(clients: &[&'static InfoEntry]) -> Self {
-        let of = |entry: &&'static InfoEntry| Box {
-            memory: SharedMemory::of(entry),
-            event: info::signal_slot(entry),
+    pub fn new(clients: &[&'static info::Client]) -> Self {
+        let of = |client: &'static info::Client| Box {
+            memory: SharedMemory::of(client),
+            event: info::signal_slot(client),
         };
-        Self { clients: clients.iter().map(of).collect() }
+        Self { clients: clients.iter().copied().map(of).collect() }
     }
 
     fn memory(&self, client: usize) -> Option<SharedMemory> {

@@ -8,7 +8,6 @@
 use cloison_abi::{
     CallError, Name,
     access::{Class, Classes, Decision},
-    info::InfoKind,
     policy::FIRST_POLICY,
 };
 use cloison_rt::{
@@ -30,7 +29,7 @@ const MAX_UNTOLD: usize = 16;
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), Unfit> {
-    let entry = info::get().find(InfoKind::Right, "monitor-right").ok_or(Unfit::NoRight)?;
+    let entry = info::get().find::<info::Right>("monitor-right").ok_or(Unfit::NoRight)?;
     let right = info::slot(entry).ok_or(Unfit::NoRight)?;
     let policies =
         Policies::read(settings::policy()).map_err(|fault| Unfit::Policy(NotLoaded::Bad(fault)))?;
@@ -128,8 +127,8 @@ impl Monitor {
     /// The name of a client that may decide about others.
     fn manager(&self, client: Badge) -> Result<Name, Refusal> {
         let page = info::get();
-        let entry = page.clients().find(|entry| info::badge(entry) == client && entry.option == 1);
-        entry.map(|entry| entry.peer).ok_or(Refusal::NotManager)
+        let entry = page.clients().find(|asks| asks.channel.badge == client && asks.channel.option == 1);
+        entry.map(|asks| asks.channel.peer).ok_or(Refusal::NotManager)
     }
 
     /// Ends what is open and may be so no more, then forgets what is decided. Nobody who is judged runs in between: they

@@ -1,6 +1,5 @@
 //! What is typed at the console while this domain has the focus: for its guest, or an order to the domain itself.
 
-use cloison_abi::info::InfoKind;
 use cloison_ipc::ring::{Consumer, Doorbell, SharedRing};
 use cloison_rt::{log, sys::info};
 
@@ -55,7 +54,7 @@ pub struct Keyboard {
 impl Keyboard {
     /// Without a terminal nothing is ever typed.
     pub fn open() -> Self {
-        let entry = info::get().find(InfoKind::Use, "terminal");
+        let entry = info::get().find::<info::Use>("terminal");
         let ring = entry.and_then(|entry| Some(Consumer::new(SharedRing::of(entry)?, Doorbell::of(entry))));
         Self {
             ring,

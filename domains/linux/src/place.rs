@@ -5,7 +5,7 @@ use core::task::Poll;
 use cloison_abi::{
     CallError,
     guest::{GUEST_SPACES, GuestHalf, GuestMapEntry, GuestRegisters},
-    info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoEntry, InfoKind},
+    info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED},
     limits::PAGE_BYTES,
 };
 use cloison_rt::{
@@ -49,8 +49,8 @@ impl Place {
     /// # Errors
     /// [`Unfit`]: something is missing.
     pub fn find() -> Result<Self, Unfit> {
-        let guest = info::get().find(InfoKind::Guest, cloison_abi::info::GUEST).and_then(info::slot);
-        let frame = SharedMemory::of(entry(GUEST_FRAME)?).ok_or(Unfit::Missing(GUEST_FRAME))?;
+        let guest = info::get().guest();
+        let frame = SharedMemory::of_guest(memory(GUEST_FRAME)?).ok_or(Unfit::Missing(GUEST_FRAME))?;
         let place = Self {
             guest: guest::Guest::new(guest.ok_or(Unfit::Missing("guest"))?, frame),
             ram: attached(GUEST_RAM)?,
@@ -325,12 +325,12 @@ impl Machine for Place {
 }
 
 /// Where the plan has put memory of the guest.
-pub fn entry(name: &'static str) -> Result<&'static InfoEntry, Unfit> {
-    info::get().find(InfoKind::GuestMemory, name).ok_or(Unfit::Missing(name))
+pub fn memory(name: &'static str) -> Result<&'static info::GuestMemory, Unfit> {
+    info::get().find::<info::GuestMemory>(name).ok_or(Unfit::Missing(name))
 }
 
 fn attached(name: &'static str) -> Result<Attached, Unfit> {
-    let entry = entry(name)?;
-    let memory = SharedMemory::of(entry).ok_or(Unfit::Missing(name))?;
-    Ok(Attached { memory, number: entry.area })
+    let told = memory(name)?;
+    let memory = SharedMemory::of_guest(told).ok_or(Unfit::Missing(name))?;
+    Ok(Attached { memory, number: told.number })
 }

@@ -59,7 +59,7 @@ impl From<CutShort> for Lost {
 impl Save {
     /// The memory, if the manifest gives some.
     pub fn find() -> Option<Self> {
-        let memory = SharedMemory::of(place::entry(GUEST_SAVED).ok()?)?;
+        let memory = SharedMemory::of_guest(place::memory(GUEST_SAVED).ok()?)?;
         Some(Self { memory, mark: memory.atomic_u64(0)?, since: memory.atomic_u64(8)? })
     }
 

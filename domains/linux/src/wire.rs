@@ -1,9 +1,6 @@
 //! The guest's port of a switch.
 
-use cloison_abi::{
-    info::InfoKind,
-    port::{ETHERNET_HEADER_BYTES, PortSettings},
-};
+use cloison_abi::port::{ETHERNET_HEADER_BYTES, PortSettings};
 use cloison_ipc::frames::{self, FrameEnds};
 use cloison_rt::{
     log,
@@ -28,7 +25,7 @@ impl Wire {
     /// The port, if the manifest gives one.
     pub fn open() -> Option<Self> {
         let settings = settings::ports().iter().find(|port| port.name.as_str() == NET)?;
-        let entry = info::get().find(InfoKind::Use, NET)?;
+        let entry = info::get().find::<info::Use>(NET)?;
         let ends = FrameEnds::new(frames::attach(entry)?, |spoilt| log!("network: {spoilt}"));
         Some(Self { settings, ends, event: info::event_mask(entry), is_moved: true, wants_room: false })
     }

@@ -1,6 +1,5 @@
 //! What the domain was given, and its loop.
 
-use cloison_abi::info::InfoKind;
 use cloison_drivers::virtio::{Place, net::NetCard};
 use cloison_ipc::frames;
 use cloison_sys::{
@@ -30,8 +29,8 @@ impl Nic {
     /// # Errors
     /// What is missing. Why a card cannot be used, the log says in more words.
     pub fn open(log: Log) -> Result<Self, &'static str> {
-        let port = info::get().find(InfoKind::Use, PORT).ok_or("this domain has no port on a switch")?;
-        let interrupt = info::get().find(InfoKind::Interrupt, CARD).ok_or("the card has no interrupt")?;
+        let port = info::get().find::<info::Use>(PORT).ok_or("this domain has no port on a switch")?;
+        let interrupt = info::get().find::<info::Interrupt>(CARD).ok_or("the card has no interrupt")?;
         let slot = info::slot(interrupt).ok_or("the card's interrupt has no slot")?;
         let card = Place::find(CARD, MEMORY).and_then(NetCard::start).map_err(|error| {
             log(format_args!("{error}"));

@@ -11,10 +11,7 @@ mod plane;
 
 use alloc::vec::Vec;
 
-use cloison_abi::{
-    info::InfoEntry,
-    port::{MAX_PORTS, PortFlags, PortSettings},
-};
+use cloison_abi::port::{MAX_PORTS, PortFlags, PortSettings};
 use cloison_ipc::gate::ANSWER_MALFORMED;
 use cloison_rt::{
     log,
@@ -59,7 +56,7 @@ impl Ore {
         let awake = events.ports(events.mask);
         let info = info::get();
         let askers = info.clients().filter(|entry| entry.name.as_str() == COUNTERS);
-        let may_ask = askers.map(info::badge).collect();
+        let may_ask = askers.map(|asker| asker.channel.badge).collect();
         Ok(Self { plane, events, may_ask, awake, reply: None })
     }
 
@@ -151,8 +148,8 @@ impl Events {
 }
 
 /// The client that a port belongs to.
-fn client(port: &PortSettings) -> Result<&'static InfoEntry, Unfit> {
-    let at_port = |entry: &&InfoEntry| entry.name.as_str() == PORT && entry.badge == port.badge;
+fn client(port: &PortSettings) -> Result<&'static info::Client, Unfit> {
+    let at_port = |client: &&info::Client| client.name.as_str() == PORT && client.channel.badge == port.badge;
     info::get().clients().find(at_port).ok_or(Unfit::NoClient(port.name))
 }
 

@@ -6,14 +6,14 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use cloison_abi::{info::InfoEntry, port::PortSettings};
+use cloison_abi::port::PortSettings;
 use cloison_ipc::{
     frames::{self, FrameReceiver, FrameSender},
     ring::RingError,
 };
 use cloison_rt::{
     log,
-    sys::{Instant, KeptSignal},
+    sys::{Instant, KeptSignal, info},
 };
 use ore_switch::{Cause, Header, Pace, PortSet, START_BYTES, Switch};
 
@@ -60,12 +60,12 @@ impl Plane {
 
     /// Attaches the next port, in the order of the settings. Returns the bit of the event by which the domain
     /// there signals.
-    pub(crate) fn attach(&mut self, client: &'static InfoEntry) -> Result<u32, Unfit> {
-        let (sender, receiver) = frames::attach(client).ok_or(Unfit::NoMemory(client.peer))?;
+    pub(crate) fn attach(&mut self, client: &'static info::Client) -> Result<u32, Unfit> {
+        let (sender, receiver) = frames::attach(client).ok_or(Unfit::NoMemory(client.channel.peer))?;
         self.senders.push(sender);
         self.receivers.push(receiver);
         self.cuts.push(0);
-        Ok(client.event_bit)
+        Ok(client.channel.event_bit)
     }
 
     /// Gives each of these ports a turn, if it may have one now. Returns the ports that have more to send, or

@@ -14,7 +14,6 @@ use bmi_api::{Status, bmi, carry_out, text};
 use cloison_abi::{
     Name,
     directory::{self, DirectoryEntry},
-    info::InfoKind,
 };
 use cloison_ipc::{
     Failure,
@@ -34,7 +33,7 @@ const PROMPT: &str = "> ";
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), Unfit> {
-    let entry = info::get().find(InfoKind::Use, "terminal").ok_or(Unfit::NoTerminal)?;
+    let entry = info::get().find::<info::Use>("terminal").ok_or(Unfit::NoTerminal)?;
     let ring = SharedRing::of(entry).ok_or(Unfit::NoTerminal)?;
     let mut keyboard = Consumer::new(ring, Doorbell::of(entry));
     let mut shell = Shell::new();

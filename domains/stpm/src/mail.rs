@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use cloison_abi::info::InfoEntry;
 use cloison_sys::{Slot, info, memory::SharedMemory, signal};
 use cloison_tpm_gate::{COMMAND_OFFSET, RESPONSE_OFFSET};
 
@@ -21,7 +20,7 @@ struct Place {
 
 impl SharedMail {
     /// For these clients, in the order of their badges.
-    pub fn new(clients: impl Iterator<Item = &'static InfoEntry>) -> Self {
+    pub fn new(clients: impl Iterator<Item = &'static info::Client>) -> Self {
         let place = |entry| Place { memory: SharedMemory::of(entry), event: info::signal_slot(entry) };
         Self { clients: clients.map(place).collect() }
     }

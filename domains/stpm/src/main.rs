@@ -8,7 +8,6 @@
 
 use core::time::Duration;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_drivers::tpm::{Locality, TPM_BYTES};
 use cloison_rt::{
     sys::{
@@ -29,26 +28,20 @@ const LONGEST_WAIT: Duration = Duration::from_millis(5);
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
-    let device = info::get().find(InfoKind::DeviceMemory, "tpm").ok_or("this domain was given no TPM")?;
+    let device = info::get().find::<info::Area>("tpm").ok_or("this domain was given no TPM")?;
     let registers = DeviceMemory::of(device).ok_or("the TPM's registers are not mapped")?;
     if registers.bytes() < TPM_BYTES {
         return Err("the platform file gives the TPM fewer registers than its five localities have");
     }
     let chip = TpmChip::new(registers, cloison_rt::log::line);
-    let mail = SharedMail::new(clients());
-    let service = Service::new(chip, mail, clients().map(locality));
+    let mail = SharedMail::new(info::get().clients());
+    let service = Service::new(chip, mail, info::get().clients().map(locality));
     serve(service)
 }
 
-/// The clients, in the order of their badges.
-fn clients() -> impl Iterator<Item = &'static InfoEntry> {
-    let badges = 0..info::get().clients().count();
-    badges.filter_map(|badge| info::get().clients().find(|entry| info::badge(entry).index() == badge))
-}
-
 /// The locality that the manifest fixed for a client.
-fn locality(client: &InfoEntry) -> Locality {
-    Locality::new(client.option).unwrap_or(Locality::EVERYDAY)
+fn locality(client: &info::Client) -> Locality {
+    Locality::new(client.channel.option).unwrap_or(Locality::EVERYDAY)
 }
 
 /// Serves clients for ever.

@@ -1,7 +1,9 @@
 //! Registers, in memory and at ports.
 
-use cloison_abi::info::InfoEntry;
-use cloison_sys::memory::{self, DeviceMemory};
+use cloison_sys::{
+    info,
+    memory::{self, DeviceMemory},
+};
 
 /// Registers at offsets from a device's base address. Reading one can change the device.
 pub trait Registers {
@@ -31,11 +33,11 @@ pub struct Area<R> {
 }
 
 impl Area<DeviceMemory> {
-    /// The area that an entry describes.
+    /// The area that the information page tells of.
     #[must_use]
-    pub fn of(entry: &'static InfoEntry) -> Option<Self> {
-        let registers = DeviceMemory::of(entry)?;
-        Some(Self { registers, address: entry.incoming_address, bytes: registers.bytes() })
+    pub fn of(area: &'static info::Area) -> Option<Self> {
+        let registers = DeviceMemory::of(area)?;
+        Some(Self { registers, address: area.physical_address, bytes: area.bytes })
     }
 }
 

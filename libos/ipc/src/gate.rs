@@ -1,6 +1,6 @@
 //! What every typed gate shares: the way to the server, the errors, and the labels of answers.
 
-use cloison_abi::{CallError, info::InfoKind};
+use cloison_abi::CallError;
 use cloison_sys::{Badge, Instant, Message, Received, Slot, info, reply_wait};
 
 use crate::wire::Malformed;
@@ -37,7 +37,7 @@ impl<T: Transport + ?Sized> Transport for &T {
 /// The slot of the gate that this domain's `domain.toml` calls `name`, if the manifest gave one.
 #[must_use]
 pub fn find(name: &str) -> Option<Slot> {
-    info::get().find(InfoKind::Use, name).and_then(info::slot)
+    info::get().slot::<info::Use>(name)
 }
 
 /// Answers messages for ever, each as `answer` says from the client's badge and the message. For a server

@@ -1,6 +1,6 @@
 //! A gate with memory beside it: messages say what is to be done, the memory holds what it is done with.
 
-use cloison_abi::{CallError, info::InfoKind};
+use cloison_abi::CallError;
 use cloison_sys::{Message, Slot, info, memory::SharedMemory, peer::PEER_FAILED};
 
 use crate::Transport;
@@ -26,7 +26,7 @@ impl GateLink {
     /// The gate that this domain's `domain.toml` calls `name`, if the manifest gave one and memory beside it.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        let entry = info::get().find(InfoKind::Use, name)?;
+        let entry = info::get().find::<info::Use>(name)?;
         let events = info::event_mask(entry) | PEER_FAILED;
         Some(Self { slot: info::slot(entry)?, memory: SharedMemory::of(entry)?, events })
     }

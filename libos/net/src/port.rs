@@ -1,9 +1,6 @@
 //! A port of a switch as a link: the frame rings of `cloison_ipc`, the events of the executor.
 
-use cloison_abi::{
-    info::{InfoEntry, InfoKind},
-    port::{ETHERNET_HEADER_BYTES, PortSettings},
-};
+use cloison_abi::port::{ETHERNET_HEADER_BYTES, PortSettings};
 use cloison_ipc::frames::{self, FrameEnds};
 use cloison_rt::{
     log,
@@ -28,16 +25,16 @@ pub(crate) struct Port {
 /// The port of this name, with what the manifest says of it.
 pub(crate) fn find(name: &str) -> Result<(&'static PortSettings, Port), Error> {
     let settings = settings::ports().iter().find(|port| port.name.as_str() == name).ok_or(Error::NoPort)?;
-    let entry = info::get().find(InfoKind::Use, name).ok_or(Error::NoPort)?;
+    let entry = info::get().find::<info::Use>(name).ok_or(Error::NoPort)?;
     let port = Port::new(entry).ok_or(Error::NoMemory)?;
     let longest = (settings.mtu + ETHERNET_HEADER_BYTES) as usize;
     if port.ends.longest() < longest { Err(Error::NoMemory) } else { Ok((settings, port)) }
 }
 
 impl Port {
-    fn new(entry: &'static InfoEntry) -> Option<Self> {
-        let ends = FrameEnds::new(frames::attach(entry)?, |spoilt| log!("network: {spoilt}"));
-        let wake = info::event_mask(entry);
+    fn new(port: &'static info::Use) -> Option<Self> {
+        let ends = FrameEnds::new(frames::attach(port)?, |spoilt| log!("network: {spoilt}"));
+        let wake = info::event_mask(port);
         // What differs from start to start, and from domain to domain.
         let name = info::get().domain().bytes();
         let weak = name.fold(Instant::now().0, |state, byte| mix(state ^ u64::from(byte)));

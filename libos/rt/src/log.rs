@@ -7,7 +7,6 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use cloison_abi::info::InfoKind;
 use cloison_sys::{Message, Slot, call, debug_write, info, pack};
 
 /// Bytes that one message carries.
@@ -108,7 +107,7 @@ fn send(gate: Slot, text: &[u8]) -> bool {
 
 fn route() -> Option<Slot> {
     if ROUTE.load(Ordering::Relaxed) == UNKNOWN {
-        let entry = info::get().find(InfoKind::Use, "log");
+        let entry = info::get().find::<info::Use>("log");
         let route = entry.and_then(info::slot).map_or(KERNEL, |slot| slot.0.into());
         ROUTE.store(route, Ordering::Relaxed);
     }

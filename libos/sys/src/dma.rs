@@ -11,11 +11,7 @@
 
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use cloison_abi::{
-    CallError, Rights,
-    info::{InfoEntry, InfoKind},
-    limits::PAGE_BYTES,
-};
+use cloison_abi::{CallError, Rights, limits::PAGE_BYTES};
 
 use crate::{info, region_info, region_map};
 
@@ -73,15 +69,13 @@ macro_rules! word_access {
 }
 
 impl DmaMemory {
-    /// Maps the region of an entry, of which the component has stated `dma = true`. A domain can have one
+    /// Maps a region, of which the component has stated `dma = true`. A domain can have one
     /// such region, and map it once.
     ///
     /// # Errors
-    /// [`CallError::WrongType`] if the entry is no region; [`CallError::MissingRight`] if it is none for a
-    /// device; those of [`region_map`].
-    pub fn map(entry: &'static InfoEntry) -> Result<Self, CallError> {
-        let region = (entry.kind == InfoKind::Region as u32).then(|| info::slot(entry)).flatten();
-        let slot = region.ok_or(CallError::WrongType)?;
+    /// [`CallError::MissingRight`] if it is none for a device; those of [`region_map`].
+    pub fn map(region: &'static info::Region) -> Result<Self, CallError> {
+        let slot = info::slot(region).ok_or(CallError::BadSlot)?;
         let region = region_info(slot)?;
         if !region.rights.contains(Rights::DMA) {
             return Err(CallError::MissingRight);

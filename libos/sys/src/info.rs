@@ -1,12 +1,17 @@
 //! The information page: what this domain was given.
 #![allow(unsafe_code, reason = "the page lies at a fixed address")]
 
-use cloison_abi::{
-    Badge, Name,
-    info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, MAX_INFO_ENTRIES},
-    limits::INFO_ADDRESS,
-    plan::NONE,
+pub use cloison_abi::info::{
+    Area, Channel, Client, GuestMemory, Interrupt, IoRange, Party, Record, Region, Right, Settings, Subject,
+    Use,
 };
+use cloison_abi::{
+    Name,
+    info::{INFO_MAGIC, InfoHeader},
+    limits::{INFO_ADDRESS, PAGE_BYTES},
+    plan::{NONE, Table},
+};
+use zerocopy::FromBytes;
 
 use crate::Slot;
 
@@ -14,20 +19,17 @@ use crate::Slot;
 #[derive(Clone, Copy)]
 pub struct Info {
     header: &'static InfoHeader,
-    entries: &'static [InfoEntry],
+    page: &'static [u8],
 }
 
 /// The information page of this domain.
 #[must_use]
 pub fn get() -> Info {
-    // SAFETY: every domain is started with this page mapped for reading, for as long as it lives; the header
-    // is at its start, the page is aligned, and any bytes make a valid header and valid entries. The number
-    // of entries is bounded by what fits into the page.
+    // SAFETY: every domain is started with this page mapped for reading, for as long as it lives; the header is at its
+    // start, the page is aligned, any bytes make a valid header, and nobody writes to it.
     unsafe {
-        let header = &*(INFO_ADDRESS as *const InfoHeader);
-        let count = if header.magic == INFO_MAGIC { header.entry_count as usize } else { 0 };
-        let first = (header as *const InfoHeader).add(1).cast::<InfoEntry>();
-        Info { header, entries: core::slice::from_raw_parts(first, count.min(MAX_INFO_ENTRIES)) }
+        let page = core::slice::from_raw_parts(INFO_ADDRESS as *const u8, PAGE_BYTES as usize);
+        Info { header: &*(INFO_ADDRESS as *const InfoHeader), page }
     }
 }
 
@@ -62,57 +64,75 @@ impl Info {
         (self.header.heap_address, self.header.heap_bytes)
     }
 
-    /// The entry of a kind and name.
+    /// All records of a kind. A page that is none has none.
     #[must_use]
-    pub fn find(&self, kind: InfoKind, name: &str) -> Option<&'static InfoEntry> {
+    pub fn all<T: Record>(&self) -> &'static [T] {
+        let Table { offset, count } = T::table(self.header);
+        let tables = (self.header.magic == INFO_MAGIC).then(|| self.page.get(offset as usize..)).flatten();
+        let read = tables.and_then(|rest| <[T]>::ref_from_prefix_with_elems(rest, count as usize).ok());
+        read.map_or(&[], |(all, _)| all)
+    }
+
+    /// The record of a kind that has this name.
+    #[must_use]
+    pub fn find<T: Record>(&self, name: &str) -> Option<&'static T> {
         let name = Name::new(name)?;
-        self.entries.iter().find(|entry| entry.kind == kind as u32 && entry.name == name)
+        self.all::<T>().iter().find(|record| record.name() == name)
+    }
+
+    /// The slot of what a record of this kind and name tells of.
+    #[must_use]
+    pub fn slot<T: Record>(&self, name: &str) -> Option<Slot> {
+        self.find::<T>(name).and_then(slot)
     }
 
     /// The area of a device's memory with this number, which counts from 0 in the platform file.
     #[must_use]
-    pub fn find_area(&self, device: &str, number: u32) -> Option<&'static InfoEntry> {
+    pub fn find_area(&self, device: &str, number: u32) -> Option<&'static Area> {
         let name = Name::new(device)?;
-        let is_area = |entry: &&InfoEntry| {
-            entry.kind == InfoKind::DeviceMemory as u32 && entry.name == name && entry.area == number
-        };
-        self.entries.iter().find(is_area)
+        self.all::<Area>().iter().find(|area| area.name == name && area.number == number)
     }
 
-    /// All that this domain was given.
+    /// The clients of this server's gates, in the order of their badges.
+    pub fn clients(&self) -> impl Iterator<Item = &'static Client> {
+        self.all::<Client>().iter()
+    }
+
+    /// The slot of the guest that this domain runs, if it runs one.
     #[must_use]
-    pub fn entries(&self) -> &'static [InfoEntry] {
-        self.entries
-    }
-
-    /// The clients of this server's gates.
-    pub fn clients(&self) -> impl Iterator<Item = &'static InfoEntry> {
-        self.entries.iter().filter(|entry| entry.kind == InfoKind::Client as u32)
+    pub fn guest(&self) -> Option<Slot> {
+        number(self.header.guest_slot).map(Slot)
     }
 }
 
-/// The slot of an entry, if it has one.
+/// The slot of what a record tells of, if it has one.
 #[must_use]
-pub fn slot(entry: &InfoEntry) -> Option<Slot> {
-    number(entry.slot).map(Slot)
+pub fn slot(record: &impl Record) -> Option<Slot> {
+    number(record.slot()).map(Slot)
 }
 
-/// The slot by which an entry's other party is signalled, if there is one.
+/// The mask of the event bit that is set in this domain by what a record tells of; 0 if it sets none.
 #[must_use]
-pub fn signal_slot(entry: &InfoEntry) -> Option<Slot> {
-    number(entry.signal_slot).map(Slot)
+pub fn event_mask(record: &impl Record) -> u64 {
+    1_u64.checked_shl(record.event_bit()).unwrap_or(0)
 }
 
-/// The client that the entry is about, as this server's gate numbers it.
+/// The slot by which another party is signalled, if there is one.
 #[must_use]
-pub fn badge(entry: &InfoEntry) -> Badge {
-    Badge(entry.badge)
+pub fn signal_slot(party: &impl Party) -> Option<Slot> {
+    number(party.channel().signal_slot).map(Slot)
 }
 
-/// The mask of the event bit that an entry sets in this domain; 0 if it sets none.
+/// The slot of the gate into another party, if this domain calls it.
 #[must_use]
-pub fn event_mask(entry: &InfoEntry) -> u64 {
-    1_u64.checked_shl(entry.event_bit).unwrap_or(0)
+pub fn gate(party: &impl Party) -> Option<Slot> {
+    number(party.gate()).map(Slot)
+}
+
+/// The first of the slots that a client's grants fill, if it may grant.
+#[must_use]
+pub fn first_grant(client: &Client) -> Option<Slot> {
+    (client.grants > 0).then(|| number(client.first_grant).map(Slot)).flatten()
 }
 
 fn number(field: u32) -> Option<u8> {

@@ -11,7 +11,7 @@ use core::{
 };
 
 use cloison_abi::{
-    info::{InfoEntry, InfoKind},
+    info::{Area, Channel, GuestMemory, IoRange, Party, Record},
     limits::{DOMAIN_END, INFO_ADDRESS, PAGE_BYTES},
 };
 
@@ -26,15 +26,20 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// The memory that an entry (a use, a client, a guest's memory) shares with its other party. The plan maps it for
-    /// as long as the domain lives.
+    /// The memory that both this domain and another party may write. The plan maps it for as long as the domain lives.
     #[must_use]
-    pub fn of(entry: &'static InfoEntry) -> Option<Self> {
-        let kinds = [InfoKind::Use, InfoKind::Client, InfoKind::GuestMemory];
-        let shares = kinds.iter().any(|kind| entry.kind == *kind as u32);
-        let both_write = entry.incoming_address == 0;
-        (shares && both_write && leads_to_memory(entry))
-            .then_some(Self { address: entry.address, bytes: entry.bytes as usize })
+    pub fn of(party: &'static impl Party) -> Option<Self> {
+        let &Channel { address, incoming_address, bytes, .. } = party.channel();
+        let both_write = incoming_address == 0;
+        (both_write && leads_to_memory(party, address, bytes))
+            .then_some(Self { address, bytes: bytes as usize })
+    }
+
+    /// The memory that this domain's guest sees. The plan maps it, too, for as long as the domain lives.
+    #[must_use]
+    pub fn of_guest(memory: &'static GuestMemory) -> Option<Self> {
+        let &GuestMemory { address, bytes, .. } = memory;
+        leads_to_memory(memory, address, bytes).then_some(Self { address, bytes: bytes as usize })
     }
 
     /// Memory that this domain has mapped by itself.
@@ -154,11 +159,11 @@ macro_rules! register_access {
 }
 
 impl DeviceMemory {
-    /// The registers that an entry describes.
+    /// The registers in an area.
     #[must_use]
-    pub fn of(entry: &'static InfoEntry) -> Option<Self> {
-        let device = entry.kind == InfoKind::DeviceMemory as u32;
-        (device && leads_to_memory(entry)).then_some(Self { address: entry.address, bytes: entry.bytes })
+    pub fn of(area: &'static Area) -> Option<Self> {
+        let &Area { address, bytes, .. } = area;
+        leads_to_memory(area, address, bytes).then_some(Self { address, bytes })
     }
 
     /// Length in bytes.
@@ -186,11 +191,10 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// The ports that an entry describes.
+    /// The ports of a range.
     #[must_use]
-    pub fn of(entry: &'static InfoEntry) -> Option<Self> {
-        let ports = entry.kind == InfoKind::Ports as u32;
-        ports.then_some(Self { first: entry.first_port, count: entry.port_count })
+    pub fn of(range: &'static IoRange) -> Self {
+        Self { first: range.first, count: range.count }
     }
 
     /// Reads a port.
@@ -224,13 +228,13 @@ impl Ports {
     }
 }
 
-/// Whether an entry leads to memory: it is one of the information page, which nobody can write, and its memory
-/// lies where a domain's can. Entries that a program makes up itself lead nowhere.
-pub(crate) fn leads_to_memory(entry: &'static InfoEntry) -> bool {
+/// Whether a record leads to memory: it is one of the information page, which nobody can write, and the memory lies
+/// where a domain's can. Records that a program makes up itself lead nowhere.
+pub(crate) fn leads_to_memory(record: &'static impl Record, address: u64, bytes: u64) -> bool {
     let page = INFO_ADDRESS..INFO_ADDRESS + PAGE_BYTES;
-    // On the host, tests make up entries, for memory of their own.
-    let is_from_page = !cfg!(cloison_target) || page.contains(&(&raw const *entry as u64));
-    is_from_page && is_in_domain(entry.address, entry.bytes)
+    // On the host, tests make up records, for memory of their own.
+    let is_from_page = !cfg!(cloison_target) || page.contains(&(&raw const *record as u64));
+    is_from_page && is_in_domain(address, bytes)
 }
 
 /// Whether memory lies where a domain's can.

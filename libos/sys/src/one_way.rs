@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use cloison_abi::{
-    info::{InfoEntry, InfoKind},
+    info::{Channel, Party},
     limits::MAX_MAPPINGS,
 };
 
@@ -21,14 +21,15 @@ pub const WORDS: usize = WORD_BYTES / size_of::<u32>();
 
 /// As [`of`], but `None` too if this memory was taken before: for code that may not promise that it asks once.
 #[must_use]
-pub fn take(entry: &'static InfoEntry) -> Option<(Outgoing, Incoming)> {
+pub fn take(party: &'static impl Party) -> Option<(Outgoing, Incoming)> {
     /// Where taken memory starts. There is a place for each mapping that a domain can have.
     static TAKEN: [AtomicU64; MAX_MAPPINGS] = [const { AtomicU64::new(0) }; MAX_MAPPINGS];
+    let address = party.channel().address;
     for place in &TAKEN {
-        match place.compare_exchange(0, entry.address, Ordering::Relaxed, Ordering::Relaxed) {
+        match place.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed) {
             // SAFETY: no place before this one holds the address, so this is the first time.
-            Ok(_) => return unsafe { of(entry) },
-            Err(taken) if taken == entry.address => return None,
+            Ok(_) => return unsafe { of(party) },
+            Err(taken) if taken == address => return None,
             Err(_) => {}
         }
     }
@@ -36,22 +37,21 @@ pub fn take(entry: &'static InfoEntry) -> Option<(Outgoing, Incoming)> {
 }
 
 /// Both sides of one-way memory, as a pair: what this domain writes, and what the other party does. `None`
-/// if the entry (a use or a client) has no such memory.
+/// if there is no such memory between the two.
 ///
 /// # Safety
-/// To be called once for each entry: the [`Outgoing`] is the only way to its data.
+/// To be called once for each party: the [`Outgoing`] is the only way to its data.
 #[must_use]
-pub unsafe fn of(entry: &'static InfoEntry) -> Option<(Outgoing, Incoming)> {
-    let shares = entry.kind == InfoKind::Use as u32 || entry.kind == InfoKind::Client as u32;
-    let fits = entry.bytes > WORD_BYTES as u64 && entry.address.is_multiple_of(WORD_BYTES as u64);
-    let fits = fits && entry.incoming_address.is_multiple_of(WORD_BYTES as u64);
-    let bytes = usize::try_from(entry.bytes).ok()?;
-    (shares && fits && leads_to_memory(entry) && is_in_domain(entry.incoming_address, entry.bytes)).then(
-        || {
-            let outgoing = Outgoing { start: entry.address as *mut u8, bytes };
-            (outgoing, Incoming { start: entry.incoming_address as *const u8, bytes })
-        },
-    )
+pub unsafe fn of(party: &'static impl Party) -> Option<(Outgoing, Incoming)> {
+    let &Channel { address, incoming_address, bytes, .. } = party.channel();
+    let fits = bytes > WORD_BYTES as u64 && address.is_multiple_of(WORD_BYTES as u64);
+    let fits = fits && incoming_address.is_multiple_of(WORD_BYTES as u64);
+    let is_there = leads_to_memory(party, address, bytes) && is_in_domain(incoming_address, bytes);
+    let length = usize::try_from(bytes).ok()?;
+    (fits && is_there).then(|| {
+        let outgoing = Outgoing { start: address as *mut u8, bytes: length };
+        (outgoing, Incoming { start: incoming_address as *const u8, bytes: length })
+    })
 }
 
 /// Memory that this domain writes and another one reads.
@@ -179,23 +179,24 @@ mod tests {
 
     use std::{boxed::Box, vec};
 
+    use cloison_abi::{Name, info::Client};
+
     use super::*;
 
     /// Both ends of memory of this size each way.
     fn ends(bytes: usize) -> [(Outgoing, Incoming); 2] {
         let memory = || Box::leak(vec![[0_u64; 8]; bytes / 64].into_boxed_slice()).as_ptr() as u64;
         let (one, other) = (memory().next_multiple_of(64), memory().next_multiple_of(64));
-        let entry = |address, incoming_address| InfoEntry {
-            kind: InfoKind::Use as u32,
-            address,
-            bytes: bytes as u64 - 64,
-            incoming_address,
-            ..InfoEntry::EMPTY
+        let party = |address, incoming_address| Client {
+            name: Name::EMPTY,
+            channel: Channel { address, incoming_address, bytes: bytes as u64 - 64, ..Channel::EMPTY },
+            first_grant: 0,
+            grants: 0,
         };
         [(one, other), (other, one)].map(|(address, incoming)| {
-            let entry = Box::leak(Box::new(entry(address, incoming)));
-            // SAFETY: the memory is leaked, and each entry is asked once.
-            unsafe { of(entry) }.unwrap()
+            let party = Box::leak(Box::new(party(address, incoming)));
+            // SAFETY: the memory is leaked, and each party is asked once.
+            unsafe { of(party) }.unwrap()
         })
     }
 

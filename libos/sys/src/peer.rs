@@ -4,11 +4,7 @@
 //! ([`gone_clients`]). Both answers stay as they are until they are asked for, so it does not matter which
 //! part of a program has taken the bit.
 
-use cloison_abi::{
-    CallNumber,
-    info::{InfoEntry, InfoKind},
-    limits::EVENT_PEER_FAILED,
-};
+use cloison_abi::{CallNumber, info::Party, limits::EVENT_PEER_FAILED};
 
 use crate::{Badge, Slot, info, raw::enter, slot_info};
 
@@ -29,12 +25,11 @@ impl Peer {
         slot_info(slot).ok().map(|info| Self { slot, lives_ended: info.lives_ended })
     }
 
-    /// The other party of an information entry: a server by its gate, a client by its event. None if this
+    /// The other party of a record: a server by its gate, a client by its event. None if this
     /// domain can neither call nor signal it.
     #[must_use]
-    pub fn of(entry: &InfoEntry) -> Option<Self> {
-        let gate = if entry.kind == InfoKind::Use as u32 { info::slot(entry) } else { None };
-        gate.or_else(|| info::signal_slot(entry)).and_then(Self::behind)
+    pub fn of(party: &impl Party) -> Option<Self> {
+        info::gate(party).or_else(|| info::signal_slot(party)).and_then(Self::behind)
     }
 
     /// Whether that life has ended. A new one may have begun.

@@ -3,8 +3,8 @@
 
 use cloison_abi::{
     info::{
-        InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS,
-        SETTINGS_KERNEL, SETTINGS_POLICY, SETTINGS_PORTS,
+        SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS, SETTINGS_KERNEL,
+        SETTINGS_POLICY, SETTINGS_PORTS,
     },
     port::PortSettings,
 };
@@ -65,7 +65,9 @@ fn text(name: &str) -> &'static str {
 }
 
 fn bytes(name: &str) -> Option<&'static [u8]> {
-    let entry = info::get().find(InfoKind::Settings, name).filter(|entry| leads_to_memory(entry))?;
+    let settings = info::get().find::<info::Settings>(name)?;
+    let &info::Settings { address, bytes, .. } = settings;
     // SAFETY: the plan maps settings for reading and for as long as the domain lives; nobody writes them.
-    Some(unsafe { core::slice::from_raw_parts(entry.address as *const u8, entry.bytes as usize) })
+    leads_to_memory(settings, address, bytes)
+        .then(|| unsafe { core::slice::from_raw_parts(address as *const u8, bytes as usize) })
 }

@@ -11,7 +11,7 @@ use alloc::{
 };
 use core::time::Duration;
 
-use cloison_abi::{Name, info::InfoKind};
+use cloison_abi::Name;
 use cloison_rt::{
     log,
     sys::{info, settings},
@@ -40,7 +40,7 @@ fn ask(gate: &str) -> String {
         return format!("there is no desk `{gate}`");
     };
     let page = info::get();
-    let desk = page.find(InfoKind::Use, gate).map_or(Name::EMPTY, |entry| entry.peer);
+    let desk = page.find::<info::Use>(gate).map_or(Name::EMPTY, |desk| desk.channel.peer);
     match asking::Client::find(gate).and_then(|client| client.ask()) {
         Ok(answer) => format!("{desk}: that was request {}", answer.turn),
         Err(error) => format!("{desk}: {error}"),

@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::{fmt, net::Ipv4Addr, time::Duration};
 
-use cloison_abi::info::InfoKind;
 use cloison_net::{EchoReply, Error, Net};
 use cloison_rt::sys::{Instant, info, settings};
 use ore_api::counters::Client;
@@ -85,7 +84,7 @@ impl Domain for ThisDomain {
 
 /// Writes what the switch has counted, a line for each port, if this domain may ask it.
 fn write_switch(out: &mut dyn fmt::Write) -> fmt::Result {
-    if info::get().find(InfoKind::Use, "counters").is_none() {
+    if info::get().find::<info::Use>("counters").is_none() {
         return Ok(());
     }
     let reports = Client::find("counters").and_then(|switch| {

@@ -2,7 +2,6 @@
 
 use core::{convert::Infallible, future::poll_fn, task::Poll};
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_ipc::ring::{Consumer, Doorbell, SharedRing};
 use cloison_rt::{
     log,
@@ -32,7 +31,7 @@ struct Log;
 impl Terminal {
     /// The terminal that this domain was given by the name `terminal`, if it was.
     fn find() -> Option<(Self, Log)> {
-        let entry: &'static InfoEntry = info::get().find(InfoKind::Use, "terminal")?;
+        let entry = info::get().find::<info::Use>("terminal")?;
         let ring = SharedRing::of(entry)?;
         let keyboard = Consumer::new(ring, Doorbell::of(entry));
         Some((Self { keyboard, typed: info::event_mask(entry) }, Log))

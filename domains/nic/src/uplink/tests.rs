@@ -1,6 +1,9 @@
 use std::{boxed::Box, cell::RefCell, rc::Rc, string::String, sync::Mutex, vec, vec::Vec};
 
-use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_abi::{
+    Name,
+    info::{Channel, Client},
+};
 use cloison_drivers::virtio::{
     Interrupt,
     net::simulated::{Card, Part},
@@ -45,8 +48,8 @@ impl World {
         let message = Interrupt::Message(InterruptMessage { address: 0xfee0_0000, data: 0x38 });
         let driver = NetCard::start(Card::place(&card, message)).unwrap();
         let (uplink, switch) = (memory(), memory());
-        let (sender, receiver) = frames::attach(entry(uplink, switch)).unwrap();
-        let (to_uplink, from_uplink) = frames::attach(entry(switch, uplink)).unwrap();
+        let (sender, receiver) = frames::attach(party(uplink, switch)).unwrap();
+        let (to_uplink, from_uplink) = frames::attach(party(switch, uplink)).unwrap();
         Self { card, uplink: Uplink::new(driver, sender, receiver, log), to_uplink, from_uplink, switch }
     }
 
@@ -89,14 +92,14 @@ fn memory() -> &'static [AtomicU64] {
     &words[skipped..][..PORT_BYTES / 8]
 }
 
-fn entry(own: &'static [AtomicU64], other: &'static [AtomicU64]) -> &'static InfoEntry {
-    Box::leak(Box::new(InfoEntry {
-        kind: InfoKind::Use as u32,
+fn party(own: &'static [AtomicU64], other: &'static [AtomicU64]) -> &'static Client {
+    let channel = Channel {
         address: own.as_ptr() as u64,
         bytes: PORT_BYTES as u64,
         incoming_address: other.as_ptr() as u64,
-        ..InfoEntry::EMPTY
-    }))
+        ..Channel::EMPTY
+    };
+    Box::leak(Box::new(Client { name: Name::EMPTY, channel, first_grant: 0, grants: 0 }))
 }
 
 /// A UDP packet with this number, and no checksums.

@@ -1,7 +1,7 @@
 //! The system against the sizes of the kernel's tables.
 
 use cloison_abi::call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_FREE};
-use cloison_abi::info::MAX_INFO_ENTRIES;
+use cloison_abi::info::{self, INFO_TABLE_BYTES};
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
 
 use crate::diagnostic::Diagnostic;
@@ -17,7 +17,7 @@ struct Demand {
     mappings: usize,
     events: usize,
     port_ranges: usize,
-    info_entries: usize,
+    info_bytes: usize,
 }
 
 impl Demand {
@@ -29,7 +29,7 @@ impl Demand {
             if let Some(handler) = domain.fault_handler.and_then(|named| named.found) {
                 demands[handler].slots += 1;
                 demands[handler].events += 1;
-                demands[handler].info_entries += 1;
+                demands[handler].info_bytes += size_of::<info::Subject>();
             }
             for gate_use in &domain.uses {
                 if let (Some(server), Some((_, offer))) = (gate_use.server, gate_use.offer) {
@@ -52,13 +52,15 @@ impl Demand {
             mappings: OWN_MAPPINGS + usize::from(settings > 0),
             events: told,
             port_ranges: 0,
-            info_entries: regions + rights + settings,
+            info_bytes: regions * size_of::<info::Region>()
+                + rights * size_of::<info::Right>()
+                + settings * size_of::<info::Settings>(),
         };
         for offer in domain.uses.iter().filter_map(|gate_use| Some(gate_use.offer?.1)) {
             demand.slots += 1 + usize::from(offer.signals_server);
             demand.events += usize::from(offer.signals_client);
             demand.mappings += mappings_of(offer);
-            demand.info_entries += 1;
+            demand.info_bytes += size_of::<info::Use>();
         }
         demand.add_devices(domain);
         demand.add_guest(domain);
@@ -71,16 +73,16 @@ impl Demand {
         self.slots = self.slots.saturating_add(usize::from(offer.signals_client)).saturating_add(grant_slots);
         self.events += usize::from(offer.signals_server);
         self.mappings += mappings_of(offer);
-        self.info_entries += 1;
+        self.info_bytes += size_of::<info::Client>();
     }
 
     /// A guest has a slot; its memory and the files that it begins with are mapped, and told of.
     fn add_guest(&mut self, domain: &DraftDomain<'_>) {
         if domain.guest_sizes().is_some() {
-            let seen = guest_regions(domain) - 1 + domain.table.guest.files().count();
+            let (memory, files) = (guest_regions(domain) - 1, domain.table.guest.files().count());
             self.slots += 1;
-            self.mappings += seen;
-            self.info_entries += 1 + seen;
+            self.mappings += memory + files;
+            self.info_bytes += memory * size_of::<info::GuestMemory>() + files * size_of::<info::Settings>();
         }
     }
 
@@ -93,7 +95,9 @@ impl Demand {
             self.events += has_irq;
             self.mappings += areas;
             self.port_ranges += has_ports;
-            self.info_entries += has_irq + areas + has_ports;
+            self.info_bytes += has_irq * size_of::<info::Interrupt>()
+                + areas * size_of::<info::Area>()
+                + has_ports * size_of::<info::IoRange>();
         }
     }
 }
@@ -128,9 +132,9 @@ pub(super) fn port_ranges(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each(draft, "ranges of ports", "MAX_PORT_RANGES", MAX_PORT_RANGES, |demand| demand.port_ranges)
 }
 
-pub(super) fn info_entries(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let limit = "MAX_INFO_ENTRIES";
-    each(draft, "entries of the information page", limit, MAX_INFO_ENTRIES, |demand| demand.info_entries)
+pub(super) fn info_bytes(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let (what, limit) = ("bytes of the information page", "INFO_TABLE_BYTES");
+    each(draft, what, limit, INFO_TABLE_BYTES, |demand| demand.info_bytes)
 }
 
 fn each(

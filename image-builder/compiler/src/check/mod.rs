@@ -87,7 +87,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M062", summary: "more mappings than a domain can have", run: limits::mappings },
     Check { id: "M063", summary: "more events than a domain has bits", run: limits::events },
     Check { id: "M064", summary: "more ranges of ports than a domain can have", run: limits::port_ranges },
-    Check { id: "M065", summary: "more entries than the information page holds", run: limits::info_entries },
+    Check { id: "M065", summary: "more than the information page holds", run: limits::info_bytes },
     Check { id: "M066", summary: "more regions than the kernel's table holds", run: limits::regions },
     Check { id: "M067", summary: "more than the builder holds at once in its slots", run: limits::builder_slots },
     Check { id: "M068", summary: "more guests than the kernel's table holds", run: guests::number },

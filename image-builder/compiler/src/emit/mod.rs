@@ -5,15 +5,13 @@ mod rows;
 mod tables;
 
 use cloison_abi::ABI_VERSION;
-use cloison_abi::Name;
 use cloison_abi::image::{BUILDER_SEGMENTS, BuilderSegment, Digest, IMAGE_MAGIC, ImageHeader, checksum};
-use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader};
 use cloison_abi::limits::{BUILDER_WINDOW_ADDRESS, BUILDER_WINDOW_BYTES, PAGE_BYTES};
 use cloison_abi::plan::FileEntry;
 use zerocopy::IntoBytes;
 
 use crate::digest::digest;
-use crate::plan::{Layout, Part, Plan, name, table_pages};
+use crate::plan::{Info, Layout, Part, Plan, name, table_pages};
 use crate::system::System;
 use crate::workspace::BUILDER;
 use rows::Rows;
@@ -100,7 +98,7 @@ fn builder_tables(layout: &Layout, image_bytes: u64) -> u64 {
 fn builder_segments(system: &System, plan: &Plan, image: &mut Bytes) -> Vec<BuilderSegment> {
     let layout = &plan.builder;
     let program = &plan.programs[0];
-    let info = info_page(system, name(BUILDER), layout, &[]);
+    let info = info_page(system, BUILDER, layout, &Info::default());
     let mut segments = vec![image.add_part(&layout.info, &info)];
     for (part, segment) in layout.segments.iter().zip(&program.segments) {
         let start = segment.image_offset as usize;
@@ -113,19 +111,8 @@ fn builder_segments(system: &System, plan: &Plan, image: &mut Bytes) -> Vec<Buil
 }
 
 /// The information page of a domain, as far as it is not zero.
-fn info_page(system: &System, domain: Name, layout: &Layout, entries: &[InfoEntry]) -> Vec<u8> {
-    let heap = layout.heap.map_or((0, 0), |heap| (heap.address, heap.pages * PAGE_BYTES));
-    let header = InfoHeader {
-        magic: INFO_MAGIC,
-        abi_version: ABI_VERSION,
-        entry_count: entries.len() as u32,
-        domain,
-        system: name(&system.name),
-        manifest: system.manifest_digest,
-        heap_address: heap.0,
-        heap_bytes: heap.1,
-    };
-    [header.as_bytes(), entries.as_bytes()].concat()
+fn info_page(system: &System, domain: &str, layout: &Layout, info: &Info) -> Vec<u8> {
+    info.page(name(domain), name(&system.name), system.manifest_digest, layout)
 }
 
 /// The image as far as it is written.

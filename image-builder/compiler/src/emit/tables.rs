@@ -88,7 +88,7 @@ impl Writer {
         (id, domain): (DomainId, &Domain),
     ) -> Vec<LoadEntry> {
         let DomainPlan { layout, info, settings, .. } = &plan.domains[id.0];
-        let page = info_page(system, name(&domain.name), layout, info);
+        let page = info_page(system, &domain.name, layout, info);
         let mut load = |bytes: &[u8], part: &Part| LoadEntry {
             image_offset: plan_offset + self.append(bytes),
             bytes: bytes.len() as u64,

@@ -3,6 +3,7 @@
 //! Everything follows the order of the manifest, so that the same input gives the same plan, bit for bit.
 
 mod assign;
+mod info;
 mod layout;
 mod name;
 mod policy;
@@ -12,8 +13,7 @@ mod tables;
 
 use std::sync::Arc;
 
-use cloison_abi::info::InfoEntry;
-
+pub use info::Info;
 pub use layout::{Layout, Part, table_pages};
 pub(crate) use name::name;
 pub(crate) use policy::{PartTables, PolicyTables};
@@ -67,7 +67,7 @@ pub struct DomainPlan {
     /// Pages for its page tables.
     pub quota_pages: u64,
     /// What its information page says.
-    pub info: Vec<InfoEntry>,
+    pub info: Info,
     /// What the manifest fixes for it, as bytes.
     pub settings: Vec<u8>,
 }

@@ -5,10 +5,11 @@
 
 use std::net::Ipv4Addr;
 
+use cloison_abi::Badge;
 use cloison_abi::directory::DirectoryEntry;
 use cloison_abi::info::{
-    InfoEntry, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_POLICY,
-    SETTINGS_PORTS,
+    Client, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_POLICY, SETTINGS_PORTS,
+    Settings,
 };
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
@@ -26,16 +27,16 @@ pub(super) fn length(system: &System, id: DomainId) -> u64 {
     (ports + tables + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>()) as u64
 }
 
-/// A domain's settings, to lie at `address`: their bytes, and what the information page says of them. `info`
-/// is what it says of the rest; a switch learns from it which client is at which port.
+/// A domain's settings, to lie at `address`: their bytes, and what the information page says of them. A switch learns
+/// from `clients` which of them is at which port.
 pub(super) fn settings(
     system: &System,
     id: DomainId,
     address: u64,
-    info: &[InfoEntry],
-) -> (Vec<u8>, Vec<InfoEntry>) {
-    let ports: Vec<_> = ports_of(system, id).map(|port| port.settings(system, info)).collect();
-    let (mut all, mut entries) = (Vec::new(), Vec::new());
+    clients: &[Client],
+) -> (Vec<u8>, Vec<Settings>) {
+    let ports: Vec<_> = ports_of(system, id).map(|port| port.settings(system, clients)).collect();
+    let (mut all, mut told) = (Vec::new(), Vec::new());
     let texts = texts(system, id).map(|(kind, text)| (kind, text.as_bytes()));
     let (policy, directory) = (policy(system, id), directory(system, id));
     let tables =
@@ -43,12 +44,11 @@ pub(super) fn settings(
     for (kind, bytes) in tables.into_iter().chain(texts) {
         if !bytes.is_empty() {
             let (name, address, bytes) = (name(kind), address + all.len() as u64, bytes.len() as u64);
-            let kind = InfoKind::Settings as u32;
-            entries.push(InfoEntry { name, kind, address, bytes, ..InfoEntry::EMPTY });
+            told.push(Settings { name, address, bytes });
         }
         all.extend_from_slice(bytes);
     }
-    (all, entries)
+    (all, told)
 }
 
 /// The policies, for the monitor: their tables, one behind the other.
@@ -102,17 +102,15 @@ fn ports_of(system: &System, id: DomainId) -> impl Iterator<Item = PortView<'_>>
 }
 
 impl PortView<'_> {
-    fn settings(&self, system: &System, info: &[InfoEntry]) -> PortSettings {
+    fn settings(&self, system: &System, clients: &[Client]) -> PortSettings {
         match self {
             Self::Switch(switch, port) => {
                 let name = name(&system.domain(port.domain).name);
-                let is_client = |entry: &&InfoEntry| {
-                    let is_port = entry.kind == InfoKind::Client as u32 && entry.name.as_str() == PORT_GATE;
-                    is_port && entry.peer == name
-                };
+                let is_at_port =
+                    |client: &&Client| client.name.as_str() == PORT_GATE && client.channel.peer == name;
                 PortSettings {
                     name,
-                    badge: info.iter().find(is_client).map_or(0, |entry| entry.badge),
+                    badge: clients.iter().find(is_at_port).map_or(Badge(0), |client| client.channel.badge),
                     vlan: port.vlan,
                     may_send_to: port.may_send_to,
                     rate_bytes: port.rate_bytes,

@@ -1,7 +1,7 @@
 //! What is known once a system is built.
 
 use cloison_abi::image::ImageHeader;
-use cloison_abi::info::InfoEntry;
+use cloison_abi::info::Channel;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GateEntry, GuestEntry, InterruptEntry, MappingEntry, NONE, RegionEntry};
 use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
@@ -9,7 +9,7 @@ use zerocopy::FromBytes;
 
 use super::count;
 use crate::digest::{digest, hex};
-use crate::plan::{Layout, Part, Plan, is_memory};
+use crate::plan::{Info, Layout, Part, Plan, is_memory};
 use crate::system::{OnFault, System};
 use crate::table::Table;
 use crate::workspace::BUILDER;
@@ -86,9 +86,7 @@ fn what(plan: &Plan, domain: usize, mapping: &MappingEntry) -> String {
         return format!("registers of {}", region.name);
     }
     if mapping.region as usize != domain {
-        let entries = &plan.domains[domain].info;
-        let told = entries.iter().find_map(|entry| shared_as(entry, mapping.address));
-        return told.unwrap_or_default();
+        return shown_by(&plan.domains[domain].info, mapping.address).unwrap_or_default();
     }
     let is_part = |part: &Option<Part>| part.as_ref().is_some_and(is);
     if is(&layout.info) {
@@ -104,14 +102,19 @@ fn what(plan: &Plan, domain: usize, mapping: &MappingEntry) -> String {
     }
 }
 
-/// With whom memory at an address is shared, or what it is of a guest's, if this entry tells of it.
-fn shared_as(entry: &InfoEntry, address: u64) -> Option<String> {
-    let (peer, name) = (entry.peer, entry.name);
-    let is_of_guest = peer == Name::EMPTY && entry.address == address;
-    if is_of_guest {
-        return Some(format!("{name} of its guest"));
-    }
-    match (address == entry.address, entry.incoming_address) {
+/// With whom memory at an address is shared, or what it is of the domain's guest.
+fn shown_by(info: &Info, address: u64) -> Option<String> {
+    let of_guest = |name: Name| format!("{name} of its guest");
+    let seen = info.guest_memory.iter().map(|memory| (memory.name, memory.address));
+    let mut seen = seen.chain(info.settings.iter().map(|file| (file.name, file.address)));
+    let guest = seen.find(|(_, start)| *start == address).map(|(name, _)| of_guest(name));
+    guest.or_else(|| info.channels().find_map(|(name, channel)| shared_as(name, channel, address)))
+}
+
+/// With whom memory at an address is shared, if it is of this channel.
+fn shared_as(name: Name, channel: &Channel, address: u64) -> Option<String> {
+    let peer = channel.peer;
+    match (address == channel.address, channel.incoming_address) {
         (true, 0) => Some(format!("shared with {peer}, for {name}")),
         (true, _) => Some(format!("to {peer}, for {name}")),
         (false, incoming) => (incoming == address).then(|| format!("from {peer}, for {name}")),

@@ -3,8 +3,8 @@
 use std::fs;
 
 use cloison_abi::info::{
-    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, InfoEntry, InfoKind,
-    SETTINGS_CMDLINE, SETTINGS_INITRAMFS, SETTINGS_KERNEL,
+    GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, GuestMemory, SETTINGS_CMDLINE,
+    SETTINGS_INITRAMFS, SETTINGS_KERNEL, Settings,
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GuestEntry, MappingEntry, NONE};
@@ -25,14 +25,9 @@ impl Read {
         *self.guests.iter().find(|guest| guest.domain == domain).unwrap()
     }
 
-    fn told(&self, domain: u32, kind: InfoKind, name: &str) -> Option<InfoEntry> {
-        let (_, entries) = self.info(domain);
-        entries.into_iter().find(|entry| entry.kind == kind as u32 && entry.name.as_str() == name)
-    }
-
-    /// The whole region that an entry of the information page leads to.
-    fn region_told(&self, domain: u32, entry: &InfoEntry) -> (u32, Rights) {
-        let is_it = |mapping: &&MappingEntry| mapping.address == entry.address;
+    /// The whole region that a domain sees at an address.
+    fn region_at(&self, domain: u32, address: u64) -> (u32, Rights) {
+        let is_it = |mapping: &&MappingEntry| mapping.address == address;
         let mapping = self.mappings_of(domain).find(is_it).unwrap();
         assert_eq!((mapping.first_page, mapping.pages), (0, self.regions[mapping.region as usize].pages));
         assert!(mapping.address >= GUEST_ADDRESS);
@@ -45,28 +40,28 @@ fn a_domain_is_told_where_all_of_its_guest_is() {
     let (read, both) = (guests(), Rights::READ | Rights::WRITE);
     let linux1 = read.domain("linux1");
     let guest = read.guest(linux1);
-    assert_eq!(read.told(linux1, InfoKind::Guest, GUEST).unwrap().slot, guest.slot);
+    assert_eq!(read.info(linux1).guest_slot, guest.slot);
     let expected =
         [(GUEST_RAM, 16 * 256), (GUEST_SHARED, 9), (GUEST_NUMBERS, (16 * 256 + 9_u64).div_ceil(512))];
     for (number, (name, pages)) in expected.into_iter().enumerate() {
-        let entry = read.told(linux1, InfoKind::GuestMemory, name).unwrap();
-        assert_eq!((entry.area as usize, entry.bytes), (number, pages * PAGE_BYTES), "{name}");
-        assert_eq!(read.region_told(linux1, &entry), (guest.attached[number], both), "{name}");
+        let entry = read.told_of::<GuestMemory>(linux1, name).unwrap();
+        assert_eq!((entry.number as usize, entry.bytes), (number, pages * PAGE_BYTES), "{name}");
+        assert_eq!(read.region_at(linux1, entry.address), (guest.attached[number], both), "{name}");
         assert_eq!(read.regions[guest.attached[number] as usize].owner, linux1, "a restart clears it");
     }
     assert_eq!((guest.attached[3], guest.writable), (NONE, 0b011), "the numbers are only read");
-    let frame = read.told(linux1, InfoKind::GuestMemory, GUEST_FRAME).unwrap();
-    assert_eq!((frame.area, frame.bytes), (NONE, PAGE_BYTES));
-    assert_eq!(read.region_told(linux1, &frame), (guest.frame, both));
-    let saved = read.told(linux1, InfoKind::GuestMemory, GUEST_SAVED).unwrap();
+    let frame = read.told_of::<GuestMemory>(linux1, GUEST_FRAME).unwrap();
+    assert_eq!((frame.number, frame.bytes), (NONE, PAGE_BYTES));
+    assert_eq!(read.region_at(linux1, frame.address), (guest.frame, both));
+    let saved = read.told_of::<GuestMemory>(linux1, GUEST_SAVED).unwrap();
     assert_eq!(
-        (saved.area, saved.bytes),
+        (saved.number, saved.bytes),
         (NONE, (1 + STATE_BYTES as u64 / PAGE_BYTES + 16 * 256 + 9) * PAGE_BYTES)
     );
-    let (region, rights) = read.region_told(linux1, &saved);
+    let (region, rights) = read.region_at(linux1, saved.address);
     assert_eq!((read.regions[region as usize].owner, rights), (NONE, both), "a restart leaves it as it is");
     assert!(!guest.attached.contains(&region), "the guest does not see it");
-    assert!(read.told(read.domain("linux2"), InfoKind::GuestMemory, GUEST_SAVED).is_none());
+    assert!(read.told_of::<GuestMemory>(read.domain("linux2"), GUEST_SAVED).is_none());
     let tables = read.regions[guest.tables as usize];
     assert_eq!((tables.owner, tables.pages), (NONE, 64 + 8 * 5 / 4 + 32 * 14));
     assert!(read.mappings.iter().all(|mapping| mapping.region != guest.tables), "the kernel's alone");
@@ -79,8 +74,8 @@ fn a_guest_that_is_no_linux_has_memory_and_no_more() {
     let plain = read.domain("plain");
     let guest = read.guest(plain);
     assert_eq!((guest.attached[1..].to_vec(), guest.writable), (vec![NONE; 3], 1));
-    assert_eq!(read.told(plain, InfoKind::GuestMemory, GUEST_RAM).unwrap().bytes, 1 << 20);
-    assert!(read.told(plain, InfoKind::Settings, SETTINGS_KERNEL).is_none());
+    assert_eq!(read.told_of::<GuestMemory>(plain, GUEST_RAM).unwrap().bytes, 1 << 20);
+    assert!(read.told_of::<Settings>(plain, SETTINGS_KERNEL).is_none());
 }
 
 #[test]
@@ -89,9 +84,9 @@ fn guests_that_begin_with_one_file_read_one_copy_of_it() {
     let kernel = fs::read(support::fixtures().root.join("files/kernel")).unwrap();
     let regions = ["linux1", "linux2"].map(|name| {
         let domain = read.domain(name);
-        let entry = read.told(domain, InfoKind::Settings, SETTINGS_KERNEL).unwrap();
+        let entry = read.told_of::<Settings>(domain, SETTINGS_KERNEL).unwrap();
         assert_eq!(entry.bytes, kernel.len() as u64);
-        let (region, rights) = read.region_told(domain, &entry);
+        let (region, rights) = read.region_at(domain, entry.address);
         assert_eq!(rights, Rights::READ);
         region
     });
@@ -101,7 +96,7 @@ fn guests_that_begin_with_one_file_read_one_copy_of_it() {
     assert_eq!(slice(&read.image, file.image_offset, file.image_bytes), kernel);
     assert_eq!(file.digest, digest(&kernel));
     assert_eq!(read.files.len(), 2, "the kernel, and an initramfs");
-    assert!(read.told(read.domain("linux2"), InfoKind::Settings, SETTINGS_INITRAMFS).is_none());
+    assert!(read.told_of::<Settings>(read.domain("linux2"), SETTINGS_INITRAMFS).is_none());
 }
 
 /// Reviewers see what runs in a domain, and read its digest.

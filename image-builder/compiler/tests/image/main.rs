@@ -10,7 +10,10 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
-use cloison_abi::info::{INFO_MAGIC, InfoEntry, InfoHeader, InfoKind, SETTINGS_ARGUMENTS, SETTINGS_PORTS};
+use cloison_abi::info::{
+    Area, Client, INFO_MAGIC, InfoHeader, Record, Region, SETTINGS_ARGUMENTS, SETTINGS_PORTS, Settings,
+    Subject, Use,
+};
 use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
     AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry, GuestEntry,
@@ -139,14 +142,29 @@ impl Read {
     }
 
     /// The information page of a domain.
-    fn info(&self, domain: u32) -> (InfoHeader, Vec<InfoEntry>) {
+    fn info_page(&self, domain: u32) -> Vec<u8> {
         let page = self.mappings_of(domain).find(|mapping| mapping.address == INFO_ADDRESS).unwrap();
-        let memory = self.private_memory(domain);
-        let memory = &memory[page.first_page as usize * PAGE_BYTES as usize..];
-        let (header, rest) = InfoHeader::read_from_prefix(memory).unwrap();
-        let (entries, _) =
-            <[InfoEntry]>::ref_from_prefix_with_elems(rest, header.entry_count as usize).unwrap();
-        (header, entries.to_vec())
+        self.private_memory(domain)[page.first_page as usize * PAGE_BYTES as usize..].to_vec()
+    }
+
+    fn info(&self, domain: u32) -> InfoHeader {
+        InfoHeader::read_from_prefix(&self.info_page(domain)).unwrap().0
+    }
+
+    /// The records of a kind on a domain's information page.
+    fn told<T: Record + Copy>(&self, domain: u32) -> Vec<T> {
+        table(&self.info_page(domain), T::table(&self.info(domain)))
+    }
+
+    /// The record of this name.
+    fn told_of<T: Record + Copy>(&self, domain: u32, name: &str) -> Option<T> {
+        self.told::<T>(domain).into_iter().find(|record| record.name().as_str() == name)
+    }
+
+    /// What a server is told of the client of this name.
+    fn client(&self, server: u32, name: &str) -> Client {
+        let is_it = |client: &Client| client.channel.peer.as_str() == name;
+        self.told(server).into_iter().find(is_it).unwrap()
     }
 }
 
@@ -250,7 +268,7 @@ fn stack_heap_and_shared_memory_have_guard_pages() {
     let read = Read::everything();
     for index in 0..read.domains.len() {
         let mappings: Vec<_> = read.mappings_of(index as u32).collect();
-        let (header, _) = read.info(index as u32);
+        let header = read.info(index as u32);
         let top = read.thread(index as u32).stack;
         let stack = mappings.iter().position(|mapping| end(mapping) == top).unwrap();
         let guarded = mappings.iter().enumerate().filter(|(place, mapping)| {
@@ -317,16 +335,14 @@ fn check_bits(read: &Read) {
 fn client_and_server_are_told_the_same() {
     let read = Read::everything();
     let (client, server) = (read.domain("client"), read.domain("stpm"));
-    let (_, entries) = read.info(client);
-    let uses = entries.iter().find(|entry| entry.name.as_str() == "tpm").unwrap();
-    let (_, entries) = read.info(server);
-    let serves = entries.iter().find(|entry| entry.peer.as_str() == "client").unwrap();
-    assert_eq!((uses.kind, serves.kind), (InfoKind::Use as u32, InfoKind::Client as u32));
-    assert_eq!((uses.peer.as_str(), serves.name.as_str()), ("stpm", "tpm"));
+    let gate_use: Use = read.told_of(client, "tpm").unwrap();
+    let client_of_it = read.client(server, "client");
+    let (uses, serves) = (gate_use.channel, client_of_it.channel);
+    assert_eq!((uses.peer.as_str(), client_of_it.name.as_str()), ("stpm", "tpm"));
     assert_eq!((uses.badge, uses.option, uses.bytes), (serves.badge, serves.option, serves.bytes));
     assert_eq!((uses.option, uses.bytes), (2, 2 * PAGE_BYTES));
-    let gate = read.gates.iter().find(|gate| (gate.domain, gate.slot) == (client, uses.slot)).unwrap();
-    assert_eq!((gate.server, gate.badge), (server, serves.badge));
+    let gate = read.gates.iter().find(|gate| (gate.domain, gate.slot) == (client, gate_use.slot)).unwrap();
+    assert_eq!((gate.server, gate.badge), (server, serves.badge.0));
     let is_event = |event: &&EventEntry| (event.domain, event.slot) == (server, serves.signal_slot);
     let event = read.events.iter().find(is_event).unwrap();
     assert_eq!((event.target, event.event), (client, uses.event_bit));
@@ -360,16 +376,15 @@ fn the_rest_of_the_manifest_reaches_the_plan() {
     assert_eq!(read.domains[client as usize].on_fault, FaultPolicy::Handler as u32);
     let [handler] = read.supervisions[..] else { panic!("one handler") };
     assert_eq!((handler.domain, handler.subject), (keeper, client));
-    let (_, entries) = read.info(keeper);
-    let handled = entries.iter().find(|entry| entry.kind == InfoKind::Domain as u32).unwrap();
+    let [handled] = read.told::<Subject>(keeper)[..] else { panic!("one subject") };
     assert_eq!((handled.name.as_str(), handled.event_bit), ("client", handler.event));
-    let own = entries.iter().find(|entry| entry.kind == InfoKind::Region as u32).unwrap();
+    let [own] = read.told::<Region>(keeper)[..] else { panic!("one region") };
     assert_eq!((own.name.as_str(), own.bytes), ("scratch", 4 * PAGE_BYTES));
     let driver = |device: u32| read.devices[device as usize].domain;
     let ranges = read.io_ranges.iter();
     let ports: Vec<_> = ranges.map(|range| (driver(range.device), range.first, range.count)).collect();
     assert_eq!(ports, [(read.domain("console"), 0x3f8, 8), (read.domain("recorder"), 0xe9, 1)]);
-    let (header, _) = read.info(read.domain("client"));
+    let header = read.info(read.domain("client"));
     assert_eq!((header.magic, header.domain.as_str(), header.heap_bytes), (INFO_MAGIC, "client", 128 * 1024));
 }
 
@@ -421,10 +436,7 @@ fn the_report_is_the_one_reviewed() {
 impl Read {
     /// The settings of a domain, as the domain reads them.
     fn settings(&self, domain: u32, name: &str) -> Vec<u8> {
-        let (_, entries) = self.info(domain);
-        let is_it =
-            |entry: &&InfoEntry| entry.kind == InfoKind::Settings as u32 && entry.name.as_str() == name;
-        let Some(entry) = entries.iter().find(is_it) else { return Vec::new() };
+        let Some(entry) = self.told_of::<Settings>(domain, name) else { return Vec::new() };
         let mut mappings = self.mappings_of(domain);
         let part = mappings.find(|part| (part.address..end(part)).contains(&entry.address)).unwrap();
         assert_eq!((part.region, part.rights), (domain, Rights::READ.bits()));
@@ -447,10 +459,8 @@ impl Read {
 fn one_way_memory_is_written_by_one_side_only() {
     let read = Read::everything();
     let (client, server) = (read.domain("alice"), read.domain("ore"));
-    let (_, entries) = read.info(client);
-    let uses = entries.iter().find(|entry| entry.name.as_str() == "net").unwrap();
-    let (_, entries) = read.info(server);
-    let serves = entries.iter().find(|entry| entry.peer.as_str() == "alice").unwrap();
+    let uses = read.told_of::<Use>(client, "net").unwrap().channel;
+    let serves = read.client(server, "alice").channel;
     assert_eq!((uses.bytes, serves.bytes), (33 * PAGE_BYTES, 33 * PAGE_BYTES));
     let view = |domain, address| {
         let mapping = read.mappings_of(domain).find(|one| one.address == address).unwrap();

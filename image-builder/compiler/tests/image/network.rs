@@ -9,12 +9,12 @@ fn a_switch_knows_its_ports_by_the_badges_of_its_clients() {
     let ports = read.ports_of(switch);
     let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
     assert_eq!(names, ["nic", "alice", "bob", "recorder"], "the uplink first, then as the manifest has them");
-    let (_, entries) = read.info(switch);
+    let clients = read.told::<Client>(switch);
+    assert!(clients.iter().enumerate().all(|(place, client)| client.channel.badge.index() == place));
     for port in &ports {
-        let is_client = |entry: &&InfoEntry| {
-            entry.kind == InfoKind::Client as u32 && entry.name.as_str() == "port" && entry.peer == port.name
-        };
-        assert_eq!(entries.iter().find(is_client).unwrap().badge, port.badge);
+        let is_at_port =
+            |client: &&Client| client.name.as_str() == "port" && client.channel.peer == port.name;
+        assert_eq!(clients.iter().find(is_at_port).unwrap().channel.badge, port.badge);
         assert_eq!(port.switch.as_str(), "ore");
     }
     let [nic, alice, bob, recorder] = ports[..] else { panic!("{names:?}") };
@@ -53,12 +53,8 @@ fn a_domain_is_told_of_its_port_and_not_of_what_is_the_switchs_business() {
 fn a_card_gets_its_areas_its_message_and_memory_whose_place_it_may_know() {
     let read = Read::everything();
     let card = read.domain("nic");
-    let (_, entries) = read.info(card);
-    let areas: Vec<_> = entries.iter().filter(|entry| entry.kind == InfoKind::DeviceMemory as u32).collect();
-    assert_eq!(
-        areas.iter().map(|area| (area.area, area.bytes)).collect::<Vec<_>>(),
-        [(0, 0x1000), (1, 0x4000)]
-    );
+    let areas: Vec<_> = read.told::<Area>(card).iter().map(|area| (area.number, area.bytes)).collect();
+    assert_eq!(areas, [(0, 0x1000), (1, 0x4000)]);
     let is_its = |device: &DeviceEntry| device.domain == card;
     let nic = read.devices.iter().position(is_its).unwrap() as u32;
     assert_eq!(

@@ -14,7 +14,6 @@ mod transport;
 
 use core::fmt;
 
-use cloison_abi::info::InfoKind;
 use cloison_sys::{InterruptMessage, dma::DmaMemory, info, interrupt_acknowledge, memory::DeviceMemory};
 
 use crate::{pci::PciError, registers::Area};
@@ -126,10 +125,10 @@ impl Place<DeviceMemory> {
     pub fn find(device: &str, memory: &str) -> Result<Self, VirtioError> {
         let missing = VirtioError::NotGiven;
         let area = |number| info::get().find_area(device, number).and_then(Area::of);
-        let interrupt = info::get().find(InfoKind::Interrupt, device).and_then(info::slot);
+        let interrupt = info::get().slot::<info::Interrupt>(device);
         let interrupt = interrupt.ok_or(missing("interrupt of the device"))?;
         let message = interrupt_acknowledge(interrupt).map_err(|_| missing("right to the interrupt"))?;
-        let memory = info::get().find(InfoKind::Region, memory).ok_or(missing("memory for the device"))?;
+        let memory = info::get().find::<info::Region>(memory).ok_or(missing("memory for the device"))?;
         Ok(Self {
             config: area(AREA_CONFIG).ok_or(missing("configuration page of the device"))?,
             registers: area(AREA_REGISTERS).ok_or(missing("memory for the device's registers"))?,

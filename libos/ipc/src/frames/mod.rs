@@ -57,7 +57,7 @@ mod tests;
 
 use core::sync::atomic::Ordering;
 
-use cloison_abi::info::InfoEntry;
+use cloison_abi::info::Party;
 use cloison_sys::one_way;
 
 pub use ends::{FrameEnds, Spoilt};
@@ -77,13 +77,13 @@ pub const SKIP: u32 = u32::MAX;
 /// Bytes that a position counts as one.
 const UNIT: usize = 8;
 
-/// Both ends of the port that an information entry describes, at the side of this domain. They go on where
-/// this domain's last life left off. `None` if the entry has no one-way memory, or was attached before.
+/// Both ends of the port between this domain and another party, at this domain's side. They go on where this domain's
+/// last life left off. `None` if the two have no one-way memory, or it was attached before.
 #[must_use]
-pub fn attach(entry: &'static InfoEntry) -> Option<(FrameSender, FrameReceiver)> {
-    let (outgoing, incoming) = one_way::take(entry)?;
+pub fn attach(party: &'static impl Party) -> Option<(FrameSender, FrameReceiver)> {
+    let (outgoing, incoming) = one_way::take(party)?;
     let memory = OneWay::new(&outgoing, incoming);
-    let bell = Doorbell::of(entry);
+    let bell = Doorbell::of(party);
     let sender = FrameSender::new(memory, outgoing, bell);
     let receiver = FrameReceiver::new(memory, bell);
     bell.signal();

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU32;
 
-use cloison_abi::info::InfoEntry;
+use cloison_abi::info::Party;
 use cloison_sys::{
     Instant, KeptSignal, Slot, info,
     memory::SharedMemory,
@@ -36,10 +36,10 @@ impl SharedRing {
         Some(Self { memory, words, first: offset + CONTROL_BYTES, capacity })
     }
 
-    /// A ring that takes up all the memory that an information entry shares.
+    /// A ring that takes up all the memory that is shared with another party.
     #[must_use]
-    pub fn of(entry: &'static InfoEntry) -> Option<Self> {
-        let memory = SharedMemory::of(entry)?;
+    pub fn of(party: &'static impl Party) -> Option<Self> {
+        let memory = SharedMemory::of(party)?;
         Self::new(memory, 0, memory.len())
     }
 }
@@ -78,10 +78,10 @@ pub struct Doorbell {
 }
 
 impl Doorbell {
-    /// The bell that goes with an information entry.
+    /// The bell between this domain and another party.
     #[must_use]
-    pub fn of(entry: &InfoEntry) -> Self {
-        Self { other: info::signal_slot(entry), own: info::event_mask(entry), peer: Peer::of(entry) }
+    pub fn of(party: &impl Party) -> Self {
+        Self { other: info::signal_slot(party), own: info::event_mask(party), peer: Peer::of(party) }
     }
 }
 
@@ -119,20 +119,20 @@ impl Keep for Doorbell {
 mod tests {
     use std::{boxed::Box, vec};
 
-    use cloison_abi::info::InfoKind;
+    use cloison_abi::{
+        Name,
+        info::{Channel, Client},
+    };
 
     use super::*;
     use crate::ring::{Consumer, Producer};
 
     /// What the two sides of a gate see of the same memory. Nothing here makes a call: there is no kernel.
-    fn shared(bytes: usize) -> &'static InfoEntry {
+    fn shared(bytes: usize) -> &'static Client {
         let memory = Box::leak(vec![0_u64; bytes / 8].into_boxed_slice());
-        Box::leak(Box::new(InfoEntry {
-            kind: InfoKind::Use as u32,
-            address: memory.as_ptr() as u64,
-            bytes: bytes as u64,
-            ..InfoEntry::EMPTY
-        }))
+        let (address, bytes) = (memory.as_ptr() as u64, bytes as u64);
+        let channel = Channel { address, bytes, ..Channel::EMPTY };
+        Box::leak(Box::new(Client { name: Name::EMPTY, channel, first_grant: 0, grants: 0 }))
     }
 
     #[test]

@@ -9,7 +9,7 @@ extern crate alloc;
 use alloc::{collections::BTreeMap, string::String};
 use core::fmt::Write;
 
-use cloison_abi::{CallError, ObjectKind, info::InfoKind};
+use cloison_abi::{CallError, ObjectKind};
 use cloison_rt::{
     log,
     sys::{CensusEntry, Slot, census_read, info},
@@ -21,7 +21,7 @@ cloison_rt::entry!(main);
 const NOBODYS: [ObjectKind; 2] = [ObjectKind::BuilderRight, ObjectKind::ShutdownRight];
 
 fn main() -> Result<(), &'static str> {
-    let right = info::get().find(InfoKind::Right, ObjectKind::CensusRight.name()).and_then(info::slot);
+    let right = info::get().slot::<info::Right>(ObjectKind::CensusRight.name());
     let right = right.ok_or("the plan does not give this domain the census right")?;
     let mut held = BTreeMap::<u8, String>::new();
     let mut offence = false;

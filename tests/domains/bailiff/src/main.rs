@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{CallError, info::InfoKind};
+use cloison_abi::CallError;
 use cloison_rt::{
     log,
     sys::{Instant, Message, Received, build::domain_stop, info, reply_wait},
@@ -22,8 +22,7 @@ fn main() -> Result<(), CallError> {
 }
 
 fn stop_all() -> Result<(), CallError> {
-    let entries = info::get().entries().iter();
-    for patient in entries.filter(|entry| entry.kind == InfoKind::Domain as u32) {
+    for patient in info::get().all::<info::Subject>() {
         domain_stop(info::slot(patient).ok_or(CallError::BadSlot)?)?;
         log!("{} is stopped", patient.name.as_str());
     }

@@ -17,7 +17,6 @@ mod frame;
 mod receive;
 mod send;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_ipc::{
     frames::{self, FrameReceiver, FrameSender},
     ring::RingError,
@@ -49,7 +48,7 @@ struct Port {
 
 impl Port {
     fn find() -> Option<Self> {
-        let entry: &'static InfoEntry = info::get().find(InfoKind::Use, "net")?;
+        let entry = info::get().find::<info::Use>("net")?;
         let (sender, receiver) = frames::attach(entry)?;
         let mac = settings::ports().first()?.mac;
         Some(Self { sender, receiver, event: info::event_mask(entry), mac })

@@ -17,7 +17,7 @@ fn main() {
         return log!("error: this domain has no client");
     };
     let Some(arrival) = SharedMemory::of(client).and_then(|memory| memory.atomic_u64(0)) else {
-        return log!("error: no memory is shared with {}", client.peer);
+        return log!("error: no memory is shared with {}", client.channel.peer);
     };
     let signal = info::event_mask(client);
     let mut answer = Message::default();

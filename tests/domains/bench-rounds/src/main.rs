@@ -5,7 +5,6 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::info::InfoKind;
 use cloison_rt::sys::{self, Message, info};
 
 cloison_rt::entry!(main);
@@ -14,7 +13,7 @@ cloison_rt::entry!(main);
 const ROUNDS: usize = 200;
 
 fn main() -> Result<(), &'static str> {
-    let gate = info::get().find(InfoKind::Use, "peer").and_then(info::slot);
+    let gate = info::get().slot::<info::Use>("peer");
     let gate = gate.ok_or("the plan gives this domain no peer")?;
     for _ in 0..ROUNDS {
         sys::call(gate, Message { label: 1, words: [1, 2, 3, 4] }).map_err(|_| "a call was refused")?;

@@ -18,7 +18,7 @@ use core::{
 use cloison_abi::{
     CallError,
     guest::{GuestHalf, GuestMapEntry, GuestRegisters},
-    info::{GUEST, GUEST_FRAME, GUEST_RAM, InfoKind},
+    info::{GUEST_FRAME, GUEST_RAM},
 };
 use cloison_rt::{
     log,
@@ -68,7 +68,7 @@ struct Peer {
 
 impl Peer {
     fn find() -> Option<Self> {
-        let entry = info::get().find(InfoKind::Use, "peer")?;
+        let entry = info::get().find::<info::Use>("peer")?;
         let arrival = SharedMemory::of(entry)?.atomic_u64(0)?;
         Some(Self { gate: info::slot(entry)?, event: info::signal_slot(entry)?, arrival })
     }
@@ -102,8 +102,8 @@ impl Bouncer {
 
     fn find() -> Option<Self> {
         let page = info::get();
-        let memory = |name| SharedMemory::of(page.find(InfoKind::GuestMemory, name)?);
-        let slot = info::slot(page.find(InfoKind::Guest, GUEST)?)?;
+        let memory = |name| SharedMemory::of_guest(page.find(name)?);
+        let slot = page.guest()?;
         let mut guest = Guest::new(slot, memory(GUEST_FRAME)?);
         memory(GUEST_RAM)?.write(0, &Self::PROGRAM).then_some(())?;
         guest.create_space(0).ok()?;

@@ -4,7 +4,7 @@
 #![no_main]
 
 use borrower_api::loan;
-use cloison_abi::{CallError, FaultKind, info::InfoKind};
+use cloison_abi::{CallError, FaultKind};
 use cloison_rt::{
     start,
     sys::{
@@ -16,7 +16,7 @@ use watcher_api::{FaultSet, watch};
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
-    let entry = info::get().find(InfoKind::Use, "watch").ok_or("the plan gives no watcher")?;
+    let entry = info::get().find::<info::Use>("watch").ok_or("the plan gives no watcher")?;
     let page = SharedMemory::of(entry).ok_or("the watcher shares no page")?;
     let watcher = watch::Client::find("watch").map_err(|_| "the watcher has no gate")?;
     let told = if start::argument() == 0 {

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{Rights, info::InfoKind};
+use cloison_abi::Rights;
 use cloison_rt::{
     log,
     sys::{
@@ -18,10 +18,12 @@ cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
     let page = info::get();
-    let find = |kind, name| page.find(kind, name).and_then(info::slot).ok_or("the plan lacks a grant");
-    let (plot, gate) = (find(InfoKind::Region, "plot")?, find(InfoKind::Use, "gift")?);
-    let asked = page.find(InfoKind::Use, "gift").map_or(0, info::event_mask);
-    let console = Peer::behind(find(InfoKind::Use, "log")?).ok_or("the log leads to nobody")?;
+    let missing = "the plan lacks a grant";
+    let (plot, gate) =
+        (page.slot::<info::Region>("plot").ok_or(missing)?, page.slot::<info::Use>("gift").ok_or(missing)?);
+    let asked = page.find::<info::Use>("gift").map_or(0, info::event_mask);
+    let console =
+        Peer::behind(page.slot::<info::Use>("log").ok_or(missing)?).ok_or("the log leads to nobody")?;
     let server = gift::Client::new(gate);
     let mut peer = Peer::behind(gate).ok_or("the gate leads to nobody")?;
     loop {

@@ -3,7 +3,6 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::info::InfoKind;
 use cloison_ipc::ring::{Consumer, Doorbell, RingError, SharedRing};
 use cloison_rt::{log, sys::info};
 use embedded_io::Read;
@@ -14,7 +13,7 @@ cloison_rt::entry!(main);
 const LINE_BYTES: usize = 80;
 
 fn main() -> Result<(), RingError> {
-    let entry = info::get().find(InfoKind::Use, "terminal").ok_or(RingError::PeerFailed)?;
+    let entry = info::get().find::<info::Use>("terminal").ok_or(RingError::PeerFailed)?;
     let ring = SharedRing::of(entry).ok_or(RingError::Corrupt)?;
     let mut keyboard = Consumer::new(ring, Doorbell::of(entry));
     log!("\x1b[2Jcleared?\rkernel | forged");

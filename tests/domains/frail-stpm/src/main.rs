@@ -9,7 +9,6 @@
 
 use core::time::Duration;
 
-use cloison_abi::info::InfoKind;
 use cloison_drivers::tpm::Locality;
 use cloison_rt::{
     log,
@@ -32,7 +31,7 @@ const COMMANDS_BEFORE_CRASH: usize = 5;
 
 fn main() -> Result<(), &'static str> {
     let page = info::get();
-    let device = page.find(InfoKind::DeviceMemory, "tpm").ok_or("this domain was given no TPM")?;
+    let device = page.find::<info::Area>("tpm").ok_or("this domain was given no TPM")?;
     let registers = DeviceMemory::of(device).ok_or("the TPM's registers are not mapped")?;
     let crashes = Crashes::new().ok_or("there is no client")?;
     let chip = TpmChip::new(registers, cloison_rt::log::line);

@@ -3,7 +3,6 @@
 use alloc::{vec, vec::Vec};
 use core::time::Duration;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_ipc::{
     frames::{self, FrameReceiver, FrameSender},
     ring::RingError,
@@ -30,8 +29,7 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn find() -> Result<Self, &'static str> {
-        let entry: &'static InfoEntry =
-            info::get().find(InfoKind::Use, "net").ok_or("the plan gives this domain no port")?;
+        let entry = info::get().find::<info::Use>("net").ok_or("the plan gives this domain no port")?;
         let (sender, receiver) = frames::attach(entry).ok_or("the port has no one-way memory")?;
         let mac = settings::ports().first().ok_or("the plan says nothing of the port")?.mac;
         Ok(Self { sender, receiver, event: info::event_mask(entry), mac, buffer: vec![0; LONGEST] })

@@ -3,7 +3,6 @@
 use alloc::{format, string::String, vec, vec::Vec};
 use core::time::Duration;
 
-use cloison_abi::info::InfoEntry;
 use cloison_ipc::{
     Failure,
     frames::{Control, SKIP},
@@ -137,7 +136,7 @@ pub(crate) struct Attacker {
 }
 
 impl Attacker {
-    pub(crate) fn new(entry: &'static InfoEntry) -> Result<Self, String> {
+    pub(crate) fn new(entry: &'static info::Use) -> Result<Self, String> {
         let (switch, name) = (Switch::find()?, info::get().domain());
         let mac = |name| switch.port(name).map(|report| report.facts.mac);
         let (own, [other, peer]) = (mac(name)?, [mac(PAIR[0])?, mac(PAIR[1])?]);

@@ -16,7 +16,6 @@ mod switch;
 use alloc::string::String;
 use core::time::Duration;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
 use cloison_rt::{
     log,
     sys::{info, settings},
@@ -29,7 +28,7 @@ use port::Port;
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), String> {
-    let port = info::get().find(InfoKind::Use, "net").ok_or("the plan gives this domain no port")?;
+    let port = info::get().find::<info::Use>("net").ok_or("the plan gives this domain no port")?;
     match settings::arguments() {
         "attack" => attack(Attacker::new(port)?),
         "write" => write(port),
@@ -58,10 +57,10 @@ fn attack(mut attacker: Attacker) -> Result<(), String> {
 
 /// Writes into what the switch sends. The kernel has mapped it for reading.
 #[allow(unsafe_code, reason = "it faults on purpose")]
-fn write(port: &InfoEntry) -> Result<(), String> {
-    log!("writing at {:#x}, where only the switch may", port.incoming_address);
+fn write(port: &info::Use) -> Result<(), String> {
+    log!("writing at {:#x}, where only the switch may", port.channel.incoming_address);
     // SAFETY: the write faults; if it did not, it would change words that only the switch's side of this port
     // writes and that no reference of this domain leads to.
-    unsafe { (port.incoming_address as *mut u32).write_volatile(7) };
+    unsafe { (port.channel.incoming_address as *mut u32).write_volatile(7) };
     Err("the memory that comes in can be written".into())
 }

@@ -4,7 +4,6 @@ use core::{sync::atomic::Ordering, time::Duration};
 
 use alloc::{string::String, vec, vec::Vec};
 
-use cloison_abi::info::InfoEntry;
 use cloison_ipc::frames::{Control, HEADER_BYTES, SKIP};
 use cloison_rt::{
     sys::{
@@ -62,7 +61,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(entry: &'static InfoEntry) -> Result<Self, String> {
+    pub(crate) fn new(entry: &'static info::Use) -> Result<Self, String> {
         let (outgoing, incoming) = one_way::take(entry).ok_or("the port has no one-way memory")?;
         let event = info::signal_slot(entry).ok_or("the port has no event")?;
         let gate = info::slot(entry).ok_or("the port has no gate")?;

@@ -11,7 +11,6 @@ mod random;
 
 use cloison_abi::{
     CallError, CallNumber,
-    info::InfoKind,
     limits::{DOMAIN_END, INFO_ADDRESS, KERNEL_BASE, PAGE_BYTES},
 };
 use cloison_rt::{
@@ -31,16 +30,20 @@ const FREE: u64 = 0x2000_0000;
 const UNKNOWN_LABEL: u64 = 0x100;
 
 fn main() -> Result<(), &'static str> {
-    let watch = info::get().find(InfoKind::Use, "watch").ok_or("the plan gives the fuzzer no watcher")?;
+    let watch = info::get().find::<info::Use>("watch").ok_or("the plan gives the fuzzer no watcher")?;
     let gate = info::slot(watch).ok_or("the watcher has no gate")?;
     let watcher = watch::Client::new(gate);
     if start::argument() == 0 {
         let page = SharedMemory::of(watch).ok_or("the watcher shares no page")?;
         watcher_api::write_name(&page, "a million random calls harm nobody");
         watcher.announce(0, FaultSet::NONE, 0, 0).map_err(|_| "the watcher does not answer")?;
-        let mut fuzzer =
-            Fuzzer { random: Random::new(watch.option.into()), report_gate: gate, done: 0, refused: 0 };
-        log!("seed {}: {CALLS} calls", watch.option);
+        let mut fuzzer = Fuzzer {
+            random: Random::new(watch.channel.option.into()),
+            report_gate: gate,
+            done: 0,
+            refused: 0,
+        };
+        log!("seed {}: {CALLS} calls", watch.channel.option);
         while fuzzer.done < CALLS {
             fuzzer.step();
         }

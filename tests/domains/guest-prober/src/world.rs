@@ -6,7 +6,7 @@ use core::fmt;
 use cloison_abi::{
     CallError, CallNumber,
     guest::{GuestHalf, GuestMapEntry, GuestRegisters},
-    info::{GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, InfoKind},
+    info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM},
     limits::PAGE_BYTES,
 };
 use cloison_rt::sys::{
@@ -109,9 +109,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn look_around() -> Option<Self> {
         let page = info::get();
-        let watch = page.find(InfoKind::Use, "watch")?;
-        let memory = |name| SharedMemory::of(page.find(InfoKind::GuestMemory, name)?);
-        let (slot, frame) = (info::slot(page.find(InfoKind::Guest, GUEST)?)?, memory(GUEST_FRAME)?);
+        let watch = page.find::<info::Use>("watch")?;
+        let memory = |name| SharedMemory::of_guest(page.find(name)?);
+        let (slot, frame) = (page.guest()?, memory(GUEST_FRAME)?);
         Some(Self {
             watcher: watch::Client::new(info::slot(watch)?),
             page: SharedMemory::of(watch)?,

@@ -6,7 +6,7 @@
 
 use cloison_abi::{
     guest::{GuestHalf, GuestMapEntry, GuestRegisters},
-    info::{GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED, InfoKind},
+    info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED},
     limits::PAGE_BYTES,
 };
 use cloison_rt::{
@@ -37,7 +37,7 @@ fn main() -> Result<(), &'static str> {
     let [Some(ram), Some(shared), Some(numbers), Some(frame)] = memory else {
         return Err("the plan lacks memory of a guest");
     };
-    let guest = info::get().find(InfoKind::Guest, GUEST).and_then(info::slot).ok_or("there is no guest")?;
+    let guest = info::get().guest().ok_or("there is no guest")?;
     let keeper = keep::Client::find("keep").map_err(|_| "there is no keeper")?;
     let all = [ram, shared, numbers, frame];
     let begun = keeper.begin(what_it_begins_with(), digest_of(&all), 0);
@@ -51,7 +51,7 @@ fn main() -> Result<(), &'static str> {
 }
 
 fn memory(name: &str) -> Option<SharedMemory> {
-    SharedMemory::of(info::get().find(InfoKind::GuestMemory, name)?)
+    SharedMemory::of_guest(info::get().find(name)?)
 }
 
 /// The digest of the files and of the command line; the first life says what they are.

@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use cloison_abi::{CallError, Rights, info::InfoKind, limits::PAGE_BYTES};
+use cloison_abi::{CallError, Rights, limits::PAGE_BYTES};
 use cloison_rt::{
     log,
     sys::{
@@ -32,7 +32,7 @@ const DISTANCE: u64 = 100 * PAGE_BYTES;
 const MOST_LOOKS: u32 = 5000;
 
 fn main() -> Result<(), &'static str> {
-    let plot = info::get().find(InfoKind::Region, "plot").and_then(info::slot).ok_or("it has no plot")?;
+    let plot = info::get().slot::<info::Region>("plot").ok_or("it has no plot")?;
     let mut heir = Heir { plot, loans: Vec::new() };
     let mut left = info::get().clients().count();
     let mut gone = Vec::new();
@@ -91,8 +91,8 @@ impl Heir {
         let lost = region_info(slot) == Err(CallError::BadSlot)
             && ends.into_iter().all(|end| is_free(self.plot, end) == Ok(true));
         if lost {
-            let name = info::get().clients().find(|entry| info::badge(entry) == badge);
-            log!("what {} lent is back", name.map_or("nobody", |entry| entry.peer.as_str()));
+            let name = info::get().clients().find(|client| client.channel.badge == badge);
+            log!("what {} lent is back", name.map_or("nobody", |client| client.channel.peer.as_str()));
             self.loans.swap_remove(number);
         }
         lost

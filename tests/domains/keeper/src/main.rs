@@ -6,7 +6,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{CallError, Rights, info::InfoKind};
+use cloison_abi::{CallError, Rights};
 use cloison_rt::{
     log,
     sys::{
@@ -25,13 +25,13 @@ const BOTH: Rights = Rights::READ.union(Rights::WRITE);
 
 fn main() -> Result<(), &'static str> {
     let page = info::get();
-    let find = |kind, name| page.find(kind, name).and_then(info::slot).ok_or("the plan lacks a grant");
+    let missing = "the plan lacks a grant";
     let client = page.clients().find(|entry| entry.name.as_str() == "keep").ok_or("there is no client")?;
     let keeper = Keeper {
-        census: find(InfoKind::Right, "census-right")?,
-        plot: find(InfoKind::Region, "plot")?,
-        client: client.peer.as_str(),
-        badge: info::badge(client),
+        census: page.slot::<info::Right>("census-right").ok_or(missing)?,
+        plot: page.slot::<info::Region>("plot").ok_or(missing)?,
+        client: client.channel.peer.as_str(),
+        badge: client.channel.badge,
         bell: info::signal_slot(client).ok_or("the client cannot be signalled")?,
         first: None,
         life: 0,

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{Rights, info::InfoKind};
+use cloison_abi::Rights;
 use cloison_rt::{
     log,
     sys::{debug_write, info, region_grant, settings},
@@ -14,8 +14,9 @@ cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
     let page = info::get();
-    let find = |kind, name| page.find(kind, name).and_then(info::slot).ok_or("the plan lacks a grant");
-    let (plot, gate) = (find(InfoKind::Region, "plot")?, find(InfoKind::Use, "gift")?);
+    let missing = "the plan lacks a grant";
+    let (plot, gate) =
+        (page.slot::<info::Region>("plot").ok_or(missing)?, page.slot::<info::Use>("gift").ok_or(missing)?);
     let slot = region_grant(plot, gate, Rights::READ | Rights::WRITE).map_err(|_| "cannot lend")?;
     gift::Client::new(gate).take(slot.0).map_err(|_| "the loan is refused")?;
     log!("lent; now I {}", settings::arguments());

@@ -4,7 +4,7 @@
 #![no_main]
 
 use borrower_api::{Failure, loan};
-use cloison_abi::{CallError, Rights, info::InfoKind};
+use cloison_abi::{CallError, Rights};
 use cloison_rt::sys::{Slot, info, mapped::MappedRegion, memory::SharedMemory, region_grant, region_revoke};
 use watcher_api::{FaultSet, watch};
 
@@ -14,10 +14,13 @@ const WORD: u64 = 0x1234_5678_9abc_def0;
 
 fn main() -> Result<(), &'static str> {
     let page = info::get();
-    let find = |kind, name| page.find(kind, name).and_then(info::slot).ok_or("the plan lacks a grant");
-    let shared = page.find(InfoKind::Use, "watch").and_then(SharedMemory::of).ok_or("no shared page")?;
-    let watcher = watch::Client::new(find(InfoKind::Use, "watch")?);
-    let lender = Lender { plot: find(InfoKind::Region, "plot")?, gate: find(InfoKind::Use, "loan")? };
+    let missing = "the plan lacks a grant";
+    let shared = page.find::<info::Use>("watch").and_then(SharedMemory::of).ok_or("no shared page")?;
+    let watcher = watch::Client::new(page.slot::<info::Use>("watch").ok_or(missing)?);
+    let lender = Lender {
+        plot: page.slot::<info::Region>("plot").ok_or(missing)?,
+        gate: page.slot::<info::Use>("loan").ok_or(missing)?,
+    };
     let acts: [(&str, Act); 4] = [
         ("memory that is lent is seen as it is", Lender::lend),
         ("a place for grants that is taken is not overwritten", Lender::lend_more),

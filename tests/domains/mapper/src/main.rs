@@ -7,7 +7,6 @@ use core::fmt::Display;
 
 use cloison_abi::{
     CallError,
-    info::{InfoEntry, InfoKind},
     limits::{INFO_ADDRESS, PAGE_BYTES},
 };
 use cloison_rt::{
@@ -24,28 +23,27 @@ fn main() -> Result<(), &'static str> {
     let page = info::get();
     let (heap, bytes) = page.heap();
     show(heap, bytes, "rw-", &"heap");
-    page.entries().iter().for_each(tell);
-    let probe = page.find(InfoKind::Region, "probe").and_then(info::slot).ok_or("there is no region")?;
+    page.all::<info::Use>().iter().for_each(tell);
+    page.clients().for_each(tell);
+    page.all::<info::Area>().iter().for_each(|area| show(area.address, area.bytes, "rw-", &"registers"));
+    page.all::<info::Settings>().iter().for_each(|one| show(one.address, one.bytes, "r--", &"settings"));
+    let probe = page.slot::<info::Region>("probe").ok_or("there is no region")?;
     scan(probe).map_err(|_| "the kernel does not say what is mapped")?;
     log!("that is all");
     Ok(())
 }
 
-/// The memory that an entry tells of.
-fn tell(entry: &InfoEntry) {
-    let is = |kind| entry.kind == kind as u32;
-    let (name, peer) = (entry.name.as_str(), entry.peer.as_str());
-    let (address, bytes, incoming) = (entry.address, entry.bytes, entry.incoming_address);
-    if is(InfoKind::Settings) {
-        show(address, bytes, "r--", &"settings");
-    } else if is(InfoKind::DeviceMemory) {
-        show(address, bytes, "rw-", &"registers");
-    } else if (is(InfoKind::Use) || is(InfoKind::Client)) && address != 0 {
-        if incoming == 0 {
-            show(address, bytes, "rw-", &format_args!("shared with {peer}, for {name}"));
-        } else {
+/// The memory that is shared with another party.
+fn tell(party: &impl info::Party) {
+    let (name, channel) = (party.name(), party.channel());
+    let (name, peer) = (name.as_str(), channel.peer.as_str());
+    let &info::Channel { address, bytes, incoming_address, .. } = channel;
+    match (address, incoming_address) {
+        (0, _) => {}
+        (_, 0) => show(address, bytes, "rw-", &format_args!("shared with {peer}, for {name}")),
+        _ => {
             show(address, bytes, "rw-", &format_args!("to {peer}, for {name}"));
-            show(incoming, bytes, "r--", &format_args!("from {peer}, for {name}"));
+            show(incoming_address, bytes, "r--", &format_args!("from {peer}, for {name}"));
         }
     }
 }

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{CallError, info::InfoKind};
+use cloison_abi::CallError;
 use cloison_rt::{
     log,
     sys::{
@@ -16,12 +16,11 @@ use cloison_rt::{
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), CallError> {
-    let entries = info::get().entries().iter();
-    let patients = entries.filter(|entry| entry.kind == InfoKind::Domain as u32);
-    let events = patients.clone().fold(0, |events, patient| events | info::event_mask(patient));
+    let patients = info::get().all::<info::Subject>();
+    let events = patients.iter().fold(0, |events, patient| events | info::event_mask(patient));
     loop {
         let faulted = wait(events, Instant::NEVER);
-        for patient in patients.clone().filter(|patient| info::event_mask(patient) & faulted != 0) {
+        for patient in patients.iter().filter(|patient| info::event_mask(*patient) & faulted != 0) {
             let domain = info::slot(patient).ok_or(CallError::BadSlot)?;
             log!("{} faulted: {}", patient.name.as_str(), fault_read(domain)?);
             // Its clients are told that it has failed, and what it lent comes back to it.

@@ -6,10 +6,7 @@ use core::{
     sync::atomic::AtomicU64,
 };
 
-use cloison_abi::{
-    info::InfoKind,
-    limits::{IMAGE_ADDRESS, PAGE_BYTES},
-};
+use cloison_abi::limits::{IMAGE_ADDRESS, PAGE_BYTES};
 use cloison_rt::sys::{Slot, any_call, info, memory::SharedMemory};
 use watcher_api::watch;
 
@@ -43,15 +40,15 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn look_around() -> Option<Self> {
         let page = info::get();
-        let watch = page.find(InfoKind::Use, "watch")?;
+        let watch = page.find::<info::Use>("watch")?;
         let watch_gate = info::slot(watch)?;
         Some(Self {
             watcher: watch::Client::new(watch_gate),
             page: SharedMemory::of(watch)?,
             watch_gate,
             watch_event: info::signal_slot(watch)?,
-            log_gate: info::slot(page.find(InfoKind::Use, "log")?)?,
-            plot: info::slot(page.find(InfoKind::Region, "plot")?)?,
+            log_gate: page.slot::<info::Use>("log")?,
+            plot: page.slot::<info::Region>("plot")?,
             entry: _start as *const () as u64,
             stack_top: stack_pointer().next_multiple_of(PAGE_BYTES),
         })
@@ -64,8 +61,8 @@ impl World {
     /// The first address behind everything that the plan maps for this domain: behind the page shared with
     /// the watcher.
     pub(crate) fn beyond(&self) -> u64 {
-        let shared = info::get().find(InfoKind::Use, "watch");
-        shared.map_or(0, |entry| entry.address + entry.bytes)
+        let shared = info::get().find::<info::Use>("watch");
+        shared.map_or(0, |watch| watch.channel.address + watch.channel.bytes)
     }
 
     pub(crate) fn shared(&self) -> u64 {

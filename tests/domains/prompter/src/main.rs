@@ -4,7 +4,6 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::info::InfoKind;
 use cloison_ipc::ring::{Consumer, Doorbell, RingError, SharedRing};
 use cloison_rt::{log, log::text, sys::info};
 use embedded_io::Read;
@@ -12,7 +11,7 @@ use embedded_io::Read;
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), RingError> {
-    let entry = info::get().find(InfoKind::Use, "terminal").ok_or(RingError::PeerFailed)?;
+    let entry = info::get().find::<info::Use>("terminal").ok_or(RingError::PeerFailed)?;
     let ring = SharedRing::of(entry).ok_or(RingError::Corrupt)?;
     let mut keyboard = Consumer::new(ring, Doorbell::of(entry));
     text(b"\x1b[A\x1b[2J\x1b[1;1Hnot above\r\n");

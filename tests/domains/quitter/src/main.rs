@@ -3,14 +3,12 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::info::InfoKind;
 use cloison_rt::sys::{Instant, build::domain_stop, info, settings, wait};
 
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
-    let patient = info::get().entries().iter().find(|entry| entry.kind == InfoKind::Domain as u32);
-    let patient = patient.ok_or("it handles nobody's faults")?;
+    let patient = info::get().all::<info::Subject>().first().ok_or("it handles nobody's faults")?;
     wait(info::event_mask(patient), Instant::NEVER);
     if settings::arguments() == "stop" {
         let slot = info::slot(patient).ok_or("the plan gives no slot")?;

@@ -19,11 +19,11 @@ struct Reader;
 
 impl reading::Server for Reader {
     fn count(&mut self, client: Badge, bytes: u16) -> Result<reading::Counted, reading::Refusal> {
-        let entry = info::get().clients().find(|entry| info::badge(entry) == client);
+        let entry = info::get().clients().find(|asker| asker.channel.badge == client);
         let entry = entry.ok_or(reading::Refusal::NothingLent)?;
         // Where this client's grant arrives, and what the manifest says of this client.
-        let slot = info::slot(entry).ok_or(reading::Refusal::NothingLent)?;
-        let longest = entry.option as usize;
+        let slot = info::first_grant(entry).ok_or(reading::Refusal::NothingLent)?;
+        let longest = entry.channel.option as usize;
 
         let mut copy = [0; 80];
         let text = copy.get_mut(..bytes.into()).filter(|text| text.len() <= longest);
@@ -37,7 +37,7 @@ impl reading::Server for Reader {
             return Err(reading::Refusal::TooLong);
         }
         let words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).count();
-        log!("{} words from {}", words, entry.peer.as_str());
+        log!("{} words from {}", words, entry.channel.peer.as_str());
         Ok(reading::Counted { words: words as u16 })
     }
 }

@@ -8,7 +8,6 @@ mod memory;
 
 use cloison_abi::{
     Rights,
-    info::InfoKind,
     limits::{MAX_SLOTS, PAGE_BYTES},
 };
 use cloison_rt::{
@@ -38,13 +37,13 @@ fn main() -> Result<(), &'static str> {
     // Before anything else: the events that this life finds.
     let events = wait(u64::MAX, Instant::PAST);
     let page = info::get();
-    let find = |kind, name| page.find(kind, name).and_then(info::slot).ok_or("the plan lacks a grant");
+    let missing = "the plan lacks a grant";
     let (heap, bytes) = page.heap();
     let me = Reborn {
         end: (heap + bytes).next_multiple_of(PAGE_BYTES),
-        plot: find(InfoKind::Region, "plot")?,
-        keep: find(InfoKind::Use, "keep")?,
-        log: find(InfoKind::Use, "log")?,
+        plot: page.slot::<info::Region>("plot").ok_or(missing)?,
+        keep: page.slot::<info::Use>("keep").ok_or(missing)?,
+        log: page.slot::<info::Use>("log").ok_or(missing)?,
     };
     let slots = slots_digest();
     region_map(me.plot, me.end + OWN, 0, PAGES, BOTH).map_err(|_| "cannot map its own memory")?;

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{CallError, info::InfoKind, limits::PAGE_BYTES};
+use cloison_abi::{CallError, limits::PAGE_BYTES};
 use cloison_rt::{
     log,
     sys::{
@@ -18,7 +18,7 @@ cloison_rt::entry!(main);
 const ROUNDS: u32 = 1000;
 
 fn main() -> Result<(), CallError> {
-    let slot = |name| info::get().find(InfoKind::Region, name).and_then(info::slot).ok_or(CallError::BadSlot);
+    let slot = |name| info::get().slot::<info::Region>(name).ok_or(CallError::BadSlot);
     let (plot, other) = (slot("plot")?, slot("other")?);
     let first = MappedRegion::writable(plot)?;
     let address = first.address();

@@ -6,7 +6,6 @@
 
 use core::{sync::atomic::Ordering, time::Duration};
 
-use cloison_abi::info::InfoKind;
 use cloison_rt::{
     log,
     sys::{info, memory::SharedMemory, signal, wait},
@@ -21,8 +20,7 @@ const SIGNALS: u64 = 100_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> Result<(), &'static str> {
-    let listener =
-        info::get().find(InfoKind::Use, "count").ok_or("the plan gives this domain no listener")?;
+    let listener = info::get().find::<info::Use>("count").ok_or("the plan gives this domain no listener")?;
     let number = SharedMemory::of(listener).and_then(|memory| memory.atomic_u64(0));
     let number = number.ok_or("no memory is shared with the listener")?;
     let event = info::signal_slot(listener).ok_or("the listener cannot be signalled")?;

@@ -13,8 +13,6 @@ use cloison_rt::{
     time::after,
 };
 
-use cloison_abi::info::InfoKind;
-
 cloison_rt::entry!(main);
 
 /// Offsets of ports (8254 data sheet): counter 0, and control.
@@ -75,9 +73,9 @@ struct Storm {
 impl Storm {
     fn find() -> Option<Self> {
         let page = info::get();
-        let interrupt = page.find(InfoKind::Interrupt, "timer")?;
+        let interrupt = page.find::<info::Interrupt>("timer")?;
         Some(Self {
-            ports: Ports::of(page.find(InfoKind::Ports, "timer")?)?,
+            ports: Ports::of(page.find("timer")?),
             interrupt: info::slot(interrupt)?,
             event: info::event_mask(interrupt),
         })

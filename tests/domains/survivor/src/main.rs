@@ -5,7 +5,6 @@
 
 use core::hint::black_box;
 
-use cloison_abi::info::InfoKind;
 use cloison_rt::{
     log,
     sys::{Badge, Message, call, info},
@@ -27,11 +26,7 @@ impl greeting::Server for Survivor {
     fn greet(&mut self, _client: Badge, _hour: u8) -> Result<greeting::Greeted, greeting::Refusal> {
         compute();
         log!("computed while a client waits");
-        match info::get()
-            .find(InfoKind::Use, "order")
-            .and_then(info::slot)
-            .map(|gate| call(gate, Message::default()))
-        {
+        match info::get().slot::<info::Use>("order").map(|gate| call(gate, Message::default())) {
             Some(Ok(_)) => {}
             _ => log!("error: the order is refused"),
         }

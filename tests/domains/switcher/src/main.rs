@@ -12,7 +12,7 @@ mod vectors;
 
 use core::time::Duration;
 
-use cloison_abi::{CallNumber, call::NO_DEADLINE, info::InfoKind};
+use cloison_abi::{CallNumber, call::NO_DEADLINE};
 use cloison_rt::{
     sys::{Instant, Slot, info, memory::SharedMemory},
     time::after,
@@ -36,13 +36,13 @@ const SPINS: u64 = 1_000_000;
 const LAST: u32 = 1;
 
 fn main() -> Result<(), &'static str> {
-    let watch = info::get().find(InfoKind::Use, "watch").ok_or("the plan gives no watcher")?;
+    let watch = info::get().find::<info::Use>("watch").ok_or("the plan gives no watcher")?;
     let page = SharedMemory::of(watch).ok_or("the watcher shares no page")?;
     let watcher = watch::Client::find("watch").map_err(|_| "the watcher has no gate")?;
     if !vectors::are_there() {
         return Err("this CPU has no AVX");
     }
-    let peer = info::get().find(InfoKind::Use, "peer").and_then(info::slot);
+    let peer = info::get().slot::<info::Use>("peer");
     let seed = if peer.is_some() { 1 } else { 2 };
     let acts: [(&str, &dyn Fn() -> i32); 3] = [
         ("vector registers neither stay nor leak over a call", &|| {

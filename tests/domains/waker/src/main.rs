@@ -5,7 +5,6 @@
 
 use core::time::Duration;
 
-use cloison_abi::info::InfoKind;
 use cloison_rt::{
     sys::{info, signal},
     time::sleep,
@@ -14,7 +13,7 @@ use cloison_rt::{
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), &'static str> {
-    let event = info::get().find(InfoKind::Use, "wake").and_then(info::signal_slot);
+    let event = info::get().find::<info::Use>("wake").and_then(info::signal_slot);
     sleep(Duration::from_millis(30));
     signal(event.ok_or("the plan gives the waker no event")?).map_err(|_| "the signal was refused")
 }

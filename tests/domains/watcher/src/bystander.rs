@@ -2,8 +2,12 @@
 
 use core::{sync::atomic::Ordering, time::Duration};
 
-use cloison_abi::{Name, info::InfoEntry};
-use cloison_rt::{log, sys::memory::SharedMemory, time::sleep};
+use cloison_abi::Name;
+use cloison_rt::{
+    log,
+    sys::{info, memory::SharedMemory},
+    time::sleep,
+};
 
 /// Within how many looks a living domain counts on. They are counted, not timed: where the whole machine stands still
 /// for a while, no domain has had the CPU.
@@ -18,8 +22,8 @@ pub(crate) struct Bystander {
 }
 
 impl Bystander {
-    pub(crate) fn new(entry: &'static InfoEntry) -> Option<Self> {
-        Some(Self { name: entry.peer, page: SharedMemory::of(entry)?, dead: false })
+    pub(crate) fn new(client: &'static info::Client) -> Option<Self> {
+        Some(Self { name: client.channel.peer, page: SharedMemory::of(client)?, dead: false })
     }
 
     /// Waits until it has counted on. Says so, once, if it does not.

@@ -1,9 +1,6 @@
 //! A domain under test: what it announced, and how it ended.
 
-use cloison_abi::{
-    CallError, Fault, Name,
-    info::{InfoEntry, InfoKind},
-};
+use cloison_abi::{CallError, Fault, Name};
 use cloison_rt::{
     log,
     sys::{Badge, Slot, build, info, memory::SharedMemory},
@@ -36,13 +33,13 @@ struct Announcement {
 }
 
 impl Subject {
-    pub(crate) fn new(entry: &'static InfoEntry) -> Option<Self> {
-        let domain = info::get().find(InfoKind::Domain, entry.peer.as_str());
+    pub(crate) fn new(client: &'static info::Client) -> Option<Self> {
+        let domain = info::get().find::<info::Subject>(client.channel.peer.as_str());
         Some(Self {
-            name: entry.peer,
-            badge: info::badge(entry),
-            page: SharedMemory::of(entry)?,
-            domain: domain.and_then(|entry| Some((info::slot(entry)?, info::event_mask(entry)))),
+            name: client.channel.peer,
+            badge: client.channel.badge,
+            page: SharedMemory::of(client)?,
+            domain: domain.and_then(|domain| Some((info::slot(domain)?, info::event_mask(domain)))),
             place: None,
             announced: None,
             acts: 0,

@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use cloison_abi::{CallError, Rights, info::InfoKind};
+use cloison_abi::{CallError, Rights};
 use cloison_rt::{
     log,
     sys::{info, mapped::MappedRegion, region_grant, region_revoke},
@@ -13,8 +13,8 @@ use reader_api::reading;
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), CallError> {
-    let slot = |kind, name| info::get().find(kind, name).and_then(info::slot).ok_or(CallError::BadSlot);
-    let (page, gate) = (slot(InfoKind::Region, "page")?, slot(InfoKind::Use, "reading")?);
+    let page = info::get().slot::<info::Region>("page").ok_or(CallError::BadSlot)?;
+    let gate = info::get().slot::<info::Use>("reading").ok_or(CallError::BadSlot)?;
     let memory = MappedRegion::writable(page)?;
     for text in ["to be or not to be", "that is the question, whether it is nobler"] {
         if !memory.write(0, text.as_bytes()) {

@@ -1,9 +1,9 @@
 //! Connects clients with gates of their servers: the gate, the memory both see, the events both ways.
 
-use cloison_abi::Rights;
-use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_abi::info::{Channel, Client, Use};
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{EventEntry, GateEntry, NONE};
+use cloison_abi::{Badge, Rights};
 
 use super::{Assigner, index, memory, thread};
 use crate::plan::name::name;
@@ -32,41 +32,21 @@ impl Assigner<'_> {
         let (to_client, client_bit) = self.signal(offer.signals_client, server, client);
         let (to_server, server_bit) = self.signal(offer.signals_server, client, server);
         let [client_view, server_view] = self.share(offer, client, server);
-        let common = InfoEntry {
-            badge,
+        let channel = |peer: DomainId, view: View, signal_slot, event_bit| Channel {
+            peer: name(&self.system.domain(peer).name),
+            badge: Badge(badge),
+            signal_slot,
+            event_bit,
             option: grant.option as u32,
+            address: view.address,
+            incoming_address: view.incoming_address,
             bytes: offer.shared_pages.max(offer.one_way_pages) * PAGE_BYTES,
-            ..InfoEntry::EMPTY
         };
-        self.tell(
-            client,
-            InfoEntry {
-                name: name(&grant.local),
-                peer: name(&self.system.domain(server).name),
-                kind: InfoKind::Use as u32,
-                slot,
-                signal_slot: to_server,
-                event_bit: client_bit,
-                address: client_view.address,
-                incoming_address: client_view.incoming_address,
-                ..common
-            },
-        );
-        self.tell(
-            server,
-            InfoEntry {
-                name: name(&offer.name.value),
-                peer: name(&self.system.domain(client).name),
-                kind: InfoKind::Client as u32,
-                // The slots that this client's grants fill, if there are any.
-                slot: if grants == 0 { NONE } else { first_grant },
-                signal_slot: to_client,
-                event_bit: server_bit,
-                address: server_view.address,
-                incoming_address: server_view.incoming_address,
-                ..common
-            },
-        );
+        let to_client = channel(client, server_view, to_client, server_bit);
+        let channel = channel(server, client_view, to_server, client_bit);
+        self.info[client.0].uses.push(Use { name: name(&grant.local), channel, slot, reserved: 0 });
+        let client = Client { name: name(&offer.name.value), channel: to_client, first_grant, grants };
+        self.info[server.0].clients.push(client);
     }
 
     /// Sets slots of the server aside for what a client grants: the first, and how many.

@@ -3,8 +3,8 @@
 use cloison_abi::Rights;
 use cloison_abi::guest::GUEST_REGIONS;
 use cloison_abi::info::{
-    GUEST, GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, InfoEntry, InfoKind,
-    SETTINGS_INITRAMFS, SETTINGS_KERNEL,
+    GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, GuestMemory, SETTINGS_INITRAMFS,
+    SETTINGS_KERNEL, Settings,
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GuestEntry, NONE, RegionEntry};
@@ -42,10 +42,7 @@ impl Assigner<'_> {
             self.guest_memory(id, NONE, (GUEST_SAVED, sizes.saved), NONE);
         }
         self.tables.guests.push(GuestEntry { domain: index(id), slot, tables, frame, attached, writable });
-        self.tell(
-            id,
-            InfoEntry { name: name(GUEST), kind: InfoKind::Guest as u32, slot, ..InfoEntry::EMPTY },
-        );
+        self.info[id.0].guest_slot = Some(slot);
         for (local, file) in [(SETTINGS_KERNEL, guest.kernel), (SETTINGS_INITRAMFS, guest.initramfs)] {
             file.into_iter().for_each(|file| self.file(id, local, file));
         }
@@ -56,11 +53,8 @@ impl Assigner<'_> {
     fn guest_memory(&mut self, id: DomainId, owner: u32, (local, pages): (&str, u64), number: u32) -> u32 {
         let region = self.region(RegionEntry { owner, ..memory(name(local), pages as u32) });
         let address = self.map(id, region, 0..pages as u32, Rights::READ | Rights::WRITE);
-        let (kind, bytes) = (InfoKind::GuestMemory as u32, pages * PAGE_BYTES);
-        self.tell(
-            id,
-            InfoEntry { name: name(local), kind, area: number, address, bytes, ..InfoEntry::EMPTY },
-        );
+        let (name, bytes) = (name(local), pages * PAGE_BYTES);
+        self.info[id.0].guest_memory.push(GuestMemory { name, number, reserved: 0, address, bytes });
         region
     }
 
@@ -75,7 +69,6 @@ impl Assigner<'_> {
             region
         });
         let address = self.map(id, region, 0..pages, Rights::READ);
-        let (name, kind) = (name(local), InfoKind::Settings as u32);
-        self.tell(id, InfoEntry { name, kind, address, bytes: length, ..InfoEntry::EMPTY });
+        self.info[id.0].settings.push(Settings { name: name(local), address, bytes: length });
     }
 }

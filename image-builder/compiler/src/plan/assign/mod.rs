@@ -6,7 +6,7 @@ mod own;
 
 use std::ops::Range;
 
-use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_abi::info::Subject;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{MappingEntry, NONE, RegionEntry, RegionSource, SupervisionEntry};
 use cloison_abi::{Name, Rights};
@@ -15,7 +15,7 @@ use super::layout::{GUARD_PAGES, Layout};
 use super::name::name;
 use super::program::Program;
 use super::settings::settings;
-use super::{DomainPlan, FilePlan, Plan, SHARED_ADDRESS, Tables, quota_pages};
+use super::{DomainPlan, FilePlan, Info, Plan, SHARED_ADDRESS, Tables, quota_pages};
 use crate::system::{Domain, DomainId, OnFault, System};
 
 /// Assigns everything. The layouts are those of the domains, in their order.
@@ -39,7 +39,7 @@ pub(super) fn assign(system: &System, programs: Vec<Program>, builder: Layout, l
 struct Assigner<'a> {
     system: &'a System,
     domains: Vec<Next>,
-    info: Vec<Vec<InfoEntry>>,
+    info: Vec<Info>,
     tables: Tables,
     files: Vec<FilePlan>,
 }
@@ -65,7 +65,7 @@ impl<'a> Assigner<'a> {
         Self {
             system,
             domains: vec![first; system.domains.len()],
-            info: vec![Vec::new(); system.domains.len()],
+            info: vec![Info::default(); system.domains.len()],
             tables: Tables { regions: private.collect(), ..Tables::default() },
             files: Vec::new(),
         }
@@ -89,16 +89,14 @@ impl<'a> Assigner<'a> {
         let (slot, event_bit) = (self.slot(handler), self.event(handler));
         let entry = SupervisionEntry { domain: index(handler), slot, subject: index(id), event: event_bit };
         self.tables.supervisions.push(entry);
-        let local = name(&domain.name);
-        let kind = InfoKind::Domain as u32;
-        self.tell(handler, InfoEntry { name: local, peer: local, kind, slot, event_bit, ..InfoEntry::EMPTY });
+        self.info[handler.0].subjects.push(Subject { name: name(&domain.name), slot, event_bit });
     }
 
     /// What the manifest fixes for a domain, as bytes.
     fn settings(&mut self, id: DomainId, layout: &Layout) -> Vec<u8> {
         let Some(part) = layout.settings else { return Vec::new() };
-        let (bytes, entries) = settings(self.system, id, part.address, &self.info[id.0]);
-        self.info[id.0].extend(entries);
+        let (bytes, told) = settings(self.system, id, part.address, &self.info[id.0].clients);
+        self.info[id.0].settings.extend(told);
         bytes
     }
 
@@ -158,10 +156,6 @@ impl<'a> Assigner<'a> {
             reserved: 0,
         });
         address
-    }
-
-    fn tell(&mut self, id: DomainId, entry: InfoEntry) {
-        self.info[id.0].push(entry);
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a domain has without another one: devices, rights, regions, its guest.
 
-use cloison_abi::info::{InfoEntry, InfoKind};
+use cloison_abi::info;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
     AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE, RegionEntry, RegionSlotEntry,
     RegionSource, RightEntry,
 };
-use cloison_abi::{InterruptSource, ObjectKind, Rights};
+use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
 
 use super::{Assigner, index, memory, thread};
 use crate::manifest::{DeviceMemory, Irq, RegionNeed, Trigger};
@@ -19,8 +19,8 @@ struct Given<'a> {
     /// Its index in the plan.
     place: u32,
     device: &'a Device,
-    /// What the information page says of each of its parts.
-    local: InfoEntry,
+    /// What the domain calls it.
+    local: Name,
 }
 
 impl Assigner<'_> {
@@ -52,10 +52,7 @@ impl Assigner<'_> {
         let (domain, slot, rights) = (index(id), self.slot(id), rights.bits());
         self.tables.region_slots.push(RegionSlotEntry { domain, slot, region, rights });
         let bytes = need.pages.value * PAGE_BYTES;
-        self.tell(
-            id,
-            InfoEntry { name: local, kind: InfoKind::Region as u32, slot, bytes, ..InfoEntry::EMPTY },
-        );
+        self.info[id.0].regions.push(info::Region { name: local, slot, reserved: 0, bytes });
     }
 
     /// Some rights come with an event: there is something to be done.
@@ -63,8 +60,7 @@ impl Assigner<'_> {
         let (domain, slot) = (index(id), self.slot(id));
         let event_bit = if Right(right).has_event() { self.event(id) } else { NONE };
         self.tables.rights.push(RightEntry { domain, slot, kind: right as u32, event: event_bit });
-        let (name, kind) = (name(right.name()), InfoKind::Right as u32);
-        self.tell(id, InfoEntry { name, kind, slot, event_bit, ..InfoEntry::EMPTY });
+        self.info[id.0].rights.push(info::Right { name: name(right.name()), slot, event_bit });
     }
 
     fn device(&mut self, id: DomainId, owned: &Owned, device: &Device) {
@@ -74,16 +70,14 @@ impl Assigner<'_> {
             domain: index(id),
             pci_function: device.pci.as_ref().map_or(NONE, |function| function.value.into()),
         });
-        let given =
-            Given { id, place, device, local: InfoEntry { name: name(&owned.local), ..InfoEntry::EMPTY } };
+        let given = Given { id, place, device, local: name(&owned.local) };
         for (number, memory) in (0..).zip(&device.memory) {
             self.area(&given, number, memory);
         }
         if let Some(ports) = &device.ports {
             let (first, count) = (ports.first.value as u16, ports.count.value as u16);
             self.tables.io_ranges.push(IoRangeEntry { device: place, first, count });
-            let (kind, first_port, port_count) = (InfoKind::Ports as u32, first, count);
-            self.tell(id, InfoEntry { kind, first_port, port_count, ..given.local });
+            self.info[id.0].io_ranges.push(info::IoRange { name: given.local, first, count, reserved: 0 });
         }
         if let Some(irq) = &device.irq {
             self.interrupt(&given, irq);
@@ -104,16 +98,17 @@ impl Assigner<'_> {
         let area = AreaEntry { physical_address, device: given.place, number, region, reserved: 0 };
         self.tables.areas.push(area);
         let address = self.map(given.id, region, 0..pages, Rights::READ | Rights::WRITE);
-        let (kind, area, incoming_address) = (InfoKind::DeviceMemory as u32, number, physical_address);
-        self.tell(given.id, InfoEntry { kind, area, address, bytes, incoming_address, ..given.local });
+        let name = given.local;
+        let told = info::Area { name, number, reserved: 0, address, bytes, physical_address };
+        self.info[given.id.0].areas.push(told);
     }
 
     fn interrupt(&mut self, given: &Given<'_>, irq: &Irq) {
         let (slot, event) = (self.slot(given.id), self.event(given.id));
         let (device, thread, source) = (given.place, thread(given.id), source(irq).to_bits());
         self.tables.interrupts.push(InterruptEntry { device, source, thread, slot, event });
-        let kind = InfoKind::Interrupt as u32;
-        self.tell(given.id, InfoEntry { kind, slot, event_bit: event, ..given.local });
+        let told = info::Interrupt { name: given.local, slot, event_bit: event };
+        self.info[given.id.0].interrupts.push(told);
     }
 }
 

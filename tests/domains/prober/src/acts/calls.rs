@@ -201,10 +201,22 @@ fn each_slot_call(slot: u8) -> i32 {
 /// Tries every call with every slot that this domain was not given. Slots are given out from 1 on, without a
 /// gap. Returns the outcome that is not [`BadSlot`], or else that.
 fn calls_beyond_its_slots() -> i32 {
-    let given = info::get().entries().iter().flat_map(|entry| [info::slot(entry), info::signal_slot(entry)]);
-    let last = given.flatten().map(|slot| slot.0).max().unwrap_or(0);
+    let last = [
+        last_slot::<info::Use>(),
+        last_slot::<info::Region>(),
+        last_slot::<info::Right>(),
+        last_slot::<info::Subject>(),
+        info::get().all::<info::Use>().iter().filter_map(info::signal_slot).map(|slot| slot.0).max(),
+        info::get().clients().filter_map(info::signal_slot).map(|slot| slot.0).max(),
+    ];
+    let last = last.into_iter().flatten().max().unwrap_or(0);
     let mut outcomes = (last + 1..=u8::MAX).map(each_slot_call);
     outcomes.find(|outcome| *outcome != BadSlot as i32).unwrap_or(BadSlot as i32)
+}
+
+/// The last slot that records of a kind tell of.
+fn last_slot<T: info::Record>() -> Option<u8> {
+    info::get().all::<T>().iter().filter_map(info::slot).map(|slot| slot.0).max()
 }
 
 /// Tries every number that no call has. Returns the outcome that is not [`UnknownCall`], or else that.
