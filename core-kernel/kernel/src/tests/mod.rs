@@ -3,6 +3,7 @@
 
 mod acts;
 mod check;
+mod end;
 mod guest;
 mod interrupted;
 mod monitor;
