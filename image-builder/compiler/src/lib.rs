@@ -40,7 +40,7 @@ pub use check::checks_table;
 pub use diagnostic::{Diagnostic, Report};
 pub use emit::image;
 pub use graph::{graph_dot, graph_svg};
-pub use manifest::{Addition, Extra, Inputs, Package, Payload, Platform, Purpose};
+pub use manifest::{Addition, Debian, Extra, Inputs, Package, Payload, Platform, Purpose};
 pub use pcrs::{Boot, Prediction};
 pub use plan::{Binaries, Plan};
 pub use report::{operations_table, report};

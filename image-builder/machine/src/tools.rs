@@ -68,6 +68,12 @@ pub const APT_HELPER: Tool =
     Tool { name: "/usr/lib/apt/apt-helper", purpose: "fetches what guests begin with", package: "apt" };
 /// Reads Debian's packages.
 pub const DPKG_DEB: Tool = Tool { name: "dpkg-deb", purpose: "reads Debian's packages", package: "dpkg" };
+const MMDEBSTRAP: Tool =
+    Tool { name: "mmdebstrap", purpose: "puts a Debian together for a disk", package: "mmdebstrap" };
+const FAKEROOT: Tool =
+    Tool { name: "fakeroot", purpose: "keeps the owners of a disk's files", package: "fakeroot" };
+const MKFS: Tool =
+    Tool { name: "/usr/sbin/mkfs.ext4", purpose: "makes a disk's file system", package: "e2fsprogs" };
 /// Measures what a domain's TCP is worth, from the host.
 pub const IPERF3: Tool = Tool { name: "iperf3", purpose: "measures the network", package: "iperf3" };
 /// Talks to sockets from the host.
@@ -76,11 +82,12 @@ const TPM2: Tool =
     Tool { name: "tpm2_pcrread", purpose: "asks a TPM 2.0 from the host", package: "tpm2-tools" };
 const SWTPM_SETUP: Tool =
     Tool { name: "swtpm_setup", purpose: "gives a TPM 1.2 an owner", package: "swtpm-tools" };
+const SSH: Tool = Tool { name: "ssh", purpose: "logs in to a guest", package: "openssh-client" };
 const CURL: Tool = Tool { name: "curl", purpose: "fetches a domain's page", package: "curl" };
 const TSHARK: Tool = Tool { name: "tshark", purpose: "reads recorded frames", package: "tshark" };
 
 /// The programs that a test may run on the host.
-pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, SWTPM_SETUP, TPM2, TSHARK];
+pub const CLIENTS: &[Tool] = &[CURL, IPERF3, NC, SSH, SWTPM_SETUP, TPM2, TSHARK];
 
 /// The tools that building an image needs.
 pub const BUILD: &[Tool] = &[GRUB, GRUB_PC, XORRISO, MTOOLS, SETPRIV];
@@ -89,6 +96,9 @@ pub const RUN: &[Tool] = &[QEMU, SWTPM];
 
 /// The tools that fetch what guests begin with.
 pub const PAYLOAD: &[Tool] = &[APT_HELPER, DPKG_DEB];
+
+/// The tools that make a disk with a Debian.
+pub const DEBIAN: &[Tool] = &[MMDEBSTRAP, FAKEROOT, MKFS];
 
 /// The tools that a machine with UEFI firmware and GRUB needs besides.
 pub const UEFI: &[Tool] = &[OVMF, GRUB_EFI];

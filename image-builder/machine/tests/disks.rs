@@ -3,7 +3,12 @@
 use std::{fs, path::Path};
 
 use image_compiler::{System, Workspace, load};
-use image_machine::run::{Devices, OpenDisk};
+use image_machine::{
+    interrupts::Interrupts,
+    payload::Payloads,
+    progress::Progress,
+    run::{Devices, OpenDisk},
+};
 
 fn disks() -> System {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/manifests/fixtures");
@@ -14,7 +19,9 @@ fn disks() -> System {
 fn each_disk_is_behind_the_device_of_its_domain() {
     let folder = tempfile::Builder::new().prefix("a,b").tempdir().unwrap();
     let system = disks();
-    let open = OpenDisk::open_all(&system, folder.path()).unwrap();
+    let (interrupts, progress) = (Interrupts::none().unwrap(), Progress::silent());
+    let payloads = Payloads { folder: folder.path().into(), progress: &progress, interrupts: &interrupts };
+    let open = OpenDisk::open_all(&system, folder.path(), &payloads, false).unwrap();
     let arguments = Devices { system: &system, forwards: &[], disks: &open, capture: None }.arguments();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     let [library, store] = [&open[0], &open[1]];

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::process::CommandExt, path::Path, process::Command};
 
 use image_compiler::{
-    Boot, Inputs, Payload, Prediction, System, Workspace,
+    Boot, Debian, Inputs, Payload, Prediction, System, Workspace,
     digest::hex,
     graph_dot, graph_svg, policy,
     query::{self, Assume},
@@ -44,7 +44,11 @@ fn payloads(context: &Context) -> String {
             format!("a guest's {}: {}", payload.purpose.key(), payload.name.value)
         )
     };
-    all.into_iter().map(line).collect()
+    let disk = |debian: Debian| {
+        let is_here = if context.payloads().has_debian(&debian) { "" } else { ", made when it is needed" };
+        format!("  {:<40} Debian {}{is_here}\n", format!("a disk: {}", debian.name), debian.release)
+    };
+    all.files.into_iter().map(line).chain(all.disks.into_iter().map(disk)).collect()
 }
 
 /// Checks a manifest.

@@ -110,7 +110,7 @@ struct RunArgs {
     /// The TPM of the machine of a system that uses one [default: 1.2; with --firmware efi: 2.0]
     #[arg(long, value_enum, value_name = "VERSION")]
     tpm: Option<TpmChoice>,
-    /// Keep the TPM's state after the run, and start from it the next time
+    /// Keep the TPM's state, and a disk that is made for a run, and start from them the next time
     #[arg(long)]
     keep: bool,
     /// Let a port of the host lead to a domain behind the uplink; HOST 0 chooses one that is free

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use image_compiler::{Addition, Inputs, MenuEntry, System, diagnostic::propose, visible::Visible};
+use image_compiler::{
+    Addition, Inputs, MenuEntry, System, diagnostic::propose, system::DiskContent, visible::Visible,
+};
 use image_machine::{
     Failure,
     run::{
@@ -52,7 +54,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let scratch = context.target.join("tpm");
     let state = if args.keep { TpmState::Kept } else { TpmState::Fresh };
     let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
-    let disks = OpenDisk::open_all(&built.system, &built.folder)?;
+    let disks = OpenDisk::open_all(&built.system, &built.folder, &context.payloads(), args.keep)?;
     let mut machine = machine(&built, args, &forwards, &disks);
     machine.disc = match &menu {
         Some(entries) => build::build_menu(context, &args.manifest.manifest, entries)?.disc,
@@ -141,14 +143,23 @@ fn tpm_version(system: &System, args: &RunArgs) -> Result<Option<TpmVersion>, Fa
                 "--tpm {version} is for nothing: no domain of {name} owns a device of the class `{}`",
                 Tpm::DEVICE_CLASS
             ))),
-            (None, true) => Err(Failure::Usage(format!("--keep keeps nothing: {name} uses no TPM"))),
-            (None, false) => Ok(None),
+            (None, true) if !has_made_disk(system) => Err(Failure::Usage(format!(
+                "--keep keeps nothing: {name} uses no TPM, and no disk that is made for a run"
+            ))),
+            (None, _) => Ok(None),
         };
     }
     match version {
-        None if args.keep => Err(Failure::Usage("--keep keeps nothing of a machine with --tpm none".into())),
+        None if args.keep && !has_made_disk(system) => {
+            Err(Failure::Usage("--keep keeps nothing of a machine with --tpm none".into()))
+        }
         version => Ok(version),
     }
+}
+
+/// Whether a run begins with a copy of a disk.
+fn has_made_disk(system: &System) -> bool {
+    system.disks().iter().any(|disk| matches!(disk.content, DiskContent::Made(_)))
 }
 
 /// The domain that records frames, if there has to be one more.

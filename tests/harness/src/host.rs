@@ -31,6 +31,7 @@ use image_compiler::System;
 use image_machine::{
     Failure,
     patience::Patience,
+    payload::Payloads,
     process::{self, Child, read_some},
     run::{OpenDisk, OpenForward, TpmVersion},
 };
@@ -70,8 +71,12 @@ impl Host {
 
     /// Makes the files behind the disks, in the scenario's own folder: those that are kept are copies, so that each run
     /// begins with what is there.
-    pub(crate) fn disks(&mut self, system: &System) -> Result<Vec<OpenDisk>, Failure> {
-        let mut disks = OpenDisk::open_all(system, self.folder.path())?;
+    pub(crate) fn disks(
+        &mut self,
+        system: &System,
+        payloads: &Payloads<'_>,
+    ) -> Result<Vec<OpenDisk>, Failure> {
+        let mut disks = OpenDisk::open_all(system, self.folder.path(), payloads, false)?;
         for disk in &mut disks {
             let own = self.folder.path().join(format!("{}.disk", disk.domain));
             if disk.path != own {

@@ -62,7 +62,7 @@ fn observe(
     tools::require(&needed, &context.progress, &context.interrupts)?;
     let forwards = OpenForward::open_all(&forwarded(&context, scenario)?, HostPorts::Free)?;
     let mut host = Host::new(&forwards)?;
-    let disks = host.disks(&built.system)?;
+    let disks = host.disks(&built.system, &context.payloads())?;
     let cache = host.prepare(version, &scenario.prepare)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
     if scenario.firmware == Firmware::Efi {

@@ -71,6 +71,7 @@ boot_tests! {
     a_guest_cannot_write_a_disk_that_is_read_only: "disk-read-only",
     a_guest_goes_on_when_its_disk_is_restarted: "disk-restart",
     clients_of_a_disk_reach_their_own_sectors: "disk-prober",
+    a_debian_starts_from_a_disk_and_works: "linux-debian",
     the_console_keeps_clients_apart: "console",
     a_line_without_an_end_is_shown_and_edited: "prompt",
     a_shell_on_the_console_edits_completes_and_answers: "run-demo",

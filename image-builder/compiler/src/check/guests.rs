@@ -76,7 +76,29 @@ pub(super) fn unknown_payload(draft: &Draft<'_>) -> Vec<Diagnostic> {
     }
     let files = linuxes(draft).flat_map(|domain| domain.table.guest.purposes());
     let names = files.filter(|(_, written)| !is_path(&written.value));
-    names.filter_map(|(purpose, written)| wrong_payload(draft, purpose, written)).collect()
+    let of_guests = names.filter_map(|(purpose, written)| wrong_payload(draft, purpose, written));
+    let disks = draft.disks.iter().filter_map(|disk| disk.table.payload());
+    of_guests.chain(disks.filter_map(|written| wrong_content(draft, written))).collect()
+}
+
+/// What a disk begins with by a name that nothing has.
+fn wrong_content(draft: &Draft<'_>, written: &At<String>) -> Option<Diagnostic> {
+    let name = &written.value;
+    if draft.inputs.debian(name).is_some() {
+        return None;
+    }
+    let message = match draft.inputs.payload(name) {
+        Some(_) => format!("the payload `{name}` is nothing for a disk"),
+        None => format!("there is no payload `{name}`"),
+    };
+    let all = draft.inputs.payloads.found().into_iter().flat_map(|listed| &listed.disks);
+    Some(no_payload(written, message, "disk", all.map(|debian| debian.name.as_str()).collect()))
+}
+
+fn no_payload(written: &At<String>, message: String, key: &str, known: Vec<&str>) -> Diagnostic {
+    let proposal = propose(&written.value, key, known);
+    let help = format!("{proposal}; a path has a `/` or a `.` in it: `./{}`", written.value);
+    Diagnostic::new(written.span, message).note(format!("payloads are listed in {PAYLOADS}")).help(help)
 }
 
 fn wrong_payload(draft: &Draft<'_>, purpose: Purpose, written: &At<String>) -> Option<Diagnostic> {
@@ -86,12 +108,10 @@ fn wrong_payload(draft: &Draft<'_>, purpose: Purpose, written: &At<String>) -> O
         Some(_) => format!("the payload `{name}` is no {key}"),
         None => format!("there is no payload `{name}`"),
     };
-    let all = draft.inputs.payloads.found().into_iter().flatten();
+    let all = draft.inputs.payloads.found().into_iter().flat_map(|listed| &listed.files);
     let fitting = all.filter(|payload| payload.purpose == purpose);
     let known = fitting.map(|payload| payload.name.value.as_str());
-    let proposal = propose(name, key, known.collect::<Vec<_>>());
-    let help = format!("{proposal}; a path has a `/` or a `.` in it: `./{name}`");
-    Some(Diagnostic::new(written.span, message).note(format!("payloads are listed in {PAYLOADS}")).help(help))
+    Some(no_payload(written, message, key, known.collect()))
 }
 
 pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {

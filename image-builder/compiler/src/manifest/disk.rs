@@ -6,7 +6,7 @@ use std::path::Path;
 use disk_api::Choice;
 
 use super::reader::{self, FileFacts, Item, Reader};
-use super::{DomainTable, UseTable};
+use super::{DomainTable, UseTable, is_path};
 use crate::diagnostic::{At, SourceId};
 
 /// A component's name for the gate of its first disk; the others are numbered from 2 on.
@@ -17,7 +17,7 @@ pub use disk_api::GATE as DISK_GATE;
 pub struct DiskTable {
     /// Its name, which is that of the domain that drives it.
     pub name: At<String>,
-    /// The file of the host that it is.
+    /// The file of the host that it is, or a payload.
     pub file: Option<At<String>>,
     /// Its size in MiB, if it is made for each run.
     pub scratch_mib: Option<At<u64>>,
@@ -49,6 +49,12 @@ impl DiskTable {
             is_read_only: reader.flag("read_only"),
         });
         read.unwrap_or(Self { name, file: None, scratch_mib: None, is_read_only: false })
+    }
+
+    /// The payload that it begins with, if its file is none of the manifest's folder.
+    #[must_use]
+    pub fn payload(&self) -> Option<&At<String>> {
+        self.file.as_ref().filter(|file| !is_path(&file.value))
     }
 
     /// Where it is among all keys of the manifest.
@@ -110,7 +116,8 @@ pub(super) fn connect(domains: &mut [DomainTable]) {
 
 /// Looks at the files that are disks, seen from the manifest's folder. `known`: those that were looked at before.
 pub(super) fn look_at_files(known: &mut DiskFiles, folder: &Path, disks: &[DiskTable]) {
-    for (disk, file) in disks.iter().filter_map(|disk| Some((disk, disk.file.as_ref()?))) {
+    let files = disks.iter().filter_map(|disk| Some((disk, disk.file.as_ref()?)));
+    for (disk, file) in files.filter(|(_, file)| is_path(&file.value)) {
         let facts = || reader::facts_of(&folder.join(&file.value), !disk.is_read_only);
         known.entry(file.value.clone()).or_insert_with(facts);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::reader::{Problem, Reader, parse, read_file};
-use super::{Component, Payload, Platform};
+use super::{Component, Listed, Platform};
 use crate::diagnostic::Sources;
 use crate::workspace::Workspace;
 
@@ -37,7 +37,7 @@ pub fn component(workspace: &Workspace, name: &str) -> Option<Component> {
 
 /// All payloads, as far as they can be read.
 #[must_use]
-pub fn payloads(workspace: &Workspace) -> Vec<Payload> {
+pub fn payloads(workspace: &Workspace) -> Listed {
     let (sources, problems) = (&mut Sources::default(), &mut Vec::new());
     Files { workspace, sources, problems }.payloads().found().cloned().unwrap_or_default()
 }
@@ -64,9 +64,9 @@ impl Files<'_> {
         }
     }
 
-    pub(super) fn payloads(&mut self) -> Lookup<Vec<Payload>> {
+    pub(super) fn payloads(&mut self) -> Lookup<Listed> {
         match self.workspace.payloads_file() {
-            Some(path) => self.file(&path, |reader| Some(Payload::read_all(reader))),
+            Some(path) => self.file(&path, |reader| Some(Listed::read(reader))),
             None => Lookup::Absent,
         }
     }

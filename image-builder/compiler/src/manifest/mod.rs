@@ -29,7 +29,7 @@ pub use disk::{DISK_GATE, DiskFiles, DiskTable, DiskUse};
 pub use files::{Lookup, component, payloads};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
 pub use menu::MenuTable;
-pub use payload::{Extra, Package, Payload, Purpose};
+pub use payload::{Debian, Extra, Listed, Package, Payload, Purpose};
 pub use platform::{
     AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };
@@ -79,7 +79,7 @@ pub struct Inputs {
     /// The files that are its disks.
     pub disk_files: DiskFiles,
     /// The payloads that there are; none if the manifest names none.
-    pub payloads: Lookup<Vec<Payload>>,
+    pub payloads: Lookup<Listed>,
     /// Components that there are, for proposals.
     pub known_components: Vec<String>,
     /// Platforms that there are, for proposals.
@@ -276,10 +276,11 @@ impl Inputs {
         }
     }
 
-    /// Reads the file of payloads, once, if a guest begins with one.
+    /// Reads the file of payloads, once, if a guest or a disk begins with one.
     fn read_payloads(&mut self) {
-        let names_one = self.guest_files.values().any(|file| matches!(file, GuestFile::Payload));
-        if names_one && matches!(self.payloads, Lookup::Absent) {
+        let is_named = self.guest_files.values().any(|file| matches!(file, GuestFile::Payload))
+            || self.manifest.disks.iter().any(|disk| disk.payload().is_some());
+        if is_named && matches!(self.payloads, Lookup::Absent) {
             let workspace = &self.workspace;
             let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
             self.payloads = files.payloads();
@@ -289,7 +290,13 @@ impl Inputs {
     /// The payload of this name.
     #[must_use]
     pub fn payload(&self, name: &str) -> Option<&Payload> {
-        self.payloads.found()?.iter().find(|payload| payload.name.value == name)
+        self.payloads.found()?.files.iter().find(|payload| payload.name.value == name)
+    }
+
+    /// What a disk of this name begins with.
+    #[must_use]
+    pub fn debian(&self, name: &str) -> Option<&Debian> {
+        self.payloads.found()?.disks.iter().find(|debian| debian.name == name)
     }
 
     /// The payloads that guests begin with, and whose bytes are not here.

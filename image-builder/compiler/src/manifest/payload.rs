@@ -45,6 +45,30 @@ pub struct Extra {
     pub files: Vec<(At<String>, String)>,
 }
 
+/// A Debian, as the file of payloads describes it: what a disk begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debian {
+    /// What a manifest calls it.
+    pub name: String,
+    /// Its release.
+    pub release: String,
+    /// Where packages come from, each as apt wants it.
+    pub archives: Vec<String>,
+    /// Packages beside those that every Debian has.
+    pub packages: Vec<String>,
+    /// Size of the disk.
+    pub mib: u64,
+}
+
+/// All that is in the file of payloads.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// Files that guests begin with.
+    pub files: Vec<Payload>,
+    /// What disks begin with.
+    pub disks: Vec<Debian>,
+}
+
 /// For what a guest needs a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -65,16 +89,19 @@ impl Purpose {
     }
 }
 
-impl Payload {
-    /// Reads all that there are.
-    pub(super) fn read_all(reader: &mut Reader<'_, '_>) -> Vec<Self> {
-        let mut all = Vec::new();
+impl Listed {
+    pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let mut files = Vec::new();
         for purpose in [Purpose::Kernel, Purpose::Initramfs] {
-            all.extend(reader.entries(purpose.key(), |name, item| Self::read(name, purpose, item)));
+            files.extend(reader.entries(purpose.key(), |name, item| Payload::read(name, purpose, item)));
         }
-        all
+        let disks =
+            reader.entries("disk", |name, item| item.table(|table| Debian::read(name.value, table))?);
+        Self { files, disks }
     }
+}
 
+impl Payload {
     fn read(name: At<String>, purpose: Purpose, item: Item<'_, '_, '_>) -> Option<Self> {
         item.table(|table| {
             let package = Package::read(table);
@@ -86,6 +113,17 @@ impl Payload {
             let digest = digest(table, "sha256");
             Some(Self { name, purpose, package: package?, file: file?.value, with, digest: digest? })
         })?
+    }
+}
+
+impl Debian {
+    fn read(name: String, table: &mut Reader<'_, '_>) -> Option<Self> {
+        let release = table.required_text("release");
+        let values = |texts: Vec<At<String>>| texts.into_iter().map(|text| text.value).collect();
+        let archives = values(table.texts("archives"));
+        let packages = values(table.texts("packages"));
+        let mib = table.required_number("mib");
+        Some(Self { name, release: release?.value, archives, packages, mib: mib?.value })
     }
 }
 

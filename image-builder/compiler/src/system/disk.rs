@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use disk_api::Choice;
 
 use super::{DeviceId, DomainId, Draft, DraftDisk};
+use crate::manifest::Debian;
 
 /// A disk.
 #[derive(Debug, Clone)]
@@ -38,6 +39,7 @@ impl fmt::Display for DiskContent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { written, .. } => out.write_str(written),
+            Self::Made(debian) => write!(out, "a new copy of {} at each start", debian.name),
             Self::Scratch(mib) => write!(out, "{mib} MiB of zeros at each start"),
         }
     }
@@ -53,6 +55,8 @@ pub enum DiskContent {
         /// Where it is.
         path: PathBuf,
     },
+    /// A copy of what the tool makes, at the start of each run.
+    Made(Debian),
     /// Nothing but zeros at the start of each run: its size in MiB.
     Scratch(u64),
 }
@@ -62,6 +66,9 @@ impl Disk {
     pub(super) fn resolve(draft: &Draft<'_>, disk: &DraftDisk<'_>) -> Option<Self> {
         let table = disk.table;
         let content = match (&table.file, &table.scratch_mib) {
+            (Some(file), None) if table.payload().is_some() => {
+                DiskContent::Made(draft.inputs.debian(&file.value)?.clone())
+            }
             (Some(file), None) => {
                 DiskContent::File { written: file.value.clone(), path: draft.inputs.folder.join(&file.value) }
             }

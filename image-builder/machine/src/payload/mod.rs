@@ -1,6 +1,7 @@
 //! Payloads: what guests can begin with by a name. Each is a file of a Debian package, fetched once by apt's own client
 //! and kept; what the manifest's project pins is the digest of the package, and of what is made of it.
 
+mod debian;
 mod repack;
 
 use std::{
@@ -22,6 +23,8 @@ use crate::{
     progress::Progress,
     tools,
 };
+
+pub use debian::DebianDisk;
 
 /// The first process of a guest that begins with busybox.
 const INIT: &[u8] = include_bytes!("init.sh");

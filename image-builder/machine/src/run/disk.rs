@@ -8,7 +8,7 @@ use std::{
 
 use image_compiler::system::{DiskContent, System};
 
-use crate::Failure;
+use crate::{Failure, payload::Payloads};
 
 /// Bytes of a MiB.
 const MIB: u64 = 1 << 20;
@@ -24,24 +24,39 @@ pub struct OpenDisk {
     pub path: PathBuf,
     /// Whether the machine cannot write it.
     pub is_read_only: bool,
+    /// Whether ssh's key for what is on it lies beside it.
+    has_key: bool,
 }
 
 impl OpenDisk {
-    /// All disks of a system. A disk that is made for a run lies in a folder, all zeros; it takes no room of the
-    /// host's disk until it is written.
+    /// All disks of a system. A disk that is made for a run lies in a folder: all zeros, which take no room of the host's
+    /// disk until they are written, or a copy of what is made of packages. `is_kept`: a copy that is there is used.
     ///
     /// # Errors
     ///
     /// When a file cannot be made.
-    pub fn open_all(system: &System, folder: &Path) -> Result<Vec<Self>, Failure> {
+    pub fn open_all(
+        system: &System,
+        folder: &Path,
+        payloads: &Payloads<'_>,
+        is_kept: bool,
+    ) -> Result<Vec<Self>, Failure> {
         let open = |disk: &image_compiler::system::Disk| {
             let domain = system.domain(disk.domain).name.clone();
+            let own = folder.join(format!("{domain}.disk"));
             let path = match &disk.content {
                 DiskContent::File { path, .. } => path.clone(),
-                DiskContent::Scratch(mib) => scratch(&folder.join(format!("{domain}.disk")), *mib)?,
+                DiskContent::Made(_) if is_kept && own.is_file() => own,
+                DiskContent::Made(debian) => {
+                    remove(&own)?;
+                    payloads.debian(debian)?.copy(&own, payloads.interrupts)?;
+                    own
+                }
+                DiskContent::Scratch(mib) => scratch(&own, *mib)?,
             };
+            let has_key = matches!(disk.content, DiskContent::Made(_));
             let device = system.device(disk.device).name.value.clone();
-            Ok(Self { domain, device, path, is_read_only: disk.is_read_only })
+            Ok(Self { domain, device, path, is_read_only: disk.is_read_only, has_key })
         };
         system.disks().iter().map(open).collect()
     }
@@ -50,19 +65,32 @@ impl OpenDisk {
 impl fmt::Display for OpenDisk {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = if self.is_read_only { ", read-only" } else { "" };
-        write!(out, "disk: {} is {}{access}", self.domain, self.path.display())
+        let path = self.path.display();
+        write!(out, "disk: {} is {path}{access}", self.domain)?;
+        if self.has_key {
+            let options = format!("-o UserKnownHostsFile={path}.known_hosts -o HostKeyAlias=debian");
+            write!(out, "\nssh -i {path}.key {options} -p PORT root@127.0.0.1")?;
+        }
+        Ok(())
     }
 }
 
 /// A new file: one of before may still be a running machine's.
 fn scratch(path: &Path, mib: u64) -> Result<PathBuf, Failure> {
-    let failed = |error| Failure::file("cannot make", path, &error);
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    File::create_new(path).and_then(|file| file.set_len(mib * MIB)).map_err(failed)?;
+    remove(path)?;
+    let made = File::create_new(path).and_then(|file| file.set_len(mib * MIB));
+    made.map_err(|error| Failure::file("cannot make", path, &error))?;
     Ok(path.to_owned())
+}
+
+/// Removes what was there before.
+fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::file("cannot make", path, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
