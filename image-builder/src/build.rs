@@ -13,6 +13,7 @@ use image_machine::{
     cargo_build::{Compiler, KERNEL, LOADER, Part},
     disc::{self, Firmware, OnDisc},
     interrupts::Interrupts,
+    medium::{self, Content, Form},
     payload::Payloads,
     progress::Progress,
     run::Machine,
@@ -141,6 +142,32 @@ impl Built {
         let contents = disc::Contents { kernel: &self.kernel, systems, serial_port, firmware };
         disc::write(&path, contents, &context.interrupts)?;
         Ok(path)
+    }
+
+    /// A disc of this form, for machines with either firmware.
+    ///
+    /// # Errors
+    ///
+    /// When a tool is missing or the disc cannot be written.
+    pub fn disc_of(&self, form: Form, context: &Context) -> Result<PathBuf, Failure> {
+        tools::require(form.tools(), &context.progress, &context.interrupts)?;
+        let path = self.folder.join(format!("{}.{}", self.system.name(), form.name()));
+        let loader = loader(context)?;
+        let step = context.progress.step("writing the disc for BIOS and UEFI");
+        medium::write(&path, form, self.content(&loader, &self.listing()?), &context.interrupts)?;
+        step.done(&path.display().to_string());
+        Ok(path)
+    }
+
+    /// What the loader has to find.
+    fn listing(&self) -> Result<String, Failure> {
+        let no_image = || Failure::Failed("what was built is no system image".into());
+        pcrs::listing(&self.kernel, &self.image).ok_or_else(no_image)
+    }
+
+    fn content<'a>(&'a self, loader: &'a [u8], listing: &'a str) -> Content<'a> {
+        let serial_port = self.system.platform().serial_port;
+        Content { loader, kernel: &self.kernel, image: &self.image, listing, serial_port }
     }
 }
 
@@ -291,7 +318,7 @@ fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8])
     fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
     let report = image_compiler::report(&system, Some((&plan, &image)));
     let files = [
-        ("kernel.symbols.elf", symbols),
+        ("kernel.symbols.elf", &symbols[..]),
         ("kernel.elf", &kernel),
         ("system.img", &image),
         ("report.txt", report.as_bytes()),

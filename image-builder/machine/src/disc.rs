@@ -15,9 +15,8 @@ use tempfile::NamedTempFile;
 use crate::{
     Failure,
     cargo_build::machine_fault,
-    fat::{self, Content, Entry},
     interrupts::Interrupts,
-    process,
+    process::{self, Finished},
     scratch::Scratch,
     tools,
 };
@@ -27,7 +26,7 @@ const MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot";
 /// Those that a disc with a menu needs.
 const MENU_MODULES: &str = "multiboot2 normal serial terminal terminfo echo reboot smbios test read";
 /// The time of everything on the disc. It also is what GRUB looks for to tell the disc from others.
-const TIME: &str = "2025010100000000";
+pub(crate) const TIME: &str = "2025010100000000";
 /// Names in the folder in which a disc is made: what goes onto it, and the disc.
 const TREE: &str = "tree";
 const NEW_DISC: &str = "disc.iso";
@@ -45,7 +44,7 @@ pub enum Firmware {
 
 impl Firmware {
     /// Where GRUB keeps its modules for it.
-    const fn grub_modules(self) -> &'static str {
+    pub(crate) const fn grub_modules(self) -> &'static str {
         match self {
             Self::Bios => "/usr/lib/grub/i386-pc",
             Self::Uefi | Self::Efi => "/usr/lib/grub/x86_64-efi",
@@ -132,10 +131,7 @@ impl Contents<'_> {
     /// What GRUB does when the machine starts. A disc with one system has no menu. What it cannot load it complains about
     /// in plain text, and then gives up.
     fn grub_config(&self) -> String {
-        let terminal = match self.serial_port {
-            0 => String::new(),
-            port => format!("serial --port={port:#x}\nterminfo serial dumb\nterminal_output serial\n"),
-        };
+        let terminal = grub_terminal(self.serial_port);
         match self.systems {
             [only] => terminal + &only.boot(),
             several => terminal + &self.menu(several),
@@ -220,39 +216,25 @@ impl<'a> OnDisc<'a> {
 
     /// How GRUB starts it, or says that it cannot.
     fn boot(&self) -> String {
-        let name = self.name;
-        format!(
-            "if multiboot2 /boot/kernel.elf; then if module2 /boot/{name}.img; then boot; fi; fi\n\
-             echo 'grub | cannot load the system, see above'\n\
-             reboot\n"
-        )
+        grub_boot("/boot/kernel.elf", &format!("/boot/{}.img", self.name))
     }
 }
 
-/// Writes the disc that UEFI firmware starts the loader of this project from. The loader refuses what is not listed.
-///
-/// # Errors
-///
-/// When kernel and image are too large, or the file cannot be written.
-pub fn write_efi(
-    disc: &Path,
-    loader: &[u8],
-    kernel: &[u8],
-    image: &[u8],
-    listing: &str,
-) -> Result<(), Failure> {
-    let file = |name, bytes| Entry { name, content: Content::File(bytes) };
-    let folder = |name, entries| Entry { name, content: Content::Folder(entries) };
-    let own = vec![
-        file(b"KERNEL  ELF", kernel),
-        file(b"SYSTEM  IMG", image),
-        file(b"MEASUREDTXT", listing.as_bytes()),
-    ];
-    let loader = folder(b"BOOT       ", vec![file(b"BOOTX64 EFI", loader)]);
-    let root = [folder(b"EFI        ", vec![loader]), folder(b"CLOISON    ", own)];
-    let too_large = || Failure::Failed("kernel and image are too large for a disc of UEFI firmware".into());
-    let bytes = fat::disc(&root).ok_or_else(too_large)?;
-    if fs::read(disc).is_ok_and(|old| old == bytes) { Ok(()) } else { write_file(disc, &bytes) }
+/// How GRUB speaks: by a serial port, if there is one.
+pub(crate) fn grub_terminal(serial_port: u16) -> String {
+    match serial_port {
+        0 => String::new(),
+        port => format!("serial --port={port:#x}\nterminfo serial dumb\nterminal_output serial\n"),
+    }
+}
+
+/// How GRUB starts a system, or says that it cannot.
+pub(crate) fn grub_boot(kernel: &str, image: &str) -> String {
+    format!(
+        "if multiboot2 {kernel}; then if module2 {image}; then boot; fi; fi\n\
+         echo 'grub | cannot load the system, see above'\n\
+         reboot\n"
+    )
 }
 
 /// Writes a file so that it holds either its old or its new content, whatever happens.
@@ -312,8 +294,13 @@ fn make(folder: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Resul
     if finished.status.success() && folder.join(NEW_DISC).is_file() {
         return Ok(());
     }
+    Err(refusal(&finished))
+}
+
+/// A tool has not written a disc.
+pub(crate) fn refusal(finished: &Finished) -> Failure {
     let reason = machine_fault(&finished.text).unwrap_or_else(|| finished.complaint());
-    Err(Failure::Environment(format!("cannot write the bootable disc: {reason}")))
+    Failure::Environment(format!("cannot write the bootable disc: {reason}"))
 }
 
 #[cfg(test)]

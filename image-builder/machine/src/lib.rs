@@ -3,7 +3,7 @@
 //! | module | what it drives |
 //! |---|---|
 //! | [`cargo_build`] | Cargo, which compiles kernel and domains |
-//! | [`disc`] | GRUB, xorriso and mtools, which write the disc |
+//! | [`disc`], [`medium`] | GRUB, xorriso, mtools and qemu-img, which write discs |
 //! | [`run`] | QEMU and swtpm |
 //! | [`tools`] | `apt-get`, which installs those |
 //! | [`payload`] | apt and dpkg-deb, which fetch and read what guests begin with |
@@ -20,13 +20,16 @@ mod failure;
 mod fat;
 pub mod initramfs;
 pub mod interrupts;
+pub mod medium;
 pub mod package;
+mod partition;
 pub mod patience;
 pub mod payload;
 pub mod process;
 pub mod progress;
 pub mod run;
 pub mod scratch;
+pub mod source;
 pub mod terminal;
 pub mod tools;
 

@@ -46,12 +46,20 @@ pub const SWTPM: Tool = Tool { name: "swtpm", purpose: "the machine's TPM", pack
 /// Writes the bootable disc.
 pub const GRUB: Tool =
     Tool { name: "grub-mkrescue", purpose: "writes the bootable disc", package: "grub-common" };
+/// Puts a GRUB together that starts from a disc of another form.
+pub const GRUB_IMAGE: Tool =
+    Tool { name: "grub-mkimage", purpose: "puts GRUB together", package: "grub-common" };
+/// Writes discs in the form of QEMU's own.
+pub const QEMU_IMG: Tool =
+    Tool { name: "qemu-img", purpose: "writes a disk for a cloud", package: "qemu-utils" };
 const GRUB_PC: Tool = Tool {
     name: "/usr/lib/grub/i386-pc/multiboot2.mod",
     purpose: "GRUB's modules for PCs",
     package: "grub-pc-bin",
 };
-const XORRISO: Tool = Tool { name: "xorriso", purpose: "writes the disc's file system", package: "xorriso" };
+/// Writes the file system of a disc.
+pub const XORRISO: Tool =
+    Tool { name: "xorriso", purpose: "writes the disc's file system", package: "xorriso" };
 const MTOOLS: Tool = Tool { name: "mformat", purpose: "writes the disc's boot sector", package: "mtools" };
 const SETPRIV: Tool =
     Tool { name: "setpriv", purpose: "ends QEMU and swtpm when this tool ends", package: "util-linux" };

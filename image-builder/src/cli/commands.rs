@@ -68,11 +68,19 @@ pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
 pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> {
     let manifest = &args.manifest.manifest;
     if let Some(entries) = build::menu(&Inputs::read(&context.workspace, manifest))? {
+        if args.format.is_some() {
+            return Err(Failure::Usage(
+                "--format is for the disc of one system, and this is a menu of several".into(),
+            ));
+        }
         let menu = build::build_menu(context, manifest, &entries)?;
         return output::print(&menu.disc.display().to_string());
     }
     let built = build::build(context, build::load(context, manifest)?)?;
-    let disc = built.disc_for(args.firmware.into(), context)?;
+    let disc = match args.format {
+        Some(form) => built.disc_of(form.into(), context)?,
+        None => built.disc_for(args.firmware.into(), context)?,
+    };
     output::note(&format!("manifest: SHA-256 {}", hex(&built.system.manifest_digest())));
     output::print(&disc.display().to_string())
 }

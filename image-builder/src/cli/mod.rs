@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_machine::{
     Failure,
     disc::Firmware,
+    medium::Form,
     run::{CaptureRequest, ForwardRequest, TpmVersion},
 };
 
@@ -90,6 +91,30 @@ struct BuildArgs {
     /// What starts the machine that the disc is for
     #[arg(long, value_enum, value_name = "FIRMWARE", default_value = "bios")]
     firmware: FirmwareChoice,
+    /// A disc that a BIOS and UEFI firmware both start from: GRUB below a BIOS, below UEFI the loader that measures
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "firmware")]
+    format: Option<FormChoice>,
+}
+
+/// The form of a disc.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormChoice {
+    /// A disc for a drive
+    Iso,
+    /// A stick or a disk, with a GPT
+    Raw,
+    /// The same, for a machine in a cloud
+    Qcow2,
+}
+
+impl From<FormChoice> for Form {
+    fn from(choice: FormChoice) -> Self {
+        match choice {
+            FormChoice::Iso => Self::Iso,
+            FormChoice::Raw => Self::Raw,
+            FormChoice::Qcow2 => Self::Qcow2,
+        }
+    }
 }
 
 /// Build a system and run it in QEMU, with its console in this terminal

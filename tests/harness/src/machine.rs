@@ -16,6 +16,7 @@ use image_machine::{
     cargo_build::{self, Part},
     disc::{self, Firmware, OnDisc},
     interrupts::Interrupts,
+    medium::{self, Content, Form},
     patience::Patience,
     progress,
     run::{
@@ -58,7 +59,9 @@ fn observe(
     let context = Context::find(progress::Progress::silent(), Interrupts::none()?)?;
     let built = built(&context, scenario)?;
     let version = scenario.tpm.filter(|_| built.system.uses_device_class(Tpm::DEVICE_CLASS));
-    let needed = [tools::to_run(version.is_some()), scenario.firmware.tools(), &clients(scenario)].concat();
+    let to_write = scenario.disc.map_or(&[][..], Form::tools);
+    let needed =
+        [tools::to_run(version.is_some()), scenario.firmware.tools(), to_write, &clients(scenario)].concat();
     tools::require(&needed, &context.progress, &context.interrupts)?;
     let forwards = OpenForward::open_all(&forwarded(&context, scenario)?, HostPorts::Free)?;
     let mut host = Host::new(&forwards)?;
@@ -78,6 +81,7 @@ fn observe(
         vec!["-monitor".to_owned(), format!("unix:{},server=on,wait=off", host.monitor().display())];
     machine.extra.extend_from_slice(&scenario.qemu);
     machine.firmware = scenario.firmware;
+    machine.form = scenario.disc;
     machine.processors = scenario.processors;
     machine.cpu.clone_from(&scenario.cpu);
     machine.accelerator = scenario.accelerator;
@@ -310,7 +314,8 @@ fn disc_of_its_own(
     folder: &Path,
 ) -> Result<Option<PathBuf>, Failure> {
     let firmware = scenario.firmware;
-    if scenario.damage.is_none() && firmware == Firmware::Bios && !scenario.self_attack {
+    let is_usual = firmware == Firmware::Bios && scenario.disc.is_none();
+    if scenario.damage.is_none() && is_usual && !scenario.self_attack {
         return Ok(None);
     }
     let no_image = || Failure::Failed(format!("the image of {} is none", built.system.name()));
@@ -320,13 +325,19 @@ fn disc_of_its_own(
     };
     let kernel = if scenario.self_attack { self_attacking_kernel(context)? } else { built.kernel.clone() };
     let disc = folder.join("boot.iso");
-    if firmware == Firmware::Efi {
+    let serial_port = built.system.platform().serial_port;
+    if firmware == Firmware::Efi || scenario.disc.is_some() {
         let listed = if scenario.damage.is_some_and(Damage::is_listed) { &image } else { &built.image };
         let listing = pcrs::listing(&kernel, listed).ok_or_else(no_image)?;
-        disc::write_efi(&disc, &build::loader(context)?, &kernel, &image, &listing)?;
+        let loader = build::loader(context)?;
+        let content =
+            Content { loader: &loader, kernel: &kernel, image: &image, listing: &listing, serial_port };
+        match scenario.disc {
+            Some(form) => medium::write(&disc, form, content, &context.interrupts)?,
+            None => medium::write_efi(&disc, content)?,
+        }
         return Ok(Some(disc));
     }
-    let serial_port = built.system.platform().serial_port;
     let contents =
         disc::Contents { kernel: &kernel, systems: &[OnDisc::only(&image)], serial_port, firmware };
     disc::write(&disc, contents, &context.interrupts)?;

@@ -8,6 +8,8 @@
 //! tpm: 1.2                                1.2 (default), 2.0 or none
 //! kernel: self-attack                     a kernel that attacks itself at boot (default: the one that is shipped)
 //! firmware: uefi                          bios (default), uefi, or efi, which is UEFI with the loader that measures
+//! disc: raw                               a disc for both kinds of firmware: iso, raw or qcow2 (default: one for this
+//!                                         firmware alone)
 //! cpu: qemu64                             QEMU's name of the CPU (default: the platform's)
 //! smp: 4                                  processors (default 1)
 //! memory: 64                              MiB (default: the platform's)
@@ -46,6 +48,7 @@ use std::time::Duration;
 use cloison_abi::call::SystemEnd;
 use image_machine::{
     disc::Firmware,
+    medium::Form,
     run::{Accelerator, ForwardRequest, TpmVersion},
 };
 
@@ -65,6 +68,8 @@ pub struct Scenario {
     pub self_attack: bool,
     /// What starts the machine.
     pub firmware: Firmware,
+    /// The form of the disc, if it is one for both kinds of firmware.
+    pub disc: Option<Form>,
     /// QEMU's name of the CPU.
     pub cpu: Option<String>,
     pub processors: u32,
@@ -157,6 +162,7 @@ impl Scenario {
             tpm: Some(TpmVersion::V12),
             self_attack: false,
             firmware: Firmware::Bios,
+            disc: None,
             cpu: None,
             processors: 1,
             memory_mib: None,
@@ -204,6 +210,7 @@ impl Scenario {
             "tpm" => self.tpm = tpm(value)?,
             "kernel" => self.self_attack = (value == "self-attack").then_some(true)?,
             "firmware" => self.firmware = firmware(value)?,
+            "disc" => self.disc = Some(form(value)?),
             "cpu" => self.cpu = Some(value.to_owned()),
             "smp" => self.processors = value.parse().ok()?,
             "memory" => self.memory_mib = Some(value.parse().ok()?),
@@ -229,6 +236,10 @@ fn firmware(value: &str) -> Option<Firmware> {
         "efi" => Some(Firmware::Efi),
         _ => None,
     }
+}
+
+fn form(value: &str) -> Option<Form> {
+    [Form::Iso, Form::Raw, Form::Qcow2].into_iter().find(|form| form.name() == value)
 }
 
 fn capture(value: &str) -> Option<String> {

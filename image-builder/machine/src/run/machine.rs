@@ -10,6 +10,7 @@ use image_compiler::system::System;
 use super::{Accelerator, Devices, option::option};
 use crate::{
     disc::{ENTRY_PREFIX, Firmware},
+    medium::Form,
     tools,
 };
 
@@ -20,6 +21,8 @@ pub struct Machine {
     pub disc: PathBuf,
     /// The system of a disc with several that it is to start, by its name. Without it a menu is shown.
     pub entry: Option<String>,
+    /// Its form, if it is one for both kinds of firmware.
+    pub form: Option<Form>,
     /// The firmware that starts it.
     pub firmware: Firmware,
     /// QEMU's arguments for the platform.
@@ -52,6 +55,7 @@ impl Machine {
         Self {
             disc: disc.to_owned(),
             entry: None,
+            form: None,
             firmware: Firmware::Bios,
             platform: platform.qemu.clone(),
             devices: Devices { system, forwards: &[], disks: &[], capture: None }.arguments(),
@@ -81,11 +85,12 @@ impl Machine {
         add("-serial", "chardev:console".into());
         add("-device", format!("isa-debug-exit,iobase={:#x},iosize=4", self.exit_port).into());
         // Firmware writes settings of its own to a disc that it can write to; they go with the run.
-        let (kind, drive) = match self.firmware {
-            Firmware::Efi => ("snapshot=on", "ide-hd"),
-            Firmware::Bios | Firmware::Uefi => ("readonly=on", "ide-cd"),
+        let (kind, drive) = match (self.form, self.firmware) {
+            (Some(Form::Qcow2), _) => ("format=qcow2,snapshot=on", "ide-hd"),
+            (Some(Form::Raw), _) | (None, Firmware::Efi) => ("format=raw,snapshot=on", "ide-hd"),
+            (Some(Form::Iso), _) | (None, _) => ("format=raw,readonly=on", "ide-cd"),
         };
-        add("-drive", option(&format!("if=none,id=boot,format=raw,{kind},file="), &self.disc));
+        add("-drive", option(&format!("if=none,id=boot,{kind},file="), &self.disc));
         // The first to start from: a disk that the system drives can have something in its first sector, too.
         add("-device", format!("{drive},drive=boot,bootindex=0").into());
         if let Some(entry) = &self.entry {
@@ -126,6 +131,7 @@ mod tests {
         Machine {
             disc: "/a,b/boot.iso".into(),
             entry: None,
+            form: None,
             firmware: Firmware::Bios,
             platform: vec!["-machine".into(), "q35".into()],
             devices: Vec::new(),
