@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image_compiler::{BUILDER, Binaries, Inputs, MenuEntry, Plan, Report, System, Workspace, pcrs};
+use image_compiler::{
+    BUILDER, Binaries, Inputs, MenuEntry, Plan, Report, System, Workspace, pcrs,
+    trust::{self, Facts},
+};
 use image_machine::{
     Failure,
     cargo_build::{Compiler, KERNEL, LOADER, Part},
@@ -287,10 +290,54 @@ pub fn build(context: &Context, system: System) -> Result<Built, Failure> {
 /// As [`build`].
 pub fn build_with(context: &Context, system: System, builder: &str) -> Result<Built, Failure> {
     tools::require(tools::BUILD, &context.progress, &context.interrupts)?;
+    let compiled = compile(context, &system, builder)?;
+    if trust::is_bounded(&system) {
+        let facts = compiled.facts(context, &system)?;
+        trust::judge(&system, &facts).map_err(|report| bad_manifest(&report))?;
+    }
+    write(context, system, compiled)
+}
+
+/// What the programs of a system are made of, kernel and loader among them, whatever its manifest allows.
+///
+/// # Errors
+///
+/// When the code does not compile, a program is not as it has to be, or Cargo cannot tell.
+pub fn facts(context: &Context, system: &System) -> Result<Facts, Failure> {
+    compile(context, system, BUILDER)?.facts(context, system)
+}
+
+/// A system's programs, in their places.
+struct Compiled {
+    symbols: Vec<u8>,
+    kernel: Vec<u8>,
+    plan: Plan,
+}
+
+fn compile(context: &Context, system: &System, builder: &str) -> Result<Compiled, Failure> {
     let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();
-    let binaries = compile_components(context, &system, builder)?;
+    let binaries = compile_components(context, system, builder)?;
     context.interrupts.check()?;
-    write(context, system, &binaries, &read(&symbols)?)
+    let symbols = read(&symbols)?;
+    let kernel = disc::without_sections(&symbols)
+        .ok_or_else(|| Failure::Failed("the kernel that the compiler made is no ELF file".into()))?;
+    let plan = image_compiler::plan(system, &binaries).map_err(|report| bad_manifest(&report))?;
+    Ok(Compiled { symbols, kernel, plan })
+}
+
+impl Compiled {
+    fn facts(&self, context: &Context, system: &System) -> Result<Facts, Failure> {
+        let loader = loader(context)?;
+        let components = system.components();
+        let mut programs = vec![
+            (Part::Kernel, KERNEL, self.kernel.len() as u64),
+            (Part::Loader, LOADER, loader.len() as u64),
+        ];
+        programs.extend(components.iter().zip(&self.plan.programs).map(|(component, program)| {
+            (Part::Domains, component.package.as_str(), program.image.len() as u64)
+        }));
+        context.compiler().facts(&programs)
+    }
 }
 
 /// Compiles a system's components, all in one go.
@@ -308,11 +355,9 @@ fn compile_components(context: &Context, system: &System, builder: &str) -> Resu
 }
 
 /// Lays a system out and writes its files.
-fn write(context: &Context, system: System, binaries: &Binaries, symbols: &[u8]) -> Result<Built, Failure> {
+fn write(context: &Context, system: System, compiled: Compiled) -> Result<Built, Failure> {
     let step = context.progress.step("writing the image");
-    let kernel = disc::without_sections(symbols)
-        .ok_or_else(|| Failure::Failed("the kernel that the compiler made is no ELF file".into()))?;
-    let plan = image_compiler::plan(&system, binaries).map_err(|report| bad_manifest(&report))?;
+    let Compiled { symbols, kernel, plan } = compiled;
     let image = image_compiler::image(&system, &plan);
     let folder = context.folder(&system);
     fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;

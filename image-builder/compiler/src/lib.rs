@@ -30,6 +30,7 @@ pub mod query;
 pub mod report;
 pub mod system;
 mod table;
+pub mod trust;
 pub mod visible;
 pub mod workspace;
 

@@ -2,7 +2,12 @@
 
 mod support;
 
-use image_compiler::check::BINARY_CHECKS;
+use std::collections::BTreeSet;
+
+use image_compiler::{
+    check::BINARY_CHECKS,
+    trust::{self, Facts, Made, Source},
+};
 use support::{EXECUTE, INTERPRETER, LOAD, READ, Segment, WRITE, elf, segments};
 
 const ENTRY: u64 = 0x40_1000;
@@ -65,6 +70,7 @@ fn each_fault_is_found() {
         ("B007", faults(&elf(ENTRY, &many))),
         ("B008", changed(|segment| segment.memory = 40 << 20)),
         ("B009", payload_not_fetched()),
+        ("B010", too_much_code()),
     ];
     for (id, found) in &cases {
         assert_eq!(found, &[*id]);
@@ -81,6 +87,17 @@ fn payload_not_fetched() -> Vec<&'static str> {
     let binaries = support::binaries(&system, &elf(ENTRY, &segments()));
     let report = image_compiler::plan(&system, &binaries).unwrap_err();
     assert!(report.to_string().contains("the payload `debian-cloud` has not been fetched"), "{report}");
+    report.diagnostics().iter().map(|fault| fault.id).collect()
+}
+
+/// The faults of a system whose loader has more code than a domain may rest on.
+fn too_much_code() -> Vec<&'static str> {
+    let system = support::everything();
+    let mut facts = Facts::default();
+    facts.crates.insert("boot-efi 1".into(), Source { lines: 20_001, unsafe_sites: 0 });
+    let crates = BTreeSet::from(["boot-efi 1".to_owned()]);
+    facts.programs.insert("boot-efi".into(), Made { crates, bytes: 0 });
+    let report = trust::judge(&system, &facts).unwrap_err();
     report.diagnostics().iter().map(|fault| fault.id).collect()
 }
 

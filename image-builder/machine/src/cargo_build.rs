@@ -52,7 +52,7 @@ impl Part {
         }
     }
 
-    const fn target(self) -> &'static str {
+    pub(crate) const fn target(self) -> &'static str {
         match self {
             Self::Kernel | Self::SelfAttack | Self::Domains => TARGET,
             Self::Loader => UEFI_TARGET,
@@ -98,7 +98,7 @@ impl Part {
 
     /// The feature for Cargo to turn on. A program that is one of two targets of its package requires the
     /// feature of the library OS, so that Cargo passes it over on the host.
-    const fn feature(self) -> Option<&'static str> {
+    pub(crate) const fn feature(self) -> Option<&'static str> {
         match self {
             Self::Kernel => None,
             Self::SelfAttack => Some("self-attack"),
@@ -168,12 +168,8 @@ impl Compiler<'_> {
     }
 
     fn cargo(&self, part: Part, action: &str, packages: &[&str]) -> Command {
-        let mut command = process::command(Path::new(&cargo()));
-        for (name, _) in env::vars_os().filter(|(name, _)| changes_the_build(name)) {
-            command.env_remove(name);
-        }
+        let mut command = self.bare_cargo();
         command
-            .current_dir(self.root)
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags(part))
             .args([action, "--target", part.target(), "--profile", part.profile()])
             .arg("--target-dir")
@@ -187,6 +183,16 @@ impl Compiler<'_> {
         for package in packages {
             command.args(["--package", package]);
         }
+        command
+    }
+
+    /// Cargo, in the project, with nothing of the environment that would change what it does.
+    pub(crate) fn bare_cargo(&self) -> Command {
+        let mut command = process::command(Path::new(&cargo()));
+        for (name, _) in env::vars_os().filter(|(name, _)| changes_the_build(name)) {
+            command.env_remove(name);
+        }
+        command.current_dir(self.root);
         command
     }
 
@@ -222,7 +228,7 @@ fn remap(folder: &Path, name: &str) -> OsString {
     flag
 }
 
-fn cargo_home() -> Option<PathBuf> {
+pub(crate) fn cargo_home() -> Option<PathBuf> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))

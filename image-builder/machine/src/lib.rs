@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cargo_build;
+mod crates;
 pub mod disc;
 mod failure;
 mod fat;

@@ -98,6 +98,11 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<(), Failure
     if args.manifest_only {
         return output::print(&image_compiler::report(&build::look(context, manifest)?, None));
     }
+    if args.tcb {
+        let system = build::load(context, manifest)?;
+        let facts = build::facts(context, &system)?;
+        return output::print(&image_compiler::report::trust(&system, &facts));
+    }
     let built = build::build(context, build::load(context, manifest)?)?;
     output::print(&image_compiler::report(&built.system, Some((&built.plan, &built.image))))
 }

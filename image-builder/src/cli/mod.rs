@@ -248,6 +248,9 @@ struct ReportArgs {
     /// Only what the manifest says by itself; nothing is built
     #[arg(long)]
     manifest_only: bool,
+    /// Who can read whose memory, and how much code it rests on: lines, `unsafe`, crates, bytes
+    #[arg(long, conflicts_with_all = ["operations", "caps", "manifest_only"])]
+    tcb: bool,
 }
 
 /// Draw who can talk to whom, and who owns which device

@@ -18,6 +18,7 @@ mod programs;
 mod schedule;
 mod servers;
 mod switches;
+mod trust;
 mod walls;
 
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ pub struct Check {
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
 /// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M118: disks;
-/// M125: what flows; M130: the policy; M164: menus.
+/// M125: what flows; M130: the policy; M164: menus; M185: trust.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -143,6 +144,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M167", summary: "a policy that the monitor would refuse: a wall of one, or one with a hole", run: walls::refused },
     Check { id: "M168", summary: "a policy to be loaded whose name is taken, or too many of them", run: walls::policies },
     Check { id: "M169", summary: "a disk that remembers what a wall keeps apart", run: walls::disks },
+    Check { id: "M185", summary: "a bound of what memory rests on that nothing keeps, or that bounds nothing", run: trust::senseless },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.

@@ -25,6 +25,7 @@ pub const BINARY_CHECKS: &[(&str, &str)] = &[
     ("B007", "more segments than fit beside what a domain is given"),
     ("B008", "more memory than the machine has, programs included"),
     ("B009", "a payload that has not been fetched"),
+    ("B010", "a domain whose memory rests on more code than its manifest allows"),
 ];
 
 /// Memory that is not the domains', beside the image.

@@ -18,6 +18,7 @@ mod repeats;
 mod spoiled;
 mod switch;
 mod syntax;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use reader::{FileFacts, MAX_DEPTH, MAX_FILE_BYTES};
 pub use reader::{Problem, ProblemKind};
 pub use spoiled::Spoiled;
 pub use switch::{DEFAULT_GATE, ForwardTable, PortTable, SwitchTable};
+pub use trust::TrustBudget;
 
 use cloison_abi::image::Digest;
 
@@ -149,6 +151,8 @@ pub struct DomainTable {
     pub is_best_effort: bool,
     pub stack_kib: Option<At<u64>>,
     pub heap_kib: Option<At<u64>>,
+    /// How much code its memory may rest on.
+    pub rests_on_at_most: Option<TrustBudget>,
     /// Its guest, if its component runs one.
     pub guest: GuestTable,
 }
@@ -413,6 +417,7 @@ impl DomainTable {
             is_best_effort: false,
             stack_kib: None,
             heap_kib: None,
+            rests_on_at_most: None,
             guest: GuestTable::default(),
         }
     }
@@ -448,6 +453,7 @@ impl DomainTable {
             is_best_effort: reader.flag("best_effort"),
             stack_kib: reader.number("stack_kib"),
             heap_kib: reader.number("heap_kib"),
+            rests_on_at_most: reader.table("rests_on_at_most", TrustBudget::read),
             guest: GuestTable::read(reader),
         }
     }

@@ -260,6 +260,11 @@ impl<'d, 'p> Reader<'d, 'p> {
         self.table_value(key, value, read)
     }
 
+    /// Whether it has no keys at all, known or not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// A table, or a list of tables; none if missing.
     pub(crate) fn tables<T>(
         &mut self,

@@ -8,8 +8,10 @@ mod disks;
 mod operations;
 mod policy;
 mod switches;
+mod trust;
 
 pub use operations::operations_table;
+pub use trust::trust;
 
 use cloison_abi::ObjectKind;
 

@@ -33,7 +33,7 @@ pub use schedule::{
 
 pub use switch::{Mac, Network, PORT_GATE, Port, Switch, read_address};
 
-pub use crate::manifest::{Component, Device, Offer, Platform};
+pub use crate::manifest::{Component, Device, Offer, Platform, TrustBudget};
 
 use crate::diagnostic::{At, Sources, Span};
 
@@ -120,6 +120,8 @@ pub struct Domain {
     pub is_best_effort: bool,
     /// The guest that it runs.
     pub guest: Option<Guest>,
+    /// How much code its memory may rest on.
+    pub rests_on_at_most: Option<TrustBudget>,
 }
 
 /// A gate that a domain may call.

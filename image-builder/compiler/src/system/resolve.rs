@@ -120,6 +120,7 @@ fn resolve_domain(
         budget,
         is_best_effort: table.is_best_effort,
         guest: draft.guest_sizes().map(|sizes| resolve_guest(draft, sizes, files)),
+        rests_on_at_most: table.rests_on_at_most.clone(),
     })
 }
 
