@@ -1,4 +1,5 @@
-//! What UEFI firmware measures whose values are known ahead (TCG *PC Client Platform Firmware Profile*, section 3.3.4).
+//! What firmware measures whose values are known ahead (TCG *PC Client Platform Firmware Profile*, section 3.3.4, for UEFI;
+//! SeaBIOS 1.16, `src/tcgbios.c`, for a BIOS).
 //!
 //! Its own code, its settings and the keys of Secure Boot go into the registers 0, 1 and 7: only the machine knows
 //! those.
@@ -17,7 +18,21 @@ const UEFI_SEPARATOR: &[u8] = &[0; 4];
 const BIOS_SEPARATOR: &[u8] = &[0xff; 4];
 /// The registers that nothing but what is known goes into.
 const KNOWN: [u32; 5] = [2, 3, PCR_LOADER, PCR_END, 6];
-const BIOS_KNOWN: [u32; 4] = [0, 3, 6, 7];
+const BIOS_KNOWN: [u32; 6] = [0, 3, PCR_LOADER, PCR_END, 6, 7];
+/// What a BIOS says it does.
+const BIOS_CALLING: &[u8] = b"Calling INT 19h";
+const FROM_DISK: &[u8] = b"Booting BCV device 80h (HDD)";
+const FROM_DRIVE: &[u8] = b"Booting from CD ROM device";
+/// Of the first sector of a disk: the program; and the table of partitions, up to the mark that ends the sector.
+const PROGRAM_BYTES: usize = 440;
+const SECTOR: usize = 512;
+/// Of a disc in a drive (*El Torito*, 1.0): its sectors, where one says that there is something to start, and in that one and
+/// in the catalog that it names the numbers of sectors.
+const DRIVE_SECTOR: usize = 2048;
+const RECORD: usize = 17 * DRIVE_SECTOR;
+const RECORD_MARK: &[u8] = b"\0CD001\x01EL TORITO SPECIFICATION\0";
+const RECORD_CATALOG: usize = 0x47;
+const CATALOG_START: usize = 0x28;
 
 /// An event of firmware.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +70,51 @@ pub fn after() -> impl Iterator<Item = FirmwareEvent> {
     EXIT.into_iter().map(|text| FirmwareEvent::new("end of firmware", PCR_END, kind::UEFI_ACTION, text))
 }
 
-/// What a BIOS of a machine without further ROMs measures whatever it starts. Of what GRUB loads it measures nothing.
-pub fn bios() -> impl Iterator<Item = FirmwareEvent> {
-    separators(BIOS_KNOWN, BIOS_SEPARATOR)
+/// What a BIOS measures that starts from this disc. Of what GRUB loads it measures nothing. None: the disc is none.
+#[must_use]
+pub fn bios(disc: &[u8]) -> Option<impl Iterator<Item = FirmwareEvent>> {
+    let action = |text| FirmwareEvent::new("start of a disc", PCR_LOADER, kind::ACTION, text);
+    let of_disc = |name, pcr, kind, bytes: &[u8], data| FirmwareEvent {
+        name,
+        pcr,
+        kind,
+        digests: Digests::of(bytes),
+        data,
+    };
+    let events = if let Some((catalog, start)) = in_drive(disc) {
+        [
+            action(FROM_DRIVE),
+            of_disc("catalog", PCR_END, kind::LOADER_DATA, catalog, b"BOOT CATALOG"),
+            action(FROM_DRIVE),
+            of_disc("first sector", PCR_LOADER, kind::LOADER, start, b"EL TORITO IPL"),
+        ]
+        .map(Some)
+    } else {
+        let (program, table) = disc.get(..SECTOR)?.split_at_checked(PROGRAM_BYTES)?;
+        [
+            Some(action(FROM_DISK)),
+            Some(of_disc("first sector", PCR_LOADER, kind::LOADER, program, b"MBR")),
+            Some(of_disc("table of partitions", PCR_END, kind::LOADER_DATA, table, b"MBR PARTITION TABLE")),
+            None,
+        ]
+    };
+    let calling = FirmwareEvent::new("start of a loader", PCR_LOADER, kind::ACTION, BIOS_CALLING);
+    let separators = separators(BIOS_KNOWN, BIOS_SEPARATOR);
+    Some(core::iter::once(calling).chain(separators).chain(events.into_iter().flatten()))
+}
+
+/// The catalog of a disc in a drive, and the first sector of what it has a BIOS start.
+fn in_drive(disc: &[u8]) -> Option<(&[u8], &[u8])> {
+    let record = disc.get(RECORD..)?;
+    let catalog = sector(disc, record.strip_prefix(RECORD_MARK).and(record.get(RECORD_CATALOG..))?)?;
+    let start = sector(disc, catalog.get(CATALOG_START..)?)?;
+    Some((catalog, start.get(..SECTOR)?))
+}
+
+/// The sector of a disc in a drive whose number these bytes begin with.
+fn sector<'a>(disc: &'a [u8], number: &[u8]) -> Option<&'a [u8]> {
+    let number = u32::from_le_bytes(*number.first_chunk()?) as usize;
+    disc.get(number.checked_mul(DRIVE_SECTOR)?..)?.get(..DRIVE_SECTOR)
 }
 
 fn separators<const N: usize>(

@@ -166,11 +166,18 @@ pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
         ));
     }
     let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
-    let loader = if args.boot == BootChoice::Efi { build::loader(context)? } else { Vec::new() };
-    let boot = if args.boot == BootChoice::Efi { Boot::Efi(&loader) } else { Boot::Bios };
-    let prediction = Prediction::new(boot, &built.kernel, &built.image);
-    let no_program = || Failure::Failed("the loader that the compiler made is no program for UEFI".into());
-    let prediction = prediction.ok_or_else(no_program)?;
+    let started = match args.boot {
+        BootChoice::Efi => build::loader(context)?,
+        BootChoice::Bios => {
+            fs::read(&built.disc).map_err(|error| Failure::file("cannot read", &built.disc, &error))?
+        }
+    };
+    let boot = match args.boot {
+        BootChoice::Efi => Boot::Efi(&started),
+        BootChoice::Bios => Boot::Bios(&started),
+    };
+    let no_program = || Failure::Failed("what firmware would start is nothing that it starts".into());
+    let prediction = Prediction::new(boot, &built.kernel, &built.image).ok_or_else(no_program)?;
     match args.format {
         PcrsFormat::Table => output::print(&prediction.table()),
         PcrsFormat::Json => output::print(&prediction.json()),

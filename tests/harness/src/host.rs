@@ -7,7 +7,7 @@
 //! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
 //! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. `DISK_STORE` is the file behind the disk that the domain `store`
 //! drives. A command that prepares something, before there is a machine, finds the disks' files, and the folder of the
-//! TPM's state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, if the loader measures it.
+//! TPM's state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system.
 //! `PROGRAMS` is the folder of the harness's own programs (`src/bin`).
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not

@@ -68,11 +68,6 @@ fn observe(
     let disks = host.disks(&built.system, &context.payloads())?;
     let cache = host.prepare(version, &scenario.prepare)?;
     let capture = scenario.capture.as_ref().map(|_| host.capture_file());
-    if scenario.firmware == Firmware::Efi {
-        let loader = build::loader(&context)?;
-        let prediction = Prediction::new(Boot::Efi(&loader), &built.kernel, &built.image);
-        host.foretell(&prediction.map(|prediction| prediction.table()).unwrap_or_default())?;
-    }
     let mut machine = built.machine();
     machine.devices =
         Devices { system: &built.system, forwards: &forwards, disks: &disks, capture: capture.as_deref() }
@@ -92,6 +87,7 @@ fn observe(
     if let Some(disc) = disc_of_its_own(&context, &built, scenario, folder.path())? {
         machine.disc = disc;
     }
+    host.foretell(&foretold(&context, &built, scenario.firmware, &machine.disc)?)?;
     let start = |version| match &cache {
         Some(cache) => Tpm::start(version, TpmState::Kept, cache, &context.interrupts),
         None => Tpm::start(version, TpmState::Fresh, &context.target.join("tpm"), &context.interrupts),
@@ -342,6 +338,18 @@ fn disc_of_its_own(
         disc::Contents { kernel: &kernel, systems: &[OnDisc::only(&image)], serial_port, firmware };
     disc::write(&disc, contents, &context.interrupts)?;
     Ok(Some(disc))
+}
+
+/// What `cargo image pcrs` prints of a system that is started from a disc.
+fn foretold(context: &Context, built: &Built, firmware: Firmware, disc: &Path) -> Result<String, Failure> {
+    let started = match firmware {
+        Firmware::Efi => build::loader(context)?,
+        Firmware::Bios => fs::read(disc).map_err(|error| Failure::file("cannot read", disc, &error))?,
+        Firmware::Uefi => return Ok(String::new()),
+    };
+    let boot = if firmware == Firmware::Efi { Boot::Efi(&started) } else { Boot::Bios(&started) };
+    let prediction = Prediction::new(boot, &built.kernel, &built.image);
+    Ok(prediction.map(|prediction| prediction.table()).unwrap_or_default())
 }
 
 /// The kernel that attacks itself, compiled once in each run of the tests.

@@ -18,8 +18,12 @@ pub mod kind {
     pub const NO_ACTION: u32 = 3;
     /// The end of what comes before the operating system's loader.
     pub const SEPARATOR: u32 = 4;
+    /// Something that a BIOS does.
+    pub const ACTION: u32 = 5;
     /// Something that a boot loader measures.
     pub const LOADER: u32 = 0xd;
+    /// What a disc says about what is on it and can be started.
+    pub const LOADER_DATA: u32 = 0xe;
     /// A program of firmware's, or the boot loader.
     pub const UEFI_APPLICATION: u32 = 0x8000_0003;
     /// Something that firmware does.

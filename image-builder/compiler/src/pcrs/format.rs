@@ -2,7 +2,7 @@
 
 use cloison_measure::Bank;
 
-use super::{Prediction, RECORDED};
+use super::Prediction;
 use crate::digest::hex;
 
 impl Prediction {
@@ -18,7 +18,7 @@ impl Prediction {
                 text += &format!("{pcr:>3}  {:<6}  {value:<width$}  {rows}\n", bank.name());
             }
         }
-        for (pcr, what) in RECORDED.iter().filter(|(pcr, _)| !self.pcrs().contains(pcr)) {
+        for (pcr, what) in self.others {
             text += &format!("{pcr:>3}          {:<width$}  {what}\n", "known to the machine alone");
         }
         text

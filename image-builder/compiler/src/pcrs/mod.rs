@@ -8,17 +8,18 @@ use cloison_measure::{
     firmware, log,
 };
 
-/// The registers that firmware alone determines, and what it puts there.
-const RECORDED: [(u32, &str); 3] =
-    [(0, "firmware's code"), (1, "firmware's settings"), (7, "the keys of Secure Boot")];
+/// The registers that the machine alone determines, and what firmware puts there.
+const OF_UEFI: &[(u32, &str)] =
+    &[(0, "firmware's code"), (1, "firmware's settings"), (7, "the keys of Secure Boot")];
+const OF_BIOS: &[(u32, &str)] = &[(1, "the machine's tables"), (2, "programs of its devices")];
 
 /// How a machine is started.
 #[derive(Debug, Clone, Copy)]
 pub enum Boot<'a> {
     /// By UEFI and the loader of this project, whose file this is.
     Efi(&'a [u8]),
-    /// By a BIOS and GRUB, which measure nothing of kernel and image.
-    Bios,
+    /// By a BIOS and GRUB, from this disc. They measure nothing of kernel and image.
+    Bios(&'a [u8]),
 }
 
 /// Something that will be measured.
@@ -35,10 +36,11 @@ struct Expected {
 #[derive(Debug, Clone)]
 pub struct Prediction {
     events: Vec<Expected>,
+    others: &'static [(u32, &'static str)],
 }
 
 impl Prediction {
-    /// Of a kernel and an image. `None`: the image or the loader's file is none.
+    /// Of a kernel and an image. `None`: the image, or the loader's file or the disc, is none.
     #[must_use]
     pub fn new(boot: Boot<'_>, kernel: &[u8], image: &[u8]) -> Option<Self> {
         let of_firmware = |event: firmware::FirmwareEvent| Expected {
@@ -48,8 +50,12 @@ impl Prediction {
             digests: event.digests,
             data: event.data.to_vec(),
         };
-        let Boot::Efi(loader) = boot else {
-            return Some(Self { events: firmware::bios().map(of_firmware).collect() });
+        let loader = match boot {
+            Boot::Efi(loader) => loader,
+            Boot::Bios(disc) => {
+                let events = firmware::bios(disc)?.map(of_firmware).collect();
+                return Some(Self { events, others: OF_BIOS });
+            }
         };
         let mut events: Vec<_> = firmware::before(firmware::program(loader)?).map(of_firmware).collect();
         events.extend(measured(kernel, image)?.into_iter().map(|event| {
@@ -64,7 +70,7 @@ impl Prediction {
             }
         }));
         events.extend(firmware::after().map(of_firmware));
-        Some(Self { events })
+        Some(Self { events, others: OF_UEFI })
     }
 
     /// The registers that follow.
