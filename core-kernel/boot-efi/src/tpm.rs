@@ -4,7 +4,7 @@
 
 use core::{mem, ptr, slice};
 
-use boot_efi::Line;
+use boot_efi::{Line, event_bytes};
 use cloison_measure::log::kind;
 use uefi_raw::{
     Boolean, Guid, Status,
@@ -29,11 +29,6 @@ const FINAL_EVENTS_ROOM: usize = 16 << 10;
 const INPUT_HEADER: usize = 18;
 const HEADER_BYTES: u32 = 14;
 const HEADER_VERSION: u16 = 1;
-/// The most digests that an event can have; a log that has more is none.
-const MAX_DIGESTS: u32 = 8;
-/// The longest text of an event that is taken for one.
-const MAX_DATA: usize = 64 << 10;
-
 /// A TPM 2.0.
 pub(crate) struct Tpm<'a> {
     firmware: &'a Firmware,
@@ -90,7 +85,7 @@ impl<'a> Tpm<'a> {
             return Err(Status::VOLUME_CORRUPTED);
         }
         // SAFETY: firmware says that an event begins there, behind which nothing has been logged.
-        let last_bytes = unsafe { event_bytes(ptr::with_exposed_provenance(last as usize)) };
+        let last_bytes = unsafe { length_of(ptr::with_exposed_provenance(last as usize)) };
         let bytes = (last - start) as usize + last_bytes.ok_or(Status::VOLUME_CORRUPTED)?;
         let mut pages = Pages::kept(self.firmware, bytes + FINAL_EVENTS_ROOM)?;
         // SAFETY: from the first event to the end of the last is the log, which firmware does not change meanwhile.
@@ -123,7 +118,7 @@ impl TpmLog {
             let mut event = unsafe { table.add(FINAL_EVENTS_HEADER) };
             for _ in 0..count {
                 // SAFETY: one more event is there: their number says so.
-                let Some(length) = (unsafe { event_bytes(event) }) else { break };
+                let Some(length) = (unsafe { length_of(event) }) else { break };
                 let Some(room) =
                     self.pages.bytes_mut().get_mut(bytes..).and_then(|rest| rest.get_mut(..length))
                 else {
@@ -145,23 +140,7 @@ impl TpmLog {
 ///
 /// # Safety
 /// An event is there, and nobody writes to it.
-unsafe fn event_bytes(event: *const u8) -> Option<usize> {
-    // SAFETY: the caller vouches for an event, and each step stays within what the steps before it have read.
-    let word = |at: usize| unsafe { event.add(at).cast::<u32>().read_unaligned() };
-    // SAFETY: as above.
-    let half = |at: usize| unsafe { event.add(at).cast::<u16>().read_unaligned() };
-    let count = word(8);
-    let mut end = 12;
-    for _ in 0..Some(count).filter(|count| *count <= MAX_DIGESTS)? {
-        // Lengths of digests (TCG *Algorithm Registry*): SHA-1, SHA-256, SHA-384, SHA-512, SM3.
-        end += 2 + match half(end) {
-            0x04 => 20,
-            0x0b | 0x12 => 32,
-            0x0c => 48,
-            0x0d => 64,
-            _ => return None,
-        };
-    }
-    let data = word(end) as usize;
-    (data <= MAX_DATA).then_some(end + 4 + data)
+unsafe fn length_of(event: *const u8) -> Option<usize> {
+    // SAFETY: the caller vouches for an event, and each word is within what the words before it say of it.
+    event_bytes(|at| Some(unsafe { event.add(at).cast::<u32>().read_unaligned() }))
 }

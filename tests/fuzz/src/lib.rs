@@ -9,6 +9,7 @@ mod targets {
     pub mod guest;
     pub mod http;
     pub mod iperf;
+    pub mod loader;
     pub mod partitions;
     pub mod query;
     pub mod rows;
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "guest", run: targets::guest::run },
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
+    Target { name: "loader", run: targets::loader::run },
     Target { name: "partitions", run: targets::partitions::run },
     Target { name: "query", run: targets::query::run },
     Target { name: "rows", run: targets::rows::run },
