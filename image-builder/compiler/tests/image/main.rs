@@ -3,11 +3,12 @@
 mod guest;
 mod network;
 mod policy;
+mod random;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
 use cloison_abi::info::{

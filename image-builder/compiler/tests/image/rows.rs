@@ -82,7 +82,7 @@ fn a_changed_byte_changes_exactly_one_row() {
 }
 
 /// A program for UEFI as far as it is hashed: its header, and something behind it.
-fn loader() -> Vec<u8> {
+pub(super) fn loader() -> Vec<u8> {
     let mut file = vec![0; 0x400];
     file[0x3c] = 0x80;
     file[0x80..0x84].copy_from_slice(b"PE\0\0");
