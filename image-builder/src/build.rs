@@ -131,11 +131,9 @@ impl Built {
         tools::require(firmware.tools(), &context.progress, &context.interrupts)?;
         if firmware == Firmware::Efi {
             let path = self.folder.join("boot-efi.img");
-            let no_image = || Failure::Failed("what was built is no system image".into());
-            let listing = pcrs::listing(&self.kernel, &self.image).ok_or_else(no_image)?;
             let loader = loader(context)?;
             let step = context.progress.step("writing the disc for UEFI");
-            disc::write_efi(&path, &loader, &self.kernel, &self.image, &listing)?;
+            medium::write_efi(&path, self.content(&loader, &self.listing()?))?;
             step.done(&format!("{}, loader {} KiB", path.display(), loader.len().div_ceil(1024)));
             return Ok(path);
         }

@@ -33,12 +33,12 @@ use image_machine::{
     patience::Patience,
     payload::Payloads,
     process::{self, Child, read_some},
-    run::{OpenDisk, OpenForward, TpmVersion},
+    run::{OpenDisk, OpenForward, Relay, TpmVersion},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
-use crate::relay::Relay;
+use crate::tamper::Tamper;
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -89,9 +89,10 @@ impl Host {
         Ok(disks)
     }
 
-    /// Lets commands reach a TPM whose control socket is `tpm`. → the socket by which QEMU reaches it then.
-    pub(crate) fn relay(&mut self, tpm: &Path) -> Result<PathBuf, Failure> {
-        let relay = Relay::start(self.folder.path(), tpm)?;
+    /// Lets commands reach a TPM whose control socket is `tpm`, and changes what the machine is answered. → the socket by
+    /// which QEMU reaches it then.
+    pub(crate) fn relay(&mut self, tpm: &Path, tamper: Option<Tamper>) -> Result<PathBuf, Failure> {
+        let relay = Relay::start(self.folder.path(), tpm, Tamper::change(tamper))?;
         let tools = format!("cmd:nc -N -U '{}'", relay.commands.display());
         self.environment.push(("TPM".into(), relay.commands.into()));
         self.environment.push(("TPM2TOOLS_TCTI".into(), tools.into()));

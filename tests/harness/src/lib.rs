@@ -8,9 +8,9 @@ mod damage;
 mod host;
 mod judge;
 mod machine;
-mod relay;
 mod sample;
 mod scenario;
+mod tamper;
 
 use std::{fmt, fs, path::PathBuf};
 

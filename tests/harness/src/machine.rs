@@ -94,7 +94,7 @@ fn observe(
     };
     let mut tpm = version.map(start).transpose()?;
     if let Some(tpm) = tpm.as_mut().filter(|_| asks_tpm(scenario)) {
-        tpm.relay_by(host.relay(&tpm.socket())?);
+        tpm.relay_by(host.relay(&tpm.socket(), scenario.tamper)?);
     }
     if let Some((menu, is_typed)) = &scenario.menu {
         machine.disc = disc_with_menu(&context, menu)?;
@@ -248,7 +248,8 @@ fn clients(scenario: &Scenario) -> Vec<Tool> {
 
 /// Whether commands on the host reach for the machine's TPM.
 fn asks_tpm(scenario: &Scenario) -> bool {
-    commands(scenario).any(|command| command.contains("$TPM") || command.contains("tpm2_"))
+    let asks = |command: &String| command.contains("$TPM") || command.contains("tpm2_");
+    scenario.tamper.is_some() || commands(scenario).any(asks)
 }
 
 /// What runs on the host while the machine runs.

@@ -20,6 +20,8 @@
 //! icount: yes                             the machine's clock counts its instructions (default: no), so that no time
 //!                                         in it depends on the host. It does not wait for the host either; with
 //!                                         `paced` it does: while it has nothing to do, time passes as on the host
+//! tamper: forged 0x17e                    what becomes on its way of the TPM's response to each command with this
+//!                                         number, and, with one more number, with this handle; see `tamper`
 //! prepare: swtpm_setup …                   runs on the host before the machine starts, and leaves the TPM's state in
 //!                                         the folder `$TPM_STATE`, or fills a disk; may come several times
 //! qemu: -global NAME.PROPERTY=VALUE       more arguments for QEMU; may come several times
@@ -52,7 +54,7 @@ use image_machine::{
     run::{Accelerator, ForwardRequest, TpmVersion},
 };
 
-use crate::Damage;
+use crate::{Damage, tamper::Tamper};
 
 /// What to boot and what to expect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub struct Scenario {
     pub timeout: Duration,
     /// How instructions are carried out, and so whether the machine's clock counts them.
     pub accelerator: Accelerator,
+    /// What becomes of the TPM's responses.
+    pub tamper: Option<Tamper>,
     /// Commands of the host that make the TPM's state, before the machine starts.
     pub prepare: Vec<String>,
     /// More arguments for QEMU.
@@ -169,6 +173,7 @@ impl Scenario {
             end: Some(SystemEnd::Success),
             timeout: Duration::from_secs(60),
             accelerator: Accelerator::Best,
+            tamper: None,
             prepare: Vec::new(),
             qemu: Vec::new(),
             damage: None,
@@ -219,6 +224,7 @@ impl Scenario {
             "icount" => self.accelerator = accelerator(value)?,
             "forward" => self.forwards.push(value.parse().ok()?),
             "capture" => self.capture = capture(value),
+            "tamper" => self.tamper = Some(Tamper::parse(value)?),
             "prepare" => self.prepare.push(value.to_owned()),
             "qemu" => self.qemu.extend(value.split_whitespace().map(str::to_owned)),
             "builder" => self.builder = Some(value.to_owned()),
@@ -333,6 +339,9 @@ mod tests {
             "icount: 3",
             "smp: many",
             "firmware: coreboot",
+            "disc: vmdk",
+            "tamper: forged",
+            "tamper: broken 0x17e",
             "+",
             "* a",
             "a | b",
