@@ -104,13 +104,15 @@ impl<'a> Plan<'a> {
         regions.filter(move |(_, region)| region.owner == domain && is_memory(region)).map(|(place, _)| place)
     }
 
-    /// Whether a domain owns a region or sees it, or its guest takes it.
+    /// Whether a domain owns a region, sees it or holds it, or its guest takes it.
     #[must_use]
     pub fn needs(&self, domain: u32, region: usize) -> bool {
         let sees = |mapping: &MappingEntry| mapping.domain == domain && mapping.region as usize == region;
+        let holds = |slot: &RegionSlotEntry| slot.domain == domain && slot.region as usize == region;
         let takes = |guest: &GuestEntry| guest.domain == domain && guest.tables as usize == region;
         self.regions.get(region).is_some_and(|region| region.owner == domain)
             || self.mappings.iter().any(sees)
+            || self.region_slots.iter().any(holds)
             || self.guests.iter().any(takes)
     }
 

@@ -5,13 +5,17 @@ use cloison_abi::{
     access::{Class, Classes, Decision, Question},
 };
 use heapless::Vec;
-use ipcmon_api::control::{Counted, Refusal};
+use ipcmon_api::{
+    control::{Counted, Refusal},
+    record::Entry,
+};
 use ipcmon_policy::{Domains, Fault, Flow, History, Meeting, Policies, Policy};
 
-use crate::told::{Denial, Reason, Restored};
-
-/// Pairs of domains of which something can be withdrawn at one time.
-pub const MAX_WITHDRAWN: usize = 32;
+use crate::{
+    chain::Chain,
+    state::{MAX_WITHDRAWN, Row, State},
+    told::{Denial, Reason, Restored},
+};
 
 /// The monitor.
 #[derive(Clone, Debug)]
@@ -21,6 +25,9 @@ pub struct Engine<'a> {
     history: History,
     withdrawn: Vec<Withdrawn, MAX_WITHDRAWN>,
     counted: Counted,
+    chain: Chain,
+    /// Whether it is not known what was decided in an earlier life.
+    is_lost: bool,
 }
 
 /// What one domain may not do to another one, whatever the policy says.
@@ -33,6 +40,22 @@ struct Withdrawn {
     refusals_before: Option<u32>,
 }
 
+impl Withdrawn {
+    fn row(&self) -> Row {
+        Row {
+            ends: [self.subject, self.object],
+            is_tried: self.refusals_before.is_some().into(),
+            refusals_before: self.refusals_before.unwrap_or(0),
+            by: self.by,
+        }
+    }
+
+    fn of_row(row: &Row) -> Self {
+        let ([subject, object], refusals) = (row.ends, row.refusals_before);
+        Self { subject, object, by: row.by, refusals_before: (row.is_tried != 0).then_some(refusals) }
+    }
+}
+
 /// Why a policy is not in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotLoaded {
@@ -40,6 +63,8 @@ pub enum NotLoaded {
     Unknown,
     /// It is none that can be in force.
     Bad(Fault),
+    /// It is not known what was decided in an earlier life, so nothing is allowed.
+    Lost,
 }
 
 impl core::fmt::Display for NotLoaded {
@@ -47,6 +72,7 @@ impl core::fmt::Display for NotLoaded {
         match self {
             Self::Unknown => out.write_str("the manifest has no policy of this name"),
             Self::Bad(fault) => fault.fmt(out),
+            Self::Lost => Reason::Lost.fmt(out),
         }
     }
 }
@@ -73,13 +99,82 @@ impl<'a> Engine<'a> {
         let policy = find(&policies, first)?;
         let history = History::new(policies.domains());
         let counted = Counted { questions: 0, allowed: 0, denied: 0, kept: 0, refused: 0, epoch: 1 };
-        Ok(Self { policies, policy, history, withdrawn: Vec::new(), counted })
+        let (withdrawn, chain) = (Vec::new(), Chain::new());
+        Ok(Self { policies, policy, history, withdrawn, counted, chain, is_lost: false })
+    }
+
+    /// Goes on with what another life has left.
+    ///
+    /// # Errors
+    /// [`NotLoaded`]: the policies are not those of that life.
+    pub fn resume(policies: Policies<'a>, state: &State) -> Result<Self, NotLoaded> {
+        let mut engine = Self::new(policies, state.policy)?;
+        engine.history = state.history.clone();
+        let rows = state.withdrawn.iter().take(state.rows as usize);
+        engine.withdrawn = rows.map(Withdrawn::of_row).collect();
+        let [questions, allowed, denied, epoch] = state.counts;
+        engine.counted = Counted { questions, allowed, denied, epoch, ..engine.counted };
+        engine.chain = Chain::after(state.head, state.entries);
+        Ok(engine)
+    }
+
+    /// Allows nothing to anybody, as it is not known what was decided in an earlier life.
+    ///
+    /// # Errors
+    /// [`NotLoaded`].
+    pub fn lost(policies: Policies<'a>, first: Name) -> Result<Self, NotLoaded> {
+        Ok(Self { is_lost: true, ..Self::new(policies, first)? })
+    }
+
+    /// Whether it is not known what was decided in an earlier life.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// What another life has to know.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let mut withdrawn = [Row::default(); MAX_WITHDRAWN];
+        withdrawn.iter_mut().zip(&self.withdrawn).for_each(|(row, one)| *row = one.row());
+        let Counted { questions, allowed, denied, epoch, .. } = self.counted;
+        State {
+            policy: self.policy.name,
+            history: self.history.clone(),
+            withdrawn,
+            counts: [questions, allowed, denied, epoch],
+            head: self.chain.heads().0,
+            entries: self.chain.numbers().0,
+            rows: self.withdrawn.len() as u64,
+        }
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Appends to the log.
+    pub fn record(&mut self, entry: Entry, time: u64) {
+        self.chain.append(entry, time, self.counted.epoch);
+    }
+
+    /// Pairs from which something is withdrawn.
+    pub fn withdrawn(&self) -> impl Iterator<Item = (u8, u8)> {
+        self.withdrawn.iter().map(|one| (one.subject, one.object))
     }
 
     /// The domains that are judged, and those that are not.
     #[must_use]
     pub fn domains(&self) -> Domains<'a> {
         self.policies.domains()
+    }
+
+    /// The name of the policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Name {
+        self.policy.name
     }
 
     /// What has been asked so far; what the kernel counts is missing.
@@ -109,6 +204,9 @@ impl<'a> Engine<'a> {
     /// The line that allows it, or the one that does not, and why.
     fn decide(&mut self, flow: Flow, refusals: u32) -> Result<u32, (u32, Reason)> {
         let domains = self.domains();
+        if self.is_lost {
+            return Err((0, Reason::Lost));
+        }
         if let Some(place) = self.place(flow.subject, flow.object) {
             let withdrawn = &mut self.withdrawn[place];
             withdrawn.refusals_before.get_or_insert(refusals);
@@ -179,6 +277,9 @@ impl<'a> Engine<'a> {
     /// [`NotLoaded`]; then the old one stays in force.
     pub fn load(&mut self, name: Name) -> Result<impl Iterator<Item = Flow> + use<'a>, NotLoaded> {
         let (policy, domains) = (find(&self.policies, name)?, self.domains());
+        if self.is_lost {
+            return Err(NotLoaded::Lost);
+        }
         let before = self.history.clone();
         before.flows().for_each(|flow| self.history.close(flow));
         let is_allowed = move |flow: &Flow| policy.rule(domains, *flow).is_some();

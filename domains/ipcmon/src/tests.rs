@@ -5,7 +5,10 @@ use cloison_abi::{
     access::{Class, Classes, Decision, Question},
     policy::{PolicyDomain, PolicyHeader, PolicyRule, PolicyStart, PolicyWall},
 };
-use ipcmon_api::control::Refusal;
+use ipcmon_api::{
+    control::Refusal,
+    record::{Entry, Event, KEPT_ENTRIES},
+};
 use ipcmon_policy::{Flow, Policies};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
@@ -226,6 +229,98 @@ fn what_is_withdrawn_stays_so_under_each_policy() {
         let _ = engine.load(name(policy)).unwrap();
         assert!(told(&mut engine, call(FIRST, CONSOLE)).unwrap().ends_with("withdrawn by second)"));
     }
+}
+
+#[test]
+fn another_life_goes_on_where_the_last_one_ended() {
+    let bytes = bytes();
+    let policies = Policies::read(bytes.as_bytes()).unwrap();
+    let mut engine = engine(&bytes);
+    assert_eq!(told(&mut engine, call(FIRST, ACME)), None);
+    engine.withdraw((SECOND, CONSOLE), name("first")).unwrap();
+    assert!(engine.judge(call(SECOND, CONSOLE), 3).denial.is_some());
+    let _ = engine.load(name("night")).unwrap();
+    let _ = engine.load(name("first")).unwrap();
+    engine.record(Entry::new(Event::Started, [Name::EMPTY; 2]), 1);
+    let mut next = Engine::resume(policies, &engine.state()).unwrap();
+    assert_eq!((next.counted(), next.policy()), (engine.counted(), name("first")));
+    assert_eq!(next.chain().heads().0, engine.chain().heads().0);
+    assert!(told(&mut next, call(FIRST, BOLT)).unwrap().ends_with("first has touched acme)"));
+    assert!(told(&mut next, call(SECOND, CONSOLE)).unwrap().ends_with("withdrawn by first)"));
+    assert_eq!(next.restore((SECOND, CONSOLE), 9).unwrap().refused, 5, "counted on");
+}
+
+#[test]
+fn who_has_lost_its_memory_allows_nothing() {
+    let bytes = bytes();
+    let mut engine = Engine::lost(Policies::read(bytes.as_bytes()).unwrap(), name("first")).unwrap();
+    assert!(told(&mut engine, call(FIRST, CONSOLE)).unwrap().contains("lost"));
+    assert_eq!(engine.load(name("night")).err(), Some(NotLoaded::Lost));
+    assert!(told(&mut engine, call(FIRST, CONSOLE)).is_some());
+}
+
+/// The number of the state that two copies say.
+fn kept(copies: [Copy; 2]) -> Result<Option<u64>, Damaged> {
+    newer(copies).map(|found| found.map(|found| found.sequence))
+}
+
+#[test]
+fn of_two_copies_the_newer_whole_one_counts() {
+    let bytes = bytes();
+    let mut engine = engine(&bytes);
+    let old = Copy::new(engine.state(), 7);
+    engine.withdraw((FIRST, CONSOLE), name("second")).unwrap();
+    let new = Copy::new(engine.state(), 8);
+    assert_eq!(kept([Copy::empty(), Copy::empty()]), Ok(None));
+    assert_eq!(kept([old.clone(), new.clone()]), Ok(Some(8)));
+    assert_eq!(kept([new.clone(), old.clone()]), Ok(Some(8)));
+    assert_eq!(kept([Copy::empty(), new.clone()]), Ok(Some(8)));
+    // Written over from any byte on: the one before counts.
+    let (old_bytes, new_bytes) = (old.as_bytes(), new.as_bytes());
+    let is_same = |cut: usize| old_bytes[cut..] == new_bytes[cut..];
+    for cut in (0..old_bytes.len()).filter(|cut| !is_same(*cut)) {
+        let mut torn = Copy::empty();
+        torn.as_mut_bytes().copy_from_slice(&[&new_bytes[..cut], &old_bytes[cut..]].concat());
+        if torn.as_bytes() != old_bytes {
+            assert_eq!(kept([torn.clone(), Copy::new(engine.state(), 6)]), Ok(Some(6)), "{cut}");
+            assert_eq!(kept([torn, Copy::empty()]), Err(Damaged), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn each_byte_of_a_copy_counts() {
+    let bytes = bytes();
+    let whole = Copy::new(engine(&bytes).state(), 3);
+    for place in 0..whole.as_bytes().len() {
+        let mut changed = whole.clone();
+        changed.as_mut_bytes()[place] ^= 0x40;
+        assert_eq!(kept([changed, Copy::empty()]), Err(Damaged), "{place}");
+    }
+}
+
+#[test]
+fn the_log_is_a_chain_of_which_the_last_entries_are_kept() {
+    let mut chain = Chain::new();
+    let entry = |number: u64| {
+        Entry::new(Event::Denied, [name("first"), name("console")]).about([3, 2], Class::Call, number as u32)
+    };
+    let mut heads = Vec::from([chain.heads().0]);
+    for number in 0..200 {
+        chain.append(entry(number), 1000 + number, 1);
+        heads.push(chain.heads().0);
+        let (next, first) = chain.numbers();
+        assert_eq!((next, first), (number + 1, (number + 1).saturating_sub(KEPT_ENTRIES)));
+        assert_eq!(chain.heads().1, heads[first as usize], "what stood before the first that is kept");
+        // A reader can follow it.
+        let kept = (first..next).map(|number| *chain.entry(number).unwrap());
+        let followed =
+            kept.fold(chain.heads().1, |head, entry| Entry::of_halves(entry.halves()).append_to(&head));
+        assert_eq!(followed, chain.heads().0);
+        assert!(chain.entry(next).is_none() && (first == 0 || chain.entry(first - 1).is_none()));
+    }
+    let changed = Entry { line: 1, ..*chain.entry(150).unwrap() };
+    assert_ne!(changed.append_to(&heads[150]), heads[151]);
 }
 
 proptest! {

@@ -20,6 +20,8 @@ pub struct Denial {
 pub enum Reason {
     /// This domain has withdrawn it.
     WithdrawnBy(Name),
+    /// It is not known what was decided in an earlier life of the monitor.
+    Lost,
     /// No rule allows it: the types of both ends.
     NoRule([Name; 2]),
     /// A wall is in between.
@@ -43,6 +45,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WithdrawnBy(by) => write!(out, "withdrawn by {by}"),
+            Self::Lost => out.write_str("what was decided before the monitor was started again is lost"),
             Self::NoRule([from, to]) => write!(out, "no rule lets {from} do so to {to}"),
             Self::Wall { name, line, at, known, is_own, also } => {
                 let how = if *is_own { "is of type" } else { "has touched" };

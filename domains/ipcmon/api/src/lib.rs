@@ -4,6 +4,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod record;
+
 use cloison_abi::Name;
 use cloison_ipc::Failure;
 
@@ -27,6 +29,8 @@ cloison_ipc::interface! {
             UnknownPolicy = "the manifest has no policy of this name",
             /// The policy is none that can be in force.
             BadPolicy = "this policy cannot be in force",
+            /// The log does not have this entry any more, or not yet.
+            NoEntry = "the log does not keep this entry",
         }
         /// Withdraws from `subject` all that it may do to `object`. What it is doing is at an end when this returns.
         withdraw: Withdraw { subject: Name, object: Name } -> Withdrawn {};
@@ -35,6 +39,12 @@ cloison_ipc::interface! {
         /// Puts another policy of the manifest in force. What it does not allow is at an end when this returns; says how
         /// much of what was open that is, and the number of the epoch that begins.
         load: Load { policy: Name } -> Loaded { epoch: u32, closed: u32 };
+        /// How many entries the log has, and the number of the first that is kept.
+        log: Log {} -> Logged { entries: u64, first: u64 };
+        /// What stands at the end of the log; or, if `before`, before the first entry that is kept.
+        head: HeadOf { before: bool } -> Headed { head: record::Head };
+        /// An entry of the log, of which this is the first or the second half.
+        entry: EntryHalf { number: u64, second: bool } -> EntryGiven { bytes: [u8; 32] };
         /// What has been asked so far, and how it was answered; how many decisions the kernel keeps, so that it does not
         /// ask again, and how often it has refused something in all; how many policies have been in force.
         counts: Counts {} -> Counted { questions: u32, allowed: u32, denied: u32, kept: u32, refused: u32, epoch: u32 };

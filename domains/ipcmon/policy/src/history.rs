@@ -7,6 +7,8 @@
 
 use cloison_abi::{access::Class, limits::MAX_DOMAINS, policy::PolicyWall};
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::{Domains, Policy};
 
 /// Domains, as bits by their indices.
@@ -22,7 +24,8 @@ const _: () = assert!(INDICES <= Set::BITS as usize, "each domain has a bit");
 /// What each domain can have learned since the system started, and which channels are open.
 ///
 /// Nothing is forgotten, even if a domain begins another life: memory that it shares with others outlives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
 pub struct History {
     /// Types of which a domain knows; without what its clients told it, if it keeps them apart.
     knows: [Kinds; INDICES],

@@ -100,6 +100,8 @@ pub struct RegionNeed {
     pub pages: At<u64>,
     /// Whether a device reads and writes it too, so that the component has to know where it lies.
     pub is_dma: bool,
+    /// Whether a restart of its domain leaves in it what is there.
+    pub is_kept: bool,
 }
 
 impl Component {
@@ -161,8 +163,8 @@ fn need(item: Item<'_, '_, '_>, key: &'static str) -> Option<(At<String>, bool)>
 impl RegionNeed {
     fn read(local: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let pages = reader.required_number("pages");
-        let is_dma = reader.flag("dma");
-        Some(Self { local, pages: pages?, is_dma })
+        let (is_dma, is_kept) = (reader.flag("dma"), reader.flag("keep"));
+        Some(Self { local, pages: pages?, is_dma, is_kept })
     }
 }
 

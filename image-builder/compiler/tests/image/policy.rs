@@ -35,6 +35,16 @@ fn the_monitor_is_above_those_it_judges_and_told_of_questions() {
 }
 
 #[test]
+fn what_the_monitor_keeps_outlives_its_restart() {
+    let read = judged();
+    let monitor = read.domain("monitor");
+    let slot = read.region_slots.iter().find(|slot| slot.domain == monitor).unwrap();
+    let region = &read.regions[slot.region as usize];
+    assert_eq!((region.name.as_str(), region.pages, region.owner), ("state", 1, NONE));
+    assert!(read.region_slots.iter().all(|other| other.domain == monitor || other.region != slot.region));
+}
+
+#[test]
 fn the_report_shows_the_policy() {
     let path = support::fixtures().root.join("manifests/policy.toml");
     let system = image_compiler::load(&support::fixtures(), &path).unwrap();

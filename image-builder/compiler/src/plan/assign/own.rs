@@ -42,7 +42,9 @@ impl Assigner<'_> {
     /// A region that is for devices can be reached by each device of the domain, from `first_device` on.
     fn own_region(&mut self, id: DomainId, need: &RegionNeed, first_device: u32) {
         let (local, pages) = (name(&need.local.value), need.pages.value as u32);
-        let region = self.region(RegionEntry { owner: index(id), ..memory(local, pages) });
+        // A restart fills again what belongs to a domain.
+        let owner = if need.is_kept { NONE } else { index(id) };
+        let region = self.region(RegionEntry { owner, ..memory(local, pages) });
         let mut rights = Rights::READ | Rights::WRITE | Rights::GRANT;
         if need.is_dma {
             rights |= Rights::DMA;
