@@ -228,7 +228,9 @@ impl CallNumber {
             | Self::DomainDestroy
             | Self::RegionCarve
             | Self::RegionDevice
-            | Self::RegionDelete => Class::Build,
+            | Self::RegionDelete
+            | Self::RegionBack
+            | Self::RegionVacate => Class::Build,
             Self::GuestSpace | Self::GuestMap | Self::GuestUnmap | Self::GuestEnter => Class::Guest,
         })
     }

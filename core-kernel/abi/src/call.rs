@@ -114,17 +114,19 @@ pub enum CallNumber {
     DomainCreate = 32,
     /// Set how the domain in the slot runs: a0 priority, a1 budget in µs, a2 period in µs, a3
     /// [`FaultPolicy`](crate::plan::FaultPolicy) and
-    /// [`CONFIGURE_ENDS_SYSTEM`], a4 slot of the domain that handles its faults, a5 the event bit there.
+    /// [`CONFIGURE_ENDS_SYSTEM`] and [`CONFIGURE_COMES_BACK`], a4 slot of the domain that handles its faults, a5 the event bit there.
     DomainConfigure = 33,
     /// Map into the domain in the slot: region in slot a0, at address a1, from page a2, a3 pages, rights a4. A region
     /// that was lent, or that the caller may not pass on for another reason, is refused.
     DomainMap = 34,
     /// Fill slot a0 of the domain in the slot with the region in slot a1, rights a2.
     DomainGiveRegion = 35,
-    /// Fill slot a0 of the domain in the slot with a gate into the domain in slot a1, badge a2; what it
+    /// Fill slot a0 of the domain in the slot with a gate into the domain in slot a1, badge a2; [`SLOT_SELF`] stands for
+    /// the caller. What it
     /// grants goes to the server's slots from a3 (bits 0–7) on, at most as many as bits 8–15 of a3 say.
     DomainGiveGate = 36,
-    /// Fill slot a0 of the domain in the slot with event bit a2 of the domain in slot a1.
+    /// Fill slot a0 of the domain in the slot with event bit a2 of the domain in slot a1. [`SLOT_SELF`] stands for the
+    /// caller.
     DomainGiveEvent = 37,
     /// Fill slot a0 of the domain in the slot with a new interrupt that comes from the
     /// [`InterruptSource`](crate::InterruptSource) a2, as bits, to arrive as its event bit a3; a1 builder right.
@@ -192,11 +194,18 @@ pub enum CallNumber {
     /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
     /// its page tables are new. Its memory is left to the domain that loads it.
     DomainReset = 55,
+    /// Give the region in the slot, which is vacant, memory: its pages become those of the region in slot a0 from page
+    /// a1 on, as if it had been carved out of that. They are zeroed.
+    RegionBack = 60,
+    /// Take the memory of the region in the slot: nobody sees it any more, those to whom it was lent lose it, it is
+    /// scrubbed, and part of what it was carved from again. Slots and mappings that a builder has made stay, to be of use
+    /// when it has memory again. A domain that is to see it begins no life before.
+    RegionVacate = 61,
 }
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 52] = [
+    pub const ALL: [(u8, Self); 54] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -249,6 +258,8 @@ impl CallNumber {
         (53, Self::GuestUnmap),
         (54, Self::GuestEnter),
         (55, Self::DomainReset),
+        (60, Self::RegionBack),
+        (61, Self::RegionVacate),
     ];
 
     /// The call with this number.
@@ -289,6 +300,10 @@ pub const POLL: u64 = 0;
 
 /// Flag for [`CallNumber::DomainConfigure`]: when the domain ends, so does the system.
 pub const CONFIGURE_ENDS_SYSTEM: u64 = 1 << 8;
+
+/// Flag for [`CallNumber::DomainConfigure`]: the domain that handles its faults is told of each of its ends, and can start
+/// it again.
+pub const CONFIGURE_COMES_BACK: u64 = 1 << 9;
 
 /// In place of a slot in [`CallNumber::AccessSet`]: every domain, and what is done to none. In place of an index in
 /// [`CallNumber::VerdictSet`]: every other domain.

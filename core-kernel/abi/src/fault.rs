@@ -31,11 +31,13 @@ pub enum FaultKind {
     OtherException = 10,
     /// The domain gave up by itself: a panic. `code` is the source line; the message went to its log.
     Panic = 11,
+    /// No fault: the domain has ended by itself. `address` is the code with which it has.
+    Exit = 12,
 }
 
 impl FaultKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::None,
         Self::ReadDenied,
         Self::WriteDenied,
@@ -48,6 +50,7 @@ impl FaultKind {
         Self::Alignment,
         Self::OtherException,
         Self::Panic,
+        Self::Exit,
     ];
 
     /// The kind with this number.
@@ -92,6 +95,7 @@ impl fmt::Display for Fault {
             FaultKind::Alignment => write!(out, "access that is not aligned")?,
             FaultKind::OtherException => write!(out, "exception {code}")?,
             FaultKind::Panic => return write!(out, "panic at source line {code}"),
+            FaultKind::Exit => return write!(out, "end with code {address}"),
         }
         write!(out, ", at instruction {instruction:#x}")
     }

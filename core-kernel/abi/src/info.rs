@@ -60,6 +60,10 @@ pub struct InfoHeader {
     pub settings: Table,
     /// Table of [`GuestMemory`].
     pub guest_memory: Table,
+    /// Bit in this domain's pending word that asks it to end, or [`crate::plan::NONE`].
+    pub shutdown_event: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Name of the settings that are an array of [`crate::port::PortSettings`]: a switch's ports, in the order of
@@ -77,6 +81,9 @@ pub const SETTINGS_KERNEL: &str = "kernel";
 pub const SETTINGS_INITRAMFS: &str = "initramfs";
 /// Name of the settings that are the command line of a guest's kernel, as text in UTF-8.
 pub const SETTINGS_CMDLINE: &str = "cmdline";
+
+/// Name of the manager's gate into the builder.
+pub const MANAGE_GATE: &str = "manage";
 
 /// Name of the memory that begins with the frame page.
 pub const GUEST_FRAME: &str = "frame";

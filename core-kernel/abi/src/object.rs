@@ -30,11 +30,13 @@ pub enum ObjectKind {
     Guest = 10,
     /// May be asked whether a domain may do what it is about to do, and decide: the holder is the *monitor*.
     MonitorRight = 11,
+    /// May have the builder start and end domains: a word of plans alone. What its holder has in the slot is a gate.
+    ManageRight = 12,
 }
 
 impl ObjectKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Empty,
         Self::Domain,
         Self::Region,
@@ -47,6 +49,7 @@ impl ObjectKind {
         Self::ShutdownRight,
         Self::Guest,
         Self::MonitorRight,
+        Self::ManageRight,
     ];
 
     /// The kind with this number.
@@ -71,6 +74,7 @@ impl ObjectKind {
             Self::ShutdownRight => "shutdown-right",
             Self::Guest => "guest",
             Self::MonitorRight => "monitor-right",
+            Self::ManageRight => "manage-right",
         }
     }
 }
@@ -88,7 +92,7 @@ bitflags! {
         /// Region: pass on to another domain, and take back.
         const GRANT = 1 << 3;
         /// Domain: build it: map into it, fill its slots, start, stop and destroy it. Region: carve regions
-        /// out of it, and end it. Only the builder holds it, because what it makes takes places in the
+        /// out of it, end it, take its memory and give it other. Only the builder holds it, because what it makes takes places in the
         /// kernel's tables.
         const BUILD = 1 << 4;
         /// Domain: learn of its faults, read them, and decide what happens then.

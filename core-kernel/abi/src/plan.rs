@@ -71,6 +71,10 @@ pub struct PlanHeader {
     pub flags: u32,
     /// The domain whose end is the end of the system, or [`NONE`].
     pub ends_with: u32,
+    /// Pages of the budget: memory for the domains that are started on request.
+    pub budget_pages: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Flag: the builder prints the census of rights when all domains are built.
@@ -104,8 +108,30 @@ pub struct DomainEntry {
     pub on_fault: u32,
     /// About what the monitor is asked before it does so: [`Classes`](crate::access::Classes).
     pub asked: u32,
+    /// When it is started: a [`StartPolicy`].
+    pub start: u32,
+    /// Event bit of its first thread that asks it to end, or [`NONE`].
+    pub shutdown: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+/// When a domain is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum StartPolicy {
+    /// When all are built.
+    Boot = 0,
+    /// When the manager asks for it. Until then, and when it has been killed, it has no memory of the budget.
+    OnRequest = 1,
+}
+
+impl StartPolicy {
+    /// The policy with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Boot, Self::OnRequest].get(usize::try_from(number).ok()?).copied()
+    }
 }
 
 /// What of a domain runs. A domain has one thread.
@@ -177,13 +203,15 @@ pub enum RegionSource {
     Memory = 1,
     /// Registers of a device; an [`AreaEntry`] says of which, and where they lie.
     Device = 2,
+    /// Memory of the budget, zeroed. The region has it while its owner is started, and is vacant otherwise.
+    Budget = 3,
 }
 
 impl RegionSource {
     /// The source with this number.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Memory, Self::Device].into_iter().find(|source| *source as u32 == number)
+        [Self::Memory, Self::Device, Self::Budget].into_iter().find(|source| *source as u32 == number)
     }
 }
 

@@ -44,7 +44,7 @@ impl Kernel {
         if !self.take_back_step(id, None) {
             return self.begin_ending(id);
         }
-        self.end_domain(id);
+        self.end_life(id, self.domain(id).fault);
         if self.domain(id).ends_system {
             self.end_system(SystemEnd::Failure);
         }

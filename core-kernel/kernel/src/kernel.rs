@@ -67,6 +67,8 @@ pub struct Domain {
     pub on_fault: FaultPolicy,
     /// Who is told, and by which event bit.
     pub handler: Option<(Peer, u8)>,
+    /// Whether that one is told of each of its ends, and can start it again.
+    pub comes_back: bool,
     /// Whether its end is the end of the system.
     pub ends_system: bool,
     /// What it is about to do, while it waits for the monitor.
@@ -92,6 +94,7 @@ impl Domain {
         fault: Fault::NONE,
         on_fault: FaultPolicy::Stop,
         handler: None,
+        comes_back: false,
         ends_system: false,
         question: Operation::Own,
     };

@@ -4,7 +4,7 @@
 //! those that the builder filled, its page tables are made from nothing and hold what the builder mapped.
 //! What a domain drops, limits, maps, uses up or lends is thus gone with the life in which it did so.
 
-use cloison_abi::{CallError, Rights, limits::EVENT_PEER_FAILED};
+use cloison_abi::{CallError, Fault, Rights, limits::EVENT_PEER_FAILED};
 use cloison_rules::{DomainId, DomainSet, Peer, RegionRef, capability::SlotTable, lending, thread::State};
 
 use crate::{
@@ -95,6 +95,30 @@ impl Kernel {
         }
     }
 
+    /// A domain stops to live, for now. What it lent has been taken back before.
+    pub fn stop_for_now(&mut self, stopped: Peer) {
+        self.halt(stopped.domain, State::Stopped);
+        self.mask_lines(stopped.domain);
+        #[cfg(feature = "self-attack")]
+        self.attack_lines(stopped);
+        self.reader_stopped(stopped);
+        self.abandon_patients(stopped, false);
+    }
+
+    /// A life of a domain is over, for this reason: for good, or until who looks after its lives starts it again.
+    pub fn end_life(&mut self, id: DomainId, end: Fault) {
+        let domain = self.domain_mut(id);
+        domain.fault = end;
+        let keeper = domain.handler.filter(|_| domain.comes_back);
+        match (keeper, self.peer(id)) {
+            (Some(keeper), Ok(ended)) => {
+                self.stop_for_now(ended);
+                self.notify(keeper);
+            }
+            _ => self.end_domain(id),
+        }
+    }
+
     /// A domain has ended: it is stopped, and what it held in slots and interrupt lines is free again.
     /// What it lent has been taken back before.
     pub fn end_domain(&mut self, id: DomainId) {
@@ -144,7 +168,7 @@ impl Kernel {
     /// it is so.
     ///
     /// # Errors
-    /// [`CallError::BadState`] if it has ended, or is the builder.
+    /// [`CallError::BadState`] if it has ended, is the builder, or is to see memory that is vacant.
     pub fn renew_step(&mut self, id: DomainId) -> Result<bool, CallError> {
         let quota = self.domain(id).quota.ok_or(CallError::BadState)?;
         match self.domain(id).renewal {
@@ -162,7 +186,11 @@ impl Kernel {
                 }
             }
             Renewal::Mapping => match self.domain(id).mappings.unfinished() {
-                Some(mapping) => drop(map_step(self, id, mapping)?),
+                Some(mapping) => {
+                    // What is vacant stays planned, and is waited for.
+                    self.regions.usable(mapping.region())?;
+                    map_step(self, id, mapping)?;
+                }
                 None => self.domain_mut(id).renewal = Renewal::Fresh,
             },
             Renewal::Ended | Renewal::Destroying => return Err(CallError::BadState),

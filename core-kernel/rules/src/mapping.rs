@@ -174,6 +174,13 @@ impl MappingTable {
         self.iter().find(|mapping| mapping.region == region).copied()
     }
 
+    /// A mapping of a region that the domain sees some of, or that it has made by itself, if there is one.
+    #[must_use]
+    pub fn shown(&self, region: RegionRef) -> Option<Mapping> {
+        let is_there = |mapping: &&Mapping| mapping.mapped > 0 || mapping.made_by_domain;
+        self.iter().filter(is_there).find(|mapping| mapping.region == region).copied()
+    }
+
     /// Makes this the table of a domain whose page tables are new: what the domain has mapped by itself is
     /// gone, and nothing of the rest is in the page tables yet.
     pub fn renew(&mut self) {

@@ -21,6 +21,8 @@ pub enum Backing {
     },
     /// Registers of a device.
     Device,
+    /// Nothing: who has the region sees it again when it is given memory.
+    Vacant,
 }
 
 /// Whether a region's pages are page tables, and so the kernel's alone.
@@ -62,10 +64,10 @@ impl Region {
         attached: 0,
     };
 
-    /// Its pages.
+    /// Its pages; none if it is vacant.
     #[must_use]
     pub fn run(&self) -> Run {
-        Run::new(self.first, self.pages.into())
+        if self.is_vacant() { Run::NONE } else { Run::new(self.first, self.pages.into()) }
     }
 
     /// How many pages it has.
@@ -78,6 +80,12 @@ impl Region {
     #[must_use]
     pub fn is_device(&self) -> bool {
         self.backing == Backing::Device
+    }
+
+    /// Whether it has no memory.
+    #[must_use]
+    pub fn is_vacant(&self) -> bool {
+        self.backing == Backing::Vacant
     }
 
     /// Whether its pages are page tables, and so the kernel's alone.
@@ -105,6 +113,7 @@ impl Region {
         match self.backing {
             Backing::Memory { zeroed } => zeroed == self.pages,
             Backing::Device => true,
+            Backing::Vacant => false,
         }
     }
 }
@@ -138,8 +147,8 @@ impl RegionTable {
     /// The region behind a reference, if a domain may map it or pass it on now.
     ///
     /// # Errors
-    /// [`CallError::BadState`] if something was carved out of it, it holds page tables, or it is not zeroed
-    /// yet.
+    /// [`CallError::BadState`] if something was carved out of it, it holds page tables, it is not zeroed yet, or it is
+    /// vacant.
     pub fn usable(&self, region: RegionRef) -> Result<&Region, CallError> {
         let found = self.get(region)?;
         let free = !found.holds_page_tables() && found.is_clean() && !self.has_children(region.id);
@@ -169,18 +178,21 @@ impl RegionTable {
     /// before;
     /// [`CallError::BadState`] if the parent is in use; [`CallError::TableFull`].
     pub fn carve(&mut self, parent: RegionRef, first: u64, pages: u64) -> Result<RegionRef, CallError> {
-        let from = *self.get(parent)?;
+        let region = self.part(parent, first, pages)?;
+        self.insert(region)
+    }
+
+    /// Pages of a region that nothing has been carved out of, as one that is to be.
+    fn part(&self, parent: RegionRef, first: u64, pages: u64) -> Result<Region, CallError> {
+        let from = self.get(parent)?;
         let end = first.checked_add(pages).ok_or(CallError::BadArgument)?;
         if pages == 0 || end > from.pages.into() {
             return Err(CallError::BadArgument);
         }
-        if from.holds_page_tables() || from.is_attached() {
+        if from.holds_page_tables() || from.is_attached() || from.is_vacant() {
             return Err(CallError::BadState);
         }
-        let backing = match from.backing {
-            Backing::Memory { .. } => Backing::Memory { zeroed: 0 },
-            Backing::Device => Backing::Device,
-        };
+        let backing = if from.is_device() { Backing::Device } else { Backing::Memory { zeroed: 0 } };
         let region = Region {
             first: from.first.after(first),
             pages: pages as u32,
@@ -191,7 +203,36 @@ impl RegionTable {
         if self.all().any(|other| other.parent == Some(parent.id) && overlap(&region, other)) {
             return Err(CallError::Overlap);
         }
-        self.insert(region)
+        Ok(region)
+    }
+
+    /// Takes the memory of a region, which is all zero. What leads to the region leads to it still.
+    ///
+    /// # Errors
+    /// As [`RegionTable::check_deletable`]; [`CallError::BadState`] too if it is not all zero, or is no memory.
+    pub fn vacate(&mut self, region: RegionRef) -> Result<(), CallError> {
+        self.check_deletable(region)?;
+        if self.usable(region)?.is_device() {
+            return Err(CallError::BadState);
+        }
+        let found = self.get_mut(region)?;
+        *found = Region { pages: found.pages, backing: Backing::Vacant, ..Region::NONE };
+        Ok(())
+    }
+
+    /// Gives a vacant region pages of another one, from `first` on, as if it had been carved out of that. They are not
+    /// zeroed yet.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if it is not vacant, or for memory of a device; as [`RegionTable::carve`].
+    pub fn back(&mut self, region: RegionRef, parent: RegionRef, first: u64) -> Result<(), CallError> {
+        let found = self.get(region)?;
+        if !found.is_vacant() || self.get(parent)?.is_device() {
+            return Err(CallError::BadState);
+        }
+        let backed = self.part(parent, first, found.pages.into())?;
+        *self.get_mut(region)? = backed;
+        Ok(())
     }
 
     /// Whether a region can be ended, and its memory zeroed, now.

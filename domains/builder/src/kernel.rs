@@ -1,7 +1,7 @@
 //! The kernel: each step is a call.
 
 use cloison_abi::{
-    CallError,
+    CallError, Fault,
     call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT},
 };
 use cloison_sys::{
@@ -10,10 +10,10 @@ use cloison_sys::{
     build::{
         domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
         domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports, domain_give_region,
-        domain_give_right, domain_map, domain_reset, domain_start, region_carve, region_delete,
-        region_device,
+        domain_give_right, domain_map, domain_reset, domain_start, domain_stop, fault_read, region_back,
+        region_carve, region_delete, region_device, region_vacate,
     },
-    region_info, slot_drop, slot_limit, window,
+    region_info, signal, slot_drop, slot_info, slot_limit, window,
 };
 
 use builder::{FreeMemory, Step};
@@ -30,6 +30,8 @@ impl builder::Kernel for Kernel {
             Step::Carve { run, receiver, first, pages } => region_carve(run, receiver, first, pages),
             Step::Registers { receiver, address, pages } => region_device(RIGHT, receiver, address, pages),
             Step::Delete { region } => region_delete(region),
+            Step::Back { region, run, first } => region_back(region, run, first),
+            Step::Vacate { region } => region_vacate(region),
             Step::Create { receiver, tables, name } => domain_create(RIGHT, receiver, tables, name),
             Step::Destroy { domain } => domain_destroy(domain),
             Step::Load { region, offset, bytes } => window::write(region, offset, bytes),
@@ -55,9 +57,19 @@ impl builder::Kernel for Kernel {
             Step::Judge { domain, classes } => access_ask(domain, classes),
             Step::Reset { domain } => domain_reset(domain),
             Step::Start { domain, entry, stack } => domain_start(domain, entry, stack, 0),
+            Step::Stop { domain } => domain_stop(domain),
+            Step::Signal { event } => signal(event),
             Step::Limit { slot, kept } => slot_limit(slot, kept),
             Step::Drop { slot } => slot_drop(slot),
         }
+    }
+
+    fn end_of(&mut self, domain: Slot) -> Result<Fault, CallError> {
+        fault_read(domain)
+    }
+
+    fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError> {
+        slot_info(domain).map(|held| held.lives_ended as u32)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! * [`Image`] and [`Plan`] are what it builds from: tables in memory, each checked before it is used.
 //! * [`Site`] is where it builds: one domain after the other, and one again after a fault.
+//! * [`Managed`] is what the manager sees of it: domains that begin and end on request.
 //! * [`FreeMemory`] and [`Numbers`] are what it builds with: memory, slots and event bits, which come back.
 //! * [`Step`] is what it asks of the kernel, and [`Kernel`] who carries that out.
 
@@ -15,6 +16,8 @@ extern crate std;
 mod error;
 mod hex;
 mod image;
+mod lives;
+mod manage;
 mod memory;
 mod numbers;
 mod plan;
@@ -24,6 +27,7 @@ mod step;
 pub use error::BuildError;
 pub use hex::Hex;
 pub use image::Image;
+pub use manage::Managed;
 pub use memory::{FreeMemory, Piece};
 pub use numbers::Numbers;
 pub use plan::Plan;

@@ -2,7 +2,7 @@
 //!
 //! The kernel starts it with all free memory and all rights. It checks the plan and the digest of every
 //! program, builds each domain that the plan names, and gives its rights up. If the plan wants a domain restarted
-//! after a fault, the builder stays, with that domain and its memory in its slots; else it ends.
+//! after a fault, or started on request, the builder stays, with that domain and its memory in its slots; else it ends.
 
 #![no_std]
 #![no_main]
@@ -11,7 +11,7 @@ extern crate alloc;
 
 mod census;
 mod kernel;
-mod restart;
+mod serve;
 
 use builder::{BuildError, Hex, Image, Plan, Site};
 use cloison_abi::{
@@ -57,8 +57,9 @@ fn run() -> Result<(), BuildError> {
     }
     // From here on nothing new can be named.
     let _ = slot_drop(CENSUS);
-    domains.clone().try_for_each(|domain| site.start(domain))?;
-    restart::serve(plan, &mut site);
+    let at_boot = domains.filter(|domain| !plan.is_on_request(*domain));
+    at_boot.into_iter().try_for_each(|domain| site.start(domain))?;
+    serve::serve(plan, &mut site);
     Ok(())
 }
 
@@ -84,5 +85,11 @@ fn tell_rights(plan: &Plan<'_>) {
     let names = census::list(kept.map(|(_, entry)| entry.name.as_str()));
     if !names.is_empty() {
         log!("rights kept, to restart after a fault: {names}");
+    }
+    let on_request = (0..).zip(plan.domains).filter(|(domain, _)| plan.is_on_request(*domain));
+    let names = census::list(on_request.map(|(_, entry)| entry.name.as_str()));
+    if !names.is_empty() {
+        let kib = u64::from(plan.header.budget_pages) * PAGE_BYTES / 1024;
+        log!("rights kept, to start on request, with {kib} KiB for all: {names}");
     }
 }

@@ -62,6 +62,11 @@ impl FreeMemory {
         Self { runs: runs.into_iter().map(whole).collect() }
     }
 
+    /// The slots of its runs.
+    pub fn runs(&self) -> impl Iterator<Item = Slot> {
+        self.runs.iter().map(|run| run.slot)
+    }
+
     /// How many pages are free.
     #[must_use]
     pub fn pages(&self) -> u64 {

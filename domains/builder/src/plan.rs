@@ -1,13 +1,14 @@
 //! The plan's tables, as they lie in the image.
 
 use cloison_abi::{
-    ABI_VERSION,
+    ABI_VERSION, Name, ObjectKind,
     access::Classes,
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
         AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
         GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, PLAN_MAGIC, PlanHeader,
-        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry, Table,
+        ThreadEntry,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -77,15 +78,19 @@ impl<'a> Plan<'a> {
             return Err(BuildError::Image("the plan has more domains or regions than fit"));
         }
         plan.regions.iter().try_for_each(|region| source(region).map(drop))?;
+        if plan.domains.iter().any(|domain| StartPolicy::from_number(domain.start).is_none()) {
+            return Err(BuildError::Image("when a domain is started is unknown"));
+        }
         Ok(plan)
     }
 
     /// Memory that all domains need together, in pages.
     #[must_use]
     pub fn memory_pages(&self) -> u64 {
-        let regions = self.regions.iter().filter(|region| is_memory(region));
+        let regions = self.regions.iter().filter(|region| source(region) == Ok(RegionSource::Memory));
         let tables = self.domains.iter().map(|domain| u64::from(domain.quota_pages));
-        regions.map(|region| u64::from(region.pages)).chain(tables).sum()
+        let budget = u64::from(self.header.budget_pages);
+        regions.map(|region| u64::from(region.pages)).chain(tables).sum::<u64>() + budget
     }
 
     /// Memory that a domain alone has, in pages.
@@ -102,6 +107,18 @@ impl<'a> Plan<'a> {
     pub fn memory_of(&self, domain: u32) -> impl Iterator<Item = usize> + use<'a> {
         let regions = self.regions.iter().enumerate();
         regions.filter(move |(_, region)| region.owner == domain && is_memory(region)).map(|(place, _)| place)
+    }
+
+    /// The places of those among them that are memory of the budget.
+    pub fn budget_of(&self, domain: u32) -> impl Iterator<Item = usize> + use<'a> {
+        let plan = *self;
+        self.memory_of(domain).filter(move |place| plan.is_of_budget(*place))
+    }
+
+    /// Whether a region is made of memory of the budget.
+    #[must_use]
+    pub fn is_of_budget(&self, region: usize) -> bool {
+        self.regions.get(region).map(source) == Some(Ok(RegionSource::Budget))
     }
 
     /// Whether a domain owns a region, sees it or holds it, or its guest takes it.
@@ -146,6 +163,31 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn is_restarted(&self, domain: u32) -> bool {
         self.on_fault(domain) == Ok(FaultPolicy::Restart)
+    }
+
+    /// Whether a domain is started on request.
+    #[must_use]
+    pub fn is_on_request(&self, domain: u32) -> bool {
+        let start = self.domain(domain).map(|entry| StartPolicy::from_number(entry.start));
+        start == Ok(Some(StartPolicy::OnRequest))
+    }
+
+    /// Whether the builder has to do with a domain when all are built.
+    #[must_use]
+    pub fn is_kept(&self, domain: u32) -> bool {
+        self.is_restarted(domain) || self.is_on_request(domain)
+    }
+
+    /// A domain, by its name.
+    #[must_use]
+    pub fn named(&self, name: Name) -> Option<u32> {
+        (0..).zip(self.domains).find(|(_, entry)| entry.name == name).map(|(domain, _)| domain)
+    }
+
+    /// The right of the domain that starts and ends others, if there is one.
+    #[must_use]
+    pub fn manager(&self) -> Option<&'a RightEntry> {
+        self.rights.iter().find(|right| right.kind == ObjectKind::ManageRight as u32)
     }
 
     /// The first thread of a domain.
@@ -200,7 +242,7 @@ impl<'a> Plan<'a> {
 
 /// Whether a region is made of memory.
 fn is_memory(region: &RegionEntry) -> bool {
-    source(region) == Ok(RegionSource::Memory)
+    matches!(source(region), Ok(RegionSource::Memory | RegionSource::Budget))
 }
 
 /// What a region is made of.

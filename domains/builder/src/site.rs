@@ -17,36 +17,46 @@ use cloison_sys::{
     build::{Configuration, GuestParts},
 };
 
+use builder_api::State;
+
 use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source};
 
 /// Where domains are built.
 pub struct Site<'a, K> {
-    kernel: K,
-    image: &'a Image<'a>,
-    plan: Plan<'a>,
+    pub(crate) kernel: K,
+    pub(crate) image: &'a Image<'a>,
+    pub(crate) plan: Plan<'a>,
     memory: FreeMemory,
     slots: Numbers,
     events: Numbers,
     /// The domains, in the order of the plan; `None` for one that does not exist.
-    shells: Vec<Option<Shell>>,
+    pub(crate) shells: Vec<Option<Shell>>,
     /// The regions that the builder holds, in the order of the plan.
-    regions: Vec<Option<Held>>,
+    pub(crate) regions: Vec<Option<Held>>,
+    /// What is free of the budget.
+    pub(crate) budget: FreeMemory,
+    /// The event that tells the manager of ends.
+    pub(crate) news: Option<Slot>,
 }
 
 /// A domain that exists.
-struct Shell {
-    slot: Slot,
+pub(crate) struct Shell {
+    pub(crate) slot: Slot,
     /// Its page tables; `None` from when it is built.
     tables: Option<Held>,
     /// The builder's event bit that tells of its faults, if the builder handles them.
     event: Option<u8>,
+    /// The event that asks it to end, if it is started on request.
+    pub(crate) shutdown: Option<Slot>,
+    /// Where it is in its life.
+    pub(crate) state: State,
 }
 
 /// A region that the builder holds.
-struct Held {
-    slot: Slot,
-    /// The memory that it is made of, if it is memory.
-    piece: Option<Piece>,
+pub(crate) struct Held {
+    pub(crate) slot: Slot,
+    /// The memory that it is made of, if it is memory and not vacant.
+    pub(crate) piece: Option<Piece>,
 }
 
 impl<'a, K: Kernel> Site<'a, K> {
@@ -69,7 +79,13 @@ impl<'a, K: Kernel> Site<'a, K> {
             events: Numbers::new(0, PLAN_EVENTS as u8),
             shells: Vec::new(),
             regions: plan.regions.iter().map(|_| None).collect(),
+            budget: FreeMemory::new([]),
+            news: None,
         };
+        if plan.header.budget_pages > 0 {
+            let budget = site.carve(plan.header.budget_pages)?;
+            site.budget = FreeMemory::new([(budget.slot, plan.header.budget_pages.into())]);
+        }
         for entry in plan.domains {
             let shell = site.create(entry)?;
             site.shells.push(Some(shell));
@@ -89,11 +105,15 @@ impl<'a, K: Kernel> Site<'a, K> {
         }
         let mut made = Vec::new();
         let built = self.make_regions(domain, &mut made).and_then(|()| {
-            self.load(domain)?;
+            if !self.plan.is_on_request(domain) {
+                self.load(domain)?;
+            }
             self.map(domain)?;
             self.give_devices(domain)?;
             self.fill_slots(domain)?;
-            self.configure(domain)
+            self.configure(domain)?;
+            self.take_shutdown(domain)?;
+            self.take_memory(domain)
         });
         match built {
             Ok(()) => self.let_go(domain),
@@ -117,18 +137,21 @@ impl<'a, K: Kernel> Site<'a, K> {
         let memory = Rights::READ | Rights::WRITE | Rights::BUILD;
         let domains = self.shells.iter().flatten().map(|shell| (shell.slot, Rights::HANDLE_FAULT));
         let regions = self.regions.iter().flatten().map(|held| (held.slot, memory));
-        let kept: Vec<_> = domains.chain(regions).collect();
+        let budget = self.budget.runs().map(|run| (run, Rights::BUILD));
+        let kept: Vec<_> = domains.chain(regions).chain(budget).collect();
         kept.into_iter().try_for_each(|(slot, kept)| self.carry_out(Step::Limit { slot, kept }))
     }
 
-    /// Starts a domain. If the builder does not start it again after a fault, it has no more to do with it.
+    /// Starts a domain. If the builder does not start it again, it has no more to do with it.
     ///
     /// # Errors
     /// [`BuildError`].
     pub fn start(&mut self, domain: u32) -> Result<(), BuildError> {
         let (slot, thread) = (self.shell(domain)?.slot, self.plan.first_thread(domain)?);
         self.carry_out(Step::Start { domain: slot, entry: thread.entry, stack: thread.stack })?;
-        if !self.plan.is_restarted(domain) {
+        if self.plan.is_kept(domain) {
+            self.set_state(domain, State::Running);
+        } else {
             self.shells[domain as usize] = None;
             self.release(slot);
         }
@@ -141,15 +164,25 @@ impl<'a, K: Kernel> Site<'a, K> {
     /// # Errors
     /// [`BuildError`].
     pub fn restart(&mut self, domain: u32) -> Result<(), BuildError> {
+        self.begin_life(domain, true)
+    }
+
+    /// The same, for one whose memory may hold nothing.
+    pub(crate) fn begin_life(&mut self, domain: u32, is_used: bool) -> Result<(), BuildError> {
         let slot = self.shell(domain)?.slot;
         self.carry_out(Step::Reset { domain: slot })?;
         self.image.check_program(self.plan.domain(domain)?)?;
-        for region in self.plan.memory_of(domain) {
-            let region = self.region(region)?;
-            self.carry_out(Step::Clear { region })?;
+        if is_used {
+            self.plan.memory_of(domain).try_for_each(|region| self.clear(region))?;
         }
         self.load(domain)?;
         self.start(domain)
+    }
+
+    /// Fills a region with zeros.
+    pub(crate) fn clear(&mut self, place: usize) -> Result<(), BuildError> {
+        let region = self.region(place)?;
+        self.carry_out(Step::Clear { region })
     }
 
     /// The slot of a domain, and the builder's event bit that tells of its faults; `None` if the builder does not
@@ -169,7 +202,8 @@ impl<'a, K: Kernel> Site<'a, K> {
             self.delete(tables);
             return Err(error);
         }
-        Ok(Shell { slot, tables: Some(tables), event: None })
+        let (tables, event, shutdown) = (Some(tables), None, None);
+        Ok(Shell { slot, tables, event, shutdown, state: State::Defined })
     }
 
     /// Makes the regions that a domain owns or sees, as far as no other domain has needed them before. `made`: those.
@@ -180,6 +214,7 @@ impl<'a, K: Kernel> Site<'a, K> {
             }
             let held = match source(entry)? {
                 RegionSource::Memory => self.carve(entry.pages)?,
+                RegionSource::Budget => self.carve_budget(entry.pages)?,
                 RegionSource::Device => self.registers(place, entry.pages)?,
             };
             self.regions[place] = Some(held);
@@ -200,24 +235,41 @@ impl<'a, K: Kernel> Site<'a, K> {
     }
 
     fn carve(&mut self, pages: u32) -> Result<Held, BuildError> {
-        let (needed, left) = (pages.into(), self.memory.pages());
-        let slot = self.take_slot()?;
-        let Some(piece) = self.memory.take(needed) else {
-            self.slots.give_back(slot.0);
-            let largest = self.memory.largest();
-            return Err(match needed <= left {
-                true => BuildError::Piece { needed, largest },
-                false => BuildError::Memory { needed, left },
-            });
+        let piece = take(&mut self.memory, pages)?;
+        self.carve_piece(piece)
+    }
+
+    fn carve_budget(&mut self, pages: u32) -> Result<Held, BuildError> {
+        let piece = take(&mut self.budget, pages)?;
+        self.carve_piece(piece)
+    }
+
+    fn carve_piece(&mut self, piece: Piece) -> Result<Held, BuildError> {
+        let slot = match self.take_slot() {
+            Ok(slot) => slot,
+            Err(error) => {
+                self.give_back(piece);
+                return Err(error);
+            }
         };
         let step =
             Step::Carve { run: piece.run(), receiver: slot, first: piece.first(), pages: piece.pages() };
         if let Err(error) = self.carry_out(step) {
             self.slots.give_back(slot.0);
-            self.memory.give_back(piece);
+            self.give_back(piece);
             return Err(error);
         }
         Ok(Held { slot, piece: Some(piece) })
+    }
+
+    /// A piece is free again, in the memory of which it is.
+    pub(crate) fn give_back(&mut self, piece: Piece) {
+        let memory = if self.budget.runs().any(|run| run == piece.run()) {
+            &mut self.budget
+        } else {
+            &mut self.memory
+        };
+        memory.give_back(piece);
     }
 
     fn registers(&mut self, place: usize, pages: u32) -> Result<Held, BuildError> {
@@ -231,7 +283,7 @@ impl<'a, K: Kernel> Site<'a, K> {
     }
 
     /// Loads the regions that belong to a domain. What no load covers is zero already.
-    fn load(&mut self, domain: u32) -> Result<(), BuildError> {
+    pub(crate) fn load(&mut self, domain: u32) -> Result<(), BuildError> {
         for load in self.plan.loads {
             let place = load.region as usize;
             if self.plan.regions.get(place).is_some_and(|region| region.owner == domain) {
@@ -331,24 +383,29 @@ impl<'a, K: Kernel> Site<'a, K> {
             let to = own_slot(entry.slot)?;
             let kind = ObjectKind::from_number(entry.kind).ok_or(BuildError::Image("a right is unknown"))?;
             let event = if entry.event == NONE { 0 } else { entry.event };
-            self.carry_out(Step::GiveRight { domain: slot, to, kind, event })?;
+            if kind == ObjectKind::ManageRight {
+                self.admit_manager(slot, to, event)?;
+            } else {
+                self.carry_out(Step::GiveRight { domain: slot, to, kind, event })?;
+            }
         }
         Ok(())
     }
 
     fn configure(&mut self, domain: u32) -> Result<(), BuildError> {
         let (thread, on_fault) = (self.plan.first_thread(domain)?, self.plan.on_fault(domain)?);
+        let comes_back = self.plan.is_on_request(domain);
         let handler = match on_fault {
-            FaultPolicy::Stop | FaultPolicy::Halt => None,
-            FaultPolicy::Restart => {
+            FaultPolicy::Stop | FaultPolicy::Halt if !comes_back => None,
+            FaultPolicy::Handler => {
+                let handler = self.plan.handler_of(domain)?;
+                Some((self.shell(handler.domain)?.slot, handler.event))
+            }
+            _ => {
                 let event = self.events.take().ok_or(BuildError::NoneLeft("event bit"))?;
                 self.shells[domain as usize].iter_mut().for_each(|shell| shell.event = Some(event));
                 // The builder's own slot stands for the builder.
                 Some((Slot(SLOT_SELF), event.into()))
-            }
-            FaultPolicy::Handler => {
-                let handler = self.plan.handler_of(domain)?;
-                Some((self.shell(handler.domain)?.slot, handler.event))
             }
         };
         let how = Configuration {
@@ -357,6 +414,7 @@ impl<'a, K: Kernel> Site<'a, K> {
             period_us: thread.period_us,
             on_fault,
             handler,
+            comes_back,
             ends_system: self.plan.header.ends_with == domain,
         };
         let slot = self.shell(domain)?.slot;
@@ -373,8 +431,7 @@ impl<'a, K: Kernel> Site<'a, K> {
         let tables = self.shells[domain as usize].as_mut().and_then(|shell| shell.tables.take());
         tables.into_iter().for_each(|held| self.release(held.slot));
         for place in 0..self.regions.len() {
-            let is_kept =
-                self.plan.is_restarted(domain) && self.plan.memory_of(domain).any(|own| own == place);
+            let is_kept = self.plan.is_kept(domain) && self.plan.memory_of(domain).any(|own| own == place);
             if !self.plan.needs(domain, place) || is_kept || self.is_awaited(place) {
                 continue;
             }
@@ -398,6 +455,7 @@ impl<'a, K: Kernel> Site<'a, K> {
             self.slots.give_back(shell.slot.0);
         }
         shell.event.into_iter().for_each(|event| self.events.give_back(event));
+        shell.shutdown.into_iter().for_each(|event| self.release(event));
         let regions: Vec<_> = made.into_iter().filter_map(|place| self.regions[place].take()).collect();
         shell.tables.into_iter().chain(regions).for_each(|held| self.delete(held));
     }
@@ -406,7 +464,7 @@ impl<'a, K: Kernel> Site<'a, K> {
     fn delete(&mut self, held: Held) {
         if self.carry_out(Step::Delete { region: held.slot }).is_ok() {
             self.slots.give_back(held.slot.0);
-            held.piece.into_iter().for_each(|piece| self.memory.give_back(piece));
+            held.piece.into_iter().for_each(|piece| self.give_back(piece));
         }
     }
 
@@ -417,23 +475,32 @@ impl<'a, K: Kernel> Site<'a, K> {
         }
     }
 
-    fn take_slot(&mut self) -> Result<Slot, BuildError> {
+    pub(crate) fn take_slot(&mut self) -> Result<Slot, BuildError> {
         self.slots.take().map(Slot).ok_or(BuildError::NoneLeft("slot"))
     }
 
-    fn shell(&self, domain: u32) -> Result<&Shell, BuildError> {
+    pub(crate) fn shell(&self, domain: u32) -> Result<&Shell, BuildError> {
         let shell = self.shells.get(domain as usize).and_then(Option::as_ref);
         shell.ok_or(BuildError::Image("the plan names a domain that is not there"))
     }
 
-    fn region(&self, place: usize) -> Result<Slot, BuildError> {
+    pub(crate) fn region(&self, place: usize) -> Result<Slot, BuildError> {
         let held = self.regions.get(place).and_then(Option::as_ref);
         held.map(|held| held.slot).ok_or(BuildError::Image("the plan names a region that is not there"))
     }
 
-    fn carry_out(&mut self, step: Step<'_>) -> Result<(), BuildError> {
+    pub(crate) fn carry_out(&mut self, step: Step<'_>) -> Result<(), BuildError> {
         self.kernel.carry_out(&step).map_err(|error| BuildError::Refused(step.name(), error))
     }
+}
+
+/// Takes pages of free memory.
+pub(crate) fn take(memory: &mut FreeMemory, pages: u32) -> Result<Piece, BuildError> {
+    let (needed, left, largest) = (pages.into(), memory.pages(), memory.largest());
+    memory.take(needed).ok_or(match needed <= left {
+        true => BuildError::Piece { needed, largest },
+        false => BuildError::Memory { needed, left },
+    })
 }
 
 /// A slot of a domain, or a number of them.

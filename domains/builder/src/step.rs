@@ -1,6 +1,6 @@
 //! What the builder asks of the kernel.
 
-use cloison_abi::{CallError, InterruptSource, Name, ObjectKind, Rights, access::Classes};
+use cloison_abi::{CallError, Fault, InterruptSource, Name, ObjectKind, Rights, access::Classes};
 use cloison_sys::{
     Slot,
     build::{Configuration, GuestParts},
@@ -13,6 +13,18 @@ pub trait Kernel {
     /// # Errors
     /// The error of the call that the step is.
     fn carry_out(&mut self, step: &Step<'_>) -> Result<(), CallError>;
+
+    /// Why the last life of a domain has ended.
+    ///
+    /// # Errors
+    /// That of the call.
+    fn end_of(&mut self, domain: Slot) -> Result<Fault, CallError>;
+
+    /// How many lives of a domain have ended.
+    ///
+    /// # Errors
+    /// That of the call.
+    fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError>;
 }
 
 /// A step of building. Slots are the builder's own, but for `to`, which is the domain's.
@@ -25,6 +37,10 @@ pub enum Step<'a> {
     Registers { receiver: Slot, address: u64, pages: u64 },
     /// Ends a region: its memory is a part of its run again.
     Delete { region: Slot },
+    /// Gives a vacant region pages of a run.
+    Back { region: Slot, run: Slot, first: u64 },
+    /// Takes the memory of a region, which is vacant then.
+    Vacate { region: Slot },
     /// Creates a domain, with a region for its page tables.
     Create { receiver: Slot, tables: Slot, name: Name },
     /// Destroys a domain.
@@ -59,6 +75,10 @@ pub enum Step<'a> {
     Reset { domain: Slot },
     /// Starts a domain.
     Start { domain: Slot, entry: u64, stack: u64 },
+    /// Stops a domain.
+    Stop { domain: Slot },
+    /// Sets an event.
+    Signal { event: Slot },
     /// Gives up the rights to a slot's object beside these.
     Limit { slot: Slot, kept: Rights },
     /// Empties a slot.
@@ -73,6 +93,8 @@ impl Step<'_> {
             Self::Carve { .. } => "memory",
             Self::Registers { .. } => "region of a device",
             Self::Delete { .. } => "ending a region",
+            Self::Back { .. } => "giving memory",
+            Self::Vacate { .. } => "taking memory",
             Self::Create { .. } => "creating a domain",
             Self::Destroy { .. } => "destroying a domain",
             Self::Load { .. } => "loading",
@@ -90,6 +112,8 @@ impl Step<'_> {
             Self::Judge { .. } => "having a domain judged",
             Self::Reset { .. } => "a new life",
             Self::Start { .. } => "starting a domain",
+            Self::Stop { .. } => "stopping a domain",
+            Self::Signal { .. } => "setting an event",
             Self::Limit { .. } | Self::Drop { .. } => "giving up rights",
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cloison_abi::port::PortFlags;
-use cloison_abi::{ObjectKind, Rights};
+use cloison_abi::{ObjectKind, Rights, plan::RegionSource};
 use image_compiler::flow::{Flows, Kind, Node, SOURCES, Source};
 use image_compiler::system::{DomainId, OnFault};
 use image_compiler::{Plan, System, Workspace};
@@ -101,6 +101,11 @@ impl Planned {
         }
         for (_, domain) in self.system.domains().filter(|(_, domain)| domain.on_fault == OnFault::Restart) {
             both("builder", &domain.name, Kind::Restart);
+        }
+        let managers = tables.rights.iter().filter(|right| right.kind == ObjectKind::ManageRight as u32);
+        managers.for_each(|right| both("builder", &self.domain(right.domain), Kind::Manage));
+        for region in tables.regions.iter().filter(|region| region.source == RegionSource::Budget as u32) {
+            both("builder", &self.domain(region.owner), Kind::Manage);
         }
         edges.extend(
             tables

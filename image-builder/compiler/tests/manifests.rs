@@ -285,7 +285,7 @@ fn the_examples_of_the_readme_pass() {
         kinds.push(kind.to_owned());
     }
     let networks = ["# network"; 3];
-    let systems = ["# system", "# system", "# disk", "# system"];
+    let systems = ["# system", "# system", "# disk", "# system", "# system"];
     let rest = ["# system", "# component", "# menu", "# platform"];
     let expected = [&systems[..], &networks, &rest].concat();
     assert_eq!(kinds, expected);

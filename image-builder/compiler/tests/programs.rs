@@ -71,6 +71,7 @@ fn each_fault_is_found() {
         ("B008", changed(|segment| segment.memory = 40 << 20)),
         ("B009", payload_not_fetched()),
         ("B010", too_much_code()),
+        ("B011", budget_too_small()),
     ];
     for (id, found) in &cases {
         assert_eq!(found, &[*id]);
@@ -78,6 +79,20 @@ fn each_fault_is_found() {
     for (id, summary) in BINARY_CHECKS {
         assert!(cases.iter().any(|(tested, _)| tested == id), "{id}, {summary}: no test");
     }
+}
+
+/// The faults of a system whose domain on request needs more than the budget.
+fn budget_too_small() -> Vec<&'static str> {
+    let manifest = support::fixtures().root.join("manifests/on-request.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("on-request.toml");
+    let text = std::fs::read_to_string(manifest).unwrap();
+    std::fs::write(&path, text + "heap_kib = 1024\n").unwrap();
+    let system = image_compiler::load(&support::fixtures(), &path).unwrap();
+    let report =
+        image_compiler::plan(&system, &support::binaries(&system, &elf(ENTRY, &segments()))).unwrap_err();
+    assert!(report.to_string().contains("of the budget, which has 1024 KiB"), "{report}");
+    report.diagnostics().iter().map(|fault| fault.id).collect()
 }
 
 /// The faults of a system with a payload that was not fetched.

@@ -20,6 +20,8 @@ pub struct Configuration {
     pub on_fault: FaultPolicy,
     /// The domain that is told of its faults, and by which event bit.
     pub handler: Option<(Slot, u32)>,
+    /// Whether that one is told of each of its ends, and can start it again.
+    pub comes_back: bool,
     /// Whether its end is the end of the system.
     pub ends_system: bool,
 }
@@ -41,7 +43,8 @@ pub fn domain_create(right: Slot, receiver: Slot, quota: Slot, name: Name) -> Re
 pub fn domain_configure(domain: Slot, how: &Configuration) -> Result<(), CallError> {
     let ends = if how.ends_system { cloison_abi::call::CONFIGURE_ENDS_SYSTEM } else { 0 };
     let (handler, bit) = how.handler.map_or((0, 0), |(slot, bit)| (slot.0, bit));
-    let policy = how.on_fault as u64 | ends;
+    let back = if how.comes_back { cloison_abi::call::CONFIGURE_COMES_BACK } else { 0 };
+    let policy = how.on_fault as u64 | ends | back;
     let args =
         [how.priority.into(), how.budget_us.into(), how.period_us.into(), policy, handler.into(), bit.into()];
     enter(CallNumber::DomainConfigure, domain.0, 0, args).done()
@@ -241,6 +244,24 @@ pub fn region_device(right: Slot, receiver: Slot, address: u64, pages: u64) -> R
 /// [`CallError::BadState`] if something was carved out of it.
 pub fn region_delete(region: Slot) -> Result<(), CallError> {
     enter(CallNumber::RegionDelete, region.0, 0, [0; 6]).done()
+}
+
+/// Gives a vacant region pages of another one, from `first_page` on, zeroed.
+///
+/// # Errors
+/// [`CallError::BadState`] if it is not vacant, [`CallError::Overlap`] with what others have of that memory, any error of
+/// the slots.
+pub fn region_back(region: Slot, run: Slot, first_page: u64) -> Result<(), CallError> {
+    enter(CallNumber::RegionBack, region.0, 0, [run.0.into(), first_page, 0, 0, 0, 0]).done()
+}
+
+/// Takes the memory of a region: nobody sees it any more, it is scrubbed, and free. Slots and mappings that a builder has
+/// made stay, for when it has memory again.
+///
+/// # Errors
+/// [`CallError::BadState`] if it is vacant, or a guest has it; any error of the slot.
+pub fn region_vacate(region: Slot) -> Result<(), CallError> {
+    enter(CallNumber::RegionVacate, region.0, 0, [0; 6]).done()
 }
 
 /// The fault of a domain; [`FaultKind::None`] if it has none.

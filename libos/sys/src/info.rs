@@ -98,6 +98,12 @@ impl Info {
         self.all::<Client>().iter()
     }
 
+    /// The mask of the event that asks this domain to end; 0 if nobody can ask it.
+    #[must_use]
+    pub fn shutdown_event(&self) -> u64 {
+        1_u64.checked_shl(self.header.shutdown_event).unwrap_or(0)
+    }
+
     /// The slot of the guest that this domain runs, if it runs one.
     #[must_use]
     pub fn guest(&self) -> Option<Slot> {

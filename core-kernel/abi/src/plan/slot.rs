@@ -70,9 +70,10 @@ pub struct RightEntry {
     pub domain: u32,
     /// Its slot.
     pub slot: u32,
-    /// Which: an [`ObjectKind`](crate::ObjectKind) that is a right.
+    /// Which: an [`ObjectKind`](crate::ObjectKind) that is a right. For
+    /// [`ManageRight`](crate::ObjectKind::ManageRight) the slot gets a gate into the builder.
     pub kind: u32,
     /// Event bit of its first thread that says that there is something to be done with it: text to read, a question to
-    /// answer. [`NONE`](super::NONE) for other rights.
+    /// answer, a domain that has ended. [`NONE`](super::NONE) for other rights.
     pub event: u32,
 }

@@ -69,6 +69,22 @@ impl Regions {
         self.0.delete(region)
     }
 
+    /// See [`RegionTable::back`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn back(&mut self, region: RegionRef, parent: RegionRef, first: u64) -> Result<(), CallError> {
+        self.0.back(region, parent, first)
+    }
+
+    /// See [`RegionTable::vacate`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn vacate(&mut self, region: RegionRef) -> Result<(), CallError> {
+        self.0.vacate(region)
+    }
+
     /// See [`RegionTable::begin_scrub`].
     ///
     /// # Errors
@@ -77,7 +93,7 @@ impl Regions {
         self.0.begin_scrub(region)
     }
 
-    /// Zeroes the next pages of a region, `most` at most. Returns whether all of it is zero.
+    /// Zeroes the next pages of a region, `most` at most. Returns whether all of it is zero, as it is if it has none.
     ///
     /// # Errors
     /// As [`RegionTable::scrub`].
@@ -86,7 +102,8 @@ impl Regions {
         // SAFETY: these are pages of memory, of a region that is not zeroed yet: so they are no page tables, and
         // nothing else of the kernel is in a region.
         unsafe { physical::zero(run) };
-        Ok(self.0.get(region)?.is_clean())
+        let region = self.0.get(region)?;
+        Ok(region.is_clean() || region.is_vacant())
     }
 
     /// The pages of a region, for page tables.

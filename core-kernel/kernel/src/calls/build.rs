@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError, InterruptSource, Name, ObjectKind, Rights,
-    call::CONFIGURE_ENDS_SYSTEM,
+    call::{CONFIGURE_COMES_BACK, CONFIGURE_ENDS_SYSTEM, SLOT_SELF},
     limits::{BACKGROUND_PRIORITY, MIN_PERIOD_US, PRIORITIES},
     plan::FaultPolicy,
 };
@@ -91,12 +91,12 @@ pub(super) fn find_handler(
 ) -> Found<(DomainId, FaultPolicy, Option<DomainRef>)> {
     let [.., policy, handler, _] = arguments.a;
     let domain = subject(kernel, id, arguments.slot)?;
-    let number = u32::try_from(policy & !CONFIGURE_ENDS_SYSTEM).ok();
+    let number = u32::try_from(policy & !(CONFIGURE_ENDS_SYSTEM | CONFIGURE_COMES_BACK)).ok();
     let policy = number.and_then(FaultPolicy::from_number).ok_or(CallError::BadArgument)?;
     let handler = match policy {
-        FaultPolicy::Stop | FaultPolicy::Halt => None,
-        FaultPolicy::Restart | FaultPolicy::Handler if handler == 0 => Some(kernel.reference(id)),
-        FaultPolicy::Restart | FaultPolicy::Handler => Some(subject(kernel, id, handler)?),
+        FaultPolicy::Stop | FaultPolicy::Halt if arguments.a[3] & CONFIGURE_COMES_BACK == 0 => None,
+        _ if handler == 0 => Some(kernel.reference(id)),
+        _ => Some(subject(kernel, id, handler)?),
     };
     Ok((change(domain, handler), (domain.id, policy, handler)))
 }
@@ -121,9 +121,10 @@ pub(super) fn configure(
     let timer = &kernel.machine.timer;
     let budget = Budget::new(timer.whole_ticks(budget), timer.whole_ticks(period));
     kernel.threads.configure(kernel.thread(domain)?, priority as u8, budget);
-    let ends_system = policy & CONFIGURE_ENDS_SYSTEM != 0;
     let domain = kernel.domain_mut(domain);
-    (domain.on_fault, domain.handler, domain.ends_system) = (on_fault, handler, ends_system);
+    domain.ends_system = policy & CONFIGURE_ENDS_SYSTEM != 0;
+    domain.comes_back = policy & CONFIGURE_COMES_BACK != 0;
+    (domain.on_fault, domain.handler) = (on_fault, handler);
     Ok(Answer::Done)
 }
 
@@ -152,7 +153,7 @@ pub(super) fn map(
 
 /// Fill a slot of a domain with a capability, for this life and all later ones.
 pub(super) fn give(kernel: &mut Kernel, to: DomainId, slot: u64, capability: Capability) -> Result {
-    if slot == cloison_abi::call::SLOT_SELF.into() {
+    if slot == SLOT_SELF.into() {
         return Err(CallError::BadArgument);
     }
     kernel.slots_mut(to).fill(slot, capability)?;
@@ -194,6 +195,21 @@ pub(super) fn find_pair(
 ) -> Found<(DomainRef, DomainRef)> {
     let to = subject(kernel, id, arguments.slot)?;
     let toward = subject(kernel, id, arguments.a[1])?;
+    Ok((change(to, Some(toward)), (to, toward)))
+}
+
+/// The same, where the caller can be one of the two: what it offers and what it does itself are its own.
+pub(super) fn find_ends(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(DomainRef, DomainRef)> {
+    let (own, other) = (u64::from(SLOT_SELF), arguments.a[1]);
+    let (to, toward) = match (arguments.slot, other) {
+        (slot, other) if slot == own => (kernel.reference(id), subject(kernel, id, other)?),
+        (slot, other) if other == own => (subject(kernel, id, slot)?, kernel.reference(id)),
+        _ => return find_pair(kernel, id, arguments),
+    };
     Ok((change(to, Some(toward)), (to, toward)))
 }
 

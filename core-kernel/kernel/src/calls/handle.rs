@@ -1,7 +1,7 @@
 //! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
 
 use cloison_abi::{CallError, Rights, call::SystemEnd};
-use cloison_rules::{DomainAddress, DomainId, Peer, authorize::Operation, thread::State};
+use cloison_rules::{DomainAddress, DomainId, authorize::Operation, thread::State};
 
 use super::{Answer, Arguments, Found, Result};
 use crate::{kernel::Kernel, life::Renewal};
@@ -73,21 +73,12 @@ fn rearm_lines(kernel: &mut Kernel, id: DomainId) {
 /// Stop a domain. What it holds stays with it, so that it can be started again; what it lent comes back.
 pub(super) fn stop(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
     if kernel.state(domain) != State::Stopped {
-        halt_for_now(kernel, kernel.peer(domain)?);
+        kernel.stop_for_now(kernel.peer(domain)?);
+        if kernel.domain(domain).ends_system {
+            kernel.end_system(SystemEnd::Failure);
+        }
     }
     Ok(if kernel.take_back_step(domain, None) { Answer::Done } else { Answer::Again })
-}
-
-fn halt_for_now(kernel: &mut Kernel, stopped: Peer) {
-    kernel.halt(stopped.domain, State::Stopped);
-    kernel.mask_lines(stopped.domain);
-    #[cfg(feature = "self-attack")]
-    kernel.attack_lines(stopped);
-    kernel.reader_stopped(stopped);
-    kernel.abandon_patients(stopped, false);
-    if kernel.domain(stopped.domain).ends_system {
-        kernel.end_system(SystemEnd::Failure);
-    }
 }
 
 /// Let a stopped domain wait for the caller to start it.

@@ -10,7 +10,7 @@ use cloison_rules::{
 };
 
 use super::{Answer, Arguments, Found, Result};
-use crate::kernel::Kernel;
+use crate::{kernel::Kernel, life::Renewal};
 
 /// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten
 /// thousand instructions, which bounds how long an interrupt waits.
@@ -230,6 +230,82 @@ fn carved_before(
 /// Zeroes some more pages of a region. Returns whether all of it is zero.
 pub(crate) fn zero_step(kernel: &mut Kernel, reference: RegionRef) -> Result<bool> {
     kernel.regions.scrub_step(reference, STEP_PAGES)
+}
+
+/// A region of which the caller is the builder, and another one that it is to be a part of.
+pub(super) fn find_vacant(
+    kernel: &Kernel,
+    id: DomainId,
+    arguments: &Arguments,
+) -> Found<(RegionRef, RegionRef)> {
+    let (operation, (region, _)) = find_shaped(kernel, id, arguments)?;
+    let (parent, _) = kernel.slots(id).region(arguments.a[0], Rights::BUILD)?;
+    Ok((operation, (region, parent)))
+}
+
+/// Give a vacant region memory. It is of no use until all of it is zeroed.
+pub(super) fn back(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (reference, parent): (RegionRef, RegionRef),
+    arguments: Arguments,
+) -> Result {
+    let first = arguments.a[1];
+    let (region, from) = (kernel.regions.get(reference)?, kernel.regions.get(parent)?);
+    let is_begun = region.is_part(parent.id, from, first, region.pages().into()) && !region.is_clean();
+    if !is_begun {
+        if is_seen(kernel, parent) {
+            return Err(CallError::BadState);
+        }
+        kernel.regions.back(reference, parent, first)?;
+    }
+    Ok(if zero_step(kernel, reference)? { Answer::Done } else { Answer::Again })
+}
+
+/// Take the memory of a region: nobody sees it any more, it is zeroed, and free. Those to whom it was lent have it no
+/// more; those to whom the plan gave it see it when it has memory again, in their next life.
+pub(super) fn vacate(
+    kernel: &mut Kernel,
+    _id: DomainId,
+    (reference, _): (RegionRef, Rights),
+    _arguments: Arguments,
+) -> Result {
+    kernel.regions.check_deletable(reference)?;
+    let region = kernel.regions.get(reference)?;
+    if region.is_device() || region.is_vacant() {
+        return Err(CallError::BadState);
+    }
+    let is_lent = |held: &Capability| matches!(held, Capability::Region { region: of, lender: Some(_), .. } if *of == reference);
+    for id in DomainId::all() {
+        kernel.slots_mut(id).retain(|_, held| !is_lent(held));
+    }
+    let shown = DomainId::all().find_map(|id| Some((id, kernel.domain(id).mappings.shown(reference)?)));
+    if let Some((id, mapping)) = shown {
+        hide_step(kernel, id, mapping);
+        return Ok(Answer::Again);
+    }
+    kernel.regions.begin_scrub(reference)?;
+    if !zero_step(kernel, reference)? {
+        return Ok(Answer::Again);
+    }
+    kernel.regions.vacate(reference)?;
+    Ok(Answer::Done)
+}
+
+/// Takes the last [`STEP_PAGES`] of a mapping out of the page tables. What the plan has mapped stays planned.
+fn hide_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) {
+    if mapping.is_made_by_domain() {
+        unmap_step(kernel, id, mapping);
+        return;
+    }
+    let domain = kernel.domain_mut(id);
+    let left = mapping.mapped().saturating_sub(STEP_PAGES);
+    domain.space.hide(&mapping, left..mapping.mapped());
+    domain.mappings.progress(mapping.address(), left);
+    // It does not begin a life before all is there again.
+    if domain.renewal == Renewal::Fresh {
+        domain.renewal = Renewal::Mapping;
+    }
 }
 
 /// The caller has the builder right.

@@ -76,7 +76,7 @@ pub(super) fn exit(kernel: &mut Kernel, id: DomainId, (): (), arguments: Argumen
     if code != 0 || ends {
         kernel.say(format_args!("{name} ended with code {code}"));
     }
-    kernel.end_domain(id);
+    kernel.end_life(id, Fault { kind: FaultKind::Exit, code: 0, instruction: 0, address: code });
     if id == DomainId::BUILDER {
         scrub_builder(kernel);
         #[cfg(feature = "self-attack")]

@@ -64,6 +64,8 @@ type Long = (&'static str, usize, Act, Vec<(usize, Act)>);
 fn long_calls() -> Vec<Long> {
     let stopped = |index: usize| Vec::from([(B, call(CallNumber::DomainStop, DOMAINS[index], &[]))]);
     let unmapped = Vec::from([(FIRST, call(CallNumber::RegionUnmap, 0, &[ADDRESSES[0]]))]);
+    let vacate = call(CallNumber::RegionVacate, BIG, &[]);
+    let back = call(CallNumber::RegionBack, BIG, &[BUILDER_SLOT_MEMORY.into(), 500]);
     let map_whole = call(CallNumber::RegionMap, OWN, &[ADDRESSES[0], 0, WHOLE, READ_WRITE]);
     Vec::from([
         ("map", FIRST, map_whole, unmapped),
@@ -84,6 +86,9 @@ fn long_calls() -> Vec<Long> {
             Vec::new(),
         ),
         ("delete", B, call(CallNumber::RegionDelete, BIG, &[]), Vec::new()),
+        ("vacate", B, vacate, Vec::new()),
+        ("back", B, back, Vec::from([(B, vacate)])),
+        ("start with other memory", B, start(0), [stopped(0), Vec::from([(B, vacate), (B, back)])].concat()),
     ])
 }
 
@@ -104,6 +109,7 @@ fn short_acts() -> Vec<(usize, Act)> {
     }
     for slot in [BIG, MIDDLE, SHARED, CARVED[0]].into_iter().chain(QUOTAS) {
         acts.push((B, call(CallNumber::RegionDelete, slot, &[])));
+        acts.push((B, call(CallNumber::RegionVacate, slot, &[])));
         acts.push((B, call(CallNumber::RegionCarve, slot, &[CARVED[1].into(), 0, 5])));
         acts.push((B, call(CallNumber::RegionMap, slot, &[ADDRESSES[2], 0, 5, READ_WRITE])));
         acts.push((B, call(CallNumber::DomainCreate, BUILDER_SLOT_RIGHT, &[23, slot.into(), 0x6e, 0])));

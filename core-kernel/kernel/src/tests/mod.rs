@@ -10,4 +10,5 @@ mod monitor;
 mod sequences;
 mod space;
 mod talk;
+mod vacant;
 mod world;

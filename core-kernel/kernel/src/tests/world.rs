@@ -60,7 +60,7 @@ pub struct World {
     /// What the builder has given, or mapped.
     pub plan: Vec<(DomainId, RegionRef, Rights)>,
     pub loans: Vec<Loan>,
-    /// Regions that the builder is in the middle of ending. Until that is done, who has borrowed one may see the rest.
+    /// Regions that the builder is in the middle of ending, or of which it is taking the memory. Until that is done, who has borrowed one may see the rest.
     dying: Vec<RegionRef>,
     /// Capabilities that the builder has given, but for memory.
     pub given: Vec<(DomainId, Capability)>,
@@ -239,7 +239,8 @@ impl World {
         self.carry_out(thread, call.number);
         let came = machine::outcome(self.kernel.context(thread));
         self.note_mapping(call, target, others.1, came);
-        if let (CallNumber::RegionDelete, Some(region), Came::Again) = (call.number, region, came) {
+        let takes_all = matches!(call.number, CallNumber::RegionDelete | CallNumber::RegionVacate);
+        if let (true, Some(region), Came::Again) = (takes_all, region, came) {
             self.dying.push(region);
         }
         let Came::To(outcome, _) = came else { return came };
@@ -260,6 +261,10 @@ impl World {
                 self.dying.clear();
                 self.take_back(|loan| loan.region == region);
                 self.plan.retain(|(_, planned, _)| *planned != region);
+            }
+            (CallNumber::RegionVacate, _, Some(region), _) => {
+                self.dying.clear();
+                self.take_back(|loan| loan.region == region);
             }
             (CallNumber::DomainGiveRegion, Some(target), ..) => {
                 let region = others.0.expect("a region was given");

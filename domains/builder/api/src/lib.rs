@@ -11,7 +11,7 @@ use cloison_abi::Name;
 use cloison_ipc::Failure;
 
 /// The name of the gate on the manager's information page.
-pub const GATE: &str = "manage";
+pub const GATE: &str = cloison_abi::info::MANAGE_GATE;
 /// Bytes of a digest that are told: its first.
 pub const DIGEST_BYTES: usize = 8;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cloison_abi::{
-    CallError, Rights,
+    CallError, Fault, Rights,
     call::{
         BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
         BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
@@ -106,6 +106,14 @@ impl Kernel for &Fake {
         }
         state.carry_out(step)
     }
+
+    fn end_of(&mut self, domain: Slot) -> Result<Fault, CallError> {
+        self.0.borrow().domain(domain).map(|()| Fault::NONE)
+    }
+
+    fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError> {
+        self.0.borrow().domain(domain).map(|()| 0)
+    }
 }
 
 impl State {
@@ -129,6 +137,8 @@ impl State {
                 self.rights.insert(slot.0, kept);
                 Ok(())
             }
+            Step::Back { region, .. } | Step::Vacate { region } => self.get(region).map(drop),
+            Step::Signal { event } => self.get(event).map(drop),
             Step::Load { region, .. } | Step::Clear { region } => self.get(region).map(drop),
             Step::Map { domain, region, .. } | Step::GiveRegion { domain, region, .. } => {
                 self.get(region).and_then(|_| self.domain(domain))
@@ -153,6 +163,7 @@ impl State {
             | Step::GiveRight { domain, .. }
             | Step::Configure { domain, .. }
             | Step::Judge { domain, .. }
+            | Step::Stop { domain }
             | Step::Reset { domain }
             | Step::Start { domain, .. } => self.domain(domain),
         }

@@ -145,6 +145,8 @@ impl Sketch {
             quota_pages: 1,
             on_fault: on_fault as u32,
             asked: 0,
+            start: 0,
+            shutdown: NONE,
             reserved: 0,
         });
         self.threads.push(ThreadEntry {

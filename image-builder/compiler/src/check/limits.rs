@@ -1,5 +1,6 @@
 //! The system against the sizes of the kernel's tables.
 
+use cloison_abi::ObjectKind;
 use cloison_abi::call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_FREE};
 use cloison_abi::info::{self, INFO_TABLE_BYTES};
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
@@ -8,6 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::{Component, Offer};
 use crate::system::{Draft, DraftDomain, Right, settings};
 
+const MANAGER: Right = Right(ObjectKind::ManageRight);
 /// Mappings that every domain has: information page, code, constants, data, stack, heap.
 const OWN_MAPPINGS: usize = 6;
 
@@ -47,13 +49,17 @@ impl Demand {
         // Some rights come with an event.
         let told = domain.rights.iter().filter(|right| right.found.is_some_and(Right::has_event)).count();
         let settings = settings.iter().filter(|bytes| **bytes > 0).count();
+        let manages = domain.rights.iter().filter(|right| right.found == Some(MANAGER)).count();
+        // Who is started on request can be asked to end.
+        let asked = usize::from(domain.table.on_request().is_some());
         let mut demand = Self {
             slots: 1 + regions + rights,
             mappings: OWN_MAPPINGS + usize::from(settings > 0),
-            events: told,
+            events: told + asked,
             port_ranges: 0,
             info_bytes: regions * size_of::<info::Region>()
                 + rights * size_of::<info::Right>()
+                + manages * size_of::<info::Use>()
                 + settings * size_of::<info::Settings>(),
         };
         for offer in domain.uses.iter().filter_map(|gate_use| Some(gate_use.offer?.1)) {
@@ -159,7 +165,8 @@ fn each(
 
 /// Each domain has two regions, its memory and its page tables; the machine's free memory is some more.
 pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let mut regions = usize::from(BUILDER_MEMORY_SLOTS) + draft.guest_files().len();
+    let budget = usize::from(draft.inputs.manifest.budget.is_some());
+    let mut regions = usize::from(BUILDER_MEMORY_SLOTS) + draft.guest_files().len() + budget;
     for domain in &draft.domains {
         let own = Own::new(domain);
         regions += 2 + shared(domain).count() + own.areas + own.kept + own.passing;
@@ -213,7 +220,11 @@ fn shared<'a>(domain: &'a DraftDomain<'_>) -> impl Iterator<Item = usize> + 'a {
 /// What the builder holds at once, as it builds one domain after the other: first each domain with its page tables;
 /// then of a domain that is being built all that it has; then only what another one waits for, or a restart needs.
 pub(super) fn builder_slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let mut held = usize::from(BUILDER_SLOT_FREE) + 2 * draft.domains.len();
+    let on_request = draft.domains.iter().filter(|domain| domain.table.on_request().is_some()).count();
+    // For each domain on request, the event that asks it to end. For the manager, the event that tells of ends; and the
+    // budget.
+    let managing = if on_request > 0 { on_request + 2 } else { 0 };
+    let mut held = usize::from(BUILDER_SLOT_FREE) + 2 * draft.domains.len() + managing;
     for (place, domain) in draft.domains.iter().enumerate() {
         let own = Own::new(domain);
         let with_others = draft.domains.iter().enumerate().flat_map(|(client, other)| {
@@ -238,7 +249,8 @@ pub(super) fn builder_slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
                         the ABI crate sets the limit";
             return vec![Diagnostic::new(name.span, message).help(help)];
         }
-        let kept = if is_restarted(domain) { 0 } else { 1 + own.kept };
+        let is_kept = is_restarted(domain) || domain.table.on_request().is_some();
+        let kept = if is_kept { 0 } else { 1 + own.kept };
         held -= done + own.areas + own.passing + kept + 1;
     }
     Vec::new()

@@ -5,7 +5,7 @@ use cloison_abi::limits::PAGE_BYTES;
 use crate::diagnostic::{At, Diagnostic, Span};
 use crate::manifest::Lookup;
 use crate::plan::page_count;
-use crate::system::{Draft, DraftDomain, MAX_MEMORY_KIB, pages, settings};
+use crate::system::{Draft, DraftDomain, MAX_MEMORY_KIB, PAGES_IN_MIB, pages, settings};
 
 /// Memory that is not the domains', beside the image: what firmware, kernel and builder have. Of 8 MiB,
 /// 6.4 are left.
@@ -86,8 +86,12 @@ pub(super) fn two_kinds(draft: &Draft<'_>) -> Vec<Diagnostic> {
 pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform else { return Vec::new() };
     let domains = draft.domains.iter().zip(settings(draft));
-    let needs: Vec<u64> = domains.map(|(domain, settings)| pages_of(domain, settings)).collect();
-    let needed = needs.iter().fold(0u64, |sum, pages| sum.saturating_add(*pages));
+    // What is started on request has its memory of the budget.
+    let at_boot = |domain: &DraftDomain<'_>| domain.table.on_request().is_none();
+    let pages = |(domain, settings)| if at_boot(domain) { pages_of(domain, settings) } else { 0 };
+    let needs: Vec<u64> = domains.map(pages).collect();
+    let budget = draft.inputs.manifest.budget_mib().saturating_mul(PAGES_IN_MIB);
+    let needed = needs.iter().fold(budget, |sum, pages| sum.saturating_add(*pages));
     // A file lies in the image, and in memory that domains see.
     let files = draft.file_pages();
     let mib_of = |pages: u64| pages.saturating_mul(PAGE_BYTES).div_ceil(1 << 20);

@@ -9,6 +9,7 @@ mod form;
 mod grants;
 mod guests;
 mod limits;
+mod lives;
 mod memory;
 mod menu;
 mod names;
@@ -42,7 +43,7 @@ pub struct Check {
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
 /// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M118: disks;
-/// M125: what flows; M130: the policy; M164: menus; M185: trust.
+/// M125: what flows; M130: the policy; M150: lives on request; M164: menus; M185: trust.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -138,6 +139,9 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
     Check { id: "M140", summary: "a guest with a TPM that its kernel does not look for", run: guests::unsought_tpm },
     Check { id: "M145", summary: "a guest that can be saved, and writes to a disk", run: disks::saved_without },
+    Check { id: "M150", summary: "a `start` that does not exist", run: lives::unknown_start },
+    Check { id: "M151", summary: "a domain on request that nobody could start, or a manager or budget for none", run: lives::manager },
+    Check { id: "M152", summary: "a domain on request that has to be there from the start", run: lives::needed_at_boot },
     Check { id: "M164", summary: "a menu that has one system twice or its own, or that cannot be shown", run: menu::entries },
     Check { id: "M165", summary: "a wall of the policy that names a type which there is not, or one twice", run: walls::sides },
     Check { id: "M166", summary: "a gate that is used unasked, as the monitor needs it, and that no rule allows", run: policy::exempt },

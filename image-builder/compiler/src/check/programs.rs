@@ -26,6 +26,7 @@ pub const BINARY_CHECKS: &[(&str, &str)] = &[
     ("B008", "more memory than the machine has, programs included"),
     ("B009", "a payload that has not been fetched"),
     ("B010", "a domain whose memory rests on more code than its manifest allows"),
+    ("B011", "a domain on request for which the budget is too small"),
 ];
 
 /// Memory that is not the domains', beside the image.
@@ -54,6 +55,7 @@ pub(crate) fn plan(system: &System, plan: &Plan) -> Result<(), Report> {
     faults.judge_mappings(system, plan);
     faults.judge_segments(plan);
     faults.judge_memory(system, plan);
+    faults.judge_budget(system, plan);
     faults.end()
 }
 
@@ -118,6 +120,23 @@ impl Faults {
         }
         found.into_iter().for_each(|fault| self.add(name, fault));
         None
+    }
+
+    /// Each domain alone has to fit; which of them fit beside each other is for the manager to see.
+    fn judge_budget(&mut self, system: &System, plan: &Plan) {
+        for (place, domain) in system.domains.iter().enumerate() {
+            let needed = plan.budget_pages_of(place);
+            if needed > plan.budget_pages {
+                let [needed, given] = [needed, plan.budget_pages].map(|pages| pages * PAGE_BYTES / 1024);
+                let message =
+                    format!("`{}` needs {needed} KiB of the budget, which has {given} KiB", domain.name);
+                let help = "raise `memory_mib` of [budget]";
+                self.add(
+                    &system.component(domain.component).name,
+                    ProgramFault { id: "B011", message, help },
+                );
+            }
+        }
     }
 
     fn judge_end(&mut self, component: &str, domain: &str, layout: &Layout) {

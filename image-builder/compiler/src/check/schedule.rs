@@ -97,7 +97,10 @@ pub(super) fn guarantee(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let budgets = draft.budgets(&priorities);
     let on_fault =
         |domain: &DraftDomain<'_>| domain.table.on_fault.as_ref().map(|policy| policy.value.clone());
-    let restarts = draft.domains.iter().any(|domain| on_fault(domain).as_deref() == Some("restart"));
+    let stays = |domain: &DraftDomain<'_>| {
+        on_fault(domain).as_deref() == Some("restart") || domain.table.on_request().is_some()
+    };
+    let restarts = draft.domains.iter().any(stays);
     let titles = titles(priorities.iter().copied().zip(budgets.iter().copied()), restarts);
     let is_kept = |which: usize, worth: Guarantee| match budgets[which].period_us {
         0 => worth.share >= LEAST_SHARE,

@@ -3,8 +3,8 @@
 use cloison_abi::ABI_VERSION;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
-    DomainEntry, FaultPolicy, FileEntry, LoadEntry, NONE, PLAN_MAGIC, PlanHeader, SYSTEM_PRINT_CENSUS, Table,
-    ThreadEntry,
+    DomainEntry, FaultPolicy, FileEntry, LoadEntry, NONE, PLAN_MAGIC, PlanHeader, SYSTEM_PRINT_CENSUS,
+    StartPolicy, Table, ThreadEntry,
 };
 use zerocopy::{Immutable, IntoBytes};
 
@@ -57,6 +57,8 @@ pub(super) fn bytes(
         files: out.table(files),
         flags: if system.has_census { SYSTEM_PRINT_CENSUS } else { 0 },
         ends_with: system.ends_with.map_or(NONE, index),
+        budget_pages: plan.budget_pages as u32,
+        reserved: 0,
     };
     out.finish(header)
 }
@@ -130,6 +132,7 @@ fn domain_entry(
         OnFault::Restart => FaultPolicy::Restart,
         OnFault::Handler(_) => FaultPolicy::Handler,
     };
+    let start = if domain.on_request.is_some() { StartPolicy::OnRequest } else { StartPolicy::Boot };
     DomainEntry {
         name: name(&domain.name),
         image_offset: place.offset,
@@ -138,6 +141,8 @@ fn domain_entry(
         quota_pages: plan.domains[id.0].quota_pages as u32,
         on_fault: on_fault as u32,
         asked: system.asked(id).bits(),
+        start: start as u32,
+        shutdown: plan.domains[id.0].info.shutdown_event.unwrap_or(NONE),
         reserved: 0,
     }
 }

@@ -33,6 +33,7 @@ pub const SOURCES: &[Source] = &[
     Source { name: "forwards", add: forwards },
     Source { name: "fault handlers", add: fault_handlers },
     Source { name: "restarts", add: restarts },
+    Source { name: "the manager", add: manager },
     Source { name: "the log", add: log },
     Source { name: "the census", add: census },
     Source { name: "the monitor", add: monitor },
@@ -204,6 +205,20 @@ fn restarts(system: &System, flows: &mut Flows) {
     for (id, domain) in system.domains().filter(|(_, domain)| domain.on_fault == OnFault::Restart) {
         let ends = [Node::Builder, Node::Domain(id)];
         flows.add_both(ends, Kind::Restart, "memory and faults, to start it again", &[domain.on_fault_at]);
+    }
+}
+
+/// The builder keeps the memory of a domain that it starts on request; the manager says when, and is told how it is.
+fn manager(system: &System, flows: &mut Flows) {
+    for (id, domain) in system.domains() {
+        if let Some(at) = domain.on_request {
+            let ends = [Node::Builder, Node::Domain(id)];
+            flows.add_both(ends, Kind::Manage, "memory and end, to start it on request", &[at]);
+        }
+    }
+    for (manager, at) in holders(system, ObjectKind::ManageRight) {
+        let ends = [Node::Domain(manager), Node::Builder];
+        flows.add_both(ends, Kind::Manage, "which domains start and end", &[at]);
     }
 }
 

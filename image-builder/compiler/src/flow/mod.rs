@@ -8,6 +8,7 @@ mod edges;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cloison_abi::ObjectKind;
 pub use edges::{SOURCES, Source};
 
 use crate::diagnostic::Span;
@@ -52,6 +53,8 @@ pub enum Kind {
     Fault,
     /// What the builder keeps of a domain, to start it again.
     Restart,
+    /// Who starts and ends on request.
+    Manage,
     /// Lines of the kernel's log.
     Log,
     Census,
@@ -102,7 +105,7 @@ pub struct Flows {
 
 impl Kind {
     /// Every kind, with its name in a question.
-    pub const ALL: [(Self, &str); 14] = [
+    pub const ALL: [(Self, &str); 15] = [
         (Self::Call, "call"),
         (Self::Signal, "signal"),
         (Self::Memory, "memory"),
@@ -111,6 +114,7 @@ impl Kind {
         (Self::Device, "device"),
         (Self::Fault, "fault"),
         (Self::Restart, "restart"),
+        (Self::Manage, "manage"),
         (Self::Log, "log"),
         (Self::Census, "census"),
         (Self::Monitor, "monitor"),
@@ -208,6 +212,10 @@ impl Flows {
             }
             if let Some(policy) = system.policy().filter(|_| !system.asked(id).is_empty()) {
                 self.clients.insert((self.id(Node::Domain(policy.monitor)), client));
+            }
+            let is_manager = domain.rights.iter().any(|right| right.value.0 == ObjectKind::ManageRight);
+            if domain.on_request.is_some() || is_manager {
+                self.clients.insert((self.id(Node::Builder), client));
             }
             match domain.on_fault {
                 OnFault::Handler(handler) => {

@@ -88,6 +88,11 @@ pub struct Inputs {
     pub known_platforms: Vec<String>,
 }
 
+/// The value of `start` for a domain that the manager starts.
+pub const ON_REQUEST: &str = "on-request";
+/// What `start` can be.
+pub const STARTS: [&str; 2] = ["boot", ON_REQUEST];
+
 /// A system's manifest.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields' names say what they are")]
@@ -109,12 +114,23 @@ pub struct Manifest {
     pub disks: Vec<DiskTable>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<ForwardTable>,
+    /// Memory for the domains that are started on request.
+    pub budget: Option<BudgetTable>,
     /// Who decides what its domains may do to each other.
     pub policy: Option<PolicyTable>,
     /// What has to be true of what flows in it.
     pub asserts: Vec<AssertTable>,
     /// In place of a system: several, each in a manifest of its own.
     pub menu: Vec<MenuTable>,
+}
+
+/// `[budget]`.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields' names say what they are")]
+pub struct BudgetTable {
+    /// Where it begins.
+    pub at: Span,
+    pub memory_mib: Option<At<u64>>,
 }
 
 /// One `[domain.NAME]`.
@@ -142,6 +158,8 @@ pub struct DomainTable {
     pub on_fault: Option<At<String>>,
     /// The domain that handles its faults.
     pub fault_handler: Option<At<String>>,
+    /// When it is started.
+    pub start: Option<At<String>>,
     pub priority: Option<At<u64>>,
     /// Time it may run in each period, in microseconds.
     pub budget_us: Option<At<u64>>,
@@ -344,6 +362,7 @@ impl Manifest {
             switches: Vec::new(),
             disks: Vec::new(),
             forwards: Vec::new(),
+            budget: None,
             policy: None,
             asserts: Vec::new(),
             menu: Vec::new(),
@@ -378,6 +397,10 @@ impl Manifest {
         self.disks = reader.entries("disk", |name, item| Some(DiskTable::read(name, item)));
         self.forwards =
             reader.entries("forward", |name, item| item.table(|table| ForwardTable::read(name, table)));
+        self.budget = reader.table("budget", |table| BudgetTable {
+            at: table.at(),
+            memory_mib: table.required_number("memory_mib"),
+        });
         self.policy = reader.table("policy", PolicyTable::read);
     }
 
@@ -385,6 +408,12 @@ impl Manifest {
     #[must_use]
     pub fn has_system(&self) -> bool {
         self.name.is_some() || !self.domains.is_empty()
+    }
+
+    /// Memory for the domains that are started on request, in MiB.
+    #[must_use]
+    pub fn budget_mib(&self) -> u64 {
+        self.budget.as_ref().and_then(|budget| budget.memory_mib.as_ref()).map_or(0, |mib| mib.value)
     }
 
     fn component_names(&self) -> impl Iterator<Item = &str> {
@@ -411,6 +440,7 @@ impl DomainTable {
             disks: Vec::new(),
             on_fault: None,
             fault_handler: None,
+            start: None,
             priority: None,
             budget_us: None,
             period_us: None,
@@ -420,6 +450,13 @@ impl DomainTable {
             rests_on_at_most: None,
             guest: GuestTable::default(),
         }
+    }
+
+    /// Where it says that it is started on request, if it does, or means to.
+    #[must_use]
+    pub fn on_request(&self) -> Option<Span> {
+        let start = self.start.as_ref()?;
+        (closest(&start.value, STARTS) == Some(ON_REQUEST)).then_some(start.span)
     }
 
     /// Where a key of it is among all keys of the manifest.
@@ -447,6 +484,7 @@ impl DomainTable {
             disks: DiskUse::read_all(reader),
             on_fault: reader.text("on_fault"),
             fault_handler: reader.text("fault_handler"),
+            start: reader.text("start"),
             priority: reader.number("priority"),
             budget_us: reader.number("budget_us"),
             period_us: reader.number("period_us"),

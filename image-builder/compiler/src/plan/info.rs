@@ -37,6 +37,8 @@ pub struct Info {
     pub guest_memory: Vec<GuestMemory>,
     /// The slot of its guest, if it runs one.
     pub guest_slot: Option<u32>,
+    /// The event that asks it to end, if it is started on request.
+    pub shutdown_event: Option<u32>,
 }
 
 impl Info {
@@ -52,6 +54,7 @@ impl Info {
         header.magic = INFO_MAGIC;
         header.abi_version = ABI_VERSION;
         header.guest_slot = self.guest_slot.unwrap_or(NONE);
+        header.shutdown_event = self.shutdown_event.unwrap_or(NONE);
         (header.domain, header.system, header.manifest) = (domain, system, manifest);
         if let Some(heap) = layout.heap {
             (header.heap_address, header.heap_bytes) = (heap.address, heap.pages * PAGE_BYTES);

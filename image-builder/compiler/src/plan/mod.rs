@@ -13,6 +13,8 @@ mod tables;
 
 use std::sync::Arc;
 
+use cloison_abi::plan::{RegionEntry, RegionSource};
+
 pub use info::Info;
 pub use layout::{Layout, Part, table_pages};
 pub(crate) use name::name;
@@ -44,6 +46,8 @@ pub struct Plan {
     pub tables: Tables,
     /// The files that guests begin with.
     pub files: Vec<FilePlan>,
+    /// Pages of the budget.
+    pub budget_pages: u64,
 }
 
 /// A file that guests begin with.
@@ -98,11 +102,20 @@ impl Plan {
         self.domains[domain].layout.pages() + self.domains[domain].quota_pages
     }
 
+    /// Pages of the budget that a domain takes while it is started.
+    #[must_use]
+    pub fn budget_pages_of(&self, domain: usize) -> u64 {
+        let is_its = |region: &&RegionEntry| {
+            region.owner as usize == domain && region.source == RegionSource::Budget as u32
+        };
+        self.tables.regions.iter().filter(is_its).map(|region| u64::from(region.pages)).sum()
+    }
+
     /// Memory that all domains have together, in pages.
     #[must_use]
     pub fn total_pages(&self) -> u64 {
         let page_tables: u64 = self.domains.iter().map(|domain| domain.quota_pages).sum();
-        self.tables.memory_pages() + page_tables
+        self.tables.memory_pages() + page_tables + self.budget_pages
     }
 }
 

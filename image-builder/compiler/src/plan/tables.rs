@@ -53,10 +53,10 @@ impl Tables {
         &self.regions[index as usize]
     }
 
-    /// The regions that are memory, page tables aside, in pages.
+    /// The regions that are memory of their own, page tables and the budget aside, in pages.
     #[must_use]
     pub fn memory_pages(&self) -> u64 {
-        let memory = self.regions.iter().filter(|region| is_memory(region));
+        let memory = self.regions.iter().filter(|region| region.source == RegionSource::Memory as u32);
         memory.map(|region| u64::from(region.pages)).sum()
     }
 
@@ -70,5 +70,5 @@ impl Tables {
 /// Whether a region is made of memory.
 #[must_use]
 pub fn is_memory(region: &RegionEntry) -> bool {
-    region.source == RegionSource::Memory as u32
+    region.source != RegionSource::Device as u32
 }

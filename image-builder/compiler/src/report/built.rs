@@ -160,7 +160,8 @@ pub(super) fn slots(system: &System, plan: &Plan) -> String {
     }
     for right in &tables.rights {
         let kind = ObjectKind::from_number(right.kind).unwrap_or(ObjectKind::Empty);
-        row(right.domain, right.slot, kind, told_by(kind, right.event));
+        let held = if kind == ObjectKind::ManageRight { ObjectKind::Gate } else { kind };
+        row(right.domain, right.slot, held, told_by(kind, right.event));
     }
     rows.sort_by_key(|(domain, slot, ..)| (*domain, *slot));
     let mut table = Table::new(["domain", ">slot", "kind", "object"]);
@@ -175,6 +176,7 @@ fn told_by(kind: ObjectKind, event: u32) -> String {
     match kind {
         ObjectKind::LogRight => format!("its bit {event} says that there is text"),
         ObjectKind::MonitorRight => format!("its bit {event} says that there is a question"),
+        ObjectKind::ManageRight => format!("into {BUILDER}; its bit {event} says that a domain has ended"),
         _ => String::new(),
     }
 }
@@ -225,8 +227,8 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
         if plan.tables.guests.iter().any(|guest| guest.tables as usize == place) {
             seen.push("the kernel");
         }
-        if is_restarted(system, region) {
-            seen.push("builder (to restart it)");
+        if let Some(why) = builders_reason(system, region) {
+            seen.push(why);
         }
         let area = plan.tables.area_of(place as u32);
         let device = area.map_or(String::new(), |area| format!("{:#x}", area.physical_address));
@@ -237,10 +239,14 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
     table.render("Regions")
 }
 
-/// Whether the builder keeps a region, because its owner is loaded again after a fault.
-fn is_restarted(system: &System, region: &RegionEntry) -> bool {
-    let owner = system.domains.get(region.owner as usize);
-    is_memory(region) && owner.is_some_and(|owner| owner.on_fault == OnFault::Restart)
+/// Why the builder keeps a region, if it does: its owner is loaded again.
+fn builders_reason(system: &System, region: &RegionEntry) -> Option<&'static str> {
+    let owner = system.domains.get(region.owner as usize).filter(|_| is_memory(region))?;
+    match (owner.on_request, owner.on_fault) {
+        (Some(_), _) => Some("builder (to start it)"),
+        (None, OnFault::Restart) => Some("builder (to restart it)"),
+        _ => None,
+    }
 }
 
 pub(super) fn digests(system: &System, plan: &Plan, image: &[u8]) -> String {

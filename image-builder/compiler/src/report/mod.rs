@@ -154,8 +154,20 @@ fn other_ways(system: &System) -> String {
             }
             OnFault::Stop | OnFault::Halt => {}
         }
+        if domain.on_request.is_some() {
+            let how =
+                "to start it on request: is told its end, reads and writes its memory, starts and ends it";
+            row(BUILDER, &domain.name, how);
+        }
         for right in &domain.rights {
             match right.value.0 {
+                ObjectKind::ManageRight => {
+                    row(
+                        &domain.name,
+                        BUILDER,
+                        "which domain is to start or end; is told how each of them is",
+                    );
+                }
                 ObjectKind::LogRight => row("everyone", &domain.name, "lines to the kernel's log"),
                 ObjectKind::CensusRight => {
                     row("everyone", &domain.name, "what it holds, and how much of the kernel's tables");

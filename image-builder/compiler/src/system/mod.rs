@@ -56,6 +56,7 @@ pub struct System {
     pub(crate) forwards: Vec<Forward>,
     pub(crate) ends_with: Option<DomainId>,
     pub(crate) has_census: bool,
+    pub(crate) budget_pages: u64,
     pub(crate) files: Vec<File>,
     pub(crate) policy: Option<Policy>,
     pub(crate) asserts: Vec<Assertion>,
@@ -111,6 +112,8 @@ pub struct Domain {
     pub on_fault: OnFault,
     /// Where the manifest says so, or begins the domain.
     pub on_fault_at: Span,
+    /// Where the manifest says that it is started on request, if it is.
+    pub on_request: Option<Span>,
     /// Whether it is taken for granted that it passes nothing from one of its clients to another.
     pub keeps_apart: bool,
     pub priority: u64,
@@ -200,17 +203,19 @@ pub struct Client<'a> {
 
 impl Right {
     /// Every right that a manifest can give. The builder right is not among them: it is the builder's alone.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self(cloison_abi::ObjectKind::LogRight),
         Self(cloison_abi::ObjectKind::CensusRight),
         Self(cloison_abi::ObjectKind::ShutdownRight),
         Self(cloison_abi::ObjectKind::MonitorRight),
+        Self(cloison_abi::ObjectKind::ManageRight),
     ];
 
     /// Whether its holder is told by an event that there is something to be done.
     #[must_use]
     pub fn has_event(self) -> bool {
-        matches!(self.0, cloison_abi::ObjectKind::LogRight | cloison_abi::ObjectKind::MonitorRight)
+        use cloison_abi::ObjectKind::{LogRight, ManageRight, MonitorRight};
+        matches!(self.0, LogRight | MonitorRight | ManageRight)
     }
 
     /// Its name in a manifest.
@@ -293,7 +298,8 @@ impl System {
     #[must_use]
     pub fn guarantees(&self) -> Vec<Guarantee> {
         let given = self.domains.iter().map(|domain| (domain.priority, domain.budget));
-        let restarts = self.domains.iter().any(|domain| domain.on_fault == OnFault::Restart);
+        let stays = |domain: &Domain| domain.on_fault == OnFault::Restart || domain.on_request.is_some();
+        let restarts = self.domains.iter().any(stays);
         let mut all = guarantees(&titles(given, restarts));
         all.truncate(self.domains.len());
         all
@@ -341,6 +347,20 @@ impl System {
     #[must_use]
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// Memory for the domains that are started on request, in pages.
+    #[must_use]
+    pub fn budget_pages(&self) -> u64 {
+        self.budget_pages
+    }
+
+    /// The domain that starts and ends others.
+    #[must_use]
+    pub fn manager(&self) -> Option<DomainId> {
+        let right = Right(cloison_abi::ObjectKind::ManageRight);
+        let holds = |domain: &Domain| domain.rights.iter().any(|held| held.value == right);
+        self.domains().find(|(_, domain)| holds(domain)).map(|(id, _)| id)
     }
 
     /// The files that its guests begin with, each once.

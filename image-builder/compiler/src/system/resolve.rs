@@ -6,8 +6,8 @@ use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
     Assertion, Budget, ComponentId, DeviceId, Disk, Domain, DomainId, Draft, DraftDomain, DraftGateUse,
-    DraftSwitch, File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, Named, OnFault, Owned, Right,
-    Stated, StatedBudget, System, budgets, priorities,
+    DraftSwitch, File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, Named, OnFault, Owned,
+    PAGES_IN_MIB, Right, Stated, StatedBudget, System, budgets, priorities,
 };
 use crate::diagnostic::{At, Span};
 use crate::manifest::{AssertTable, Component, DomainTable};
@@ -46,6 +46,7 @@ impl System {
                 None => None,
             },
             has_census: inputs.manifest.has_census,
+            budget_pages: inputs.manifest.budget_mib().saturating_mul(PAGES_IN_MIB),
             policy: match draft.policy() {
                 Some(policy) => Some(policy.resolve(draft)?),
                 None => None,
@@ -115,6 +116,7 @@ fn resolve_domain(
         rights: draft.rights.iter().map(resolve_right).collect::<Option<_>>()?,
         on_fault: on_fault(draft)?,
         on_fault_at: on_fault_at(table),
+        on_request: table.on_request(),
         keeps_apart: table.keeps_apart,
         priority,
         budget,

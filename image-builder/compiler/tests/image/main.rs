@@ -120,7 +120,9 @@ impl Read {
 
     fn is_memory(&self, region: u32) -> bool {
         match RegionSource::from_number(self.regions[region as usize].source).unwrap() {
-            RegionSource::Memory => !self.areas.iter().any(|area| area.region == region),
+            RegionSource::Memory | RegionSource::Budget => {
+                !self.areas.iter().any(|area| area.region == region)
+            }
             RegionSource::Device => {
                 assert_eq!(self.areas.iter().filter(|area| area.region == region).count(), 1);
                 false

@@ -24,6 +24,7 @@ pub(super) fn assign(system: &System, programs: Vec<Program>, builder: Layout, l
     for (id, domain) in system.domains() {
         assigner.private(id, &layouts[id.0]);
         assigner.own(id, domain);
+        assigner.shutdown(id, domain);
     }
     for (id, domain) in system.domains() {
         for grant in &domain.uses {
@@ -60,6 +61,7 @@ impl<'a> Assigner<'a> {
         let private = system.domains().zip(layouts);
         let private = private.map(|((id, domain), layout)| RegionEntry {
             owner: index(id),
+            source: own_source(domain),
             ..memory(name(&domain.name), layout.pages() as u32)
         });
         Self {
@@ -68,6 +70,14 @@ impl<'a> Assigner<'a> {
             info: vec![Info::default(); system.domains.len()],
             tables: Tables { regions: private.collect(), ..Tables::default() },
             files: Vec::new(),
+        }
+    }
+
+    /// A domain that is started on request can be asked to end.
+    fn shutdown(&mut self, id: DomainId, domain: &Domain) {
+        if domain.on_request.is_some() {
+            let event_bit = self.event(id);
+            self.info[id.0].shutdown_event = Some(event_bit);
         }
     }
 
@@ -120,7 +130,8 @@ impl<'a> Assigner<'a> {
                 settings,
             }
         });
-        Plan { programs, builder, domains: domains.collect(), tables: self.tables, files: self.files }
+        let (domains, budget_pages) = (domains.collect(), self.system.budget_pages());
+        Plan { programs, builder, domains, tables: self.tables, files: self.files, budget_pages }
     }
 
     /// The next slot of a domain.
@@ -162,6 +173,14 @@ impl<'a> Assigner<'a> {
 /// A region of memory that belongs to no domain.
 fn memory(name: Name, pages: u32) -> RegionEntry {
     RegionEntry { name, pages, source: RegionSource::Memory as u32, owner: NONE, reserved: 0 }
+}
+
+/// What the memory of a domain's own is made of, as a [`RegionSource`].
+fn own_source(domain: &Domain) -> u32 {
+    match domain.on_request {
+        Some(_) => RegionSource::Budget as u32,
+        None => RegionSource::Memory as u32,
+    }
 }
 
 /// The first thread of a domain.

@@ -1,6 +1,6 @@
 //! What a domain has without another one: devices, rights, regions, its guest.
 
-use cloison_abi::info;
+use cloison_abi::info::{self, Channel};
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
     AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE, RegionEntry, RegionSlotEntry,
@@ -8,10 +8,11 @@ use cloison_abi::plan::{
 };
 use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
 
-use super::{Assigner, index, memory, thread};
+use super::{Assigner, index, memory, own_source, thread};
 use crate::manifest::{DeviceMemory, Irq, RegionNeed, Trigger};
 use crate::plan::{name::name, page_count};
 use crate::system::{Device, Domain, DomainId, Owned, Right};
+use crate::workspace::BUILDER;
 
 /// A device that is being given to a domain.
 struct Given<'a> {
@@ -34,17 +35,20 @@ impl Assigner<'_> {
             self.right(id, right.value.0);
         }
         for need in &self.system.component(domain.component).regions {
-            self.own_region(id, need, first_device);
+            self.own_region((id, domain), need, first_device);
         }
         domain.guest.iter().for_each(|guest| self.guest(id, guest));
     }
 
-    /// A region that is for devices can be reached by each device of the domain, from `first_device` on.
-    fn own_region(&mut self, id: DomainId, need: &RegionNeed, first_device: u32) {
+    /// A region that is for devices can be reached by each device of the domain, from `first_device` on. It is no other
+    /// domain's later: a device could still write to it.
+    fn own_region(&mut self, (id, domain): (DomainId, &Domain), need: &RegionNeed, first_device: u32) {
         let (local, pages) = (name(&need.local.value), need.pages.value as u32);
+        let memory = memory(local, pages);
+        let source = if need.is_dma || need.is_kept { memory.source } else { own_source(domain) };
         // A restart fills again what belongs to a domain.
         let owner = if need.is_kept { NONE } else { index(id) };
-        let region = self.region(RegionEntry { owner, ..memory(local, pages) });
+        let region = self.region(RegionEntry { owner, source, ..memory });
         let mut rights = Rights::READ | Rights::WRITE | Rights::GRANT;
         if need.is_dma {
             rights |= Rights::DMA;
@@ -62,7 +66,17 @@ impl Assigner<'_> {
         let (domain, slot) = (index(id), self.slot(id));
         let event_bit = if Right(right).has_event() { self.event(id) } else { NONE };
         self.tables.rights.push(RightEntry { domain, slot, kind: right as u32, event: event_bit });
-        self.info[id.0].rights.push(info::Right { name: name(right.name()), slot, event_bit });
+        if right == ObjectKind::ManageRight {
+            let channel = Channel { peer: name(BUILDER), event_bit, ..Channel::EMPTY };
+            self.info[id.0].uses.push(info::Use {
+                name: name(info::MANAGE_GATE),
+                channel,
+                slot,
+                reserved: 0,
+            });
+        } else {
+            self.info[id.0].rights.push(info::Right { name: name(right.name()), slot, event_bit });
+        }
     }
 
     fn device(&mut self, id: DomainId, owned: &Owned, device: &Device) {

@@ -1,15 +1,16 @@
-//! Restarting domains that have faulted, where the plan wants it.
+//! What the builder does when all is built: it starts domains again that have faulted, and those that the manager asks for.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use builder::{BuildError, Plan, Site};
+use builder::{BuildError, Managed, Plan, Site};
+use builder_api::{State, manage};
 use cloison_abi::Name;
 use cloison_rt::{log, time};
 use cloison_sys::{
-    Instant, Slot,
+    Badge, Instant, Message, Received, Slot,
     build::{domain_attend, domain_stop, fault_read},
-    retire, wait,
+    reply_wait, retire,
 };
 
 use crate::kernel::Kernel;
@@ -27,12 +28,16 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A domain that is restarted.
+/// A domain of whose end the builder is told.
 struct Patient {
     domain: u32,
     name: Name,
     slot: Slot,
-    /// The event that says that it has faulted.
+    /// Whether the manager can have it started.
+    is_on_request: bool,
+    /// Whether it is started again after a fault.
+    is_restarted: bool,
+    /// The event that says that it has faulted, or ended.
     fault_event: u64,
     /// When it faulted lately.
     faults: Vec<Instant>,
@@ -42,7 +47,7 @@ struct Patient {
     pause: Duration,
 }
 
-/// Restarts domains for as long as the system runs. Returns at once if the plan has none to be restarted.
+/// Goes on for as long as the system runs. Returns at once if the plan has no domain that begins later, or again.
 pub fn serve(plan: &Plan<'_>, site: &mut Building<'_>) {
     let mut patients = admit(plan, site);
     if !patients.is_empty() {
@@ -51,18 +56,35 @@ pub fn serve(plan: &Plan<'_>, site: &mut Building<'_>) {
             log!("error: the builder keeps its priority: {error}");
         }
     }
+    let mut reply = Message::default();
     while !patients.is_empty() {
-        let faulted = wait(events(&patients), next(&patients));
-        patients.retain_mut(|patient| match patient.look_after(site, faulted) {
-            Ok(()) => true,
-            Err(error) => {
-                log!("error: {} cannot be restarted: {error}", patient.name);
-                // So that nobody waits for it; if even this is refused, there is nothing left to do.
-                let _ = domain_stop(patient.slot);
-                false
-            }
-        });
+        match reply_wait(core::mem::take(&mut reply), events(&patients), next(&patients)) {
+            Received::Message { badge, message } => reply = answer(site, badge, message),
+            Received::Events(ended) => look_after(&mut patients, site, ended),
+            Received::TimedOut => look_after(&mut patients, site, 0),
+        }
     }
+}
+
+fn answer(site: &mut Building<'_>, client: Badge, message: Message) -> Message {
+    let mut managed = Managed::new(site);
+    let reply = manage::answer(&mut managed, client, message);
+    if let Some(error) = managed.trouble {
+        log!("error: a request of the manager failed: {error}");
+    }
+    reply
+}
+
+fn look_after(patients: &mut Vec<Patient>, site: &mut Building<'_>, ended: u64) {
+    patients.retain_mut(|patient| match patient.look_after(site, ended) {
+        Ok(()) => true,
+        Err(error) => {
+            log!("error: {} cannot be restarted: {error}", patient.name);
+            // So that nobody waits for it; if even this is refused, there is nothing left to do.
+            let _ = domain_stop(patient.slot);
+            patient.is_on_request
+        }
+    });
 }
 
 /// The domains whose faults the builder is told of.
@@ -70,8 +92,9 @@ fn admit(plan: &Plan<'_>, site: &Building<'_>) -> Vec<Patient> {
     let domains = (0..).zip(plan.domains);
     let patients = domains.filter_map(|(domain, entry)| {
         let (slot, bit) = site.handled(domain)?;
-        let (name, fault_event) = (entry.name, 1 << bit);
-        Some(Patient { domain, name, slot, fault_event, faults: Vec::new(), due: None, pause: FIRST_PAUSE })
+        let (name, fault_event, is_restarted) = (entry.name, 1 << bit, plan.is_restarted(domain));
+        let (faults, due, pause, is_on_request) = (Vec::new(), None, FIRST_PAUSE, plan.is_on_request(domain));
+        Some(Patient { domain, name, slot, is_on_request, is_restarted, fault_event, faults, due, pause })
     });
     patients.collect()
 }
@@ -87,11 +110,17 @@ fn next(patients: &[Patient]) -> Instant {
 }
 
 impl Patient {
-    fn look_after(&mut self, site: &mut Building<'_>, faulted: u64) -> Result<(), BuildError> {
-        if faulted & self.fault_event != 0 {
+    fn look_after(&mut self, site: &mut Building<'_>, ended: u64) -> Result<(), BuildError> {
+        // It may have been killed meanwhile, and then it has not ended by itself.
+        let is_over = ended & self.fault_event != 0 && site.state(self.domain) == Some(State::Running);
+        if is_over {
+            let state = site.note_end(self.domain)?;
+            if state != State::Faulted || !self.is_restarted {
+                return Ok(());
+            }
             self.faults.retain(|earlier| time::since(*earlier) < WINDOW);
             if self.faults.len() == RESTARTS {
-                return self.pause();
+                return self.pause(site);
             }
             self.faults.push(Instant::now());
             let fault = fault_read(self.slot).map_err(refused)?;
@@ -99,6 +128,9 @@ impl Patient {
             log!("{} restarted after: {fault}", self.name);
         } else if self.due.is_some_and(|due| Instant::now() >= due) {
             self.due = None;
+            if site.state(self.domain) != Some(State::Resting) {
+                return Ok(());
+            }
             domain_attend(self.slot).map_err(refused)?;
             site.restart(self.domain)?;
             log!("{} started again", self.name);
@@ -107,12 +139,13 @@ impl Patient {
     }
 
     /// Leaves it stopped for a while. Those who wait for it are told, and a run that ends with it ends.
-    fn pause(&mut self) -> Result<(), BuildError> {
+    fn pause(&mut self, site: &mut Building<'_>) -> Result<(), BuildError> {
         let (name, times, seconds) = (self.name, RESTARTS + 1, self.pause.as_secs());
         log!("{name} faulted {times} times within {} s; it is stopped for {seconds} s", WINDOW.as_secs());
         // This can be the end of the run; so it has to be said before.
         domain_stop(self.slot).map_err(refused)?;
         self.faults.clear();
+        site.set_state(self.domain, State::Resting);
         self.due = Some(time::after(self.pause));
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Ok(())

@@ -1,0 +1,202 @@
+//! A domain whose memory is taken and given again: what leads to the memory leads to it still, and nothing else does.
+
+use cloison_abi::{
+    CallError, CallNumber, Rights,
+    call::{BUILDER_SLOT_MEMORY, CONFIGURE_COMES_BACK, SLOT_SELF},
+    plan::FaultPolicy,
+};
+use cloison_rules::{DomainId, thread::State};
+
+use super::acts::{ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OWN, QUOTAS, call, start};
+use super::world::World;
+use crate::{arch::machine::Came, life::Renewal};
+
+const BUILDER: DomainId = DomainId::BUILDER;
+/// Where memory is free.
+const PLACE: u64 = 500;
+/// The event of the builder that says that a domain has ended.
+const END: u64 = 4;
+
+fn vacate(slot: u8) -> Act {
+    call(CallNumber::RegionVacate, slot, &[])
+}
+
+fn back(slot: u8, first: u64) -> Act {
+    call(CallNumber::RegionBack, slot, &[BUILDER_SLOT_MEMORY.into(), first])
+}
+
+fn refused(world: &mut World, act: Act, error: CallError) {
+    let came = world.finish(BUILDER, act);
+    assert!(matches!(came, Some(Came::To(outcome, _)) if outcome == error as i32), "{act:?}: {came:?}");
+    world.check();
+}
+
+/// How many pages of a region a domain sees.
+fn sees(world: &World, index: usize, slot: u8) -> u32 {
+    let id = world.domain(index).unwrap();
+    let region = world.region(BUILDER, slot.into()).unwrap();
+    let all = world.kernel.domain(id).mappings.iter().filter(|mapping| mapping.region() == region);
+    all.map(|mapping| mapping.mapped()).sum()
+}
+
+#[test]
+fn memory_is_taken_from_everyone_and_given_again() {
+    let mut world = World::new();
+    let (lender, borrower) = (world.domain(0).unwrap(), world.domain(1).unwrap());
+    world.finish(lender, call(CallNumber::RegionGrant, OWN, &[GATES[0].into(), 3]));
+    world.finish(borrower, call(CallNumber::RegionMap, LOANS, &[ADDRESSES[0], 0, 100, 3]));
+    world.finish(lender, call(CallNumber::RegionMap, OWN, &[ADDRESSES[1], 0, 20, 3]));
+    assert_eq!((sees(&world, 0, BIG), sees(&world, 1, BIG)), (70 + 20, 100));
+    world.scribble();
+    world.done(call(CallNumber::DomainStop, DOMAINS[0], &[]));
+    world.done(vacate(BIG));
+    world.check();
+    assert_eq!((sees(&world, 0, BIG), sees(&world, 1, BIG)), (0, 0));
+    let region = world.region(BUILDER, BIG.into()).unwrap();
+    assert!(world.kernel.slots(borrower).iter().all(|(_, held)| {
+        !matches!(held, cloison_rules::capability::Capability::Region { region: of, .. } if *of == region)
+    }));
+    // It begins no life without.
+    refused(&mut world, start(0), CallError::BadState);
+    refused(&mut world, vacate(BIG), CallError::BadState);
+    world.done(back(BIG, PLACE));
+    refused(&mut world, back(BIG, PLACE), CallError::BadState);
+    world.done(start(0));
+    world.check();
+    assert_eq!(sees(&world, 0, BIG), 70, "as its builder has mapped it");
+    assert_eq!(world.region(lender, OWN.into()), Some(region), "its slot leads to it");
+    world.take_down();
+}
+
+#[test]
+fn a_domain_that_has_not_lived_waits_for_its_memory_too() {
+    let mut world = World::new();
+    world.done(call(CallNumber::DomainStop, DOMAINS[0], &[]));
+    world.done(call(CallNumber::DomainReset, DOMAINS[0], &[]));
+    let id = world.domain(0).unwrap();
+    assert_eq!(world.kernel.domain(id).renewal, Renewal::Fresh);
+    world.done(vacate(BIG));
+    refused(&mut world, start(0), CallError::BadState);
+    world.done(back(BIG, PLACE));
+    world.done(start(0));
+    world.check();
+    assert_eq!(sees(&world, 0, BIG), 70);
+    world.take_down();
+}
+
+#[test]
+fn what_is_vacant_is_of_no_use() {
+    let mut world = World::new();
+    world.done(vacate(BIG));
+    let bad = CallError::BadState;
+    refused(&mut world, call(CallNumber::RegionMap, BIG, &[ADDRESSES[0], 0, 5, 3]), bad);
+    refused(&mut world, call(CallNumber::RegionCarve, BIG, &[CARVED[0].into(), 0, 5]), bad);
+    refused(&mut world, call(CallNumber::RegionBack, MIDDLE, &[BIG.into(), 0]), bad);
+    // Memory that others have is not given twice, nor more than there is.
+    refused(&mut world, back(BIG, 20), CallError::Overlap);
+    refused(&mut world, back(BIG, 790), CallError::BadArgument);
+    refused(&mut world, back(BIG, u64::MAX), CallError::BadArgument);
+    // Page tables, and what others have been carved out of, stay.
+    refused(&mut world, vacate(QUOTAS[0]), bad);
+    refused(&mut world, vacate(BUILDER_SLOT_MEMORY), bad);
+    let lender = world.domain(0).unwrap();
+    let lent = world.finish(lender, call(CallNumber::RegionGrant, OWN, &[GATES[0].into(), 3]));
+    assert!(matches!(lent, Some(Came::To(outcome, _)) if outcome == bad as i32), "{lent:?}");
+    world.take_down();
+}
+
+/// A parent that somebody sees is not given out in parts.
+#[test]
+fn memory_that_is_seen_is_not_given() {
+    let mut world = World::new();
+    let carve = call(CallNumber::RegionCarve, BUILDER_SLOT_MEMORY, &[CARVED[0].into(), PLACE, 160]);
+    world.done(carve);
+    world.done(call(CallNumber::RegionMap, CARVED[0], &[ADDRESSES[0], 0, 5, 3]));
+    world.done(vacate(BIG));
+    let back = call(CallNumber::RegionBack, BIG, &[CARVED[0].into(), 0]);
+    refused(&mut world, back, CallError::BadState);
+    world.done(call(CallNumber::RegionUnmap, 0, &[ADDRESSES[0]]));
+    world.done(back);
+    world.take_down();
+}
+
+#[test]
+fn who_only_reads_memory_does_not_take_it() {
+    let mut world = World::new();
+    let id = world.domain(0).unwrap();
+    for number in [CallNumber::RegionVacate, CallNumber::RegionBack] {
+        for slot in [OWN, SLOT_SELF] {
+            let came = world.finish(id, call(number, slot, &[OWN.into(), 0]));
+            let outcome = if slot == OWN { CallError::MissingRight } else { CallError::WrongType };
+            assert!(matches!(came, Some(Came::To(found, _)) if found == outcome as i32), "{came:?}");
+        }
+    }
+    world.take_down();
+}
+
+/// Lets a domain come back, with the builder as who is told.
+fn come_back(world: &mut World, policy: FaultPolicy) -> DomainId {
+    world.done(call(CallNumber::DomainStop, DOMAINS[0], &[]));
+    let how = policy as u64 | CONFIGURE_COMES_BACK;
+    world.done(call(CallNumber::DomainConfigure, DOMAINS[0], &[3, 0, 0, how, 0, END]));
+    world.done(start(0));
+    world.domain(0).unwrap()
+}
+
+fn pending(world: &World) -> u64 {
+    let builder = world.kernel.thread(BUILDER).unwrap();
+    world.kernel.threads.get(builder).pending() & 1 << END
+}
+
+#[test]
+fn an_end_is_told_and_the_domain_lives_again() {
+    for end in [call(CallNumber::Exit, 0, &[7]), Act::Fault] {
+        let mut world = World::new();
+        let id = come_back(&mut world, FaultPolicy::Stop);
+        let slots = world.kernel.slots(id).iter().count();
+        assert_eq!(pending(&world), 0);
+        world.finish(id, end);
+        world.check();
+        assert_eq!((world.kernel.state(id), pending(&world)), (State::Stopped, 1 << END));
+        assert_eq!(world.kernel.slots(id).iter().count(), slots, "what the plan gave it");
+        world.done(vacate(BIG));
+        world.done(back(BIG, PLACE));
+        world.done(start(0));
+        world.check();
+        assert!(world.kernel.is_alive(id));
+        world.take_down();
+    }
+}
+
+/// One that is restarted after a fault is not stopped by it: its clients wait.
+#[test]
+fn a_fault_that_is_restarted_is_no_end() {
+    let mut world = World::new();
+    let id = come_back(&mut world, FaultPolicy::Restart);
+    world.finish(id, Act::Fault);
+    assert!(matches!(world.kernel.state(id), State::Faulted(_)));
+    world.done(start(0));
+    world.finish(id, call(CallNumber::Exit, 0, &[0]));
+    assert_eq!(world.kernel.state(id), State::Stopped);
+    world.done(start(0));
+    world.take_down();
+}
+
+/// The builder gives others gates into itself, and itself events of others; nobody gives himself anything of his own.
+#[test]
+fn a_builder_can_be_an_end_of_what_it_gives() {
+    let mut world = World::new();
+    let own = u64::from(SLOT_SELF);
+    world.done(call(CallNumber::DomainGiveGate, DOMAINS[2], &[60, own, 1, 0]));
+    world.done(call(CallNumber::DomainGiveEvent, SLOT_SELF, &[60, DOMAINS[2].into(), 5]));
+    let caller = world.domain(2).unwrap();
+    assert_eq!(world.kernel.slots(caller).gate(60).unwrap().server.domain, BUILDER);
+    for number in [CallNumber::DomainGiveEvent, CallNumber::DomainGiveGate, CallNumber::DomainGiveDomain] {
+        let rights = u64::from(Rights::BUILD.bits());
+        refused(&mut world, call(number, SLOT_SELF, &[61, own, rights]), CallError::MissingRight);
+    }
+    let give = call(CallNumber::DomainGiveDomain, SLOT_SELF, &[61, DOMAINS[2].into(), 1]);
+    refused(&mut world, give, CallError::MissingRight);
+    // What its own slots hold now is its own: the world knows nothing of it.
+    world.done(call(CallNumber::SlotDrop, 60, &[]));
+}

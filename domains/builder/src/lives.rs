@@ -1,0 +1,154 @@
+//! Lives on request: a domain that was built gets memory and is started; it is ended, and its memory is free again.
+
+use builder_api::State;
+use cloison_abi::{FaultKind, call::SLOT_SELF, plan::NONE};
+use cloison_sys::Slot;
+
+use crate::{
+    BuildError, Kernel, Site, Step,
+    site::{Held, take},
+};
+
+/// The badge of the manager. Nobody else has a gate into the builder.
+const MANAGER: u32 = 0;
+
+impl<K: Kernel> Site<'_, K> {
+    /// Gives a domain that has none its memory, loads its program and starts it. If that fails, it is as it was.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn start_on_request(&mut self, domain: u32) -> Result<(), BuildError> {
+        let started = self.give_memory(domain).and_then(|()| self.begin_life(domain, false));
+        if started.is_err() {
+            // What is refused here is refused again when it is killed.
+            let _ = self.take_memory(domain);
+        }
+        started
+    }
+
+    /// Ends a domain, whatever it does, and takes its memory.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`].
+    pub fn kill(&mut self, domain: u32) -> Result<(), BuildError> {
+        let slot = self.shell(domain)?.slot;
+        self.carry_out(Step::Stop { domain: slot })?;
+        self.take_memory(domain)?;
+        // What of its memory is not the budget's stays with it, but not what is in there.
+        let plan = self.plan;
+        let own = plan.memory_of(domain).filter(|place| !plan.is_of_budget(*place));
+        own.into_iter().try_for_each(|place| self.clear(place))?;
+        self.set_state(domain, State::Defined);
+        Ok(())
+    }
+
+    /// Asks a domain to end. Returns whether it can be asked.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`].
+    pub fn ask_to_end(&mut self, domain: u32) -> Result<bool, BuildError> {
+        let Some(event) = self.shell(domain)?.shutdown else { return Ok(false) };
+        self.carry_out(Step::Signal { event }).map(|()| true)
+    }
+
+    /// A domain has ended or faulted: says which, and tells the manager.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`].
+    pub fn note_end(&mut self, domain: u32) -> Result<State, BuildError> {
+        let slot = self.shell(domain)?.slot;
+        let end = self.kernel.end_of(slot).map_err(|error| BuildError::Refused("reading a fault", error))?;
+        let state = match end.kind {
+            // It has begun its next life meanwhile.
+            FaultKind::None => return Ok(State::Running),
+            FaultKind::Exit => State::Ended,
+            _ => State::Faulted,
+        };
+        self.set_state(domain, state);
+        self.tell_manager();
+        Ok(state)
+    }
+
+    /// A domain is in another state by itself: the manager is told, if there is one.
+    fn tell_manager(&mut self) {
+        if let Some(event) = self.news {
+            // One that has ended needs no news.
+            let _ = self.carry_out(Step::Signal { event });
+        }
+    }
+
+    /// Where a domain is in its life, if the builder has to do with it.
+    #[must_use]
+    pub fn state(&self, domain: u32) -> Option<State> {
+        self.shell(domain).ok().map(|shell| shell.state)
+    }
+
+    /// Notes where a domain is in its life.
+    pub fn set_state(&mut self, domain: u32, state: State) {
+        if let Some(Some(shell)) = self.shells.get_mut(domain as usize) {
+            shell.state = state;
+        }
+    }
+
+    /// Gives the manager its gate, and the builder the manager's event.
+    pub(crate) fn admit_manager(&mut self, manager: Slot, to: Slot, event: u32) -> Result<(), BuildError> {
+        let builder = Slot(SLOT_SELF);
+        self.carry_out(Step::GiveGate {
+            domain: manager,
+            to,
+            server: builder,
+            badge: MANAGER,
+            grants: (0, 0),
+        })?;
+        self.news = Some(self.take_event(manager, event)?);
+        Ok(())
+    }
+
+    /// Fills a slot of the builder with an event of a domain.
+    fn take_event(&mut self, target: Slot, event: u32) -> Result<Slot, BuildError> {
+        let to = self.take_slot()?;
+        self.carry_out(Step::GiveEvent { domain: Slot(SLOT_SELF), to, target, event })?;
+        Ok(to)
+    }
+
+    /// Gives a domain its memory of the budget.
+    fn give_memory(&mut self, domain: u32) -> Result<(), BuildError> {
+        for place in self.plan.budget_of(domain) {
+            let (region, pages) = (self.region(place)?, self.plan.regions[place].pages);
+            let piece = take(&mut self.budget, pages)?;
+            let step = Step::Back { region, run: piece.run(), first: piece.first() };
+            if let Err(error) = self.carry_out(step) {
+                self.give_back(piece);
+                return Err(error);
+            }
+            self.regions[place] = Some(Held { slot: region, piece: Some(piece) });
+        }
+        Ok(())
+    }
+
+    /// Takes the memory of the budget that a domain has.
+    pub(crate) fn take_memory(&mut self, domain: u32) -> Result<(), BuildError> {
+        if !self.plan.is_on_request(domain) {
+            return Ok(());
+        }
+        for place in self.plan.budget_of(domain) {
+            let region = self.region(place)?;
+            if self.regions[place].as_ref().is_some_and(|held| held.piece.is_some()) {
+                self.carry_out(Step::Vacate { region })?;
+                let piece = self.regions[place].as_mut().and_then(|held| held.piece.take());
+                piece.into_iter().for_each(|piece| self.give_back(piece));
+            }
+        }
+        Ok(())
+    }
+
+    /// What asks a domain to end.
+    pub(crate) fn take_shutdown(&mut self, domain: u32) -> Result<(), BuildError> {
+        let event = self.plan.domain(domain)?.shutdown;
+        if event != NONE {
+            let slot = self.take_event(self.shell(domain)?.slot, event)?;
+            self.shells[domain as usize].iter_mut().for_each(|shell| shell.shutdown = Some(slot));
+        }
+        Ok(())
+    }
+}

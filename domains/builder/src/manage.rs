@@ -1,0 +1,180 @@
+//! What the manager may ask of the builder, and what it is answered.
+
+use builder_api::{
+    DIGEST_BYTES, State,
+    manage::{
+        About, Asked, Contents, Crash, Held, ImageSet, Killed, Listed, Memory, Refusal, Resumed, Runs,
+        Server, Started,
+    },
+};
+use cloison_abi::{FaultKind, Name, limits::PAGE_BYTES};
+use cloison_sys::{Badge, Slot};
+
+use crate::{BuildError, Kernel, Site};
+
+/// The builder, as the manager sees it. There is one manager, so its badge says nothing more.
+pub struct Managed<'s, 'a, K> {
+    site: &'s mut Site<'a, K>,
+    /// Why the last request failed that should not have, for a person.
+    pub trouble: Option<BuildError>,
+}
+
+impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
+    /// The builder that builds there.
+    pub fn new(site: &'s mut Site<'a, K>) -> Self {
+        Self { site, trouble: None }
+    }
+
+    fn named(&self, name: Name) -> Result<u32, Refusal> {
+        self.site.plan.named(name).ok_or(Refusal::Unknown)
+    }
+
+    /// A domain that the manifest lets be managed, and where it is in its life.
+    fn managed(&self, name: Name) -> Result<(u32, State), Refusal> {
+        let domain = self.named(name)?;
+        if !self.site.plan.is_on_request(domain) {
+            return Err(Refusal::NotManaged);
+        }
+        Ok((domain, self.state(domain)))
+    }
+
+    /// The builder hears no more of a domain that it does not start again.
+    fn state(&self, domain: u32) -> State {
+        self.site.state(domain).unwrap_or(State::Running)
+    }
+
+    /// A domain that lives.
+    fn living(&self, name: Name) -> Result<u32, Refusal> {
+        match self.managed(name)? {
+            (domain, State::Running | State::Paused) => Ok(domain),
+            (_, State::Defined) => Err(Refusal::IsDefined),
+            (_, State::Ended | State::Faulted | State::Resting) => Err(Refusal::NotAlive),
+        }
+    }
+
+    fn slot(&self, domain: u32) -> Result<Slot, Refusal> {
+        self.site.shell(domain).map(|shell| shell.slot).map_err(|_| Refusal::NotManaged)
+    }
+
+    /// What has failed, as an answer.
+    fn failed(&mut self, error: BuildError) -> Refusal {
+        match error {
+            BuildError::Memory { .. } => return Refusal::NoMemory,
+            BuildError::Piece { .. } => return Refusal::NoPiece,
+            _ => {}
+        }
+        self.trouble = Some(error);
+        if matches!(error, BuildError::Program { .. }) { Refusal::Damaged } else { Refusal::Failed }
+    }
+
+    fn kib(&self, domain: u32) -> u32 {
+        let pages = self.site.plan.domain(domain).map(|entry| self.site.plan.own_pages(domain, entry));
+        kib(pages.unwrap_or(0))
+    }
+
+    fn lives(&mut self, domain: u32) -> u32 {
+        let Ok(slot) = self.slot(domain) else { return 0 };
+        self.site.kernel.lives_of(slot).unwrap_or(0)
+    }
+
+    fn digest(&self, domain: u32) -> [u8; DIGEST_BYTES] {
+        let mut start = [0; DIGEST_BYTES];
+        if let Ok(entry) = self.site.plan.domain(domain) {
+            start.copy_from_slice(&entry.digest[..DIGEST_BYTES]);
+        }
+        start
+    }
+}
+
+impl<K: Kernel> Server for Managed<'_, '_, K> {
+    fn entry(&mut self, _client: Badge, place: u8) -> Result<Listed, Refusal> {
+        let domain = place.into();
+        let name = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
+        let (state, is_managed) = (self.state(domain), self.site.plan.is_on_request(domain));
+        Ok(Listed { name, state, is_managed, lives: self.lives(domain), kib: self.kib(domain) })
+    }
+
+    fn info(&mut self, _client: Badge, domain: Name) -> Result<About, Refusal> {
+        let domain = self.named(domain)?;
+        let (state, is_managed) = (self.state(domain), self.site.plan.is_on_request(domain));
+        let end = self.slot(domain).ok().filter(|_| state == State::Ended);
+        let end = end.and_then(|slot| self.site.kernel.end_of(slot).ok());
+        let code = end.map_or(0, |end| end.address);
+        let (lives, kib) = (self.lives(domain), self.kib(domain));
+        Ok(About { state, is_managed, lives, kib, refusals: 0, code, cpu_us: 0 })
+    }
+
+    fn program(&mut self, _client: Badge, domain: Name) -> Result<Runs, Refusal> {
+        let domain = self.named(domain)?;
+        let image = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
+        Ok(Runs { image, digest: self.digest(domain) })
+    }
+
+    fn fault(&mut self, _client: Badge, domain: Name) -> Result<Crash, Refusal> {
+        let slot = self.slot(self.named(domain)?)?;
+        let fault = self.site.kernel.end_of(slot).map_err(|_| Refusal::Failed)?;
+        if matches!(fault.kind, FaultKind::None | FaultKind::Exit) {
+            return Err(Refusal::NotFaulted);
+        }
+        let (kind, code) = (fault.kind as u32, fault.code);
+        Ok(Crash { kind, code, instruction: fault.instruction, address: fault.address })
+    }
+
+    fn registers(&mut self, _client: Badge, domain: Name, _first: u8) -> Result<Contents, Refusal> {
+        let (_, state) = self.managed(domain)?;
+        if state != State::Faulted {
+            return Err(Refusal::NotFaulted);
+        }
+        Err(Refusal::Failed)
+    }
+
+    fn start(&mut self, _client: Badge, domain: Name) -> Result<Started, Refusal> {
+        let (domain, state) = self.managed(domain)?;
+        if state != State::Defined {
+            return Err(Refusal::IsStarted);
+        }
+        self.site.start_on_request(domain).map_err(|error| self.failed(error))?;
+        Ok(Started { kib: self.kib(domain), digest: self.digest(domain) })
+    }
+
+    fn shutdown(&mut self, _client: Badge, domain: Name) -> Result<Asked, Refusal> {
+        let domain = self.living(domain)?;
+        self.site.ask_to_end(domain).map_err(|error| self.failed(error))?;
+        Ok(Asked {})
+    }
+
+    fn kill(&mut self, _client: Badge, domain: Name) -> Result<Killed, Refusal> {
+        let (domain, state) = self.managed(domain)?;
+        if state == State::Defined {
+            return Err(Refusal::IsDefined);
+        }
+        self.site.kill(domain).map_err(|error| self.failed(error))?;
+        Ok(Killed {})
+    }
+
+    fn pause(&mut self, _client: Badge, domain: Name) -> Result<Held, Refusal> {
+        self.living(domain)?;
+        Err(Refusal::Failed)
+    }
+
+    fn resume(&mut self, _client: Badge, domain: Name) -> Result<Resumed, Refusal> {
+        self.living(domain)?;
+        Err(Refusal::NotPaused)
+    }
+
+    fn set_image(&mut self, _client: Badge, domain: Name, image: Name) -> Result<ImageSet, Refusal> {
+        let (domain, _) = self.managed(domain)?;
+        let own = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
+        if image == own { Ok(ImageSet {}) } else { Err(Refusal::UnknownImage) }
+    }
+
+    fn budget(&mut self, _client: Badge) -> Result<Memory, Refusal> {
+        let (free, largest) = (self.site.budget.pages(), self.site.budget.largest());
+        let total = self.site.plan.header.budget_pages.into();
+        Ok(Memory { total_kib: kib(total), free_kib: kib(free), largest_kib: kib(largest) })
+    }
+}
+
+fn kib(pages: u64) -> u32 {
+    u32::try_from(pages * PAGE_BYTES / 1024).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,103 @@
+//! Domains that are started on request: who starts them, with which memory, and which ones cannot wait for it.
+
+use cloison_abi::ObjectKind;
+
+use crate::diagnostic::{At, Diagnostic, propose};
+use crate::manifest::{ON_REQUEST, STARTS};
+use crate::system::{Draft, DraftDomain, Right};
+
+const MANAGER: Right = Right(ObjectKind::ManageRight);
+
+pub(super) fn unknown_start(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let written = draft.domains.iter().filter_map(|domain| domain.table.start.as_ref());
+    let unknown = written.filter(|start| !STARTS.contains(&start.value.as_str()));
+    let faults = unknown.map(|start| {
+        let fault = Diagnostic::new(start.span, format!("there is no start `{}`", start.value));
+        fault.help(propose(&start.value, "start", STARTS))
+    });
+    faults.collect()
+}
+
+/// Where a domain is given a right, or one that is meant to be it.
+fn given<'a>(domain: &DraftDomain<'a>, right: Right) -> Option<&'a At<String>> {
+    let held = domain.rights.iter().find(|held| held.found == Some(right));
+    held.map(|held| held.written)
+}
+
+/// The three belong together: domains to be started, memory for them, and who starts them.
+pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let spoiled = &draft.inputs.spoiled;
+    if spoiled.contains_part("domain") || spoiled.contains_part("budget") {
+        return Vec::new();
+    }
+    let on_request = draft.domains.iter().find_map(|domain| Some((domain, domain.table.on_request()?)));
+    let managers: Vec<_> = draft
+        .domains
+        .iter()
+        .filter_map(|domain| Some((&domain.table.name, given(domain, MANAGER)?.span)))
+        .collect();
+    let mut faults = Vec::new();
+    if let [(first, _), (second, at), ..] = managers.as_slice() {
+        let message = format!("`{}` and `{}` both start and end domains", first.value, second.value);
+        let fault = Diagnostic::new(*at, message).label(first.span, "the first");
+        faults.push(fault.help("take the right away from one of them: one domain manages the others"));
+    }
+    let budget = draft.inputs.manifest.budget.as_ref();
+    match on_request {
+        Some((domain, at)) => {
+            let name = &domain.table.name.value;
+            // One that should have the right is told of elsewhere.
+            let is_meant = draft.domains.iter().filter_map(|domain| domain.component).any(|component| {
+                component.rights.iter().any(|need| Right::from_name(&need.value) == Some(MANAGER))
+            });
+            if managers.is_empty() && !is_meant {
+                let message = format!("`{name}` is started on request, but nobody can request it");
+                let help = format!("give a domain the right `{}`", MANAGER.name());
+                faults.push(Diagnostic::new(at, message).help(help));
+            }
+            if budget.is_none_or(|budget| budget.memory_mib.as_ref().is_some_and(|mib| mib.value == 0)) {
+                let message = format!("`{name}` is started on request, but there is no memory for it");
+                let help = "add [budget] with a `memory_mib` for all such domains";
+                faults.push(Diagnostic::new(at, message).help(help));
+            }
+        }
+        None => {
+            let help = format!("write `start = \"{ON_REQUEST}\"` for a domain");
+            let fault = match (managers.first(), budget) {
+                (Some((name, at)), _) => {
+                    let message =
+                        format!("`{}` starts and ends domains, but none is started on request", name.value);
+                    Some(Diagnostic::new(*at, message))
+                }
+                (None, Some(budget)) => {
+                    Some(Diagnostic::new(budget.at, "no domain takes its memory of the budget"))
+                }
+                (None, None) => None,
+            };
+            faults.extend(fault.map(|fault| fault.help(help)));
+        }
+    }
+    faults
+}
+
+/// Others rely on these from their first moment on, or the builder has no say in their lives.
+pub(super) fn needed_at_boot(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for (place, domain) in draft.domains.iter().enumerate() {
+        let Some(at) = domain.table.on_request() else { continue };
+        let held =
+            [ObjectKind::LogRight, ObjectKind::MonitorRight, ObjectKind::ManageRight].into_iter().find_map(
+                |kind| Some((format!("holds the right `{}`", kind.name()), given(domain, Right(kind))?)),
+            );
+        let ends = draft.ends_with.filter(|named| named.found == Some(place));
+        let ends = ends.map(|named| ("ends the system by its end".to_owned(), named.written));
+        let handled = domain.table.on_fault.as_ref().filter(|policy| policy.value == "handler");
+        let handled = handled.map(|policy| ("has a handler for its faults".to_owned(), policy));
+        if let Some((why, place)) = held.or(ends).or(handled) {
+            let message = format!("`{}` {why}, and cannot be started on request", domain.table.name.value);
+            let fault = Diagnostic::new(at, message).label(place.span, "where the manifest says so");
+            faults.push(fault.help("remove `start`"));
+        }
+    }
+    faults
+}
