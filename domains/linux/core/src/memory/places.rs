@@ -87,7 +87,7 @@ impl Packed {
 /// All that is known: a table can be used in several places.
 ///
 /// What is known of a half is forgotten by beginning its next *round*: what was noted before counts no more. At the end
-/// of all rounds it counts again, which costs a call in vain.
+/// of all rounds it counts again, which costs a call in vain; the space may be gone by then.
 pub struct Places {
     slots: [Packed; SLOTS],
     used: usize,

@@ -57,6 +57,11 @@ impl Roots {
         Space(self.current as u8)
     }
 
+    /// Whether there is a space: a place can outlive its own (see [`Places`](super::places::Places)).
+    pub(super) fn has(&self, space: Space) -> bool {
+        self.spaces[usize::from(space.0)].is_made
+    }
+
     /// Whether the space in use shows what only one side may see.
     pub(super) fn is_one_sided(&self) -> bool {
         self.spaces[self.current].one_sided

@@ -120,7 +120,7 @@ impl Paging {
 
     /// Takes back what is shown because of an entry of a table.
     fn take_back(&mut self, machine: &mut impl Machine, table: u32, entry: u64) {
-        for place in self.places.of(table) {
+        for place in self.places.of(table).filter(|place| self.roots.has(place.space)) {
             let (address, pages) = place.below(entry);
             hide(machine, place.space, address, pages);
         }
@@ -136,7 +136,7 @@ impl Paging {
         if let Ok(table) = u32::try_from(frame)
             && self.tables.forget(table)
         {
-            for place in self.places.of(table) {
+            for place in self.places.of(table).filter(|place| self.roots.has(place.space)) {
                 hide(machine, place.space, place.start, super::entry::pages_below(place.level + 1));
             }
         }

@@ -369,3 +369,22 @@ fn nothing_is_hidden_where_nothing_can_be_shown() {
     guest.ext(mmuext::TLB_FLUSH_LOCAL, 0);
     assert_eq!(guest.shown(last), None);
 }
+
+/// A table of a process that has ended long ago changes. What is known of its places counts again after so many processes,
+/// and their space is gone.
+#[test]
+fn a_table_changes_whose_space_is_gone() {
+    let mut guest = Guest::new();
+    let (other, page) = (guest.frame(), Entry::new(20, P | U | A));
+    let at = guest.set(other, LOW, page);
+    guest.map(other, LOW + (1 << 21), P | U);
+    for life in 0..600 {
+        guest.ext(mmuext::NEW_BASEPTR, other);
+        guest.show(if life == 0 { LOW } else { LOW + (1 << 21) });
+        guest.ext(mmuext::NEW_BASEPTR, 1);
+        guest.ext(mmuext::UNPIN_TABLE, other);
+        for entry in [0, page.0] {
+            guest.paging.mmu_update(&mut guest.model, at, entry).unwrap();
+        }
+    }
+}
