@@ -81,12 +81,15 @@ impl Guest {
         is_marked
     }
 
-    /// Bytes of the `int` with a number at an address; `None` if another instruction is there.
-    pub(super) fn interrupt_length(&self, machine: &mut impl Machine, at: u64, number: u8) -> Option<u64> {
+    /// The number and the bytes of the `int` at an address; `None` if another instruction is there.
+    pub(super) fn interrupt_at(&self, machine: &mut impl Machine, at: u64) -> Option<(u8, u64)> {
         let fetched = self.paging.fetch(machine, at);
         let mut code = Decoder::new(fetched.bytes(), &GuestRegisters::default());
-        let is_it = code.opcode()? == 0xcd && code.byte()? == number;
-        is_it.then_some(code.length().into())
+        if code.opcode()? != 0xcd {
+            return None;
+        }
+        let number = code.byte()?;
+        Some((number, code.length().into()))
     }
 
     fn cpuid(&self, machine: &impl Machine, registers: &mut GuestRegisters) {

@@ -164,8 +164,7 @@ impl Guest {
         registers: &mut GuestRegisters,
     ) -> Result<Flow, Death> {
         if code & (CODE_INTERRUPT | CODE_EXTERNAL) == CODE_INTERRUPT {
-            let number = (code >> 3) as u8;
-            if self.software_interrupt(machine, number, registers)? {
+            if self.software_interrupt(machine, registers)? {
                 return Ok(Flow::Run);
             }
         } else if code == 0
@@ -178,17 +177,17 @@ impl Guest {
         Ok(Flow::Run)
     }
 
-    /// `int` with a number: says whether there is a handler that it may name.
+    /// `int` with a number: says whether there is a handler that it may name. The number is the instruction's: in the error
+    /// code, QEMU's emulation has twice as much.
     fn software_interrupt(
         &mut self,
         machine: &mut impl Machine,
-        number: u8,
         registers: &mut GuestRegisters,
     ) -> Result<bool, Death> {
+        let Some((number, length)) = self.interrupt_at(machine, registers.rip) else { return Ok(false) };
         let trap = self.cpu.traps[usize::from(number)];
         let is_allowed = self.is_in_kernel() || trap.privilege == USER_PRIVILEGE;
         let Some(handler) = trap.handler.filter(|_| is_allowed) else { return Ok(false) };
-        let Some(length) = self.interrupt_length(machine, registers.rip, number) else { return Ok(false) };
         registers.rip = registers.rip.wrapping_add(length);
         self.enter(machine, registers, Entry { vector: Some(number), ..Entry::to(handler) })?;
         Ok(true)
