@@ -187,6 +187,34 @@ fn tpm20_registers() {
     }
 }
 
+/// A response that says that it is of these registers of SHA-1.
+fn register_response(selected: &[u8]) -> Vec<u8> {
+    let body = [
+        &[0, 0, 0, 7, 0, 0, 0, 1, 0, 4, selected.len() as u8][..],
+        selected,
+        &[0, 0, 0, 1, 0, 20],
+        &[0xab; 20],
+    ];
+    let body = body.concat();
+    [&[0x80, 1, 0, 0, 0, 10 + body.len() as u8, 0, 0, 0, 0][..], &body].concat()
+}
+
+#[test]
+fn the_answer_for_another_register_is_none() {
+    let read = |register, selected: &[u8]| {
+        let response = register_response(selected);
+        tpm20::PcrRead { bank: tpm20::Bank::Sha1, register }.parse(&response).map(<[u8]>::to_vec)
+    };
+    let wrong = |value| Err(Error::Unexpected { field: "selection", value });
+    assert_eq!(read(9, &[0, 2, 0]), Ok(vec![0xab; 20]));
+    assert_eq!(read(9, &[0, 2]), Ok(vec![0xab; 20]));
+    assert_eq!(read(9, &[0, 4, 0]), wrong(0x400), "of another register");
+    assert_eq!(read(9, &[0, 2, 1]), wrong(0x1_0200), "of two");
+    assert_eq!(read(9, &[0, 0, 0]), wrong(0), "of none");
+    assert_eq!(read(9, &[2]), wrong(2), "of one that is another there");
+    assert_eq!(read(9, &[]), wrong(0), "of nothing that is said");
+}
+
 #[test]
 fn tpm20_endorsement_key() {
     let tpm = recorded_20();

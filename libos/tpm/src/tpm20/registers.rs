@@ -168,9 +168,18 @@ impl Command for PcrRead {
         reader.expect_u32("number of selections", 1)?;
         reader.expect_u16("bank", self.bank.algorithm())?;
         let selected = reader.u8()?;
-        reader.bytes(selected.into())?;
+        let selected = reader.bytes(selected.into())?;
         // A register that the TPM does not have is left out of the answer.
         reader.expect_u32("number of registers", 1)?;
+        let is_asked = |(number, bits): (usize, &u8)| {
+            let asked = number == usize::from(self.register / 8);
+            *bits == if asked { 1 << (self.register % 8) } else { 0 }
+        };
+        // The answer to another question would be taken for this one's.
+        if !selected.iter().enumerate().all(is_asked) || selected.len() <= usize::from(self.register / 8) {
+            let first = selected.iter().take(4).rev().fold(0, |value, bits| value << 8 | u32::from(*bits));
+            return Err(Error::Unexpected { field: "selection", value: first });
+        }
         let digest = reader.sized16()?;
         let field = Error::Unexpected { field: "digest length", value: digest.len() as u32 };
         if digest.len() == self.bank.digest_bytes() { Ok(digest) } else { Err(field) }
