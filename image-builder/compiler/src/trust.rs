@@ -39,6 +39,8 @@ pub struct Made {
 pub struct Facts {
     /// Every crate.
     pub crates: BTreeMap<String, Source>,
+    /// Those of them that are the project's own.
+    pub own: BTreeSet<String>,
     /// Every program, by its package.
     pub programs: BTreeMap<String, Made>,
 }
@@ -48,6 +50,8 @@ pub struct Facts {
 #[allow(missing_docs, reason = "the fields' names say what they are")]
 pub struct Amount {
     pub lines: u64,
+    /// Those of them that are in crates of the project's own.
+    pub own_lines: u64,
     pub unsafe_sites: u64,
     pub crates: u64,
     pub bytes: u64,
@@ -70,9 +74,12 @@ impl Facts {
     pub fn amount(&self, programs: &BTreeSet<&str>) -> Amount {
         let made = programs.iter().filter_map(|program| self.programs.get(*program));
         let crates: BTreeSet<&String> = made.clone().flat_map(|made| &made.crates).collect();
+        let own = crates.iter().filter(|name| self.own.contains(**name));
+        let own = own.filter_map(|name| self.crates.get(*name));
         let sources = crates.iter().filter_map(|name| self.crates.get(*name));
         Amount {
             lines: sources.clone().map(|source| source.lines).sum(),
+            own_lines: own.map(|source| source.lines).sum(),
             unsafe_sites: sources.map(|source| source.unsafe_sites).sum(),
             crates: crates.len() as u64,
             bytes: made.map(|made| made.bytes).sum(),

@@ -33,6 +33,9 @@ impl Compiler<'_> {
             folders.extend(crates);
         }
         for (name, folder) in folders {
+            if folder.starts_with(self.root) {
+                facts.own.insert(name.clone());
+            }
             let folder = folder.join("src");
             let source = source::of_folder(&folder);
             let source = source.map_err(|error| Failure::file("cannot read", &folder, &error))?;

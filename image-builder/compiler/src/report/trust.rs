@@ -15,16 +15,17 @@ pub fn trust(system: &System, facts: &Facts) -> String {
     text += &programs(system, facts);
     text += &seen(system, &flows);
     text += &sums(system, &flows, facts);
+    text += &crates(facts);
     text.truncate(text.trim_end().len());
     text + "\n"
 }
 
 fn programs(system: &System, facts: &Facts) -> String {
-    let mut table = Table::new(["program", ">lines", ">unsafe", ">crates", ">bytes"]);
+    let mut table = Table::new(["program", ">lines", ">our own", ">unsafe", ">crates", ">bytes"]);
     let components = system.components.iter().map(|component| component.name.as_str());
     for name in [KERNEL, LOADER].into_iter().chain(components) {
-        let [lines, sites, crates, bytes] = cells(facts.amount(&BTreeSet::from([name])));
-        table.row([name.to_owned(), lines, sites, crates, bytes]);
+        let [lines, own, sites, crates, bytes] = cells(facts.amount(&BTreeSet::from([name])));
+        table.row([name.to_owned(), lines, own, sites, crates, bytes]);
     }
     table.render("Programs, with all that they are linked of but Rust's own library")
 }
@@ -41,20 +42,41 @@ fn seen(system: &System, flows: &Flows) -> String {
 }
 
 fn sums(system: &System, flows: &Flows, facts: &Facts) -> String {
-    let mut table =
-        Table::new(["memory of", ">lines", ">unsafe", ">crates", ">bytes", "at most", "the programs are"]);
+    let mut table = Table::new([
+        "memory of",
+        ">lines",
+        ">our own",
+        ">unsafe",
+        ">crates",
+        ">bytes",
+        "at most",
+        "programs",
+    ]);
     for (id, domain) in system.domains() {
         let programs = rests_on(system, flows, id);
-        let [lines, sites, crates, bytes] = cells(facts.amount(&programs));
+        let [lines, own, sites, crates, bytes] = cells(facts.amount(&programs));
         let bounds = domain.rests_on_at_most.iter().flat_map(|budget| budget.bounds());
         let bounds: Vec<_> = bounds.map(|(key, bound)| format!("{key} {}", bound.value)).collect();
         let names: Vec<&str> = programs.into_iter().collect();
         let (name, bounds) = (domain.name.clone(), bounds.join(", "));
-        table.row([name, lines, sites, crates, bytes, bounds, names.join(", ")]);
+        table.row([name, lines, own, sites, crates, bytes, bounds, names.join(", ")]);
     }
     table.render("All of it rests on this much code; what several programs have counts once")
 }
 
-fn cells(amount: Amount) -> [String; 4] {
-    [amount.lines, amount.unsafe_sites, amount.crates, amount.bytes].map(|figure| figure.to_string())
+/// Each crate, and the programs that are linked of it.
+fn crates(facts: &Facts) -> String {
+    let mut table = Table::new(["crate", ">lines", ">unsafe", "in"]);
+    for (name, source) in &facts.crates {
+        let users = facts.programs.iter().filter(|(_, made)| made.crates.contains(name));
+        let users: Vec<&str> = users.map(|(program, _)| program.as_str()).collect();
+        let users = if users.len() == facts.programs.len() { "all".to_owned() } else { users.join(", ") };
+        table.row([name.clone(), source.lines.to_string(), source.unsafe_sites.to_string(), users]);
+    }
+    table.render("Crates, each whole")
+}
+
+fn cells(amount: Amount) -> [String; 5] {
+    let Amount { lines, own_lines, unsafe_sites, crates, bytes } = amount;
+    [lines, own_lines, unsafe_sites, crates, bytes].map(|figure| figure.to_string())
 }
