@@ -65,6 +65,37 @@ pub fn before(loader: Digests) -> impl Iterator<Item = FirmwareEvent> {
     core::iter::once(calling).chain(separators).chain([application])
 }
 
+/// What comes beside that if the loader is on a disk with a GPT (*UEFI Specification* 2.10, section 5.3; that document,
+/// section 10.2.6): the table's header, how many partitions there are, and those. None: the disk has no such table.
+#[must_use]
+pub fn partitions(disk: &[u8]) -> Option<FirmwareEvent> {
+    const MAGIC: &[u8] = b"EFI PART";
+    const HEADER_BYTES: usize = 92;
+    /// In the header: the entries' first sector, their number and their length.
+    const ENTRIES: usize = 72;
+    const COUNT: usize = 80;
+    const LENGTH: usize = 84;
+    const ENTRY_BYTES: usize = 128;
+    let header = disk.get(SECTOR..)?.get(..HEADER_BYTES)?;
+    let word = |place: usize| Some(u32::from_le_bytes(*header.get(place..)?.first_chunk()?) as usize);
+    let (start, count) = (word(ENTRIES)?.checked_mul(SECTOR)?, word(COUNT)?);
+    if !header.starts_with(MAGIC) || word(ENTRIES + 4)? != 0 || word(LENGTH)? != ENTRY_BYTES {
+        return None;
+    }
+    let entries = disk.get(start..)?.get(..count.checked_mul(ENTRY_BYTES)?)?;
+    // What has no type is no partition.
+    let used = entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry.iter().take(16).any(|byte| *byte != 0));
+    let number = (used.clone().count() as u64).to_le_bytes();
+    let digests = Digests::of_parts([header, &number].into_iter().chain(used));
+    Some(FirmwareEvent {
+        name: "table of partitions",
+        pcr: PCR_END,
+        kind: kind::UEFI_GPT,
+        digests,
+        data: &[],
+    })
+}
+
 /// What comes when the boot loader has ended firmware.
 pub fn after() -> impl Iterator<Item = FirmwareEvent> {
     EXIT.into_iter().map(|text| FirmwareEvent::new("end of firmware", PCR_END, kind::UEFI_ACTION, text))

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// UEFI firmware for the machine.
 pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 
+/// The BIOS that QEMU gives a machine by itself.
+pub const BIOS_FIRMWARE: &str = "/usr/share/seabios/bios-256k.bin";
+
 /// Something that the host must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {

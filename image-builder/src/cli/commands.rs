@@ -11,12 +11,14 @@ use image_compiler::{
 use image_machine::{
     Failure,
     cargo_build::{KERNEL, LOADER, Part, cargo},
-    disc, tools,
+    disc,
+    medium::Form,
+    tools,
 };
 
 use super::{
-    Assumption, BenchArgs, BootChoice, BuildArgs, Expected, GraphArgs, GraphForm, PcrsArgs, PcrsFormat,
-    QueryArgs, ReportArgs,
+    Assumption, BenchArgs, BootChoice, BuildArgs, Expected, FormChoice, GraphArgs, GraphForm, PcrsArgs,
+    PcrsFormat, QueryArgs, ReportArgs, platform_record,
 };
 use crate::{
     build::{self, Context},
@@ -166,18 +168,27 @@ pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
         ));
     }
     let built = build::build(context, build::load(context, &args.manifest.manifest)?)?;
-    let started = match args.boot {
-        BootChoice::Efi => build::loader(context)?,
-        BootChoice::Bios => {
-            fs::read(&built.disc).map_err(|error| Failure::file("cannot read", &built.disc, &error))?
-        }
+    let read = |path: &Path| fs::read(path).map_err(|error| Failure::file("cannot read", path, &error));
+    // A cloud's disk is a stick in another form.
+    let form = args.disc.map(|form| if form == FormChoice::Qcow2 { Form::Raw } else { form.into() });
+    let disc = match form {
+        Some(form) => read(&built.disc_of(form, context)?)?,
+        None => read(&built.disc)?,
     };
-    let boot = match args.boot {
-        BootChoice::Efi => Boot::Efi(&started),
-        BootChoice::Bios => Boot::Bios(&started),
+    let loader = if args.boot == BootChoice::Efi { build::loader(context)? } else { Vec::new() };
+    let boot = match (args.boot, form) {
+        (BootChoice::Bios, _) => Boot::Bios(&disc),
+        (BootChoice::Efi, Some(Form::Raw)) => Boot::EfiDisk { loader: &loader, disk: &disc },
+        (BootChoice::Efi, _) => Boot::Efi(&loader),
     };
     let no_program = || Failure::Failed("what firmware would start is nothing that it starts".into());
     let prediction = Prediction::new(boot, &built.kernel, &built.image).ok_or_else(no_program)?;
+    // A record is of a machine that starts from the disc that `run` makes.
+    let record = match args.disc {
+        None => platform_record::recorded(context, &built.system, args.boot, args.record.as_deref())?,
+        Some(_) => None,
+    };
+    let prediction = prediction.with(record.unwrap_or_default());
     match args.format {
         PcrsFormat::Table => output::print(&prediction.table()),
         PcrsFormat::Json => output::print(&prediction.json()),

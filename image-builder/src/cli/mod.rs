@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and the exit status that answers.
 
 mod commands;
+mod platform_record;
 mod run;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -60,6 +61,7 @@ enum Command {
     /// digest, whatever they are called and in which order they say it. Nothing is built.
     Policy(ManifestArgs),
     Pcrs(PcrsArgs),
+    PlatformRecord(PlatformRecordArgs),
     /// List the checks that every manifest has to pass
     ///
     /// Each check has a name, which is also what the faults it finds are called.
@@ -340,9 +342,32 @@ struct PcrsArgs {
     /// How the system is started
     #[arg(long, value_enum, default_value = "efi")]
     boot: BootChoice,
+    /// The disc that it is started from: the table of partitions of a stick is measured as well
+    #[arg(long, value_enum, value_name = "FORM")]
+    disc: Option<FormChoice>,
+    /// Where `platform-record` keeps records [default: manifests/platforms/registers/PLATFORM.txt]
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Do print values of a boot that measures neither kernel nor image
     #[arg(long)]
     unmeasured: bool,
+}
+
+/// Read what firmware leaves in a TPM that only the machine determines, and keep it
+///
+/// The system is built and started in QEMU with a TPM 2.0 until its first domain runs. What is read is shown by `pcrs` as
+/// recorded, for machines with the same firmware, memory and devices. It says what that machine did once, not what it
+/// should do.
+#[derive(Debug, Args)]
+struct PlatformRecordArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    /// How the machine is started
+    #[arg(long, value_enum, default_value = "efi")]
+    boot: BootChoice,
+    /// Where records are kept [default: manifests/platforms/registers/PLATFORM.txt]
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 /// The form in which registers are printed.
@@ -396,6 +421,7 @@ fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Query(args) => commands::query(&context, &args),
         Command::Policy(args) => commands::policy(&context, &args.manifest),
         Command::Pcrs(args) => commands::pcrs(&context, &args),
+        Command::PlatformRecord(args) => platform_record::platform_record(&context, &args),
         Command::Checks => output::print(&image_compiler::checks_table()),
         Command::Bench(args) => commands::bench(&context, &args),
         Command::Doctor => commands::doctor(&context),

@@ -87,7 +87,7 @@ fn observe(
     if let Some(disc) = disc_of_its_own(&context, &built, scenario, folder.path())? {
         machine.disc = disc;
     }
-    host.foretell(&foretold(&context, &built, scenario.firmware, &machine.disc)?)?;
+    host.foretell(&foretold(&context, &built, scenario, &machine.disc)?)?;
     let start = |version| match &cache {
         Some(cache) => Tpm::start(version, TpmState::Kept, cache, &context.interrupts),
         None => Tpm::start(version, TpmState::Fresh, &context.target.join("tpm"), &context.interrupts),
@@ -342,13 +342,24 @@ fn disc_of_its_own(
 }
 
 /// What `cargo image pcrs` prints of a system that is started from a disc.
-fn foretold(context: &Context, built: &Built, firmware: Firmware, disc: &Path) -> Result<String, Failure> {
-    let started = match firmware {
-        Firmware::Efi => build::loader(context)?,
-        Firmware::Bios => fs::read(disc).map_err(|error| Failure::file("cannot read", disc, &error))?,
-        Firmware::Uefi => return Ok(String::new()),
+fn foretold(context: &Context, built: &Built, scenario: &Scenario, disc: &Path) -> Result<String, Failure> {
+    let read = || fs::read(disc).map_err(|error| Failure::file("cannot read", disc, &error));
+    let (loader, disk);
+    let boot = match (scenario.firmware, scenario.disc) {
+        (Firmware::Uefi, _) | (_, Some(Form::Qcow2)) => return Ok(String::new()),
+        (Firmware::Bios, _) => {
+            disk = read()?;
+            Boot::Bios(&disk)
+        }
+        (Firmware::Efi, Some(Form::Raw)) => {
+            (loader, disk) = (build::loader(context)?, read()?);
+            Boot::EfiDisk { loader: &loader, disk: &disk }
+        }
+        (Firmware::Efi, _) => {
+            loader = build::loader(context)?;
+            Boot::Efi(&loader)
+        }
     };
-    let boot = if firmware == Firmware::Efi { Boot::Efi(&started) } else { Boot::Bios(&started) };
     let prediction = Prediction::new(boot, &built.kernel, &built.image);
     Ok(prediction.map(|prediction| prediction.table()).unwrap_or_default())
 }

@@ -26,6 +26,8 @@ pub mod kind {
     pub const LOADER_DATA: u32 = 0xe;
     /// A program of firmware's, or the boot loader.
     pub const UEFI_APPLICATION: u32 = 0x8000_0003;
+    /// A disk's table of partitions.
+    pub const UEFI_GPT: u32 = 0x8000_0006;
     /// Something that firmware does.
     pub const UEFI_ACTION: u32 = 0x8000_0007;
 }

@@ -19,9 +19,20 @@ impl Prediction {
             }
         }
         for (pcr, what) in self.others {
+            for (bank, value) in self.recorded(*pcr) {
+                text += &format!("{pcr:>3}  {:<6}  {value:<width$}  {what}, recorded\n", bank.name());
+            }
+            if self.recorded(*pcr).next().is_some() {
+                continue;
+            }
             text += &format!("{pcr:>3}          {:<width$}  {what}\n", "known to the machine alone");
         }
         text
+    }
+
+    /// What was once read of a register.
+    fn recorded(&self, pcr: u32) -> impl Iterator<Item = (Bank, &str)> {
+        Bank::ALL.into_iter().filter_map(move |bank| Some((bank, self.record.value(pcr, bank)?)))
     }
 
     /// For programs: the registers of each bank, and what goes into them.
@@ -35,9 +46,11 @@ impl Prediction {
             format!("    {{\"pcr\": {}, \"name\": \"{}\", {}}}", event.pcr, event.name, digests.join(", "))
         });
         let events: Vec<String> = events.collect();
+        let recorded: Vec<String> = Bank::ALL.iter().map(|bank| self.json_record(*bank)).collect();
         format!(
-            "{{\n  \"banks\": {{\n{}\n  }},\n  \"events\": [\n{}\n  ]\n}}\n",
+            "{{\n  \"banks\": {{\n{}\n  }},\n  \"recorded\": {{\n{}\n  }},\n  \"events\": [\n{}\n  ]\n}}\n",
             banks.join(",\n"),
+            recorded.join(",\n"),
             events.join(",\n")
         )
     }
@@ -50,6 +63,12 @@ impl Prediction {
         format!("    \"{}\": {{\n{}\n    }}", bank.name(), values.join(",\n"))
     }
 
+    fn json_record(&self, bank: Bank) -> String {
+        let values = self.others.iter().filter_map(|(pcr, _)| Some((pcr, self.record.value(*pcr, bank)?)));
+        let values: Vec<String> = values.map(|(pcr, value)| format!("\"{pcr}\": \"{value}\"")).collect();
+        format!("    \"{}\": {{{}}}", bank.name(), values.join(", "))
+    }
+
     /// For keylime: its `tpm_policy`, in which a register may have the value of either bank.
     #[must_use]
     pub fn keylime(&self) -> String {
@@ -57,7 +76,11 @@ impl Prediction {
             let values = Bank::ALL.map(|bank| format!("\"{}\"", hex(self.registers(bank).value(pcr))));
             format!("  \"{pcr}\": [{}]", values.join(", "))
         });
-        let lines: Vec<String> = lines.collect();
+        let recorded = self.others.iter().filter_map(|(pcr, _)| {
+            let values: Vec<_> = self.recorded(*pcr).map(|(_, value)| format!("\"{value}\"")).collect();
+            (!values.is_empty()).then(|| format!("  \"{pcr}\": [{}]", values.join(", ")))
+        });
+        let lines: Vec<String> = lines.chain(recorded).collect();
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 }

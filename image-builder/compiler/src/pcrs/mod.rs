@@ -1,6 +1,7 @@
 //! What a TPM's registers will be when a system has been started, and what that follows from.
 
 mod format;
+mod record;
 
 use cloison_measure::{
     Bank, Digests, Event, Registers, Rows,
@@ -8,16 +9,26 @@ use cloison_measure::{
     firmware, log,
 };
 
-/// The registers that the machine alone determines, and what firmware puts there.
-const OF_UEFI: &[(u32, &str)] =
+pub use record::Record;
+
+/// The registers that the machine alone determines, and what firmware puts there: UEFI firmware, and a BIOS.
+pub const OF_UEFI: &[(u32, &str)] =
     &[(0, "firmware's code"), (1, "firmware's settings"), (7, "the keys of Secure Boot")];
-const OF_BIOS: &[(u32, &str)] = &[(1, "the machine's tables"), (2, "programs of its devices")];
+/// See [`OF_UEFI`].
+pub const OF_BIOS: &[(u32, &str)] = &[(1, "the machine's tables"), (2, "programs of its devices")];
 
 /// How a machine is started.
 #[derive(Debug, Clone, Copy)]
 pub enum Boot<'a> {
     /// By UEFI and the loader of this project, whose file this is.
     Efi(&'a [u8]),
+    /// The same, from a disk with a table of partitions that firmware measures.
+    EfiDisk {
+        /// The loader's file.
+        loader: &'a [u8],
+        /// The disk.
+        disk: &'a [u8],
+    },
     /// By a BIOS and GRUB, from this disc. They measure nothing of kernel and image.
     Bios(&'a [u8]),
 }
@@ -37,6 +48,7 @@ struct Expected {
 pub struct Prediction {
     events: Vec<Expected>,
     others: &'static [(u32, &'static str)],
+    record: Record,
 }
 
 impl Prediction {
@@ -50,14 +62,16 @@ impl Prediction {
             digests: event.digests,
             data: event.data.to_vec(),
         };
-        let loader = match boot {
-            Boot::Efi(loader) => loader,
+        let (loader, table) = match boot {
+            Boot::Efi(loader) => (loader, None),
+            Boot::EfiDisk { loader, disk } => (loader, Some(firmware::partitions(disk)?)),
             Boot::Bios(disc) => {
                 let events = firmware::bios(disc)?.map(of_firmware).collect();
-                return Some(Self { events, others: OF_BIOS });
+                return Some(Self { events, others: OF_BIOS, record: Record::default() });
             }
         };
         let mut events: Vec<_> = firmware::before(firmware::program(loader)?).map(of_firmware).collect();
+        events.extend(table.map(of_firmware));
         events.extend(measured(kernel, image)?.into_iter().map(|event| {
             let line = event.to_string();
             let digests = Digests::of(line.as_bytes());
@@ -70,7 +84,13 @@ impl Prediction {
             }
         }));
         events.extend(firmware::after().map(of_firmware));
-        Some(Self { events, others: OF_UEFI })
+        Some(Self { events, others: OF_UEFI, record: Record::default() })
+    }
+
+    /// The same with what was once read of the machine.
+    #[must_use]
+    pub fn with(self, record: Record) -> Self {
+        Self { record, ..self }
     }
 
     /// The registers that follow.

@@ -7,7 +7,11 @@ use cloison_measure::{
     firmware::program,
     log::replay,
 };
-use image_compiler::{Boot, Prediction, Workspace, digest::hex, pcrs};
+use image_compiler::{
+    Boot, Prediction, Workspace,
+    digest::hex,
+    pcrs::{self, Record},
+};
 
 use super::*;
 
@@ -117,6 +121,29 @@ fn what_is_foretold_is_what_its_log_comes_to() {
     }
     let names = "domain console, domain stpm, domain client";
     assert!(prediction.table().lines().any(|line| line.starts_with(" 13") && line.contains(names)));
+}
+
+#[test]
+fn what_was_recorded_of_the_machine_is_shown_as_that() {
+    let image = Read::everything().image;
+    let loader = loader();
+    let prediction = Prediction::new(Boot::Efi(&loader), b"kernel", &image).unwrap();
+    assert!(prediction.table().contains("known to the machine alone"));
+    let value = |bank: Bank, digit: &str| digit.repeat(2 * bank.bytes());
+    let values =
+        Bank::ALL.into_iter().flat_map(|bank| [(0, bank, value(bank, "a")), (7, bank, value(bank, "b"))]);
+    let prediction = prediction.with(Record::new(values));
+    let table = prediction.table();
+    let line = format!("  0  sha256  {}  firmware's code, recorded", "a".repeat(64));
+    assert!(table.lines().any(|shown| shown == line), "{table}");
+    assert_eq!(table.matches("known to the machine alone").count(), 1, "1 was not recorded: {table}");
+    let json = prediction.json();
+    let recorded = format!("\"sha1\": {{\"0\": \"{}\", \"7\": \"{}\"}}", "a".repeat(40), "b".repeat(40));
+    assert!(json.contains(&recorded), "{json}");
+    assert!(prediction.keylime().contains(&format!("\"7\": [\"{}\", ", "b".repeat(40))));
+    for pcr in [0, 7] {
+        assert_eq!(prediction.registers(Bank::Sha1).value(pcr), [0; 20], "it is not computed");
+    }
 }
 
 #[test]

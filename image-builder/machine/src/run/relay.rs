@@ -15,7 +15,12 @@ use std::{
     thread,
 };
 
-use cloison_tpm::{MAX_MESSAGE_BYTES, header::HEADER_BYTES};
+use cloison_measure::Bank;
+use cloison_tpm::{
+    Command as _, MAX_MESSAGE_BYTES,
+    header::HEADER_BYTES,
+    tpm20::{self, PcrRead},
+};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     net::{
@@ -60,6 +65,36 @@ impl Relay {
             control.accept().and_then(|(qemu, _)| pass_control(&qemu, &tpm, commands, change))
         });
         Ok(relay)
+    }
+}
+
+impl Relay {
+    /// Reads registers of a TPM 2.0, in both banks.
+    ///
+    /// # Errors
+    ///
+    /// When the TPM does not answer, or refuses.
+    pub fn registers(
+        &self,
+        registers: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<(u32, Bank, Vec<u8>)>, Failure> {
+        let failed = |error| Failure::program("swtpm", &error);
+        let mut tpm = UnixStream::connect(&self.commands).map_err(failed)?;
+        let all = registers.into_iter().flat_map(|pcr| Bank::ALL.map(|bank| (pcr, bank)));
+        let values = all.map(|(pcr, bank)| {
+            let asked = match bank {
+                Bank::Sha1 => tpm20::Bank::Sha1,
+                Bank::Sha256 => tpm20::Bank::Sha256,
+            };
+            let read = PcrRead { bank: asked, register: pcr as u8 };
+            let refused =
+                |error| Failure::Failed(format!("register {pcr} of {} cannot be read: {error}", bank.name()));
+            let mut room = [0; MAX_MESSAGE_BYTES];
+            tpm.write_all(read.write(&mut room).map_err(refused)?).map_err(failed)?;
+            let response = message(&mut tpm).map_err(failed)?;
+            Ok((pcr, bank, read.parse(&response).map_err(refused)?.to_vec()))
+        });
+        values.collect()
     }
 }
 
