@@ -1,6 +1,9 @@
 //! The place where the guest runs: its memory, its spaces, the time, the log.
 
-use core::task::Poll;
+use core::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    task::Poll,
+};
 
 use cloison_abi::{
     CallError,
@@ -15,7 +18,8 @@ use cloison_rt::{
 };
 use linux_core::guest::{Guest, Vectors};
 use linux_core::machine::{
-    Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm,
+    Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, ROW_WORDS, Row, Shown, Space, Spaces,
+    Submission, Tpm,
 };
 
 use crate::{Unfit, date, storage::Storage, tpm::TpmService, wire::Wire};
@@ -138,8 +142,26 @@ impl Place {
     ) -> Result<guest::Exit, CallError> {
         self.guest.set_registers(registers);
         let exit = self.guest.enter_as(space.0, half, switches, events, deadline)?;
-        *registers = self.guest.registers();
+        self.guest.read_registers(registers);
         Ok(exit)
+    }
+
+    /// An aligned word. Nearly all that are asked for are of page tables.
+    #[inline]
+    fn word(&self, at: u64) -> Option<&'static AtomicU64> {
+        self.ram.memory.atomic_u64(at as usize).or_else(|| {
+            let offset = at.checked_sub(self.shared_address())?;
+            self.shared.memory.atomic_u64(offset as usize)
+        })
+    }
+
+    /// A word that is not aligned, or is not there.
+    #[cold]
+    #[inline(never)]
+    fn load_bytes(&self, at: u64) -> Option<u64> {
+        let mut bytes = [0; size_of::<u64>()];
+        self.read(at, &mut bytes)?;
+        Some(u64::from_le_bytes(bytes))
     }
 
     /// Where an address of the guest lies.
@@ -183,6 +205,29 @@ impl Memory for Place {
     fn write(&mut self, at: u64, from: &[u8]) -> Option<()> {
         let (memory, offset) = self.find_bytes(at, from.len())?;
         memory.write(offset, from).then_some(())
+    }
+
+    #[inline]
+    fn load(&self, at: u64) -> Option<u64> {
+        match self.word(at) {
+            Some(word) => Some(word.load(Relaxed)),
+            None => self.load_bytes(at),
+        }
+    }
+
+    #[inline]
+    fn store(&mut self, at: u64, value: u64) -> Option<()> {
+        match self.word(at) {
+            Some(word) => word.store(value, Relaxed),
+            None => self.write(at, &value.to_le_bytes())?,
+        }
+        Some(())
+    }
+
+    fn load_row(&self, at: u64, row: &mut Row) -> Option<()> {
+        let words = self.ram.memory.words::<ROW_WORDS>(at as usize)?;
+        row.iter_mut().zip(words).for_each(|(to, word)| *to = word.load(Relaxed));
+        Some(())
     }
 }
 

@@ -1,6 +1,9 @@
 //! A guest of this domain: registers and spaces beside its own, for code that it runs and answers.
 
-use core::mem::offset_of;
+use core::{
+    mem::offset_of,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use cloison_abi::{
     CallError, CallNumber,
@@ -10,9 +13,12 @@ use cloison_abi::{
     },
     limits::PAGE_BYTES,
 };
-use zerocopy::IntoBytes;
+use zerocopy::{IntoBytes, transmute_mut, transmute_ref};
 
 use crate::{Instant, Slot, memory::SharedMemory, raw::enter};
+
+/// Words of a guest's registers.
+const REGISTERS: usize = size_of::<GuestRegisters>() / size_of::<u64>();
 
 /// A guest, with its frame page.
 #[derive(Debug)]
@@ -65,14 +71,29 @@ impl Guest {
     #[must_use]
     pub fn registers(&self) -> GuestRegisters {
         let mut registers = GuestRegisters::default();
-        // They are in the page.
-        let _ = self.frame.read(offset_of!(GuestFrame, registers), registers.as_mut_bytes());
+        self.read_registers(&mut registers);
         registers
+    }
+
+    /// Reads the same into a place: there are many exits.
+    pub fn read_registers(&self, into: &mut GuestRegisters) {
+        if let Some(words) = self.words() {
+            let into: &mut [u64; REGISTERS] = transmute_mut!(into);
+            into.iter_mut().zip(words).for_each(|(into, word)| *into = word.load(Relaxed));
+        }
     }
 
     /// Sets the registers that it goes on with.
     pub fn set_registers(&mut self, registers: &GuestRegisters) {
-        let _ = self.frame.write(offset_of!(GuestFrame, registers), registers.as_bytes());
+        if let Some(words) = self.words() {
+            let registers: &[u64; REGISTERS] = transmute_ref!(registers);
+            words.iter().zip(registers).for_each(|(word, register)| word.store(*register, Relaxed));
+        }
+    }
+
+    /// The registers, which are in the frame page.
+    fn words(&self) -> Option<&'static [AtomicU64; REGISTERS]> {
+        self.frame.words(offset_of!(GuestFrame, registers))
     }
 
     /// Makes a space. Space 0 comes first.

@@ -105,6 +105,15 @@ impl SharedMemory {
         Some(unsafe { &*(address as *const AtomicU64) })
     }
 
+    /// Aligned 64-bit words from `offset` on.
+    #[must_use]
+    pub fn words<const COUNT: usize>(&self, offset: usize) -> Option<&'static [AtomicU64; COUNT]> {
+        let length = size_of::<[AtomicU64; COUNT]>();
+        let address = self.at(offset, length).filter(|address| address.is_multiple_of(8))?;
+        // SAFETY: in range, aligned, mapped for as long as the domain lives, and valid for any content.
+        Some(unsafe { &*(address as *const [AtomicU64; COUNT]) })
+    }
+
     /// The bytes at `offset`, as many of them as can be as aligned words: a copy is eight times quicker so.
     fn parts(&self, offset: usize, length: usize) -> Option<Parts> {
         let address = self.at(offset, length)?;

@@ -15,6 +15,11 @@ use crate::saved::{Carried, Carrier, CutShort, carried};
 pub const PORTS: usize = u64::BITS as usize;
 /// The first port that is given out; those before have a meaning of their own, and 0 none.
 const FIRST_FREE: usize = 3;
+/// The bytes of a CPU's information, as parts of its first word.
+const PENDING: u64 = 0xff << (8 * VcpuInfo::PENDING);
+const MASK: u64 = 0xff << (8 * VcpuInfo::MASK);
+/// A one in each byte.
+const ONES: u64 = u64::MAX / 0xff;
 
 /// What a port is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,21 +140,25 @@ impl Channels {
 
     /// Whether an event has to be delivered now.
     pub fn is_due(&self, memory: &impl Memory) -> bool {
-        self.byte(memory, VcpuInfo::PENDING) != 0 && !self.is_masked(memory)
+        let state = self.state(memory);
+        state & PENDING != 0 && state & MASK == 0
     }
 
     /// Whether the guest takes no events now.
     pub fn is_masked(&self, memory: &impl Memory) -> bool {
-        self.byte(memory, VcpuInfo::MASK) != 0
+        self.state(memory) & MASK != 0
     }
 
     /// Says whether the guest takes events.
     pub fn set_masked(&self, memory: &mut impl Memory, is_masked: bool) {
-        let _ = memory.write(self.info(VcpuInfo::MASK), &[is_masked.into()]);
+        let masked = if is_masked { MASK & ONES } else { 0 };
+        let _ = memory.store(self.info, self.state(memory) & !MASK | masked);
     }
 
-    fn byte(&self, memory: &impl Memory, offset: u64) -> u8 {
-        memory.get(self.info(offset)).unwrap_or(0)
+    /// The word in which the guest is told that something is pending, and says whether it takes events. It is asked for at
+    /// each exit.
+    fn state(&self, memory: &impl Memory) -> u64 {
+        memory.load(self.info).unwrap_or(0)
     }
 
     /// Gives a port to something.

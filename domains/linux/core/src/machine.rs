@@ -34,6 +34,11 @@ pub struct Shown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
+/// Words that are read at a time where there are many.
+pub const ROW_WORDS: usize = 64;
+/// A row of words.
+pub type Row = [u64; ROW_WORDS];
+
 /// Memory that the guest can name by an address: its own from 0 on, then [`Page::Shared`] from
 /// [`Memory::shared_address`] on. It may change whenever the guest runs, and only then.
 pub trait Memory {
@@ -57,6 +62,14 @@ pub trait Memory {
         let mut bytes = [0; 8];
         self.read(at, &mut bytes)?;
         Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Reads a row of words of its own, which begins at a multiple of its length.
+    fn load_row(&self, at: u64, row: &mut Row) -> Option<()> {
+        (at..).step_by(size_of::<u64>()).zip(row).try_for_each(|(at, word)| {
+            *word = self.load(at)?;
+            Some(())
+        })
     }
 
     /// Writes a word of eight bytes.

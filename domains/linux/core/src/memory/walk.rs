@@ -102,6 +102,10 @@ impl Path {
 
     /// Notes in the tables that the page was used, as a CPU does.
     pub fn note(&mut self, memory: &mut impl Memory, address: u64, write: bool) {
+        let all = self.entries.iter().fold(u64::MAX, |all, entry| all & entry.0);
+        if all & Entry::ACCESSED != 0 && (self.dirty() || !write) {
+            return;
+        }
         for level in 1..=LEVELS {
             let at = usize::from(level - 1);
             let dirty = if write && level == 1 { Entry::DIRTY } else { 0 };
@@ -131,14 +135,13 @@ pub fn walk(memory: &impl Memory, root: u32, address: u64) -> Result<Path, Stop>
         return Err(Stop::Absent);
     }
     let mut path = Path { tables: [root; LEVELS as usize], entries: [Entry(0); LEVELS as usize] };
-    for level in (1..=LEVELS).rev() {
-        let at = usize::from(level - 1);
+    for (at, level) in [(3, 4), (2, 3), (1, 2), (0, 1)] {
         let entry = load(memory, path.tables[at], index(address, level)).ok_or(Stop::Foreign)?;
         if !entry.has(Entry::PRESENT) {
             return Err(Stop::Absent);
         }
         path.entries[at] = entry;
-        if level > 1 {
+        if at > 0 {
             path.tables[at - 1] = next_table(entry)?;
         }
     }
