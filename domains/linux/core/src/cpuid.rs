@@ -16,6 +16,12 @@ const LAST_BASIC: u32 = 0xd;
 const LAST_EXTENDED: u32 = 0x8000_0008;
 /// First of the leaves with more of it.
 const EXTENDED: u32 = 0x8000_0000;
+/// The leaf that says, with this bit of `eax`, that a selector of nothing clears the base of its segment.
+const SELECTORS: u32 = 0x8000_0021;
+const CLEARS_BASE: u32 = 1 << 6;
+/// What QEMU calls itself where hypervisors are looked for when it emulates the CPU.
+const EMULATOR: [u32; 3] =
+    [u32::from_le_bytes(*b"TCGT"), u32::from_le_bytes(*b"CGTC"), u32::from_le_bytes(*b"GTCG")];
 /// Where hypervisors are looked for.
 const HYPERVISORS: core::ops::RangeInclusive<u32> = BASE..=BASE + 0xffff;
 
@@ -85,13 +91,23 @@ pub fn shown(machine: &impl Machine, xcr0: u64, leaf: u32, subleaf: u32) -> [u32
         (4, _) => [a & CACHE_KIND, b, c, d],
         (7, 0) => [0, b & FEATURES_7B, c & FEATURES_7C, d & FEATURES_7D],
         (0xd, _) => states_leaf(machine, xcr0, subleaf, [a, b, c, d]),
+        (EXTENDED, _) if clears_base(machine) => [SELECTORS, b, c, d],
         (EXTENDED, _) => [a.min(LAST_EXTENDED), b, c, d],
+        (SELECTORS, _) if clears_base(machine) => [CLEARS_BASE, 0, 0, 0],
         (0x8000_0001, _) => [a, 0, c & FEATURES_81C, d & FEATURES_81D],
         (0x8000_0002..=0x8000_0006, _) => [a, b, c, d],
         (0x8000_0007, _) => [0, 0, 0, INVARIANT_COUNTER],
         (0x8000_0008, _) => [a & 0xffff, 0, 0, 0],
         _ => [0; 4],
     }
+}
+
+/// Whether a selector of nothing clears the base of its segment. A Linux that is not told so loads each segment twice when it
+/// changes to another process, which are two exits. Not all CPUs do; one that does has a bit to say so, which QEMU's
+/// emulation lacks (its `helper_load_seg` loads base 0).
+fn clears_base(machine: &impl Machine) -> bool {
+    let has_leaf = machine.cpuid(EXTENDED, 0)[0] >= SELECTORS;
+    has_leaf && machine.cpuid(SELECTORS, 0)[0] & CLEARS_BASE != 0 || machine.cpuid(BASE, 0)[1..] == EMULATOR
 }
 
 /// The hypervisor's leaves.

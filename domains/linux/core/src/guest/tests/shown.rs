@@ -72,7 +72,7 @@ fn features_that_take_privilege_are_hidden() {
 #[test]
 fn leaves_end_where_the_rest_is_privileged() {
     assert_eq!(shown(0, 0)[0], 0xd);
-    assert_eq!(shown(0x8000_0000, 0)[0], 0x8000_0008);
+    assert_eq!(shown(0x8000_0000, 0)[0], 0x8000_0021);
     for leaf in
         [3, 5, 6, 9, 0xa, 0xb, 0xe, 0x14, 0x15, 0x1f, 0x3fff_ffff, 0x4000_0003, 0x4000_0100, 0x4000_ff00]
     {
@@ -80,6 +80,30 @@ fn leaves_end_where_the_rest_is_privileged() {
     }
     assert_eq!(shown(0x4000_0001, 0), [4 << 16 | 17, 0, 0, 0]);
     assert_eq!(shown(0x4000_0002, 0)[2], 1);
+}
+
+/// A selector of nothing clears a base in a CPU that says so, and in QEMU's emulation.
+#[test]
+fn a_base_that_is_not_cleared_is_not_said_to_be() {
+    let emulator = |name: &[u8; 12]| {
+        let word = |at| u32::from_le_bytes([name[at], name[at + 1], name[at + 2], name[at + 3]]);
+        [0x4000_0001, word(0), word(4), word(8)]
+    };
+    for (cpuid, clears) in [
+        ([u32::MAX; 4], true),
+        (emulator(b"TCGTCGTCGTCG"), true),
+        (emulator(b"KVMKVMKVM\0\0\0"), false),
+        ([0x8000_0021, 0, 0, 0], false),
+        ([0x8000_0020 | 1 << 6, 0, 0, 0], true),
+        ([0x7fff_ffff, 0, 0, 0], false),
+    ] {
+        let mut fixture = Fixture::new();
+        fixture.host.cpuid = cpuid;
+        let leaf = |leaf| cpuid::shown(&fixture.host, 0, leaf, 0);
+        let expected =
+            if clears { ([1 << 6, 0, 0, 0], 0x8000_0021) } else { ([0; 4], cpuid[0].min(0x8000_0008)) };
+        assert_eq!((leaf(0x8000_0021), leaf(0x8000_0000)[0]), expected, "{cpuid:x?}");
+    }
 }
 
 #[test]
