@@ -69,17 +69,21 @@ impl Paging {
         if let Some(shown) = shown_of_stub(machine, address, self.information).filter(|_| !access.user) {
             return self.show_own(machine, address, shown, access);
         }
-        match walk(machine, self.root(), address) {
+        let fault = match walk(machine, self.root(), address) {
             Err(Stop::Absent) => Fault::Reflect { code: access.code() },
             Err(Stop::Foreign) => foreign(access),
-            Ok(path) if path.allows(access) => self.fill(machine, address, access, path),
+            Ok(path) if path.allows(access) => self.fill(machine, address, access, path, AROUND),
             Ok(path)
                 if self.is_table_write(access, &path) && self.store(machine, address, &path, registers) =>
             {
                 Fault::Emulated
             }
             Ok(_) => Fault::Reflect { code: access.code() | code::PRESENT },
+        };
+        if matches!(fault, Fault::Reflect { .. }) {
+            self.miss(address, access);
         }
+        fault
     }
 
     /// Whether the guest's kernel writes to a page table, which it has made read-only: Xen would have it so.
@@ -114,7 +118,15 @@ impl Paging {
         true
     }
 
-    fn fill(&mut self, machine: &mut impl Machine, address: u64, access: Access, mut path: Path) -> Fault {
+    /// Shows the page at the end of a path, and of so many those that the guest has used before.
+    pub(super) fn fill(
+        &mut self,
+        machine: &mut impl Machine,
+        address: u64,
+        access: Access,
+        mut path: Path,
+        around: usize,
+    ) -> Fault {
         if page_of(machine, path.frame()).is_none() {
             return outside(address, access, &path);
         }
@@ -131,19 +143,20 @@ impl Paging {
         for table in path.tables {
             self.tables.learn(table);
         }
-        self.show_around(machine, address, access, &path)
+        self.show_around(machine, address, access, &path, around)
     }
 
-    /// Shows the page at the end of a path, and those beside it that the guest has used before.
     fn show_around(
         &mut self,
         machine: &mut impl Machine,
         address: u64,
         access: Access,
         path: &Path,
+        around: usize,
     ) -> Fault {
-        let start = address & !(AROUND as u64 * PAGE_BYTES - 1);
+        let start = address & !(around as u64 * PAGE_BYTES - 1);
         let mut pages = [None; AROUND];
+        let pages = &mut pages[..around];
         for (number, page) in pages.iter_mut().enumerate() {
             let at = start + number as u64 * PAGE_BYTES;
             *page = if at == address & !(PAGE_BYTES - 1) {

@@ -5,6 +5,7 @@
 //! translations is: it may show less than the tables say at any time, and what they said before until the guest
 //! flushes. Nothing here can do the machine any harm, for all that can be shown is the guest's own memory.
 
+mod ahead;
 mod entry;
 mod fault;
 mod places;
@@ -32,6 +33,7 @@ pub use walk::{Access, Path, Stop, code, walk};
 
 use crate::machine::{Machine, NoRoom, Space};
 use crate::saved::carried;
+use ahead::Missed;
 use places::Places;
 use roots::Roots;
 use tables::Tables;
@@ -54,13 +56,18 @@ pub struct Paging {
     places: Places,
     roots: Roots,
     upper: Upper,
+    /// The root that was pinned last, unless something was unpinned since.
+    pinned: Option<u32>,
+    /// What the guest was told of last that it cannot reach.
+    missed: Option<Missed>,
     counters: Counters,
     /// Where the information on the virtual CPU lies, which the stub sees.
     pub(crate) information: u64,
 }
 
 // Shadows fill again.
-carried!(Paging { kernel, user, half, keeps, tables, counters } leaves { places, roots, upper, information });
+carried!(Paging { kernel, user, half, keeps, tables, counters }
+    leaves { places, roots, upper, pinned, missed, information });
 carried!(Counters { updates, foreign, emulated, unknown_stores, fills, evictions, drops });
 
 /// What happened so far.
@@ -107,6 +114,8 @@ impl Paging {
             places: Places::new(),
             roots: Roots::new(),
             upper: Upper::new(),
+            pinned: None,
+            missed: None,
             counters: Counters {
                 updates: 0,
                 foreign: 0,
@@ -130,6 +139,7 @@ impl Paging {
         self.tables.clear();
         self.places.clear();
         self.upper = Upper::new();
+        (self.pinned, self.missed) = (None, None);
         self.roots.start(kernel_root);
         self.learn_below(machine, kernel_root, entry::LEVELS);
         machine.create(Space(0))
@@ -142,6 +152,7 @@ impl Paging {
     pub(crate) fn resume(&mut self, machine: &mut impl Machine) -> Result<(), NoRoom> {
         self.places.clear();
         self.upper = Upper::new();
+        (self.pinned, self.missed) = (None, None);
         self.roots.start(self.kernel);
         self.information = 0;
         machine.create(Space(0))

@@ -7,7 +7,7 @@ use super::Paging;
 use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
 use super::fault::{hide, page_of};
 use super::walk::load;
-use crate::machine::{Machine, Memory};
+use crate::machine::{Machine, Memory, ROW_WORDS};
 use cloison_abi::limits::PAGE_BYTES;
 
 /// Tables of which one pin looks into at most: more than any process has. Others are learnt when they are used.
@@ -54,6 +54,7 @@ impl Paging {
         }
         match flags & memory::UPDATE_FLUSH {
             memory::UPDATE_FLUSH_ALL if !self.keeps => self.flush(machine),
+            _ if self.show_again(machine, va) => {}
             _ => self.flush_page(machine, va),
         }
         Ok(())
@@ -73,10 +74,13 @@ impl Paging {
         match cmd {
             mmuext::PIN_L1_TABLE..=mmuext::PIN_L4_TABLE => {
                 let table = table(machine, arg1)?;
-                self.learn_below(machine, table, (cmd - mmuext::PIN_L1_TABLE) as u8 + 1);
+                let level = (cmd - mmuext::PIN_L1_TABLE) as u8 + 1;
+                self.learn_below(machine, table, level);
+                self.pinned = (level == LEVELS).then_some(table).or(self.pinned);
             }
             mmuext::UNPIN_TABLE => {
                 let table = table(machine, arg1)?;
+                self.pinned = None;
                 self.let_go(machine, table.into());
                 self.end_root(machine, table);
             }
@@ -116,6 +120,7 @@ impl Paging {
         if !old.is_within(entry) {
             self.take_back(machine, frame, at / 8 % TABLE_ENTRIES);
         }
+        self.anticipate(machine, at);
     }
 
     /// Takes back what is shown because of an entry of a table.
@@ -154,11 +159,27 @@ impl Paging {
             return;
         }
         *left -= 1;
-        for at in 0..TABLE_ENTRIES {
-            let Some(entry) = load(memory, table, at) else { return };
-            let next = u32::try_from(entry.frame()).unwrap_or(u32::MAX);
-            if entry.has(Entry::PRESENT) && !entry.has(Entry::LARGE) && next < memory.pages() {
-                self.learn_some(memory, next, level - 1, left);
+        // What a root has in common with the one in use, or with the last one, has been learnt with that: of a Linux's the
+        // upper half, and of one for user programs all.
+        let known = [Some(self.kernel), self.pinned];
+        let known = known.map(|root| root.filter(|root| level == LEVELS && *root != table));
+        let mut row = [0; ROW_WORDS];
+        for first in (0..TABLE_ENTRIES).step_by(ROW_WORDS) {
+            if memory.load_row(entry_address(table, first), &mut row).is_none() {
+                return;
+            }
+            if row.iter().fold(0, |all, word| all | word) & Entry::PRESENT == 0 {
+                continue;
+            }
+            for (at, entry) in (first..).zip(row.map(Entry)) {
+                if !entry.has(Entry::PRESENT) || entry.has(Entry::LARGE) {
+                    continue;
+                }
+                let is_in = |root: &u32| load(memory, *root, at).is_some_and(|known| known.is_like(entry));
+                let next = u32::try_from(entry.frame()).unwrap_or(u32::MAX);
+                if next < memory.pages() && !known.iter().flatten().any(is_in) {
+                    self.learn_some(memory, next, level - 1, left);
+                }
             }
         }
     }

@@ -196,3 +196,32 @@ fn a_pin_looks_into_few_tables() {
     assert!(guest.model.loads.get() <= 128 * 512, "{} loads", guest.model.loads.get());
     assert!((1..=4).all(|table| guest.paging.tables.has(table)), "the first of each level are known");
 }
+
+/// All roots of a Linux have the same upper half, and two of them the same lower half: that is not gone through again.
+#[test]
+fn a_pin_does_not_look_into_what_is_known() {
+    let mut guest = Guest::new();
+    for number in 0..64 {
+        guest.map(1, HIGH + number * 0x20_0000, P | W);
+    }
+    guest.ext(mmuext::PIN_L4_TABLE, 1);
+    let (kernel, user) = (guest.frame(), guest.frame());
+    for entry in 256..512 {
+        let common = guest.model.load(entry_address(1, entry)).unwrap();
+        guest.model.store(entry_address(kernel, entry), common).unwrap();
+    }
+    let table = guest.set(kernel, LOW, Entry::new(20, P | W | U)) / 0x1000;
+    guest.model.store(entry_address(user, 0), guest.model.load(entry_address(kernel, 0)).unwrap()).unwrap();
+    let loads = |guest: &mut Guest, root| {
+        guest.model.loads.set(0);
+        guest.ext(mmuext::PIN_L4_TABLE, root);
+        guest.model.loads.get()
+    };
+    // A root, one table each of levels 3 and 2, and what the root has in common.
+    assert_eq!(loads(&mut guest, kernel), 3 * 512 + 3);
+    assert!(guest.paging.tables.has(table));
+    assert_eq!(loads(&mut guest, user), 512 + 2);
+    // Once something was unpinned, nothing is taken for known.
+    guest.ext(mmuext::UNPIN_TABLE, kernel);
+    assert_eq!(loads(&mut guest, user), 3 * 512 + 1);
+}

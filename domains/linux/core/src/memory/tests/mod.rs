@@ -1,5 +1,6 @@
 //! Page tables, faults and changes on a made-up machine.
 
+mod ahead;
 mod faults;
 mod known;
 mod model;
