@@ -75,6 +75,8 @@ pub const SETTINGS_ARGUMENTS: &str = "arguments";
 pub const SETTINGS_POLICY: &str = "policy";
 /// Name of the settings that are the domains of the system, as in [`crate::directory`].
 pub const SETTINGS_DIRECTORY: &str = "directory";
+/// Name of the settings that say who may have what done to which domains, as in [`crate::management`]: the manager's.
+pub const SETTINGS_MANAGEMENT: &str = "management";
 /// Name of the settings that are the file of a guest's kernel.
 pub const SETTINGS_KERNEL: &str = "kernel";
 /// Name of the settings that are the file with which a guest's kernel begins.

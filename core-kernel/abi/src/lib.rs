@@ -29,6 +29,7 @@ pub mod image;
 pub mod info;
 pub mod interrupt;
 pub mod limits;
+pub mod management;
 pub mod measure;
 pub mod name;
 pub mod object;

@@ -4,7 +4,7 @@
 use cloison_abi::{
     info::{
         SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS, SETTINGS_KERNEL,
-        SETTINGS_POLICY, SETTINGS_PORTS,
+        SETTINGS_MANAGEMENT, SETTINGS_POLICY, SETTINGS_PORTS,
     },
     port::PortSettings,
 };
@@ -34,6 +34,13 @@ pub fn policy() -> &'static [u8] {
 #[must_use]
 pub fn directory() -> &'static [u8] {
     bytes(SETTINGS_DIRECTORY).unwrap_or_default()
+}
+
+/// Who may have what done to which domains, as [`cloison_abi::management::read`] reads it; empty if this domain is not the
+/// manager.
+#[must_use]
+pub fn management() -> &'static [u8] {
+    bytes(SETTINGS_MANAGEMENT).unwrap_or_default()
 }
 
 /// The domain's arguments; empty if the manifest states none.

@@ -42,7 +42,7 @@ impl Demand {
         demands
     }
 
-    fn new(domain: &DraftDomain<'_>, settings: [usize; 5]) -> Self {
+    fn new(domain: &DraftDomain<'_>, settings: [usize; 6]) -> Self {
         let (regions, rights) = domain
             .component
             .map_or((0, 0), |component: &Component| (component.regions.len(), component.rights.len()));

@@ -125,7 +125,7 @@ fn spendable(draft: &Draft<'_>) -> &'static str {
     if has_guests { "stack or heap, or less memory to a guest" } else { "stack or heap" }
 }
 
-fn pages_of(domain: &DraftDomain<'_>, settings: [usize; 5]) -> u64 {
+fn pages_of(domain: &DraftDomain<'_>, settings: [usize; 6]) -> u64 {
     let Some(component) = domain.component else { return 0 };
     let kib = |stated: &Option<At<u64>>, default| stated.as_ref().map_or(default, |kib| kib.value);
     let stack = kib(&domain.table.stack_kib, component.stack_kib).min(u64::MAX >> 10);

@@ -10,6 +10,7 @@ mod grants;
 mod guests;
 mod limits;
 mod lives;
+mod management;
 mod memory;
 mod menu;
 mod names;
@@ -142,6 +143,10 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M150", summary: "a `start` that does not exist", run: lives::unknown_start },
     Check { id: "M151", summary: "a domain on request that nobody could start, or a manager or budget for none", run: lives::manager },
     Check { id: "M152", summary: "a domain on request that has to be there from the start", run: lives::needed_at_boot },
+    Check { id: "M160", summary: "an operation that there is not, or a domain that nobody starts, in `may`, `on`", run: management::unknown },
+    Check { id: "M161", summary: "`may` or `on` of a gate that is not the manager's", run: management::misplaced },
+    Check { id: "M162", summary: "a client of the manager for which it does nothing", run: management::useless },
+    Check { id: "M163", summary: "a group of nobody, of too many, or that nobody starts", run: management::groups },
     Check { id: "M164", summary: "a menu that has one system twice or its own, or that cannot be shown", run: menu::entries },
     Check { id: "M165", summary: "a wall of the policy that names a type which there is not, or one twice", run: walls::sides },
     Check { id: "M166", summary: "a gate that is used unasked, as the monitor needs it, and that no rule allows", run: policy::exempt },

@@ -90,6 +90,7 @@ impl DiskUse {
             local: at(local_name(place)),
             from: self.disk.clone(),
             options: vec![(at("part".into()), At { value: option.into(), span })],
+            permit: None,
             is_port: false,
             is_disk: true,
         }

@@ -8,6 +8,7 @@ mod component;
 mod disk;
 mod files;
 mod guest;
+mod management;
 mod menu;
 mod payload;
 mod platform;
@@ -29,6 +30,7 @@ pub use component::{Component, DeviceNeed, GateNeed, Offer, OptionRule, RegionNe
 pub use disk::{DISK_GATE, DiskFiles, DiskTable, DiskUse};
 pub use files::{Lookup, component, payloads};
 pub use guest::{GuestFile, GuestFiles, GuestNeed, GuestTable, MAX_IMAGE_BYTES, is_path};
+pub use management::{GroupTable, PermitTable};
 pub use menu::MenuTable;
 pub use payload::{Debian, Extra, Listed, Package, Payload, Purpose};
 pub use platform::{
@@ -116,6 +118,8 @@ pub struct Manifest {
     pub forwards: Vec<ForwardTable>,
     /// Memory for the domains that are started on request.
     pub budget: Option<BudgetTable>,
+    /// Groups of domains that are started together.
+    pub groups: Vec<GroupTable>,
     /// Who decides what its domains may do to each other.
     pub policy: Option<PolicyTable>,
     /// What has to be true of what flows in it.
@@ -184,6 +188,8 @@ pub struct UseTable {
     pub from: At<String>,
     /// Options for this use, such as `locality = 0`.
     pub options: Vec<(At<String>, At<u64>)>,
+    /// What the manager does for the domain, if it is the server.
+    pub permit: Option<PermitTable>,
     /// Whether it is there because the domain has a port of a switch.
     pub is_port: bool,
     /// Whether it is there because the domain has a disk.
@@ -363,6 +369,7 @@ impl Manifest {
             disks: Vec::new(),
             forwards: Vec::new(),
             budget: None,
+            groups: Vec::new(),
             policy: None,
             asserts: Vec::new(),
             menu: Vec::new(),
@@ -401,6 +408,7 @@ impl Manifest {
             at: table.at(),
             memory_mib: table.required_number("memory_mib"),
         });
+        self.groups = reader.entries("group", GroupTable::read);
         self.policy = reader.table("policy", PolicyTable::read);
     }
 
@@ -470,7 +478,7 @@ impl DomainTable {
         let mut uses = reader.entries("uses", UseTable::read);
         if let Some(from) = log {
             let local = At { value: "log".to_owned(), span: from.span };
-            uses.push(UseTable { local, from, options: Vec::new(), is_port: false, is_disk: false });
+            uses.push(UseTable::plain(local, from));
         }
         Self {
             name,
@@ -498,15 +506,21 @@ impl DomainTable {
 }
 
 impl UseTable {
+    /// Of a server, and no more.
+    fn plain(local: At<String>, from: At<String>) -> Self {
+        Self { local, from, options: Vec::new(), permit: None, is_port: false, is_disk: false }
+    }
+
     /// `uses.tpm = "stpm"` or `uses.tpm = { from = "stpm", locality = 0 }`.
     fn read(local: At<String>, item: reader::Item<'_, '_, '_>) -> Option<Self> {
         if let Some(from) = item.as_text() {
-            return Some(Self { local, from, options: Vec::new(), is_port: false, is_disk: false });
+            return Some(Self::plain(local, from));
         }
         item.table(|table| {
             let from = table.required_text("from");
+            let permit = PermitTable::read(table);
             let options = table.other_numbers();
-            Some(Self { local, from: from?, options, is_port: false, is_disk: false })
+            Some(Self { options, permit, ..Self::plain(local, from?) })
         })?
     }
 }

@@ -155,6 +155,7 @@ impl PortTable {
             local: self.gate.clone().unwrap_or(default),
             from: At { value: switch.value.clone(), span: self.name.span },
             options: Vec::new(),
+            permit: None,
             is_port: true,
             is_disk: false,
         }

@@ -1,16 +1,18 @@
 //! The settings of a domain: what the manifest fixes for it, as the domain reads it.
 //!
-//! First the ports, which are the switch's or the domain's own; then the policies, if it is the monitor; then the directory,
-//! if its component needs it; then the arguments; then its guest's command line.
+//! First the ports, which are the switch's or the domain's own; then the policies, if it is the monitor; then who may have
+//! what done, if it is the manager; then the directory, if its component needs it; then the arguments; then its guest's
+//! command line.
 
 use std::net::Ipv4Addr;
 
 use cloison_abi::Badge;
 use cloison_abi::directory::DirectoryEntry;
 use cloison_abi::info::{
-    Client, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_POLICY, SETTINGS_PORTS,
-    Settings,
+    Client, SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_MANAGEMENT, SETTINGS_POLICY,
+    SETTINGS_PORTS, Settings,
 };
+use cloison_abi::management::{Group, MEMBERS, ManagementHeader, Permit};
 use cloison_abi::port::PortSettings;
 use zerocopy::IntoBytes;
 
@@ -18,12 +20,12 @@ use super::name::name;
 use super::policy::PolicyTables;
 use crate::caps;
 use crate::flow::Flows;
-use crate::system::{DomainId, PORT_GATE, Port, Switch, System};
+use crate::system::{BMI_GATE, DomainId, PORT_GATE, Port, Switch, System};
 
 /// How many bytes a domain's settings take.
 pub(super) fn length(system: &System, id: DomainId) -> u64 {
     let ports = ports_of(system, id).count() * size_of::<PortSettings>();
-    let tables = policy(system, id).len() + directory(system, id).len();
+    let tables = policy(system, id).len() + directory(system, id).len() + management(system, id, &[]).len();
     (ports + tables + texts(system, id).map(|(_, text)| text.len()).iter().sum::<usize>()) as u64
 }
 
@@ -39,8 +41,14 @@ pub(super) fn settings(
     let (mut all, mut told) = (Vec::new(), Vec::new());
     let texts = texts(system, id).map(|(kind, text)| (kind, text.as_bytes()));
     let (policy, directory) = (policy(system, id), directory(system, id));
-    let tables =
-        [(SETTINGS_PORTS, ports.as_bytes()), (SETTINGS_POLICY, &policy), (SETTINGS_DIRECTORY, &directory)];
+    let management = management(system, id, clients);
+    // A directory has texts behind its entries, so it comes last of what has to be aligned.
+    let tables = [
+        (SETTINGS_PORTS, ports.as_bytes()),
+        (SETTINGS_POLICY, &policy),
+        (SETTINGS_MANAGEMENT, &management),
+        (SETTINGS_DIRECTORY, &directory),
+    ];
     for (kind, bytes) in tables.into_iter().chain(texts) {
         if !bytes.is_empty() {
             let (name, address, bytes) = (name(kind), address + all.len() as u64, bytes.len() as u64);
@@ -77,6 +85,28 @@ fn directory(system: &System, id: DomainId) -> Vec<u8> {
         texts += &reach;
     }
     [entries.as_bytes(), texts.as_bytes()].concat()
+}
+
+/// Who may have what done to which domains, for the manager. `clients` is what its information page says of them.
+fn management(system: &System, id: DomainId, clients: &[Client]) -> Vec<u8> {
+    if system.manager() != Some(id) {
+        return Vec::new();
+    }
+    let mut permits = Vec::new();
+    for permit in &system.management().permits {
+        let peer = name(&system.domain(permit.client).name);
+        let is_its = |client: &&Client| client.name.as_str() == BMI_GATE && client.channel.peer == peer;
+        let badge = clients.iter().find(is_its).map_or(0, |client| client.channel.badge.0);
+        permits.push(Permit { badge, operations: permit.operations, domains: permit.domains });
+    }
+    let groups = system.management().groups.iter().map(|group| {
+        let mut members = [0; MEMBERS];
+        members.iter_mut().zip(&group.members).for_each(|(place, member)| *place = member.0 as u8);
+        Group { name: name(&group.name), count: group.members.len() as u32, members }
+    });
+    let groups: Vec<Group> = groups.collect();
+    let header = ManagementHeader { permits: permits.len() as u32, groups: groups.len() as u32 };
+    [header.as_bytes(), permits.as_bytes(), groups.as_bytes()].concat()
 }
 
 /// The settings that are texts.

@@ -255,15 +255,15 @@ impl DraftDomain<'_> {
 }
 
 /// How many bytes the settings of each domain take: ports, policy, arguments, its guest's command line, directory without
-/// its texts, which are not known yet.
+/// its texts, which are not known yet, and who may have what done.
 #[must_use]
-pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 5]> {
+pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 6]> {
     let length = |text: &Option<At<String>>| text.as_ref().map_or(0, |text| text.value.len());
     let texts = |domain: &DraftDomain<'_>| {
         let cmdline = domain.guest_sizes().map_or(0, |_| length(&domain.table.guest.cmdline));
         let is_told = domain.component.is_some_and(|component| component.directory);
         let directory = if is_told { draft.domains.len() * size_of::<DirectoryEntry>() } else { 0 };
-        [0, 0, length(&domain.table.arguments), cmdline, directory]
+        [0, 0, length(&domain.table.arguments), cmdline, directory, 0]
     };
     let mut settings: Vec<_> = draft.domains.iter().map(texts).collect();
     for switch in &draft.switches {
@@ -276,6 +276,9 @@ pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 5]> {
         && let Some(monitor) = policy.monitor.and_then(|monitor| monitor.found)
     {
         settings[monitor][1] = policy.bytes();
+    }
+    if let Some(manager) = draft.manager() {
+        settings[manager][5] = draft.management_bytes();
     }
     settings
 }

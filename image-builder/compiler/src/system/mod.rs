@@ -7,6 +7,7 @@ mod disk;
 mod draft;
 mod forward;
 mod guest;
+mod management;
 mod policy;
 mod resolve;
 mod schedule;
@@ -24,6 +25,7 @@ pub use forward::{Forward, Unreachable, reach};
 pub(crate) use guest::NoBytes;
 pub(crate) use guest::page_count;
 pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
+pub use management::{BMI_GATE, DomainGroup, MANAGE_RIGHT, Management, ManagementPermit};
 pub use policy::{DraftPolicy, Part, Policy, Rule, Wall, asked, class, needs};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};
 pub use schedule::{
@@ -59,6 +61,7 @@ pub struct System {
     pub(crate) budget_pages: u64,
     pub(crate) files: Vec<File>,
     pub(crate) policy: Option<Policy>,
+    pub(crate) management: Management,
     pub(crate) asserts: Vec<Assertion>,
 }
 
@@ -361,6 +364,12 @@ impl System {
         let right = Right(cloison_abi::ObjectKind::ManageRight);
         let holds = |domain: &Domain| domain.rights.iter().any(|held| held.value == right);
         self.domains().find(|(_, domain)| holds(domain)).map(|(id, _)| id)
+    }
+
+    /// What the manager does for whom, and groups of domains.
+    #[must_use]
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// The files that its guests begin with, each once.

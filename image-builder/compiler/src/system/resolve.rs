@@ -6,8 +6,8 @@ use cloison_abi::limits::PAGE_BYTES;
 
 use super::{
     Assertion, Budget, ComponentId, DeviceId, Disk, Domain, DomainId, Draft, DraftDomain, DraftGateUse,
-    DraftSwitch, File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, Named, OnFault, Owned,
-    PAGES_IN_MIB, Right, Stated, StatedBudget, System, budgets, priorities,
+    DraftSwitch, File, FileId, Forward, GateId, GateUse, Guest, GuestSizes, Management, Named, OnFault,
+    Owned, PAGES_IN_MIB, Right, Stated, StatedBudget, System, budgets, priorities,
 };
 use crate::diagnostic::{At, Span};
 use crate::manifest::{AssertTable, Component, DomainTable};
@@ -47,6 +47,7 @@ impl System {
             },
             has_census: inputs.manifest.has_census,
             budget_pages: inputs.manifest.budget_mib().saturating_mul(PAGES_IN_MIB),
+            management: Management::resolve(draft)?,
             policy: match draft.policy() {
                 Some(policy) => Some(policy.resolve(draft)?),
                 None => None,

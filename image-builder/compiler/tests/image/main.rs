@@ -1,6 +1,7 @@
 //! The image read back as the kernel and the builder read it: everything in it fits together.
 
 mod guest;
+mod management;
 mod network;
 mod policy;
 mod random;
