@@ -53,7 +53,9 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         let more = if with_more { " lives  image             program" } else { "" };
         self.say(format_args!(" id  {:<16}  {:<8}  {:>11}{more}", "domain", "state", "memory"));
         for (id, listed) in (FIRST_INDEX..).zip(&all) {
-            let Listed { name, state, kib, .. } = listed;
+            let Listed { name, kib, .. } = listed;
+            // Of the others the builder knows no more than that it has started them.
+            let state = if listed.is_managed { listed.state.name() } else { "at boot" };
             let row = text(format_args!("{id:>3x}  {name:<16}  {state:<8}  {}", Kib(*kib)));
             let more = if with_more { self.more(listed) } else { alloc::string::String::new() };
             self.say(text(format_args!("{row}{more}")).trim_end());
@@ -63,7 +65,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
 
     fn more(&mut self, listed: &Listed) -> alloc::string::String {
         if !listed.is_managed {
-            return "        not managed".into();
+            return alloc::string::String::new();
         }
         let program = self.bmi.program(listed.name);
         let program = program.map(|runs| text(format_args!("{:<16}  {}", runs.image, Digest(runs.digest))));
@@ -87,12 +89,14 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
     pub(super) fn info(&mut self, domain: Name) -> Outcome {
         let about = self.bmi.info(domain);
         let about = self.judge(domain, about)?;
-        self.say(format_args!("{domain}: {}, life {}", State(&about), about.lives));
+        self.say(format_args!("{domain}: {}; lives ended: {}", State(&about), about.lives));
         if about.is_managed {
             self.say(format_args!("  memory    {} KiB", about.kib));
         }
-        let (ms, us) = (about.cpu_us / 1000, about.cpu_us % 1000);
-        self.say(format_args!("  CPU time  {ms}.{us:03} ms"));
+        if about.cpu_us > 0 {
+            let (ms, us) = (about.cpu_us / 1000, about.cpu_us % 1000);
+            self.say(format_args!("  CPU time  {ms}.{us:03} ms"));
+        }
         self.say(format_args!("  refusals  {}", about.refusals));
         if let Ok(runs) = self.bmi.program(domain) {
             self.say(format_args!("  program   {}, SHA-256 {}", runs.image, Digest(runs.digest)));

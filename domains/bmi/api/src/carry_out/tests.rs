@@ -181,7 +181,7 @@ fn a_domain_goes_through_its_life() {
         "--list",
         &[
             " id  domain            state          memory",
-            "  2  console           running             -",
+            "  2  console           at boot             -",
             "  3  stpm              running       316 KiB",
             "  4  tpmdemo           defined       316 KiB",
         ],
@@ -202,7 +202,7 @@ fn more_is_shown_on_request() {
         "--list -v",
         &[
             " id  domain            state          memory lives  image             program",
-            "  2  console           running             -        not managed",
+            "  2  console           at boot             -",
             "  3  stpm              ended         316 KiB     1  stpm              abababababababab...",
             "  4  tpmdemo           faulted       316 KiB     1  tpmdemo           abababababababab...",
         ],
@@ -220,7 +220,7 @@ fn more_is_shown_on_request() {
         &world,
         "--info stpm",
         &[
-            "stpm: ended with code 7, life 2",
+            "stpm: ended with code 7; lives ended: 2",
             "  memory    316 KiB",
             "  CPU time  12.034 ms",
             "  refusals  3",

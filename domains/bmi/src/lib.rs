@@ -1,0 +1,12 @@
+//! What BMI decides: whom the manifest lets ask for what. No calls: the program makes them.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod judge;
+
+pub use judge::{Judge, NoTable};
