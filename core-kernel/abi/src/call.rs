@@ -156,7 +156,9 @@ pub enum CallNumber {
     /// End the region in the slot: taken back from everyone, scrubbed, and part of what it was carved from
     /// again.
     RegionDelete = 47,
-    /// → what the domain in the slot did wrong: kind, code, instruction, address.
+    /// → what the domain in the slot did wrong: kind, code, instruction, address. With a0 from 1 to 5, four of the registers
+    /// with which it has stopped: `rax` to `rdx`; `rsi`, `rdi`, `rbp`, `rsp`; `r8` to `r11`; `r12` to `r15`; the instruction and
+    /// the flags.
     FaultRead = 48,
     /// Make a [guest](crate::guest) of the domain in the slot, which has not lived since it was built or reset and has
     /// none: a0 the slot there that receives it; a1 a region whose pages become the guest's page tables, as those of a1

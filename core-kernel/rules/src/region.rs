@@ -212,7 +212,7 @@ impl RegionTable {
     /// As [`RegionTable::check_deletable`]; [`CallError::BadState`] too if it is not all zero, or is no memory.
     pub fn vacate(&mut self, region: RegionRef) -> Result<(), CallError> {
         self.check_deletable(region)?;
-        if self.usable(region)?.is_device() {
+        if self.usable(region).map(Region::is_device)? {
             return Err(CallError::BadState);
         }
         let found = self.get_mut(region)?;

@@ -11,7 +11,7 @@ use cloison_sys::{
         domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
         domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports, domain_give_region,
         domain_give_right, domain_map, domain_reset, domain_start, domain_stop, fault_read, region_back,
-        region_carve, region_delete, region_device, region_vacate,
+        region_carve, region_delete, region_device, region_vacate, registers_read,
     },
     region_info, signal, slot_drop, slot_info, slot_limit, window,
 };
@@ -66,6 +66,10 @@ impl builder::Kernel for Kernel {
 
     fn end_of(&mut self, domain: Slot) -> Result<Fault, CallError> {
         fault_read(domain)
+    }
+
+    fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError> {
+        registers_read(domain, part)
     }
 
     fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError> {

@@ -1,7 +1,7 @@
 //! What the manager may ask of the builder, and what it is answered.
 
 use builder_api::{
-    DIGEST_BYTES, State,
+    DIGEST_BYTES, REGISTERS, State,
     manage::{
         About, Asked, Contents, Crash, Held, ImageSet, Killed, Listed, Memory, Refusal, Resumed, Runs,
         Server, Started,
@@ -120,12 +120,15 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         Ok(Crash { kind, code, instruction: fault.instruction, address: fault.address })
     }
 
-    fn registers(&mut self, _client: Badge, domain: Name, _first: u8) -> Result<Contents, Refusal> {
-        let (_, state) = self.managed(domain)?;
+    fn registers(&mut self, _client: Badge, domain: Name, first: u8) -> Result<Contents, Refusal> {
+        let (domain, state) = self.managed(domain)?;
         if state != State::Faulted {
             return Err(Refusal::NotFaulted);
         }
-        Err(Refusal::Failed)
+        let slot = self.slot(domain)?;
+        let [a, b, c, d] =
+            self.site.kernel.registers_of(slot, first / REGISTERS).map_err(|_| Refusal::NoRegister)?;
+        Ok(Contents { a, b, c, d })
     }
 
     fn start(&mut self, _client: Badge, domain: Name) -> Result<Started, Refusal> {
@@ -154,7 +157,7 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
 
     fn pause(&mut self, _client: Badge, domain: Name) -> Result<Held, Refusal> {
         self.living(domain)?;
-        Err(Refusal::Failed)
+        Err(Refusal::CannotPause)
     }
 
     fn resume(&mut self, _client: Badge, domain: Name) -> Result<Resumed, Refusal> {

@@ -20,6 +20,12 @@ pub trait Kernel {
     /// That of the call.
     fn end_of(&mut self, domain: Slot) -> Result<Fault, CallError>;
 
+    /// Four registers with which a domain has stopped, the `part`th.
+    ///
+    /// # Errors
+    /// That of the call.
+    fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError>;
+
     /// How many lives of a domain have ended.
     ///
     /// # Errors

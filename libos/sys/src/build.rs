@@ -264,6 +264,15 @@ pub fn region_vacate(region: Slot) -> Result<(), CallError> {
     enter(CallNumber::RegionVacate, region.0, 0, [0; 6]).done()
 }
 
+/// Four registers of a domain that has stopped, the `part`th of those that [`CallNumber::FaultRead`] names.
+///
+/// # Errors
+/// [`CallError::BadState`] if it runs, [`CallError::BadArgument`] if there is no such part; any error of the slot.
+pub fn registers_read(domain: Slot, part: u8) -> Result<[u64; 4], CallError> {
+    let outcome = enter(CallNumber::FaultRead, domain.0, 0, [u64::from(part) + 1, 0, 0, 0, 0, 0]);
+    outcome.done().map(|()| outcome.words)
+}
+
 /// The fault of a domain; [`FaultKind::None`] if it has none.
 ///
 /// # Errors

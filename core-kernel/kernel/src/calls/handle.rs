@@ -93,13 +93,23 @@ pub(super) fn attend(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argum
     Ok(Answer::Done)
 }
 
-/// What a domain did wrong.
+/// What a domain did wrong, or what its registers were then.
 pub(super) fn fault_read(
     kernel: &mut Kernel,
     _id: DomainId,
     domain: DomainId,
-    _arguments: Arguments,
+    arguments: Arguments,
 ) -> Result {
     let fault = kernel.domain(domain).fault;
-    Ok(Answer::Words([fault.kind as u64, fault.code.into(), fault.instruction, fault.address]))
+    let Some(part) = arguments.a[0].checked_sub(1) else { return Ok(told(fault)) };
+    if kernel.is_alive(domain) {
+        return Err(CallError::BadState);
+    }
+    let context = kernel.context(kernel.thread(domain)?);
+    let registers = usize::try_from(part).ok().and_then(|part| context.four(part, fault.instruction));
+    registers.map(Answer::Words).ok_or(CallError::BadArgument)
+}
+
+fn told(fault: cloison_abi::Fault) -> Answer {
+    Answer::Words([fault.kind as u64, fault.code.into(), fault.instruction, fault.address])
 }

@@ -247,17 +247,17 @@ pub(super) fn find_vacant(
 pub(super) fn back(
     kernel: &mut Kernel,
     _id: DomainId,
-    (reference, parent): (RegionRef, RegionRef),
+    (reference, run): (RegionRef, RegionRef),
     arguments: Arguments,
 ) -> Result {
     let first = arguments.a[1];
-    let (region, from) = (kernel.regions.get(reference)?, kernel.regions.get(parent)?);
-    let is_begun = region.is_part(parent.id, from, first, region.pages().into()) && !region.is_clean();
+    let (region, from) = (kernel.regions.get(reference)?, kernel.regions.get(run)?);
+    let is_begun = region.is_part(run.id, from, first, region.pages().into()) && !region.is_clean();
     if !is_begun {
-        if is_seen(kernel, parent) {
+        if is_seen(kernel, run) {
             return Err(CallError::BadState);
         }
-        kernel.regions.back(reference, parent, first)?;
+        kernel.regions.back(reference, run, first)?;
     }
     Ok(if zero_step(kernel, reference)? { Answer::Done } else { Answer::Again })
 }
@@ -299,8 +299,9 @@ fn hide_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) {
         return;
     }
     let domain = kernel.domain_mut(id);
-    let left = mapping.mapped().saturating_sub(STEP_PAGES);
-    domain.space.hide(&mapping, left..mapping.mapped());
+    let shown = mapping.mapped();
+    let left = shown.saturating_sub(STEP_PAGES);
+    domain.space.hide(&mapping, left..shown);
     domain.mappings.progress(mapping.address(), left);
     // It does not begin a life before all is there again.
     if domain.renewal == Renewal::Fresh {

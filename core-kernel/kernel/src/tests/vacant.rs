@@ -200,3 +200,21 @@ fn a_builder_can_be_an_end_of_what_it_gives() {
     // What its own slots hold now is its own: the world knows nothing of it.
     world.done(call(CallNumber::SlotDrop, 60, &[]));
 }
+
+#[test]
+fn registers_of_who_has_stopped_are_told_and_of_nobody_else() {
+    let mut world = World::new();
+    come_back(&mut world, FaultPolicy::Stop);
+    let read = |part: u64| call(CallNumber::FaultRead, DOMAINS[0], &[part]);
+    refused(&mut world, read(1), CallError::BadState);
+    world.finish(world.domain(0).unwrap(), Act::Fault);
+    for part in 0..=5 {
+        world.done(read(part));
+    }
+    for part in [6, u64::MAX] {
+        refused(&mut world, read(part), CallError::BadArgument);
+    }
+    // What it found in its second register when it began.
+    let came = world.finish(BUILDER, read(2));
+    assert!(matches!(came, Some(Came::To(0, [.., stack])) if stack == 0x40_2000), "{came:?}");
+}

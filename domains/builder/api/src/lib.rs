@@ -15,6 +15,9 @@ pub const GATE: &str = cloison_abi::info::MANAGE_GATE;
 /// Bytes of a digest that are told: its first.
 pub const DIGEST_BYTES: usize = 8;
 
+/// Registers that one reply tells.
+pub const REGISTERS: u8 = 4;
+
 /// Why the builder did not do it.
 pub type ManageError = Failure<manage::Refusal>;
 
@@ -86,6 +89,10 @@ cloison_ipc::interface! {
             Damaged = "the program is not the one in the plan",
             /// It has not faulted.
             NotFaulted = "the domain has not faulted",
+            /// There are no registers with these numbers.
+            NoRegister = "there is no such register",
+            /// This kernel holds no domain where it is.
+            CannotPause = "this system cannot pause a domain",
             /// The kernel refused a step.
             Failed = "the kernel refused a step of it",
         }
@@ -99,7 +106,7 @@ cloison_ipc::interface! {
         program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
         /// What a domain that has faulted did wrong: a [`Fault`](cloison_abi::Fault), by its numbers.
         fault: Fault { domain: Name } -> Crash { kind: u32, code: u32, instruction: u64, address: u64 };
-        /// Registers of a domain that has faulted: four from `first` on, in the order of
+        /// Registers of a domain that has faulted: four from `first` on, a multiple of four, in the order of
         /// [`REGISTER_NAMES`](crate::REGISTER_NAMES).
         registers: Registers { domain: Name, first: u8 } -> Contents { a: u64, b: u64, c: u64, d: u64 };
         /// Gives a domain its memory, loads its program and starts it.

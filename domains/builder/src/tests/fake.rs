@@ -111,6 +111,10 @@ impl Kernel for &Fake {
         self.0.borrow().domain(domain).map(|()| Fault::NONE)
     }
 
+    fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError> {
+        self.0.borrow().domain(domain).map(|()| [part.into(); 4])
+    }
+
     fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError> {
         self.0.borrow().domain(domain).map(|()| 0)
     }

@@ -1,6 +1,6 @@
 //! Steward: has the builder start and end another domain, again and again, and compares what is left.
 //!
-//! Its arguments are the name of that domain and a number of lives.
+//! Its arguments are the name of that domain, a number of lives, and the name of one that faults.
 
 #![no_std]
 #![no_main]
@@ -26,6 +26,7 @@ fn main() -> Result<(), Failure> {
     steward.list()?;
     steward.try_what_is_refused();
     steward.one_life()?;
+    steward.one_fault(words.next().and_then(Name::new).ok_or(Failure::Plan("nobody is to fault"))?)?;
     steward.many_lives(lives)
 }
 
@@ -91,6 +92,21 @@ impl Steward {
         say("pause what has ended", self.builder.pause(self.name));
         self.builder.kill(self.name)?;
         log!("{} is {}", self.name, self.builder.info(self.name)?.state);
+        Ok(())
+    }
+
+    /// A life that ends by a fault.
+    fn one_fault(&self, name: Name) -> Result<(), ManageError> {
+        self.builder.start(name)?;
+        wait(self.news, Instant::NEVER);
+        let (about, fault) = (self.builder.info(name)?, self.builder.fault(name)?);
+        log!("{name} is {}: kind {}, address {:#x}", about.state, fault.kind, fault.address);
+        let last = self.builder.registers(name, 16)?;
+        log!("the instruction is the same: {}", last.a == fault.instruction && last.a != 0);
+        say("registers that there are not", self.builder.registers(name, 20));
+        say("registers of who does not fault", self.builder.registers(self.name, 0));
+        self.builder.kill(name)?;
+        say("the fault of who was killed", self.builder.registers(name, 0));
         Ok(())
     }
 

@@ -247,6 +247,19 @@ impl Context {
         [self.rdi, self.rsi, self.rdx, self.r10]
     }
 
+    /// Its registers, by fours: `rax` to `rdx`, then `rsi`, `rdi`, `rbp`, `rsp`, then `r8` to `r15`, then the address of this
+    /// instruction, where it has stopped, and the flags.
+    pub fn four(&self, part: usize, instruction: u64) -> Option<[u64; 4]> {
+        Some(match part {
+            0 => [self.rax, self.rbx, self.rcx, self.rdx],
+            1 => [self.rsi, self.rdi, self.rbp, self.rsp],
+            2 => [self.r8, self.r9, self.r10, self.r11],
+            3 => [self.r12, self.r13, self.r14, self.r15],
+            4 => [instruction, self.rflags, 0, 0],
+            _ => return None,
+        })
+    }
+
     /// Bits 32 to 63 of `rax`.
     #[inline(always)]
     pub fn label(&self) -> u32 {
