@@ -63,6 +63,12 @@ pub fn boot(name: &str) -> (Verdict, String) {
     }
 }
 
+/// Boots a scenario that is in no file, and judges it. → the verdict, and the lines that the machine printed.
+#[must_use]
+pub fn boot_scenario(scenario: &Scenario) -> (Verdict, Vec<String>) {
+    machine::boot(scenario)
+}
+
 /// Whether the READMEs show what the scenario prints.
 fn judge_samples(name: &str, printed: &[String]) -> Verdict {
     let samples = match samples(&scenarios().join("../..")) {
