@@ -286,9 +286,16 @@ fn the_examples_of_the_readme_pass() {
     }
     let networks = ["# network"; 3];
     let systems = ["# system", "# system", "# disk", "# system", "# system"];
-    let rest = ["# system", "# component", "# menu", "# platform"];
+    let rest = ["# system", "# system", "# component", "# menu", "# platform"];
     let expected = [&systems[..], &networks, &rest].concat();
     assert_eq!(kinds, expected);
+}
+
+/// What the README shows of an office is booted by a scenario.
+#[test]
+fn the_office_of_the_readme_is_the_one_that_is_booted() {
+    let booted = fs::read_to_string(project().join("tests/manifests/accept/walled-office.toml")).unwrap();
+    assert!(readme().contains(&format!("```toml\n# system\n{booted}```")));
 }
 
 /// The commands that the README shows with their answers, each as it would be given in the folder of its manifest.

@@ -5,15 +5,18 @@
 //! tables of the plan. What makes the ends pass on less than they could is no business of the graph's.
 
 mod edges;
+mod walls;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::ObjectKind;
 pub use edges::{SOURCES, Source};
+pub use walls::Sides;
 
 use crate::diagnostic::Span;
 use crate::system::{DeviceId, DomainId, OnFault, System};
 use crate::workspace::BUILDER;
+use walls::Walls;
 
 /// An end of what flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +103,7 @@ pub struct Flows {
     clients: BTreeSet<(NodeId, NodeId)>,
     /// Names of types, each with the domains that have it.
     types: Vec<(String, Vec<NodeId>)>,
+    walls: Walls,
     flows: Vec<Flow>,
 }
 
@@ -155,6 +159,7 @@ impl Flows {
             keepers: Vec::new(),
             clients: BTreeSet::new(),
             types: Vec::new(),
+            walls: Walls::default(),
             flows: Vec::new(),
         };
         for (id, domain) in system.domains() {
@@ -182,6 +187,7 @@ impl Flows {
         }
         flows.find_clients(system);
         flows.find_types(system);
+        flows.walls = Walls::of(system, &flows);
         flows
     }
 
@@ -348,6 +354,7 @@ impl Flows {
             owners: owners.iter().map(|owner| owner.map(NodeId)).collect(),
             switches: Vec::new(),
             types: Vec::new(),
+            walls: Walls::default(),
             keepers: keepers.to_vec(),
             clients: clients.iter().map(|(server, client)| (NodeId(*server), NodeId(*client))).collect(),
             flows: flows.iter().map(flow).collect(),

@@ -100,7 +100,9 @@ impl Asked<'_> {
             |node: &NodeId| self.flows.keeps_apart(*node) && self.flows.clients(*node).count() > 1;
         let (switches, keepers): (Vec<_>, Vec<_>) =
             nodes().filter(is_keeper).partition(|node| self.flows.is_switch(*node));
+        let walls = self.flows.walls().join(", ");
         let all = [
+            ("nobody learns of more than one side of the wall", walls),
             ("nothing passes from one client to another in", self.names(keepers.into_iter())),
             ("nothing passes but frames, as the ports say, in", self.names(switches.into_iter())),
             ("no access to the memory of others by", hostile(Kind::Dma)),

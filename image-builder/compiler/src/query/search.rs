@@ -4,11 +4,15 @@
 //! a domain hands to its own devices or its guest, and gets back from them, it has handed on itself: while a way stays
 //! with these, it counts as being in the domain still. So a state of the search is a node and whether the way has come to
 //! it, or to the domain that it belongs to, from a client.
+//!
+//! A wall of the policy ends a way, too, where something would be known of two of its sides: a state also says of which
+//! sides the way has come. It says nothing of that any more behind a device or the builder, of which the monitor knows
+//! nothing. A domain that keeps its clients apart may hear of several sides from them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::sets::Members;
-use crate::flow::{Flow, Flows, Kind, NodeId};
+use crate::flow::{Flow, Flows, Kind, NodeId, Sides};
 
 /// The ways that are looked at.
 #[derive(Debug)]
@@ -31,11 +35,13 @@ pub(super) struct Way {
     pub(super) count: u64,
 }
 
-/// A node, and whether the way has come from a client.
-type State = (NodeId, bool);
+/// A node, whether the way has come from a client, and the sides of walls from which it has come.
+type State = (NodeId, bool, Sides);
 
 /// The steps that there are from each state, or to each.
 pub(super) struct Steps {
+    states: Vec<State>,
+    places: BTreeMap<State, usize>,
     next: Vec<Vec<usize>>,
     back: Vec<Vec<usize>>,
     /// How many flows were looked at.
@@ -64,26 +70,31 @@ impl Ways<'_> {
         let steps = self.steps();
         let (mut effort, mut best) = (steps.effort, None);
         for (from, to) in disjoint(from, to) {
-            let found = search(&steps.next, from.all().map(|node| place((node, false))));
+            let found = search(&steps.next, self.starts(&steps, &from));
             effort += found.effort;
-            best = shorter(best, found.way(&to));
+            best = shorter(best, found.way(&steps, &to));
         }
         (best, effort)
     }
 
     /// How far it is from each node to one of the set, if there is a way.
     pub(super) fn distances_to(&self, to: &Members) -> Vec<Option<usize>> {
-        let ends = to.all().flat_map(|node| [place((node, false)), place((node, true))]);
-        let found = search(&self.steps().back, ends);
-        self.flows.nodes().map(|(node, _)| found.distance[place((node, false))]).collect()
+        let steps = self.steps();
+        let found = search(&steps.back, steps.ends(to));
+        let starts = self.flows.nodes().map(|(node, _)| steps.places[&self.start(node)]);
+        starts.map(|start| found.distance[start]).collect()
     }
 
     /// How far it is to each node from one of the set, if there is a way.
     pub(super) fn distances_from(&self, from: &Members) -> Vec<Option<usize>> {
-        let found = search(&self.steps().next, from.all().map(|node| place((node, false))));
-        let distance =
-            |node| [false, true].into_iter().filter_map(|kept| found.distance[place((node, kept))]).min();
-        self.flows.nodes().map(|(node, _)| distance(node)).collect()
+        let steps = self.steps();
+        let found = search(&steps.next, self.starts(&steps, from));
+        let mut distances = vec![None; self.flows.node_count()];
+        for (state, distance) in steps.states.iter().zip(&found.distance) {
+            let known: &mut Option<usize> = &mut distances[state.0.0];
+            *known = [*known, *distance].into_iter().flatten().min();
+        }
+        distances
     }
 
     /// The flows that lead from one node to the next.
@@ -91,24 +102,40 @@ impl Ways<'_> {
         self.flows.flows().iter().filter(move |flow| flow.from == from && flow.to == to && self.is_open(flow))
     }
 
-    /// Every step, once, whatever number of flows there is for it.
+    /// Every step from a state to which there is a way, once, whatever number of flows there is for it.
     pub(super) fn steps(&self) -> Steps {
-        let states = 2 * self.flows.node_count();
-        let mut steps =
-            Steps { next: vec![Vec::new(); states], back: vec![Vec::new(); states], effort: states };
-        for flow in self.flows.flows() {
-            steps.effort += 1;
-            for state in [(flow.from, false), (flow.from, true)].into_iter().filter(|_| self.is_open(flow)) {
-                let after = self.step(state, flow.to).map(place);
-                steps.next[place(state)].extend(after);
-            }
+        let mut targets = vec![Vec::new(); self.flows.node_count()];
+        for flow in self.flows.flows().iter().filter(|flow| self.is_open(flow)) {
+            targets[flow.from.0].push(flow.to);
         }
-        for (from, next) in steps.next.iter_mut().enumerate() {
-            next.sort_unstable();
-            next.dedup();
-            next.iter().for_each(|to| steps.back[*to].push(from));
+        targets.iter_mut().for_each(|nodes| {
+            nodes.sort_unstable();
+            nodes.dedup();
+        });
+        let mut steps = Steps::none();
+        for (node, _) in self.flows.nodes() {
+            steps.place(self.start(node));
         }
+        let mut at = 0;
+        while let Some(state) = steps.states.get(at).copied() {
+            let after: Vec<_> = targets[state.0.0].iter().filter_map(|to| self.step(state, *to)).collect();
+            let after: Vec<_> = after.into_iter().map(|state| steps.place(state)).collect();
+            after.iter().for_each(|to| steps.back[*to].push(at));
+            steps.next[at] = after;
+            at += 1;
+        }
+        steps.effort = at + self.flows.flows().len();
         steps
+    }
+
+    /// The state in which a way begins at a node.
+    fn start(&self, node: NodeId) -> State {
+        let side = if self.is_nothing_assumed { 0 } else { self.flows.side(node) };
+        (node, false, side)
+    }
+
+    fn starts(&self, steps: &Steps, from: &Members) -> impl Iterator<Item = usize> {
+        from.all().map(|node| steps.places[&self.start(node)]).collect::<Vec<_>>().into_iter()
     }
 
     fn is_open(&self, flow: &Flow) -> bool {
@@ -123,9 +150,9 @@ impl Ways<'_> {
     }
 
     /// The state after a step to a node, if the step may be.
-    fn step(&self, (from, is_kept): State, to: NodeId) -> Option<State> {
+    fn step(&self, (from, is_kept, sides): State, to: NodeId) -> Option<State> {
         if self.is_nothing_assumed {
-            return (!is_kept).then_some((to, false));
+            return (!is_kept).then_some((to, false, 0));
         }
         let keeps = |node: NodeId| self.flows.keeps_apart(node);
         if keeps(from) && is_kept && self.flows.serves(from, to) {
@@ -134,21 +161,46 @@ impl Ways<'_> {
         let home = |node: NodeId| self.flows.owner(node).unwrap_or(node);
         let stays = home(from) == home(to);
         let is_kept = if stays { is_kept } else { self.flows.serves(to, from) };
-        Some((to, is_kept && keeps(home(to))))
+        let is_kept = is_kept && keeps(home(to));
+        let sides = if self.flows.is_watched(to) { sides | self.flows.side(to) } else { 0 };
+        (is_kept || !self.flows.is_walled(sides)).then_some((to, is_kept, sides))
+    }
+}
+
+impl Steps {
+    fn none() -> Self {
+        Self { states: Vec::new(), places: BTreeMap::new(), next: Vec::new(), back: Vec::new(), effort: 0 }
+    }
+
+    /// The place of a state, which is a new one if it has none.
+    fn place(&mut self, state: State) -> usize {
+        let place = *self.places.entry(state).or_insert(self.states.len());
+        if place == self.states.len() {
+            self.states.push(state);
+            self.next.push(Vec::new());
+            self.back.push(Vec::new());
+        }
+        place
+    }
+
+    /// The states in which a way is at a node of a set.
+    fn ends(&self, to: &Members) -> impl Iterator<Item = usize> {
+        let states = self.states.iter().enumerate();
+        states.filter(|(_, state)| to.has(state.0)).map(|(place, _)| place)
     }
 }
 
 impl Found {
     /// The shortest way to a node of a set.
-    fn way(&self, to: &Members) -> Option<Way> {
-        let ends = to.all().flat_map(|node| [place((node, false)), place((node, true))]);
-        let ends = ends.filter_map(|state| Some((self.distance[state]?, state)));
+    fn way(&self, steps: &Steps, to: &Members) -> Option<Way> {
+        let ends = steps.ends(to).filter_map(|state| Some((self.distance[state]?, state)));
         let ends: Vec<_> = ends.collect();
         let (shortest, first) = ends.iter().copied().min()?;
         let same = ends.iter().filter(|(distance, _)| *distance == shortest);
         let count = same.fold(0, |sum: u64, (_, state)| sum.saturating_add(self.count[*state]));
-        let mut nodes: Vec<_> =
-            std::iter::successors(Some(first), |state| self.before[*state]).map(node).collect();
+        let mut nodes: Vec<_> = std::iter::successors(Some(first), |state| self.before[*state])
+            .map(|state| steps.states[state].0)
+            .collect();
         nodes.reverse();
         Some(Way { nodes, count })
     }
@@ -203,14 +255,6 @@ fn disjoint(from: &Members, to: &Members) -> Vec<(Members, Members)> {
 /// The shorter of two ways; of two that are as short the first.
 fn shorter(one: Option<Way>, other: Option<Way>) -> Option<Way> {
     [one, other].into_iter().flatten().min_by_key(|way| way.nodes.len())
-}
-
-fn place((node, is_kept): State) -> usize {
-    2 * node.0 + usize::from(is_kept)
-}
-
-fn node(place: usize) -> NodeId {
-    NodeId(place / 2)
 }
 
 #[cfg(test)]
