@@ -87,6 +87,7 @@ boot_tests! {
     no_guest_has_the_signers_key: "linux-three",
     a_guest_stands_still_and_goes_on: "linux-pause",
     a_guest_goes_on_from_where_it_was_saved: "linux-save",
+    a_guest_goes_on_when_its_switch_is_restarted: "linux-switch",
     a_guest_that_is_killed_leaves_nothing_behind: "linux-lives",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     a_guest_has_a_disk_of_its_own: "linux-disk",
