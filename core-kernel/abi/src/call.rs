@@ -323,8 +323,11 @@ pub const BUILDER_SLOT_SHUTDOWN: u8 = 3;
 pub const BUILDER_SLOT_MEMORY: u8 = 4;
 /// How many such slots there are at most.
 pub const BUILDER_MEMORY_SLOTS: u8 = 4;
+/// Slot in which the builder finds the [log of what was measured](crate::measure::BootLogHeader), if the boot loader has
+/// handed one on.
+pub const BUILDER_SLOT_LOG: u8 = BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
 /// First slot that the builder can use as it likes.
-pub const BUILDER_SLOT_FREE: u8 = BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
+pub const BUILDER_SLOT_FREE: u8 = BUILDER_SLOT_LOG + 1;
 
 /// Why a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

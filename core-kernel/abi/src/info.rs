@@ -86,6 +86,9 @@ pub const SETTINGS_CMDLINE: &str = "cmdline";
 
 /// Name of the manager's gate into the builder.
 pub const MANAGE_GATE: &str = "manage";
+/// Name of the settings that are the log of what was measured at boot, as in
+/// [`BootLogHeader`](crate::measure::BootLogHeader).
+pub const SETTINGS_BOOT_LOG: &str = "boot-log";
 
 /// Name of the memory that begins with the frame page.
 pub const GUEST_FRAME: &str = "frame";

@@ -1,6 +1,6 @@
-//! The table of what is measured of a system image: rows that tile it.
+//! The table of what is measured of a system image: rows that tile it; and the log of what was measured.
 //!
-//! It lies directly behind the [`ImageHeader`](crate::image::ImageHeader), in the image's first page, and so is in its
+//! The table lies directly behind the [`ImageHeader`](crate::image::ImageHeader), in the image's first page, and so is in its
 //! own first row. The kernel does not read it; a boot loader that measures does.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -22,6 +22,22 @@ pub const PCR_BUILDER: u32 = 11;
 pub const PCR_PLAN: u32 = 12;
 /// The register for programs of domains and for files of guests.
 pub const PCR_PROGRAMS: u32 = 13;
+
+/// First bytes of the log that a boot loader hands on.
+pub const BOOT_LOG_MAGIC: [u8; 8] = *b"cl-log\0\0";
+/// Length of the memory in which it lies, header included: whole pages.
+pub const BOOT_LOG_BYTES: u64 = 128 << 10;
+
+/// The start of the log of what was measured. The events follow in the form of firmware's log; zeros fill the rest of
+/// [`BOOT_LOG_BYTES`]. Memory without this start is that of a boot that was not measured.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct BootLogHeader {
+    /// [`BOOT_LOG_MAGIC`].
+    pub magic: [u8; 8],
+    /// Length of the events, in bytes.
+    pub bytes: u64,
+}
 
 /// The start of the table. The [`RowEntry`]s follow, and then their names, one after the other.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

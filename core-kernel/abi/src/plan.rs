@@ -205,13 +205,16 @@ pub enum RegionSource {
     Device = 2,
     /// Memory of the budget, zeroed. The region has it while its owner is started, and is vacant otherwise.
     Budget = 3,
+    /// The log of what was measured at boot; zeros if nothing was.
+    BootLog = 4,
 }
 
 impl RegionSource {
     /// The source with this number.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Memory, Self::Device, Self::Budget].into_iter().find(|source| *source as u32 == number)
+        let all = [Self::Memory, Self::Device, Self::Budget, Self::BootLog];
+        all.into_iter().find(|source| *source as u32 == number)
     }
 }
 

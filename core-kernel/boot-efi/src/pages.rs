@@ -63,11 +63,6 @@ impl Pages {
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
     }
 
-    /// Uses fewer of the bytes.
-    pub(crate) fn truncate(&mut self, bytes: usize) {
-        self.bytes = self.bytes.min(bytes);
-    }
-
     /// Their address.
     pub(crate) fn start(&self) -> u32 {
         self.start.as_ptr() as u32

@@ -5,6 +5,7 @@
 use core::{mem, ptr, slice};
 
 use boot_efi::{Line, event_bytes};
+use cloison_abi::measure::{BOOT_LOG_BYTES, BOOT_LOG_MAGIC, BootLogHeader};
 use cloison_measure::log::kind;
 use uefi_raw::{
     Boolean, Guid, Status,
@@ -12,6 +13,8 @@ use uefi_raw::{
         Tcg2BootServiceCapability, Tcg2EventLogFormat, Tcg2HashLogExtendEventFlags, Tcg2Protocol,
     },
 };
+
+use zerocopy::IntoBytes;
 
 use crate::{
     firmware::{Firmware, done},
@@ -22,8 +25,10 @@ use crate::{
 const FINAL_EVENTS: Guid = uefi_raw::guid!("1e2ed096-30e2-4254-bd89-863bbef82325");
 /// Version and number of events, before those.
 const FINAL_EVENTS_HEADER: usize = 16;
-/// Room for them in the copy of the log.
-const FINAL_EVENTS_ROOM: usize = 16 << 10;
+/// Where events begin in the copy of the log.
+const EVENTS: usize = size_of::<BootLogHeader>();
+/// What has to be free behind those that there are when the copy is made, for firmware's last ones.
+const FINAL_EVENTS_ROOM: usize = 4 << 10;
 /// What stands before the line in what firmware is given: all bytes; then bytes of the header, its version, register and
 /// kind.
 const INPUT_HEADER: usize = 18;
@@ -87,30 +92,34 @@ impl<'a> Tpm<'a> {
         // SAFETY: firmware says that an event begins there, behind which nothing has been logged.
         let last_bytes = unsafe { length_of(ptr::with_exposed_provenance(last as usize)) };
         let bytes = (last - start) as usize + last_bytes.ok_or(Status::VOLUME_CORRUPTED)?;
-        let mut pages = Pages::kept(self.firmware, bytes + FINAL_EVENTS_ROOM)?;
+        if EVENTS + bytes + FINAL_EVENTS_ROOM > BOOT_LOG_BYTES as usize {
+            return Err(Status::BUFFER_TOO_SMALL);
+        }
+        let mut pages = Pages::kept(self.firmware, BOOT_LOG_BYTES as usize)?;
         // SAFETY: from the first event to the end of the last is the log, which firmware does not change meanwhile.
         let log = unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(start as usize), bytes) };
-        pages.bytes_mut()[..bytes].copy_from_slice(log);
-        Ok(TpmLog { pages, bytes, final_events: self.firmware.table(FINAL_EVENTS) })
+        pages.bytes_mut()[EVENTS..EVENTS + bytes].copy_from_slice(log);
+        Ok(TpmLog { pages, end: EVENTS + bytes, final_events: self.firmware.table(FINAL_EVENTS) })
     }
 }
 
 /// A copy of the log.
 pub(crate) struct TpmLog {
     pages: Pages,
-    bytes: usize,
+    /// Where its events end.
+    end: usize,
     final_events: Option<*const u8>,
 }
 
 impl TpmLog {
-    /// Its address.
+    /// Address of the first event.
     pub(crate) fn start(&self) -> u32 {
-        self.pages.start()
+        self.pages.start() + EVENTS as u32
     }
 
     /// The log with what firmware has measured at its end, as far as there is room.
     pub(crate) fn finished(mut self) -> Pages {
-        let mut bytes = self.bytes;
+        let mut end = self.end;
         if let Some(table) = self.final_events {
             // SAFETY: firmware keeps the table in memory that stays; the number of events is its second word.
             let count = unsafe { table.add(8).cast::<u64>().read_unaligned() };
@@ -120,18 +129,19 @@ impl TpmLog {
                 // SAFETY: one more event is there: their number says so.
                 let Some(length) = (unsafe { length_of(event) }) else { break };
                 let Some(room) =
-                    self.pages.bytes_mut().get_mut(bytes..).and_then(|rest| rest.get_mut(..length))
+                    self.pages.bytes_mut().get_mut(end..).and_then(|rest| rest.get_mut(..length))
                 else {
                     break;
                 };
                 // SAFETY: the event is that long.
                 room.copy_from_slice(unsafe { slice::from_raw_parts(event, length) });
-                bytes += length;
+                end += length;
                 // SAFETY: the next one begins where it ends.
                 event = unsafe { event.add(length) };
             }
         }
-        self.pages.truncate(bytes);
+        let header = BootLogHeader { magic: BOOT_LOG_MAGIC, bytes: (end - EVENTS) as u64 };
+        self.pages.bytes_mut()[..EVENTS].copy_from_slice(header.as_bytes());
         self.pages
     }
 }

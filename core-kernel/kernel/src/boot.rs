@@ -65,6 +65,7 @@ fn boot(kernel: &mut Kernel, information: Information, guard: u64) -> Result<(),
         unfit(kernel, format_args!("this CPU does not keep what the kernel writes to {register}"))
     })?;
     let machine = acpi::read(&facts).map_err(|what| unfit(kernel, format_args!("{what}")))?;
+    let log = facts.log();
     let (memory, mut free) = facts.into_memory(&image);
     start_machine(kernel, &memory, &image, &machine, &mut free, guard)?;
     introduce(kernel, &machine, &memory, &image, &free);
@@ -73,7 +74,7 @@ fn boot(kernel: &mut Kernel, information: Information, guard: u64) -> Result<(),
     image::check(&header, image.bytes())
         .and_then(|()| image::check_builder(&header, page_checksum))
         .map_err(|why| unfit(kernel, format_args!("{why}")))?;
-    builder::build(kernel, &header, &image, free).map_err(|why| {
+    builder::build(kernel, &header, &image, free, log).map_err(|why| {
         unfit(kernel, format_args!("the builder cannot be built: {why}; the machine has too little memory"))
     })
 }

@@ -3,14 +3,16 @@
 use cloison_abi::{
     CallError, Name, ObjectKind, Rights,
     call::{
-        BUILDER_MEMORY_SLOTS, BUILDER_SLOT_CENSUS, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
+        BUILDER_MEMORY_SLOTS, BUILDER_SLOT_CENSUS, BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
         BUILDER_SLOT_SHUTDOWN,
     },
     image::ImageHeader,
     limits::PRIORITIES,
     plan::FaultPolicy,
 };
-use cloison_rules::{DomainAddress, DomainId, budget::Budget, capability::Capability, image::segments};
+use cloison_rules::{
+    DomainAddress, DomainId, budget::Budget, capability::Capability, image::segments, memory::Run,
+};
 
 use crate::{
     arch::{frames::FreeMemory, memory::SystemImage},
@@ -27,12 +29,14 @@ pub fn build(
     header: &ImageHeader,
     image: &SystemImage,
     mut free: FreeMemory,
+    log: Run,
 ) -> Result<(), CallError> {
     let quota = free.take(header.builder_quota_pages.into()).ok_or(CallError::QuotaExceeded)?;
     let builder = kernel.add_domain(Name::new("builder").unwrap_or_default())?;
     kernel.give_space(builder.id, quota.zeroed());
     map_segments(kernel, header, image)?;
     give_rights(kernel, free)?;
+    give_log(kernel, log)?;
     // Nobody could restart it, and without it nothing starts.
     kernel.domain_mut(builder.id).on_fault = FaultPolicy::Halt;
     let thread = kernel.thread(builder.id)?;
@@ -73,6 +77,15 @@ fn give_rights(kernel: &mut Kernel, mut free: FreeMemory) -> Result<(), CallErro
         builder_slots(kernel).fill(slot.into(), Capability::Right(kind))?;
     }
     Ok(())
+}
+
+/// Lets the builder have the log of what was measured. One that lies where memory is given out is none: nobody would keep
+/// it as it is.
+fn give_log(kernel: &mut Kernel, log: Run) -> Result<(), CallError> {
+    let Ok(frames) = kernel.machine.space.device(log) else { return Ok(()) };
+    let region = kernel.regions.add_device(frames)?;
+    let rights = Rights::READ | Rights::GRANT | Rights::BUILD;
+    builder_slots(kernel).fill(BUILDER_SLOT_LOG.into(), Capability::own_region(region, rights))
 }
 
 fn builder_slots(kernel: &mut Kernel) -> &mut cloison_rules::capability::SlotTable {

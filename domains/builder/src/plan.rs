@@ -240,9 +240,9 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Whether a region is made of memory.
+/// Whether a region takes memory. The log of a boot that was not measured does.
 fn is_memory(region: &RegionEntry) -> bool {
-    matches!(source(region), Ok(RegionSource::Memory | RegionSource::Budget))
+    matches!(source(region), Ok(RegionSource::Memory | RegionSource::Budget | RegionSource::BootLog))
 }
 
 /// What a region is made of.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use cloison_abi::{
     InterruptSource, ObjectKind, Rights,
-    call::{BUILDER_SLOT_FREE, SLOT_SELF},
+    call::{BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, SLOT_SELF},
     guest::GUEST_REGIONS,
     limits::{MAX_SLOTS, PLAN_EVENTS},
     plan::{DomainEntry, FaultPolicy, NONE, RegionSource},
@@ -216,6 +216,7 @@ impl<'a, K: Kernel> Site<'a, K> {
                 RegionSource::Memory => self.carve(entry.pages)?,
                 RegionSource::Budget => self.carve_budget(entry.pages)?,
                 RegionSource::Device => self.registers(place, entry.pages)?,
+                RegionSource::BootLog => self.boot_log(entry.pages)?,
             };
             self.regions[place] = Some(held);
             made.push(place);
@@ -270,6 +271,17 @@ impl<'a, K: Kernel> Site<'a, K> {
             &mut self.memory
         };
         memory.give_back(piece);
+    }
+
+    /// The log of what was measured. If there is none, memory with nothing in it.
+    fn boot_log(&mut self, pages: u32) -> Result<Held, BuildError> {
+        let slot = self.take_slot()?;
+        let log = Slot(BUILDER_SLOT_LOG);
+        if self.carry_out(Step::Carve { run: log, receiver: slot, first: 0, pages: pages.into() }).is_ok() {
+            return Ok(Held { slot, piece: None });
+        }
+        self.slots.give_back(slot.0);
+        self.carve(pages)
     }
 
     fn registers(&mut self, place: usize, pages: u32) -> Result<Held, BuildError> {

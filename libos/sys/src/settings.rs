@@ -3,11 +3,13 @@
 
 use cloison_abi::{
     info::{
-        SETTINGS_ARGUMENTS, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS, SETTINGS_KERNEL,
-        SETTINGS_MANAGEMENT, SETTINGS_POLICY, SETTINGS_PORTS,
+        SETTINGS_ARGUMENTS, SETTINGS_BOOT_LOG, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS,
+        SETTINGS_KERNEL, SETTINGS_MANAGEMENT, SETTINGS_POLICY, SETTINGS_PORTS,
     },
+    measure::{BOOT_LOG_MAGIC, BootLogHeader},
     port::PortSettings,
 };
+use zerocopy::FromBytes;
 
 use crate::{info, memory::leads_to_memory};
 
@@ -65,6 +67,15 @@ pub fn kernel() -> Option<&'static [u8]> {
 #[must_use]
 pub fn initramfs() -> Option<&'static [u8]> {
     bytes(SETTINGS_INITRAMFS)
+}
+
+/// The log of what was measured at boot, as firmware keeps it; `None` if this domain may not see it, or this boot was not
+/// measured.
+#[must_use]
+pub fn boot_log() -> Option<&'static [u8]> {
+    let (header, events) = BootLogHeader::read_from_prefix(bytes(SETTINGS_BOOT_LOG)?).ok()?;
+    let is_there = header.magic == BOOT_LOG_MAGIC;
+    events.get(..usize::try_from(header.bytes).ok()?).filter(|_| is_there)
 }
 
 fn text(name: &str) -> &'static str {

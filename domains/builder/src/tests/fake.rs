@@ -11,7 +11,7 @@ use std::{
 use cloison_abi::{
     CallError, Fault, Rights,
     call::{
-        BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
+        BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
         BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
     },
 };
@@ -45,6 +45,8 @@ enum Object {
     /// A region that begins at this page of the run.
     Memory(u64),
     Registers,
+    /// The boot loader's log.
+    Log,
     /// A domain whose page tables begin at this page.
     Domain(u64),
 }
@@ -57,6 +59,13 @@ impl Fake {
         slots.insert(BUILDER_SLOT_MEMORY, Object::Run);
         let (rights, regions, guests, steps) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
         Self(RefCell::new(State { slots, rights, regions, guests, steps, fails_at: usize::MAX }))
+    }
+
+    /// The kernel of a boot whose loader has handed on a log.
+    pub fn with_log() -> Self {
+        let fake = Self::new();
+        fake.0.borrow_mut().slots.insert(BUILDER_SLOT_LOG, Object::Log);
+        fake
     }
 
     /// Pages of the run that are a region's.
@@ -174,6 +183,9 @@ impl State {
     }
 
     fn carve(&mut self, run: Slot, receiver: Slot, first: u64, pages: u64) -> Result<(), CallError> {
+        if self.get(run)? == Object::Log {
+            return self.fill(receiver, Object::Registers);
+        }
         if self.get(run)? != Object::Run || pages == 0 || first + pages > RUN_PAGES {
             return Err(CallError::BadArgument);
         }

@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use cloison_abi::{
     CallError, Name,
-    call::BUILDER_SLOT_MEMORY,
+    call::{BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY},
     plan::{FaultPolicy, PlanHeader},
 };
 use cloison_sys::Slot;
@@ -75,6 +75,22 @@ fn a_plan_is_carried_out_once() {
     assert_eq!(count("guest"), 1);
     assert_eq!(count("configuring a domain"), 3);
     assert_eq!(count("starting a domain"), 0, "nothing runs before all is built");
+}
+
+/// Who may see the log sees the boot loader's, or memory with nothing in it. Nothing of it stays with the builder.
+#[test]
+fn a_log_is_given_or_stood_in_for() {
+    let mut plan = Sketch::system();
+    plan.add_log(2, 3);
+    let bytes = plan.image();
+    for (kernel, pages) in [(Fake::with_log(), 0), (Fake::new(), 3)] {
+        let image = opened(&bytes);
+        let mut site = build(&kernel, &image).unwrap();
+        assert_eq!(kernel.pages_in_use(), ALL_PAGES + pages);
+        assert_eq!(kernel.free_slots_in_use(), DOMAINS as usize + 4, "each domain, and four regions");
+        site.give_up_rights(SPARED).unwrap();
+        assert_eq!(kernel.rights_of(Slot(BUILDER_SLOT_LOG)), None, "the log");
+    }
 }
 
 /// Whichever step of a domain's building fails: all of it comes back, and it can be built after all.

@@ -116,6 +116,12 @@ impl Sketch {
         plan
     }
 
+    /// Lets a domain see the boot loader's log.
+    pub fn add_log(&mut self, domain: u32, pages: u32) {
+        let log = self.region(pages, RegionSource::BootLog, NONE);
+        self.map(domain, log, pages);
+    }
+
     fn add_guest(&mut self) {
         let memory = RegionSource::Memory;
         let tables = self.region(3, memory, NONE);

@@ -34,7 +34,7 @@ pub use management::{GroupTable, PermitTable};
 pub use menu::MenuTable;
 pub use payload::{Debian, Extra, Listed, Package, Payload, Purpose};
 pub use platform::{
-    AskedBy, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
+    AskedBy, BOOT_LOG, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };
 pub use policy::{PartTable, PolicyTable, RuleTable, WallTable};
 pub use reader::{FileFacts, MAX_DEPTH, MAX_FILE_BYTES};

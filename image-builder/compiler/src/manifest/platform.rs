@@ -6,6 +6,9 @@ use crate::diagnostic::At;
 /// Class of a network card, which an uplink needs.
 pub const NETWORK_CARD: &str = "virtio-net";
 
+/// Class of the log of what was measured, which is no device of the machine's but the boot loader's, and has one reader.
+pub const BOOT_LOG: &str = "boot-log";
+
 /// A machine.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields' names say what they are")]

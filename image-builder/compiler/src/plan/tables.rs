@@ -67,7 +67,7 @@ impl Tables {
     }
 }
 
-/// Whether a region is made of memory.
+/// Whether a region takes memory. The log of a boot that was not measured does.
 #[must_use]
 pub fn is_memory(region: &RegionEntry) -> bool {
     region.source != RegionSource::Device as u32

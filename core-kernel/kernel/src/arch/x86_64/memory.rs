@@ -21,13 +21,14 @@ use crate::arch::frames::{FreeMemory, ImagePart};
 pub struct BootFacts {
     memory: Vec<Run, MAX_RUNS>,
     image: Option<(u64, u64)>,
+    log: Run,
     acpi_root: Option<usize>,
 }
 
 impl BootFacts {
     /// Reads the boot loader's information.
     pub fn read(information: Information) -> Self {
-        let nothing = Self { memory: Vec::new(), image: None, acpi_root: None };
+        let nothing = Self { memory: Vec::new(), image: None, log: Run::NONE, acpi_root: None };
         let header = (KERNEL_BASE + information.address()) as *const BootInformationHeader;
         // SAFETY: the boot code checked the loader's magic number, so this is the address of Multiboot2
         // information; the boot tables map the first 4 GiB, and nothing writes there before this function is
@@ -40,18 +41,26 @@ impl BootFacts {
                 add_run(&mut memory, run);
             }
         }
-        let image = information.module_tags().next();
-        let image = image.map(|tag| (tag.start_address().into(), tag.end_address().into()));
+        let places =
+            information.module_tags().map(|tag| (tag.start_address().into(), tag.end_address().into()));
+        let mut places = places.fuse();
+        let image = places.next();
+        let log = places.next().map_or(Run::NONE, |(start, end)| Run::around(start, end));
         let version_2 = information.rsdp_v2_tag().map(|tag| core::ptr::from_ref(tag) as usize);
         let version_1 = information.rsdp_v1_tag().map(|tag| core::ptr::from_ref(tag) as usize);
         // The root pointer follows the tag's own header of 8 bytes (Multiboot2 specification, section 3.6.11).
         let acpi_root = version_2.or(version_1).map(|tag| tag + 8 - KERNEL_BASE as usize);
-        Self { memory, image, acpi_root }
+        Self { memory, image, log, acpi_root }
     }
 
     /// Address of the ACPI root pointer.
     pub(super) fn acpi_root(&self) -> Option<usize> {
         self.acpi_root
+    }
+
+    /// The pages that the boot loader says hold its log; none if it has handed on no log.
+    pub fn log(&self) -> Run {
+        self.log
     }
 
     /// The system image, if the boot loader has loaded one.

@@ -1,7 +1,8 @@
 //! What a domain has without another one: devices, rights, regions, its guest.
 
-use cloison_abi::info::{self, Channel};
+use cloison_abi::info::{self, Channel, SETTINGS_BOOT_LOG};
 use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::measure::BOOT_LOG_BYTES;
 use cloison_abi::plan::{
     AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE, RegionEntry, RegionSlotEntry,
     RegionSource, RightEntry,
@@ -9,7 +10,7 @@ use cloison_abi::plan::{
 use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
 
 use super::{Assigner, index, memory, own_source, thread};
-use crate::manifest::{DeviceMemory, Irq, RegionNeed, Trigger};
+use crate::manifest::{BOOT_LOG, DeviceMemory, Irq, RegionNeed, Trigger};
 use crate::plan::{name::name, page_count};
 use crate::system::{Device, Domain, DomainId, Owned, Right};
 use crate::workspace::BUILDER;
@@ -87,6 +88,9 @@ impl Assigner<'_> {
             pci_function: device.pci.as_ref().map_or(NONE, |function| function.value.into()),
         });
         let given = Given { id, place, device, local: name(&owned.local) };
+        if device.class.value == BOOT_LOG {
+            self.boot_log(&given);
+        }
         for (number, memory) in (0..).zip(&device.memory) {
             self.area(&given, number, memory);
         }
@@ -117,6 +121,17 @@ impl Assigner<'_> {
         let name = given.local;
         let told = info::Area { name, number, reserved: 0, address, bytes, physical_address };
         self.info[given.id.0].areas.push(told);
+    }
+
+    /// The domain sees it as it sees what its manifest fixes.
+    fn boot_log(&mut self, given: &Given<'_>) {
+        let pages = page_count(BOOT_LOG_BYTES) as u32;
+        let source = RegionSource::BootLog as u32;
+        let name_of_device = name(&given.device.name.value);
+        let region = self.region(RegionEntry { source, ..memory(name_of_device, pages) });
+        let address = self.map(given.id, region, 0..pages, Rights::READ);
+        let name = name(SETTINGS_BOOT_LOG);
+        self.info[given.id.0].settings.push(info::Settings { name, address, bytes: BOOT_LOG_BYTES });
     }
 
     fn interrupt(&mut self, given: &Given<'_>, irq: &Irq) {
