@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run -p cloison-tpm --example record -- 1.2 > libos/tpm/recorded/tpm12.hex
 //! cargo run -p cloison-tpm --example record -- 2.0 > libos/tpm/recorded/tpm20.hex
+//! cargo run -p cloison-tpm --example record -- quote > libos/tpm/recorded/quote.hex
 //! ```
 //!
 //! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs
@@ -13,7 +14,7 @@ use std::{
     fmt::Write as _,
     io::{Read, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command as Process, ExitCode},
     thread::sleep,
     time::Duration,
@@ -21,13 +22,17 @@ use std::{
 
 use cloison_tpm::{Command, MAX_MESSAGE_BYTES, family::Family, tpm12, tpm20};
 
+/// The handle that a TPM gives to the first session of a policy.
+const FIRST_POLICY_SESSION: u32 = 0x0300_0000;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let recorded = match std::env::args().nth(1).as_deref() {
-        Some("1.2") => record(Family::Tpm12),
-        Some("2.0") => record(Family::Tpm20),
-        _ => Err("say which TPM to record: 1.2 or 2.0".into()),
+        Some("1.2") => record(Family::Tpm12, record_12),
+        Some("2.0") => record(Family::Tpm20, record_20),
+        Some("quote") => record(Family::Tpm20, record_quote),
+        _ => Err("say what to record: 1.2, 2.0 or quote".into()),
     };
     match recorded {
         Ok(text) => {
@@ -41,15 +46,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn record(family: Family) -> Outcome<String> {
+fn record(family: Family, exchanges: fn(&mut Recorder) -> Outcome<()>) -> Outcome<String> {
     let folder = std::env::temp_dir().join(format!("record-tpm-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let outcome = Emulator::start(family, &folder).and_then(|mut emulator| {
-        let mut recorder = Recorder { stream: emulator.connect()?, text: String::new() };
-        match family {
-            Family::Tpm12 => record_12(&mut recorder)?,
-            Family::Tpm20 => record_20(&mut recorder)?,
-        }
+    let outcome = Emulator::start(family, &folder).and_then(|emulator| {
+        let (stream, control) = (connect(&emulator.socket)?, connect(&emulator.control)?);
+        let mut recorder = Recorder { stream, control, text: String::new() };
+        exchanges(&mut recorder)?;
         Ok(recorder.text)
     });
     std::fs::remove_dir_all(&folder)?;
@@ -106,8 +109,25 @@ fn record_20(to: &mut Recorder) -> Outcome<()> {
     to.record("flush again", &tpm20::FlushContext { handle })
 }
 
+/// A key for attestation, and its quote: at the locality that its policy asks for, and at another.
+fn record_quote(to: &mut Recorder) -> Outcome<()> {
+    let (handle, session) = (tpm20::FIRST_TRANSIENT, FIRST_POLICY_SESSION);
+    to.record("startup", &tpm20::Startup)?;
+    to.record("create attestation key", &tpm20::CreateAttestationKey)?;
+    to.record("create attestation key again", &tpm20::CreateAttestationKey)?;
+    to.record("policy session", &tpm20::StartPolicySession)?;
+    to.record("policy", &tpm20::PolicyLocality { session })?;
+    let nonce = b"a nonce of two and thirty bytes.";
+    let quote = tpm20::Quote { key: handle, session, nonce, registers: 0x7bff };
+    to.record("quote at another locality", &quote)?;
+    to.set_locality(tpm20::ATTESTATION_LOCALITY)?;
+    to.record("quote", &quote)?;
+    to.record("quote without the session", &quote)
+}
+
 struct Recorder {
     stream: UnixStream,
+    control: UnixStream,
     text: String,
 }
 
@@ -122,6 +142,15 @@ impl Recorder {
         writeln!(self.text, "# {name}\n> {}\n< {}", hex(command), hex(&response[..count]))?;
         Ok(())
     }
+
+    /// Has swtpm take commands from here on as if they came at a locality.
+    fn set_locality(&mut self, locality: u8) -> Outcome<()> {
+        const SET_LOCALITY: [u8; 4] = [0, 0, 0, 5];
+        self.control.write_all(&[&SET_LOCALITY[..], &[locality]].concat())?;
+        let mut result = [0; 4];
+        self.control.read_exact(&mut result)?;
+        if result == [0; 4] { Ok(()) } else { Err("swtpm refuses the locality".into()) }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -131,31 +160,34 @@ fn hex(bytes: &[u8]) -> String {
 /// A running swtpm; it ends with its value.
 struct Emulator {
     process: Child,
-    socket: std::path::PathBuf,
+    socket: PathBuf,
+    control: PathBuf,
 }
 
 impl Emulator {
     fn start(family: Family, folder: &Path) -> Outcome<Self> {
-        let socket = folder.join("socket");
+        let (socket, control) = (folder.join("socket"), folder.join("control"));
         let mut process = Process::new("swtpm");
         process.args(["socket", "--flags", "not-need-init", "--server"]);
         process.arg(format!("type=unixio,path={}", socket.display()));
+        process.arg("--ctrl").arg(format!("type=unixio,path={}", control.display()));
         process.arg("--tpmstate").arg(format!("dir={}", folder.display()));
         if family == Family::Tpm20 {
             process.arg("--tpm2");
         }
-        Ok(Self { process: process.spawn()?, socket })
+        Ok(Self { process: process.spawn()?, socket, control })
     }
+}
 
-    fn connect(&mut self) -> Outcome<UnixStream> {
-        for _ in 0..100 {
-            if let Ok(stream) = UnixStream::connect(&self.socket) {
-                return Ok(stream);
-            }
-            sleep(Duration::from_millis(20));
+/// Connects to one of swtpm's sockets.
+fn connect(socket: &Path) -> Outcome<UnixStream> {
+    for _ in 0..100 {
+        if let Ok(stream) = UnixStream::connect(socket) {
+            return Ok(stream);
         }
-        Err("swtpm does not answer on its socket".into())
+        sleep(Duration::from_millis(20));
     }
+    Err("swtpm does not answer on its socket".into())
 }
 
 impl Drop for Emulator {

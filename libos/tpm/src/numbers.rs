@@ -48,10 +48,16 @@ pub mod code {
     pub const SELF_TEST: u32 = 0x143;
     /// `TPM2_Startup`.
     pub const STARTUP: u32 = 0x144;
+    /// `TPM2_Quote`.
+    pub const QUOTE: u32 = 0x158;
     /// `TPM2_FlushContext`.
     pub const FLUSH_CONTEXT: u32 = 0x165;
+    /// `TPM2_PolicyLocality`.
+    pub const POLICY_LOCALITY: u32 = 0x16f;
     /// `TPM2_ReadPublic`.
     pub const READ_PUBLIC: u32 = 0x173;
+    /// `TPM2_StartAuthSession`.
+    pub const START_AUTH_SESSION: u32 = 0x176;
     /// `TPM2_GetCapability`.
     pub const GET_CAPABILITY: u32 = 0x17a;
     /// `TPM2_GetRandom`.

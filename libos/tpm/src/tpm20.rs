@@ -1,5 +1,6 @@
 //! Commands of TPM 2.0 (TCG *TPM Library*, parts 2 and 3, revision 1.38 and later).
 
+mod attestation;
 mod key;
 mod registers;
 
@@ -11,6 +12,10 @@ use crate::{
 };
 
 pub use crate::numbers::code;
+pub use attestation::{
+    ATTESTATION_LOCALITY, AttestationKey, CreateAttestationKey, MAX_NONCE_BYTES, PolicyLocality, Quote,
+    Quoted, Signature, StartPolicySession, Statement,
+};
 pub use key::{CreateEndorsementKey, LoadedKey, ReadPublic};
 pub use registers::{Bank, Banks, GetBanks, PcrRead, Selection, hash_name};
 
@@ -55,6 +60,7 @@ mod algorithm {
     pub(super) const AES: u16 = 0x06;
     pub(super) const SHA256: u16 = 0x0b;
     pub(super) const NULL: u16 = 0x10;
+    pub(super) const ECDSA: u16 = 0x18;
     /// The only scheme that states no hash.
     pub(super) const RSAES: u16 = 0x15;
     /// The only scheme that states a count besides.

@@ -114,6 +114,21 @@ impl<'a> Reader<'a> {
         self.bytes(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
+    /// What is left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.left
+    }
+
+    /// Checks that nothing is left.
+    pub(crate) fn end(self) -> Result<(), Error> {
+        let value = self.left.len() as u32;
+        if value == 0 {
+            Ok(())
+        } else {
+            Err(Error::Unexpected { field: "number of bytes behind the end", value })
+        }
+    }
+
     /// The bytes read since `before`, a copy of this reader made earlier.
     pub(crate) fn since(&self, before: Self) -> &'a [u8] {
         let count = before.left.len().saturating_sub(self.left.len());

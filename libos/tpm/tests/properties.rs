@@ -59,6 +59,12 @@ proptest! {
         let _ = tpm20::GetRandom { count: 4 }.parse(&bytes);
         let _ = tpm20::CreateEndorsementKey.parse(&bytes);
         let _ = tpm20::ReadPublic { handle: 0 }.parse(&bytes);
+        let _ = tpm20::StartPolicySession.parse(&bytes);
+        let quote = tpm20::Quote { key: 0, session: 0, nonce: &[0; 32], registers: 0 };
+        let _ = quote.parse(&bytes).map(|quoted| tpm20::Statement::read(quoted.statement));
+        let _ = tpm20::Statement::read(&bytes);
+        let _ = tpm20::Signature::read(&bytes);
+        let _ = tpm20::AttestationKey::read(&bytes);
     }
 
     #[test]
@@ -78,6 +84,10 @@ proptest! {
         check(&tpm20::GetRandom { count: u16::from_be_bytes([first, second]) })?;
         check(&tpm20::FlushContext { handle: number })?;
         check(&tpm20::CreateEndorsementKey)?;
+        check(&tpm20::CreateAttestationKey)?;
+        check(&tpm20::StartPolicySession)?;
+        check(&tpm20::PolicyLocality { session: number })?;
+        check(&tpm20::Quote { key: number, session: number, nonce: &[first; 32], registers: number })?;
     }
 
     #[test]

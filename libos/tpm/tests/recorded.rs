@@ -59,14 +59,18 @@ fn recorded_20() -> Recording {
     Recording::read(include_str!("../recorded/tpm20.hex"))
 }
 
+fn recorded_quote() -> Recording {
+    Recording::read(include_str!("../recorded/quote.hex"))
+}
+
 fn refused<T>(code: u32) -> Result<T, Error> {
     Err(Error::Refused(ReturnCode(code)))
 }
 
 #[test]
 fn every_recorded_command_passes_the_check() {
-    for recording in [recorded_12(), recorded_20()] {
-        assert!(recording.0.len() > 10);
+    for recording in [recorded_12(), recorded_20(), recorded_quote()] {
+        assert!(recording.0.len() > 6);
         for exchange in &recording.0 {
             let header = header::check_command(&exchange.command, 4096).expect("a good command");
             assert_eq!(header.length, exchange.command.len(), "{}", exchange.name);
@@ -234,4 +238,71 @@ fn tpm20_endorsement_key() {
     assert_eq!(loaded.iter().collect::<Vec<_>>(), [handle]);
     assert_eq!(tpm.parse("flush", &tpm20::FlushContext { handle }), Ok(()));
     assert!(matches!(tpm.parse("flush again", &tpm20::FlushContext { handle }), Err(Error::Refused(_))));
+}
+
+#[test]
+fn a_quote_is_made_at_one_locality_alone() {
+    let tpm = recorded_quote();
+    let made = tpm.parse("create attestation key", &tpm20::CreateAttestationKey).expect("a key");
+    let again = tpm.parse("create attestation key again", &tpm20::CreateAttestationKey).expect("a key");
+    let public = made.key.expect("a public part");
+    assert_eq!(Ok(public), again.key, "the same seed makes the same key");
+    let key = tpm20::AttestationKey::read(public.structure).expect("the template's key");
+    let [x, y] = key.point;
+    assert_eq!(public.kind, KeyKind::Ecc { curve: 3, x, y });
+    let session = tpm.parse("policy session", &tpm20::StartPolicySession).expect("a session");
+    assert_eq!(tpm.parse("policy", &tpm20::PolicyLocality { session }), Ok(()));
+    let nonce = b"a nonce of two and thirty bytes.";
+    let quote = tpm20::Quote { key: made.handle, session, nonce, registers: 0x7bff };
+    assert_eq!(tpm.parse("quote at another locality", &quote), refused(0x907));
+    let quoted = tpm.parse("quote", &quote).expect("a quote");
+    assert!(tpm20::Signature::read(quoted.signature).is_ok());
+    let stated = tpm20::Statement::read(quoted.statement).expect("a statement");
+    assert_eq!((stated.nonce, stated.registers, stated.digest.len()), (&nonce[..], 0x7bff, 32));
+    assert!(tpm.parse("quote without the session", &quote).is_err(), "the session has ended with the quote");
+}
+
+/// One changed byte of the template, or one byte more or less: no key for attestation, whatever else it is.
+#[test]
+fn a_key_that_could_sign_anything_else_is_none() {
+    let tpm = recorded_quote();
+    let made = tpm.parse("create attestation key", &tpm20::CreateAttestationKey).expect("a key");
+    let public = made.key.expect("a public part").structure;
+    let is_key = |bytes: &[u8]| tpm20::AttestationKey::read(bytes).is_ok();
+    assert!(is_key(public));
+    for place in 0..public.len() - 68 {
+        let mut changed = public.to_vec();
+        changed[place] ^= 1;
+        assert!(!is_key(&changed), "byte {place}");
+    }
+    assert!(!is_key(&public[..public.len() - 1]) && !is_key(&[public, &[0]].concat()));
+}
+
+/// A statement or a signature that is cut, longer, or of another kind is an error.
+#[test]
+fn a_statement_is_read_to_its_last_byte() {
+    let tpm = recorded_quote();
+    let quote = tpm20::Quote { key: 0, session: 0, nonce: &[0; 32], registers: 0 };
+    let quoted = tpm20::Quote::parse(&quote, tpm.response("quote")).expect("a quote");
+    let is_statement = |bytes: &[u8]| tpm20::Statement::read(bytes).is_ok();
+    let is_signature = |bytes: &[u8]| tpm20::Signature::read(bytes).is_ok();
+    for (bytes, reads) in
+        [(quoted.statement, &is_statement as &dyn Fn(&[u8]) -> bool), (quoted.signature, &is_signature)]
+    {
+        assert!(reads(bytes));
+        assert!((0..bytes.len()).all(|end| !reads(&bytes[..end])), "cut");
+        assert!(!reads(&[bytes, &[0]].concat()), "longer");
+    }
+    // Mark and kind of the statement; its one selection, of SHA-256, of three bytes, lies before the digest.
+    let selection = quoted.statement.len() - 34 - 10;
+    for place in (0..6).chain(selection..selection + 7) {
+        let mut changed = quoted.statement.to_vec();
+        changed[place] ^= 0x40;
+        assert!(!is_statement(&changed), "byte {place}");
+    }
+    for place in 0..6 {
+        let mut changed = quoted.signature.to_vec();
+        changed[place] ^= 0x40;
+        assert!(!is_signature(&changed), "byte {place}");
+    }
 }

@@ -30,24 +30,36 @@ impl Command for CreateEndorsementKey {
     type Response<'a> = LoadedKey<'a>;
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
-        let writer =
-            Writer::command(buffer, TAG_20_SESSIONS, code::CREATE_PRIMARY).u32(ENDORSEMENT_HIERARCHY);
-        // One session with an empty password: handle, no nonce, no attributes, no proof.
-        let writer = writer.u32(9).u32(PASSWORD_SESSION).u16(0).u8(0).u16(0);
-        // TPM2B_SENSITIVE_CREATE: no password for the key, no data.
-        let writer = writer.u16(4).u16(0).u16(0);
-        let writer = template::write(writer);
-        // No data from outside, no registers to record at creation.
-        writer.u16(0).u32(0).finish()
+        create_primary(buffer, template::write)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<LoadedKey<'a>, Error> {
-        let mut reader = Reader::response(bytes, &[TAG_20_SESSIONS])?;
-        let handle = reader.u32()?;
-        let mut parameters = || reader.u32().and_then(|_bytes| reader.sized16());
-        let key = parameters().and_then(read_public);
-        Ok(LoadedKey { handle, key })
+        parse_primary(bytes)
     }
+}
+
+/// Writes the command that derives a key from the endorsement seed, by a template that `template` writes as a
+/// `TPM2B_PUBLIC`.
+pub(super) fn create_primary(
+    buffer: &mut [u8],
+    template: impl FnOnce(Writer<'_>) -> Writer<'_>,
+) -> Result<&[u8], Error> {
+    let writer = Writer::command(buffer, TAG_20_SESSIONS, code::CREATE_PRIMARY).u32(ENDORSEMENT_HIERARCHY);
+    // One session with an empty password: handle, no nonce, no attributes, no proof.
+    let writer = writer.u32(9).u32(PASSWORD_SESSION).u16(0).u8(0).u16(0);
+    // TPM2B_SENSITIVE_CREATE: no password for the key, no data.
+    let writer = writer.u16(4).u16(0).u16(0);
+    // No data from outside, no registers to record at creation.
+    template(writer).u16(0).u32(0).finish()
+}
+
+/// Reads the answer to it.
+pub(super) fn parse_primary(bytes: &[u8]) -> Result<LoadedKey<'_>, Error> {
+    let mut reader = Reader::response(bytes, &[TAG_20_SESSIONS])?;
+    let handle = reader.u32()?;
+    let mut parameters = || reader.u32().and_then(|_bytes| reader.sized16());
+    let key = parameters().and_then(read_public);
+    Ok(LoadedKey { handle, key })
 }
 
 /// The template for an RSA 2048 endorsement key: L-1 of the TCG *EK Credential Profile*, section B.3.3.
