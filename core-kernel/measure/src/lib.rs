@@ -4,6 +4,7 @@
 //! * [`event`]: what is measured, in order: one event for the loader's options, for the kernel and for each row.
 //! * [`registers`]: what measuring makes of a TPM's registers.
 //! * [`log`]: the log of events as firmware keeps it, read and written.
+//! * [`evidence`]: what a machine gives to somebody who wants to know what runs on it.
 //! * [`firmware`]: the events of firmware whose values are known ahead.
 //!
 //! Pure functions over bytes: the loader that measures a system and the tool that foretells it come to the same events.
@@ -12,12 +13,14 @@
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod evidence;
 pub mod firmware;
 pub mod log;
 pub mod registers;
 pub mod rows;
 
 pub use event::{Event, Hash, System};
+pub use evidence::Evidence;
 pub use log::{BadLog, Log};
 pub use registers::{Bank, Digests, Registers};
 pub use rows::{BadRows, Row, Rows};

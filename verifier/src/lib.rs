@@ -1,0 +1,28 @@
+//! Tells whether a machine runs what was built: takes evidence apart, checks each step from the TPM's signature to the
+//! rows of the system, and compares with what the image builder has foretold.
+//!
+//! * [`Reference`]: what `cargo image pcrs --format json` has printed.
+//! * [`examine`]: the checks, in order. It is a pure function of evidence, challenge and reference.
+//! * [`Verdict`]: what is told of each register, and whether all of it is good.
+//! * [`cli`]: the program `cloison-verify`, which asks machines and reads files.
+//!
+//! What is not checked: whose TPM it is. The name of its key has to be known from somewhere, and is given with the
+//! challenge; without it, any key of the right form counts, one of a program too.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod cli;
+mod examine;
+mod hex;
+mod key;
+mod net;
+mod reference;
+mod verdict;
+
+pub use examine::{Challenge, examine};
+pub use hex::{hex, unhex};
+pub use key::KeyName;
+pub use net::{NoAnswer, Prover, fresh_nonce};
+pub use reference::{BadReference, QUOTED, Reference};
+pub use verdict::{Refusal, Row, State, Verdict};

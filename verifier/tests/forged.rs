@@ -1,0 +1,320 @@
+//! A machine whose TPM is a program, and all that can be wrong with what it says.
+
+use cloison_measure::{
+    Bank, Digests, Evidence, Log, Registers,
+    log::{kind, replay, write_event, write_start},
+};
+use cloison_verify::{Challenge, KeyName, QUOTED, Reference, State, Verdict, examine, hex};
+use p256::ecdsa::{Signature, SigningKey, signature::Signer};
+use proptest::{prelude::*, sample::Index};
+use sha2::{Digest, Sha256};
+
+const NONCE: [u8; 32] = *b"a nonce of two and thirty bytes.";
+/// The public part of a key before its point, as swtpm has made it.
+const TEMPLATE_BYTES: usize = 52;
+
+/// What is measured: register, kind, text.
+type Event = (u32, u32, &'static str);
+const EVENTS: [Event; 10] = [
+    (0, kind::UEFI_APPLICATION, "firmware"),
+    (7, kind::SEPARATOR, "keys"),
+    (4, kind::UEFI_APPLICATION, "loader"),
+    (8, kind::LOADER, "options sha256:00"),
+    (9, kind::LOADER, "kernel sha256:01"),
+    (11, kind::LOADER, "header sha256:02"),
+    (11, kind::LOADER, "builder sha256:03"),
+    (12, kind::LOADER, "plan sha256:04"),
+    (13, kind::LOADER, "domain one sha256:05"),
+    (13, kind::LOADER, "domain two sha256:06"),
+];
+
+/// A machine, each part of whose evidence can be made another.
+struct Machine {
+    key: SigningKey,
+    template: Vec<u8>,
+    log: Vec<u8>,
+    mark: u32,
+    kind: u16,
+    nonce: Vec<u8>,
+    is_clock_safe: u8,
+    /// The selection: how many, of which bank, which.
+    selection: (u32, u16, u32),
+    /// The registers that are stated, if they are not those of the log.
+    registers: Option<Registers>,
+    behind_statement: Vec<u8>,
+    signature_kind: [u16; 2],
+    /// What is done to the halves of the signature.
+    halves: fn([[u8; 32]; 2]) -> [[u8; 32]; 2],
+}
+
+fn log_of(events: &[Event]) -> Vec<u8> {
+    let mut log = Vec::new();
+    write_start(&mut log);
+    for (pcr, kind, text) in events {
+        write_event(&mut log, *pcr, *kind, &Digests::of(text.as_bytes()), text.as_bytes());
+    }
+    log
+}
+
+fn registers(log: &[u8]) -> Registers {
+    replay(&Log::read(log).unwrap(), Bank::Sha256).unwrap()
+}
+
+fn good() -> Machine {
+    Machine {
+        key: SigningKey::from_slice(&[7; 32]).unwrap(),
+        template: template(),
+        log: log_of(&EVENTS),
+        mark: 0xff54_4347,
+        kind: 0x8018,
+        nonce: NONCE.to_vec(),
+        is_clock_safe: 1,
+        selection: (1, 0x0b, QUOTED),
+        registers: None,
+        behind_statement: Vec::new(),
+        signature_kind: [0x18, 0x0b],
+        halves: |halves| halves,
+    }
+}
+
+fn template() -> Vec<u8> {
+    let recorded = include_str!("../../libos/tpm/recorded/quote.hex");
+    // Behind header, handle, length of the parameters and length of the public part.
+    let answer = recorded.lines().skip_while(|line| *line != "# create attestation key").nth(2).unwrap();
+    let digits = &answer[2 + 2 * 20..][..2 * TEMPLATE_BYTES];
+    (0..TEMPLATE_BYTES).map(|at| u8::from_str_radix(&digits[2 * at..][..2], 16).unwrap()).collect()
+}
+
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u16).to_be_bytes(), bytes].concat()
+}
+
+impl Machine {
+    fn public(&self) -> Vec<u8> {
+        let point = self.key.verifying_key().to_sec1_point(false);
+        [self.template.clone(), sized(&point.as_bytes()[1..33]), sized(&point.as_bytes()[33..])].concat()
+    }
+
+    fn statement(&self) -> Vec<u8> {
+        let (count, bank, registers) = self.selection;
+        let stated = self.registers.clone().unwrap_or_else(|| crate::registers(&self.log));
+        let of = (0..24).filter(|pcr| registers >> pcr & 1 != 0);
+        let digest = of.fold(Sha256::new(), |hash, pcr| hash.chain_update(stated.value(pcr))).finalize();
+        [
+            self.mark.to_be_bytes().to_vec(),
+            self.kind.to_be_bytes().to_vec(),
+            sized(&[0; 34]),
+            sized(&self.nonce),
+            vec![0; 16],
+            vec![self.is_clock_safe],
+            vec![0; 8],
+            count.to_be_bytes().to_vec(),
+            bank.to_be_bytes().to_vec(),
+            vec![3],
+            registers.to_le_bytes()[..3].to_vec(),
+            sized(&digest),
+            self.behind_statement.clone(),
+        ]
+        .concat()
+    }
+
+    fn evidence(&self) -> Vec<u8> {
+        let (key, statement) = (self.public(), self.statement());
+        let signed: Signature = self.key.sign(&statement);
+        let (r, s) = signed.split_bytes();
+        let [r, s] = (self.halves)([r.into(), s.into()]);
+        let kinds = self.signature_kind.map(u16::to_be_bytes).concat();
+        let signature = [kinds, sized(&r), sized(&s)].concat();
+        let evidence = Evidence { key: &key, statement: &statement, signature: &signature, log: &self.log };
+        [&evidence.header()[..], &evidence.parts().concat()].concat()
+    }
+
+    fn judged(&self) -> Verdict {
+        examine(&self.evidence(), &challenge(), &reference(&EVENTS))
+    }
+}
+
+fn challenge() -> Challenge {
+    Challenge { nonce: NONCE, key: None }
+}
+
+/// What the image builder would have foretold: all but firmware's own.
+fn reference(events: &[Event]) -> Reference {
+    Reference::read(&json(events)).unwrap()
+}
+
+fn json(events: &[Event]) -> String {
+    let foretold: Vec<_> = events.iter().filter(|(pcr, ..)| ![0, 7].contains(pcr)).copied().collect();
+    let registers = registers(&log_of(&foretold));
+    let values = [4, 8, 9, 11, 12, 13].map(|pcr| format!("\"{pcr}\": \"{}\"", hex(registers.value(pcr))));
+    let rows = foretold.iter().map(|(pcr, _, text)| {
+        let (name, digest) =
+            (text.split(" sha256").next().unwrap(), hex(Digests::of(text.as_bytes()).get(Bank::Sha256)));
+        format!("{{\"pcr\": {pcr}, \"name\": \"{name}\", \"sha256\": \"{digest}\"}}")
+    });
+    let rows: Vec<String> = rows.collect();
+    format!("{{\"banks\": {{\"sha256\": {{{}}}}}, \"events\": [{}]}}", values.join(", "), rows.join(", "))
+}
+
+#[test]
+fn a_good_machine_is_accepted() {
+    let verdict = good().judged();
+    assert_eq!(verdict.to_string(), "accepted: 6 registers are as foretold");
+    let state = |pcr: u32| verdict.rows.iter().find(|row| row.pcr == pcr).unwrap().state;
+    assert_eq!(state(13), State::Foretold);
+    assert_eq!(state(0), State::Logged);
+    assert_eq!(state(14), State::Empty);
+    let known = Challenge { key: Some(KeyName::of(&good().public())), ..challenge() };
+    assert!(examine(&good().evidence(), &known, &reference(&EVENTS)).is_accepted());
+}
+
+/// Each of these is one thing in a good machine's evidence, made another.
+#[test]
+fn what_is_forged_is_refused_with_its_reason() {
+    type Change = fn(&mut Machine);
+    let forgeries: [(Change, &str); 21] = [
+        (|machine| machine.nonce = vec![1; 32], "nonce: the quote answers another question"),
+        (|machine| machine.nonce.truncate(31), "nonce: the quote answers another question"),
+        (|machine| machine.mark = 0xff54_4348, "statement: the response's mark of what a TPM states"),
+        (|machine| machine.kind = 0x8017, "statement: the response's kind of what a TPM states"),
+        (
+            |machine| machine.behind_statement = vec![0],
+            "statement: the response's number of bytes behind the end",
+        ),
+        (|machine| machine.is_clock_safe = 0, "clock: the TPM does not vouch for its clock"),
+        (|machine| machine.is_clock_safe = 2, "statement: the response's whether the clock is safe"),
+        (|machine| machine.selection.0 = 2, "statement: the response's number of selections"),
+        (|machine| machine.selection.1 = 0x04, "statement: the response's bank"),
+        (|machine| machine.selection.2 = QUOTED & !(1 << 9), "registers: 0x79ff are quoted"),
+        (|machine| machine.selection.2 = 0, "registers: 0x0 are quoted"),
+        (|machine| machine.registers = Some(registers(&log_of(&EVENTS[..9]))), "log: it does not lead to"),
+        (|machine| machine.log.truncate(machine.log.len() - 1), "log: event 10: it is cut short"),
+        (|machine| machine.log = log_of(&EVENTS)[..40].to_vec(), "log: event 0: "),
+        (|machine| machine.template[7] ^= 1, "key: it is not an attester's"),
+        (|machine| machine.template[20] ^= 1, "key: it is not an attester's"),
+        (|machine| machine.signature_kind[0] = 0x14, "signature: the response's kind of signature"),
+        (|machine| machine.signature_kind[1] = 0x04, "signature: the response's hash of the signature"),
+        (|machine| machine.halves = |[_, s]| [[0; 32], s], "signature: the key has not signed"),
+        (|machine| machine.halves = |[r, _]| [r, [0xff; 32]], "signature: the key has not signed"),
+        (|machine| machine.halves = |[r, s]| [s, r], "signature: the key has not signed"),
+    ];
+    for (place, (change, why)) in forgeries.into_iter().enumerate() {
+        let mut machine = good();
+        machine.registers = Some(registers(&machine.log));
+        change(&mut machine);
+        let text = machine.judged().to_string();
+        assert!(text.starts_with(&format!("refused: {why}")), "forgery {place}: {text}");
+    }
+}
+
+/// A machine that tells the truth of what it has measured, which is something else than what was built.
+#[test]
+fn another_system_is_refused_with_its_rows() {
+    let with = |place: usize, event: Event| {
+        let mut events = EVENTS.to_vec();
+        events[place] = event;
+        events
+    };
+    let without = |pcr: u32| EVENTS.into_iter().filter(|event| event.0 != pcr).collect::<Vec<_>>();
+    let more = [&EVENTS[..], &[(13, kind::LOADER, "domain spy sha256:07")]].concat();
+    let later = [&EVENTS[..], &[(14, kind::LOADER, "start of spy sha256:08")]].concat();
+    let both = {
+        let mut events = with(5, (11, kind::LOADER, "header sha256:ff"));
+        events[7] = (12, kind::LOADER, "plan sha256:ff");
+        events
+    };
+    for (events, why) in [
+        (with(8, (13, kind::LOADER, "domain one sha256:ff")), "PCR 13, row domain one"),
+        (with(9, (13, kind::LOADER, "domain two sha256:ff")), "PCR 13, row domain two"),
+        (with(4, (9, kind::LOADER, "kernel sha256:ff")), "PCR 9, row kernel"),
+        (both, "PCR 11, row header; PCR 12, row plan"),
+        (more, "PCR 13, row domain spy (not foretold)"),
+        (later, "PCR 14, row start of spy (not foretold)"),
+        (EVENTS[..9].to_vec(), "PCR 13, row domain two (missing)"),
+        (without(9), "PCR 9 was never extended"),
+        (EVENTS[..3].to_vec(), "PCR 8 was never extended; PCR 9 was never extended; PCR 11 was"),
+    ] {
+        let text = Machine { log: log_of(&events), ..good() }.judged().to_string();
+        assert!(text.starts_with(&format!("refused: {why}")), "{why}: {text}");
+    }
+}
+
+/// An event is called by its text only if that is what was measured.
+#[test]
+fn a_false_name_is_not_repeated() {
+    let mut log = log_of(&EVENTS);
+    let lie = "domain nice sha256:00";
+    write_event(&mut log, 13, kind::LOADER, &Digests::of(b"something else"), lie.as_bytes());
+    let text = Machine { log, ..good() }.judged().to_string();
+    assert_eq!(text, "refused: PCR 13, row an event of kind 0xd (not foretold)");
+}
+
+#[test]
+fn another_key_is_refused_if_the_key_is_known() {
+    let known = Challenge { key: Some(KeyName::of(b"another")), ..challenge() };
+    let text = examine(&good().evidence(), &known, &reference(&EVENTS)).to_string();
+    assert!(text.starts_with("refused: key: its name is 000b"), "{text}");
+}
+
+#[test]
+fn a_machine_without_evidence_says_why() {
+    let said = |bytes: &[u8]| examine(bytes, &challenge(), &reference(&EVENTS)).to_string();
+    assert_eq!(
+        said(b"none: this boot was not measured\n"),
+        "refused: the machine says: this boot was not measured"
+    );
+    assert_eq!(said(b"none: \x1b[2J\n"), "refused: the machine says: [2J");
+    assert_eq!(said(b"none: "), "refused: what the machine sends is no evidence");
+    assert_eq!(said(b""), "refused: what the machine sends is no evidence");
+}
+
+/// A reference that says nothing of a part would let anything pass there.
+#[test]
+fn a_reference_with_gaps_is_none() {
+    let whole = json(&EVENTS);
+    for pcr in ["4", "9", "11", "12", "13"] {
+        let (before, rest) = whole.split_once(&format!("\"{pcr}\": ")).unwrap();
+        let other = format!("{before}\"3\": {rest}");
+        let why = Reference::read(&other).unwrap_err().to_string();
+        assert_eq!(why, format!("the reference says nothing of PCR {pcr}, so anything would pass"));
+    }
+    let unquoted = whole.replace("\"8\": ", "\"16\": ");
+    assert_eq!(
+        Reference::read(&unquoted).unwrap_err().to_string(),
+        "the reference names PCR 16, which is not quoted"
+    );
+    for text in [
+        "",
+        "{}",
+        "[]",
+        "{\"banks\": {\"sha256\": {\"4\": 7}}, \"events\": []}",
+        "{\"banks\": {\"sha256\": {}}}",
+    ] {
+        let why = Reference::read(text).unwrap_err().to_string();
+        assert!(why.starts_with("the reference is not what `cargo image pcrs"), "{text}: {why}");
+    }
+}
+
+proptest! {
+    /// A changed byte in what is signed is refused; one in the log changes no register that is shown.
+    #[test]
+    fn no_changed_byte_is_accepted(place in any::<Index>(), change in 1..=255_u8) {
+        let mut bytes = good().evidence();
+        let place = place.index(bytes.len());
+        bytes[place] ^= change;
+        let verdict = examine(&bytes, &challenge(), &reference(&EVENTS));
+        let log = bytes.len() - good().log.len();
+        if place < log {
+            prop_assert!(!verdict.is_accepted(), "byte {}", place);
+        } else if verdict.is_accepted() {
+            prop_assert_eq!(verdict.rows, good().judged().rows);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(!examine(&bytes, &challenge(), &reference(&EVENTS)).is_accepted());
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert!(Reference::read(&text).is_err());
+    }
+}
