@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the exit status that answers.
 
+mod attest;
 mod commands;
 mod platform_record;
 mod run;
@@ -187,6 +188,12 @@ struct RunArgs {
     /// What starts the machine
     #[arg(long, value_enum, value_name = "FIRMWARE", default_value = "bios")]
     firmware: FirmwareChoice,
+    /// Ask the system what it runs, as a bank would, and end with what is made of the answer
+    ///
+    /// Sends a nonce to the forward that the manifest calls `attest`, and compares quote and log with what `cargo image
+    /// pcrs` prints. The run has failed if the machine is refused.
+    #[arg(long)]
+    attest: bool,
     /// More arguments for QEMU
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     qemu: Vec<String>,

@@ -21,7 +21,7 @@ use image_machine::{
     tools,
 };
 
-use super::{FirmwareChoice, RunArgs, TpmChoice};
+use super::{FirmwareChoice, RunArgs, TpmChoice, attest::Bank};
 use crate::{
     build::{self, Built, Context},
     output,
@@ -46,6 +46,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let capture = capture(context, &system, args)?;
     let recording = args.capture.as_ref().map(|capture| Recording::create(&capture.file)).transpose()?;
     let forwards = forwards(&inputs, &system, args)?;
+    let bank_port = args.attest.then(|| Bank::port(&system, &forwards)).transpose()?;
     tools::require(tools::to_run(tpm.is_some()), &context.progress, &context.interrupts)?;
     let mut screen = Screen::new(args)?;
     let debugger = args.gdb.map(|port| debugger_port(port, &forwards)).transpose()?;
@@ -77,9 +78,15 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     watch.keyboard = Some(Keyboard::take());
     let output = stdout();
     watch.reader = is_pipe().then(|| output.as_fd());
+    let bank = bank_port.map(|port| Bank::open(context, &built, port)).transpose()?;
+    let is_done = || bank.as_ref().is_some_and(Bank::is_done);
+    watch.is_done = Some(&is_done);
     let conclusion = watch.until_end(&mut session, &mut |bytes| screen.show(bytes));
     // Whatever comes next begins a line of its own.
     screen.finish();
+    if let Some(bank) = bank.filter(Bank::is_done) {
+        return bank.conclude();
+    }
     explain(&built, args, &session, &screen.transcript, conclusion?)
 }
 

@@ -7,7 +7,7 @@
 //! lines of the console so far; `TPM` is a socket that takes commands for the machine's TPM and gives responses,
 //! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. `DISK_STORE` is the file behind the disk that the domain `store`
 //! drives. A command that prepares something, before there is a machine, finds the disks' files, and the folder of the
-//! TPM's state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system.
+//! TPM's state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, and `REFERENCE` the same in JSON.
 //! `PROGRAMS` is the folder of the harness's own programs (`src/bin`).
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use image_compiler::System;
+use image_compiler::{Prediction, System};
 use image_machine::{
     Failure,
     patience::Patience,
@@ -160,10 +160,12 @@ impl Host {
     }
 
     /// Tells commands what the TPM's registers are to be.
-    pub(crate) fn foretell(&mut self, table: &str) -> Result<(), Failure> {
-        let file = self.folder.path().join("foretold");
-        fs::write(&file, table).map_err(|error| Failure::file("cannot write", &file, &error))?;
-        self.environment.push(("FORETOLD".into(), file.into()));
+    pub(crate) fn foretell(&mut self, prediction: &Prediction) -> Result<(), Failure> {
+        for (name, text) in [("FORETOLD", prediction.table()), ("REFERENCE", prediction.json())] {
+            let file = self.folder.path().join(name.to_lowercase());
+            fs::write(&file, text).map_err(|error| Failure::file("cannot write", &file, &error))?;
+            self.environment.push((name.into(), file.into()));
+        }
         Ok(())
     }
 

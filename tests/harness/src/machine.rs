@@ -87,7 +87,9 @@ fn observe(
     if let Some(disc) = disc_of_its_own(&context, &built, scenario, folder.path())? {
         machine.disc = disc;
     }
-    host.foretell(&foretold(&context, &built, scenario, &machine.disc)?)?;
+    if let Some(prediction) = foretold(&context, &built, scenario, &machine.disc)? {
+        host.foretell(&prediction)?;
+    }
     let start = |version| match &cache {
         Some(cache) => Tpm::start(version, TpmState::Kept, cache, &context.interrupts),
         None => Tpm::start(version, TpmState::Fresh, &context.target.join("tpm"), &context.interrupts),
@@ -341,12 +343,17 @@ fn disc_of_its_own(
     Ok(Some(disc))
 }
 
-/// What `cargo image pcrs` prints of a system that is started from a disc.
-fn foretold(context: &Context, built: &Built, scenario: &Scenario, disc: &Path) -> Result<String, Failure> {
+/// What is foretold of a system that is started from a disc; nothing if GRUB starts it by UEFI.
+fn foretold(
+    context: &Context,
+    built: &Built,
+    scenario: &Scenario,
+    disc: &Path,
+) -> Result<Option<Prediction>, Failure> {
     let read = || fs::read(disc).map_err(|error| Failure::file("cannot read", disc, &error));
     let (loader, disk);
     let boot = match (scenario.firmware, scenario.disc) {
-        (Firmware::Uefi, _) | (_, Some(Form::Qcow2)) => return Ok(String::new()),
+        (Firmware::Uefi, _) | (_, Some(Form::Qcow2)) => return Ok(None),
         (Firmware::Bios, _) => {
             disk = read()?;
             Boot::Bios(&disk)
@@ -360,8 +367,7 @@ fn foretold(context: &Context, built: &Built, scenario: &Scenario, disc: &Path) 
             Boot::Efi(&loader)
         }
     };
-    let prediction = Prediction::new(boot, &built.kernel, &built.image);
-    Ok(prediction.map(|prediction| prediction.table()).unwrap_or_default())
+    Ok(Prediction::new(boot, &built.kernel, &built.image))
 }
 
 /// The kernel that attacks itself, compiled once in each run of the tests.

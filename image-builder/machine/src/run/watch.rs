@@ -1,6 +1,7 @@
 //! Drives a session to its end.
 
 use std::{
+    fmt,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -28,7 +29,6 @@ pub struct Heard {
 }
 
 /// The sources that are watched beside the machine.
-#[derive(Debug)]
 pub struct Watch<'a> {
     /// After which time the watch is over, by the clock on the wall.
     pub limit: Option<Duration>,
@@ -46,6 +46,14 @@ pub struct Watch<'a> {
     pub recording: Option<Recording>,
     /// The pipe that the output goes to, to hear of it if nobody reads any more.
     pub reader: Option<BorrowedFd<'a>>,
+    /// Whether what the machine was started for is done.
+    pub is_done: Option<&'a dyn Fn() -> bool>,
+}
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Watch").field("limit", &self.limit).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Watch<'a> {
@@ -61,6 +69,7 @@ impl<'a> Watch<'a> {
             startup: None,
             recording: None,
             reader: None,
+            is_done: None,
         }
     }
 
@@ -131,6 +140,9 @@ impl<'a> Watch<'a> {
             && patience.counted(|| session.cpu_time()) >= *limit
         {
             return Ok(Some(Conclusion::TimedOut));
+        }
+        if self.is_done.is_some_and(|is_done| is_done()) {
+            return Ok(Some(Conclusion::Left));
         }
         Ok(self.startup.as_mut().and_then(|startup| startup.look(session.process())).map(Conclusion::Stuck))
     }
