@@ -22,9 +22,9 @@ impl TpmService {
     pub fn submit(&mut self, command: &[u8]) -> Submission {
         let Err(error) = self.try_submit(command) else { return Submission::Taken };
         match error {
-            TpmError::Service(Failure::Refused(Refusal::Malformed | Refusal::TooLong)) => {
-                Submission::Malformed
-            }
+            TpmError::Service(Failure::Refused(
+                Refusal::Malformed | Refusal::TooLong | Refusal::Forbidden,
+            )) => Submission::Malformed,
             _ => {
                 self.open = None;
                 if error.is_restart() { Submission::Later } else { Submission::Lost }

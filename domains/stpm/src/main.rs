@@ -8,7 +8,7 @@
 
 use core::time::Duration;
 
-use cloison_drivers::tpm::{Locality, TPM_BYTES};
+use cloison_drivers::tpm::TPM_BYTES;
 use cloison_rt::{
     sys::{
         Badge, Instant, Message, Received, info,
@@ -18,7 +18,7 @@ use cloison_rt::{
     },
     time,
 };
-use stpm::{Callers, Chip, Service, SharedMail, TpmChip};
+use stpm::{Allowance, Callers, Chip, Service, SharedMail, TpmChip};
 
 /// How long the TPM is left alone between two looks at it. A register is read in well under a millisecond, a
 /// key is made in seconds: the wait grows with what the TPM has taken so far.
@@ -35,13 +35,8 @@ fn main() -> Result<(), &'static str> {
     }
     let chip = TpmChip::new(registers, cloison_rt::log::line);
     let mail = SharedMail::new(info::get().clients());
-    let service = Service::new(chip, mail, info::get().clients().map(locality));
-    serve(service)
-}
-
-/// The locality that the manifest fixed for a client.
-fn locality(client: &info::Client) -> Locality {
-    Locality::new(client.channel.option).unwrap_or(Locality::EVERYDAY)
+    let allowances = info::get().clients().map(|client| Allowance::of_option(client.channel.option));
+    serve(Service::new(chip, mail, allowances))
 }
 
 /// Serves clients for ever.

@@ -85,7 +85,7 @@ fn uses(system: &System, client: DomainId) -> impl Iterator<Item = String> {
     let domain = system.domain(client);
     domain.uses.iter().map(|gate_use| {
         let offer = system.offer(gate_use);
-        let option = offer.option.as_ref().map(|rule| format!(", {} {}", rule.name.value, gate_use.option));
+        let options = offer.unpacked(gate_use.option).into_iter().map(|option| format!(", {option}"));
         format!(
             "{} uses {} of {} as {}: {} pages{}",
             domain.name,
@@ -93,7 +93,7 @@ fn uses(system: &System, client: DomainId) -> impl Iterator<Item = String> {
             system.domain(gate_use.server).name,
             gate_use.local,
             offer.region_pages(),
-            option.unwrap_or_default()
+            options.collect::<String>()
         )
     })
 }

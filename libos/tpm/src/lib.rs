@@ -15,6 +15,7 @@
 //!
 //! * [`tpm12`], [`tpm20`]: the commands of each version.
 //! * [`header`]: what a command must look like before a device may see it.
+//! * [`effect`]: what a command does to a TPM, as far as its other users notice it.
 //! * [`family`]: which of the two a TPM is.
 //! * [`code`]: what a TPM says when it refuses.
 //! * [`tis`]: the registers through which commands and responses go.
@@ -27,6 +28,7 @@ extern crate std;
 
 pub mod code;
 pub mod duration;
+pub mod effect;
 mod error;
 pub mod family;
 pub mod header;

@@ -126,7 +126,7 @@ impl Bench {
         let memory = Memory(Rc::new(RefCell::new(vec![0; MAX_MESSAGE_BYTES])));
         let chip = TpmChip::new(tpm.clone(), log);
         let localities = [Locality::EVERYDAY].into_iter();
-        let mut service = Service::new(chip, memory.clone(), localities);
+        let mut service = Service::new(chip, memory.clone(), localities.map(crate::Allowance::all_at));
         service.open(Badge(0)).expect("it opens");
         Self { service, memory, now: Duration::ZERO }
     }

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::{task::Poll, time::Duration};
 
 use cloison_abi::Badge;
-use cloison_drivers::tpm::Locality;
 use cloison_sys::{Instant, Message, Received};
 use cloison_tpm::{
     MAX_MESSAGE_BYTES,
@@ -18,7 +17,10 @@ use cloison_tpm_gate::{
     tpm::{self, Cancelled, Closed, Finished, Opened, Refusal, Server, Submitted},
 };
 
-use crate::chip::{Chip, ChipError};
+use crate::{
+    allowance::Allowance,
+    chip::{Chip, ChipError},
+};
 
 /// The memory shared with clients, and the way to wake them. Clients are numbered by their badges, from 0.
 pub trait Mail {
@@ -56,7 +58,7 @@ pub struct Service<C, M> {
 }
 
 struct Client {
-    locality: Locality,
+    may: Allowance,
     state: State,
     /// The service's own copy of the command, so that the client cannot change it after the check.
     command: Vec<u8>,
@@ -72,15 +74,15 @@ enum State {
 }
 
 impl<C: Chip, M: Mail> Service<C, M> {
-    /// A service for as many clients as there are localities: each has its own, which the plan gave it.
-    pub fn new(chip: C, mail: M, localities: impl Iterator<Item = Locality>) -> Self {
-        let client = |locality| Client {
-            locality,
+    /// A service for as many clients as there are allowances: each has its own, which the plan gave it.
+    pub fn new(chip: C, mail: M, allowances: impl Iterator<Item = Allowance>) -> Self {
+        let client = |may| Client {
+            may,
             state: State::Closed,
             // Once and for all, so that no client can make memory run out later.
             command: Vec::with_capacity(MAX_MESSAGE_BYTES),
         };
-        let clients = localities.map(client).collect();
+        let clients = allowances.map(client).collect();
         Self { chip, mail, clients, running: None, next: 0, coming_up: true }
     }
 
@@ -157,7 +159,7 @@ impl<C: Chip, M: Mail> Service<C, M> {
         if client.command.len() > self.chip.max_command_bytes() {
             return Err(Refusal::TooLong);
         }
-        self.chip.send(client.locality, header, &client.command, now).map_err(ChipError::refusal)?;
+        self.chip.send(client.may.locality, header, &client.command, now).map_err(ChipError::refusal)?;
         client.state = State::Running;
         self.running = Some(index);
         Ok(())
@@ -230,7 +232,11 @@ impl<C: Chip, M: Mail> Server for Service<C, M> {
         if !self.mail.fetch(index, &mut client.command) {
             return Err(Refusal::NotOpen);
         }
-        client.state = State::Waiting(check_command(&client.command, limit).map_err(refusal)?);
+        let header = check_command(&client.command, limit).map_err(refusal)?;
+        if !client.may.allows(&header, &client.command) {
+            return Err(Refusal::Forbidden);
+        }
+        client.state = State::Waiting(header);
         Ok(Submitted {})
     }
 

@@ -2,11 +2,12 @@
 
 use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
 
-use cloison_drivers::tpm::InterfaceError;
+use cloison_drivers::tpm::{InterfaceError, Locality};
 use cloison_tpm_gate::tpm;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Commands;
 
 const NOW: Duration = Duration::ZERO;
 
@@ -90,8 +91,12 @@ fn service(clients: u32) -> (Service<Fake, Fake>, Fake) {
         memory: (0..clients).map(|client| command(client as u8 + 1)).collect(),
         woken: Vec::new(),
     })));
-    let localities = (0..clients).map(|number| Locality::new(number).expect("a locality"));
-    let mut service = Service::new(fake.clone(), fake.clone(), localities);
+    let allowances = (0..clients).map(|number| Allowance {
+        locality: Locality::new(number).expect("a locality"),
+        registers: 0,
+        commands: Commands::Govern,
+    });
+    let mut service = Service::new(fake.clone(), fake.clone(), allowances);
     for client in 0..clients {
         service.open(Badge(client)).expect("it opens");
     }
@@ -163,6 +168,21 @@ fn bad_commands_never_reach_the_chip() {
     service.step(NOW);
     assert_eq!(fake.0.borrow().sent, []);
     assert_eq!(service.finish(Badge(0)), Err(Refusal::NothingSubmitted));
+}
+
+/// What a client may not do does not reach the chip, and the client can send another command.
+#[test]
+fn a_forbidden_command_never_reaches_the_chip() {
+    let (mut service, fake) = service(1);
+    // TPM_Extend of register 9, and TPM_PCRRead.
+    let (mut extend, read) = (command(0x14), command(0x15));
+    (extend[5], extend[13]) = (14, 9);
+    fake.0.borrow_mut().memory[0] = extend;
+    assert_eq!(service.submit(Badge(0), 14), Err(Refusal::Forbidden));
+    service.step(NOW);
+    assert_eq!(fake.0.borrow().sent, []);
+    fake.0.borrow_mut().memory[0] = read;
+    assert!(service.submit(Badge(0), 10).is_ok());
 }
 
 #[test]

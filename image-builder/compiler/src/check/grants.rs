@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::servers::Servers;
 use crate::diagnostic::{At, Diagnostic, Span, propose};
-use crate::manifest::{Component, DEFAULT_GATE, GateNeed, OptionRule};
+use crate::manifest::{Component, DEFAULT_GATE, GateNeed, Offer, OptionRule};
 use crate::system::{Draft, DraftDomain, DraftGateUse, Named, PORT_GATE, Right};
 
 /// Longest arguments of a domain, in bytes.
@@ -348,7 +348,7 @@ pub(super) fn option(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let grants = draft.domains.iter().flat_map(|domain| &domain.uses);
     let mut faults: Vec<_> = grants.flat_map(wrong_options).collect();
     let components = draft.inputs.components.values().filter_map(crate::manifest::Lookup::found);
-    for rule in components.flat_map(|component| &component.offers).filter_map(|offer| offer.option.as_ref()) {
+    for rule in components.flat_map(|component| &component.offers).flat_map(|offer| &offer.options) {
         faults.extend(wrong_rule(rule));
     }
     faults
@@ -359,22 +359,25 @@ fn wrong_options(gate_use: &DraftGateUse<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     };
     let gate = &offer.name.value;
-    let wrong = gate_use.table.options.iter().filter_map(|(name, value)| match &offer.option {
-        Some(rule) if rule.name.value == name.value && value.value <= rule.max => None,
-        Some(rule) if rule.name.value == name.value => {
+    let rule_of = |name: &str| offer.options.iter().find(|rule| rule.name.value == name);
+    let wrong = gate_use.table.options.iter().filter_map(|(name, value)| match rule_of(&name.value) {
+        Some(rule) if value.value <= rule.max => None,
+        Some(rule) => {
             let message = format!("{} = {} is out of range for the gate `{gate}`", name.value, value.value);
             let fault =
                 Diagnostic::new(value.span, message).label(rule.name.span, "its range is stated here");
             Some(fault.help(format!("give a number from 0 to {}", rule.max)))
         }
-        rule => {
+        None => {
             let message = format!("the gate `{gate}` has no option `{}`", name.value);
             let fault =
                 Diagnostic::new(name.span, message).label(offer.name.span, "the gate is offered here");
             let (local, server) = (&gate_use.table.local.value, &gate_use.table.from.value);
-            Some(fault.help(match rule {
-                Some(rule) => propose(&name.value, "option of this gate", [rule.name.value.as_str()]),
-                None => format!("write `uses.{local} = \"{server}\"`: the gate has no option"),
+            let known = offer.options.iter().map(|rule| rule.name.value.as_str());
+            Some(fault.help(if offer.options.is_empty() {
+                format!("write `uses.{local} = \"{server}\"`: the gate has no option")
+            } else {
+                propose(&name.value, "option of this gate", known)
             }))
         }
     });
@@ -391,6 +394,31 @@ fn wrong_rule(rule: &OptionRule) -> Option<Diagnostic> {
     );
     let help = format!("let default be at most max, and max at most {}", u32::MAX);
     Some(Diagnostic::new(rule.name.span, message).help(help))
+}
+
+/// A server gets all options of a client as one number.
+pub(super) fn options_together(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let components = draft.inputs.components.values().filter_map(crate::manifest::Lookup::found);
+    components.flat_map(|component| &component.offers).flat_map(wrong_together).collect()
+}
+
+fn wrong_together(offer: &Offer) -> Vec<Diagnostic> {
+    let bits: u32 = offer.options.iter().map(OptionRule::bits).fold(0, u32::saturating_add);
+    let mut faults = Vec::new();
+    // One that is too large by itself is another check's.
+    if bits > u32::BITS && offer.options.len() > 1 {
+        let message = format!("the options of the gate `{}` take {bits} bits together", offer.name.value);
+        let help = format!("let their largest values have {} bits together", u32::BITS);
+        faults.push(Diagnostic::new(offer.name.span, message).help(help));
+    }
+    for (place, rule) in offer.options.iter().enumerate() {
+        let before = offer.options[..place].iter().find(|before| before.name.value == rule.name.value);
+        faults.extend(before.map(|before| {
+            let message = format!("the gate `{}` has two options `{}`", offer.name.value, rule.name.value);
+            twice(&message, rule.name.span, before.name.span)
+        }));
+    }
+    faults
 }
 
 fn each_component(

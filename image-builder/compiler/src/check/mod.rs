@@ -153,6 +153,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M167", summary: "a policy that the monitor would refuse: a wall of one, or one with a hole", run: walls::refused },
     Check { id: "M168", summary: "a policy to be loaded whose name is taken, or too many of them", run: walls::policies },
     Check { id: "M169", summary: "a disk that remembers what a wall keeps apart", run: walls::disks },
+    Check { id: "M175", summary: "options of a gate that take more than 32 bits together, or have one name", run: grants::options_together },
     Check { id: "M185", summary: "a bound of what memory rests on that nothing keeps, or that bounds nothing", run: trust::senseless },
 ];
 

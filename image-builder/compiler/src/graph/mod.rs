@@ -51,12 +51,11 @@ impl Edge<'_> {
         lines.extend(ports.flat_map(|(_, port)| about_port(port)));
         let options = self.uses.iter().filter_map(|gate_use| {
             let offer = system.offer(gate_use);
-            let rule = offer.option.as_ref()?;
             Some(if offer.name.value == DISK_GATE {
                 let (part, is_read_only) = part(gate_use.option);
                 format!("{part}, {}", access(is_read_only))
             } else {
-                format!("{} {}", rule.name.value, gate_use.option)
+                Some(offer.unpacked(gate_use.option).join(", ")).filter(|options| !options.is_empty())?
             })
         });
         lines.extend(options);

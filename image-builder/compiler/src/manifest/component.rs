@@ -54,8 +54,8 @@ pub struct Offer {
     pub signals_client: bool,
     /// Whether the client can set an event bit of the server.
     pub signals_server: bool,
-    /// A number that the system's manifest fixes for each client.
-    pub option: Option<OptionRule>,
+    /// Numbers that the system's manifest fixes for each client.
+    pub options: Vec<OptionRule>,
 }
 
 /// The number that a manifest can fix for each client of a gate.
@@ -175,6 +175,35 @@ impl Offer {
         self.shared_pages.saturating_add(self.one_way_pages.saturating_mul(2))
     }
 
+    /// What a client's numbers make together, as its server gets it: each has as many bits as its largest value needs, the
+    /// first the lowest.
+    pub(crate) fn packed(&self, given: &[(At<String>, At<u64>)]) -> u64 {
+        self.placed().fold(0, |packed, (rule, place)| {
+            let stated = given.iter().find(|(name, _)| name.value == rule.name.value);
+            let value = stated.map_or(rule.default, |(_, value)| value.value);
+            packed | value.checked_shl(place).unwrap_or(0)
+        })
+    }
+
+    /// The numbers that such a one is made of, each with its name.
+    pub(crate) fn unpacked(&self, packed: u64) -> Vec<String> {
+        let numbers = self.placed().map(|(rule, place)| {
+            let mask = 1_u64.checked_shl(rule.bits()).map_or(u64::MAX, |end| end - 1);
+            format!("{} {}", rule.name.value, packed.checked_shr(place).unwrap_or(0) & mask)
+        });
+        numbers.collect()
+    }
+
+    /// The options, each with the place of its lowest bit.
+    fn placed(&self) -> impl Iterator<Item = (&OptionRule, u32)> {
+        let places = self.options.iter().scan(0_u32, |next, rule| {
+            let place = *next;
+            *next = next.saturating_add(rule.bits());
+            Some(place)
+        });
+        self.options.iter().zip(places)
+    }
+
     fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Self {
         let number = |key, reader: &mut Reader<'_, '_>| reader.number(key).map_or(0, |pages| pages.value);
         Self {
@@ -185,12 +214,17 @@ impl Offer {
             grant_slots: number("grant_slots", reader),
             signals_client: reader.flag("signals_client"),
             signals_server: reader.flag("signals_server"),
-            option: reader.table("option", OptionRule::read).flatten(),
+            options: reader.tables("option", OptionRule::read),
         }
     }
 }
 
 impl OptionRule {
+    /// How many bits it takes.
+    pub(crate) fn bits(&self) -> u32 {
+        u64::BITS - self.max.leading_zeros()
+    }
+
     fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
         let name = reader.required_text("name");
         let default = reader.number("default").map_or(0, |default| default.value);

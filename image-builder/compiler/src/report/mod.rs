@@ -125,10 +125,7 @@ fn calls(system: &System) -> String {
                 gate_use.local.clone(),
                 memory(offer),
                 events(system, id, gate_use),
-                offer
-                    .option
-                    .as_ref()
-                    .map_or(String::new(), |rule| format!("{} {}", rule.name.value, gate_use.option)),
+                offer.unpacked(gate_use.option).join(", "),
             ]);
         }
     }

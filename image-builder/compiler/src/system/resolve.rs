@@ -140,12 +140,11 @@ fn resolve_guest(draft: &DraftDomain<'_>, sizes: GuestSizes, files: &[&str]) -> 
 
 fn resolve_use(draft: &DraftGateUse<'_>) -> Option<GateUse> {
     let (place, offer) = draft.offer?;
-    let default = offer.option.as_ref().map_or(0, |rule| rule.default);
     Some(GateUse {
         local: draft.table.local.value.clone(),
         server: DomainId(draft.server?),
         gate: GateId(place),
-        option: draft.table.options.first().map_or(default, |(_, value)| value.value),
+        option: offer.packed(&draft.table.options),
         at: draft.table.from.span,
     })
 }

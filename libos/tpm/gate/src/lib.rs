@@ -63,6 +63,8 @@ cloison_ipc::interface! {
             Garbage = "the TPM answered with garbage",
             /// The TPM says that it has failed.
             Failed = "the TPM has failed",
+            /// The manifest does not let this client send this command.
+            Forbidden = "the manifest does not let this domain send this command",
         }
         /// Opens the TPM. What the client left open is closed first. `max_bytes` is the longest command, as
         /// far as the service knows yet.

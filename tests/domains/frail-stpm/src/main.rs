@@ -9,7 +9,6 @@
 
 use core::time::Duration;
 
-use cloison_drivers::tpm::Locality;
 use cloison_rt::{
     log,
     sys::{
@@ -20,7 +19,7 @@ use cloison_rt::{
     time::{after, since},
 };
 use cloison_tpm_gate::tpm::{self, Request};
-use stpm::{Service, SharedMail, TpmChip};
+use stpm::{Allowance, Service, SharedMail, TpmChip};
 
 cloison_rt::entry!(main);
 
@@ -35,8 +34,8 @@ fn main() -> Result<(), &'static str> {
     let registers = DeviceMemory::of(device).ok_or("the TPM's registers are not mapped")?;
     let crashes = Crashes::new().ok_or("there is no client")?;
     let chip = TpmChip::new(registers, cloison_rt::log::line);
-    let everyday = page.clients().map(|_| Locality::EVERYDAY);
-    let mut service = Service::new(chip, SharedMail::new(page.clients()), everyday);
+    let allowances = page.clients().map(|client| Allowance::of_option(client.channel.option));
+    let mut service = Service::new(chip, SharedMail::new(page.clients()), allowances);
     let start = Instant::now();
     let mut reply = Message::default();
     let mut commands = 0;
