@@ -287,13 +287,29 @@ pub fn build(context: &Context, system: System) -> Result<Built, Failure> {
 ///
 /// As [`build`].
 pub fn build_with(context: &Context, system: System, builder: &str) -> Result<Built, Failure> {
+    let folder = context.folder(&system);
+    build_changed(context, system, builder, &folder, |_| Ok(()))
+}
+
+/// As [`build_with`], with programs that somebody has changed since they were compiled, and into another folder.
+///
+/// # Errors
+///
+/// As [`build`], and those of `change`.
+pub fn build_changed(
+    context: &Context,
+    system: System,
+    builder: &str,
+    folder: &Path,
+    change: impl FnOnce(&mut Binaries) -> Result<(), Failure>,
+) -> Result<Built, Failure> {
     tools::require(tools::BUILD, &context.progress, &context.interrupts)?;
-    let compiled = compile(context, &system, builder)?;
+    let compiled = compile(context, &system, builder, change)?;
     if trust::is_bounded(&system) {
         let facts = compiled.facts(context, &system)?;
         trust::judge(&system, &facts).map_err(|report| bad_manifest(&report))?;
     }
-    write(context, system, compiled)
+    write(context, system, compiled, folder)
 }
 
 /// What the programs of a system are made of, kernel and loader among them, whatever its manifest allows.
@@ -302,7 +318,7 @@ pub fn build_with(context: &Context, system: System, builder: &str) -> Result<Bu
 ///
 /// When the code does not compile, a program is not as it has to be, or Cargo cannot tell.
 pub fn facts(context: &Context, system: &System) -> Result<Facts, Failure> {
-    compile(context, system, BUILDER)?.facts(context, system)
+    compile(context, system, BUILDER, |_| Ok(()))?.facts(context, system)
 }
 
 /// A system's programs, in their places.
@@ -312,9 +328,15 @@ struct Compiled {
     plan: Plan,
 }
 
-fn compile(context: &Context, system: &System, builder: &str) -> Result<Compiled, Failure> {
+fn compile(
+    context: &Context,
+    system: &System,
+    builder: &str,
+    change: impl FnOnce(&mut Binaries) -> Result<(), Failure>,
+) -> Result<Compiled, Failure> {
     let symbols = context.compiler().build(Part::Kernel, &[KERNEL])?.pop().unwrap_or_default();
-    let binaries = compile_components(context, system, builder)?;
+    let mut binaries = compile_components(context, system, builder)?;
+    change(&mut binaries)?;
     context.interrupts.check()?;
     let symbols = read(&symbols)?;
     let kernel = disc::without_sections(&symbols)
@@ -353,12 +375,11 @@ fn compile_components(context: &Context, system: &System, builder: &str) -> Resu
 }
 
 /// Lays a system out and writes its files.
-fn write(context: &Context, system: System, compiled: Compiled) -> Result<Built, Failure> {
+fn write(context: &Context, system: System, compiled: Compiled, folder: &Path) -> Result<Built, Failure> {
     let step = context.progress.step("writing the image");
     let Compiled { symbols, kernel, plan } = compiled;
     let image = image_compiler::image(&system, &plan);
-    let folder = context.folder(&system);
-    fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
+    fs::create_dir_all(folder).map_err(|error| Failure::file("cannot make", folder, &error))?;
     let report = image_compiler::report(&system, Some((&plan, &image)));
     let files = [
         ("kernel.symbols.elf", &symbols[..]),
@@ -383,7 +404,7 @@ fn write(context: &Context, system: System, compiled: Compiled) -> Result<Built,
     let written = disc::write(&path, contents, &context.interrupts)?;
     step.done(&if written { path.display().to_string() } else { "unchanged".into() });
     let symbols = folder.join("kernel.symbols.elf");
-    Ok(Built { system, plan, image, kernel, folder, disc: path, symbols })
+    Ok(Built { system, plan, image, kernel, folder: folder.to_owned(), disc: path, symbols })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -4,6 +4,7 @@ mod attest;
 mod commands;
 mod platform_record;
 mod run;
+mod scene;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -17,6 +18,7 @@ use image_machine::{
 };
 
 use crate::{build::Context, output};
+use scene::Scene;
 
 /// Checks a manifest, builds the system it describes, and runs it
 #[derive(Debug, Parser)]
@@ -80,7 +82,7 @@ enum Command {
 }
 
 /// A manifest.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct ManifestArgs {
     /// The system's manifest, such as manifests/hello.toml
     manifest: PathBuf,
@@ -125,7 +127,7 @@ impl From<FormChoice> for Form {
 /// The run ends when the domain that the manifest names in `ends_with` ends, and its exit status says whether
 /// that went well. Ctrl-A x ends it earlier, Ctrl-C stops everything. What you type goes to the system's
 /// console.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   cargo image run manifests/hello.toml
@@ -194,6 +196,12 @@ struct RunArgs {
     /// pcrs` prints. The run has failed if the machine is refused.
     #[arg(long)]
     attest: bool,
+    /// Play a scene of manifests/pet-demo.toml, and end with what the bank makes of it
+    ///
+    /// Like --attest, with the firmware and the TPM that the scene needs. The run has failed if the bank judges otherwise
+    /// than the scene has it.
+    #[arg(long, value_enum, value_name = "SCENE", conflicts_with_all = ["attest", "firmware", "tpm"])]
+    scene: Option<Scene>,
     /// More arguments for QEMU
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     qemu: Vec<String>,

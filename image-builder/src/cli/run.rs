@@ -9,7 +9,7 @@ use std::{
 };
 
 use image_compiler::{
-    Addition, Inputs, MenuEntry, System, diagnostic::propose, system::DiskContent, visible::Visible,
+    Addition, BUILDER, Inputs, MenuEntry, System, diagnostic::propose, system::DiskContent, visible::Visible,
 };
 use image_machine::{
     Failure,
@@ -21,7 +21,7 @@ use image_machine::{
     tools,
 };
 
-use super::{FirmwareChoice, RunArgs, TpmChoice, attest::Bank};
+use super::{FirmwareChoice, RunArgs, TpmChoice, attest::Bank, scene::Scene};
 use crate::{
     build::{self, Built, Context},
     output,
@@ -32,6 +32,14 @@ const WORTH_KEEPING: usize = 1000;
 
 /// Builds a system and runs it.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
+    let Some(scene) = args.scene else { return start(context, args) };
+    // Each scene has a machine with a TPM 2.0.
+    let firmware = if scene == Scene::Unmeasured { FirmwareChoice::Bios } else { FirmwareChoice::Efi };
+    start(context, &RunArgs { attest: true, firmware, tpm: Some(TpmChoice::V20), ..args.clone() })
+}
+
+/// Builds a system and runs it as the arguments say.
+fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
     let inputs = Inputs::read(&context.workspace, &args.manifest.manifest);
     let menu = build::menu(&inputs)?;
@@ -52,6 +60,11 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let debugger = args.gdb.map(|port| debugger_port(port, &forwards)).transpose()?;
     let system = capture.map_or(Ok(system), |capture| build::check(&inputs.with(&capture)))?;
     let built = build::build(context, system)?;
+    let bank = bank_port.map(|port| Bank::new(context, &built, port, args.scene)).transpose()?;
+    let built = match args.scene.filter(|scene| scene.is_changed()) {
+        Some(scene) => changed(context, &inputs, scene, &built)?,
+        None => built,
+    };
     let scratch = context.target.join("tpm");
     let state = if args.keep { TpmState::Kept } else { TpmState::Fresh };
     let tpm = tpm.map(|version| Tpm::start(version, state, &scratch, &context.interrupts)).transpose()?;
@@ -78,7 +91,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     watch.keyboard = Some(Keyboard::take());
     let output = stdout();
     watch.reader = is_pipe().then(|| output.as_fd());
-    let bank = bank_port.map(|port| Bank::open(context, &built, port)).transpose()?;
+    bank.iter().for_each(Bank::ask);
     let is_done = || bank.as_ref().is_some_and(Bank::is_done);
     watch.is_done = Some(&is_done);
     let conclusion = watch.until_end(&mut session, &mut |bytes| screen.show(bytes));
@@ -112,6 +125,13 @@ fn chosen<'a>(entries: &'a [MenuEntry], args: &RunArgs) -> Result<&'a MenuEntry,
 fn typed(lines: &[String]) -> Option<Vec<u8>> {
     let typed: String = lines.iter().map(|line| format!("{line}\r")).collect();
     (!typed.is_empty()).then(|| typed.into_bytes())
+}
+
+/// The system as a scene has it, in a folder of its own.
+fn changed(context: &Context, inputs: &Inputs, scene: Scene, built: &Built) -> Result<Built, Failure> {
+    let system = build::check(&scene.addition().map_or_else(|| inputs.clone(), |more| inputs.with(&more)))?;
+    let folder = built.folder.join("scene");
+    build::build_changed(context, system, BUILDER, &folder, |binaries| scene.change(binaries))
 }
 
 /// Says how it went.

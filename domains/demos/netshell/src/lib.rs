@@ -19,7 +19,7 @@ pub use command::{Command, Complaint};
 pub use domain::{Domain, ThisDomain};
 pub use lines::{LINE_BYTES, Line, Lines};
 pub use session::{End, Goes, listen, serve, serve_lines};
-pub use terminal::on_console;
+pub use terminal::{Terminal, on_console};
 
 /// The port on which a shell answers.
 pub const PORT: u16 = 22;

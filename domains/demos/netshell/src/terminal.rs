@@ -15,12 +15,12 @@ use crate::{Domain, End, serve};
 /// Serves the console, if this domain was given a terminal there. Nobody can hang up a keyboard: after
 /// `quit`, the next session begins. That the input ends means that the console has spoilt the ring.
 pub async fn on_console<D: Domain>(domain: &D) {
-    let Some((mut keyboard, mut log)) = Terminal::find() else { return };
+    let Some((mut keyboard, mut log)) = Terminal::find().map(|keyboard| (keyboard, Log)) else { return };
     while serve(&mut keyboard, &mut log, domain).await == Ok(End::Quit) {}
 }
 
-/// The keyboard half of a terminal; [`Log`] is the other one.
-struct Terminal {
+/// The keyboard half of a terminal. What is written goes to the log.
+pub struct Terminal {
     keyboard: Consumer<SharedRing, Doorbell>,
     typed: u64,
 }
@@ -30,11 +30,12 @@ struct Log;
 
 impl Terminal {
     /// The terminal that this domain was given by the name `terminal`, if it was.
-    fn find() -> Option<(Self, Log)> {
+    #[must_use]
+    pub fn find() -> Option<Self> {
         let entry = info::get().find::<info::Use>("terminal")?;
         let ring = SharedRing::of(entry)?;
         let keyboard = Consumer::new(ring, Doorbell::of(entry));
-        Some((Self { keyboard, typed: info::event_mask(entry) }, Log))
+        Some(Self { keyboard, typed: info::event_mask(entry) })
     }
 }
 
