@@ -18,6 +18,8 @@ use crate::{
 
 /// The most letters of an event's text that are shown.
 const SHOWN: usize = 80;
+/// The register for policy and plan.
+const PCR_PLAN: u32 = 12;
 /// What stands between the name of a part and its digest in the loader's events.
 const NAME_END: &str = " sha256:";
 
@@ -40,9 +42,16 @@ pub fn examine(bytes: &[u8], challenge: &Challenge, reference: &Reference) -> Ve
         Ok(rows) => {
             let bad: Vec<Row> = rows.iter().filter(|row| !row.is_good()).cloned().collect();
             let refusal = (!bad.is_empty()).then_some(Refusal::Registers(bad));
-            Verdict { rows, key: Some(key), refusal }
+            Verdict { rows, key: Some(key), policy: policy(&evidence), refusal }
         }
     }
+}
+
+/// The digest of the policy, of which the log has been shown to be true.
+fn policy(evidence: &Evidence<'_>) -> Option<String> {
+    let log = Log::read(evidence.log).ok()?;
+    let mut events = log.events().flatten().filter(|event| event.pcr == PCR_PLAN && is_measured(event));
+    events.find_map(|event| Some(shown(event.data).strip_prefix("policy sha256:")?.to_owned()))
 }
 
 /// What is said of bytes that are no evidence: a machine that has none says so in a line.
@@ -140,11 +149,15 @@ fn differences(pcr: u32, log: &Log<'_>, reference: &Reference) -> Vec<String> {
 
 /// What an event that nobody has foretold is called: by its text, if that is what has been measured.
 fn name_of(event: &log::LogEvent<'_>) -> String {
-    let is_measured = Digests::of(event.data).get(Bank::Sha256) == event.digest(Bank::Sha256);
     match shown(event.data).split_once(NAME_END) {
-        Some((name, _)) if is_measured => name.to_owned(),
+        Some((name, _)) if is_measured(event) => name.to_owned(),
         _ => format!("an event of kind {:#x}", event.kind),
     }
+}
+
+/// Whether an event's text is what has been measured.
+fn is_measured(event: &log::LogEvent<'_>) -> bool {
+    Digests::of(event.data).get(Bank::Sha256) == event.digest(Bank::Sha256)
 }
 
 /// Text of somebody else, as far as it can be shown.

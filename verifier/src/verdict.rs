@@ -127,6 +127,8 @@ pub struct Verdict {
     pub rows: Vec<Row>,
     /// The name of the key, if it is one.
     pub key: Option<KeyName>,
+    /// Digest of the policy, as `cargo image policy` prints it, if the log says it.
+    pub policy: Option<String>,
     /// Why the machine is refused, if it is.
     pub refusal: Option<Refusal>,
 }
@@ -135,7 +137,7 @@ impl Verdict {
     /// Of a machine that is refused before its registers are known.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
-        Self { rows: Vec::new(), key: None, refusal: Some(refusal) }
+        Self { rows: Vec::new(), key: None, policy: None, refusal: Some(refusal) }
     }
 
     /// Whether the machine is accepted.
@@ -152,7 +154,8 @@ impl fmt::Display for Verdict {
             Some(refusal) => write!(out, "refused: {refusal}"),
             None => {
                 let foretold = self.rows.iter().filter(|row| row.state == State::Foretold).count();
-                write!(out, "accepted: {foretold} registers are as foretold")
+                write!(out, "accepted: {foretold} registers are as foretold")?;
+                self.policy.as_ref().map_or(Ok(()), |policy| write!(out, ", policy {policy}"))
             }
         }
     }

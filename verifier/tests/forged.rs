@@ -15,7 +15,7 @@ const TEMPLATE_BYTES: usize = 52;
 
 /// What is measured: register, kind, text.
 type Event = (u32, u32, &'static str);
-const EVENTS: [Event; 10] = [
+const EVENTS: [Event; 11] = [
     (0, kind::UEFI_APPLICATION, "firmware"),
     (7, kind::SEPARATOR, "keys"),
     (4, kind::UEFI_APPLICATION, "loader"),
@@ -23,6 +23,7 @@ const EVENTS: [Event; 10] = [
     (9, kind::LOADER, "kernel sha256:01"),
     (11, kind::LOADER, "header sha256:02"),
     (11, kind::LOADER, "builder sha256:03"),
+    (12, kind::LOADER, "policy sha256:77d0"),
     (12, kind::LOADER, "plan sha256:04"),
     (13, kind::LOADER, "domain one sha256:05"),
     (13, kind::LOADER, "domain two sha256:06"),
@@ -159,7 +160,7 @@ fn json(events: &[Event]) -> String {
 #[test]
 fn a_good_machine_is_accepted() {
     let verdict = good().judged();
-    assert_eq!(verdict.to_string(), "accepted: 6 registers are as foretold");
+    assert_eq!(verdict.to_string(), "accepted: 6 registers are as foretold, policy 77d0");
     let state = |pcr: u32| verdict.rows.iter().find(|row| row.pcr == pcr).unwrap().state;
     assert_eq!(state(13), State::Foretold);
     assert_eq!(state(0), State::Logged);
@@ -187,8 +188,8 @@ fn what_is_forged_is_refused_with_its_reason() {
         (|machine| machine.selection.1 = 0x04, "statement: the response's bank"),
         (|machine| machine.selection.2 = QUOTED & !(1 << 9), "registers: 0x79ff are quoted"),
         (|machine| machine.selection.2 = 0, "registers: 0x0 are quoted"),
-        (|machine| machine.registers = Some(registers(&log_of(&EVENTS[..9]))), "log: it does not lead to"),
-        (|machine| machine.log.truncate(machine.log.len() - 1), "log: event 10: it is cut short"),
+        (|machine| machine.registers = Some(registers(&log_of(&EVENTS[..10]))), "log: it does not lead to"),
+        (|machine| machine.log.truncate(machine.log.len() - 1), "log: event 11: it is cut short"),
         (|machine| machine.log = log_of(&EVENTS)[..40].to_vec(), "log: event 0: "),
         (|machine| machine.template[7] ^= 1, "key: it is not an attester's"),
         (|machine| machine.template[20] ^= 1, "key: it is not an attester's"),
@@ -220,17 +221,18 @@ fn another_system_is_refused_with_its_rows() {
     let later = [&EVENTS[..], &[(14, kind::LOADER, "start of spy sha256:08")]].concat();
     let both = {
         let mut events = with(5, (11, kind::LOADER, "header sha256:ff"));
-        events[7] = (12, kind::LOADER, "plan sha256:ff");
+        events[7] = (12, kind::LOADER, "policy sha256:ff");
+        events[8] = (12, kind::LOADER, "plan sha256:ff");
         events
     };
     for (events, why) in [
-        (with(8, (13, kind::LOADER, "domain one sha256:ff")), "PCR 13, row domain one"),
-        (with(9, (13, kind::LOADER, "domain two sha256:ff")), "PCR 13, row domain two"),
+        (with(9, (13, kind::LOADER, "domain one sha256:ff")), "PCR 13, row domain one"),
+        (with(10, (13, kind::LOADER, "domain two sha256:ff")), "PCR 13, row domain two"),
         (with(4, (9, kind::LOADER, "kernel sha256:ff")), "PCR 9, row kernel"),
-        (both, "PCR 11, row header; PCR 12, row plan"),
+        (both, "PCR 11, row header; PCR 12, rows policy, plan"),
         (more, "PCR 13, row domain spy (not foretold)"),
         (later, "PCR 14, row start of spy (not foretold)"),
-        (EVENTS[..9].to_vec(), "PCR 13, row domain two (missing)"),
+        (EVENTS[..10].to_vec(), "PCR 13, row domain two (missing)"),
         (without(9), "PCR 9 was never extended"),
         (EVENTS[..3].to_vec(), "PCR 8 was never extended; PCR 9 was never extended; PCR 11 was"),
     ] {

@@ -75,6 +75,11 @@ pub struct PlanHeader {
     pub budget_pages: u32,
     /// Zero.
     pub reserved: u32,
+    /// Where the policy lies in the system image, in bytes: a text that says who may reach whom. The builder builds no
+    /// plan that allows what its policy does not say.
+    pub policy_offset: u32,
+    /// Length of the policy, in bytes.
+    pub policy_bytes: u32,
 }
 
 /// Flag: the builder prints the census of rights when all domains are built.

@@ -48,7 +48,7 @@ impl attest::Server for Attester {
 
 /// The memory that a client reads evidence from.
 fn shared_with(client: Badge) -> Option<SharedMemory> {
-    info::get().clients().find(|entry| info::badge(entry) == client).and_then(SharedMemory::of)
+    info::get().clients().find(|entry| entry.channel.badge == client).and_then(SharedMemory::of)
 }
 
 /// Writes evidence where the client reads it. `None`: there is too little room.

@@ -31,6 +31,15 @@ pub enum BuildError {
         /// Digest of the file that is there.
         found: Digest,
     },
+    /// The plan lets a domain reach something that its policy does not say.
+    Policy {
+        /// The domain.
+        who: Name,
+        /// What it reaches: another domain, a device, a right.
+        whom: Name,
+        /// By what.
+        how: &'static str,
+    },
     /// The machine has too little memory in one piece.
     Piece {
         /// How much is needed, in pages.
@@ -65,6 +74,9 @@ impl fmt::Display for BuildError {
             Self::File { name, planned, found } => {
                 write!(out, "the file {name} is not the one in the plan; ")?;
                 differ(out, planned, found)
+            }
+            Self::Policy { who, whom, how } => {
+                write!(out, "the policy does not say that {who} reaches {whom} by {how}, and the plan does")
             }
             Self::Piece { needed, largest } => {
                 let (needed, largest) = (needed * 4, largest * 4);

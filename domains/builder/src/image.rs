@@ -8,7 +8,7 @@ use cloison_abi::{
 use sha2::{Digest as _, Sha256};
 use zerocopy::FromBytes;
 
-use crate::{BuildError, Plan};
+use crate::{BuildError, Plan, Policy};
 
 /// The system image.
 pub struct Image<'a> {
@@ -44,17 +44,20 @@ impl<'a> Image<'a> {
         range(self.bytes, offset, bytes).ok_or(BuildError::Image("a part that the plan names is not there"))
     }
 
-    /// Checks the digests of the plan, of every program and of every file.
+    /// Checks the digests of the plan, of every program and of every file, and that the policy says all that the plan allows.
     ///
     /// # Errors
-    /// [`BuildError::Image`], [`BuildError::Program`], [`BuildError::File`].
+    /// [`BuildError::Image`], [`BuildError::Program`], [`BuildError::File`], [`BuildError::Policy`].
     pub fn check(&self) -> Result<(), BuildError> {
         let plan = self.range(self.header.plan_offset, self.header.plan_bytes)?;
         if digest(plan) != self.header.plan_digest {
             return Err(BuildError::Image("the plan's digest is wrong"));
         }
         self.plan.domains.iter().try_for_each(|domain| self.check_program(domain))?;
-        self.plan.files.iter().try_for_each(|file| self.check_file(file))
+        self.plan.files.iter().try_for_each(|file| self.check_file(file))?;
+        let header = self.plan.header;
+        let policy = self.range(header.policy_offset.into(), header.policy_bytes.into())?;
+        Policy::read(policy)?.covers(&self.plan)
     }
 
     /// Checks the digest of a domain's program.

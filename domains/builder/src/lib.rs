@@ -1,6 +1,7 @@
 //! How the builder builds a domain, without the kernel, so that it is tested on the host.
 //!
 //! * [`Image`] and [`Plan`] are what it builds from: tables in memory, each checked before it is used.
+//! * [`Policy`] is the text that says all that a plan may allow.
 //! * [`Site`] is where it builds: one domain after the other, and one again after a fault.
 //! * [`Managed`] is what the manager sees of it: domains that begin and end on request.
 //! * [`FreeMemory`] and [`Numbers`] are what it builds with: memory, slots and event bits, which come back.
@@ -21,6 +22,7 @@ mod manage;
 mod memory;
 mod numbers;
 mod plan;
+mod policy;
 mod site;
 mod step;
 
@@ -31,6 +33,7 @@ pub use manage::Managed;
 pub use memory::{FreeMemory, Piece};
 pub use numbers::Numbers;
 pub use plan::Plan;
+pub use policy::Policy;
 pub use site::Site;
 pub use step::{Kernel, Step};
 

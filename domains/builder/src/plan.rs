@@ -87,7 +87,11 @@ impl<'a> Plan<'a> {
     /// Memory that all domains need together, in pages.
     #[must_use]
     pub fn memory_pages(&self) -> u64 {
-        let regions = self.regions.iter().filter(|region| source(region) == Ok(RegionSource::Memory));
+        // The log of a boot that was not measured takes memory.
+        let is_taken = |region: &&RegionEntry| {
+            matches!(source(region), Ok(RegionSource::Memory | RegionSource::BootLog))
+        };
+        let regions = self.regions.iter().filter(is_taken);
         let tables = self.domains.iter().map(|domain| u64::from(domain.quota_pages));
         let budget = u64::from(self.header.budget_pages);
         regions.map(|region| u64::from(region.pages)).chain(tables).sum::<u64>() + budget

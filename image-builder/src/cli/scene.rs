@@ -69,7 +69,9 @@ impl Scene {
             Self::Good | Self::Replay | Self::Spy => verdict.is_accepted(),
             Self::Program => differs(13, "domain shopper"),
             Self::Policy => {
-                differs(12, "plan") && !verdict.rows.iter().any(|row| row.pcr == 13 && !row.is_good())
+                differs(12, "policy")
+                    && differs(12, "plan")
+                    && !verdict.rows.iter().any(|row| row.pcr == 13 && !row.is_good())
             }
             Self::Unmeasured => matches!(verdict.refusal, Some(Refusal::None(_))),
         }

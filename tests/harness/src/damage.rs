@@ -2,6 +2,7 @@
 
 use cloison_abi::image::ImageHeader;
 use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::plan::PlanHeader;
 use zerocopy::FromBytes;
 
 /// What is wrong with an image.
@@ -51,8 +52,10 @@ impl Damage {
     /// Does it to an image. `None` if this is no image.
     #[must_use]
     pub fn apply(self, mut image: Vec<u8>) -> Option<Vec<u8>> {
+        let plan = usize::try_from(ImageHeader::read_from_prefix(&image).ok()?.0.plan_offset).ok()?;
+        // Programs lie before the policy, and that before the plan.
+        let programs = PlanHeader::read_from_prefix(image.get(plan..)?).ok()?.0.policy_offset as usize;
         let (header, _) = ImageHeader::mut_from_prefix(&mut image).ok()?;
-        let plan = usize::try_from(header.plan_offset).ok()?;
         let middle = plan + usize::try_from(header.plan_bytes / 2).ok()?;
         match self {
             Self::Magic => header.magic[0] ^= 1,
@@ -70,10 +73,10 @@ impl Damage {
             }
             Self::Header => header.builder_quota_pages ^= 1,
             // A program's last page is filled up with zeros.
-            Self::Padding => *image.get_mut(..plan)?.last_mut().filter(|byte| **byte == 0)? ^= 1,
+            Self::Padding => *image.get_mut(..programs)?.last_mut().filter(|byte| **byte == 0)? ^= 1,
             Self::Domain => {
-                // Programs lie before the plan. Pages are filled up with zeros, which belong to nobody.
-                *image.get_mut(..plan)?.iter_mut().rfind(|byte| **byte != 0)? ^= 1;
+                // Pages are filled up with zeros, which belong to nobody.
+                *image.get_mut(..programs)?.iter_mut().rfind(|byte| **byte != 0)? ^= 1;
             }
         }
         Some(image)

@@ -1,6 +1,6 @@
 //! A system image made by hand: three domains, one of which is restarted, one of which handles another's faults.
 
-use std::{vec, vec::Vec};
+use std::{string::String, vec, vec::Vec};
 
 use cloison_abi::{
     ABI_VERSION, InterruptSource, Name, ObjectKind, Rights,
@@ -46,6 +46,7 @@ pub struct Sketch {
     pub rights: Vec<RightEntry>,
     pub guests: Vec<GuestEntry>,
     pub files: Vec<FileEntry>,
+    pub policy: String,
 }
 
 /// Bytes that begin at an address that suits every table.
@@ -199,7 +200,7 @@ impl Sketch {
             plan_digest: Sha256::digest(&plan).into(),
             ..ImageHeader::new_zeroed()
         };
-        let bytes = [header.as_bytes(), &plan].concat();
+        let bytes = [header.as_bytes(), &plan, self.policy.as_bytes()].concat();
         let mut words = vec![0_u64; bytes.len().div_ceil(8)];
         words.as_mut_bytes()[..bytes.len()].copy_from_slice(&bytes);
         Aligned(words)
@@ -227,6 +228,8 @@ impl Sketch {
             rights: add(&mut bytes, &self.rights),
             guests: add(&mut bytes, &self.guests),
             files: add(&mut bytes, &self.files),
+            policy_offset: (size_of::<ImageHeader>() + bytes.len()) as u32,
+            policy_bytes: self.policy.len() as u32,
             ..PlanHeader::new_zeroed()
         };
         bytes[..size_of::<PlanHeader>()].copy_from_slice(header.as_bytes());

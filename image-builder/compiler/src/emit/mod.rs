@@ -1,5 +1,5 @@
 //! Writes the system image: header with the table of what is measured, the builder's memory, the programs, the files
-//! of guests, the plan.
+//! of guests, the policy, the plan.
 
 mod rows;
 mod tables;
@@ -12,6 +12,7 @@ use zerocopy::IntoBytes;
 
 use crate::digest::digest;
 use crate::plan::{Info, Layout, Part, Plan, name, table_pages};
+use crate::policy::policy;
 use crate::system::System;
 use crate::workspace::BUILDER;
 use rows::Rows;
@@ -27,8 +28,11 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     let segments = builder_segments(system, plan, &mut image);
     let places = image.add_programs(plan);
     let files = image.add_files(plan);
+    let policy_offset = image.align();
+    image.0.extend_from_slice(policy(system).as_bytes());
+    let policy_end = image.0.len() as u64;
     let plan_offset = image.align();
-    let tables = tables::bytes(system, plan, plan_offset, &places, &files);
+    let tables = tables::bytes(system, plan, plan_offset, &places, &files, policy_offset..policy_end);
     image.0.extend_from_slice(&tables);
     let image_bytes = image.align();
     let mut header = header(system, plan, &segments, &tables, plan_offset, image_bytes);
@@ -40,7 +44,8 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     let starts = [0, segments[0].image_offset].into_iter();
     let starts = starts.chain(places.iter().skip(1).map(|place| place.offset));
     let starts = starts.chain(files.iter().map(|file| file.image_offset));
-    let starts: Vec<u64> = starts.chain([plan_offset, image_bytes]).collect();
+    // The policy's row is the policy to the byte, and its digest is the policy's: what fills up the page is the plan's.
+    let starts: Vec<u64> = starts.chain([policy_offset, policy_end, image_bytes]).collect();
     let head = [header.as_bytes(), &rows.table(&starts)].concat();
     image.0[..head.len()].copy_from_slice(&head);
     image.0

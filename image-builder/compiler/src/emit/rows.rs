@@ -12,7 +12,7 @@ struct Named {
     pcr: u32,
 }
 
-/// The rows of an image, in its order: header, builder, programs, files, plan.
+/// The rows of an image, in its order: header, builder, programs, files, policy, plan.
 pub(super) struct Rows(Vec<Named>);
 
 impl Rows {
@@ -23,7 +23,7 @@ impl Rows {
         let programs = (1..plan.programs.len()).map(|number| program(system, ComponentId(number)));
         let files = plan.files.iter().map(|file| file_name(system, file.file));
         rows.extend(programs.chain(files).map(|name| named(name, PCR_PROGRAMS)));
-        rows.push(named("plan".into(), PCR_PLAN));
+        rows.extend(["policy", "plan"].map(|name| named(name.into(), PCR_PLAN)));
         Self(rows)
     }
 

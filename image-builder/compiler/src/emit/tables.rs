@@ -1,5 +1,7 @@
 //! The plan as bytes: header, information pages and settings, tables.
 
+use std::ops::Range;
+
 use cloison_abi::ABI_VERSION;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
@@ -15,13 +17,14 @@ use crate::system::{Domain, DomainId, OnFault, System};
 /// What every table's offset is a multiple of.
 const TABLE_ALIGNMENT: usize = 8;
 
-/// The plan, to lie at `plan_offset` of the image, with programs at `places`, and these files.
+/// The plan, to lie at `plan_offset` of the image, with programs at `places`, these files, and the policy at `policy`.
 pub(super) fn bytes(
     system: &System,
     plan: &Plan,
     plan_offset: u64,
     places: &[Place],
     files: &[FileEntry],
+    policy: Range<u64>,
 ) -> Vec<u8> {
     let mut out = Writer(vec![0; size_of::<PlanHeader>()]);
     let mut loads = Vec::new();
@@ -59,6 +62,8 @@ pub(super) fn bytes(
         ends_with: system.ends_with.map_or(NONE, index),
         budget_pages: plan.budget_pages as u32,
         reserved: 0,
+        policy_offset: policy.start as u32,
+        policy_bytes: (policy.end - policy.start) as u32,
     };
     out.finish(header)
 }

@@ -128,6 +128,8 @@ impl Read {
                 assert_eq!(self.areas.iter().filter(|area| area.region == region).count(), 1);
                 false
             }
+            // Its one reader sees it.
+            RegionSource::BootLog => false,
         }
     }
 

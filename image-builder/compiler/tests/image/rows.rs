@@ -51,8 +51,22 @@ fn programs_files_and_plan_have_rows_of_their_own() {
         assert!(names.any(|name| name == domain.name.as_str()), "{row:?}");
         assert!(row.bytes >= domain.image_bytes && row.pcr == PCR_PROGRAMS);
     }
-    assert_eq!(row_at(read.header.plan_offset).name, "plan");
+    let plan = rows.last().unwrap();
+    assert_eq!(plan.name, "plan");
+    assert!((plan.offset..plan.offset + plan.bytes).contains(&read.header.plan_offset));
     assert_eq!(row_at(read.header.builder_segments[0].image_offset).name, "builder");
+}
+
+/// Its digest is the one that `cargo image policy` prints.
+#[test]
+fn the_policy_has_a_row_to_the_byte() {
+    let read = Read::everything();
+    let row = Rows::read(&read.image).unwrap().iter().find(|row| row.name == "policy").unwrap();
+    let text = str::from_utf8(row.of(&read.image)).unwrap();
+    assert!(text.starts_with("cloison policy 1\n") && text.ends_with('\n'), "{text}");
+    let plan = PlanHeader::read_from_prefix(&read.image[read.header.plan_offset as usize..]).unwrap().0;
+    assert_eq!((row.offset, row.bytes), (plan.policy_offset.into(), plan.policy_bytes.into()));
+    assert_eq!(row.pcr, PCR_PLAN);
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! The policy as the builder reads it: a text, and whether it says all that a plan allows.
+//!
+//! Text and plan are measured apart. A verifier who trusts a policy has to know that the plan allows no more: this is where
+//! that is seen to, for what the plan's own tables say. Frames and what a monitor decides are in the settings of switch and
+//! monitor, and are not looked into here.
+
+use alloc::{format, vec::Vec};
+
+use cloison_abi::{
+    InterruptSource, Name, ObjectKind, Rights,
+    limits::PAGE_BYTES,
+    plan::{MappingEntry, RegionSource},
+};
+
+use crate::{BuildError, Plan, plan::source};
+
+/// The first line of a policy.
+const HEAD: &str = "cloison policy 1";
+
+/// A policy: its lines, sorted.
+pub struct Policy<'a> {
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Policy<'a> {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`] if it is none, or if its lines are not in order.
+    pub fn read(text: &'a [u8]) -> Result<Self, BuildError> {
+        let none = BuildError::Image("the policy is none");
+        let text = core::str::from_utf8(text).map_err(|_| none)?;
+        let lines: Vec<&str> = text.strip_prefix(HEAD).ok_or(none)?.lines().skip(1).collect();
+        if lines.is_sorted() { Ok(Self { lines }) } else { Err(none) }
+    }
+
+    /// Checks that all that a plan allows is said.
+    ///
+    /// # Errors
+    /// [`BuildError::Policy`] with the first thing that is not; [`BuildError::Image`] if the plan names what is not there.
+    pub fn covers(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        self.calls(plan)?;
+        self.memory(plan)?;
+        self.devices(plan)?;
+        self.rights(plan)
+    }
+
+    /// Gates, with what is lent through them, and events.
+    fn calls(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        for gate in plan.gates {
+            let server = plan.domain_of(gate.server)?;
+            self.tells(plan, gate.domain, server, "call")?;
+            self.tells(plan, server, gate.domain, "call")?;
+            if gate.grants > 0 {
+                self.tells(plan, gate.domain, server, "loan")?;
+            }
+        }
+        plan.events.iter().try_for_each(|event| {
+            let target = plan.domain_of(event.target)?;
+            self.tells(plan, event.domain, target, "signal")
+        })
+    }
+
+    /// Memory that one can write and another can see.
+    fn memory(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        let writes = |mapping: &&MappingEntry| mapping.rights & Rights::WRITE.bits() != 0;
+        for writer in plan.mappings.iter().filter(writes) {
+            let region = plan.regions.get(writer.region as usize);
+            let is_memory = region.is_some_and(|region| source(region) != Ok(RegionSource::Device));
+            let overlaps = |other: &&MappingEntry| {
+                let (start, end) = (other.first_page, other.first_page.saturating_add(other.pages));
+                other.region == writer.region
+                    && other.domain != writer.domain
+                    && start < writer.first_page.saturating_add(writer.pages)
+                    && writer.first_page < end
+            };
+            for reader in plan.mappings.iter().filter(overlaps).filter(|_| is_memory) {
+                self.tells(plan, writer.domain, reader.domain, "memory")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Devices, with their registers, ports and interrupts.
+    fn devices(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        for (place, device) in (0..).zip(plan.devices) {
+            let who = name(plan, device.domain)?;
+            let unsaid = |how| BuildError::Policy { who, whom: device.name, how };
+            let line = self.find(&format!("{who} owns {}, ", device.name)).ok_or(unsaid("owning it"))?;
+            for area in plan.areas.iter().filter(|area| area.device == place) {
+                let pages = plan.regions.get(area.region as usize).map_or(0, |region| region.pages);
+                let bytes = u64::from(pages) * PAGE_BYTES;
+                let part = format!("memory {:#x} {bytes:#x}", area.physical_address);
+                has(line, &part).ok_or(unsaid("its registers"))?;
+            }
+            for range in plan.io_ranges.iter().filter(|range| range.device == place) {
+                has(line, &format!("ports {:#x} {}", range.first, range.count)).ok_or(unsaid("its ports"))?;
+            }
+            for interrupt in plan.interrupts.iter().filter(|interrupt| interrupt.device == place) {
+                let source = InterruptSource::from_bits(interrupt.source);
+                let part = match source.ok_or(BuildError::Image("the source of an interrupt is unknown"))? {
+                    InterruptSource::Line { number, .. } => format!("line {number}"),
+                    InterruptSource::Message { .. } => "message".into(),
+                };
+                has(line, &part).ok_or(unsaid("its interrupt"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rights, and whose faults a domain handles.
+    fn rights(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        for right in plan.rights {
+            let kind = ObjectKind::from_number(right.kind).ok_or(BuildError::Image("a right is unknown"))?;
+            let (who, whom) = (name(plan, right.domain)?, Name::new(kind.name()).unwrap_or_default());
+            let unsaid = BuildError::Policy { who, whom, how: "holding it" };
+            self.find(&format!("{who} holds {whom}"))
+                .filter(|line| line.ends_with(whom.as_str()))
+                .ok_or(unsaid)?;
+        }
+        plan.supervisions.iter().try_for_each(|entry| {
+            self.tells(plan, entry.subject, entry.domain, "fault")?;
+            self.tells(plan, entry.domain, entry.subject, "fault")
+        })
+    }
+
+    fn tells(&self, plan: &Plan<'_>, from: u32, to: u32, how: &'static str) -> Result<(), BuildError> {
+        let (who, whom) = (name(plan, from)?, name(plan, to)?);
+        let line = self.find(&format!("{who} tells {whom} by {how}: "));
+        line.map(drop).ok_or(BuildError::Policy { who, whom, how })
+    }
+
+    /// The first line that begins so.
+    fn find(&self, start: &str) -> Option<&'a str> {
+        let place = self.lines.partition_point(|line| *line < start);
+        self.lines.get(place).copied().filter(|line| line.starts_with(start))
+    }
+}
+
+/// Whether a part is among those of a line, which commas separate.
+fn has(line: &str, part: &str) -> Option<()> {
+    line.split(", ").any(|own| own == part).then_some(())
+}
+
+fn name(plan: &Plan<'_>, domain: u32) -> Result<Name, BuildError> {
+    plan.domain(domain).map(|entry| entry.name)
+}

@@ -1,0 +1,102 @@
+//! A policy has to say all that a plan allows.
+
+use std::{format, string::String, vec::Vec};
+
+use cloison_abi::{Name, Rights};
+
+use super::sketch::{RESTARTED, Sketch, image_of};
+use crate::{BuildError, Policy};
+
+/// What the plan of [`named`] allows, a line for each.
+const SAID: [&str; 12] = [
+    "first holds census-right",
+    "first holds log-right",
+    "first tells second by call: reply of gate x",
+    "first tells second by memory: memory of gate x",
+    "first tells second by signal: event of gate x",
+    "first tells third by fault: what is done after a fault",
+    "second owns card, some-class, memory 0xfe000000 0x1000, ports 0x3f8 8, message",
+    "second tells first by call: gate x",
+    "second tells first by loan: by gate x",
+    "second tells first by signal: event of gate x",
+    "second tells outside:card by device: more than the plan's tables say",
+    "third tells first by fault: its faults",
+];
+/// The one among them that the tables of a plan do not know of.
+const BEYOND: usize = 10;
+
+/// A plan with names, in which the first domain writes what the second sees.
+fn named() -> Sketch {
+    let mut plan = Sketch::system();
+    for (domain, name) in plan.domains.iter_mut().zip(["first", "second", "third"]) {
+        domain.name = Name::new(name).unwrap();
+    }
+    plan.devices[0].name = Name::new("card").unwrap();
+    plan.gates[0].grants = 1;
+    let both = plan.mappings.iter().find(|mapping| mapping.domain == RESTARTED && mapping.region == 3);
+    let both = both.unwrap().region;
+    let writer = plan.mappings.iter_mut().find(|mapping| mapping.domain == 0 && mapping.region == both);
+    writer.unwrap().rights |= Rights::WRITE.bits();
+    plan
+}
+
+fn text(lines: &[&str]) -> String {
+    format!("cloison policy 1\n{}\n", lines.join("\n"))
+}
+
+fn checked(plan: &mut Sketch, policy: String) -> Result<(), BuildError> {
+    plan.policy = policy;
+    image_of(&plan.image()).and_then(|image| image.check())
+}
+
+#[test]
+fn a_policy_that_says_all_is_enough() {
+    assert_eq!(checked(&mut named(), text(&SAID)), Ok(()));
+}
+
+/// Each line is needed: without it, the plan is refused.
+#[test]
+fn a_plan_that_allows_more_is_refused() {
+    for place in (0..SAID.len()).filter(|place| *place != BEYOND) {
+        let mut lines = SAID.to_vec();
+        let line = lines.remove(place);
+        let error = checked(&mut named(), text(&lines)).unwrap_err();
+        let BuildError::Policy { who, whom, .. } = error else { panic!("{line}: {error}") };
+        assert!(line.starts_with(who.as_str()) && line.contains(whom.as_str()), "{line}: {error}");
+    }
+    let error = checked(&mut named(), text(&SAID[1..])).unwrap_err();
+    let said = "the policy does not say that first reaches census-right by holding it, and the plan does";
+    assert_eq!(format!("{error}"), said);
+}
+
+/// A device is said whole: each part that the plan gives, and not only the start of one.
+#[test]
+fn a_device_is_said_with_its_parts() {
+    for (part, other) in [
+        ("memory 0xfe000000 0x1000", "memory 0xfe000000 0x2000"),
+        ("memory 0xfe000000 0x1000", "memory 0xfe000000 0x10000"),
+        ("ports 0x3f8 8", "ports 0x3f8 80"),
+        (", message", ""),
+    ] {
+        let policy = text(&SAID).replace(part, other);
+        let error = checked(&mut named(), policy).unwrap_err();
+        assert!(matches!(error, BuildError::Policy { .. }), "{part}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_policy_is_refused() {
+    let mut backwards: Vec<&str> = SAID.to_vec();
+    backwards.reverse();
+    let wrong = [
+        String::new(),
+        "cloison policy".into(),
+        text(&SAID).replace("policy 1", "policy 2"),
+        text(&backwards),
+    ];
+    for policy in wrong {
+        let error = checked(&mut named(), policy.clone()).unwrap_err();
+        assert_eq!(error, BuildError::Image("the policy is none"), "{policy}");
+    }
+    assert!(Policy::read(&[0xff; 40]).is_err());
+}
