@@ -48,7 +48,13 @@ struct Answer {
 impl Bank {
     /// The port of the host behind which the system answers.
     pub(super) fn port(system: &System, forwards: &[OpenForward]) -> Result<u16, Failure> {
-        let port = forwards.iter().find(|forward| forward.name == FORWARD).map(|forward| forward.host_port);
+        // The user may have it begin at another port of the host: it leads to the same one of the domain then.
+        let stated = system.forwards().iter().find(|forward| forward.name == FORWARD);
+        let port = stated.and_then(|stated| {
+            let domain = &system.domain(stated.to).name;
+            let leads = |open: &&OpenForward| open.domain == *domain && open.port == stated.port;
+            forwards.iter().find(leads).map(|open| open.host_port)
+        });
         port.ok_or_else(|| {
             let name = system.name();
             Failure::Usage(format!("there is nobody to ask: {name} has no [forward.{FORWARD}]"))

@@ -130,7 +130,7 @@ fn typed(lines: &[String]) -> Option<Vec<u8>> {
 /// The system as a scene has it, in a folder of its own.
 fn changed(context: &Context, inputs: &Inputs, scene: Scene, built: &Built) -> Result<Built, Failure> {
     let system = build::check(&scene.addition().map_or_else(|| inputs.clone(), |more| inputs.with(&more)))?;
-    let folder = built.folder.join("scene");
+    let folder = built.folder.join(scene.folder());
     build::build_changed(context, system, BUILDER, &folder, |binaries| scene.change(binaries))
 }
 

@@ -46,6 +46,14 @@ impl Scene {
         matches!(self, Self::Program | Self::Policy)
     }
 
+    /// Where the machine's files go, apart from those that the bank knows.
+    pub(super) fn folder(self) -> String {
+        format!(
+            "scene-{}",
+            self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+        )
+    }
+
     /// Changes the programs as the scene has it.
     pub(super) fn change(self, binaries: &mut Binaries) -> Result<(), Failure> {
         if self != Self::Program {
