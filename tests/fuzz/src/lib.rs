@@ -5,6 +5,7 @@ mod targets {
     pub mod dhcp;
     pub mod dns;
     pub mod event_log;
+    pub mod evidence;
     pub mod frames;
     pub mod guest;
     pub mod http;
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dhcp", run: targets::dhcp::run },
     Target { name: "dns", run: targets::dns::run },
     Target { name: "event-log", run: targets::event_log::run },
+    Target { name: "evidence", run: targets::evidence::run },
     Target { name: "frames", run: targets::frames::run },
     Target { name: "guest", run: targets::guest::run },
     Target { name: "http", run: targets::http::run },
