@@ -13,6 +13,7 @@ use image_compiler::query::{Assume, ask};
 use image_compiler::system::{DomainId, OnFault};
 use image_compiler::{Plan, System, Workspace};
 use support::{fixtures, project};
+use zerocopy::IntoBytes;
 
 /// From whom, to whom, by what.
 type Edge = (String, String, Kind);
@@ -306,5 +307,23 @@ fn a_wall_that_each_policy_has_ends_a_way() {
         let mut text = text.clone();
         text.replace_range(without..without + wall.len(), "");
         assert!(reaches(&text, "bank-a", "bank-b"), "one policy is enough to let it through");
+    }
+}
+
+/// The builder builds no plan that allows what its policy does not say: none of these is refused.
+#[test]
+fn the_policy_says_all_that_the_builder_finds_in_a_plan() {
+    for Planned { file, system, plan } in planned() {
+        let bytes = image_compiler::image(&system, &plan);
+        // As the kernel shows it to the builder: tables lie at multiples of 8.
+        let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+        words.as_mut_bytes()[..bytes.len()].copy_from_slice(&bytes);
+        let image = builder::Image::open(&words.as_bytes()[..bytes.len()]);
+        let checked = image.and_then(|image| image.check());
+        assert!(
+            checked.is_ok(),
+            "{file}: {}",
+            checked.map_or_else(|error| error.to_string(), |()| String::new())
+        );
     }
 }
