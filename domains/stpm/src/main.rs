@@ -34,8 +34,9 @@ fn main() -> Result<(), &'static str> {
         return Err("the platform file gives the TPM fewer registers than its five localities have");
     }
     let chip = TpmChip::new(registers, cloison_rt::log::line);
-    let mail = SharedMail::new(info::get().clients());
-    let allowances = info::get().clients().map(|client| Allowance::of_option(client.channel.option));
+    let page = info::get();
+    let mail = SharedMail::new(page.clients());
+    let allowances = page.clients().map(|client| Allowance::of_option(client.channel.option));
     serve(Service::new(chip, mail, allowances))
 }
 
