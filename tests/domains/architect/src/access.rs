@@ -79,7 +79,9 @@ fn attempt(call: CallNumber) -> Option<Call> {
         | CallNumber::GoneRead
         | CallNumber::Retire
         | CallNumber::RegionCarve
-        | CallNumber::RegionDelete => return None,
+        | CallNumber::RegionDelete
+        | CallNumber::RegionBack
+        | CallNumber::RegionVacate => return None,
         CallNumber::Call => (GATE, [0; 6]),
         CallNumber::Signal => (EVENT, [0; 6]),
         // A deadline in the past: it does not wait.

@@ -139,6 +139,7 @@ pub fn configuration() -> Configuration {
         on_fault: FaultPolicy::Handler,
         handler: None,
         ends_system: false,
+        comes_back: false,
     }
 }
 
