@@ -15,6 +15,7 @@ extern crate alloc;
 extern crate std;
 
 mod error;
+mod give;
 mod hex;
 mod image;
 mod lives;

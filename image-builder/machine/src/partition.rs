@@ -120,7 +120,7 @@ impl Grub {
 mod tests {
     use super::*;
 
-    /// GRUB whose rest is of so many sectors, of which the first says how many follow.
+    /// GRUB whose rest has this number of sectors, of which the first says how many follow.
     fn grub(sectors: usize, follow: u16) -> Grub {
         let mut core = vec![7; sectors * SECTOR];
         core[SECTOR - 4..SECTOR - 2].copy_from_slice(&follow.to_le_bytes());

@@ -74,7 +74,7 @@ boot_tests! {
     nobody_holds_the_builders_rights: "census",
     nobody_holds_any_right_of_a_builder_that_has_ended: "census-empty",
     a_right_is_withdrawn_and_given_back: "ipcmon-demo",
-    two_banks_are_kept_apart_whoever_asks: "mac-demo",
+    two_banks_are_kept_apart_for_everybody: "mac-demo",
     two_rivals_of_the_manual_share_a_printer_and_no_more: "walled-office",
     nothing_is_allowed_because_the_monitor_crashed: "ipcmon-restart",
     no_signal_is_lost: "signals",

@@ -39,7 +39,7 @@ pub enum Command {
     },
     /// Start a domain with this program from now on.
     SetImage(Name, Name),
-    /// Ask a domain to end, and wait for so many seconds.
+    /// Ask a domain to end, and wait for this number of seconds.
     Shutdown(Name, u16),
     /// End a domain.
     Kill(Name),

@@ -8,7 +8,7 @@ use crate::system::Draft;
 
 /// Longest title.
 const MAX_TITLE: usize = 60;
-/// Most systems of a menu: so many a person looks through.
+/// Most systems of a menu: a person looks through them.
 const MAX_ENTRIES: usize = 20;
 
 pub(super) fn entries(draft: &Draft<'_>) -> Vec<Diagnostic> {

@@ -109,7 +109,7 @@ fn who_has_touched_one_side_does_not_get_to_the_other() {
 #[test]
 fn what_was_learned_is_passed_on_by_whatever_is_open() {
     let world = World::new(&[VISITOR, VISITOR, ONE, TWO]);
-    // A learns of one side, B of the other; then they may not talk, whoever begins.
+    // A learns of one side, B of the other; then they may not talk, no matter who begins.
     let apart = [call(A, C), call(B, D)];
     for last in [call(A, B), call(B, A), signal(A, B)] {
         let seen = opened(&world, &[apart[0], apart[1], last]);

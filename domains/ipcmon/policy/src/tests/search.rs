@@ -21,7 +21,7 @@ fn flows(count: u8) -> Vec<Flow> {
 }
 
 /// The truth, kept in another way: for each domain the set of those from whom something has come, by following each step
-/// anew over all that is open.
+/// again over all that is open.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Truth {
     open: Vec<Flow>,

@@ -118,7 +118,7 @@ impl Paging {
         true
     }
 
-    /// Shows the page at the end of a path, and of so many those that the guest has used before.
+    /// Shows the page at the end of a path, and around it those that the guest has used before.
     pub(super) fn fill(
         &mut self,
         machine: &mut impl Machine,

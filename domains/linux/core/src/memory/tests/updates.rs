@@ -373,8 +373,8 @@ fn nothing_is_hidden_where_nothing_can_be_shown() {
     assert_eq!(guest.shown(last), None);
 }
 
-/// A table of a process that has ended long ago changes. What is known of its places counts again after so many processes,
-/// and their space is gone.
+/// A table of a process that has ended long ago changes. What is known of its places counts again after a number of
+/// processes, and their space is gone.
 #[test]
 fn a_table_changes_whose_space_is_gone() {
     let mut guest = Guest::new();

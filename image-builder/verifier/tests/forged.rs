@@ -79,7 +79,7 @@ fn good() -> Machine {
 }
 
 fn template() -> Vec<u8> {
-    let recorded = include_str!("../../libos/tpm/recorded/quote.hex");
+    let recorded = include_str!("../../../libos/tpm/recorded/quote.hex");
     // Behind header, handle, length of the parameters and length of the public part.
     let answer = recorded.lines().skip_while(|line| *line != "# create attestation key").nth(2).unwrap();
     let digits = &answer[2 + 2 * 20..][..2 * TEMPLATE_BYTES];

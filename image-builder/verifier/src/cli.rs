@@ -62,7 +62,7 @@ enum Command {
         address: String,
         #[command(flatten)]
         expected: Expected,
-        /// End after so many; the exit status is then that of the last
+        /// End after this number of answers; the exit status is then that of the last
         #[arg(long)]
         count: Option<u32>,
     },
