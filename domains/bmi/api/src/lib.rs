@@ -62,6 +62,10 @@ cloison_ipc::interface! {
             Damaged = "the program is not the one in the plan",
             /// It has not faulted.
             NotFaulted = "it has not faulted",
+            /// There is no such register.
+            NoRegister = "there is no such register",
+            /// The kernel holds no domain.
+            CannotPause = "this system cannot pause a domain",
             /// The kernel refused a step.
             Failed = "the kernel refused a step of it",
             /// The builder is gone.
@@ -117,6 +121,8 @@ impl From<manage::Refusal> for bmi::Refusal {
             manage::Refusal::UnknownImage => Self::UnknownImage,
             manage::Refusal::Damaged => Self::Damaged,
             manage::Refusal::NotFaulted => Self::NotFaulted,
+            manage::Refusal::NoRegister => Self::NoRegister,
+            manage::Refusal::CannotPause => Self::CannotPause,
             manage::Refusal::Failed => Self::Failed,
         }
     }
