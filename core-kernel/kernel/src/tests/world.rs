@@ -11,7 +11,7 @@ use cloison_abi::{
     limits::PAGE_BYTES,
     plan::FaultPolicy,
 };
-use cloison_rules::{DomainId, RegionRef, ThreadId, capability::Capability};
+use cloison_rules::{DomainId, RegionRef, ThreadId, capability::Capability, memory::Run};
 
 use super::acts::{
     Act, BIG, CARVED, Call, DOMAINS, GATES, GUEST, LINE, MIDDLE, OTHERS, OWN, PATIENT, PLANNED_ADDRESS,
