@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use cloison_abi::Name;
 
-use crate::{LINE_BYTES, Screen, screen::columns};
+use crate::LINE_BYTES;
 
 /// Bytes of lines that are kept, with their names.
 pub const HISTORY_BYTES: usize = 12 * 1024;
@@ -24,14 +24,14 @@ impl Default for History {
 }
 
 /// A line that is kept.
-struct Line {
-    name: Name,
+pub(crate) struct Line {
+    pub(crate) name: Name,
     text: [u8; LINE_BYTES],
     length: usize,
 }
 
 impl Line {
-    fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.text[..self.length]
     }
 
@@ -67,7 +67,7 @@ impl History {
     }
 
     /// The last lines of a domain, as many as are shown at a time.
-    fn last_of(&self, name: Name) -> impl Iterator<Item = Line> {
+    pub(crate) fn last_of(&self, name: Name) -> impl Iterator<Item = Line> {
         let fitting = move || self.lines().filter(move |line| line.is_of(name));
         let mut left: usize = fitting().map(|line| line.shown_bytes()).sum();
         fitting().filter(move |line| {
@@ -94,19 +94,9 @@ impl History {
     }
 }
 
-impl Screen {
-    /// Shows the last lines of a domain again, or of all for the empty name. Returns how many there are.
-    pub fn show_again(&mut self, name: Name) -> u16 {
-        // Taken out for the time being: what is shown again is not kept again.
-        let history = core::mem::take(&mut self.history);
-        let mut count = 0;
-        for line in history.iter().flat_map(|history| history.last_of(name)) {
-            self.again(line.name, line.text());
-            count += 1;
-        }
-        self.history = history;
-        count
-    }
+/// How wide a byte appears.
+pub(crate) fn columns(byte: u8) -> usize {
+    if matches!(byte, b' '..=b'~') { 1 } else { r"\x00".len() }
 }
 
 #[cfg(test)]
@@ -115,6 +105,7 @@ mod tests {
     use std::{format, string::String, vec::Vec};
 
     use super::*;
+    use crate::Screen;
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()

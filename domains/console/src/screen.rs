@@ -5,7 +5,10 @@ use core::fmt::{self, Write};
 
 use cloison_abi::Name;
 
-use crate::{LINE_BYTES, history::History};
+use crate::{
+    LINE_BYTES,
+    history::{History, columns},
+};
 
 /// Bytes that may wait before the console lets its clients wait instead. A little more can be queued: what
 /// the message being dealt with still adds, which is bounded by its 32 bytes.
@@ -18,7 +21,7 @@ pub struct Screen {
     /// The line at the bottom, if it has no end yet.
     open: Option<Open>,
     /// The last lines, if somebody may ask for them.
-    pub(crate) history: Option<History>,
+    history: Option<History>,
 }
 
 /// A line without an end, as it was drawn.
@@ -62,8 +65,21 @@ impl Screen {
         }
     }
 
+    /// Shows the last lines of a domain again, or of all for the empty name. Returns how many there are.
+    pub fn show_again(&mut self, name: Name) -> u16 {
+        // Taken out for the time being: what is shown again is not kept again.
+        let history = core::mem::take(&mut self.history);
+        let mut count = 0;
+        for line in history.iter().flat_map(|history| history.last_of(name)) {
+            self.again(line.name, line.text());
+            count += 1;
+        }
+        self.history = history;
+        count
+    }
+
     /// Shows a line once more, with a mark that tells it from one that was said now.
-    pub(crate) fn again(&mut self, name: Name, text: &[u8]) {
+    fn again(&mut self, name: Name, text: &[u8]) {
         self.close();
         self.queue.extend(b"again | ");
         if name != Name::EMPTY {
@@ -171,11 +187,6 @@ impl Screen {
         let [high, low] = [byte >> 4, byte & 0xf].map(|digit| DIGITS[usize::from(digit)]);
         self.queue.extend([b'\\', b'x', high, low]);
     }
-}
-
-/// How wide a byte appears.
-pub(crate) fn columns(byte: u8) -> usize {
-    if matches!(byte, b' '..=b'~') { 1 } else { r"\x00".len() }
 }
 
 /// For the console's own text, which is not escaped.

@@ -216,7 +216,7 @@ impl<'a> Engine<'a> {
             let kinds = [flow.subject, flow.object].map(|index| domains.kind_of(index));
             return Err((0, Reason::NoRule(kinds)));
         };
-        match self.history.open(domains, &self.policy, flow) {
+        match self.history.open(domains, self.policy.walls, flow) {
             Ok(()) => Ok(rule.line),
             Err(meeting) => Err(self.wall(flow, meeting)),
         }
@@ -285,7 +285,7 @@ impl<'a> Engine<'a> {
         let is_allowed = move |flow: &Flow| policy.rule(domains, *flow).is_some();
         for flow in before.flows().filter(is_allowed) {
             // What a wall does not let open any more stays closed.
-            let _ = self.history.open(domains, &policy, flow);
+            let _ = self.history.open(domains, policy.walls, flow);
         }
         self.policy = policy;
         self.counted.epoch += 1;

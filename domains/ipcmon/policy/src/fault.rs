@@ -8,7 +8,7 @@ use cloison_abi::{
     policy::{MAX_RULES, MAX_WALLS, PolicyRule, PolicyWall},
 };
 
-use crate::{Domains, History, Policy};
+use crate::{Domains, History};
 
 /// What is wrong with a policy. Numbers are places in its tables, from 0 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +59,12 @@ impl fmt::Display for Fault {
 
 impl core::error::Error for Fault {}
 
-/// Everything that is wrong with a policy.
-pub(crate) fn faults<'a>(domains: Domains<'a>, policy: Policy<'a>) -> impl Iterator<Item = Fault> + use<'a> {
-    let (rules, walls) = (policy.rules, policy.walls);
+/// Everything that is wrong with the rules and walls of a policy.
+pub(crate) fn faults<'a>(
+    domains: Domains<'a>,
+    rules: &'a [PolicyRule],
+    walls: &'a [PolicyWall],
+) -> impl Iterator<Item = Fault> + use<'a> {
     let sizes = [
         (rules.len() > MAX_RULES).then_some(Fault::Rules(rules.len())),
         (walls.len() > MAX_WALLS).then_some(Fault::Walls(walls.len())),

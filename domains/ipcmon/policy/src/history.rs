@@ -9,7 +9,7 @@ use cloison_abi::{access::Class, limits::MAX_DOMAINS, policy::PolicyWall};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Domains, Policy};
+use crate::Domains;
 
 /// Domains, as bits by their indices.
 type Set = u32;
@@ -77,11 +77,11 @@ impl History {
         history
     }
 
-    /// Opens a channel, unless types would meet that a wall keeps apart: then nothing changes.
+    /// Opens a channel, unless types would meet that one of these walls keeps apart: then nothing changes.
     ///
     /// # Errors
     /// Where they would meet: at the subject, if it is one of the places.
-    pub fn open(&mut self, domains: Domains<'_>, policy: &Policy<'_>, flow: Flow) -> Result<(), Meeting> {
+    pub fn open(&mut self, domains: Domains<'_>, walls: &[PolicyWall], flow: Flow) -> Result<(), Meeting> {
         let mut after = self.clone();
         if !after.connect(flow) {
             return Ok(());
@@ -89,7 +89,7 @@ impl History {
         after.spread(domains);
         let others = (0..INDICES as u8).filter(|index| ![flow.subject, flow.object].contains(index));
         let mut places = [flow.subject, flow.object].into_iter().chain(others);
-        match places.find_map(|at| self.meeting(&after, policy, at)) {
+        match places.find_map(|at| self.meeting(&after, walls, at)) {
             Some(meeting) => Err(meeting),
             None => {
                 *self = after;
@@ -133,8 +133,8 @@ impl History {
     }
 
     /// Whether types meet in a domain that did not before.
-    fn meeting(&self, after: &Self, policy: &Policy<'_>, at: u8) -> Option<Meeting> {
-        policy.walls.iter().enumerate().find_map(|(place, wall)| {
+    fn meeting(&self, after: &Self, walls: &[PolicyWall], at: u8) -> Option<Meeting> {
+        walls.iter().enumerate().find_map(|(place, wall)| {
             let (before, now) = (self.known(at, wall), after.known(at, wall));
             // If it knows of none yet, of the two that it would learn of the first counts as known.
             let known = if before == 0 { now & now.wrapping_neg() } else { before };

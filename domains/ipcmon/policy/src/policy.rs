@@ -82,7 +82,7 @@ impl<'a> Policy<'a> {
 
     /// Everything that is wrong with it.
     pub fn faults(self, domains: Domains<'a>) -> impl Iterator<Item = Fault> + use<'a> {
-        fault::faults(domains, self)
+        fault::faults(domains, self.rules, self.walls)
     }
 
     /// The first rule that lets domains of the subject's type do this to those of the object's.

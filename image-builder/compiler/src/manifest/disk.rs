@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use disk_api::Choice;
-
+use super::is_path;
 use super::reader::{self, FileFacts, Item, Reader};
-use super::{DomainTable, UseTable, is_path};
 use crate::diagnostic::{At, SourceId};
 
 /// A component's name for the gate of its first disk; the others are numbered from 2 on.
@@ -76,42 +74,6 @@ impl DiskUse {
                 Some(Self { disk: disk?, partition, is_read_only: table.flag("read_only") })
             })?
         })
-    }
-
-    /// The use of the gate of a disk's domain that it implies; `place` is its place among the domain's.
-    fn implied_use(&self, place: usize) -> UseTable {
-        let At { span, .. } = self.disk;
-        let partition = self.partition.as_ref().map_or(0, |number| number.value);
-        // One that is too large is told by a check.
-        let partition = partition.try_into().unwrap_or(u8::MAX);
-        let option = Choice { partition, is_read_only: self.is_read_only }.option();
-        let at = |value: String| At { value, span };
-        UseTable {
-            local: at(local_name(place)),
-            from: self.disk.clone(),
-            options: vec![(at("part".into()), At { value: option.into(), span })],
-            permit: None,
-            is_port: false,
-            is_disk: true,
-        }
-    }
-}
-
-/// A component's name for the gate of its disk at a place: `disk`, `disk2`, `disk3`.
-fn local_name(place: usize) -> String {
-    match place {
-        0 => DISK_GATE.to_owned(),
-        _ => format!("{DISK_GATE}{}", place + 1),
-    }
-}
-
-/// Gives each domain the gates of its disks.
-pub(super) fn connect(domains: &mut [DomainTable]) {
-    for domain in domains {
-        // Those of before something was added to the manifest.
-        domain.uses.retain(|given| !given.is_disk);
-        let implied = domain.disks.iter().enumerate().map(|(place, disk)| disk.implied_use(place));
-        domain.uses.extend(implied);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tables of domains.
 
+use disk_api::Choice;
+
 use super::reader::{self, Reader};
-use super::{DiskUse, GuestTable, ON_REQUEST, PermitTable, STARTS, TrustBudget};
+use super::{DISK_GATE, DiskUse, GuestTable, ON_REQUEST, PermitTable, STARTS, TrustBudget};
 use crate::diagnostic::{At, SourceId, Span, closest};
 
 /// One `[domain.NAME]`.
@@ -156,5 +158,41 @@ impl UseTable {
             let options = table.other_numbers();
             Some(Self { options, permit, ..Self::plain(local, from?) })
         })?
+    }
+
+    /// Of the gate of a disk's domain, as a disk implies it; `place` is its place among the domain's.
+    fn of_disk(disk: &DiskUse, place: usize) -> Self {
+        let At { span, .. } = disk.disk;
+        let partition = disk.partition.as_ref().map_or(0, |number| number.value);
+        // One that is too large is told by a check.
+        let partition = partition.try_into().unwrap_or(u8::MAX);
+        let option = Choice { partition, is_read_only: disk.is_read_only }.option();
+        let at = |value: String| At { value, span };
+        Self {
+            local: at(local_name(place)),
+            from: disk.disk.clone(),
+            options: vec![(at("part".into()), At { value: option.into(), span })],
+            permit: None,
+            is_port: false,
+            is_disk: true,
+        }
+    }
+}
+
+/// A component's name for the gate of its disk at a place: `disk`, `disk2`, `disk3`.
+fn local_name(place: usize) -> String {
+    match place {
+        0 => DISK_GATE.to_owned(),
+        _ => format!("{DISK_GATE}{}", place + 1),
+    }
+}
+
+/// Gives each domain the gates of its disks.
+pub(super) fn connect_disks(domains: &mut [DomainTable]) {
+    for domain in domains {
+        // Those of before something was added to the manifest.
+        domain.uses.retain(|given| !given.is_disk);
+        let implied = domain.disks.iter().enumerate().map(|(place, disk)| UseTable::of_disk(disk, place));
+        domain.uses.extend(implied);
     }
 }

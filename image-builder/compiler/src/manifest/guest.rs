@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Purpose;
 use super::reader::{self, Reader};
-use super::{DomainTable, Purpose};
 use crate::diagnostic::{At, Span};
 
 /// Largest system image: a boot loader for a PC puts it below this address.
@@ -62,10 +62,14 @@ pub fn is_path(written: &str) -> bool {
     written.contains(['/', '.'])
 }
 
-/// Reads the files that domains name by their paths, seen from the manifest's folder. `known`: those that were read
+/// Reads the files that guests name by their paths, seen from the manifest's folder. `known`: those that were read
 /// before.
-pub(super) fn read_files(known: &mut GuestFiles, folder: &Path, domains: &[DomainTable]) {
-    for written in domains.iter().flat_map(|domain| domain.guest.files()) {
+pub(super) fn read_files<'a>(
+    known: &mut GuestFiles,
+    folder: &Path,
+    guests: impl Iterator<Item = &'a GuestTable>,
+) {
+    for written in guests.flat_map(GuestTable::files) {
         if known.contains_key(&written.value) {
             continue;
         }

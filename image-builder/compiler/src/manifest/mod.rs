@@ -214,10 +214,11 @@ impl Inputs {
         disks.sort_by_key(|disk| disk.name.span);
         forwards.sort_by_key(|forward| forward.name.span);
         switch::connect(switches, domains);
-        disk::connect(domains);
+        domain::connect_disks(domains);
         disk::look_at_files(&mut self.disk_files, &self.folder, disks);
         self.read_components();
-        guest::read_files(&mut self.guest_files, &self.folder, &self.manifest.domains);
+        let guests = self.manifest.domains.iter().map(|domain| &domain.guest);
+        guest::read_files(&mut self.guest_files, &self.folder, guests);
         self.read_payloads();
         self.spoiled = Spoiled::new(&self.problems);
     }

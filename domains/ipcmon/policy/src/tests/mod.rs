@@ -84,7 +84,7 @@ fn signal(subject: u8, object: u8) -> Flow {
 fn opened(world: &World, flows: &[Flow]) -> Vec<Result<(), (u8, u8)>> {
     let mut history = History::new(world.domains());
     let mut open = |flow: &Flow| {
-        let outcome = history.open(world.domains(), &world.policy(), *flow);
+        let outcome = history.open(world.domains(), world.policy().walls, *flow);
         assert_eq!(history.is_open(*flow), outcome.is_ok());
         outcome.map_err(|meeting| (meeting.at, meeting.known))
     };
@@ -147,23 +147,23 @@ fn nothing_is_forgotten_when_a_channel_is_closed() {
     let world = World::new(&[VISITOR, ONE, TWO, VISITOR]);
     let (domains, policy) = (world.domains(), world.policy());
     let mut history = History::new(domains);
-    history.open(domains, &policy, call(A, B)).unwrap();
+    history.open(domains, policy.walls, call(A, B)).unwrap();
     history.close(call(A, B));
     assert!(!history.is_open(call(A, B)));
-    assert!(history.open(domains, &policy, call(A, C)).is_err(), "it has learned it already");
+    assert!(history.open(domains, policy.walls, call(A, C)).is_err(), "it has learned it already");
     // What comes later does not pass a closed channel.
-    history.open(domains, &policy, call(D, A)).unwrap();
+    history.open(domains, policy.walls, call(D, A)).unwrap();
     history.close(call(D, A));
-    assert!(history.open(domains, &policy, call(D, C)).is_err());
+    assert!(history.open(domains, policy.walls, call(D, C)).is_err());
     let mut history = History::new(domains);
-    history.open(domains, &policy, call(A, D)).unwrap();
+    history.open(domains, policy.walls, call(A, D)).unwrap();
     history.close(call(A, D));
-    history.open(domains, &policy, call(A, B)).unwrap();
-    assert_eq!(history.open(domains, &policy, call(D, C)), Ok(()));
+    history.open(domains, policy.walls, call(A, B)).unwrap();
+    assert_eq!(history.open(domains, policy.walls, call(D, C)), Ok(()));
     // Memory stays shared.
     let share = Flow { class: Class::Share, ..call(A, D) };
     let mut history = History::new(domains);
-    history.open(domains, &policy, share).unwrap();
+    history.open(domains, policy.walls, share).unwrap();
     history.close(share);
     assert_eq!(history.flows().collect::<Vec<_>>(), [share]);
 }
@@ -253,7 +253,7 @@ proptest! {
             let mut history = History::new(domains);
             if let Ok(Some(policy)) = policies.find(Name::EMPTY) {
                 let _ = policy.rule(domains, flow);
-                let _ = history.open(domains, &policy, flow);
+                let _ = history.open(domains, policy.walls, flow);
             }
             history.close(flow);
             let _ = (history.is_open(flow), domains.name(flow.subject), domains.kind_of(flow.object));

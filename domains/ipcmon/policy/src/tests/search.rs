@@ -98,7 +98,7 @@ fn search(setting: &Setting) -> (usize, usize) {
                 next.close(*flow);
                 then.open.retain(|open| open != flow);
             } else {
-                let answer = next.open(domains, &policy, *flow);
+                let answer = next.open(domains, policy.walls, *flow);
                 then.open.push(*flow);
                 then.open.sort_by_key(|flow| (flow.subject, flow.object, flow.class as u8));
                 then.settle(&world, setting.unasked);
