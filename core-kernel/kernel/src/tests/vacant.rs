@@ -112,6 +112,8 @@ fn memory_that_is_seen_is_not_given() {
     let carve = call(CallNumber::RegionCarve, BUILDER_SLOT_MEMORY, &[CARVED[0].into(), PLACE, 160]);
     world.done(carve);
     world.done(call(CallNumber::RegionMap, CARVED[0], &[ADDRESSES[0], 0, 5, 3]));
+    let part = call(CallNumber::RegionCarve, CARVED[0], &[CARVED[1].into(), 10, 5]);
+    refused(&mut world, part, CallError::BadState);
     world.done(vacate(BIG));
     let back = call(CallNumber::RegionBack, BIG, &[CARVED[0].into(), 0]);
     refused(&mut world, back, CallError::BadState);
