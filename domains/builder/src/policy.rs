@@ -1,18 +1,14 @@
 //! The policy as the builder reads it: a text, and whether it says all that a plan allows.
 //!
 //! Text and plan are measured apart. A verifier who trusts a policy has to know that the plan allows no more: this is where
-//! that is seen to, for what the plan's own tables say. Frames and what a monitor decides are in the settings of switch and
-//! monitor, and are not looked into here.
+//! that is seen to, for what the plan's own tables say. What the settings of a domain tell it is not looked into here: frames
+//! of a switch, what a monitor decides and about whom it is asked, what BMI and the TPM's service do for which client.
 
 use alloc::{format, vec::Vec};
 
-use cloison_abi::{
-    InterruptSource, Name, ObjectKind, Rights,
-    limits::PAGE_BYTES,
-    plan::{MappingEntry, RegionSource},
-};
+use cloison_abi::{InterruptSource, Name, ObjectKind, Rights, limits::PAGE_BYTES, plan::NONE};
 
-use crate::{BuildError, Plan, plan::source};
+use crate::{BuildError, Plan};
 
 /// The first line of a policy.
 const HEAD: &str = "cloison policy 1";
@@ -61,20 +57,21 @@ impl<'a> Policy<'a> {
         })
     }
 
-    /// Memory that one can write and another can see.
+    /// Memory that one can write and another can see. Registers are seen by their device's owner alone.
     fn memory(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
-        let writes = |mapping: &&MappingEntry| mapping.rights & Rights::WRITE.bits() != 0;
-        for writer in plan.mappings.iter().filter(writes) {
-            let region = plan.regions.get(writer.region as usize);
-            let is_memory = region.is_some_and(|region| source(region) != Ok(RegionSource::Device));
-            let overlaps = |other: &&MappingEntry| {
-                let (start, end) = (other.first_page, other.first_page.saturating_add(other.pages));
-                other.region == writer.region
-                    && other.domain != writer.domain
-                    && start < writer.first_page.saturating_add(writer.pages)
-                    && writer.first_page < end
-            };
-            for reader in plan.mappings.iter().filter(overlaps).filter(|_| is_memory) {
+        let views = views(plan);
+        for view in &views {
+            let area = plan.areas.iter().find(|area| area.region == view.region);
+            let device = area.and_then(|area| plan.devices.get(area.device as usize));
+            if let Some(device) = device.filter(|device| device.domain != view.domain) {
+                let who = name(plan, view.domain)?;
+                return Err(BuildError::Policy { who, whom: device.name, how: "its registers" });
+            }
+        }
+        for writer in views.iter().filter(|view| view.is_writable) {
+            for reader in
+                views.iter().filter(|reader| reader.domain != writer.domain && reader.overlaps(writer))
+            {
                 self.tells(plan, writer.domain, reader.domain, "memory")?;
             }
         }
@@ -135,6 +132,40 @@ impl<'a> Policy<'a> {
         let place = self.lines.partition_point(|line| *line < start);
         self.lines.get(place).copied().filter(|line| line.starts_with(start))
     }
+}
+
+/// Pages of a region that a domain sees, can map, or can show its guest.
+struct View {
+    domain: u32,
+    region: u32,
+    first: u32,
+    pages: u32,
+    is_writable: bool,
+}
+
+impl View {
+    fn overlaps(&self, other: &Self) -> bool {
+        let ends = [self, other].map(|view| view.first.saturating_add(view.pages));
+        self.region == other.region && self.first < ends[1] && other.first < ends[0]
+    }
+}
+
+fn views(plan: &Plan<'_>) -> Vec<View> {
+    let is_writable = |rights: u32| rights & Rights::WRITE.bits() != 0;
+    let mapped = plan.mappings.iter().map(|mapping| View {
+        domain: mapping.domain,
+        region: mapping.region,
+        first: mapping.first_page,
+        pages: mapping.pages,
+        is_writable: is_writable(mapping.rights),
+    });
+    let whole = |domain, region, is_writable| View { domain, region, first: 0, pages: u32::MAX, is_writable };
+    let held = plan.region_slots.iter().map(|slot| whole(slot.domain, slot.region, is_writable(slot.rights)));
+    let shown = plan.guests.iter().flat_map(|guest| {
+        let attached = (0_u32..).zip(guest.attached).filter(|(_, region)| *region != NONE);
+        attached.map(|(bit, region)| whole(guest.domain, region, guest.writable & (1 << bit) != 0))
+    });
+    mapped.chain(held).chain(shown).collect()
 }
 
 /// Whether a part is among those of a line, which commas separate.

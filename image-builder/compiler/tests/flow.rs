@@ -106,7 +106,15 @@ impl Planned {
             both("builder", &domain.name, Kind::Restart);
         }
         let managers = tables.rights.iter().filter(|right| right.kind == ObjectKind::ManageRight as u32);
-        managers.for_each(|right| both("builder", &self.domain(right.domain), Kind::Manage));
+        // The builder passes on between a manager and all domains whose memory it keeps.
+        let restarted = self.system.domains().filter(|(_, domain)| domain.on_fault == OnFault::Restart);
+        let on_request = tables.regions.iter().filter(|region| region.source == RegionSource::Budget as u32);
+        let mut kept: BTreeSet<String> = restarted.map(|(_, domain)| domain.name.clone()).collect();
+        kept.extend(on_request.map(|region| self.domain(region.owner)));
+        for manager in managers.map(|right| self.domain(right.domain)) {
+            both("builder", &manager, Kind::Manage);
+            kept.iter().filter(|name| **name != manager).for_each(|name| both(&manager, name, Kind::Manage));
+        }
         for region in tables.regions.iter().filter(|region| region.source == RegionSource::Budget as u32) {
             both("builder", &self.domain(region.owner), Kind::Manage);
         }

@@ -155,9 +155,9 @@ fn name_of(event: &log::LogEvent<'_>) -> String {
     }
 }
 
-/// Whether an event's text is what has been measured.
+/// Whether an event's text is what has been measured. What is no action was in no register.
 fn is_measured(event: &log::LogEvent<'_>) -> bool {
-    Digests::of(event.data).get(Bank::Sha256) == event.digest(Bank::Sha256)
+    event.kind != kind::NO_ACTION && Digests::of(event.data).get(Bank::Sha256) == event.digest(Bank::Sha256)
 }
 
 /// Text of somebody else, as far as it can be shown.

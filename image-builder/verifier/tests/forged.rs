@@ -251,6 +251,14 @@ fn a_false_name_is_not_repeated() {
     assert_eq!(text, "refused: PCR 13, row an event of kind 0xd (not foretold)");
 }
 
+/// Somebody who carries the evidence can add to the log what is in no register.
+#[test]
+fn a_policy_that_is_in_no_register_is_not_repeated() {
+    let told = [&EVENTS[..7], &[(12, kind::NO_ACTION, "policy sha256:aa")], &EVENTS[7..]].concat();
+    let verdict = Machine { log: log_of(&told), ..good() }.judged();
+    assert_eq!(verdict.to_string(), "accepted: 6 registers are as foretold, policy 77d0");
+}
+
 #[test]
 fn another_key_is_refused_if_the_key_is_known() {
     let known = Challenge { key: Some(KeyName::of(b"another")), ..challenge() };

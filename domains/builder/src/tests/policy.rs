@@ -2,7 +2,10 @@
 
 use std::{format, string::String, vec::Vec};
 
-use cloison_abi::{Name, Rights};
+use cloison_abi::{
+    Name, Rights,
+    plan::{GuestEntry, NONE, RegionSlotEntry},
+};
 
 use super::sketch::{RESTARTED, Sketch, image_of};
 use crate::{BuildError, Policy};
@@ -67,6 +70,36 @@ fn a_plan_that_allows_more_is_refused() {
     let error = checked(&mut named(), text(&SAID[1..])).unwrap_err();
     let said = "the policy does not say that first reaches census-right by holding it, and the plan does";
     assert_eq!(format!("{error}"), said);
+}
+
+/// What a domain does not see yet, but can map or show its guest, is said too; registers are the owner's.
+#[test]
+fn what_a_domain_can_come_to_see_is_said() {
+    let third = 2;
+    let mut slots = named();
+    let region = slots
+        .mappings
+        .iter()
+        .find(|mapping| mapping.domain == RESTARTED && mapping.region == 3)
+        .unwrap()
+        .region;
+    slots.region_slots.push(RegionSlotEntry { domain: third, slot: 9, region, rights: Rights::READ.bits() });
+    let mut guests = named();
+    let attached = [region, NONE, NONE, NONE];
+    guests.guests.push(GuestEntry { domain: third, slot: 9, tables: 0, frame: 0, attached, writable: 0 });
+    for mut plan in [slots, guests] {
+        let error = checked(&mut plan, text(&SAID)).unwrap_err();
+        let said = "the policy does not say that first reaches third by memory, and the plan does";
+        assert_eq!(format!("{error}"), said);
+    }
+    let mut registers = named();
+    let owner = registers.devices[0].domain;
+    let of_device = registers.areas[0].region;
+    let mut seen = *registers.mappings.iter().find(|mapping| mapping.region == of_device).unwrap();
+    seen.domain = (owner + 1) % 3;
+    registers.mappings.push(seen);
+    let error = checked(&mut registers, text(&SAID)).unwrap_err();
+    assert!(matches!(error, BuildError::Policy { how: "its registers", .. }), "{error}");
 }
 
 /// A device is said whole: each part that the plan gives, and not only the start of one.

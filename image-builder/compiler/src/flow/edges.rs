@@ -219,6 +219,21 @@ fn manager(system: &System, flows: &mut Flows) {
     for (manager, at) in holders(system, ObjectKind::ManageRight) {
         let ends = [Node::Domain(manager), Node::Builder];
         flows.add_both(ends, Kind::Manage, "which domains start and end", &[at]);
+        // The builder passes on what a domain leaves behind, and the domain notices when it is started: what the two tell one
+        // another is of their own choice.
+        for (id, domain) in system.domains().filter(|(id, _)| *id != manager) {
+            let kept =
+                domain.on_request.or((domain.on_fault == OnFault::Restart).then_some(domain.on_fault_at));
+            if let Some(kept) = kept {
+                let ends = [Node::Domain(manager), Node::Domain(id)];
+                flows.add_both(
+                    ends,
+                    Kind::Manage,
+                    "its starts, its end, and its registers then",
+                    &[at, kept],
+                );
+            }
+        }
     }
 }
 

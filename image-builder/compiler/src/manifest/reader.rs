@@ -247,7 +247,9 @@ impl<'d, 'p> Reader<'d, 'p> {
     /// A flag that is set: where.
     pub(crate) fn set_flag(&mut self, key: &'static str) -> Option<Span> {
         let at = self.table.get(key).map(|value| span(self.at.source, value));
-        at.filter(|_| self.flag(key))
+        // The key is known even where it is not set.
+        let is_set = self.flag(key);
+        at.filter(|_| is_set)
     }
 
     /// A table that may be missing.
