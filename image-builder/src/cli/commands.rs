@@ -69,7 +69,8 @@ pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
 /// Builds a system.
 pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> {
     let manifest = &args.manifest.manifest;
-    if let Some(entries) = build::menu(&Inputs::read(&context.workspace, manifest))? {
+    let inputs = Inputs::read(&context.workspace, manifest);
+    if let Some(entries) = build::menu(&inputs)? {
         if args.format.is_some() {
             return Err(Failure::Usage(
                 "--format is for the disc of one system, and this is a menu of several".into(),
@@ -78,7 +79,8 @@ pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<(), Failure> 
         let menu = build::build_menu(context, manifest, &entries)?;
         return output::print(&menu.disc.display().to_string());
     }
-    let built = build::build(context, build::load(context, manifest)?)?;
+    let system = build::check(&build::fetch(context, inputs)?)?;
+    let built = build::build(context, system)?;
     let disc = match args.format {
         Some(form) => built.disc_of(form.into(), context)?,
         None => built.disc_for(args.firmware.into(), context)?,
