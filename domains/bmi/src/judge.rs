@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use bmi_api::bmi::Refusal;
+use bmi_api::manage::Refusal;
 use cloison_abi::{
     Badge, Name,
     management::{self, Group, Operation, Permit},

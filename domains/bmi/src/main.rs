@@ -13,13 +13,12 @@ use core::fmt::Display;
 
 use bmi::{Judge, NoTable};
 use bmi_api::{
-    DIGEST_BYTES,
-    bmi::{
-        self as api, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory,
+    DIGEST_BYTES, ManageError,
+    manage::{
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory,
         Refusal, Resumed, Runs, Server, Started,
     },
 };
-use builder_api::{ManageError, manage};
 use cloison_abi::{Name, management::Operation};
 use cloison_ipc::Failure;
 use cloison_rt::{
@@ -33,7 +32,7 @@ fn main() -> Result<(), Unfit> {
     let builder = manage::Client::find(builder_api::GATE).map_err(Unfit::Builder)?;
     let domains = (0..=u8::MAX).map_while(|place| Some(builder.entry(place).ok()?.name));
     let judge = Judge::new(settings::management(), domains.collect::<Vec<_>>()).map_err(Unfit::Table)?;
-    api::serve(&mut Bmi { builder, judge })
+    manage::serve(&mut Bmi { builder, judge })
 }
 
 /// Why there is nobody to manage.
@@ -66,7 +65,7 @@ fn name_of(client: Badge) -> &'static str {
 /// What the builder has answered.
 fn passed_on<R>(answer: Result<R, ManageError>) -> Result<R, Refusal> {
     answer.map_err(|error| match error {
-        Failure::Refused(refusal) => refusal.into(),
+        Failure::Refused(refusal) => refusal,
         _ => Refusal::NoBuilder,
     })
 }
@@ -112,43 +111,35 @@ impl Bmi {
 impl Server for Bmi {
     fn entry(&mut self, client: Badge, place: u8) -> Result<Listed, Refusal> {
         self.judge.may(client, Operation::List)?;
-        let manage::Listed { name, state, is_managed, lives, kib } = passed_on(self.builder.entry(place))?;
-        Ok(Listed { name, state, is_managed, lives, kib })
+        passed_on(self.builder.entry(place))
     }
 
     fn info(&mut self, client: Badge, domain: Name) -> Result<About, Refusal> {
-        let about = self.ask((client, Operation::Info, domain), |builder| builder.info(domain))?;
-        let manage::About { state, is_managed, lives, kib, refusals, code, cpu_us } = about;
-        Ok(About { state, is_managed, lives, kib, refusals, code, cpu_us })
+        self.ask((client, Operation::Info, domain), |builder| builder.info(domain))
     }
 
     fn program(&mut self, client: Badge, domain: Name) -> Result<Runs, Refusal> {
-        let runs = self.ask((client, Operation::Info, domain), |builder| builder.program(domain))?;
-        Ok(Runs { image: runs.image, digest: runs.digest })
+        self.ask((client, Operation::Info, domain), |builder| builder.program(domain))
     }
 
     fn fault(&mut self, client: Badge, domain: Name) -> Result<Crash, Refusal> {
-        let crash = self.ask((client, Operation::Info, domain), |builder| builder.fault(domain))?;
-        let manage::Crash { kind, code, instruction, address } = crash;
-        Ok(Crash { kind, code, instruction, address })
+        self.ask((client, Operation::Info, domain), |builder| builder.fault(domain))
     }
 
     fn registers(&mut self, client: Badge, domain: Name, first: u8) -> Result<Contents, Refusal> {
-        let all = self.ask((client, Operation::Info, domain), |builder| builder.registers(domain, first))?;
-        Ok(Contents { a: all.a, b: all.b, c: all.c, d: all.d })
+        self.ask((client, Operation::Info, domain), |builder| builder.registers(domain, first))
     }
 
     fn budget(&mut self, client: Badge) -> Result<Memory, Refusal> {
         self.judge.may(client, Operation::Budget)?;
-        let manage::Memory { total_kib, free_kib, largest_kib } = passed_on(self.builder.budget())?;
-        Ok(Memory { total_kib, free_kib, largest_kib })
+        passed_on(self.builder.budget())
     }
 
     fn set_image(&mut self, client: Badge, domain: Name, image: Name) -> Result<ImageSet, Refusal> {
-        log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
         let request = (client, Operation::SetImage, domain);
-        self.change(request, "done", |builder| builder.set_image(domain, image))?;
-        Ok(ImageSet {})
+        self.change(request, "done", |builder| builder.set_image(domain, image)).inspect(|_| {
+            log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
+        })
     }
 
     /// Says what the report's BMI says: which component it takes, and that it starts it.
@@ -163,29 +154,24 @@ impl Server for Bmi {
         let started = passed_on(self.builder.start(domain)).inspect_err(|refusal| {
             log!("{who}: start {domain}: refused: {refusal}");
         })?;
-        let manage::Started { kib, digest } = started;
-        log!("{who}: start {domain}: running ({kib} KiB, program {})", Digest(digest));
-        Ok(Started { kib, digest })
+        log!("{who}: start {domain}: running ({} KiB, program {})", started.kib, Digest(started.digest));
+        Ok(started)
     }
 
     fn shutdown(&mut self, client: Badge, domain: Name) -> Result<Asked, Refusal> {
-        self.change((client, Operation::Shutdown, domain), "asked", |builder| builder.shutdown(domain))?;
-        Ok(Asked {})
+        self.change((client, Operation::Shutdown, domain), "asked", |builder| builder.shutdown(domain))
     }
 
     fn kill(&mut self, client: Badge, domain: Name) -> Result<Killed, Refusal> {
-        self.change((client, Operation::Kill, domain), "ended", |builder| builder.kill(domain))?;
-        Ok(Killed {})
+        self.change((client, Operation::Kill, domain), "ended", |builder| builder.kill(domain))
     }
 
     fn pause(&mut self, client: Badge, domain: Name) -> Result<Held, Refusal> {
-        self.change((client, Operation::Pause, domain), "held", |builder| builder.pause(domain))?;
-        Ok(Held {})
+        self.change((client, Operation::Pause, domain), "held", |builder| builder.pause(domain))
     }
 
     fn resume(&mut self, client: Badge, domain: Name) -> Result<Resumed, Refusal> {
-        self.change((client, Operation::Resume, domain), "goes on", |builder| builder.resume(domain))?;
-        Ok(Resumed {})
+        self.change((client, Operation::Resume, domain), "goes on", |builder| builder.resume(domain))
     }
 
     fn group(&mut self, client: Badge, place: u8) -> Result<Grouped, Refusal> {

@@ -5,13 +5,13 @@
 
 use core::{fmt, time::Duration};
 
-use bmi_api::{Around, BmiError, Status, bmi, carry_out};
+use bmi_api::{Around, ManageError, Status, carry_out, manage};
 use cloison_rt::{log, sys::settings, time::sleep};
 
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), Undone> {
-    let client = bmi::Client::find("bmi").map_err(Undone::NoBmi)?;
+    let client = manage::Client::find("bmi").map_err(Undone::NoBmi)?;
     let lines = settings::arguments().split([';', '\n']).map(str::trim).filter(|line| !line.is_empty());
     for line in lines {
         let status = carry_out(line, &client, &mut Log);
@@ -24,7 +24,7 @@ fn main() -> Result<(), Undone> {
 
 /// Why not all is done.
 enum Undone {
-    NoBmi(BmiError),
+    NoBmi(ManageError),
     Line(&'static str, Status),
 }
 

@@ -3,8 +3,8 @@
 use builder_api::{
     DIGEST_BYTES, REGISTERS, State,
     manage::{
-        About, Asked, Contents, Crash, Held, ImageSet, Killed, Listed, Memory, Refusal, Resumed, Runs,
-        Server, Started,
+        About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory, Refusal,
+        Resumed, Runs, Server, Started,
     },
 };
 use cloison_abi::{FaultKind, Name, limits::PAGE_BYTES};
@@ -175,6 +175,15 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let (free, largest) = (self.site.budget.pages(), self.site.budget.largest());
         let total = self.site.plan.header.budget_pages.into();
         Ok(Memory { total_kib: kib(total), free_kib: kib(free), largest_kib: kib(largest) })
+    }
+
+    /// Groups are the manager's.
+    fn group(&mut self, _client: Badge, _place: u8) -> Result<Grouped, Refusal> {
+        Err(Refusal::UnknownGroup)
+    }
+
+    fn member(&mut self, _client: Badge, _group: Name, _place: u8) -> Result<Belongs, Refusal> {
+        Err(Refusal::UnknownGroup)
     }
 }
 

@@ -10,7 +10,7 @@ extern crate alloc;
 use alloc::{string::String, vec::Vec};
 use core::{fmt, time::Duration};
 
-use bmi_api::{Status, bmi, carry_out, text};
+use bmi_api::{Status, carry_out, manage, text};
 use cloison_abi::{
     Name,
     directory::{self, DirectoryEntry},
@@ -72,7 +72,7 @@ impl fmt::Display for Unfit {
 struct Shell {
     entries: &'static [DirectoryEntry],
     texts: &'static str,
-    bmi: Option<bmi::Client<Slot>>,
+    bmi: Option<manage::Client<Slot>>,
     screen: Option<screen::Client<Slot>>,
 }
 
@@ -101,7 +101,7 @@ impl bmi_api::Around for Shell {
 impl Shell {
     fn new() -> Self {
         let (entries, texts) = directory::read(settings::directory()).unwrap_or_default();
-        let (bmi, screen) = (bmi::Client::find("bmi").ok(), screen::Client::find("screen").ok());
+        let (bmi, screen) = (manage::Client::find("bmi").ok(), screen::Client::find("screen").ok());
         Self { entries, texts, bmi, screen }
     }
 

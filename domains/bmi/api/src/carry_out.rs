@@ -9,10 +9,9 @@ use cloison_abi::Name;
 use cloison_ipc::{Failure, Transport};
 
 use crate::{
-    BmiError, Command, MANUAL, State,
-    bmi::{Client, Listed, Refusal},
-    closest,
+    Command, MANUAL, ManageError, State, closest,
     command::did_you_mean,
+    manage::{Client, Listed, Refusal},
     text,
 };
 
@@ -59,7 +58,7 @@ pub fn carry_out<T: Transport>(line: &str, bmi: &Client<T>, around: &mut impl Ar
 ///
 /// # Errors
 /// Those of the call.
-pub fn domains<T: Transport>(bmi: &Client<T>) -> Result<Vec<Listed>, BmiError> {
+pub fn domains<T: Transport>(bmi: &Client<T>) -> Result<Vec<Listed>, ManageError> {
     until_unknown(|place| bmi.entry(place), Refusal::Unknown)
 }
 
@@ -67,12 +66,15 @@ pub fn domains<T: Transport>(bmi: &Client<T>) -> Result<Vec<Listed>, BmiError> {
 ///
 /// # Errors
 /// Those of the call.
-pub fn groups<T: Transport>(bmi: &Client<T>) -> Result<Vec<Name>, BmiError> {
+pub fn groups<T: Transport>(bmi: &Client<T>) -> Result<Vec<Name>, ManageError> {
     until_unknown(|place| bmi.group(place).map(|group| group.name), Refusal::UnknownGroup)
 }
 
 /// What there is at each place, up to the first where there is nothing.
-fn until_unknown<A>(at: impl FnMut(u8) -> Result<A, BmiError>, end: Refusal) -> Result<Vec<A>, BmiError> {
+fn until_unknown<A>(
+    at: impl FnMut(u8) -> Result<A, ManageError>,
+    end: Refusal,
+) -> Result<Vec<A>, ManageError> {
     let all = (0..=u8::MAX).map(at);
     all.take_while(|found| !matches!(found, Err(Failure::Refused(refusal)) if *refusal == end)).collect()
 }
@@ -184,7 +186,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
     }
 
     /// What has come of a request about a domain. A refusal is told, with what a person needs to know of it.
-    fn judge<R>(&mut self, domain: Name, result: Result<R, BmiError>) -> Result<R, Status> {
+    fn judge<R>(&mut self, domain: Name, result: Result<R, ManageError>) -> Result<R, Status> {
         result.map_err(|error| match error {
             Failure::Refused(Refusal::Unknown) => self.unknown(domain),
             Failure::Refused(refusal @ (Refusal::NoMemory | Refusal::NoPiece)) => {

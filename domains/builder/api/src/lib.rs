@@ -1,4 +1,5 @@
-//! How the manager of a system has the builder start and end domains: the interface of the gate `manage`.
+//! How domains are started, watched and ended: the interface of the gate `manage`, by which the builder serves the manager.
+//! The manager serves others by the same interface, as far as it lets them: what it passes on it need not translate.
 //!
 //! The manager is the one domain with the right `manage-right`. It reaches the domains that the manifest lets be managed,
 //! and no others. A request is done when its reply comes, on the manager's time. The event of its entry `manage` says that
@@ -18,7 +19,7 @@ pub const DIGEST_BYTES: usize = 8;
 /// Registers that one reply tells.
 pub const REGISTERS: u8 = 4;
 
-/// Why the builder did not do it.
+/// Why it is not done.
 pub type ManageError = Failure<manage::Refusal>;
 
 cloison_ipc::choice! {
@@ -63,22 +64,24 @@ impl core::fmt::Display for State {
 cloison_ipc::interface! {
     /// The life of domains.
     pub mod manage {
-        /// Why the builder refuses.
+        /// Why it is not done.
         refuse Refusal {
+            /// The manager does not let this client ask for it.
+            NotAllowed = "the manifest does not let this domain ask for it",
             /// There is no such domain, or place.
             Unknown = "no domain has this name",
             /// The manifest does not let it be managed.
             NotManaged = "the manifest does not let this domain be managed",
             /// It has memory already.
-            IsStarted = "the domain was started before, and not killed since",
+            IsStarted = "it was started before, and not killed since",
             /// It has no memory.
-            IsDefined = "the domain was not started",
+            IsDefined = "it was not started",
             /// It has ended or faulted.
-            NotAlive = "the domain has ended or faulted",
+            NotAlive = "it has ended or faulted",
             /// It is held already.
-            IsPaused = "the domain is paused",
+            IsPaused = "it is paused",
             /// It is not held.
-            NotPaused = "the domain is not paused",
+            NotPaused = "it is not paused",
             /// The budget has too little memory.
             NoMemory = "too little memory of the budget is free",
             /// The budget has enough memory, but in smaller pieces.
@@ -88,13 +91,17 @@ cloison_ipc::interface! {
             /// The program in the image of the system was changed.
             Damaged = "the program is not the one in the plan",
             /// It has not faulted.
-            NotFaulted = "the domain has not faulted",
+            NotFaulted = "it has not faulted",
             /// There are no registers with these numbers.
             NoRegister = "there is no such register",
             /// This kernel holds no domain where it is.
             CannotPause = "this system cannot pause a domain",
             /// The kernel refused a step.
             Failed = "the kernel refused a step of it",
+            /// The manager hears nothing of the builder.
+            NoBuilder = "the builder does not answer",
+            /// There is no such group, or place in it. The builder has none.
+            UnknownGroup = "no group has this name",
         }
         /// A domain, by its place in the manifest, from 0 on. `kib` is the memory of the budget that it has, or would
         /// have.
@@ -123,6 +130,10 @@ cloison_ipc::interface! {
         set_image: SetImage { domain: Name, image: Name } -> ImageSet {};
         /// The memory for all managed domains.
         budget: Budget {} -> Memory { total_kib: u32, free_kib: u32, largest_kib: u32 };
+        /// A group of domains, by its place, from 0 on.
+        group: Group { place: u8 } -> Grouped { name: Name };
+        /// A domain of a group, by its place in it, from 0 on.
+        member: Member { group: Name, place: u8 } -> Belongs { domain: Name };
     }
 }
 

@@ -9,8 +9,8 @@ use cloison_ipc::{Badge, Message, Transport};
 
 use super::*;
 use manage::{
-    About, Asked, Client, Contents, Crash, Held, ImageSet, Killed, Listed, Memory, Refusal, Request, Resumed,
-    Runs, Server, Started,
+    About, Asked, Belongs, Client, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory, Refusal,
+    Request, Resumed, Runs, Server, Started,
 };
 
 /// A builder that has one domain, and the gate into it.
@@ -106,6 +106,14 @@ impl Server for One {
     fn budget(&mut self, _client: Badge) -> Result<Memory, Refusal> {
         Ok(Memory { total_kib: 1, free_kib: 2, largest_kib: 3 })
     }
+
+    fn group(&mut self, _client: Badge, place: u8) -> Result<Grouped, Refusal> {
+        (place == 0).then_some(Grouped { name: self.name }).ok_or(Refusal::UnknownGroup)
+    }
+
+    fn member(&mut self, _client: Badge, group: Name, _place: u8) -> Result<Belongs, Refusal> {
+        Ok(Belongs { domain: group })
+    }
 }
 
 #[test]
@@ -139,6 +147,9 @@ fn what_is_told_arrives_whole() {
     assert_eq!(client.set_image(hello, hello), Ok(ImageSet {}));
     assert_eq!(client.set_image(hello, name("other")), Err(Failure::Refused(Refusal::UnknownImage)));
     assert_eq!(client.budget(), Ok(Memory { total_kib: 1, free_kib: 2, largest_kib: 3 }));
+    assert_eq!(client.group(0), Ok(Grouped { name: hello }));
+    assert_eq!(client.group(1), Err(Failure::Refused(Refusal::UnknownGroup)));
+    assert_eq!(client.member(hello, 0), Ok(Belongs { domain: hello }));
 }
 
 #[test]
@@ -146,7 +157,7 @@ fn a_message_of_another_interface_is_none_of_these() {
     let labels = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
     let requests: Vec<_> =
         labels.filter_map(|label| Request::decode(Message { label, words: [0; 4] }).ok()).collect();
-    assert_eq!(requests.len(), 12, "each operation, by its number");
+    assert_eq!(requests.len(), 14, "each operation, by its number");
     assert!(requests.iter().all(|request| Request::decode(request.encode()).as_ref() == Ok(request)));
 }
 

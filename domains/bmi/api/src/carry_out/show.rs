@@ -8,7 +8,7 @@ use cloison_ipc::{Failure, Transport};
 use super::{Around, Outcome, Session, domains};
 use crate::{
     DIGEST_BYTES, REGISTER_NAMES, REGISTERS,
-    bmi::{About, Crash, Listed, Refusal},
+    manage::{About, Crash, Listed, Refusal},
     text,
 };
 
@@ -112,8 +112,8 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         let Crash { kind, code, instruction, address } = *crash;
         let kind = FaultKind::from_number(kind).unwrap_or(FaultKind::OtherException);
         self.say(format_args!("  faulted: {}", Fault { kind, code, instruction, address }));
-        for (place, names) in (0..).zip(REGISTER_NAMES.chunks(REGISTERS)) {
-            let contents = self.bmi.registers(domain, place * REGISTERS as u8);
+        for (place, names) in (0..).zip(REGISTER_NAMES.chunks(REGISTERS.into())) {
+            let contents = self.bmi.registers(domain, place * REGISTERS);
             let contents = self.judge(domain, contents)?;
             let values = [contents.a, contents.b, contents.c, contents.d];
             let all =

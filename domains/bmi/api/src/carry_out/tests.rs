@@ -7,7 +7,7 @@ use cloison_ipc::{Badge, Message};
 use super::*;
 use crate::{
     DIGEST_BYTES,
-    bmi::{
+    manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Memory, Resumed, Runs,
         Server, Started,
     },
@@ -32,7 +32,7 @@ struct World {
 
 impl Transport for Domains {
     fn call(&self, message: Message) -> Result<Message, CallError> {
-        Ok(bmi::answer(&mut *self.0.borrow_mut(), Badge(0), message))
+        Ok(manage::answer(&mut *self.0.borrow_mut(), Badge(0), message))
     }
 }
 
