@@ -73,12 +73,6 @@ impl Operation {
     pub const fn bit(self) -> u32 {
         1 << self as u32
     }
-
-    /// Whether it is about one domain.
-    #[must_use]
-    pub const fn has_target(self) -> bool {
-        !matches!(self, Self::List | Self::Budget)
-    }
 }
 
 /// The start of the table.

@@ -11,6 +11,8 @@ const PARTS: usize = 4;
 
 /// Bytes of the nonce that a verifier sends.
 pub const NONCE_BYTES: usize = 32;
+/// The registers that a quote has to have, as bits: those that firmware and loader extend, and the one for what starts later.
+pub const REGISTERS: u32 = 0x7bff;
 
 /// The parts of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

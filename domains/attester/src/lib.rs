@@ -11,6 +11,7 @@ mod tests;
 
 use core::fmt;
 
+use cloison_measure::evidence::REGISTERS;
 use cloison_tpm::{
     Command, Error, MAX_MESSAGE_BYTES,
     tpm20::{
@@ -19,8 +20,6 @@ use cloison_tpm::{
     },
 };
 
-/// The registers that are quoted, as bits: those that firmware and loader extend, and the one for what starts later.
-pub const REGISTERS: u32 = 0x7bff;
 /// The longest of the commands.
 const MAX_COMMAND_BYTES: usize = 256;
 

@@ -8,16 +8,17 @@
 
 extern crate alloc;
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::fmt::Display;
 
 use bmi::{Judge, NoTable};
 use bmi_api::{
-    DIGEST_BYTES, ManageError,
+    Digest, ManageError,
     manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory,
         Refusal, Resumed, Runs, Server, Started,
     },
+    text,
 };
 use cloison_abi::{Name, management::Operation};
 use cloison_ipc::Failure;
@@ -70,29 +71,19 @@ fn passed_on<R>(answer: Result<R, ManageError>) -> Result<R, Refusal> {
     })
 }
 
-/// The start of a digest.
-struct Digest([u8; DIGEST_BYTES]);
-
-impl Display for Digest {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
-        out.write_str("...")
-    }
-}
-
 impl Bmi {
     /// Has something done to a domain if that is allowed. Whatever comes of it, a person can read it.
     fn change<R>(
         &mut self,
         (client, operation, domain): (Badge, Operation, Name),
-        done: &str,
+        done: impl FnOnce(&R) -> String,
         act: impl FnOnce(&manage::Client<Slot>) -> Result<R, ManageError>,
     ) -> Result<R, Refusal> {
         let allowed = self.judge.may_to(client, operation, domain);
         let outcome = allowed.and_then(|()| passed_on(act(&self.builder)));
         let (who, what) = (name_of(client), operation.name());
         match &outcome {
-            Ok(_) => log!("{who}: {what} {domain}: {done}"),
+            Ok(reply) => log!("{who}: {what} {domain}: {}", done(reply)),
             Err(refusal) => log!("{who}: {what} {domain}: refused: {refusal}"),
         }
         outcome
@@ -136,42 +127,51 @@ impl Server for Bmi {
     }
 
     fn set_image(&mut self, client: Badge, domain: Name, image: Name) -> Result<ImageSet, Refusal> {
-        let request = (client, Operation::SetImage, domain);
-        self.change(request, "done", |builder| builder.set_image(domain, image)).inspect(|_| {
-            log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
-        })
+        self.change(
+            (client, Operation::SetImage, domain),
+            |_| "done".into(),
+            |builder| {
+                log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
+                builder.set_image(domain, image)
+            },
+        )
     }
 
     /// Says what the report's BMI says: which component it takes, and that it starts it.
     fn start(&mut self, client: Badge, domain: Name) -> Result<Started, Refusal> {
-        self.judge.may_to(client, Operation::Start, domain).inspect_err(|refusal| {
-            log!("{}: start {domain}: refused: {refusal}", name_of(client));
-        })?;
-        let image = self.builder.program(domain).map_or(domain, |runs| runs.image);
-        log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
-        log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
-        let who = name_of(client);
-        let started = passed_on(self.builder.start(domain)).inspect_err(|refusal| {
-            log!("{who}: start {domain}: refused: {refusal}");
-        })?;
-        log!("{who}: start {domain}: running ({} KiB, program {})", started.kib, Digest(started.digest));
-        Ok(started)
+        let running = |started: &Started| {
+            text(format_args!("running ({} KiB, program {})", started.kib, Digest(started.digest)))
+        };
+        self.change((client, Operation::Start, domain), running, |builder| {
+            let image = builder.program(domain).map_or(domain, |runs| runs.image);
+            log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
+            log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
+            builder.start(domain)
+        })
     }
 
     fn shutdown(&mut self, client: Badge, domain: Name) -> Result<Asked, Refusal> {
-        self.change((client, Operation::Shutdown, domain), "asked", |builder| builder.shutdown(domain))
+        self.change(
+            (client, Operation::Shutdown, domain),
+            |_| "asked".into(),
+            |builder| builder.shutdown(domain),
+        )
     }
 
     fn kill(&mut self, client: Badge, domain: Name) -> Result<Killed, Refusal> {
-        self.change((client, Operation::Kill, domain), "ended", |builder| builder.kill(domain))
+        self.change((client, Operation::Kill, domain), |_| "ended".into(), |builder| builder.kill(domain))
     }
 
     fn pause(&mut self, client: Badge, domain: Name) -> Result<Held, Refusal> {
-        self.change((client, Operation::Pause, domain), "held", |builder| builder.pause(domain))
+        self.change((client, Operation::Pause, domain), |_| "held".into(), |builder| builder.pause(domain))
     }
 
     fn resume(&mut self, client: Badge, domain: Name) -> Result<Resumed, Refusal> {
-        self.change((client, Operation::Resume, domain), "goes on", |builder| builder.resume(domain))
+        self.change(
+            (client, Operation::Resume, domain),
+            |_| "goes on".into(),
+            |builder| builder.resume(domain),
+        )
     }
 
     fn group(&mut self, client: Badge, place: u8) -> Result<Grouped, Refusal> {

@@ -42,13 +42,15 @@ impl<K: Kernel> Site<'_, K> {
         Ok(())
     }
 
-    /// Asks a domain to end. Returns whether it can be asked.
+    /// Asks a domain to end. One that does not listen goes on.
     ///
     /// # Errors
     /// [`BuildError::Refused`].
-    pub fn ask_to_end(&mut self, domain: u32) -> Result<bool, BuildError> {
-        let Some(event) = self.shell(domain)?.shutdown else { return Ok(false) };
-        self.carry_out(Step::Signal { event }).map(|()| true)
+    pub fn ask_to_end(&mut self, domain: u32) -> Result<(), BuildError> {
+        match self.shell(domain)?.shutdown {
+            Some(event) => self.carry_out(Step::Signal { event }),
+            None => Ok(()),
+        }
     }
 
     /// A domain has ended or faulted: says which, and tells the manager.

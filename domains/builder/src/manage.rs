@@ -7,7 +7,7 @@ use builder_api::{
         Resumed, Runs, Server, Started,
     },
 };
-use cloison_abi::{FaultKind, Name, limits::PAGE_BYTES};
+use cloison_abi::{Name, limits::PAGE_BYTES};
 use cloison_sys::{Badge, Slot};
 
 use crate::{BuildError, Kernel, Site};
@@ -52,6 +52,15 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
         }
     }
 
+    /// A domain that has faulted and stands as it did then.
+    fn faulted(&self, name: Name) -> Result<Slot, Refusal> {
+        let domain = self.named(name)?;
+        match self.state(domain) {
+            State::Faulted | State::Resting => self.slot(domain),
+            _ => Err(Refusal::NotFaulted),
+        }
+    }
+
     fn slot(&self, domain: u32) -> Result<Slot, Refusal> {
         self.site.shell(domain).map(|shell| shell.slot).map_err(|_| Refusal::NotManaged)
     }
@@ -68,8 +77,8 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
     }
 
     fn kib(&self, domain: u32) -> u32 {
-        let pages = self.site.plan.domain(domain).map(|entry| self.site.plan.own_pages(domain, entry));
-        kib(pages.unwrap_or(0))
+        let plan = &self.site.plan;
+        kib(plan.budget_of(domain).map(|place| u64::from(plan.regions[place].pages)).sum())
     }
 
     fn lives(&mut self, domain: u32) -> u32 {
@@ -101,7 +110,7 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let end = end.and_then(|slot| self.site.kernel.end_of(slot).ok());
         let code = end.map_or(0, |end| end.address);
         let (lives, kib) = (self.lives(domain), self.kib(domain));
-        Ok(About { state, is_managed, lives, kib, refusals: 0, code, cpu_us: 0 })
+        Ok(About { state, is_managed, lives, kib, code })
     }
 
     fn program(&mut self, _client: Badge, domain: Name) -> Result<Runs, Refusal> {
@@ -111,21 +120,14 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
     }
 
     fn fault(&mut self, _client: Badge, domain: Name) -> Result<Crash, Refusal> {
-        let slot = self.slot(self.named(domain)?)?;
+        let slot = self.faulted(domain)?;
         let fault = self.site.kernel.end_of(slot).map_err(|_| Refusal::Failed)?;
-        if matches!(fault.kind, FaultKind::None | FaultKind::Exit) {
-            return Err(Refusal::NotFaulted);
-        }
         let (kind, code) = (fault.kind as u32, fault.code);
         Ok(Crash { kind, code, instruction: fault.instruction, address: fault.address })
     }
 
     fn registers(&mut self, _client: Badge, domain: Name, first: u8) -> Result<Contents, Refusal> {
-        let (domain, state) = self.managed(domain)?;
-        if state != State::Faulted {
-            return Err(Refusal::NotFaulted);
-        }
-        let slot = self.slot(domain)?;
+        let slot = self.faulted(domain)?;
         let [a, b, c, d] =
             self.site.kernel.registers_of(slot, first / REGISTERS).map_err(|_| Refusal::NoRegister)?;
         Ok(Contents { a, b, c, d })

@@ -1,7 +1,7 @@
 //! The plan's tables, as they lie in the image.
 
 use cloison_abi::{
-    ABI_VERSION, Name, ObjectKind,
+    ABI_VERSION, Name,
     access::Classes,
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
@@ -188,12 +188,6 @@ impl<'a> Plan<'a> {
         (0..).zip(self.domains).find(|(_, entry)| entry.name == name).map(|(domain, _)| domain)
     }
 
-    /// The right of the domain that starts and ends others, if there is one.
-    #[must_use]
-    pub fn manager(&self) -> Option<&'a RightEntry> {
-        self.rights.iter().find(|right| right.kind == ObjectKind::ManageRight as u32)
-    }
-
     /// The first thread of a domain.
     ///
     /// # Errors
@@ -244,9 +238,9 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Whether a region takes memory. The log of a boot that was not measured does.
+/// Whether a region takes memory.
 fn is_memory(region: &RegionEntry) -> bool {
-    matches!(source(region), Ok(RegionSource::Memory | RegionSource::Budget | RegionSource::BootLog))
+    matches!(source(region), Ok(RegionSource::Memory | RegionSource::Budget))
 }
 
 /// What a region is made of.

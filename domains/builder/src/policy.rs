@@ -35,6 +35,7 @@ impl<'a> Policy<'a> {
     /// # Errors
     /// [`BuildError::Policy`] with the first thing that is not; [`BuildError::Image`] if the plan names what is not there.
     pub fn covers(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        named_once(plan)?;
         self.calls(plan)?;
         self.memory(plan)?;
         self.devices(plan)?;
@@ -61,9 +62,10 @@ impl<'a> Policy<'a> {
     fn memory(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
         let views = views(plan);
         for view in &views {
-            let area = plan.areas.iter().find(|area| area.region == view.region);
-            let device = area.and_then(|area| plan.devices.get(area.device as usize));
-            if let Some(device) = device.filter(|device| device.domain != view.domain) {
+            let Some(area) = plan.areas.iter().find(|area| area.region == view.region) else { continue };
+            let device = plan.devices.get(area.device as usize);
+            let device = device.ok_or(BuildError::Image("registers are of no device"))?;
+            if device.domain != view.domain {
                 let who = name(plan, view.domain)?;
                 return Err(BuildError::Policy { who, whom: device.name, how: "its registers" });
             }
@@ -134,6 +136,14 @@ impl<'a> Policy<'a> {
     }
 }
 
+/// What a policy says of a name it says of one domain.
+fn named_once(plan: &Plan<'_>) -> Result<(), BuildError> {
+    let mut names: Vec<&str> = plan.domains.iter().map(|entry| entry.name.as_str()).collect();
+    names.sort_unstable();
+    let is_twice = names.windows(2).any(|two| two[0] == two[1]);
+    if is_twice { Err(BuildError::Image("two domains have one name")) } else { Ok(()) }
+}
+
 /// Pages of a region that a domain sees, can map, or can show its guest.
 struct View {
     domain: u32,
@@ -163,7 +173,10 @@ fn views(plan: &Plan<'_>) -> Vec<View> {
     let held = plan.region_slots.iter().map(|slot| whole(slot.domain, slot.region, is_writable(slot.rights)));
     let shown = plan.guests.iter().flat_map(|guest| {
         let attached = (0_u32..).zip(guest.attached).filter(|(_, region)| *region != NONE);
-        attached.map(|(bit, region)| whole(guest.domain, region, guest.writable & (1 << bit) != 0))
+        let attached =
+            attached.map(|(bit, region)| whole(guest.domain, region, guest.writable & (1 << bit) != 0));
+        // The kernel writes there what the guest has in its registers.
+        attached.chain([whole(guest.domain, guest.frame, true)])
     });
     mapped.chain(held).chain(shown).collect()
 }

@@ -10,6 +10,8 @@ use crate::LINE_BYTES;
 pub const HISTORY_BYTES: usize = 12 * 1024;
 /// Most bytes that are shown again at a time: the screen has room for them however full it is.
 const SHOWN_BYTES: usize = 7 * 1024;
+// A length is kept in a byte.
+const _: () = assert!(LINE_BYTES <= u8::MAX as usize);
 /// What stands before a line that is shown again, beside the name, and behind it.
 const AROUND_BYTES: usize = b"again |  | \r\n".len();
 

@@ -189,13 +189,15 @@ impl Monitor {
     /// Ends what is open and may be so no more, then forgets what is decided. Nobody who is judged runs in between: they
     /// are all below this domain.
     fn close(&self, closed: impl Iterator<Item = Flow>) -> Result<u32, Refusal> {
-        let mut count = 0;
+        let (mut count, mut done) = (0, Ok(()));
         for Flow { subject, object, class } in closed {
-            let done = verdict_set(self.right, subject, Some(object), class.bit(), Decision::Deny);
-            done.map_err(|_| Refusal::NotJudged)?;
+            let closed = verdict_set(self.right, subject, Some(object), class.bit(), Decision::Deny);
+            done = done.and(closed.map(drop));
             count += 1;
         }
-        self.forget_all().map_err(|_| Refusal::NotJudged)?;
+        // Whatever was refused: what is left is closed, and nothing stays decided.
+        let forgotten = self.forget_all();
+        done.and(forgotten).map_err(|_| Refusal::NotJudged)?;
         Ok(count)
     }
 

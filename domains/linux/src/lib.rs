@@ -155,6 +155,7 @@ fn run_once(
                     Order::Pause => stand_still(guest, place, keyboard),
                     Order::Save => is_to_be_saved = true,
                     Order::GoBack if save.is_some_and(Save::is_whole) => return Ok(Ended::GoesBack),
+                    Order::GoBack => log!("the guest was not saved"),
                     other => answer(other, guest),
                 }
             }
@@ -196,8 +197,7 @@ fn run_once(
 fn answer(order: Order, guest: &Guest) {
     match order {
         Order::Count => count(guest),
-        Order::GoBack => log!("the guest was not saved"),
-        Order::Pause | Order::Save | Order::Explain => log!("{ORDERS}"),
+        Order::Pause | Order::Save | Order::GoBack | Order::Explain => log!("{ORDERS}"),
     }
 }
 

@@ -168,7 +168,8 @@ impl Editor {
     /// them.
     fn complete(&mut self, was_undecided: bool, around: &mut impl Around) {
         let before = &self.line[..self.cursor];
-        let word = word_before(before);
+        // Behind a blank a word begins.
+        let word = before.rfind(' ').map_or(0, |blank| blank + 1);
         let candidates = around.complete(before);
         let typed = self.cursor - word;
         let Some(common) = common_start(&candidates).filter(|common| common.len() >= typed) else {

@@ -13,5 +13,5 @@ extern crate std;
 mod editor;
 mod line;
 
-pub use editor::{Around, Editor, HISTORY_LINES, LINE_BYTES, Typed};
+pub use editor::{Around, Editor, Typed};
 pub use line::{HELP, Known, Line, WrongLine, complete};

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
-use bmi_api::{OPTIONS, closest, text};
+use bmi_api::{OPTIONS, closest, did_you_mean, text};
 use cloison_abi::Name;
 
 /// What a line of the shell asks for.
@@ -98,8 +98,7 @@ fn wrong(word: &str) -> WrongLine {
         Some((_, operands, _)) => text(format_args!("behind `{word}` stands {operands}")),
         None => {
             let meant = closest(word, COMMANDS.map(|(known, ..)| known));
-            let meant = meant
-                .map_or("h lists them".to_owned(), |meant| text(format_args!("did you mean `{meant}`?")));
+            let meant = meant.map_or("h lists them".to_owned(), did_you_mean);
             text(format_args!("there is no command `{word}`; {meant}"))
         }
     })

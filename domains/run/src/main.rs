@@ -25,7 +25,7 @@ use cloison_rt::{
     time::sleep,
 };
 use console_api::{ScreenError, screen};
-use embedded_io::Read;
+use embedded_io::{Read, ReadExactError};
 use run::{Around, Editor, HELP, Known, Line, Typed, complete};
 
 const PROMPT: &str = "> ";
@@ -42,7 +42,10 @@ fn main() -> Result<(), Unfit> {
     editor.draw(&mut shell);
     loop {
         let mut byte = [0];
-        keyboard.read_exact(&mut byte).map_err(|_| Unfit::Terminal(RingError::PeerFailed))?;
+        keyboard.read_exact(&mut byte).map_err(|error| match error {
+            ReadExactError::UnexpectedEof => Unfit::NoTerminal,
+            ReadExactError::Other(error) => Unfit::Terminal(error),
+        })?;
         match editor.press(byte[0], &mut shell) {
             Typed::More => continue,
             Typed::Line(line) if shell.obey(&line) => {}
@@ -149,10 +152,8 @@ impl Shell {
 
     fn unknown(&self, name: Name) {
         let meant = bmi_api::closest(name.as_str(), self.entries.iter().map(|entry| entry.name.as_str()));
-        match meant {
-            Some(meant) => log!("there is no domain `{name}`; did you mean `{meant}`?"),
-            None => log!("there is no domain `{name}`; ps names them"),
-        }
+        let meant = meant.map_or("ps names them".into(), bmi_api::did_you_mean);
+        log!("there is no domain `{name}`; {meant}");
     }
 
     /// The console shows it; nothing of it comes here.

@@ -104,20 +104,25 @@ impl Amount {
 pub fn readers<'a>(system: &'a System, flows: &'a Flows, domain: DomainId) -> Vec<Reader<'a>> {
     let Some(own) = flows.find(Node::Domain(domain)) else { return Vec::new() };
     let from = flows.flows().iter().filter(|flow| flow.from == own);
-    let mut readers: Vec<_> = from.filter_map(|flow| reader(system, flows, flow)).collect();
+    let mut readers: Vec<_> = from.filter_map(|flow| reader(system, flows, domain, flow)).collect();
     readers.dedup();
     readers
 }
 
-fn reader<'a>(system: &'a System, flows: &'a Flows, flow: &'a Flow) -> Option<Reader<'a>> {
-    let of_node = |wanted| flows.nodes().find(|(id, _)| *id == wanted).map(|(_, node)| node);
-    let program = match (flow.kind, of_node(flow.to)?) {
-        (Kind::Restart, _) => Some(BUILDER),
-        (Kind::Dma, _) => match of_node(flows.owner(flow.to)?)? {
+fn reader<'a>(system: &'a System, flows: &'a Flows, owner: DomainId, flow: &'a Flow) -> Option<Reader<'a>> {
+    let program = match flow.kind {
+        Kind::Restart => Some(BUILDER),
+        // Memory of what is started on request stays in the builder's hands.
+        Kind::Manage
+            if system.domain(owner).on_request.is_some() && flows.node_at(flow.to) == Node::Builder =>
+        {
+            Some(BUILDER)
+        }
+        Kind::Dma => match flows.node_at(flows.owner(flow.to)?) {
             Node::Domain(owner) => Some(system.component(system.domain(owner).component).name.as_str()),
             _ => None,
         },
-        (Kind::Memory | Kind::Loan | Kind::Guest, _) => None,
+        Kind::Memory | Kind::Loan | Kind::Guest => None,
         _ => return None,
     };
     Some(Reader { name: flows.name(flow.to), what: &flow.what, program })

@@ -2,8 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
-    path::{Path, PathBuf},
+    fs,
+    path::PathBuf,
 };
 
 use image_compiler::trust::{Facts, Made};
@@ -66,8 +66,9 @@ impl Compiler<'_> {
             return Err(Failure::Failed(format!("cannot tell what `{package}` is linked of: {why}")));
         }
         let lines: BTreeSet<&str> = finished.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let registries = registries();
         let found = lines.into_iter().map(|line| {
-            crate_of(line, &registries()).ok_or_else(|| {
+            crate_of(line, &registries).ok_or_else(|| {
                 Failure::Environment(format!("the source of `{line}` is not where Cargo keeps it"))
             })
         });
@@ -89,7 +90,7 @@ fn crate_of(line: &str, registries: &[PathBuf]) -> Option<Crate> {
 
 /// The folders in which Cargo keeps the source of registries.
 fn registries() -> Vec<PathBuf> {
-    let home = cargo_home().unwrap_or_else(|| env::temp_dir().join(Path::new("no-cargo")));
+    let Some(home) = cargo_home() else { return Vec::new() };
     let entries = fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }

@@ -35,15 +35,20 @@ fn add_folder(source: &mut Source, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Counts a file. Tests stand at its end, or in files of their own that it names.
+/// Counts a file, but for what is compiled for tests alone.
 fn add(source: &mut Source, text: &str) {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    while let Some(line) = lines.next() {
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    let mut lines = text.lines().filter(is_code);
+    while let Some(whole) = lines.next() {
+        let line = whole.trim();
         if line == "#[cfg(test)]" {
-            if lines.next().is_some_and(|item| item.ends_with(';')) {
-                continue;
-            }
-            break;
+            // An item ends where rustfmt ends it: as far to the left as it began.
+            let indent = &whole[..whole.len() - whole.trim_start().len()];
+            let is_end = |rest: &str| {
+                rest.starts_with('}') || !rest.starts_with(' ') && rest.ends_with([';', '}', ','])
+            };
+            lines.by_ref().find(|item| item.strip_prefix(indent).is_some_and(is_end));
+            continue;
         }
         source.lines += 1;
         let sites = line.match_indices("unsafe ").filter(|(at, _)| {
@@ -72,5 +77,9 @@ mod tests {
             Source { lines: 5, unsafe_sites: 2 },
             "what follows the name of a file with tests"
         );
+        let amid = "impl A {\n    fn a() {}\n    #[cfg(test)]\n    fn b() {\n        unsafe { c() };\n    }\n    fn d() {}\n}\n";
+        let mut source = Source::default();
+        add(&mut source, amid);
+        assert_eq!(source, Source { lines: 4, unsafe_sites: 0 }, "a test amid the code, and what follows");
     }
 }

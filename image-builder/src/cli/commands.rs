@@ -56,14 +56,12 @@ fn payloads(context: &Context) -> String {
 /// Checks a manifest.
 pub(super) fn check(context: &Context, manifest: &Path) -> Result<(), Failure> {
     let inputs = context.payloads().kept(Inputs::read(&context.workspace, manifest));
-    for entry in build::menu(&inputs)?.unwrap_or_default() {
-        check(context, &entry.manifest)?;
+    let say = |system: &System| output::print(&format!("{}: no faults", system.name()));
+    match build::menu(&inputs)? {
+        // No menu stands in a menu, its own manifest neither.
+        Some(entries) => entries.iter().try_for_each(|entry| say(&build::look(context, &entry.manifest)?)),
+        None => say(&build::check(&inputs)?),
     }
-    if inputs.manifest.menu.is_empty() {
-        let system = build::check(&inputs)?;
-        return output::print(&format!("{}: no faults", system.name()));
-    }
-    Ok(())
 }
 
 /// Builds a system.

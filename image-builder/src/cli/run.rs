@@ -97,10 +97,11 @@ fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let conclusion = watch.until_end(&mut session, &mut |bytes| screen.show(bytes));
     // Whatever comes next begins a line of its own.
     screen.finish();
-    if let Some(bank) = bank.filter(Bank::is_done) {
-        return bank.conclude();
+    if !bank.as_ref().is_some_and(Bank::is_done) {
+        explain(&built, args, &session, &screen.transcript, conclusion?)?;
     }
-    explain(&built, args, &session, &screen.transcript, conclusion?)
+    // Without a verdict a run that asked for one has failed, however the machine ended.
+    bank.map_or(Ok(()), |bank| bank.conclude())
 }
 
 /// The system of a menu that is to be started. What is around it, such as its network and its disks, is the machine's.

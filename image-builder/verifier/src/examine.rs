@@ -2,9 +2,10 @@
 
 use std::iter;
 
+use cloison_abi::measure::PCR_PLAN;
 use cloison_measure::{
     Bank, Digests, Evidence, Log, Registers,
-    evidence::NONCE_BYTES,
+    evidence::{NONCE_BYTES, REGISTERS},
     log::{self, kind, replay},
 };
 use cloison_tpm::tpm20::{AttestationKey, Signature, Statement};
@@ -12,14 +13,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     key::{KeyName, has_signed},
-    reference::{Digest, QUOTED, Reference},
+    reference::{Digest, Reference},
     verdict::{Refusal, Row, State, Verdict},
 };
 
 /// The most letters of an event's text that are shown.
 const SHOWN: usize = 80;
-/// The register for policy and plan.
-const PCR_PLAN: u32 = 12;
 /// What stands between the name of a part and its digest in the loader's events.
 const NAME_END: &str = " sha256:";
 
@@ -61,19 +60,17 @@ fn no_evidence(bytes: &[u8]) -> Refusal {
 }
 
 fn rows(evidence: &Evidence<'_>, challenge: &Challenge, reference: &Reference) -> Result<Vec<Row>, Refusal> {
-    check_quote(evidence, challenge)?;
+    let stated = check_quote(evidence, challenge)?;
     let log = Log::read(evidence.log).map_err(Refusal::Log)?;
     let registers = replay(&log, Bank::Sha256).map_err(Refusal::Log)?;
-    // The statement was read before, and has these registers.
-    let stated = Statement::read(evidence.statement).map_err(Refusal::Statement)?;
     if stated.digest != digest(&registers) {
         return Err(Refusal::Replay);
     }
     Ok(quoted().map(|pcr| row(pcr, &registers, &log, reference)).collect())
 }
 
-/// Checks that a TPM has signed registers for this challenge.
-fn check_quote(evidence: &Evidence<'_>, challenge: &Challenge) -> Result<(), Refusal> {
+/// Checks that a TPM has signed registers for this challenge. Returns what it states of them.
+fn check_quote<'a>(evidence: &Evidence<'a>, challenge: &Challenge) -> Result<Statement<'a>, Refusal> {
     let key = AttestationKey::read(evidence.key).map_err(Refusal::KeyForm)?;
     let name = KeyName::of(evidence.key);
     if challenge.key.is_some_and(|expected| expected != name) {
@@ -90,15 +87,15 @@ fn check_quote(evidence: &Evidence<'_>, challenge: &Challenge) -> Result<(), Ref
     if !stated.is_clock_safe {
         return Err(Refusal::Clock);
     }
-    if stated.registers != QUOTED {
+    if stated.registers != REGISTERS {
         return Err(Refusal::Selection(stated.registers));
     }
-    Ok(())
+    Ok(stated)
 }
 
 /// The registers that are quoted.
 fn quoted() -> impl Iterator<Item = u32> {
-    (0..u32::BITS).filter(|pcr| QUOTED >> pcr & 1 != 0)
+    (0..u32::BITS).filter(|pcr| REGISTERS >> pcr & 1 != 0)
 }
 
 /// What a TPM states of registers that are so.

@@ -24,5 +24,5 @@ pub use examine::{Challenge, examine};
 pub use hex::{hex, unhex};
 pub use key::KeyName;
 pub use net::{NoAnswer, Prover, fresh_nonce};
-pub use reference::{BadReference, QUOTED, Reference};
+pub use reference::{BadReference, Reference};
 pub use verdict::{Refusal, Row, State, Verdict};

@@ -74,10 +74,9 @@ impl Prover {
     ///
     /// When it sends nothing, or the connection ends early.
     pub fn of(mut stream: TcpStream, nonce: &[u8; NONCE_BYTES]) -> io::Result<(Self, Vec<u8>)> {
-        stream.set_read_timeout(Some(SILENCE))?;
+        stream.set_write_timeout(Some(SILENCE))?;
         stream.write_all(nonce)?;
-        let mut answer = Vec::new();
-        (&stream).take(MAX_EVIDENCE_BYTES).read_to_end(&mut answer)?;
+        let answer = read_all(&stream, SILENCE)?;
         if answer.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -89,5 +88,48 @@ impl Prover {
         // Whether it listens is its own affair.
         let told = self.stream.write_all(format!("{verdict}\n").as_bytes());
         let _ = told.and_then(|()| self.stream.shutdown(Shutdown::Write));
+    }
+}
+
+/// Reads what comes until the other side is through, all of it within this time: one that says a little now and then keeps
+/// nobody else waiting.
+fn read_all(mut stream: &TcpStream, patience: Duration) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + patience;
+    let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+    while (answer.len() as u64) < MAX_EVIDENCE_BYTES {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut part)? {
+            0 => break,
+            read => answer.extend_from_slice(&part[..read]),
+        }
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn one_that_drips_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut dripping = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        // It goes on for as long as somebody listens.
+        let drips = thread::spawn(move || {
+            while dripping.write_all(b".").is_ok() {
+                thread::sleep(PAUSE / 10)
+            }
+        });
+        let error = read_all(&stream, PAUSE).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+        drop(stream);
+        drips.join().unwrap();
     }
 }

@@ -2,17 +2,16 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use cloison_abi::measure::{PCR_BUILDER, PCR_KERNEL, PCR_PLAN, PCR_PROGRAMS};
+use cloison_measure::evidence::REGISTERS;
 use serde_json::Value;
 
 use crate::hex::unhex;
 
-/// The registers that a quote has to have, as bits: those that firmware and loader extend, and the one for what starts
-/// later.
-pub const QUOTED: u32 = 0x7bff;
 /// The bank that is compared.
 const BANK: &str = "sha256";
 /// The registers without which a reference says nothing of a system: loader, kernel, builder, plan, programs.
-const NEEDED: [u32; 5] = [4, 9, 11, 12, 13];
+const NEEDED: [u32; 5] = [4, PCR_KERNEL, PCR_BUILDER, PCR_PLAN, PCR_PROGRAMS];
 /// The longest name of an event that is kept.
 const MAX_NAME: usize = 1024;
 
@@ -101,5 +100,5 @@ impl Foretold {
 
 /// Whether every quote has this register.
 fn is_quoted(pcr: u32) -> bool {
-    QUOTED.checked_shr(pcr).unwrap_or(0) & 1 != 0
+    REGISTERS.checked_shr(pcr).unwrap_or(0) & 1 != 0
 }

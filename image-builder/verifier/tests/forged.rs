@@ -2,9 +2,10 @@
 
 use cloison_measure::{
     Bank, Digests, Evidence, Log, Registers,
+    evidence::REGISTERS,
     log::{kind, replay, write_event, write_start},
 };
-use cloison_verify::{Challenge, KeyName, QUOTED, Reference, State, Verdict, examine, hex};
+use cloison_verify::{Challenge, KeyName, Reference, State, Verdict, examine, hex};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use proptest::{prelude::*, sample::Index};
 use sha2::{Digest, Sha256};
@@ -70,7 +71,7 @@ fn good() -> Machine {
         kind: 0x8018,
         nonce: NONCE.to_vec(),
         is_clock_safe: 1,
-        selection: (1, 0x0b, QUOTED),
+        selection: (1, 0x0b, REGISTERS),
         registers: None,
         behind_statement: Vec::new(),
         signature_kind: [0x18, 0x0b],
@@ -186,7 +187,7 @@ fn what_is_forged_is_refused_with_its_reason() {
         (|machine| machine.is_clock_safe = 2, "statement: the response's whether the clock is safe"),
         (|machine| machine.selection.0 = 2, "statement: the response's number of selections"),
         (|machine| machine.selection.1 = 0x04, "statement: the response's bank"),
-        (|machine| machine.selection.2 = QUOTED & !(1 << 9), "registers: 0x79ff are quoted"),
+        (|machine| machine.selection.2 = REGISTERS & !(1 << 9), "registers: 0x79ff are quoted"),
         (|machine| machine.selection.2 = 0, "registers: 0x0 are quoted"),
         (|machine| machine.registers = Some(registers(&log_of(&EVENTS[..10]))), "log: it does not lead to"),
         (|machine| machine.log.truncate(machine.log.len() - 1), "log: event 11: it is cut short"),

@@ -31,8 +31,6 @@ enum Manner {
     Failed,
     /// It ends behind the header.
     Cut,
-    /// Four bytes more are behind it, and its length says so.
-    Longer,
     /// The last bit of it is another.
     Forged,
     /// All behind the header is ones: lengths and counts that cannot be.
@@ -50,7 +48,6 @@ impl Tamper {
         let manner = match words.next()? {
             "failed" => Manner::Failed,
             "cut" => Manner::Cut,
-            "longer" => Manner::Longer,
             "forged" => Manner::Forged,
             "ones" => Manner::Ones,
             "replayed" => Manner::Replayed,
@@ -90,11 +87,6 @@ impl Manner {
             Self::Cut => {
                 response.truncate(HEADER);
                 with_length(response, HEADER)
-            }
-            Self::Longer => {
-                let stated = response.len() + 4;
-                response.resize(stated, 0);
-                with_length(response, stated)
             }
             Self::Forged => {
                 if let Some(byte) = response.last_mut() {
@@ -146,7 +138,6 @@ mod tests {
     fn responses_are_changed_as_the_scenario_says() {
         assert_eq!(changed("failed 0x17e"), [FAILURE.to_vec(), FAILURE.to_vec()]);
         assert_eq!(changed("cut 0x17e")[0], message(0, &[]));
-        assert_eq!(changed("longer 0x17e")[0], message(0, &[1, 2, 3, 0, 0, 0, 0]));
         assert_eq!(changed("forged 0x17e")[0], message(0, &[1, 2, 2]));
         assert_eq!(changed("ones 0x17e")[0], message(0, &[0xff; 3]));
         assert_eq!(changed("replayed 0x17e"), [message(0, &[1, 2, 3]), message(0, &[1, 2, 3])]);

@@ -2,6 +2,8 @@
 
 mod show;
 
+pub use show::Digest;
+
 use alloc::{string::String, vec::Vec};
 use core::fmt::{self, Display};
 

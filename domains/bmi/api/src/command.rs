@@ -142,7 +142,8 @@ fn unknown_option(option: &str) -> UsageError {
 }
 
 /// A proposal.
-pub(crate) fn did_you_mean(word: &str) -> String {
+#[must_use]
+pub fn did_you_mean(word: &str) -> String {
     text(format_args!("did you mean `{word}`?"))
 }
 

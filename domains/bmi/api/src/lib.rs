@@ -16,7 +16,7 @@ mod command;
 mod text;
 
 pub use builder_api::{DIGEST_BYTES, ManageError, REGISTER_NAMES, REGISTERS, State, manage};
-pub use carry_out::{Around, Status, carry_out, domains, groups};
+pub use carry_out::{Around, Digest, Status, carry_out, domains, groups};
 pub use closest::closest;
-pub use command::{Command, MANUAL, OPTIONS, UsageError};
+pub use command::{Command, MANUAL, OPTIONS, UsageError, did_you_mean};
 pub use text::text;

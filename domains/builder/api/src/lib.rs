@@ -1,9 +1,9 @@
 //! How domains are started, watched and ended: the interface of the gate `manage`, by which the builder serves the manager.
 //! The manager serves others by the same interface, as far as it lets them: what it passes on it need not translate.
 //!
-//! The manager is the one domain with the right `manage-right`. It reaches the domains that the manifest lets be managed,
-//! and no others. A request is done when its reply comes, on the manager's time. The event of its entry `manage` says that
-//! a managed domain has ended, faulted or begun again by itself; [`manage::Client::entry`] says which.
+//! The manager is the one domain with the right `manage-right`. It starts, ends and changes the domains that the manifest lets
+//! be managed, and no others; it hears of all how they are. A request is done when its reply comes, on the manager's time. The event of its entry `manage` says that
+//! a managed domain has ended or faulted; [`manage::Client::entry`] says which.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -106,9 +106,9 @@ cloison_ipc::interface! {
         /// A domain, by its place in the manifest, from 0 on. `kib` is the memory of the budget that it has, or would
         /// have.
         entry: Entry { place: u8 } -> Listed { name: Name, state: State, is_managed: bool, lives: u32, kib: u32 };
-        /// How a domain is. `code` is what it has ended with, `refusals` how often it was denied something.
+        /// How a domain is. `code` is what it has ended with.
         info: Info { domain: Name }
-            -> About { state: State, is_managed: bool, lives: u32, kib: u32, refusals: u32, code: u64, cpu_us: u64 };
+            -> About { state: State, is_managed: bool, lives: u32, kib: u32, code: u64 };
         /// Which program a domain runs, or is to run, and the start of the program's digest.
         program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
         /// What a domain that has faulted did wrong: a [`Fault`](cloison_abi::Fault), by its numbers.

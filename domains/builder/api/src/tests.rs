@@ -59,7 +59,7 @@ impl Server for One {
 
     fn info(&mut self, _client: Badge, _domain: Name) -> Result<About, Refusal> {
         let state = self.state;
-        Ok(About { state, is_managed: true, lives: 1, kib: 2, refusals: 3, code: u64::MAX, cpu_us: 5 })
+        Ok(About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX })
     }
 
     fn program(&mut self, _client: Badge, _domain: Name) -> Result<Runs, Refusal> {
@@ -138,7 +138,7 @@ fn what_is_told_arrives_whole() {
     assert_eq!(client.entry(0), Ok(listed));
     assert_eq!(client.entry(1), Err(Failure::Refused(Refusal::Unknown)));
     let state = State::Defined;
-    let about = About { state, is_managed: true, lives: 1, kib: 2, refusals: 3, code: u64::MAX, cpu_us: 5 };
+    let about = About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX };
     assert_eq!(client.info(hello), Ok(about));
     assert_eq!(client.program(hello), Ok(Runs { image: hello, digest: [7; DIGEST_BYTES] }));
     assert_eq!(client.fault(hello), Err(Failure::Refused(Refusal::NotFaulted)));

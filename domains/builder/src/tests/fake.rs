@@ -45,6 +45,8 @@ enum Object {
     /// A region that begins at this page of the run.
     Memory(u64),
     Registers,
+    /// A part of memory that is counted already: of the budget.
+    Part,
     /// The boot loader's log.
     Log,
     /// A domain whose page tables begin at this page.
@@ -183,8 +185,10 @@ impl State {
     }
 
     fn carve(&mut self, run: Slot, receiver: Slot, first: u64, pages: u64) -> Result<(), CallError> {
-        if self.get(run)? == Object::Log {
-            return self.fill(receiver, Object::Registers);
+        match self.get(run)? {
+            Object::Log => return self.fill(receiver, Object::Registers),
+            Object::Memory(_) => return self.fill(receiver, Object::Part),
+            _ => {}
         }
         if self.get(run)? != Object::Run || pages == 0 || first + pages > RUN_PAGES {
             return Err(CallError::BadArgument);
@@ -208,7 +212,7 @@ impl State {
                 }
                 self.regions.retain(|(start, _)| *start != first);
             }
-            Object::Registers => {}
+            Object::Registers | Object::Part => {}
             _ => return Err(CallError::WrongType),
         }
         self.empty(region)

@@ -1,6 +1,7 @@
 //! The builder against a kernel that only keeps count, on plans as they should be and on plans that are damaged.
 
 mod fake;
+mod lives;
 mod policy;
 mod pools;
 mod sketch;

@@ -100,6 +100,31 @@ fn what_a_domain_can_come_to_see_is_said() {
     registers.mappings.push(seen);
     let error = checked(&mut registers, text(&SAID)).unwrap_err();
     assert!(matches!(error, BuildError::Policy { how: "its registers", .. }), "{error}");
+    let mut nobodys = named();
+    nobodys.areas[0].device = NONE;
+    let error = checked(&mut nobodys, text(&SAID)).unwrap_err();
+    assert_eq!(error, BuildError::Image("registers are of no device"));
+    let mut frames = named();
+    let attached = [NONE; 4];
+    frames.guests.push(GuestEntry {
+        domain: third,
+        slot: 9,
+        tables: 0,
+        frame: region,
+        attached,
+        writable: 0,
+    });
+    let error = checked(&mut frames, text(&SAID)).unwrap_err();
+    assert!(matches!(error, BuildError::Policy { how: "memory", .. }), "{error}");
+}
+
+/// Two domains of one name would have what is said of one.
+#[test]
+fn a_name_is_one_domains() {
+    let mut plan = named();
+    plan.domains[1].name = plan.domains[0].name;
+    let error = checked(&mut plan, text(&SAID)).unwrap_err();
+    assert_eq!(error, BuildError::Image("two domains have one name"));
 }
 
 /// A device is said whole: each part that the plan gives, and not only the start of one.

@@ -8,7 +8,8 @@ use cloison_abi::{
     plan::{
         AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
         GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader,
-        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry, Table,
+        ThreadEntry,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -47,6 +48,7 @@ pub struct Sketch {
     pub guests: Vec<GuestEntry>,
     pub files: Vec<FileEntry>,
     pub policy: String,
+    pub budget_pages: u32,
 }
 
 /// Bytes that begin at an address that suits every table.
@@ -114,6 +116,15 @@ impl Sketch {
             plan.rights.push(RightEntry { domain: 0, slot, kind: kind as u32, event });
         }
         plan.add_guest();
+        plan
+    }
+
+    /// The same, in which domain 0 is started on request, with two pages of a budget of this many.
+    pub fn on_request(budget_pages: u32) -> Self {
+        let mut plan = Self::system();
+        plan.domains[0].start = StartPolicy::OnRequest as u32;
+        plan.regions[0].source = RegionSource::Budget as u32;
+        plan.budget_pages = budget_pages;
         plan
     }
 
@@ -230,6 +241,7 @@ impl Sketch {
             files: add(&mut bytes, &self.files),
             policy_offset: (size_of::<ImageHeader>() + bytes.len()) as u32,
             policy_bytes: self.policy.len() as u32,
+            budget_pages: self.budget_pages,
             ..PlanHeader::new_zeroed()
         };
         bytes[..size_of::<PlanHeader>()].copy_from_slice(header.as_bytes());

@@ -89,7 +89,8 @@ impl History {
         after.spread(domains);
         let others = (0..INDICES as u8).filter(|index| ![flow.subject, flow.object].contains(index));
         let mut places = [flow.subject, flow.object].into_iter().chain(others);
-        match places.find_map(|at| self.meeting(&after, walls, at)) {
+        let meeting = self.late(domains, walls, flow);
+        match meeting.or_else(|| places.find_map(|at| self.meeting(&after, walls, at))) {
             Some(meeting) => Err(meeting),
             None => {
                 *self = after;
@@ -130,6 +131,19 @@ impl History {
     /// The types behind a wall of which a domain knows.
     fn known(&self, index: u8, wall: &PolicyWall) -> Kinds {
         self.knows.get(usize::from(index)).map_or(0, |knows| knows & wall.between as Kinds)
+    }
+
+    /// Whether a domain that knows of two sides already is to deal with one of them: it did before there was this wall.
+    fn late(&self, domains: Domains<'_>, walls: &[PolicyWall], flow: Flow) -> Option<Meeting> {
+        let ends = [flow.subject, flow.object];
+        walls.iter().enumerate().find_map(|(place, wall)| {
+            let is_side = |end: &u8| domains.kind(*end).is_some_and(|kind| wall.between >> kind & 1 != 0);
+            let at = ends.into_iter().find(|end| self.breaks(*end, wall))?;
+            let known = self.known(at, wall);
+            let second = (known & (known - 1)).trailing_zeros() as u8;
+            let first = known.trailing_zeros() as u8;
+            ends.iter().any(is_side).then_some(Meeting { wall: place, at, known: first, learned: second })
+        })
     }
 
     /// Whether types meet in a domain that did not before.

@@ -18,8 +18,6 @@ const FIRST_FREE: usize = 3;
 /// The bytes of a CPU's information, as parts of its first word.
 const PENDING: u64 = 0xff << (8 * VcpuInfo::PENDING);
 const MASK: u64 = 0xff << (8 * VcpuInfo::MASK);
-/// A one in each byte.
-const ONES: u64 = u64::MAX / 0xff;
 
 /// What a port is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +149,7 @@ impl Channels {
 
     /// Says whether the guest takes events.
     pub fn set_masked(&self, memory: &mut impl Memory, is_masked: bool) {
-        let masked = if is_masked { MASK & ONES } else { 0 };
+        let masked = u64::from(is_masked) << (8 * VcpuInfo::MASK);
         let _ = memory.store(self.info, self.state(memory) & !MASK | masked);
     }
 

@@ -5,7 +5,7 @@
 
 use cloison_abi::guest::{GuestHalf, GuestRegisters};
 use heapless::{Deque, Vec};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// Bytes that the state of any guest fits into.
 pub const STATE_BYTES: usize = 192 << 10;
@@ -45,19 +45,11 @@ macro_rules! carried {
 }
 pub(crate) use carried;
 
-/// Carries a value as the bytes that it is.
-pub(crate) fn plain<T: FromBytes + IntoBytes + Immutable>(
-    value: &mut T,
-    carrier: &mut impl Carrier,
-) -> Result<(), CutShort> {
-    carrier.carry(value.as_mut_bytes())
-}
-
 macro_rules! carried_as_bytes {
     ($($type:ty),*) => {$(
         impl Carried for $type {
             fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
-                plain(self, carrier)
+                carrier.carry(self.as_mut_bytes())
             }
         }
     )*};
@@ -67,7 +59,7 @@ carried_as_bytes!(u8, u16, u32, u64, GuestRegisters, cloison_xen::ring::block::R
 impl Carried for usize {
     fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
         let mut number = *self as u64;
-        plain(&mut number, carrier)?;
+        number.carry(carrier)?;
         *self = usize::try_from(number).or(Err(CutShort))?;
         Ok(())
     }
@@ -76,7 +68,7 @@ impl Carried for usize {
 impl Carried for bool {
     fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
         let mut byte = u8::from(*self);
-        plain(&mut byte, carrier)?;
+        byte.carry(carrier)?;
         *self = byte != 0;
         Ok(())
     }
@@ -85,7 +77,7 @@ impl Carried for bool {
 impl Carried for GuestHalf {
     fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
         let mut number = *self as u64;
-        plain(&mut number, carrier)?;
+        number.carry(carrier)?;
         *self = Self::from_number(number).ok_or(CutShort)?;
         Ok(())
     }

@@ -165,6 +165,7 @@ fn tab_completes_as_far_as_is_certain_and_then_lists() {
         (b"kill stp\tx", "> kill stpm x|", 0),
         (b"sta\t", "> start |", 0),
         (b"x\t", "> x|", 1),
+        (b"kill \t", "> kill |", 1),
     ];
     for (typed, shown, bells) in cases {
         let (mut editor, mut terminal) = started(words);
@@ -175,6 +176,10 @@ fn tab_completes_as_far_as_is_certain_and_then_lists() {
     type_at(&mut editor, &mut terminal, b"s\t\t\t");
     assert_eq!((terminal.shown().as_str(), terminal.lines.len()), ("> st|", 2), "{:?}", terminal.lines);
     assert_eq!(terminal.lines[1], "stpm  stop  start");
+    // Behind a blank all words are possible, and the one before is none of them.
+    let (mut editor, mut terminal) = started(&["stpm"]);
+    type_at(&mut editor, &mut terminal, b"l \t");
+    assert_eq!((terminal.shown().as_str(), terminal.bells), ("> l stpm |", 0));
 }
 
 #[test]

@@ -4,9 +4,7 @@ use cloison_abi::ObjectKind;
 
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{ON_REQUEST, STARTS};
-use crate::system::{Draft, DraftDomain, Right};
-
-const MANAGER: Right = Right(ObjectKind::ManageRight);
+use crate::system::{Draft, DraftDomain, MANAGE_RIGHT, Right};
 
 pub(super) fn unknown_start(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let written = draft.domains.iter().filter_map(|domain| domain.table.start.as_ref());
@@ -34,7 +32,7 @@ pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let managers: Vec<_> = draft
         .domains
         .iter()
-        .filter_map(|domain| Some((&domain.table.name, given(domain, MANAGER)?.span)))
+        .filter_map(|domain| Some((&domain.table.name, given(domain, MANAGE_RIGHT)?.span)))
         .collect();
     let mut faults = Vec::new();
     if let [(first, _), (second, at), ..] = managers.as_slice() {
@@ -48,11 +46,11 @@ pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
             let name = &domain.table.name.value;
             // One that should have the right is told of elsewhere.
             let is_meant = draft.domains.iter().filter_map(|domain| domain.component).any(|component| {
-                component.rights.iter().any(|need| Right::from_name(&need.value) == Some(MANAGER))
+                component.rights.iter().any(|need| Right::from_name(&need.value) == Some(MANAGE_RIGHT))
             });
             if managers.is_empty() && !is_meant {
                 let message = format!("`{name}` is started on request, but nobody can request it");
-                let help = format!("give a domain the right `{}`", MANAGER.name());
+                let help = format!("give a domain the right `{}`", MANAGE_RIGHT.name());
                 faults.push(Diagnostic::new(at, message).help(help));
             }
             if budget.is_none_or(|budget| budget.memory_mib.as_ref().is_some_and(|mib| mib.value == 0)) {

@@ -13,8 +13,6 @@ pub(super) struct Walls {
     rivals: Vec<Sides>,
     /// For each node, its type, if that is a side of a wall.
     sides: Vec<Sides>,
-    /// For each node, whether the monitor knows what it learns.
-    watched: Vec<bool>,
     /// Names of the walls that keep something apart.
     names: Vec<String>,
 }
@@ -39,12 +37,10 @@ impl Walls {
             Node::Builder | Node::Device(_) | Node::Outside(_) => 0,
         };
         let sides = flows.nodes().map(|(_, node)| side(node)).collect();
-        let is_watched = |node| matches!(node, Node::Domain(_) | Node::Guest(_));
-        let watched = flows.nodes().map(|(_, node)| is_watched(node)).collect();
         let walls = policy.parts.first().map_or(&[][..], |part| &part.walls);
         let names = walls.iter().filter(|wall| wall.between.iter().any(stands));
         let names = names.map(|wall| wall.name.clone()).collect();
-        Self { rivals, sides, watched, names }
+        Self { rivals, sides, names }
     }
 }
 
@@ -58,7 +54,7 @@ impl Flows {
     /// Whether the monitor knows what a node learns: it knows of domains, and what a guest learns its domain does.
     #[must_use]
     pub fn is_watched(&self, node: NodeId) -> bool {
-        self.walls.watched.get(node.0).copied().unwrap_or(false)
+        matches!(self.node_at(node), Node::Domain(_) | Node::Guest(_))
     }
 
     /// Whether a wall is between some of these sides.

@@ -225,12 +225,6 @@ impl System {
         self.policy.as_ref()
     }
 
-    /// The policy that is in force at first.
-    #[must_use]
-    pub fn first_policy(&self) -> Option<&Part> {
-        self.policy.as_ref()?.parts.first()
-    }
-
     /// About what the monitor is asked before a domain does so.
     #[must_use]
     pub fn asked(&self, id: DomainId) -> Classes {

@@ -126,7 +126,9 @@ impl Payloads<'_> {
         made("mkfs.ext4", process::run(&mut command, "fakeroot", self.interrupts, &mut |_| ())?)?;
         let mut command = in_folder("sha256sum", work.path());
         command.args([DebianDisk::DISK, DebianDisk::KEY, DebianDisk::KNOWN_HOSTS, DebianDisk::PACKAGES]);
-        let digests = process::run(&mut command, "sha256sum", self.interrupts, &mut |_| ())?.text;
+        let finished = process::run(&mut command, "sha256sum", self.interrupts, &mut |_| ())?;
+        let digests = finished.text.clone();
+        made("sha256sum", finished)?;
         disc::write_file(&work.path().join(DebianDisk::DIGESTS), digests.as_bytes())?;
         let disk = self.keep(debian, work)?;
         let packages = disk.folder.join(DebianDisk::PACKAGES);

@@ -175,8 +175,6 @@ impl Command for Quote<'_> {
 pub struct Statement<'a> {
     /// The nonce that it was asked with.
     pub nonce: &'a [u8],
-    /// How often the TPM has been started afresh.
-    pub resets: u32,
     /// Whether the TPM's clock has never gone back.
     pub is_clock_safe: bool,
     /// The registers of SHA-256, as bits.
@@ -197,7 +195,7 @@ impl<'a> Statement<'a> {
         let _signer = reader.sized16()?;
         let nonce = reader.sized16()?;
         let _clock: [u8; 8] = reader.array()?;
-        let (resets, _restarts) = (reader.u32()?, reader.u32()?);
+        let (_resets, _restarts) = (reader.u32()?, reader.u32()?);
         let is_clock_safe = match reader.u8()? {
             0 => false,
             1 => true,
@@ -215,7 +213,7 @@ impl<'a> Statement<'a> {
         let [a, b, c] = reader.array()?;
         let digest = reader.sized16()?;
         reader.end()?;
-        Ok(Self { nonce, resets, is_clock_safe, registers: u32::from_le_bytes([a, b, c, 0]), digest })
+        Ok(Self { nonce, is_clock_safe, registers: u32::from_le_bytes([a, b, c, 0]), digest })
     }
 }
 

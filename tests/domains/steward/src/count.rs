@@ -3,6 +3,7 @@
 use builder_api::manage::Client;
 use cloison_abi::{ObjectKind, limits::MAX_DOMAINS};
 use cloison_rt::sys::{Figures, Slot, census_read, figures, info};
+use keeper_api::digest;
 
 use crate::Failure;
 
@@ -35,13 +36,11 @@ impl Count {
 
 /// A digest of what is in all slots.
 fn census(right: Slot) -> u64 {
-    let (mut cursor, mut digest) = (0, 0xcbf2_9ce4_8422_2325_u64);
+    let (mut cursor, mut sum) = (0, digest::START);
     while let Ok(Some((entry, next))) = census_read(right, cursor) {
         cursor = next;
         let words = [entry.index.into(), entry.slot.into(), entry.kind as u64, entry.rights.bits().into()];
-        for word in words {
-            digest = (digest ^ word).wrapping_mul(0x100_0000_01b3);
-        }
+        sum = words.into_iter().fold(sum, digest::add);
     }
-    digest
+    sum
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The start of a digest.
-pub(super) struct Digest(pub [u8; DIGEST_BYTES]);
+pub struct Digest(pub [u8; DIGEST_BYTES]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         self.say(format_args!(
             "budget: {total} KiB, used {used}, free {free}, of that {largest} in one piece"
         ));
-        // Whoever may not list them is not told who has it.
+        // A client that may not list them is not told who has it.
         let all = domains(self.bmi).unwrap_or_default();
         let holders = all.iter().filter(|one| one.is_managed && one.state != crate::State::Defined);
         holders.for_each(|one| self.say(format_args!("  {:<16}  {}", one.name, Kib(one.kib))));
@@ -93,11 +93,6 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         if about.is_managed {
             self.say(format_args!("  memory    {} KiB", about.kib));
         }
-        if about.cpu_us > 0 {
-            let (ms, us) = (about.cpu_us / 1000, about.cpu_us % 1000);
-            self.say(format_args!("  CPU time  {ms}.{us:03} ms"));
-        }
-        self.say(format_args!("  refusals  {}", about.refusals));
         if let Ok(runs) = self.bmi.program(domain) {
             self.say(format_args!("  program   {}, SHA-256 {}", runs.image, Digest(runs.digest)));
         }

@@ -160,6 +160,15 @@ fn nothing_is_forgotten_when_a_channel_is_closed() {
     history.close(call(A, D));
     history.open(domains, policy.walls, call(A, B)).unwrap();
     assert_eq!(history.open(domains, policy.walls, call(D, C)), Ok(()));
+    // A wall that comes later keeps who knows of both sides from either, and from nobody else.
+    let mut history = History::new(domains);
+    [call(A, B), call(A, C)].into_iter().for_each(|flow| history.open(domains, &[], flow).unwrap());
+    history.flows().for_each(|flow| history.close(flow));
+    // The server has learned of the other side from its client.
+    for (flow, at) in [(call(A, B), A), (call(C, A), C)] {
+        let meeting = history.open(domains, policy.walls, flow).unwrap_err();
+        assert_eq!((meeting.wall, meeting.at, meeting.known, meeting.learned), (0, at, ONE as u8, TWO as u8));
+    }
     // Memory stays shared.
     let share = Flow { class: Class::Share, ..call(A, D) };
     let mut history = History::new(domains);

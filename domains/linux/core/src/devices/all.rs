@@ -20,13 +20,18 @@ pub(crate) struct Devices {
     interface: Option<Interface>,
 }
 
-/// Which devices there are, the machine says.
+/// The machine says which devices there are; they have to be those that there were.
 impl Carried for Devices {
     fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
         let Self { store, page, seen, block, interface } = self;
         store.carry(carrier)?;
         page.carry(carrier)?;
         seen.carry(carrier)?;
+        let mut had = [block.is_some(), interface.is_some()];
+        had.carry(carrier)?;
+        if had != [block.is_some(), interface.is_some()] {
+            return Err(CutShort);
+        }
         block.as_mut().map_or(Ok(()), |block| block.carry(carrier))?;
         interface.as_mut().map_or(Ok(()), |interface| interface.carry(carrier))
     }

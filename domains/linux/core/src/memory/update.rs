@@ -6,6 +6,7 @@ use cloison_xen::memory::{self, mmuext};
 use super::Paging;
 use super::entry::{Entry, LEVELS, TABLE_ENTRIES, entry_address, index};
 use super::fault::{hide, page_of};
+use super::places::Place;
 use super::walk::load;
 use crate::machine::{Machine, Memory, ROW_WORDS};
 use cloison_abi::limits::PAGE_BYTES;
@@ -123,9 +124,14 @@ impl Paging {
         self.anticipate(machine, at);
     }
 
+    /// Where a table is used, in spaces that there are.
+    fn places_of(&self, table: u32) -> impl Iterator<Item = Place> {
+        self.places.of(table).filter(|place| self.roots.has(place.space))
+    }
+
     /// Takes back what is shown because of an entry of a table.
     fn take_back(&mut self, machine: &mut impl Machine, table: u32, entry: u64) {
-        for place in self.places.of(table).filter(|place| self.roots.has(place.space)) {
+        for place in self.places_of(table) {
             let (address, pages) = place.below(entry);
             hide(machine, place.space, address, pages);
         }
@@ -141,7 +147,7 @@ impl Paging {
         if let Ok(table) = u32::try_from(frame)
             && self.tables.forget(table)
         {
-            for place in self.places.of(table).filter(|place| self.roots.has(place.space)) {
+            for place in self.places_of(table) {
                 hide(machine, place.space, place.start, super::entry::pages_below(place.level + 1));
             }
         }

@@ -309,6 +309,16 @@ fn a_reset_takes_back_what_is_under_way() {
 }
 
 #[test]
+fn a_command_under_way_when_the_guest_was_saved_is_lost() {
+    let mut bench = Bench::ready();
+    bench.tpm.delay = 1;
+    bench.put(&command(10, 10));
+    bench.go();
+    bench.tis.resume(&mut bench.tpm);
+    assert_eq!((bench.tpm.cancels, bench.status()), (1, READY));
+}
+
+#[test]
 fn without_a_tpm_nothing_drives_the_bus() {
     struct None;
     impl Tpm for None {}

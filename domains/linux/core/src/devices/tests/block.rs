@@ -430,3 +430,19 @@ proptest! {
         prop_assert_eq!(guest.machine.bytes.len(), SECTORS * 512);
     }
 }
+
+#[test]
+fn a_request_under_way_when_the_guest_was_saved_is_begun_again() {
+    let mut guest = Guest::connected();
+    guest.machine.is_slow = true;
+    guest.front.ask(&mut guest.machine.ram, request(0, 10, &[(9, 0, 7)]).as_bytes());
+    guest.block.serve(&mut guest.store, &mut guest.machine).unwrap();
+    // The disk knows nothing of it any more.
+    guest.machine.begun.clear();
+    guest.machine.places = [const { None }; PLACES];
+    guest.block.resume(&mut guest.machine).unwrap();
+    assert_eq!(guest.machine.begun.len(), 1);
+    guest.machine.carry_out();
+    guest.block.serve(&mut guest.store, &mut guest.machine).unwrap();
+    assert_eq!(guest.front.answers(&mut guest.machine.ram, 16).len(), 1);
+}
