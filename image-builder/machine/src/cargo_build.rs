@@ -23,10 +23,8 @@ use crate::{
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The target triple of the loader for UEFI.
 const UEFI_TARGET: &str = "x86_64-unknown-uefi";
-/// Package of the kernel.
-pub const KERNEL: &str = "core-kernel";
-/// Package of the loader for UEFI.
-pub const LOADER: &str = "boot-efi";
+/// Packages of the kernel and of the loader for UEFI.
+pub use image_compiler::trust::{KERNEL, LOADER};
 
 /// A group of packages that are compiled with the same flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

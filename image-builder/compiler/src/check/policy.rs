@@ -68,7 +68,6 @@ pub(super) fn types(draft: &Draft<'_>) -> Vec<Diagnostic> {
             })
             .collect();
     };
-    let known = policy.table.types.iter().map(|kind| kind.value.as_str());
     for (domain, found) in draft.domains.iter().zip(&policy.kinds) {
         let name = &domain.table.name;
         match (&domain.table.kind, found) {
@@ -77,10 +76,7 @@ pub(super) fn types(draft: &Draft<'_>) -> Vec<Diagnostic> {
                 let fault = Diagnostic::new(name.span, message).label(policy.table.at, "the policy");
                 faults.push(fault.help("add `type = ` and one of the policy's types"));
             }
-            (Some(kind), None) => {
-                let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
-                faults.push(fault.help(propose(&kind.value, "type", known.clone())));
-            }
+            (Some(kind), None) => faults.push(unknown_type(&policy, kind)),
             _ => {}
         }
     }
@@ -100,16 +96,20 @@ pub(super) fn types(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+pub(super) fn unknown_type(policy: &DraftPolicy<'_>, kind: &At<String>) -> Diagnostic {
+    let known = policy.table.types.iter().map(|kind| kind.value.as_str());
+    let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
+    fault.help(propose(&kind.value, "type", known))
+}
+
 pub(super) fn rules(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
     let mut faults = Vec::new();
-    let known = policy.table.types.iter().map(|kind| kind.value.as_str());
     for rule in policy.table.parts.iter().flat_map(|part| &part.allow) {
         let before = faults.len();
         let kinds = rule.from.iter().chain(&rule.to);
         for kind in kinds.filter(|kind| policy.table.kind(&kind.value).is_none()) {
-            let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
-            faults.push(fault.help(propose(&kind.value, "type", known.clone())));
+            faults.push(unknown_type(&policy, kind));
         }
         for name in rule.may.iter().filter(|name| class(&name.value).is_none()) {
             let message = format!("`{}` is nothing that a policy decides", name.value);

@@ -4,7 +4,7 @@ use cloison_abi::limits::MAX_DOMAINS;
 use cloison_abi::policy::{FIRST_INDEX, FIRST_POLICY, MAX_POLICIES};
 use ipcmon_policy::{Domains, Fault, Policy as Tables};
 
-use crate::diagnostic::{Diagnostic, propose};
+use crate::diagnostic::Diagnostic;
 use crate::flow::Flows;
 use crate::manifest::WallTable;
 use crate::plan::{PartTables, PolicyTables};
@@ -21,9 +21,7 @@ fn of_wall(policy: &DraftPolicy<'_>, wall: &WallTable) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (place, kind) in wall.between.iter().enumerate() {
         if policy.table.kind(&kind.value).is_none() {
-            let known = policy.table.types.iter().map(|kind| kind.value.as_str());
-            let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
-            faults.push(fault.help(propose(&kind.value, "type", known)));
+            faults.push(super::policy::unknown_type(policy, kind));
         } else if wall.between[..place].iter().any(|before| before.value == kind.value) {
             let fault = Diagnostic::new(kind.span, format!("the wall names the type `{}` twice", kind.value));
             faults.push(fault.help("remove one of them"));

@@ -28,7 +28,7 @@ const LEFT_OUT: [&str; 4] = [
     "path-include=/usr/share/doc/*/copyright",
 ];
 /// Makes the key with which the host can log in.
-const KEY: &str = "chroot \"$1\" ssh-keygen -q -t ed25519 -N '' -C '' -f /root/key";
+const KEY: &str = "chroot \"$1\" ssh-keygen -q -t ed25519 -N '' -C '' -f /key";
 
 /// A disk that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,8 @@ cd root
 sed -i 's/^root:[^:]*:/root::/' etc/shadow
 mkdir -p root/.ssh
 chmod 700 root/.ssh
-mv root/key.pub root/.ssh/authorized_keys
-mv root/key ..
+mv key.pub root/.ssh/authorized_keys
+mv key ..
 chmod 600 root/.ssh/authorized_keys ../key
 # How the host knows it again, whatever port leads there.
 sed 's/^/debian /; s/ [^ ]*$//' etc/ssh/ssh_host_ed25519_key.pub > ../known_hosts

@@ -38,10 +38,10 @@ fi
 root=$(sed -n 's/.*\broot=\([^ ]*\).*/\1/p' /proc/cmdline)
 if [ -n "$root" ]; then
 	await "$root"
-	if mount -t ext4 "$root" /root; then
-		[ -z "$name_server" ] || echo "nameserver $name_server" > /root/etc/resolv.conf
-		for place in dev sys proc; do mount -o move /$place /root/$place; done
-		exec switch_root -c /dev/console /root /sbin/init
+	if mount -t ext4 "$root" /disk; then
+		[ -z "$name_server" ] || echo "nameserver $name_server" > /disk/etc/resolv.conf
+		for place in dev sys proc; do mount -o move /$place /disk/$place; done
+		exec switch_root -c /dev/console /disk /sbin/init
 	fi
 	echo "init: there is no file system on $root; here is a shell instead"
 fi

@@ -207,7 +207,7 @@ fn make(payload: &Payload, file: Vec<u8>, beside: Vec<(String, Content)>) -> Res
             files.extend(beside);
             let files: Vec<_> =
                 files.iter().map(|(path, content)| (path.as_str(), content.clone())).collect();
-            initramfs::archive(&files, &["proc", "root", "sys", "tmp"])
+            initramfs::archive(&files, &["disk", "proc", "sys", "tmp"])
                 .map_err(|error| Failure::machine("cannot make the initramfs", &error))
         }
     }
