@@ -293,3 +293,15 @@ fn a_manifest_is_read_once_whatever_is_done_with_it() {
         assert_eq!(opened, 1, "{arguments:?}");
     }
 }
+
+/// No menu stands in a menu: one that names itself is no way round for ever.
+#[test]
+fn a_menu_that_names_itself_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("m.toml");
+    fs::write(&manifest, "[[menu]]\ntitle = \"itself\"\nmanifest = \"m.toml\"\n").unwrap();
+    for command in ["check", "build"] {
+        let output = tool(&[command, &manifest.display().to_string()]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}: {}", said(&output));
+    }
+}
