@@ -11,8 +11,6 @@ use cloison_rules::{
     memory::Run,
 };
 
-#[cfg(feature = "self-attack")]
-use crate::arch::attack;
 use crate::{
     arch::{
         acpi, apic,
@@ -23,7 +21,7 @@ use crate::{
         memory::{BootFacts, SystemImage},
         paging,
         serial::{Serial, set_ports},
-        time::{self, Timer},
+        time::Timer,
     },
     builder,
     end::Ending,
@@ -41,11 +39,7 @@ pub(crate) fn kernel_main(Boot { information, cpu, entered }: Boot) -> ! {
     if let Err(Unfit) = boot(&mut kernel, information, cpu.guard()) {
         kernel.end_system(SystemEnd::Halt);
     }
-    #[cfg(feature = "self-attack")]
-    attack::run(&mut kernel, cpu);
-    kernel.log.set_running();
-    kernel.machine.started = time::now();
-    enter::leave(kernel, cpu)
+    enter::begin(kernel, cpu)
 }
 
 /// The machine or the image cannot be used; why has been said.

@@ -12,7 +12,7 @@ use crate::{
         cpu::{self, Cpu},
         entry,
         lock::{self, Locked},
-        time,
+        paging, time,
     },
     calls,
     guest::CameOut,
@@ -21,6 +21,18 @@ use crate::{
 
 /// The vector of a page fault.
 const PAGE_FAULT: u64 = 14;
+
+/// Called by the boot, once all is ready: what the boot alone needs goes, and the builder runs. On its own, as it should
+/// not be part of what goes.
+#[inline(never)]
+pub(crate) fn begin(mut kernel: Locked, cpu: &mut Cpu) -> ! {
+    paging::withdraw_init(&kernel.machine.space);
+    #[cfg(feature = "self-attack")]
+    attack::run(&mut kernel, cpu);
+    kernel.log.set_running();
+    kernel.machine.started = time::now();
+    leave(kernel, cpu)
+}
 
 /// Called by the entry code: the running thread has made a gate call. Like those below, the function does not
 /// return: what the compiler would restore for a caller, nobody needs.

@@ -95,7 +95,7 @@ impl Bench<'_> {
                 Source::Named(_) | Source::Less(..) | Source::PromptTime => row.source.named(&figures),
                 Source::RoundInstructions => Some(traced.round.instructions() as f64),
                 Source::RoundCostly(kind) => Some(traced.round.count(kind, &costly) as f64),
-                Source::KernelText => rows::text_bytes(&kernel),
+                Source::KernelText(section) => rows::text_bytes(&kernel, section),
                 Source::KernelTables => rows::table_bytes(&kernel),
                 Source::KernelLines => Some(source.lines as f64),
                 Source::KernelUnsafe => Some(source.unsafe_sites as f64),

@@ -52,8 +52,8 @@ pub(super) enum Source {
     RoundInstructions,
     /// Those of them that are costly in this way.
     RoundCostly(Costly),
-    /// The kernel's code, in bytes.
-    KernelText,
+    /// A section of the kernel's code, in bytes.
+    KernelText(&'static str),
     /// The kernel's tables of objects, in bytes, divided by the domains for which there is room.
     KernelTables,
     /// The kernel's source, in lines of code.
@@ -190,7 +190,8 @@ pub(super) const ROWS: &[Row] = &[
         1_030_000.0,
         500_000.0,
     ),
-    row("kernel text", Source::KernelText, Unit::Bytes, 60.7 * 1000.0, 72.0 * 1024.0),
+    row("kernel text", Source::KernelText(".text"), Unit::Bytes, 60.7 * 1000.0, 72.0 * 1024.0),
+    counted("- gone when the first domain runs", Source::KernelText(".init"), Unit::Bytes, Reference::None),
     counted("kernel source, lines of code", Source::KernelLines, Unit::Times, Reference::Of(16_800.0)),
     counted(
         "- unsafe blocks, functions, implementations",
@@ -334,11 +335,11 @@ const fn costly(what: &'static str, kind: Costly, reference: Reference) -> Row {
     counted(what, Source::RoundCostly(kind), Unit::Times, reference)
 }
 
-/// The bytes of a kernel's code, without its data and without the page tables that it boots with.
-pub(super) fn text_bytes(kernel_with_symbols: &[u8]) -> Option<f64> {
+/// The bytes of one section of a kernel's code.
+pub(super) fn text_bytes(kernel_with_symbols: &[u8], section: &str) -> Option<f64> {
     let header = FileHeader64::<LittleEndian>::parse(kernel_with_symbols).ok()?;
     let sections = header.sections(LittleEndian, kernel_with_symbols).ok()?;
-    let (_, text) = sections.section_by_name(LittleEndian, b".text")?;
+    let (_, text) = sections.section_by_name(LittleEndian, section.as_bytes())?;
     Some(text.sh_size(LittleEndian) as f64)
 }
 

@@ -165,6 +165,7 @@ struct Sweep {
     not_direct: bool,
     unknown: bool,
     guard: bool,
+    init: bool,
 }
 
 fn judge_tables(
@@ -182,6 +183,7 @@ fn judge_tables(
         not_direct: false,
         unknown: false,
         guard: false,
+        init: false,
     };
     visit(root, 4, 0, Flags::all(), &mut |address, physical, pages, flags| {
         let text = layout::text().contains(&address);
@@ -196,6 +198,7 @@ fn judge_tables(
         let run = Run::new(Frame::holding(physical), pages);
         sweep.unknown |= !is_known(kernel, run);
         sweep.guard |= address == guard;
+        sweep.init |= layout::init().contains(&address);
     });
     judge(kernel, "the kernel maps something", sweep.pages > 0);
     judge(kernel, "nothing of the kernel is writable and executable", !sweep.writable_and_executable);
@@ -205,6 +208,7 @@ fn judge_tables(
     judge(kernel, "each page has one address", !sweep.not_direct);
     judge(kernel, "nothing but memory, the image and the controllers is mapped", !sweep.unknown);
     judge(kernel, "the guard page of the stack is not mapped", !sweep.guard);
+    judge(kernel, "the boot's text is mapped no more", !sweep.init);
 }
 
 /// Whether pages are memory, the system image, the kernel or controllers, as a whole.

@@ -1,5 +1,6 @@
 //! The kernel's own address space: the direct map of physical memory, built once at boot.
 
+use cloison_abi::limits::PAGE_BYTES;
 use cloison_rules::{
     Frame,
     memory::{Piece, Run, without},
@@ -9,9 +10,9 @@ use x86_64::structures::paging::PageTableFlags as Flags;
 
 use super::{
     acpi::Machine,
-    layout::{constants, kernel_image, text},
+    layout::{constants, init, kernel_image, text},
     memory::SystemImage,
-    physical::{direct, load},
+    physical::{direct, flush, load},
 };
 use crate::arch::{
     frames::FreeMemory,
@@ -59,6 +60,19 @@ const LINKS: Flags = Flags::PRESENT.union(Flags::WRITABLE);
 /// The kernel's own memory.
 const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::GLOBAL).union(Flags::NO_EXECUTE);
 
+/// Takes the text of the boot out of the kernel's half, in whatever address space. It has parsers and writes of control
+/// registers, of which nothing should be left to jump to.
+pub fn withdraw_init(space: &KernelSpace) {
+    for address in init().step_by(PAGE_BYTES as usize) {
+        // SAFETY: these are the kernel's own tables, and what goes is executed by nobody: the linker has refused each way
+        // from the rest of the text into it.
+        if let Some(entry) = unsafe { walk(space.root(), address, 1, &mut || None, LINKS) } {
+            entry.set(0);
+            flush(address);
+        }
+    }
+}
+
 /// Maps memory with the rights of the section of the kernel's image in which it lies, if it lies in one. The
 /// page `guard` stays out.
 ///
@@ -83,7 +97,9 @@ unsafe fn map_piece(
         let address = direct(page.address());
         let flags = match address {
             _ if address == guard => continue,
-            _ if text().contains(&address) => DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE),
+            _ if text().contains(&address) || init().contains(&address) => {
+                DATA.difference(Flags::WRITABLE | Flags::NO_EXECUTE)
+            }
             _ if constants().contains(&address) => DATA.difference(Flags::WRITABLE),
             _ => DATA,
         };
