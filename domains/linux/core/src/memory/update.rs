@@ -11,9 +11,6 @@ use super::walk::load;
 use crate::machine::{Machine, Memory, ROW_WORDS};
 use cloison_abi::limits::PAGE_BYTES;
 
-/// Tables of which one pin looks into at most: more than any process has. Others are learnt when they are used.
-const MAX_LEARNT: usize = 128;
-
 impl Paging {
     /// One request of `mmu_update`: stores an entry of a table. What is not known as a table is a page like any other.
     ///
@@ -153,13 +150,14 @@ impl Paging {
         }
     }
 
-    /// Learns a table of some level, and the tables that it leads to.
+    /// Learns a table of some level, and the tables that it leads to: no more are looked into than the guest has pages, for they
+    /// may lead in circles.
     pub(super) fn learn_below(&mut self, memory: &impl Memory, table: u32, level: u8) {
-        let mut left = MAX_LEARNT;
+        let mut left = memory.pages();
         self.learn_some(memory, table, level, &mut left);
     }
 
-    fn learn_some(&mut self, memory: &impl Memory, table: u32, level: u8, left: &mut usize) {
+    fn learn_some(&mut self, memory: &impl Memory, table: u32, level: u8, left: &mut u32) {
         self.tables.learn(table);
         if level == 1 || *left == 0 {
             return;
