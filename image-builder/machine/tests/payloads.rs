@@ -117,7 +117,7 @@ fn initramfs() -> Vec<u8> {
         ("lib/tool.so", Content::File(b"what it is linked with".to_vec())),
         ("modules/first.ko", Content::File(b"another one".to_vec())),
     ];
-    initramfs::archive(&files, &["proc", "root", "sys", "tmp"]).unwrap()
+    initramfs::archive(&files, &["disk", "proc", "sys", "tmp"]).unwrap()
 }
 
 #[test]
