@@ -9,7 +9,7 @@
 //! | [`payload`] | apt and dpkg-deb, which fetch and read what guests begin with |
 //!
 //! Below them: [`process`] starts programs and ends them, [`interrupts`] tells that somebody asks to stop,
-//! [`package`] and [`initramfs`] read and write archives, [`terminal`] has the keyboard, [`progress`] shows what is being done, [`patience`] and [`scratch`] hold time and
+//! [`package`] and [`initramfs`] read and write archives, [`linux_program`] compiles what runs in a Linux, [`terminal`] has the keyboard, [`progress`] shows what is being done, [`patience`] and [`scratch`] hold time and
 //! files for a run.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -21,6 +21,7 @@ mod failure;
 mod fat;
 pub mod initramfs;
 pub mod interrupts;
+pub mod linux_program;
 pub mod medium;
 pub mod package;
 mod partition;

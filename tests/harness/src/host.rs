@@ -8,7 +8,8 @@
 //! and `TPM2TOOLS_TCTI` has the tools of TPM 2.0 use it. `DISK_STORE` is the file behind the disk that the domain `store`
 //! drives. A command that prepares something, before there is a machine, finds the disks' files, and the folder of the
 //! TPM's state as `TPM_STATE`. `FORETOLD` is what `cargo image pcrs` prints of the system, and `REFERENCE` the same in JSON.
-//! `PROGRAMS` is the folder of the harness's own programs (`src/bin`).
+//! `PROGRAMS` is the folder of the harness's own programs (`src/bin`). `GUEST_FILES` is one with what guests begin with, by the
+//! names in the manifest, if a command asks for it.
 //!
 //! Each line that it prints becomes a line of the console, `host | …`. So does its exit status, if it is not
 //! 0: `host | exit status 7`.
@@ -87,6 +88,19 @@ impl Host {
             self.environment.push((variable("DISK", &disk.domain), own.into()));
         }
         Ok(disks)
+    }
+
+    /// Puts what guests begin with where commands find it.
+    pub(crate) fn give_guest_files(&mut self, system: &System) -> Result<(), Failure> {
+        let folder = self.folder.path().join("guest-files");
+        fs::create_dir_all(&folder).map_err(|error| Failure::file("cannot make", &folder, &error))?;
+        for file in system.files() {
+            let path = folder.join(&file.name);
+            let bytes = file.bytes.as_deref().unwrap_or_default();
+            fs::write(&path, bytes).map_err(|error| Failure::file("cannot write", &path, &error))?;
+        }
+        self.environment.push(("GUEST_FILES".into(), folder.into()));
+        Ok(())
     }
 
     /// Lets commands reach a TPM whose control socket is `tpm`, and changes what the machine is answered. → the socket by

@@ -5,6 +5,7 @@
 //! QEMU that fails, a tool that is missing, a machine that prints nothing.
 
 mod damage;
+mod guest;
 mod host;
 mod judge;
 mod machine;

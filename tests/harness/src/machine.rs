@@ -27,7 +27,7 @@ use image_machine::{
 };
 
 use crate::{
-    Damage, Observation, Scenario, Verdict,
+    Damage, Observation, Scenario, Verdict, guest,
     host::{Host, HostCommand},
     judge::{Progress, judge},
     scenario::Step,
@@ -92,6 +92,9 @@ fn observe(
         && let Some(prediction) = foretold(&context, &built, scenario, &machine.disc)?
     {
         host.foretell(&prediction)?;
+    }
+    if wants("$GUEST_FILES") {
+        host.give_guest_files(&built.system)?;
     }
     let start = |version| match &cache {
         Some(cache) => Tpm::start(version, TpmState::Kept, cache, &context.interrupts),
@@ -264,16 +267,19 @@ fn commands(scenario: &Scenario) -> impl Iterator<Item = &String> {
 
 /// The system of a manifest, built once in each run of the tests. While one test builds, the others wait.
 fn built(context: &Context, scenario: &Scenario) -> Result<Arc<Built>, Failure> {
-    type Systems = HashMap<(PathBuf, Option<String>, Option<String>), Arc<Built>>;
+    type Systems = HashMap<(PathBuf, [Option<String>; 3]), Arc<Built>>;
     static BUILT: LazyLock<Mutex<Systems>> = LazyLock::new(Mutex::default);
     let manifest = context.workspace.root.join(&scenario.manifest);
-    let key = (manifest, scenario.capture.clone(), scenario.builder.clone());
+    let key = (manifest, [scenario.capture.clone(), scenario.builder.clone(), scenario.program.clone()]);
     let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(built) = all.get(&key) {
         return Ok(Arc::clone(built));
     }
-    let (manifest, capture, builder) = &key;
-    let inputs = build::fetch(context, Inputs::read(&context.workspace, manifest))?;
+    let (manifest, [capture, builder, program]) = &key;
+    let mut inputs = build::fetch(context, Inputs::read(&context.workspace, manifest))?;
+    if let Some(program) = program {
+        inputs = guest::with_program(context, inputs, program)?;
+    }
     let mut system = build::check(&inputs)?;
     if let Some(which) = capture {
         let addition = CaptureRequest::of_switch(which).addition(&context.workspace, &system)?;

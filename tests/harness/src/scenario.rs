@@ -31,6 +31,7 @@
 //!                                         several, or `ore:alice`, for one port
 //! damage: plan                            what is wrong with the image (default: nothing)
 //! builder: architect                      the program that stands in for the builder's
+//! program: trial                          a program of `tests/guest` that guests have in their file systems, in `/bin`
 //!
 //! + hello | hello                         a line with this text must come, after those above
 //! & hello | ready                         and another one with this text, before or after the one above
@@ -92,6 +93,8 @@ pub struct Scenario {
     pub damage: Option<Damage>,
     /// The package that stands in for the builder's program.
     pub builder: Option<String>,
+    /// A program of the tests that guests find in their file systems.
+    pub program: Option<String>,
     /// Forwards beside those of the manifest.
     pub forwards: Vec<ForwardRequest>,
     /// Which frames are recorded: `SWITCH[:PORT]`, or empty for those of the only switch.
@@ -178,6 +181,7 @@ impl Scenario {
             qemu: Vec::new(),
             damage: None,
             builder: None,
+            program: None,
             forwards: Vec::new(),
             capture: None,
             steps: Vec::new(),
@@ -228,6 +232,7 @@ impl Scenario {
             "prepare" => self.prepare.push(value.to_owned()),
             "qemu" => self.qemu.extend(value.split_whitespace().map(str::to_owned)),
             "builder" => self.builder = Some(value.to_owned()),
+            "program" => self.program = Some(value.to_owned()),
             "damage" => self.damage = Some(Damage::from_name(value)?),
             _ => return None,
         }

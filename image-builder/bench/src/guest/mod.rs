@@ -12,6 +12,7 @@ use image_compiler::system::System;
 use image_machine::{
     Failure, disc,
     initramfs::{Content, archive},
+    linux_program,
     patience::Patience,
     run::{Accelerator, Event, Machine, Session, Transcript},
 };
@@ -110,7 +111,7 @@ impl Bench<'_> {
 
 /// The program, compiled.
 fn program(context: &Context) -> Result<Vec<u8>, Failure> {
-    linux::compile(context, PROGRAM)
+    linux_program::compile(PROGRAM, &context.target, &context.interrupts)
 }
 
 /// The machine with the guest's kernel on it and nothing else.

@@ -1,17 +1,13 @@
 //! The file system from which Linux starts: a few of the packages' files, the measuring script, and a program
 //! of our own.
 
-use std::{
-    fs,
-    io::{self, Read},
-    path::Path,
-};
+use std::io::{self, Read};
 
 use image_builder::build::Context;
 use image_machine::{
     Failure,
     initramfs::{Content, archive},
-    process,
+    linux_program,
 };
 
 use super::packages::{Package, Packages};
@@ -84,7 +80,10 @@ pub(super) fn build(
     let kernel = files.iter().position(|(to, _)| *to == KERNEL);
     let (_, kernel) = files.swap_remove(kernel.ok_or_else(|| lacks(&WANTED[0]))?);
     files.push(("init", SCRIPT.into()));
-    files.push(("bin/udp-round-trip", compile(context, UDP_ROUND_TRIP)?));
+    files.push((
+        "bin/udp-round-trip",
+        linux_program::compile(UDP_ROUND_TRIP, &context.target, &context.interrupts)?,
+    ));
     let files: Vec<_> = files.into_iter().map(|(to, bytes)| (to, Content::File(bytes))).collect();
     let archive = archive(&files, &["dev", "proc", "sys", "tmp"])
         .map_err(|error| Failure::machine("cannot make the initramfs", &error))?;
@@ -123,22 +122,6 @@ fn lacks(wanted: &Wanted) -> Failure {
         "Debian's package {} has no file {}; the comparison needs the packages of Debian 12 for amd64",
         wanted.package, wanted.mark
     ))
-}
-
-/// Compiles a program of our own so that it needs no libraries.
-pub(in super::super) fn compile(context: &Context, text: &str) -> Result<Vec<u8>, Failure> {
-    let folder = tempfile::tempdir_in(&context.target)
-        .map_err(|error| Failure::file("cannot write in", &context.target, &error))?;
-    let (source, program) = (folder.path().join("main.rs"), folder.path().join("main"));
-    fs::write(&source, text).map_err(|error| Failure::file("cannot write", &source, &error))?;
-    let mut command = process::command(Path::new("rustc"));
-    command.args(["--edition=2024", "-O", "-Ctarget-feature=+crt-static", "-Cstrip=symbols", "-o"]);
-    command.args([&program, &source]);
-    let finished = process::run(&mut command, "rustc", &context.interrupts, &mut |_| ())?;
-    fs::read(&program).map_err(|_| {
-        let complaint = finished.complaint();
-        Failure::Environment(format!("cannot compile a program for the Linux to compare with: {complaint}"))
-    })
 }
 
 #[cfg(test)]

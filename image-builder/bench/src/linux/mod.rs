@@ -22,7 +22,6 @@ use packages::{Package, Packages, identity};
 use sha2::{Digest, Sha256};
 
 use super::{Figures, LIMIT, median};
-pub(super) use initramfs::compile;
 
 /// The package that stands for Debian's newest kernel.
 const NEWEST_KERNEL: &str = "linux-image-amd64";
