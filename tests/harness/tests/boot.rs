@@ -93,6 +93,7 @@ boot_tests! {
     a_guest_goes_on_from_where_it_was_saved: "linux-save",
     a_guest_goes_on_when_its_switch_is_restarted: "linux-switch",
     a_guest_that_is_killed_leaves_nothing_behind: "linux-lives",
+    a_real_linux_passes_a_trial: "linux-trial",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     a_guest_has_a_disk_of_its_own: "linux-disk",
     a_guest_cannot_write_a_disk_that_is_read_only: "disk-read-only",
