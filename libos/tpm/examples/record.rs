@@ -4,6 +4,7 @@
 //! cargo run -p cloison-tpm --example record -- 1.2 > libos/tpm/recorded/tpm12.hex
 //! cargo run -p cloison-tpm --example record -- 2.0 > libos/tpm/recorded/tpm20.hex
 //! cargo run -p cloison-tpm --example record -- quote > libos/tpm/recorded/quote.hex
+//! cargo run -p cloison-tpm --example record -- event > libos/tpm/recorded/event.hex
 //! ```
 //!
 //! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
         Some("1.2") => record(Family::Tpm12, record_12),
         Some("2.0") => record(Family::Tpm20, record_20),
         Some("quote") => record(Family::Tpm20, record_quote),
-        _ => Err("say what to record: 1.2, 2.0 or quote".into()),
+        Some("event") => record(Family::Tpm20, record_event),
+        _ => Err("say what to record: 1.2, 2.0, quote or event".into()),
     };
     match recorded {
         Ok(text) => {
@@ -123,6 +125,15 @@ fn record_quote(to: &mut Recorder) -> Outcome<()> {
     to.set_locality(tpm20::ATTESTATION_LOCALITY)?;
     to.record("quote", &quote)?;
     to.record("quote without the session", &quote)
+}
+
+/// A register that is extended with a text.
+fn record_event(to: &mut Recorder) -> Outcome<()> {
+    to.record("startup", &tpm20::Startup)?;
+    to.record("event", &tpm20::PcrEvent { register: 14, text: b"some text" })?;
+    let bank = tpm20::Bank::Sha256;
+    to.record("sha256 register 14", &tpm20::PcrRead { bank, register: 14 })?;
+    to.record("event of no register", &tpm20::PcrEvent { register: 24, text: b"some text" })
 }
 
 struct Recorder {

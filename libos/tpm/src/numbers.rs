@@ -42,6 +42,8 @@ pub mod ordinal {
 pub mod code {
     /// `TPM2_CreatePrimary`.
     pub const CREATE_PRIMARY: u32 = 0x131;
+    /// `TPM2_PCR_Event`.
+    pub const PCR_EVENT: u32 = 0x13c;
     /// `TPM2_IncrementalSelfTest`.
     pub const INCREMENTAL_SELF_TEST: u32 = 0x142;
     /// `TPM2_SelfTest`.

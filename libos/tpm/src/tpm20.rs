@@ -17,7 +17,9 @@ pub use attestation::{
     Quoted, Signature, StartPolicySession, Statement,
 };
 pub use key::{CreateEndorsementKey, LoadedKey, ReadPublic};
-pub use registers::{Bank, Banks, GetBanks, PcrRead, Selection, hash_name};
+pub use registers::{
+    Bank, Banks, GetBanks, HashedText, MAX_EVENT_BYTES, PcrEvent, PcrRead, Selection, hash_name,
+};
 
 /// Properties of a TPM (part 2, section 6.13).
 pub mod property {

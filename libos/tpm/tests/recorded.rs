@@ -63,14 +63,18 @@ fn recorded_quote() -> Recording {
     Recording::read(include_str!("../recorded/quote.hex"))
 }
 
+fn recorded_event() -> Recording {
+    Recording::read(include_str!("../recorded/event.hex"))
+}
+
 fn refused<T>(code: u32) -> Result<T, Error> {
     Err(Error::Refused(ReturnCode(code)))
 }
 
 #[test]
 fn every_recorded_command_passes_the_check() {
-    for recording in [recorded_12(), recorded_20(), recorded_quote()] {
-        assert!(recording.0.len() > 6);
+    for recording in [recorded_12(), recorded_20(), recorded_quote(), recorded_event()] {
+        assert!(recording.0.len() > 3);
         for exchange in &recording.0 {
             let header = header::check_command(&exchange.command, 4096).expect("a good command");
             assert_eq!(header.length, exchange.command.len(), "{}", exchange.name);
@@ -305,4 +309,36 @@ fn a_statement_is_read_to_its_last_byte() {
         changed[place] ^= 0x40;
         assert!(!is_signature(&changed), "byte {place}");
     }
+}
+
+/// The TPM hashes the text for each bank, and extends each bank's register with that.
+#[test]
+fn a_register_is_extended_with_a_text() {
+    use sha2::{Digest as _, Sha256};
+    let tpm = recorded_event();
+    let event = tpm20::PcrEvent { register: 14, text: b"some text" };
+    let hashed = tpm.parse("event", &event).expect("digests");
+    assert!(hashed.iter().count() > 1);
+    let digest = hashed.find(0x0b).expect("a digest of SHA-256");
+    assert_eq!(digest, Sha256::digest(event.text).as_slice());
+    let extended = Sha256::new().chain_update([0; 32]).chain_update(digest).finalize();
+    let read = tpm20::PcrRead { bank: tpm20::Bank::Sha256, register: 14 };
+    assert_eq!(tpm.parse("sha256 register 14", &read), Ok(extended.as_slice()));
+    assert_eq!(hashed.find(0x77), None);
+    assert!(tpm.parse("event of no register", &tpm20::PcrEvent { register: 24, ..event }).is_err());
+}
+
+/// An answer that is cut, or with a digest of a hash that is not known, is an error.
+#[test]
+fn digests_of_a_text_are_read_to_the_last_byte() {
+    let tpm = recorded_event();
+    let event = tpm20::PcrEvent { register: 14, text: b"some text" };
+    let good = tpm.response("event");
+    // Behind the header and the length of the parameters: the number of digests, then the first one's hash.
+    for (place, change) in [(13, 1), (14, 0x40), (15, 0x40), (17, 1)] {
+        let mut changed = good.to_vec();
+        changed[place] ^= change;
+        assert!(event.parse(&changed).is_err(), "byte {place}");
+    }
+    assert!((0..good.len()).all(|end| event.parse(&good[..end]).is_err()));
 }

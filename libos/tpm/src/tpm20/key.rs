@@ -45,12 +45,16 @@ pub(super) fn create_primary(
     template: impl FnOnce(Writer<'_>) -> Writer<'_>,
 ) -> Result<&[u8], Error> {
     let writer = Writer::command(buffer, TAG_20_SESSIONS, code::CREATE_PRIMARY).u32(ENDORSEMENT_HIERARCHY);
-    // One session with an empty password: handle, no nonce, no attributes, no proof.
-    let writer = writer.u32(9).u32(PASSWORD_SESSION).u16(0).u8(0).u16(0);
+    let writer = without_password(writer);
     // TPM2B_SENSITIVE_CREATE: no password for the key, no data.
     let writer = writer.u16(4).u16(0).u16(0);
     // No data from outside, no registers to record at creation.
     template(writer).u16(0).u32(0).finish()
+}
+
+/// One session with an empty password: its length, handle, no nonce, no attributes, no proof.
+pub(super) fn without_password(writer: Writer<'_>) -> Writer<'_> {
+    writer.u32(9).u32(PASSWORD_SESSION).u16(0).u8(0).u16(0)
 }
 
 /// Reads the answer to it.

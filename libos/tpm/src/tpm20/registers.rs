@@ -1,7 +1,16 @@
 //! Registers: which banks there are, and what is in them.
 
-use super::{algorithm, capability, capability_value, code, command, get_capability, response};
-use crate::{Command, Error, wire::Reader};
+use super::{
+    algorithm, capability, capability_value, code, command, get_capability, key::without_password, response,
+};
+use crate::{
+    Command, Error,
+    header::TAG_20_SESSIONS,
+    wire::{Reader, Writer},
+};
+
+/// The longest text of a [`PcrEvent`].
+pub const MAX_EVENT_BYTES: usize = 1024;
 
 /// The usual name of a hash algorithm (part 2, section 6.3).
 #[must_use]
@@ -184,4 +193,68 @@ impl Command for PcrRead {
         let field = Error::Unexpected { field: "digest length", value: digest.len() as u32 };
         if digest.len() == self.bank.digest_bytes() { Ok(digest) } else { Err(field) }
     }
+}
+
+/// Extends a register with the digests of a text, which the TPM makes itself: one for each bank.
+#[derive(Clone, Copy, Debug)]
+pub struct PcrEvent<'t> {
+    /// Which register.
+    pub register: u32,
+    /// The text, of at most [`MAX_EVENT_BYTES`].
+    pub text: &'t [u8],
+}
+
+/// The digests that a TPM has made of one text, still in the response's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashedText<'a> {
+    bytes: &'a [u8],
+    count: u32,
+}
+
+impl<'a> HashedText<'a> {
+    /// The number of each hash, and the digest.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
+        let mut reader = Reader::new(self.bytes);
+        (0..self.count).map_while(move |_| hashed(&mut reader).ok())
+    }
+
+    /// The digest of one hash.
+    #[must_use]
+    pub fn find(&self, algorithm: u16) -> Option<&'a [u8]> {
+        self.iter().find(|(known, _)| *known == algorithm).map(|(_, digest)| digest)
+    }
+}
+
+impl Command for PcrEvent<'_> {
+    type Response<'a> = HashedText<'a>;
+
+    fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+        let writer = Writer::command(buffer, TAG_20_SESSIONS, code::PCR_EVENT).u32(self.register);
+        without_password(writer).u16(self.text.len() as u16).bytes(self.text).finish()
+    }
+
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<HashedText<'a>, Error> {
+        let mut reader = Reader::response(bytes, &[TAG_20_SESSIONS])?;
+        let mut digests = Reader::new(reader.sized32()?);
+        let count = digests.u32()?;
+        let start = digests;
+        for _ in 0..count {
+            hashed(&mut digests)?;
+        }
+        digests.end()?;
+        Ok(HashedText { bytes: digests.since(start), count })
+    }
+}
+
+/// A `TPMT_HA` (part 2, section 10.3.2): the number of a hash, and a digest as long as that hash makes them.
+fn hashed<'a>(reader: &mut Reader<'a>) -> Result<(u16, &'a [u8]), Error> {
+    let algorithm = reader.u16()?;
+    let bytes = match algorithm {
+        0x04 => 20,
+        0x0b | 0x12 | 0x27 => 32,
+        0x0c | 0x28 => 48,
+        0x0d | 0x29 => 64,
+        other => return Err(Error::Unexpected { field: "hash of a register", value: other.into() }),
+    };
+    Ok((algorithm, reader.bytes(bytes)?))
 }
