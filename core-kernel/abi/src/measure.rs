@@ -22,6 +22,8 @@ pub const PCR_BUILDER: u32 = 11;
 pub const PCR_PLAN: u32 = 12;
 /// The register for programs of domains and for files of guests.
 pub const PCR_PROGRAMS: u32 = 13;
+/// The register for what comes after the boot: domains that are started, and the log of a monitor.
+pub const PCR_LATER: u32 = 14;
 
 /// First bytes of the log that a boot loader hands on.
 pub const BOOT_LOG_MAGIC: [u8; 8] = *b"cl-log\0\0";

@@ -17,7 +17,7 @@ use crate::Rows;
 /// The most bytes that an event's line can have.
 pub const MAX_EVENT_BYTES: usize = MAX_ROW_NAME_BYTES + MARK.len() + 2 * size_of::<Digest>();
 /// What stands between the name of a part and its digest.
-const MARK: &str = " sha256:";
+pub(crate) const MARK: &str = " sha256:";
 
 /// Something that makes a SHA-256 digest.
 pub type Hash = fn(&[u8]) -> Digest;

@@ -43,11 +43,19 @@ impl<'a> Evidence<'a> {
     /// The header. The parts follow, in their order.
     #[must_use]
     pub fn header(&self) -> [u8; HEADER_BYTES] {
+        self.header_before(0)
+    }
+
+    /// The header, if so many bytes more of the log follow the parts.
+    #[must_use]
+    pub fn header_before(&self, more_of_log: usize) -> [u8; HEADER_BYTES] {
         let mut header = [0; HEADER_BYTES];
         let (magic, lengths) = header.split_at_mut(MAGIC.len());
         magic.copy_from_slice(&MAGIC);
-        for (place, part) in lengths.as_chunks_mut::<4>().0.iter_mut().zip(self.parts()) {
-            *place = (part.len() as u32).to_le_bytes();
+        let [key, statement, signature, log] = self.parts().map(<[u8]>::len);
+        let stated = [key, statement, signature, log + more_of_log];
+        for (place, length) in lengths.as_chunks_mut::<4>().0.iter_mut().zip(stated) {
+            *place = (length as u32).to_le_bytes();
         }
         header
     }
@@ -76,6 +84,9 @@ mod tests {
         let evidence = Evidence { key: b"key", statement: b"", signature: b"signed", log: &[7; 300] };
         let bytes = written(&evidence);
         assert_eq!(Evidence::read(&bytes), Some(evidence));
+        let more = [&evidence.header_before(2)[..], &evidence.parts().concat(), &[8; 2]].concat();
+        let log = [&[7; 300][..], &[8; 2]].concat();
+        assert_eq!(Evidence::read(&more), Some(Evidence { log: &log, ..evidence }));
         assert!((0..bytes.len()).all(|end| Evidence::read(&bytes[..end]).is_none()), "cut");
         assert_eq!(Evidence::read(&[&bytes[..], &[0]].concat()), None, "longer");
         for place in 0..HEADER_BYTES {

@@ -3,6 +3,7 @@
 //! * [`rows`]: the table in a system image whose rows tile it.
 //! * [`event`]: what is measured, in order: one event for the loader's options, for the kernel and for each row.
 //! * [`registers`]: what measuring makes of a TPM's registers.
+//! * [`later`]: what is measured after the boot.
 //! * [`log`]: the log of events as firmware keeps it, read and written.
 //! * [`evidence`]: what a machine gives to somebody who wants to know what runs on it.
 //! * [`firmware`]: the events of firmware whose values are known ahead.
@@ -15,12 +16,14 @@
 pub mod event;
 pub mod evidence;
 pub mod firmware;
+pub mod later;
 pub mod log;
 pub mod registers;
 pub mod rows;
 
 pub use event::{Event, Hash, System};
 pub use evidence::Evidence;
+pub use later::{Later, What};
 pub use log::{BadLog, Log};
 pub use registers::{Bank, Digests, Registers};
 pub use rows::{BadRows, Row, Rows};

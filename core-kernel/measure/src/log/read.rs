@@ -79,6 +79,11 @@ impl<'a> Log<'a> {
         self.algorithms().iter().any(|algorithm| algorithm.number == bank.algorithm())
     }
 
+    /// The hashes of which each of its events has a digest, by their numbers.
+    pub fn hashes(&self) -> impl ExactSizeIterator<Item = u16> {
+        self.algorithms().iter().map(|algorithm| algorithm.number)
+    }
+
     fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms[..self.count]
     }

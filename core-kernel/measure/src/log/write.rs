@@ -22,11 +22,20 @@ pub fn write_start(out: &mut impl Extend<u8>) {
 
 /// Writes an event.
 pub fn write_event(out: &mut impl Extend<u8>, pcr: u32, kind: u32, digests: &Digests, data: &[u8]) {
-    let count = Bank::ALL.len() as u32;
+    let digests = Bank::ALL.iter().map(|bank| (bank.algorithm(), digests.get(*bank)));
+    write_hashed(out, (pcr, kind), digests, data);
+}
+
+/// Writes an event of a register and a kind with these digests, each with the number of its hash.
+pub fn write_hashed<'a>(
+    out: &mut impl Extend<u8>,
+    (pcr, kind): (u32, u32),
+    digests: impl ExactSizeIterator<Item = (u16, &'a [u8])>,
+    data: &[u8],
+) {
+    let count = digests.len() as u32;
     put(out, &[&pcr.to_le_bytes(), &kind.to_le_bytes(), &count.to_le_bytes()]);
-    for bank in Bank::ALL {
-        put(out, &[&bank.algorithm().to_le_bytes(), digests.get(bank)]);
-    }
+    digests.for_each(|(algorithm, digest)| put(out, &[&algorithm.to_le_bytes(), digest]));
     put(out, &[&(data.len() as u32).to_le_bytes(), data]);
 }
 
