@@ -3,6 +3,7 @@
 use cloison_abi::{
     Name,
     image::{Digest, ImageHeader},
+    limits::PAGE_BYTES,
     plan::{DomainEntry, FileEntry},
 };
 use sha2::{Digest as _, Sha256};
@@ -70,6 +71,16 @@ impl<'a> Image<'a> {
             return Ok(());
         }
         Err(BuildError::Program { domain: domain.name, planned: domain.digest, found })
+    }
+
+    /// The digest of a domain's program as the boot loader measures it: to the end of its last page.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn measure_program(&self, domain: &DomainEntry) -> Result<Digest, BuildError> {
+        let bytes = domain.image_bytes.checked_next_multiple_of(PAGE_BYTES);
+        let bytes = bytes.ok_or(BuildError::Image("a program has no end"))?;
+        self.range(domain.image_offset, bytes).map(digest)
     }
 
     fn check_file(&self, file: &FileEntry) -> Result<(), BuildError> {

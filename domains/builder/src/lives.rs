@@ -72,7 +72,7 @@ impl<K: Kernel> Site<'_, K> {
     }
 
     /// A domain is in another state by itself: the manager is told, if there is one.
-    fn tell_manager(&mut self) {
+    pub(crate) fn tell_manager(&mut self) {
         if let Some(event) = self.news {
             // One that has ended needs no news.
             let _ = self.carry_out(Step::Signal { event });

@@ -3,8 +3,8 @@
 use builder_api::{
     DIGEST_BYTES, REGISTERS, State,
     manage::{
-        About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory, Refusal,
-        Resumed, Runs, Server, Started,
+        About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Measured, Memory,
+        Refusal, Resumed, Runs, Server, Started,
     },
 };
 use cloison_abi::{Name, limits::PAGE_BYTES};
@@ -117,6 +117,13 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let domain = self.named(domain)?;
         let image = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
         Ok(Runs { image, digest: self.digest(domain) })
+    }
+
+    fn measure(&mut self, _client: Badge, domain: Name) -> Result<Measured, Refusal> {
+        let domain = self.named(domain)?;
+        let entry = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?;
+        let digest = self.site.image.measure_program(entry).map_err(|error| self.failed(error))?;
+        Ok(Measured { digest })
     }
 
     fn fault(&mut self, _client: Badge, domain: Name) -> Result<Crash, Refusal> {

@@ -160,7 +160,9 @@ impl<'a, K: Kernel> Site<'a, K> {
     /// # Errors
     /// [`BuildError`].
     pub fn restart(&mut self, domain: u32) -> Result<(), BuildError> {
-        self.begin_life(domain, true)
+        self.begin_life(domain, true)?;
+        self.tell_manager();
+        Ok(())
     }
 
     /// The same, for one whose memory may hold nothing.

@@ -3,7 +3,7 @@
 //!
 //! The manager is the one domain with the right `manage-right`. It starts, ends and changes the domains that the manifest lets
 //! be managed, and no others; it hears of all how they are. A request is done when its reply comes, on the manager's time. The event of its entry `manage` says that
-//! a managed domain has ended or faulted; [`manage::Client::entry`] says which.
+//! a domain has ended, faulted or begun another life; [`manage::Client::entry`] says which.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -100,6 +100,8 @@ cloison_ipc::interface! {
             Failed = "the kernel refused a step of it",
             /// The manager hears nothing of the builder.
             NoBuilder = "the builder does not answer",
+            /// What is to be started has to be measured before, and is not.
+            NotMeasured = "it could not be measured, and is not started",
             /// There is no such group, or place in it. The builder has none.
             UnknownGroup = "no group has this name",
         }
@@ -111,6 +113,8 @@ cloison_ipc::interface! {
             -> About { state: State, is_managed: bool, lives: u32, kib: u32, code: u64 };
         /// Which program a domain runs, or is to run, and the start of the program's digest.
         program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
+        /// The digest of that program, made of what is in the image: as the boot loader measures it.
+        measure: Measure { domain: Name } -> Measured { digest: [u8; 32] };
         /// What a domain that has faulted did wrong: a [`Fault`](cloison_abi::Fault), by its numbers.
         fault: Fault { domain: Name } -> Crash { kind: u32, code: u32, instruction: u64, address: u64 };
         /// Registers of a domain that has faulted: four from `first` on, a multiple of four, in the order of

@@ -9,8 +9,8 @@ use cloison_ipc::{Badge, Message, Transport};
 
 use super::*;
 use manage::{
-    About, Asked, Belongs, Client, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory, Refusal,
-    Request, Resumed, Runs, Server, Started,
+    About, Asked, Belongs, Client, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Measured,
+    Memory, Refusal, Request, Resumed, Runs, Server, Started,
 };
 
 /// A builder that has one domain, and the gate into it.
@@ -64,6 +64,10 @@ impl Server for One {
 
     fn program(&mut self, _client: Badge, _domain: Name) -> Result<Runs, Refusal> {
         Ok(Runs { image: self.name, digest: [7; DIGEST_BYTES] })
+    }
+
+    fn measure(&mut self, _client: Badge, _domain: Name) -> Result<Measured, Refusal> {
+        Ok(Measured { digest: [0xd1; 32] })
     }
 
     fn fault(&mut self, _client: Badge, _domain: Name) -> Result<Crash, Refusal> {
@@ -141,6 +145,7 @@ fn what_is_told_arrives_whole() {
     let about = About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX };
     assert_eq!(client.info(hello), Ok(about));
     assert_eq!(client.program(hello), Ok(Runs { image: hello, digest: [7; DIGEST_BYTES] }));
+    assert_eq!(client.measure(hello), Ok(Measured { digest: [0xd1; 32] }));
     assert_eq!(client.fault(hello), Err(Failure::Refused(Refusal::NotFaulted)));
     assert_eq!(client.registers(hello, 16), Ok(Contents { a: 16, b: 17, c: 18, d: 19 }));
     assert_eq!(client.shutdown(hello), Ok(Asked {}));
@@ -157,7 +162,7 @@ fn a_message_of_another_interface_is_none_of_these() {
     let labels = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
     let requests: Vec<_> =
         labels.filter_map(|label| Request::decode(Message { label, words: [0; 4] }).ok()).collect();
-    assert_eq!(requests.len(), 14, "each operation, by its number");
+    assert_eq!(requests.len(), 15, "each operation, by its number");
     assert!(requests.iter().all(|request| Request::decode(request.encode()).as_ref() == Ok(request)));
 }
 

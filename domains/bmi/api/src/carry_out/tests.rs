@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     DIGEST_BYTES,
     manage::{
-        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Memory, Resumed, Runs,
-        Server, Started,
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Measured, Memory,
+        Resumed, Runs, Server, Started,
     },
 };
 
@@ -71,6 +71,10 @@ impl Server for World {
 
     fn program(&mut self, _: Badge, domain: Name) -> Result<Runs, Refusal> {
         Ok(Runs { image: domain, digest: [0xab; DIGEST_BYTES] })
+    }
+
+    fn measure(&mut self, _: Badge, _: Name) -> Result<Measured, Refusal> {
+        Err(Refusal::Failed)
     }
 
     fn fault(&mut self, _: Badge, domain: Name) -> Result<Crash, Refusal> {
