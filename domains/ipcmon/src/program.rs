@@ -31,6 +31,10 @@ use crate::{
 /// Denials of which nobody has been told yet. What does not fit is counted, and told as a number.
 const MAX_UNTOLD: usize = 16;
 
+/// The bits of a client's option: it decides about others; it reads the log.
+const MANAGES: u32 = 1;
+const READS: u32 = 1 << 1;
+
 /// Why there is nothing to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
@@ -181,8 +185,18 @@ impl Monitor {
 
     /// The name of a client that may decide about others.
     fn manager(&self, client: Badge) -> Result<Name, Refusal> {
+        self.with_one_of(MANAGES, client)
+    }
+
+    /// The name of a client that may read the log.
+    fn reader(&self, client: Badge) -> Result<Name, Refusal> {
+        self.with_one_of(MANAGES | READS, client)
+    }
+
+    fn with_one_of(&self, options: u32, client: Badge) -> Result<Name, Refusal> {
         let page = info::get();
-        let entry = page.clients().find(|asks| asks.channel.badge == client && asks.channel.option == 1);
+        let entry = page.clients().find(|asks| asks.channel.badge == client);
+        let entry = entry.filter(|asks| asks.channel.option & options != 0);
         entry.map(|asks| asks.channel.peer).ok_or(Refusal::NotManager)
     }
 
@@ -272,19 +286,19 @@ impl Server for Monitor {
     }
 
     fn log(&mut self, client: Badge) -> Result<Logged, Refusal> {
-        self.manager(client)?;
+        self.reader(client)?;
         let (entries, first) = self.engine.chain().numbers();
         Ok(Logged { entries, first })
     }
 
     fn head(&mut self, client: Badge, before: bool) -> Result<Headed, Refusal> {
-        self.manager(client)?;
+        self.reader(client)?;
         let (end, start) = self.engine.chain().heads();
         Ok(Headed { head: if before { start } else { end } })
     }
 
     fn entry(&mut self, client: Badge, number: u64, second: bool) -> Result<EntryGiven, Refusal> {
-        self.manager(client)?;
+        self.reader(client)?;
         let entry = self.engine.chain().entry(number).ok_or(Refusal::NoEntry)?;
         Ok(EntryGiven { bytes: entry.halves()[usize::from(second)] })
     }

@@ -17,8 +17,8 @@ cloison_ipc::interface! {
     pub mod control {
         /// Why the monitor refuses.
         refuse Refusal {
-            /// The manifest does not say `manage = 1` for this client.
-            NotManager = "this domain was not given the option `manage`",
+            /// The manifest does not say `manage = 1` for this client, nor `reads = 1` if it wants to read the log.
+            NotManager = "this domain was not given the option for this",
             /// No domain has one of the names.
             Unknown = "no domain has this name",
             /// The monitor and what it calls are judged by nobody.
