@@ -11,6 +11,7 @@ mod guests;
 mod limits;
 mod lives;
 mod management;
+mod measured;
 mod memory;
 mod menu;
 mod names;
@@ -154,6 +155,9 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M168", summary: "a policy to be loaded whose name is taken, or too many of them", run: walls::policies },
     Check { id: "M169", summary: "a disk that remembers what a wall keeps apart", run: walls::disks },
     Check { id: "M175", summary: "options of a gate that take more than 32 bits together, or have one name", run: grants::options_together },
+    Check { id: "M176", summary: "a gate that is for domains with another right", run: measured::reserved_gate },
+    Check { id: "M177", summary: "a register of the TPM that two domains can extend", run: measured::shared_registers },
+    Check { id: "M178", summary: "a domain that is to extend a register of the TPM, and may not", run: measured::without_register },
     Check { id: "M185", summary: "a bound of what memory rests on that nothing keeps, or that bounds nothing", run: trust::senseless },
 ];
 

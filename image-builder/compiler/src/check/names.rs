@@ -147,7 +147,9 @@ pub(super) fn unknown_device(draft: &Draft<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn unknown_right(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let needed = draft.inputs.components.values().filter_map(Lookup::found);
-    let needed = needed.flat_map(|component| &component.rights);
+    let needed = needed.flat_map(|component| {
+        component.rights.iter().chain(component.offers.iter().flat_map(|offer| &offer.only_with))
+    });
     let given = draft.domains.iter().flat_map(|domain| &domain.table.rights);
     let unknown = given.chain(needed).filter(|name| Right::from_name(&name.value).is_none());
     each_name(unknown, |name| {

@@ -56,6 +56,8 @@ pub struct Offer {
     pub signals_server: bool,
     /// Numbers that the system's manifest fixes for each client.
     pub options: Vec<OptionRule>,
+    /// Rights of which a client needs one; if there are none, it needs none.
+    pub only_with: Vec<At<String>>,
 }
 
 /// The number that a manifest can fix for each client of a gate.
@@ -185,6 +187,13 @@ impl Offer {
         })
     }
 
+    /// One of the numbers that a client has.
+    pub(crate) fn value(&self, name: &str, given: &[(At<String>, At<u64>)]) -> Option<u64> {
+        let rule = self.options.iter().find(|rule| rule.name.value == name)?;
+        let stated = given.iter().find(|(known, _)| known.value == name);
+        Some(stated.map_or(rule.default, |(_, value)| value.value))
+    }
+
     /// The numbers that such a one is made of, each with its name.
     pub(crate) fn unpacked(&self, packed: u64) -> Vec<String> {
         let numbers = self.placed().map(|(rule, place)| {
@@ -215,6 +224,7 @@ impl Offer {
             signals_client: reader.flag("signals_client"),
             signals_server: reader.flag("signals_server"),
             options: reader.tables("option", OptionRule::read),
+            only_with: reader.texts("only_with"),
         }
     }
 }
