@@ -1,13 +1,18 @@
-//! How a quote is made, apart from how the TPM is reached, so that it runs in tests on the host.
+//! How a quote is made, and how what is started is measured, apart from how the TPM is reached, so that it runs in tests on
+//! the host.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod records;
 #[cfg(test)]
 mod tests;
+
+pub use records::{NotRecorded, Records};
 
 use core::fmt;
 

@@ -6,14 +6,28 @@
 #![no_std]
 #![no_main]
 
-use attester::{Room, Transmit, make};
-use attester_api::attest::{self, Quoted, Refusal};
-use cloison_measure::Evidence;
+use attester::{NotRecorded, Records, Room, Transmit, Trouble, make};
+use attester_api::{
+    attest::{self, Quoted},
+    record::{self, Recorded},
+};
+use cloison_measure::{Evidence, evidence::NONCE_BYTES, later::MAX_LINE_BYTES};
 use cloison_rt::log;
-use cloison_sys::{Badge, Instant, info, memory::SharedMemory, settings};
+use cloison_sys::{
+    Badge, Instant,
+    info::{self, Client},
+    memory::SharedMemory,
+    settings,
+};
 use cloison_tpm_gate::{Tpm, TpmError};
+use ipcmon_api::control::{self, Headed, Logged};
 
 cloison_rt::entry!(main);
+
+/// The gate by which a manager has measured what it starts.
+const RECORD: &str = "record";
+/// This domain's gate into the monitor.
+const MONITOR: &str = "monitor";
 
 fn main() {
     let events = settings::boot_log();
@@ -21,51 +35,123 @@ fn main() {
         Some(events) => log!("the log of this boot has {} bytes", events.len()),
         None => log!("this boot was not measured: there will be no quote"),
     }
-    attest::serve(&mut Attester { events })
+    let records = events.and_then(|events| match Records::after(events) {
+        Ok(records) => Some(records),
+        Err(error) => {
+            log!("the log of this boot cannot be read: {error}");
+            None
+        }
+    });
+    let mut attester = Attester { measured: events.zip(records) };
+    cloison_ipc::gate::serve(|badge, message| match client(badge) {
+        Some(entry) if entry.name.as_str() == RECORD => record::answer(&mut attester, badge, message),
+        _ => attest::answer(&mut attester, badge, message),
+    })
 }
 
 struct Attester {
-    events: Option<&'static [u8]>,
+    /// The loader's log, and what was measured since; `None` if nothing was measured.
+    measured: Option<(&'static [u8], Records)>,
 }
 
 impl attest::Server for Attester {
-    fn quote(&mut self, client: Badge, nonce: [u8; 32]) -> Result<Quoted, Refusal> {
-        let log = self.events.ok_or(Refusal::Unmeasured)?;
-        let memory = shared_with(client).ok_or(Refusal::TooLong)?;
+    fn quote(&mut self, badge: Badge, nonce: [u8; NONCE_BYTES]) -> Result<Quoted, attest::Refusal> {
+        let (log, records) = self.measured.as_mut().ok_or(attest::Refusal::Unmeasured)?;
+        let memory = client(badge).and_then(SharedMemory::of).ok_or(attest::Refusal::TooLong)?;
         let mut room = Room::EMPTY;
-        // Opened for each quote: a service that was restarted meanwhile is found again.
-        let made = Tpm::open("tpm").map_err(attester::Trouble::Transmit);
-        let made = made.and_then(|tpm| make(&mut Client(tpm), &nonce, &mut room));
-        let made = made.map_err(|trouble| {
+        let no_quote = |trouble| {
             log!("no quote: {trouble}");
-            Refusal::NoQuote
-        })?;
+            attest::Refusal::NoQuote
+        };
+        let mut tpm = open().map_err(no_quote)?;
+        note_monitor(records, &mut tpm)?;
+        let made = make(&mut tpm, &nonce, &mut room).map_err(no_quote)?;
         let quoted = made.quoted;
         let (statement, signature) = (quoted.statement, quoted.signature);
-        hand_on(memory, &Evidence { key: made.key, statement, signature, log }).ok_or(Refusal::TooLong)
+        let evidence = Evidence { key: made.key, statement, signature, log };
+        hand_on(memory, &evidence, records.bytes()).ok_or(attest::Refusal::TooLong)
     }
 }
 
-/// The memory that a client reads evidence from.
-fn shared_with(client: Badge) -> Option<SharedMemory> {
-    info::get().clients().find(|entry| entry.channel.badge == client).and_then(SharedMemory::of)
+impl record::Server for Attester {
+    fn record(&mut self, badge: Badge, bytes: u32) -> Result<Recorded, record::Refusal> {
+        let (_, records) = self.measured.as_mut().ok_or(record::Refusal::Unmeasured)?;
+        let entry = client(badge).ok_or(record::Refusal::NotALine)?;
+        let mut line = [0; MAX_LINE_BYTES];
+        let line = line.get_mut(..bytes as usize).ok_or(record::Refusal::NotALine)?;
+        let is_read = SharedMemory::of(entry).is_some_and(|memory| memory.read(0, line));
+        let taken = match open() {
+            _ if !is_read => Err(NotRecorded::NotALine),
+            Ok(mut tpm) => records.take(&mut tpm, entry.channel.peer.as_str(), line),
+            Err(trouble) => Err(NotRecorded::Trouble(trouble)),
+        };
+        taken.map(|()| Recorded {}).map_err(|error| match error {
+            NotRecorded::NotALine => record::Refusal::NotALine,
+            NotRecorded::Full => record::Refusal::Full,
+            NotRecorded::Trouble(trouble) => {
+                log!("register not extended: {trouble}");
+                record::Refusal::NotExtended
+            }
+        })
+    }
+}
+
+/// Measures how far the monitor's log has come, if there is a monitor.
+fn note_monitor(records: &mut Records, tpm: &mut OpenTpm) -> Result<(), attest::Refusal> {
+    let Some(entry) = info::get().find::<info::Use>(MONITOR) else { return Ok(()) };
+    let monitor = control::Client::find(MONITOR).map_err(|_| attest::Refusal::NoMonitor)?;
+    let come = come_to(&monitor).map_err(|error| {
+        log!("no quote: the monitor: {error}");
+        attest::Refusal::NoMonitor
+    })?;
+    records.note_log(tpm, entry.channel.peer.as_str(), come).map_err(|error| match error {
+        NotRecorded::Full => attest::Refusal::TooLong,
+        NotRecorded::NotALine => attest::Refusal::NoMonitor,
+        NotRecorded::Trouble(trouble) => {
+            log!("no quote: {trouble}");
+            attest::Refusal::NoQuote
+        }
+    })
+}
+
+/// How many entries the monitor's log has, and its head, which belong together.
+fn come_to<T: cloison_ipc::Transport>(
+    monitor: &control::Client<T>,
+) -> Result<(u64, [u8; 32]), ipcmon_api::ControlError> {
+    loop {
+        let Logged { entries, .. } = monitor.log()?;
+        let Headed { head } = monitor.head(false)?;
+        if monitor.log()?.entries == entries {
+            return Ok((entries, head));
+        }
+    }
+}
+
+/// What the plan says of a client.
+fn client(badge: Badge) -> Option<&'static Client> {
+    info::get().clients().find(|entry| entry.channel.badge == badge)
 }
 
 /// Writes evidence where the client reads it. `None`: there is too little room.
-fn hand_on(memory: SharedMemory, evidence: &Evidence<'_>) -> Option<Quoted> {
-    let header = evidence.header();
+fn hand_on(memory: SharedMemory, evidence: &Evidence<'_>, records: &[u8]) -> Option<Quoted> {
+    let header = evidence.header_before(records.len());
     let mut end = 0;
-    for part in core::iter::once(&header[..]).chain(evidence.parts()) {
+    for part in core::iter::once(&header[..]).chain(evidence.parts()).chain([records]) {
         memory.write(end, part).then_some(())?;
         end += part.len();
     }
     Some(Quoted { bytes: u32::try_from(end).ok()? })
 }
 
-/// The TPM behind the gate `tpm`.
-struct Client(Tpm);
+/// The TPM behind the gate `tpm`. It is opened each time: a service that was restarted meanwhile is found again.
+fn open() -> Result<OpenTpm, Trouble<TpmError>> {
+    Tpm::open("tpm").map(OpenTpm).map_err(Trouble::Transmit)
+}
 
-impl Transmit for Client {
+/// See [`open`].
+struct OpenTpm(Tpm);
+
+impl Transmit for OpenTpm {
     type Error = TpmError;
 
     /// The service ends each command within the TPM's own time limits, so there is no need for a deadline.

@@ -2,7 +2,12 @@
 
 use std::{string::String, vec::Vec};
 
+use cloison_measure::{
+    Bank, Digests, Log, Registers,
+    log::{kind, replay, write_start},
+};
 use cloison_tpm::{Error, ReturnCode, header::check_command};
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 
@@ -32,6 +37,14 @@ fn recorded(name: &str) -> String {
     lines.nth(2).and_then(|line| line.strip_prefix("< ")).unwrap().into()
 }
 
+/// What a TPM says that has made digests of a text, by SHA-256 and by another hash, of ones.
+fn hashed(text: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    let digits = digest.iter().map(|byte| std::format!("{byte:02x}")).collect::<String>();
+    let ones = "11".repeat(48);
+    std::format!("80020000006b00000000{:08x}00000002000b{digits}000c{ones}0000010000", 4 + 34 + 50)
+}
+
 impl Transmit for Fake {
     type Error = Gone;
 
@@ -46,6 +59,7 @@ impl Transmit for Fake {
             0x16f => recorded("policy"),
             0x158 => recorded("quote"),
             0x165 => DONE.into(),
+            0x13c => hashed(&command[29..]),
             _ => panic!("command {code:#x}"),
         };
         let bytes = unhex(&answer);
@@ -78,4 +92,85 @@ fn a_refusal_leaves_nothing_in_the_tpm_either() {
         let flushes = tpm.asked.iter().filter(|(code, _)| *code == 0x165).map(|(_, handle)| *handle);
         assert_eq!(flushes.collect::<Vec<_>>(), flushed, "command {number}");
     }
+}
+
+const DIGITS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// The log of a boot, with the digests of SHA-256 alone.
+fn boot_log() -> Vec<u8> {
+    let mut both = Vec::new();
+    write_start(&mut both);
+    // One hash in place of two: the length of what is said, the number of hashes, and the first of them.
+    both[28] -= 4;
+    both[56] = 1;
+    both.drain(60..64);
+    both
+}
+
+fn recorder(room: usize) -> (Fake, Records) {
+    (Fake::default(), Records::with_room(&boot_log(), room).unwrap())
+}
+
+#[test]
+fn a_line_extends_the_register_and_is_in_the_log() {
+    let (mut tpm, mut records) = recorder(4096);
+    let line = std::format!("start ticker sha256:{DIGITS}");
+    records.take(&mut tpm, "boss", line.as_bytes()).unwrap();
+    records.note_log(&mut tpm, "ipcmon", (3, [7; 32])).unwrap();
+    assert_eq!(tpm.asked, [(0x13c, 14), (0x13c, 14)]);
+    let log = [boot_log(), records.bytes().to_vec()].concat();
+    let log = Log::read(&log).unwrap();
+    let texts: Vec<_> = log.events().map(|event| event.unwrap()).collect();
+    let head = "07".repeat(32);
+    let expected = [std::format!("boss: {line}"), std::format!("ipcmon: log 3 sha256:{head}")];
+    let mut registers = Registers::new(Bank::Sha256);
+    for (event, text) in texts.iter().zip(&expected) {
+        assert_eq!((event.pcr, event.kind, event.data), (14, kind::LOADER, text.as_bytes()));
+        registers.extend(14, Digests::of(text.as_bytes()).get(Bank::Sha256));
+    }
+    assert_eq!(texts.len(), 2);
+    assert_eq!(replay(&log, Bank::Sha256).unwrap(), registers);
+    // A head is news once.
+    records.note_log(&mut tpm, "ipcmon", (3, [7; 32])).unwrap();
+    assert_eq!(tpm.asked.len(), 2);
+    records.note_log(&mut tpm, "ipcmon", (4, [8; 32])).unwrap();
+    assert_eq!(tpm.asked.len(), 3);
+}
+
+#[test]
+fn a_line_of_another_form_reaches_no_tpm() {
+    let (mut tpm, mut records) = recorder(4096);
+    for line in [
+        "",
+        "start ticker",
+        &std::format!("log 3 sha256:{DIGITS}"),
+        &std::format!("start ticker sha256:{DIGITS}\n"),
+        &std::format!("ipcmon: log 3 sha256:{DIGITS}"),
+    ] {
+        assert_eq!(records.take(&mut tpm, "boss", line.as_bytes()), Err(NotRecorded::NotALine), "{line}");
+    }
+    assert_eq!(records.take(&mut tpm, "boss", &[0xff; 80]), Err(NotRecorded::NotALine));
+    assert!(tpm.asked.is_empty() && records.bytes().is_empty());
+}
+
+/// What the log has no room for does not extend the register: the log would not lead there any more.
+#[test]
+fn a_full_log_leaves_the_register_alone() {
+    let (mut tpm, mut records) = recorder(1024);
+    let line = std::format!("again ticker sha256:{DIGITS}");
+    let taken = (0..100).take_while(|_| records.take(&mut tpm, "boss", line.as_bytes()).is_ok()).count();
+    assert!((3..8).contains(&taken), "{taken}");
+    assert_eq!(records.take(&mut tpm, "boss", line.as_bytes()), Err(NotRecorded::Full));
+    assert_eq!((tpm.asked.len(), records.bytes().len() <= 1024), (taken, true));
+}
+
+#[test]
+fn what_the_tpm_refuses_is_not_in_the_log() {
+    let (_, mut records) = recorder(1024);
+    let mut tpm = Fake { refuses: Some(0), ..Fake::default() };
+    let line = std::format!("start ticker sha256:{DIGITS}");
+    let trouble = Trouble::Tpm(Error::Refused(ReturnCode(0x101)));
+    assert_eq!(records.take(&mut tpm, "boss", line.as_bytes()), Err(NotRecorded::Trouble(trouble)));
+    assert!(records.bytes().is_empty());
+    assert!(Records::after(b"no log").is_err());
 }

@@ -8,5 +8,7 @@ extern crate alloc;
 extern crate std;
 
 mod judge;
+mod recorder;
 
 pub use judge::{Judge, NoTable};
+pub use recorder::{NotStarted, Recorder};

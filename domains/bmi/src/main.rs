@@ -11,20 +11,20 @@ extern crate alloc;
 use alloc::{string::String, vec::Vec};
 use core::fmt::Display;
 
-use bmi::{Judge, NoTable};
+use bmi::{Judge, NoTable, NotStarted, Recorder};
 use bmi_api::{
     Digest, ManageError,
     manage::{
-        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Memory,
-        Refusal, Resumed, Runs, Server, Started,
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Measured,
+        Memory, Refusal, Resumed, Runs, Server, Started,
     },
     text,
 };
 use cloison_abi::{Name, management::Operation};
-use cloison_ipc::Failure;
+use cloison_ipc::{Failure, GateLink};
 use cloison_rt::{
     log,
-    sys::{Badge, Slot, info, settings},
+    sys::{Badge, Instant, Message, Received, Slot, info, reply_wait, settings},
 };
 
 cloison_rt::entry!(main);
@@ -33,8 +33,12 @@ fn main() -> Result<(), Unfit> {
     let builder = manage::Client::find(builder_api::GATE).map_err(Unfit::Builder)?;
     let domains = (0..=u8::MAX).map_while(|place| Some(builder.entry(place).ok()?.name));
     let judge = Judge::new(settings::management(), domains.collect::<Vec<_>>()).map_err(Unfit::Table)?;
-    manage::serve(&mut Bmi { builder, judge })
+    let recorder = GateLink::find(RECORD).map(Recorder::new);
+    Bmi { builder, judge, recorder }.serve()
 }
+
+/// The gate by which what is started is measured, if there is one.
+const RECORD: &str = "record";
 
 /// Why there is nobody to manage.
 enum Unfit {
@@ -54,6 +58,7 @@ impl Display for Unfit {
 struct Bmi {
     builder: manage::Client<Slot>,
     judge: Judge<'static>,
+    recorder: Option<Recorder<GateLink>>,
 }
 
 /// The name of a client, for a person.
@@ -72,6 +77,25 @@ fn passed_on<R>(answer: Result<R, ManageError>) -> Result<R, Refusal> {
 }
 
 impl Bmi {
+    /// Serves clients for ever, and has measured what begins another life.
+    fn serve(mut self) -> ! {
+        let news = info::get().find::<info::Use>(builder_api::GATE).map_or(0, info::event_mask);
+        let mut reply = Message::default();
+        loop {
+            match reply_wait(core::mem::take(&mut reply), news, Instant::NEVER) {
+                Received::Message { badge, message } => reply = manage::answer(&mut self, badge, message),
+                Received::Events(_) | Received::TimedOut => self.note_lives(),
+            }
+        }
+    }
+
+    /// What is not measured now is when the next domain is started, or that is not.
+    fn note_lives(&mut self) {
+        if let Some(Err(why)) = self.recorder.as_mut().map(|recorder| recorder.note_lives(&self.builder)) {
+            log!("a life that has begun is not measured yet: {why}");
+        }
+    }
+
     /// Has something done to a domain if that is allowed. Whatever comes of it, a person can read it.
     fn change<R>(
         &mut self,
@@ -113,6 +137,10 @@ impl Server for Bmi {
         self.ask((client, Operation::Info, domain), |builder| builder.program(domain))
     }
 
+    fn measure(&mut self, client: Badge, domain: Name) -> Result<Measured, Refusal> {
+        self.ask((client, Operation::Info, domain), |builder| builder.measure(domain))
+    }
+
     fn fault(&mut self, client: Badge, domain: Name) -> Result<Crash, Refusal> {
         self.ask((client, Operation::Info, domain), |builder| builder.fault(domain))
     }
@@ -142,12 +170,22 @@ impl Server for Bmi {
         let running = |started: &Started| {
             text(format_args!("running ({} KiB, program {})", started.kib, Digest(started.digest)))
         };
-        self.change((client, Operation::Start, domain), running, |builder| {
+        let mut recorder = self.recorder.take();
+        let started = self.change((client, Operation::Start, domain), running, |builder| {
             let image = builder.program(domain).map_or(domain, |runs| runs.image);
             log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
             log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
-            builder.start(domain)
-        })
+            let Some(recorder) = &mut recorder else { return builder.start(domain) };
+            recorder.start(builder, domain, image).map_err(|error| match error {
+                NotStarted::Builder(error) => error,
+                NotStarted::NotMeasured(why) => {
+                    log!("{domain} is not measured: {why}");
+                    Failure::Refused(Refusal::NotMeasured)
+                }
+            })
+        });
+        self.recorder = recorder;
+        started
     }
 
     fn shutdown(&mut self, client: Badge, domain: Name) -> Result<Asked, Refusal> {

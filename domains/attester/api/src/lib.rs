@@ -1,6 +1,7 @@
-//! How a domain asks for evidence of what runs on this machine.
+//! How a domain asks for evidence of what runs on this machine, and how the manager has that measured what it starts.
 //!
-//! The evidence then lies at the start of the memory that the two share, in the form of `cloison_measure::evidence`.
+//! Evidence lies at the start of the memory that the two share, in the form of `cloison_measure::evidence`. So does a line of
+//! the manager's, in the form of `cloison_measure::later`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,8 +19,29 @@ cloison_ipc::interface! {
             NoQuote = "the TPM gives no quote",
             /// The evidence does not fit into the shared memory.
             TooLong = "the evidence is too long to be handed on",
+            /// The monitor does not say how far its log has come, so evidence would be silent of it.
+            NoMonitor = "the monitor does not tell of its log",
         }
         /// Has the TPM quote its registers with this nonce. `bytes` is the length of the evidence.
         quote: Quote { nonce: [u8; 32] } -> Quoted { bytes: u32 };
+    }
+}
+
+cloison_ipc::interface! {
+    /// The gate `record`.
+    pub mod record {
+        /// Why it is not measured.
+        refuse Refusal {
+            /// The loader has measured nothing, so there is no log that it would belong to.
+            Unmeasured = "this boot was not measured",
+            /// It is not the line of a start.
+            NotALine = "it is not a line that a manager has to write",
+            /// The log has no room left.
+            Full = "the log of what was started is full",
+            /// The TPM does not extend the register. The attester's log says why.
+            NotExtended = "the TPM does not extend the register",
+        }
+        /// Extends the register with a line of so many bytes, which stands at the start of the shared memory.
+        record: Record { bytes: u32 } -> Recorded {};
     }
 }

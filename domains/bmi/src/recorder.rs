@@ -1,0 +1,116 @@
+//! Has what is started measured before it runs: a line for each life of a domain, in a register of the TPM.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Display;
+
+use attester_api::record;
+use bmi_api::{
+    ManageError, State, domains,
+    manage::{self, Listed, Started},
+};
+use cloison_abi::Name;
+use cloison_ipc::{Link, Transport};
+use cloison_measure::{Later, What};
+
+/// The way to the one who measures, and what has been measured.
+#[derive(Debug)]
+pub struct Recorder<L> {
+    link: L,
+    /// For each domain, in the order of the manifest, how many of its lives are measured: by the boot loader, or later.
+    measured: Option<Vec<u32>>,
+}
+
+/// Why a domain is not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotStarted {
+    /// It, or what has begun before it, cannot be measured. Why not, for a person.
+    NotMeasured(String),
+    /// The builder does not start it.
+    Builder(ManageError),
+}
+
+impl From<ManageError> for NotStarted {
+    fn from(error: ManageError) -> Self {
+        Self::Builder(error)
+    }
+}
+
+impl<L: Link + Copy> Recorder<L> {
+    /// Nothing has been measured but what was started at boot.
+    pub const fn new(link: L) -> Self {
+        Self { link, measured: None }
+    }
+
+    /// Has a domain measured and started.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStarted`].
+    pub fn start<T: Transport>(
+        &mut self,
+        builder: &manage::Client<T>,
+        domain: Name,
+        image: Name,
+    ) -> Result<Started, NotStarted> {
+        let all = domains(builder)?;
+        let place = all.iter().position(|listed| listed.name == domain);
+        // What the builder refuses anyway is not worth a line.
+        let place = place.filter(|place| all[*place].state == State::Defined);
+        let Some(place) = place else { return Ok(builder.start(domain)?) };
+        self.note(builder, &all).map_err(NotStarted::NotMeasured)?;
+        let subject = if image == domain { format!("{domain}") } else { format!("{domain} as {image}") };
+        let digest = builder.measure(domain)?.digest;
+        let line = |what| Later { what, subject: &subject, digest };
+        self.record(line(What::Start)).map_err(NotStarted::NotMeasured)?;
+        let started = builder.start(domain);
+        if started.is_ok() {
+            self.measured.iter_mut().for_each(|measured| measured[place] += 1);
+        } else {
+            // If this is not measured, a start is that has not been: more than what runs, never less.
+            let _ = self.record(line(What::Failed));
+        }
+        Ok(started?)
+    }
+
+    /// Has the lives measured that have begun by themselves: after a fault.
+    ///
+    /// # Errors
+    ///
+    /// Why one is not.
+    pub fn note_lives<T: Transport>(&mut self, builder: &manage::Client<T>) -> Result<(), String> {
+        let all = domains(builder).map_err(|error| format!("{error}"))?;
+        self.note(builder, &all)
+    }
+
+    fn note<T: Transport>(&mut self, builder: &manage::Client<T>, all: &[Listed]) -> Result<(), String> {
+        let at_boot = || all.iter().map(|listed| u32::from(!listed.is_managed)).collect::<Vec<_>>();
+        let mut measured = self.measured.take().unwrap_or_else(at_boot);
+        let noted = all.iter().zip(&mut measured).try_for_each(|(listed, measured)| {
+            while *measured < begun(listed) {
+                let digest = builder.measure(listed.name).map_err(|error| format!("{error}"))?.digest;
+                self.record(Later { what: What::Again, subject: listed.name, digest })?;
+                *measured += 1;
+            }
+            Ok(())
+        });
+        self.measured = Some(measured);
+        noted
+    }
+
+    fn record<S: Display>(&self, later: Later<S>) -> Result<(), String> {
+        let line = format!("{later}");
+        if !self.link.write(0, line.as_bytes()) {
+            return Err("its line does not fit".into());
+        }
+        let recorded = record::Client::new(self.link).record(line.len() as u32);
+        recorded.map(drop).map_err(|error| format!("{error}"))
+    }
+}
+
+/// How many lives a domain has begun.
+fn begun(listed: &Listed) -> u32 {
+    listed.lives + u32::from(matches!(listed.state, State::Running | State::Paused))
+}
+
+#[cfg(test)]
+mod tests;
