@@ -2,25 +2,22 @@
 
 use std::iter;
 
-use cloison_abi::measure::PCR_PLAN;
+use cloison_abi::measure::{PCR_LATER, PCR_PLAN};
 use cloison_measure::{
-    Bank, Digests, Evidence, Log, Registers,
+    Bank, Evidence, Log, Registers,
     evidence::{NONCE_BYTES, REGISTERS},
-    log::{self, kind, replay},
+    log::{kind, replay},
 };
 use cloison_tpm::tpm20::{AttestationKey, Signature, Statement};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    event::{is_measured, name_of, shown},
     key::{KeyName, has_signed},
+    later,
     reference::{Digest, Reference},
     verdict::{Refusal, Row, State, Verdict},
 };
-
-/// The most letters of an event's text that are shown.
-const SHOWN: usize = 80;
-/// What stands between the name of a part and its digest in the loader's events.
-const NAME_END: &str = " sha256:";
 
 /// What a verifier asks with.
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +114,7 @@ fn row(pcr: u32, registers: &Registers, log: &Log<'_>, reference: &Reference) ->
         Some(_) => names(differences(pcr, log, reference), State::Differs),
         // Nothing that was foretold goes into it, and what firmware puts there is the machine's.
         None if is_empty => names(Vec::new(), State::Empty),
+        None if pcr == PCR_LATER => later::row(log, reference),
         None if pcr >= FIRST_OF_SYSTEM => names(differences(pcr, log, reference), State::Differs),
         None => names(Vec::new(), State::Logged),
     }
@@ -142,23 +140,4 @@ fn differences(pcr: u32, log: &Log<'_>, reference: &Reference) -> Vec<String> {
         (None, None) => None,
     });
     different.collect()
-}
-
-/// What an event that nobody has foretold is called: by its text, if that is what has been measured.
-fn name_of(event: &log::LogEvent<'_>) -> String {
-    match shown(event.data).split_once(NAME_END) {
-        Some((name, _)) if is_measured(event) => name.to_owned(),
-        _ => format!("an event of kind {:#x}", event.kind),
-    }
-}
-
-/// Whether an event's text is what has been measured. What is no action was in no register.
-fn is_measured(event: &log::LogEvent<'_>) -> bool {
-    event.kind != kind::NO_ACTION && Digests::of(event.data).get(Bank::Sha256) == event.digest(Bank::Sha256)
-}
-
-/// Text of somebody else, as far as it can be shown.
-fn shown(text: &[u8]) -> String {
-    let visible = text.iter().filter(|byte| (b' '..=b'~').contains(*byte));
-    visible.take(SHOWN).map(|byte| char::from(*byte)).collect()
 }

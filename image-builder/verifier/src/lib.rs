@@ -13,9 +13,11 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cli;
+mod event;
 mod examine;
 mod hex;
 mod key;
+mod later;
 mod net;
 mod reference;
 mod verdict;

@@ -85,6 +85,8 @@ pub enum State {
     Empty,
     /// Nothing has been measured into it, but should have been.
     NeverExtended,
+    /// What has come about since the boot, by programs that were foretold.
+    Later,
     /// Not as was foretold.
     Differs,
 }
@@ -93,7 +95,7 @@ impl Row {
     /// Whether a machine can have this and be good.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        matches!(self.state, State::Foretold | State::Logged | State::Empty)
+        matches!(self.state, State::Foretold | State::Logged | State::Empty | State::Later)
     }
 
     fn complaint(&self) -> String {
@@ -112,6 +114,7 @@ impl fmt::Display for Row {
             State::Logged => "as the machine's log says",
             State::Empty => "empty",
             State::NeverExtended => "never extended",
+            State::Later => "since the boot",
             State::Differs => "differs",
         };
         let names = self.names.join(", ");

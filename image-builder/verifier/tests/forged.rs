@@ -242,6 +242,80 @@ fn another_system_is_refused_with_its_rows() {
     }
 }
 
+/// A log of what has come about since the boot of a machine on which `one` and `two` run one program, `three` another.
+fn since_the_boot(lines: &[&str]) -> Verdict {
+    let text = |text: &str| -> &'static str { full(text).leak() };
+    let mut events = EVENTS.to_vec();
+    events[9].2 = text("domain one, two sha256:d1");
+    events[10].2 = text("domain three sha256:d3");
+    let reference = reference(&events);
+    events.extend(lines.iter().map(|line| (14, kind::LOADER, text(line))));
+    examine(&Machine { log: log_of(&events), ..good() }.evidence(), &challenge(), &reference)
+}
+
+/// The line with all digits of its digest.
+fn full(line: &str) -> String {
+    let (line, digit) = line.split_at(line.len() - 2);
+    line.to_owned() + &digit.repeat(32)
+}
+
+#[test]
+fn what_is_started_is_named() {
+    let verdict = since_the_boot(&[
+        "boss: start two sha256:d1",
+        "boss: again two sha256:d1",
+        "boss: again two sha256:d1",
+        "boss: failed three sha256:d3",
+        "boss: start three as one sha256:d1",
+        "ipcmon: log 7 sha256:ab",
+    ]);
+    assert!(verdict.is_accepted(), "{verdict}");
+    let row = verdict.rows.iter().find(|row| row.pcr == 14).unwrap();
+    let head = "ab".repeat(32);
+    let told = "PCR 14 since the boot: boss: start two, boss: again two (2 times), boss: failed three, \
+                boss: start three as one, ipcmon: log 7 ";
+    assert_eq!((row.state, row.to_string()), (State::Later, format!("{told}{head}")));
+}
+
+/// A line of another form, of a program that was not foretold or is another domain's, or one that was not measured.
+#[test]
+fn what_cannot_have_been_started_is_refused() {
+    for (line, why) in [
+        ("boss: start spy sha256:d1", "boss: start spy (another program)"),
+        ("boss: start two sha256:d2", "boss: start two (another program)"),
+        ("boss: start two sha256:d3", "boss: start two (another program)"),
+        ("boss: again one sha256:d3", "boss: again one (another program)"),
+        ("boss: start three as two sha256:d3", "boss: start three as two (another program)"),
+        ("boss: stop two sha256:d1", "boss: stop two (not foretold)"),
+        ("start two sha256:d1", "start two (not foretold)"),
+        (": start two sha256:d1", ": start two (not foretold)"),
+        ("two bosses: start two sha256:d1", "two bosses: start two (not foretold)"),
+        ("domain two sha256:d1", "domain two (not foretold)"),
+    ] {
+        let text = since_the_boot(&["boss: start two sha256:d1", line]).to_string();
+        assert_eq!(text, format!("refused: PCR 14, row {why}"));
+    }
+}
+
+/// A log that leaves a start out, has one more, or has them in another order, leads elsewhere.
+#[test]
+fn a_start_cannot_be_left_out_of_the_log() {
+    let (first, second) = ((14, kind::LOADER, "b: start two"), (14, kind::LOADER, "b: start one"));
+    let with = |more: &[Event]| [&EVENTS[..], more].concat();
+    let truth = Some(registers(&log_of(&with(&[first, second]))));
+    for told in [&[][..], &[first], &[second], &[second, first], &[first, second, first]] {
+        let machine = Machine { registers: truth.clone(), log: log_of(&with(told)), ..good() };
+        let text = machine.judged().to_string();
+        assert_eq!(text, "refused: log: it does not lead to the registers that were quoted", "{told:?}");
+    }
+    // Text of an event that is not what was measured.
+    let mut log = log_of(&EVENTS);
+    let (nice, bad) = (full("boss: start two sha256:d1"), full("boss: start spy sha256:d1"));
+    write_event(&mut log, 14, kind::LOADER, &Digests::of(bad.as_bytes()), nice.as_bytes());
+    let text = Machine { log, ..good() }.judged().to_string();
+    assert_eq!(text, "refused: PCR 14, row an event of kind 0xd (not foretold)");
+}
+
 /// An event is called by its text only if that is what was measured.
 #[test]
 fn a_false_name_is_not_repeated() {

@@ -1,0 +1,79 @@
+//! What the log says of the time after the boot, of which nothing can be foretold but which programs there are.
+
+use std::str;
+
+use cloison_abi::measure::{PCR_LATER, PCR_PROGRAMS};
+use cloison_measure::{
+    Bank, Digests, Event, Later, Log, What,
+    later::NAME_END,
+    log::{LogEvent, kind},
+};
+
+use crate::{
+    event::{is_measured, name_of},
+    hex::hex,
+    reference::Reference,
+    verdict::{Row, State},
+};
+
+/// What stands between the name of a domain and that of another whose program it runs.
+const AS: &str = " as ";
+
+/// What is told of the register for what comes after the boot. Its log has been shown to be true.
+pub(crate) fn row(log: &Log<'_>, reference: &Reference) -> Row {
+    let events = log.events().flatten().filter(|event| event.pcr == PCR_LATER);
+    let events = events.filter(|event| event.kind != kind::NO_ACTION);
+    let (mut told, mut bad) = (Vec::new(), Vec::new());
+    for event in events {
+        match line(&event)
+            .ok_or_else(|| format!("{} (not foretold)", name_of(&event)))
+            .and_then(|(by, later)| tell(by, &later, reference))
+        {
+            Ok(text) => told.push(text),
+            Err(text) => bad.push(text),
+        }
+    }
+    let (state, names) = if bad.is_empty() { (State::Later, told) } else { (State::Differs, bad) };
+    Row { pcr: PCR_LATER, state, names: counted(names) }
+}
+
+/// Whose word it is, and what it says. `None`: something else has been measured.
+fn line<'a>(event: &LogEvent<'a>) -> Option<(&'a str, Later<&'a str>)> {
+    let text = str::from_utf8(event.data).ok().filter(|_| is_measured(event))?;
+    let (by, line) = text.split_once(NAME_END)?;
+    let is_name = !by.is_empty() && by.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    Later::read(line).filter(|_| is_name).map(|later| (by, later))
+}
+
+/// What is told of a line, or why it cannot be of this system.
+fn tell(by: &str, later: &Later<&str>, reference: &Reference) -> Result<String, String> {
+    let Later { what, subject, digest } = later;
+    let text = format!("{by}{NAME_END}{} {subject}", what.word());
+    if *what == What::Log {
+        return Ok(format!("{text} {}", hex(digest)));
+    }
+    let program = subject.split_once(AS).map_or(*subject, |(_, program)| program);
+    let is_known = runs(reference, program, later);
+    if is_known { Ok(text) } else { Err(format!("{text} (another program)")) }
+}
+
+/// Whether the loader was to measure this program with this digest: each row of a program names the domains that run it.
+fn runs(reference: &Reference, domain: &str, later: &Later<&str>) -> bool {
+    reference.events_of(PCR_PROGRAMS).any(|foretold| {
+        let names = foretold.name.strip_prefix("domain ").unwrap_or_default();
+        let event = Event { pcr: PCR_PROGRAMS, name: &foretold.name, digest: later.digest };
+        let line = event.to_string();
+        names.split(", ").any(|name| name == domain)
+            && Digests::of(line.as_bytes()).get(Bank::Sha256) == foretold.digest
+    })
+}
+
+/// The same texts, those that follow each other as one.
+fn counted(texts: Vec<String>) -> Vec<String> {
+    let runs = texts.chunk_by(|text, next| text == next);
+    let count = |run: &[String]| match run {
+        [text] => text.clone(),
+        _ => format!("{} ({} times)", run[0], run.len()),
+    };
+    runs.map(count).collect()
+}
