@@ -3,6 +3,7 @@
 use cloison_abi::{
     Name,
     access::{Class, Classes, Decision, Question},
+    policy::FIRST_INDEX,
 };
 use heapless::Vec;
 use ipcmon_api::{
@@ -211,6 +212,10 @@ impl<'a> Engine<'a> {
             let withdrawn = &mut self.withdrawn[place];
             withdrawn.refusals_before.get_or_insert(refusals);
             return Err((0, Reason::WithdrawnBy(withdrawn.by)));
+        }
+        if u32::from(flow.object) == FIRST_INDEX - 1 && flow.class == Class::Call {
+            // The builder has no type. Its one gate is the manager's, by a right that the manifest gives.
+            return Ok(0);
         }
         let Some(rule) = self.policy.rule(domains, flow) else {
             let kinds = [flow.subject, flow.object].map(|index| domains.kind_of(index));

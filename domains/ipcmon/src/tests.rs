@@ -95,6 +95,8 @@ fn a_rule_allows_what_it_says_and_no_more() {
                 let is_said = [FIRST, SECOND].contains(&subject)
                     && [CONSOLE, ACME, BOLT].contains(&object)
                     && class == Class::Call;
+                // The builder's one gate is the manager's.
+                let is_said = is_said || (object == 1 && class == Class::Call);
                 let answer = engine(&bytes).judge(question(subject, object, class), 0);
                 assert_eq!(answer.decision == Decision::Allow, is_said, "{subject} {object} {class:?}");
                 let line = [(CONSOLE, 7), (ACME, 8), (BOLT, 8)].into_iter().find(|(to, _)| *to == object);
