@@ -43,6 +43,7 @@ boot_tests! {
     a_client_of_the_tpm_does_what_its_manifest_says: "tpm-prober",
     a_bank_accepts_what_was_built: "attested",
     a_bank_names_the_part_that_was_changed: "attested-padding",
+    a_bank_learns_what_was_started_since_the_boot: "attested-later",
     a_boot_that_nobody_measures_is_not_quoted: "attested-bios",
     a_cpu_that_stands_still_has_been_spoken_on_before: "hello-cpu-westmere",
     another_cpu_that_stands_still_has_been_spoken_on_before: "hello-cpu-opteron",

@@ -29,6 +29,8 @@ fn main() -> Result<(), TpmError> {
     let mut tpm = Tpm::open("tpm")?;
     for (what, code, handle, rest) in [
         ("extending 13", 0x182, 13, &[ONE_DIGEST.as_slice(), &[7; 32]][..]),
+        ("extending 14", 0x182, 14, &[&ONE_DIGEST, &[7; 32]]),
+        ("an event in 14", 0x13c, 14, &[&[0, 4], b"text"]),
         ("extending 16", 0x182, 16, &[&ONE_DIGEST, &[7; 32]]),
         ("resetting 13", 0x13d, 13, &[]),
         ("resetting 16", 0x13d, 16, &[]),
