@@ -50,7 +50,78 @@ fn a_wider_policy_is_named() {
     play("policy", &["PCR 13 as foretold: ", refused]);
 }
 
+const UNMEASURED: &str = "refused: the machine says: this boot was not measured";
+
 #[test]
 fn a_boot_that_nobody_measures_is_refused() {
-    play("unmeasured", &["refused: the machine says: this boot was not measured"]);
+    play("unmeasured", &[UNMEASURED]);
 }
+
+/// In normal mode the verdict is all that is shown; what the machine has said is in the log.
+#[test]
+fn a_customer_sees_the_verdict_alone() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = tool(&["run", "manifests/pet-demo.toml", "--scene", "unmeasured", "--mode", "normal"]);
+    let options = ["--forward", "0:shopper:4433", "--timeout", HANGS, "--log", log.path().to_str().unwrap()];
+    let output = command.args(options).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), &*shown), (Some(0), &*format!("bank | {UNMEASURED}\n")));
+    let logged = std::fs::read_to_string(log.path()).unwrap();
+    assert!(logged.contains("attester | this boot was not measured"), "{logged}");
+    let output = tool(&["run", "manifests/pet-demo.toml", "--mode", "normal"]).output().unwrap();
+    assert_says(&output, 2, "--mode normal shows a bank's verdict alone, and no bank asks");
+}
+
+/// A system that ends before anybody in it has answered is not accepted, and that is said.
+#[test]
+fn a_system_that_ends_without_an_answer_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("silent.toml");
+    std::fs::write(&manifest, SILENT).unwrap();
+    let output = tool(&["run", manifest.to_str().unwrap(), "--attest", "--timeout", HANGS]).output().unwrap();
+    assert_says(&output, 1, "the machine has not answered");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("hello | hello from a unikernel domain") && !shown.contains("bank | "), "{shown}");
+}
+
+/// Nobody listens on the port at which the bank asks, and the system ends by itself.
+const SILENT: &str = r#"
+[system]
+name = "silent"
+platform = "qemu-q35"
+ends_with = "hello"
+
+[domain.console]
+component = "console"
+devices = ["uart0"]
+rights = ["log-right"]
+
+[domain.hello]
+component = "hello"
+log = "console"
+
+[switch.ore]
+network = "192.168.0.0/24"
+gateway = "192.168.0.2"
+uplink = "nic"
+
+[domain.ore]
+component = "ore"
+log = "console"
+
+[domain.nic]
+component = "nic"
+devices = ["nic0"]
+log = "console"
+
+[domain.shell]
+component = "netshell"
+log = "console"
+
+[switch.ore.port.shell]
+address = "192.168.0.11"
+
+[forward.attest]
+to = "shell"
+port = 4433
+"#;

@@ -11,7 +11,7 @@ use cloison_verify::{Challenge, KeyName, Prover, Reference, Refusal, Verdict, ex
 use image_compiler::{Boot, Prediction, System};
 use image_machine::{Failure, run::OpenForward};
 
-use super::scene::Scene;
+use super::{Mode, scene::Scene};
 use crate::{
     build::{self, Built, Context},
     output,
@@ -93,13 +93,16 @@ impl Bank {
     }
 
     /// Prints the verdict, which is the outcome of the run.
-    pub(super) fn conclude(&self) -> Result<(), Failure> {
+    pub(super) fn conclude(&self, mode: Mode) -> Result<(), Failure> {
         let answer = self.shared.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let answer = answer.unwrap_or_else(|| Err("the machine has not answered".into()));
         let Answer { evidence, verdict } = answer.map_err(Failure::Failed)?;
-        let rows: Vec<String> = verdict.rows.iter().map(|row| format!("bank | {row}\n")).collect();
-        let key = verdict.key.map(|key| format!("bank | key {key}, for which nobody vouches\n"));
-        output::print(&format!("{}{}bank | {verdict}", rows.concat(), key.unwrap_or_default()))?;
+        if mode == Mode::Expert {
+            let rows: Vec<String> = verdict.rows.iter().map(|row| format!("bank | {row}\n")).collect();
+            let key = verdict.key.map(|key| format!("bank | key {key}, for which nobody vouches\n"));
+            output::print(&(rows.concat() + &key.unwrap_or_default()))?;
+        }
+        output::print(&format!("bank | {verdict}"))?;
         match self.scene {
             None if verdict.is_accepted() => Ok(()),
             None => Err(Failure::Failed("the machine is refused".into())),

@@ -202,9 +202,21 @@ struct RunArgs {
     /// than the scene has it.
     #[arg(long, value_enum, value_name = "SCENE", conflicts_with_all = ["attest", "firmware", "tpm"])]
     scene: Option<Scene>,
+    /// How much is shown of a run with --attest or --scene
+    #[arg(long, value_enum, value_name = "MODE", default_value = "expert")]
+    mode: Mode,
     /// More arguments for QEMU
     #[arg(last = true, value_name = "QEMU ARGUMENTS")]
     qemu: Vec<String>,
+}
+
+/// For whom a run is shown in which a bank asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// All that the machine writes, what the bank makes of each register, and its verdict
+    Expert,
+    /// The verdict
+    Normal,
 }
 
 /// What starts a machine.

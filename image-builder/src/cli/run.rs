@@ -21,7 +21,7 @@ use image_machine::{
     tools,
 };
 
-use super::{FirmwareChoice, RunArgs, TpmChoice, attest::Bank, scene::Scene};
+use super::{FirmwareChoice, Mode, RunArgs, TpmChoice, attest::Bank, scene::Scene};
 use crate::{
     build::{self, Built, Context},
     output,
@@ -41,6 +41,11 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<(), Failure> {
 /// Builds a system and runs it as the arguments say.
 fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     // What can be told before the build is told before the build.
+    if args.mode == Mode::Normal && !args.attest {
+        let why =
+            "--mode normal shows a bank's verdict alone, and no bank asks: add --attest or --scene SCENE";
+        return Err(Failure::Usage(why.into()));
+    }
     let inputs = Inputs::read(&context.workspace, &args.manifest.manifest);
     let menu = build::menu(&inputs)?;
     let chosen = menu.as_ref().map(|entries| chosen(entries, args)).transpose()?;
@@ -101,7 +106,7 @@ fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
         explain(&built, args, &session, &screen.transcript, conclusion?)?;
     }
     // Without a verdict a run that asked for one has failed, however the machine ended.
-    bank.map_or(Ok(()), |bank| bank.conclude())
+    bank.map_or(Ok(()), |bank| bank.conclude(args.mode))
 }
 
 /// The system of a menu that is to be started. What is around it, such as its network and its disks, is the machine's.
@@ -260,6 +265,8 @@ fn greet(built: &Built, forwards: &[OpenForward], disks: &[OpenDisk], debugger_p
 struct Screen<'a> {
     log: Option<(File, &'a Path)>,
     is_raw: bool,
+    /// Whether nothing is shown, but in the log.
+    is_quiet: bool,
     filter: Visible,
     transcript: Transcript,
 }
@@ -272,7 +279,8 @@ impl<'a> Screen<'a> {
         };
         let log = args.log.as_deref().map(create).transpose()?;
         let transcript = Transcript::of_last(WORTH_KEEPING);
-        Ok(Self { log, is_raw: args.raw, filter: Visible::default(), transcript })
+        let (is_raw, is_quiet, filter) = (args.raw, args.mode == Mode::Normal, Visible::default());
+        Ok(Self { log, is_raw, is_quiet, filter, transcript })
     }
 
     /// Shows what the machine wrote.
@@ -289,6 +297,9 @@ impl<'a> Screen<'a> {
         if let Some((log, path)) = &mut self.log {
             log.write_all(shown).map_err(|error| Failure::file("cannot write", path, &error))?;
         }
+        if self.is_quiet {
+            return Ok(false);
+        }
         let mut out = stdout().lock();
         match out.write_all(shown).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
@@ -303,7 +314,7 @@ impl<'a> Screen<'a> {
         self.transcript.add(rest.as_bytes());
         // If this fails, the same has been said of more important things.
         let _ = if self.is_raw { Ok(false) } else { self.put(rest.as_bytes()) };
-        if self.transcript.finish() {
+        if self.transcript.finish() && !self.is_quiet {
             output::note("");
         }
     }
