@@ -13,6 +13,7 @@ mod ask;
 mod claims;
 mod gates;
 mod life;
+mod pause;
 mod time;
 
 use cloison_abi::{CallError, call::NO_DEADLINE, limits::BACKGROUND_PRIORITY};
@@ -42,6 +43,19 @@ pub enum State {
     /// A server that waits for a message or an event.
     Receiving,
     /// It waits for an event.
+    Waiting,
+    /// It is held, and goes on with this when it is let go ([`Threads::pause`]).
+    Paused(Held),
+}
+
+/// What a thread that is held goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// What it did: [`State::Runnable`].
+    Running,
+    /// [`State::Receiving`].
+    Receiving,
+    /// [`State::Waiting`].
     Waiting,
 }
 
@@ -74,12 +88,20 @@ pub struct Thread {
     callers: Option<ThreadId>,
     /// The next client that waits for the same server.
     next_caller: Option<ThreadId>,
-    /// Whether a thread has faulted and waits for it, its handler, to decide.
-    has_patients: bool,
+    /// What has to be looked at before it replies or waits: [`PATIENTS`], [`HELD_CLIENT`]. One field for both, because each
+    /// reply asks for it.
+    in_the_way: u8,
+    /// Whether it is held: now, or from when the answer comes for which it waits.
+    is_paused: bool,
 }
 
 /// A deadline that has passed while its thread served a client.
 const PASSED: u64 = 0;
+
+/// A thread has faulted and waits for this one, its handler, to decide.
+const PATIENTS: u8 = 1 << 0;
+/// The client that this one serves is held, and does not go on when it has its answer.
+const HELD_CLIENT: u8 = 1 << 1;
 
 impl Thread {
     const FREE: Self = Self {
@@ -95,7 +117,8 @@ impl Thread {
         serving: None,
         callers: None,
         next_caller: None,
-        has_patients: false,
+        in_the_way: 0,
+        is_paused: false,
     };
 }
 
@@ -104,6 +127,16 @@ impl Thread {
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.pending
+    }
+
+    /// Whether it is held.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    fn has_patients(&self) -> bool {
+        self.in_the_way & PATIENTS != 0
     }
 }
 
@@ -136,9 +169,11 @@ pub struct Threads {
     budgets: [Budget; TABLE_ENTRIES],
     /// What the CPU decides. (With several, each has one, and a thread belongs to one of them.)
     dispatch: Dispatch,
-    /// What is left of each claim's turn. One that is preempted goes on with its turn later; one whose thread
-    /// has waited for an event begins a new one.
-    turns: [u64; TABLE_ENTRIES],
+    /// For how long each claim has had the CPU.
+    paid: [u64; TABLE_ENTRIES],
+    /// What each will have paid when its turn is over. One that is preempted goes on with its turn later; one whose
+    /// thread has waited for an event begins a new one.
+    turn_ends: [u64; TABLE_ENTRIES],
     /// Until when the guest of each may run, or until when the monitor may take to decide about its call; 0 if it neither
     /// runs a guest nor asks. (Not in a thread, where calls would pay for it.)
     limits: [u64; TABLE_ENTRIES],
@@ -153,7 +188,8 @@ impl Threads {
         threads: [const { Thread::FREE }; TABLE_ENTRIES],
         budgets: [Budget::NONE; TABLE_ENTRIES],
         dispatch: Dispatch::EMPTY,
-        turns: [0; TABLE_ENTRIES],
+        paid: [0; TABLE_ENTRIES],
+        turn_ends: [0; TABLE_ENTRIES],
         limits: [0; TABLE_ENTRIES],
         quantum: 0,
     };
@@ -203,6 +239,8 @@ impl Threads {
 mod guest_tests;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod pause_tests;
 #[cfg(test)]
 mod search;
 #[cfg(test)]

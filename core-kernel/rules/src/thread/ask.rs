@@ -16,7 +16,7 @@ impl Threads {
     /// A thread that asks has waited for the monitor long enough, or has its answer. It is in the middle of its turn, and
     /// what it waited for last before it made the call, it waits for still.
     pub fn answered(&mut self, id: ThreadId) {
-        self.thread(id).state = State::Runnable;
+        self.release(id);
         self.limits[id.index()] = 0;
         self.look_at_all_later();
     }
@@ -35,10 +35,10 @@ impl Threads {
     pub fn withdraw_call(&mut self, id: ThreadId) {
         match self.get(id).state {
             State::Calling(server) => self.unqueue_caller(server, id),
-            State::Served(server) => self.thread(server).serving = None,
+            State::Served(server) => _ = self.take_served(server),
             _ => return,
         }
-        self.thread(id).state = State::Runnable;
+        self.release(id);
         self.look_at_all_later();
     }
 }

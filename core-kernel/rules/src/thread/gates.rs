@@ -5,7 +5,7 @@ use cloison_abi::{
     call::{NO_DEADLINE, POLL},
 };
 
-use super::{Called, Next, PASSED, State, Threads};
+use super::{Called, HELD_CLIENT, Next, PASSED, PATIENTS, State, Threads};
 use crate::{TABLE_ENTRIES, ThreadId};
 
 impl Threads {
@@ -59,7 +59,7 @@ impl Threads {
         let nothing_else = thread.pending & (mask | thread.mask) == 0
             && thread.deadline != PASSED
             && thread.callers.is_none()
-            && !thread.has_patients
+            && thread.in_the_way == 0
             && deadline >= self.dispatch.next_deadline;
         if !nothing_else {
             return None;
@@ -77,9 +77,9 @@ impl Threads {
     /// The running thread, a server, is done with its client and waits for what comes next. Returns the client
     /// to which its reply goes, and what comes next.
     pub fn reply_wait(&mut self, server: ThreadId, mask: u64, deadline: u64) -> (Option<ThreadId>, Next) {
-        let client = self.thread(server).serving.take();
+        let client = self.take_served(server);
         if let Some(client) = client {
-            self.thread(client).state = State::Runnable;
+            self.release(client);
         }
         let next = self.next_for(server, mask, deadline);
         if next != Next::Blocked {
@@ -90,7 +90,7 @@ impl Threads {
         (client, next)
     }
 
-    fn next_for(&mut self, server: ThreadId, mask: u64, deadline: u64) -> Next {
+    pub(super) fn next_for(&mut self, server: ThreadId, mask: u64, deadline: u64) -> Next {
         let thread = self.thread(server);
         let events = thread.pending & mask;
         if events != 0 {
@@ -102,6 +102,7 @@ impl Threads {
             self.thread(server).callers = after;
             self.remember(server, mask, if deadline == POLL { NO_DEADLINE } else { deadline });
             self.serve(server, caller);
+            self.note_whether_held(caller);
             return Next::Message(caller, self.get(caller).badge);
         }
         if deadline == POLL {
@@ -219,7 +220,7 @@ impl Threads {
     pub(super) fn wake(&mut self, id: ThreadId) {
         let thread = self.thread(id);
         thread.state = State::Runnable;
-        self.turns[id.index()] = self.quantum;
+        self.begin_turn(id);
         self.admit_those_of(id);
     }
 
@@ -234,14 +235,14 @@ impl Threads {
     /// A handler that waits is done, for now, with those that have faulted: they do not wait for what it does.
     #[inline(always)]
     pub(super) fn discharge_patients(&mut self, handler: ThreadId) {
-        if self.get(handler).has_patients {
+        if self.get(handler).has_patients() {
             self.discharge_all(handler);
         }
     }
 
     #[cold]
     fn discharge_all(&mut self, handler: ThreadId) {
-        self.thread(handler).has_patients = false;
+        self.thread(handler).in_the_way &= !PATIENTS;
         for id in ThreadId::all().filter(|id| *id != handler) {
             if self.get(id).state == State::Faulted(Some(handler)) {
                 self.thread(id).state = State::Faulted(None);
@@ -255,6 +256,14 @@ impl Threads {
     fn serve(&mut self, server: ThreadId, client: ThreadId) {
         self.thread(client).state = State::Served(server);
         self.thread(server).serving = Some(client);
+    }
+
+    /// A server is done with the client that it serves, if it serves one. Returns that.
+    #[inline(always)]
+    pub(super) fn take_served(&mut self, server: ThreadId) -> Option<ThreadId> {
+        let thread = self.thread(server);
+        thread.in_the_way &= !HELD_CLIENT;
+        thread.serving.take()
     }
 
     /// Puts a caller into the queue of a server: after those of its rank, before those of lower ones.

@@ -2,7 +2,7 @@
 
 use cloison_abi::{CallError, limits::LOWEST_PRIORITY};
 
-use super::{State, Thread, ThreadSet, Threads};
+use super::{PATIENTS, State, Thread, ThreadSet, Threads};
 use crate::{ThreadId, ThreadRef, budget::Budget};
 
 impl Threads {
@@ -15,7 +15,8 @@ impl Threads {
         let id = free.ok_or(CallError::TableFull)?;
         let generation = self.get(id).generation;
         *self.budget(id) = Budget::NONE;
-        self.turns[id.index()] = self.quantum;
+        self.paid[id.index()] = 0;
+        self.begin_turn(id);
         *self.thread(id) = Thread { state: State::Stopped, generation, ..Thread::FREE };
         Ok(ThreadRef { id, generation })
     }
@@ -56,11 +57,11 @@ impl Threads {
         }
         (thread.pending, thread.mask) = (0, 0);
         // One that lends its claim to its handler has begun its turn already.
-        let (priority, turn) = (thread.priority, self.turns[id.index()]);
+        let (priority, turn) = (thread.priority, self.turn_ends[id.index()]);
         let had_begun = self.dispatch.ready.contains(id, priority);
         self.wake(id);
         if had_begun {
-            self.turns[id.index()] = turn;
+            self.turn_ends[id.index()] = turn;
         }
         self.dispatch.reconsider();
         Ok(())
@@ -76,6 +77,7 @@ impl Threads {
             State::Faulted(handler) => State::Faulted(handler.filter(|handler| self.attends(*handler))),
             other => other,
         };
+        self.thread(id).is_paused = false;
         self.discharge_patients(id);
         let failed = self.fail_clients(id, matches!(state, State::Faulted(_)));
         self.look_at_all_later();
@@ -88,21 +90,23 @@ impl Threads {
         let thread = self.thread(handler);
         let attends =
             matches!(thread.state, State::Runnable | State::Calling(_) | State::Served(_) | State::Asking);
-        thread.has_patients |= attends;
+        if attends {
+            thread.in_the_way |= PATIENTS;
+        }
         attends
     }
 
     fn fail_clients(&mut self, server: ThreadId, keep_queue: bool) -> ThreadSet {
         let mut failed = 0;
-        if let Some(client) = self.thread(server).serving.take() {
+        if let Some(client) = self.take_served(server) {
             failed |= client.bit();
-            self.thread(client).state = State::Runnable;
+            self.release(client);
         }
         while !keep_queue && let Some(caller) = self.get(server).callers {
             let after = self.thread(caller).next_caller.take();
             self.thread(server).callers = after;
             failed |= caller.bit();
-            self.thread(caller).state = State::Runnable;
+            self.release(caller);
         }
         failed
     }

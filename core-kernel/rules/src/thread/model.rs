@@ -26,6 +26,8 @@ enum Step {
     Ask(u64),
     Answer(usize),
     Withdraw(usize),
+    Pause(usize),
+    Resume(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -44,7 +46,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => who.clone().prop_map(Step::Rebuild),
         1 => (1..300_u64).prop_map(Step::Ask),
         2 => who.clone().prop_map(Step::Answer),
-        1 => who.prop_map(Step::Withdraw),
+        1 => who.clone().prop_map(Step::Withdraw),
+        2 => who.clone().prop_map(Step::Pause),
+        3 => who.prop_map(Step::Resume),
     ];
     prop::collection::vec(one, 0..250)
 }
@@ -68,6 +72,8 @@ struct World {
     /// had at its priority.
     wished: BTreeMap<(usize, u64), u64>,
     paid: BTreeMap<(usize, u64), u64>,
+    /// By thread: how long its claim had the CPU.
+    had: Vec<u64>,
     /// How long each has waited for the CPU at its priority.
     waited: Vec<u64>,
     /// Which claim has the CPU, at which priority, and for how long beside another of that priority.
@@ -85,10 +91,10 @@ impl World {
             threads.start(thread.id).unwrap();
             ids.push(thread.id);
         }
-        let waited = ids.iter().map(|_| 0).collect();
+        let [waited, had] = [(); 2].map(|()| ids.iter().map(|_| 0).collect());
         let (wished, paid) = (BTreeMap::new(), BTreeMap::new());
         let mut world =
-            Self { threads, ids, titles, now: 0, alarm: 0, wished, paid, waited, turn: (None, 0) };
+            Self { threads, ids, titles, now: 0, alarm: 0, wished, paid, had, waited, turn: (None, 0) };
         world.settle();
         world
     }
@@ -140,6 +146,7 @@ impl World {
             let (is_wanted, is_spent) =
                 (is_wanted(&self.threads, *id), thread.priority != thread.base_priority);
             let has = claim == Some(*id) && !is_spent;
+            self.had[which] += if claim == Some(*id) { time } else { 0 };
             let period = (which, self.now.checked_div(title.period).unwrap_or(0));
             *self.wished.entry(period).or_default() += if is_wanted { time } else { 0 };
             *self.paid.entry(period).or_default() += if has { time } else { 0 };
@@ -211,6 +218,7 @@ pub(super) fn check_threads(threads: &Threads) -> Vec<ThreadId> {
         if let Some(client) = thread.serving {
             assert_eq!(threads.get(client).state, State::Served(id), "{client:?} waits for {id:?}");
         }
+        check_held(threads, id);
         match thread.state {
             State::Served(server) => assert_eq!(threads.get(server).serving, Some(id)),
             State::Calling(server) => check_queue(threads, server, id),
@@ -237,6 +245,29 @@ pub(super) fn check_threads(threads: &Threads) -> Vec<ThreadId> {
         "it runs who is led to"
     );
     wanted
+}
+
+/// Who is held does nothing, and a server knows whether its client is. Nobody waits for what is there.
+fn check_held(threads: &Threads, id: ThreadId) {
+    let thread = threads.get(id);
+    let fits = match thread.state {
+        State::Paused(_) => thread.is_paused,
+        State::Calling(_) | State::Served(_) | State::Asking => true,
+        _ => !thread.is_paused,
+    };
+    assert!(fits, "{id:?} is held: {thread:?}");
+    let serves_held = thread.serving.is_some_and(|client| threads.get(client).is_paused);
+    assert_eq!(
+        thread.in_the_way & HELD_CLIENT != 0,
+        serves_held,
+        "{id:?} serves one that is held: {thread:?}"
+    );
+    let has_come = thread.pending & thread.mask != 0;
+    match thread.state {
+        State::Waiting => assert!(!has_come, "{id:?} waits for what has come"),
+        State::Receiving => assert!(!has_come && thread.callers.is_none(), "{id:?} waits for what has come"),
+        _ => {}
+    }
 }
 
 fn check_queue(threads: &Threads, server: ThreadId, caller: ThreadId) {
@@ -268,7 +299,7 @@ fn check_alarm(world: &World, wanted: &[ThreadId]) {
     assert_eq!(threads.dispatch.payer, Some(claim));
     let thread = threads.get(claim);
     let peers = wanted.iter().filter(|id| threads.get(**id).priority == thread.priority).count();
-    let turn = threads.turns[claim.index()];
+    let turn = threads.turn_left(claim);
     assert!(turn <= QUANTUM);
     assert!(
         peers == 1 || alarm <= threads.dispatch.charged_at + turn,
@@ -312,6 +343,8 @@ fn act(world: &mut World, step: Step, rebuilds: bool) {
         (Step::Ask(after), Some(current)) => threads.ask(current, deadline(after)),
         (Step::Answer(who), _) => answer(threads, ids[who]),
         (Step::Withdraw(who), _) => threads.withdraw_call(ids[who]),
+        (Step::Pause(who), current) if current != Some(ids[who]) => _ = threads.pause(ids[who]),
+        (Step::Resume(who), _) => _ = threads.resume(ids[who]),
         (Step::Signal { to, bits }, _) => {
             threads.signal(ids[to], bits);
         }
@@ -371,6 +404,9 @@ proptest! {
             act(&mut world, step, false);
             world.settle();
             check(&world);
+            for (id, had) in world.ids.iter().zip(&world.had) {
+                assert_eq!(world.threads.paid(*id, world.now), *had, "what {id:?} has paid for");
+            }
         }
         world.check_guarantees();
     }

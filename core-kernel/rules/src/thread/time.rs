@@ -67,9 +67,29 @@ impl Threads {
 
     #[inline(always)]
     fn charge_turn(&mut self, payer: ThreadId, now: u64) {
-        let turn = &mut self.turns[payer.index()];
-        *turn = turn.saturating_sub(now.wrapping_sub(self.dispatch.charged_at));
+        let paid = &mut self.paid[payer.index()];
+        *paid = paid.wrapping_add(now.wrapping_sub(self.dispatch.charged_at));
         self.dispatch.charged_at = now;
+    }
+
+    /// A thread's claim begins a new turn.
+    #[inline(always)]
+    pub(super) fn begin_turn(&mut self, id: ThreadId) {
+        self.turn_ends[id.index()] = self.paid[id.index()].wrapping_add(self.quantum);
+    }
+
+    /// What is left of the turn of a thread's claim, as of when it was charged last.
+    #[inline(always)]
+    pub(super) fn turn_left(&self, id: ThreadId) -> u64 {
+        self.turn_ends[id.index()].saturating_sub(self.paid[id.index()])
+    }
+
+    /// For how long a thread's claim has had the CPU until `now`, whoever ran by it.
+    #[must_use]
+    pub fn paid(&self, id: ThreadId, now: u64) -> u64 {
+        let is_paying = self.dispatch.payer == Some(id);
+        let since = if is_paying { now.saturating_sub(self.dispatch.charged_at) } else { 0 };
+        self.paid[id.index()].wrapping_add(since)
     }
 
     /// On its own, so that those without a limit do not pay for the registers that this needs.
@@ -102,7 +122,7 @@ impl Threads {
         if !self.dispatch.ready.is_shared(self.dispatch.level.wrapping_sub(1)) {
             return NO_DEADLINE;
         }
-        self.dispatch.charged_at.saturating_add(self.turns[payer.index()])
+        self.dispatch.charged_at.saturating_add(self.turn_left(payer))
     }
 
     /// When the account of who pays runs out. On its own, as [`Threads::charge_budgets`] is.
@@ -125,8 +145,8 @@ impl Threads {
             let priority = self.get(payer).priority;
             if self.budget(payer).is_exhausted() && !self.is_spent(payer) {
                 self.spend(payer);
-            } else if self.turns[payer.index()] == 0 && self.dispatch.ready.is_shared(priority) {
-                self.turns[payer.index()] = self.quantum;
+            } else if self.turn_left(payer) == 0 && self.dispatch.ready.is_shared(priority) {
+                self.begin_turn(payer);
                 self.dispatch.ready.pass_on(payer, priority);
             }
         }
