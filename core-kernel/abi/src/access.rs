@@ -212,7 +212,12 @@ impl CallNumber {
             | Self::AskRead
             | Self::VerdictSet
             | Self::VerdictRead => Class::Hold,
-            Self::FaultRead | Self::DomainStop | Self::DomainReset | Self::DomainAttend => Class::Handle,
+            Self::FaultRead
+            | Self::DomainStop
+            | Self::DomainReset
+            | Self::DomainAttend
+            | Self::DomainPause
+            | Self::DomainInfo => Class::Handle,
             Self::AccessSet
             | Self::DomainCreate
             | Self::DomainConfigure

@@ -194,8 +194,16 @@ pub enum CallNumber {
     GuestEnter = 54,
     /// Make the domain in the slot, which does not live, what it was before its first life: what it lent is
     /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
-    /// its page tables are new. Its memory is left to the domain that loads it.
+    /// its page tables are new. Its memory is left to the domain that loads it. With a0 1 its page tables stay empty until it is
+    /// started, or reset without that.
     DomainReset = 55,
+    /// Hold the domain in the slot where it is (a0 1), or let it go on (a0 0). Who calls it waits. A call that it makes comes to
+    /// its end, and then the domain is held; events wait for it. [`CallError::BadState`] if it does not live, or is so already.
+    DomainPause = 56,
+    /// → of the domain in the slot: its [`DomainState`](crate::life::DomainState) in bits 0 to 31, and above that on how often it
+    /// was refused, in all its lives; ticks for which its account has paid in this life; how many of its lives have ended; the
+    /// domains that wait for it to answer, as bits.
+    DomainInfo = 57,
     /// Give the region in the slot, which is vacant, memory: its pages become those of the region in slot a0 from page
     /// a1 on, as if it had been carved out of that. They are zeroed.
     RegionBack = 60,
@@ -207,7 +215,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 54] = [
+    pub const ALL: [(u8, Self); 56] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -260,6 +268,8 @@ impl CallNumber {
         (53, Self::GuestUnmap),
         (54, Self::GuestEnter),
         (55, Self::DomainReset),
+        (56, Self::DomainPause),
+        (57, Self::DomainInfo),
         (60, Self::RegionBack),
         (61, Self::RegionVacate),
     ];

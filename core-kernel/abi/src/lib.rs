@@ -28,6 +28,7 @@ pub mod guest;
 pub mod image;
 pub mod info;
 pub mod interrupt;
+pub mod life;
 pub mod limits;
 pub mod management;
 pub mod measure;

@@ -99,12 +99,14 @@ bitflags! {
         const HANDLE_FAULT = 1 << 5;
         /// Region: learn where it lies in physical memory, for a device that reads and writes memory itself.
         const DMA = 1 << 6;
+        /// Domain: hold it where it is, and let it go on.
+        const MANAGE = 1 << 7;
     }
 }
 
 impl Rights {
     /// Each right with the letter that stands for it in reports.
-    pub const LETTERS: [(Self, char); 7] = [
+    pub const LETTERS: [(Self, char); 8] = [
         (Self::READ, 'r'),
         (Self::WRITE, 'w'),
         (Self::EXECUTE, 'x'),
@@ -112,5 +114,6 @@ impl Rights {
         (Self::BUILD, 'b'),
         (Self::HANDLE_FAULT, 'f'),
         (Self::DMA, 'd'),
+        (Self::MANAGE, 'm'),
     ];
 }

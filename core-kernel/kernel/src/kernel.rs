@@ -45,6 +45,8 @@ pub struct Domain {
     pub renewal: Renewal,
     /// How many of its lives have ended.
     pub lives_ended: u32,
+    /// What its account had paid when this life began.
+    pub paid_before: u64,
     /// Clients that have ended a life since this domain last asked.
     pub gone: DomainSet,
     /// What it sees.
@@ -83,6 +85,7 @@ impl Domain {
         planned: SlotTable::EMPTY,
         renewal: Renewal::Fresh,
         lives_ended: 0,
+        paid_before: 0,
         gone: 0,
         mappings: MappingTable::EMPTY,
         space: AddressSpace::NONE,

@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError, CallNumber, Fault, FaultKind, InterruptSource, Name, ObjectKind, Rights, guest::GUEST_REGIONS,
-    plan::FaultPolicy,
+    life::DomainState, plan::FaultPolicy,
 };
 
 use crate::{Slot, raw::enter};
@@ -196,6 +196,14 @@ pub fn domain_reset(domain: Slot) -> Result<(), CallError> {
     enter(CallNumber::DomainReset, domain.0, 0, [0; 6]).done()
 }
 
+/// The same, without what it sees: that is put into its page tables when it is started.
+///
+/// # Errors
+/// As of [`domain_reset`].
+pub fn domain_strip(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainReset, domain.0, 0, [1, 0, 0, 0, 0, 0]).done()
+}
+
 /// Stops a domain. Who waits for it gets [`CallError::PeerFailed`]; what it lent comes back.
 ///
 /// # Errors
@@ -211,6 +219,55 @@ pub fn domain_stop(domain: Slot) -> Result<(), CallError> {
 /// Any error of the slot; [`CallError::BadState`] if the domain is not stopped, or has ended for good.
 pub fn domain_attend(domain: Slot) -> Result<(), CallError> {
     enter(CallNumber::DomainAttend, domain.0, 0, [0; 6]).done()
+}
+
+/// Holds a domain where it is. Who calls it waits.
+///
+/// # Errors
+/// Any error of the slot; [`CallError::BadState`] if it does not live, or is held already; [`CallError::SelfCall`].
+pub fn domain_pause(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainPause, domain.0, 0, [1, 0, 0, 0, 0, 0]).done()
+}
+
+/// Lets a domain that is held go on.
+///
+/// # Errors
+/// Any error of the slot; [`CallError::BadState`] if it is not held; [`CallError::SelfCall`].
+pub fn domain_resume(domain: Slot) -> Result<(), CallError> {
+    enter(CallNumber::DomainPause, domain.0, 0, [0; 6]).done()
+}
+
+/// How a domain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainInfo {
+    /// Where it is in its life.
+    pub state: DomainState,
+    /// For how long it has had the CPU in this life, in ticks of the time-stamp counter: all that its account has paid for,
+    /// whoever worked for it.
+    pub ticks: u64,
+    /// How many of its lives have ended.
+    pub lives_ended: u32,
+    /// How often it was refused what it was about to do, in all its lives.
+    pub refusals: u32,
+    /// The domains that wait for it to answer, as bits, by their numbers in the kernel.
+    pub waiting: u32,
+}
+
+/// How the domain in a slot is.
+///
+/// # Errors
+/// Any error of the slot.
+pub fn domain_info(domain: Slot) -> Result<DomainInfo, CallError> {
+    let outcome = enter(CallNumber::DomainInfo, domain.0, 0, [0; 6]);
+    outcome.done()?;
+    let [state, ticks, lives, waiting] = outcome.words;
+    Ok(DomainInfo {
+        state: DomainState::from_number(state as u32).unwrap_or(DomainState::Stopped),
+        ticks,
+        lives_ended: lives as u32,
+        refusals: (state >> 32) as u32,
+        waiting: waiting as u32,
+    })
 }
 
 /// Destroys a domain and all it held.

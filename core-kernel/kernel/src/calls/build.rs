@@ -23,7 +23,7 @@ use super::{
 use crate::{kernel::Kernel, life::Renewal};
 
 /// Rights to a domain that can be given.
-const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT);
+const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT).union(Rights::MANAGE);
 
 /// What a call that changes a domain is about to do.
 fn change(to: DomainRef, toward: Option<DomainRef>) -> Operation {

@@ -94,6 +94,11 @@ pub(super) fn reply_wait(kernel: &mut Kernel, id: ThreadId) {
     if let Some(client) = client {
         kernel.move_message(id, client);
     }
+    take_next(kernel, id, next);
+}
+
+/// What a thread that waits for messages finds in its registers, if it has not to wait.
+pub(super) fn take_next(kernel: &mut Kernel, id: ThreadId, next: Next) {
     if let Next::Message(caller, badge) = next {
         kernel.move_message(caller, id);
         kernel.context_mut(id).set_badge(badge);

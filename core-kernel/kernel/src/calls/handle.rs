@@ -1,35 +1,42 @@
 //! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
 
-use cloison_abi::{CallError, Rights, call::SystemEnd};
-use cloison_rules::{DomainAddress, DomainId, authorize::Operation, thread::State};
+use cloison_abi::{CallError, Rights, call::SystemEnd, life::DomainState};
+use cloison_rules::{DomainAddress, DomainId, DomainSet, ThreadId, authorize::Operation, thread::State};
 
-use super::{Answer, Arguments, Found, Result};
-use crate::{kernel::Kernel, life::Renewal};
+use super::{Answer, Arguments, Found, Result, gates};
+use crate::{arch::time, kernel::Kernel, life::Renewal};
 
 /// The domain in a slot of the caller, if the caller may decide about its faults.
 pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
-    let domain = patient(kernel, id, arguments)?;
+    let domain = held(kernel, id, arguments, Rights::HANDLE_FAULT)?;
+    Ok((Operation::Handle { domain }, domain))
+}
+
+/// The same, if the caller may hold it where it is.
+pub(super) fn find_managed(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = held(kernel, id, arguments, Rights::MANAGE)?;
     Ok((Operation::Handle { domain }, domain))
 }
 
 /// The same, to start it.
 pub(super) fn find_started(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
-    let domain = patient(kernel, id, arguments)?;
+    let domain = held(kernel, id, arguments, Rights::HANDLE_FAULT)?;
     Ok((Operation::Start { domain }, domain))
 }
 
 #[inline(never)]
-fn patient(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Result<DomainId> {
-    let (domain, _) = kernel.slots(id).domain(arguments.slot, Rights::HANDLE_FAULT)?;
+fn held(kernel: &Kernel, id: DomainId, arguments: &Arguments, right: Rights) -> Result<DomainId> {
+    let (domain, _) = kernel.slots(id).domain(arguments.slot, right)?;
     kernel.resolve(domain)
 }
 
 /// Make a domain that does not live what it was before its first life.
-pub(super) fn reset(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
+pub(super) fn reset(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
     if kernel.is_alive(domain) {
         return Err(CallError::BadState);
     }
-    Ok(if kernel.renew_step(domain)? { Answer::Done } else { Answer::Again })
+    let is_bare = arguments.a[0] == 1 && kernel.domain(domain).renewal == Renewal::Mapping;
+    Ok(if is_bare || kernel.renew_step(domain)? { Answer::Done } else { Answer::Again })
 }
 
 /// Start a domain.
@@ -50,11 +57,12 @@ pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
         return Ok(Answer::Again);
     }
     let thread = kernel.thread(domain)?;
+    let paid = kernel.threads.paid(thread, time::now());
     kernel.threads.start(thread)?;
     kernel.context_mut(thread).start(entry, stack, argument);
     let started = kernel.domain_mut(domain);
     started.fault = cloison_abi::Fault::NONE;
-    (started.renewal, started.gone) = (Renewal::Used, 0);
+    (started.renewal, started.gone, started.paid_before) = (Renewal::Used, 0, paid);
     rearm_lines(kernel, domain);
     kernel.bring_out();
     Ok(Answer::Done)
@@ -91,6 +99,42 @@ pub(super) fn attend(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argum
     let thread = kernel.thread(domain)?;
     kernel.threads.halt(thread, State::Faulted(Some(arguments.thread)));
     Ok(Answer::Done)
+}
+
+/// Hold a domain where it is, or let it go on.
+pub(super) fn pause(kernel: &mut Kernel, id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
+    // It would be held when the call has its answer; nobody who has another's right is in doubt about whom it means.
+    if domain == id {
+        return Err(CallError::SelfCall);
+    }
+    let thread = kernel.thread(domain)?;
+    match arguments.a[0] {
+        0 => {
+            let next = kernel.threads.resume(thread)?;
+            gates::take_next(kernel, thread, next);
+        }
+        1 => kernel.threads.pause(thread)?,
+        _ => return Err(CallError::BadArgument),
+    }
+    Ok(Answer::Done)
+}
+
+/// How a domain is.
+pub(super) fn info(kernel: &mut Kernel, _id: DomainId, domain: DomainId, _arguments: Arguments) -> Result {
+    let thread = kernel.thread(domain)?;
+    let state = match kernel.threads.get(thread).state {
+        State::Free | State::Stopped => DomainState::Stopped,
+        State::Faulted(_) => DomainState::Faulted,
+        _ if kernel.threads.get(thread).is_paused() => DomainState::Paused,
+        _ => DomainState::Running,
+    };
+    let paid = kernel.threads.paid(thread, time::now()).wrapping_sub(kernel.domain(domain).paid_before);
+    let refusals = u64::from(kernel.access(domain).counts.refusals);
+    let waits = |id: &ThreadId| kernel.threads.server_of(*id) == Some(thread);
+    let waiting = ThreadId::all().filter(waits).filter_map(|id| kernel.context(id).home());
+    let waiting = waiting.fold(0, |all: DomainSet, id| all | id.bit());
+    let lives = kernel.domain(domain).lives_ended;
+    Ok(Answer::Words([state as u64 | refusals << 32, paid, lives.into(), waiting.into()]))
 }
 
 /// What a domain did wrong, or what its registers were then.

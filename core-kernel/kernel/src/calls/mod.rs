@@ -175,6 +175,8 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         FaultRead: handle::find => handle::fault_read,
         DomainReset: handle::find => handle::reset,
         DomainAttend: handle::find => handle::attend,
+        DomainPause: handle::find_managed => handle::pause,
+        DomainInfo: handle::find => handle::info,
     }
 }
 

@@ -81,6 +81,14 @@ pub fn configure(index: usize, policy: FaultPolicy, handler: u8) -> Act {
     call(CallNumber::DomainConfigure, DOMAINS[index], &[3, 0, 0, policy as u64, handler.into(), 4])
 }
 
+pub fn pause(index: usize) -> Act {
+    call(CallNumber::DomainPause, DOMAINS[index], &[1])
+}
+
+pub fn resume(index: usize) -> Act {
+    call(CallNumber::DomainPause, DOMAINS[index], &[0])
+}
+
 pub fn start(index: usize) -> Act {
     call(CallNumber::DomainStart, DOMAINS[index], &[0x40_1000, 0x40_2000, 0])
 }

@@ -9,10 +9,14 @@ use cloison_abi::{
     limits::PAGE_BYTES,
     plan::FaultPolicy,
 };
-use cloison_rules::{DomainId, Frame, memory::Run};
+use cloison_rules::{
+    DomainId, Frame,
+    memory::Run,
+    thread::{Held, State},
+};
 use proptest::prelude::*;
 
-use super::acts::{Act, CARVED, DOMAINS, GUEST, call, configure, create, start};
+use super::acts::{Act, CARVED, DOMAINS, GUEST, call, configure, create, pause, resume, start};
 use super::world::World;
 use crate::arch::machine::{self, Came};
 
@@ -206,6 +210,28 @@ fn a_guest_that_runs_ends_with_its_domain() {
     }
 }
 
+/// What its guest sees is as it was, and can be changed when it goes on; it can be ended while it is held.
+#[test]
+fn a_domain_with_a_guest_is_held() {
+    let mut world = world();
+    assert_eq!(world.space(SPACE_CREATE, 0), 0);
+    assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
+    world.list(0, GuestMapEntry(0));
+    let enter = [0, GuestHalf::Both as u64, 0, 0, 0, NO_DEADLINE];
+    world.turn(shim(), call(CallNumber::GuestEnter, SLOT, &enter));
+    assert!(world.is_in_a_guest(), "{} it runs its guest", world.story());
+    world.done(pause(SHIM));
+    let thread = world.kernel.thread(shim()).unwrap();
+    assert_eq!(world.kernel.threads.get(thread).state, State::Paused(Held::Running));
+    assert!(!world.is_in_a_guest());
+    world.done(resume(SHIM));
+    assert_eq!(world.show(0, 0x1000, &[page(RAM, 8, READ)]), 0);
+    assert_eq!(world.shown(0), [(0x1000, 8, false)]);
+    world.done(pause(SHIM));
+    world.done(call(CallNumber::DomainStop, DOMAINS[SHIM], &[]));
+    world.take_down();
+}
+
 fn space() -> impl Strategy<Value = u64> {
     prop_oneof![4 => Just(0_u64), 4 => 1..4_u64, 1 => Just(32_u64)]
 }
@@ -252,6 +278,8 @@ fn builders_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => prop::sample::select(life.to_vec()).prop_map(|number| call(number, DOMAINS[SHIM], &[])),
         4 => Just(start(SHIM)),
+        1 => Just(pause(SHIM)),
+        2 => Just(resume(SHIM)),
         2 => Just(create(SHIM)),
         2 => Just(give_guest()),
         1 => part().prop_map(|slot| call(CallNumber::RegionDelete, slot, &[])),

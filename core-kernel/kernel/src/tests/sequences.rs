@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::acts::{
     ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PATIENT, PLANNED_ADDRESS,
-    SHARED, call, configure, create, give_gate, give_region, map_into, start,
+    SHARED, call, configure, create, give_gate, give_region, map_into, pause, resume, start,
 };
 use super::world::World;
 
@@ -78,6 +78,8 @@ fn builders_act() -> impl Strategy<Value = Act> {
         3 => (prop::sample::select(life.to_vec()), index.clone())
             .prop_map(|(number, index)| call(number, DOMAINS[index], &[])),
         4 => index.clone().prop_map(start),
+        2 => index.clone().prop_map(pause),
+        3 => index.clone().prop_map(resume),
         3 => index.clone().prop_map(create),
         2 => index.clone().prop_map(|index| configure(index, FaultPolicy::Restart, 0)),
         3 => (index.clone(), one_of(&[OWN, OTHERS]), one_of(&regions), rights())

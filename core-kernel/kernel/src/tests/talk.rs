@@ -9,10 +9,13 @@ use cloison_abi::{
     CallError, CallNumber,
     call::{NO_DEADLINE, POLL, RECEIVED_EVENTS, RECEIVED_MESSAGE},
 };
-use cloison_rules::{DomainId, thread::State};
+use cloison_rules::{
+    DomainId,
+    thread::{Held, State},
+};
 use proptest::prelude::*;
 
-use super::acts::{Act, BADGE, DOMAINS, GATES, call, start};
+use super::acts::{Act, BADGE, DOMAINS, GATES, call, pause, resume, start};
 use super::world::World;
 use crate::{
     arch::machine::{self, Came},
@@ -47,11 +50,15 @@ enum Step {
     Stop,
     Reset,
     Start,
+    Pause,
+    Resume,
 }
 
 struct Talk {
     world: World,
     waits: [Option<Waits>; COUNT],
+    /// Who is held.
+    held: [bool; COUNT],
     /// Signals that have arrived and were not taken.
     pending: [u64; COUNT],
     /// The client and the call that a server has taken.
@@ -79,6 +86,7 @@ impl Talk {
         Self {
             world,
             waits: [None; COUNT],
+            held: [false; COUNT],
             pending: [0; COUNT],
             serving: [None; COUNT],
             servers,
@@ -108,6 +116,9 @@ impl Talk {
             Step::Stop => _ = self.world.finish(DomainId::BUILDER, about(CallNumber::DomainStop)),
             Step::Reset => _ = self.world.finish(DomainId::BUILDER, about(CallNumber::DomainReset)),
             Step::Start => _ = self.world.finish(DomainId::BUILDER, start(index)),
+            Step::Pause => self.hold(index, pause(index), true),
+            Step::Resume => self.hold(index, resume(index), false),
+            _ if self.held[index] => {}
             _ if self.is_ending(index) => _ = self.world.turn(id(index), Act::Fault),
             _ if !self.is_alive(index) || self.waits[index].is_some() => {}
             Step::Fault => _ = self.world.finish(id(index), Act::Fault),
@@ -129,6 +140,19 @@ impl Talk {
         }
         (0..COUNT).for_each(|index| self.look(index));
         self.check();
+    }
+
+    /// Holds a domain, or lets it go on; refused if it does not live, or if that is so already.
+    fn hold(&mut self, index: usize, act: Act, hold: bool) {
+        let fits = self.world.kernel.is_alive(id(index)) && self.held[index] != hold;
+        let came = self.world.finish(DomainId::BUILDER, act);
+        let refusal = if fits { 0 } else { CallError::BadState as i32 };
+        assert!(
+            matches!(came, Some(Came::To(outcome, _)) if outcome == refusal),
+            "{} {came:?}",
+            self.world.story()
+        );
+        self.held[index] = if fits { hold } else { self.held[index] };
     }
 
     fn signal(&mut self, from: usize, to: usize) {
@@ -193,6 +217,8 @@ impl Talk {
     /// A domain that does not live waits for nothing. (What signals it keeps is nobody's business.)
     fn forget(&mut self, index: usize) {
         (self.waits[index], self.serving[index]) = (None, None);
+        // One that is on its way to its end is held there, too.
+        self.held[index] &= self.world.kernel.is_alive(id(index));
         self.pending[index] = self.kernels_pending(index);
     }
 
@@ -215,10 +241,10 @@ impl Talk {
         }
     }
 
-    /// If a domain that has waited goes on, it has to have got what it has waited for.
+    /// If a domain that has waited goes on, or could if it were not held, it has to have got what it has waited for.
     fn look(&mut self, index: usize) {
         let Some(waits) = self.waits[index] else { return };
-        if self.state(index) != State::Runnable {
+        if !matches!(self.state(index), State::Runnable | State::Paused(Held::Running)) {
             return;
         }
         self.waits[index] = None;
@@ -260,8 +286,12 @@ impl Talk {
         for index in (0..COUNT).filter(|index| self.is_alive(*index)) {
             let (state, pending) = (self.state(index), self.pending[index]);
             assert_eq!(self.kernels_pending(index), pending, "{} signals of {index}", self.world.story());
+            let held = self.held[index];
             let fits = match self.waits[index] {
+                None if held => state == State::Paused(Held::Running),
                 None => state == State::Runnable,
+                Some(Waits::Events { .. }) if held => state == State::Paused(Held::Waiting),
+                Some(Waits::Messages { .. }) if held => state == State::Paused(Held::Receiving),
                 Some(Waits::Events { mask }) => state == State::Waiting && pending & mask == 0,
                 Some(Waits::Messages { mask }) => {
                     state == State::Receiving && pending & mask == 0 && !self.is_called(index)
@@ -299,6 +329,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Stop),
         1 => Just(Step::Reset),
         4 => Just(Step::Start),
+        2 => Just(Step::Pause),
+        3 => Just(Step::Resume),
     ]
 }
 

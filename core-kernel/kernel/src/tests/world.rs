@@ -167,8 +167,8 @@ impl World {
         self.pending[actor.index()].is_some()
     }
 
-    /// One turn of a domain: it goes on with what it is in the middle of, or begins this. Nothing if it does not live.
-    /// Returns what a call came to.
+    /// One turn of a domain: it goes on with what it is in the middle of, or begins this. Nothing if it does not live, or is
+    /// held. Returns what a call came to.
     pub fn turn(&mut self, actor: DomainId, act: Act) -> Option<Came> {
         let is_alive = actor.index() < 5 && self.kernel.is_alive(actor);
         if !is_alive {
@@ -176,6 +176,9 @@ impl World {
             return None;
         }
         let thread = self.kernel.thread(actor).expect("a domain that lives has a thread");
+        if self.kernel.threads.get(thread).is_paused() {
+            return None;
+        }
         self.come_out(thread);
         // It runs, so its address space is loaded.
         self.kernel.hand_over(&mut self.cpu, thread);

@@ -95,7 +95,10 @@ fn attempt(call: CallNumber) -> Option<Call> {
         CallNumber::Shutdown => (SHUTDOWN, [0; 6]),
         CallNumber::AskRead => (MONITOR, [0; 6]),
         CallNumber::VerdictSet | CallNumber::VerdictRead => (MONITOR, [1, 1, 0, 0, 0, 0]),
+        // It is neither held nor let go.
+        CallNumber::DomainPause => (PEER, [2, 0, 0, 0, 0, 0]),
         CallNumber::FaultRead
+        | CallNumber::DomainInfo
         | CallNumber::DomainStop
         | CallNumber::DomainReset
         | CallNumber::DomainAttend => (PEER, [0; 6]),
@@ -129,7 +132,7 @@ fn able(site: &mut Site) -> Outcome<(Child, Child)> {
     domain_give_gate(child.domain, Slot(GATE), peer.domain, 0, LOANS)?;
     domain_give_event(child.domain, Slot(EVENT), peer.domain, 3)?;
     domain_give_region(child.domain, Slot(REGION), region, Rights::READ | Rights::WRITE | Rights::GRANT)?;
-    let both = Rights::BUILD | Rights::HANDLE_FAULT;
+    let both = Rights::BUILD | Rights::HANDLE_FAULT | Rights::MANAGE;
     domain_give_domain(child.domain, Slot(PEER), peer.domain, both)?;
     domain_give_domain(child.domain, Slot(ITSELF), child.domain, both)?;
     for (slot, kind) in [
