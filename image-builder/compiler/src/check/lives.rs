@@ -83,18 +83,67 @@ pub(super) fn needed_at_boot(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (place, domain) in draft.domains.iter().enumerate() {
         let Some(at) = domain.table.on_request() else { continue };
-        let held =
-            [ObjectKind::LogRight, ObjectKind::MonitorRight, ObjectKind::ManageRight].into_iter().find_map(
-                |kind| Some((format!("holds the right `{}`", kind.name()), given(domain, Right(kind))?)),
-            );
-        let ends = draft.ends_with.filter(|named| named.found == Some(place));
-        let ends = ends.map(|named| ("ends the system by its end".to_owned(), named.written));
-        let handled = domain.table.on_fault.as_ref().filter(|policy| policy.value == "handler");
-        let handled = handled.map(|policy| ("has a handler for its faults".to_owned(), policy));
-        if let Some((why, place)) = held.or(ends).or(handled) {
+        if let Some((why, place)) = needed(draft, place) {
             let message = format!("`{}` {why}, and cannot be started on request", domain.table.name.value);
             let fault = Diagnostic::new(at, message).label(place.span, "where the manifest says so");
             faults.push(fault.help("remove `start`"));
+        }
+    }
+    faults
+}
+
+/// Why a domain has to be there from the start, and where that is written.
+fn needed<'a>(draft: &'a Draft<'_>, place: usize) -> Option<(String, &'a At<String>)> {
+    let domain = &draft.domains[place];
+    let kinds = [ObjectKind::LogRight, ObjectKind::MonitorRight, ObjectKind::ManageRight];
+    let held = kinds
+        .into_iter()
+        .find_map(|kind| Some((format!("holds the right `{}`", kind.name()), given(domain, Right(kind))?)));
+    let ends = draft.ends_with.as_ref().filter(|named| named.found == Some(place));
+    let ends = ends.map(|named| ("ends the system by its end".to_owned(), named.written));
+    let handled = domain.table.on_fault.as_ref().filter(|policy| policy.value == "handler");
+    let handled = handled.map(|policy| ("has a handler for its faults".to_owned(), policy));
+    held.or(ends).or(handled)
+}
+
+/// Who calls a domain that is held waits. If that were the manager, nobody could let it go.
+pub(super) fn holds_up(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let ends = [
+        (ObjectKind::ManageRight, "nobody can let it go"),
+        (ObjectKind::MonitorRight, "nobody decides what others may do"),
+    ];
+    let mut faults = Vec::new();
+    for (kind, what_follows) in ends {
+        let holds = |place: &usize| given(&draft.domains[*place], Right(kind)).is_some();
+        for waiting in (0..draft.domains.len()).filter(holds) {
+            faults.extend(held_up(draft, waiting, what_follows));
+        }
+    }
+    faults
+}
+
+/// The calls on the ways from a domain into those that can be held. One that cannot start on request is told of elsewhere.
+fn held_up(draft: &Draft<'_>, waiting: usize, what_follows: &str) -> Vec<Diagnostic> {
+    let calls = draft.calls();
+    let name = |place: usize| draft.domains[place].table.name.value.as_str();
+    let mut is_seen = vec![false; draft.domains.len()];
+    let mut open = vec![waiting];
+    let mut faults = Vec::new();
+    while let Some(client) = open.pop() {
+        for call in calls.iter().filter(|call| call.client == client) {
+            if std::mem::replace(&mut is_seen[call.server], true) {
+                continue;
+            }
+            open.push(call.server);
+            let on_request = draft.domains[call.server].table.on_request();
+            let Some(at) = on_request.filter(|_| needed(draft, call.server).is_none()) else { continue };
+            let (client, server) = (name(client), name(call.server));
+            let message =
+                format!("`{client}` calls `{server}`, which can be held: then `{}` waits", name(waiting));
+            let fault = Diagnostic::new(call.at, message).label(at, "who is started on request can be held");
+            faults.push(
+                fault.note(format!("while it waits, {what_follows}")).help("remove `start`, or the call"),
+            );
         }
     }
     faults

@@ -144,6 +144,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M150", summary: "a `start` that does not exist", run: lives::unknown_start },
     Check { id: "M151", summary: "a domain on request that nobody could start, or a manager or budget for none", run: lives::manager },
     Check { id: "M152", summary: "a domain on request that has to be there from the start", run: lives::needed_at_boot },
+    Check { id: "M153", summary: "a domain that can be held, and for which the manager or the monitor would wait", run: lives::holds_up },
     Check { id: "M160", summary: "an operation that there is not, or a domain that nobody starts, in `may`, `on`", run: management::unknown },
     Check { id: "M161", summary: "`may` or `on` of a gate that is not the manager's", run: management::misplaced },
     Check { id: "M162", summary: "a client of the manager for which it does nothing", run: management::useless },

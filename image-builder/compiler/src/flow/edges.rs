@@ -229,7 +229,7 @@ fn manager(system: &System, flows: &mut Flows) {
                 flows.add_both(
                     ends,
                     Kind::Manage,
-                    "its starts, its end, and its registers then",
+                    "its starts, its end, its CPU time, and its registers then",
                     &[at, kept],
                 );
             }
