@@ -201,7 +201,7 @@ impl Server for Bmi {
     }
 
     fn pause(&mut self, client: Badge, domain: Name) -> Result<Held, Refusal> {
-        self.change((client, Operation::Pause, domain), |_| "held".into(), |builder| builder.pause(domain))
+        self.change((client, Operation::Pause, domain), |_| "paused".into(), |builder| builder.pause(domain))
     }
 
     fn resume(&mut self, client: Badge, domain: Name) -> Result<Resumed, Refusal> {

@@ -3,20 +3,23 @@
 use cloison_abi::{
     CallError, Fault,
     call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT},
+    policy::FIRST_INDEX,
 };
+use cloison_rt::time;
 use cloison_sys::{
     Slot,
     access::access_ask,
     build::{
-        domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
+        DomainInfo, domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
         domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports, domain_give_region,
-        domain_give_right, domain_map, domain_reset, domain_start, domain_stop, fault_read, region_back,
-        region_carve, region_delete, region_device, region_vacate, registers_read,
+        domain_give_right, domain_info, domain_map, domain_pause, domain_reset, domain_resume, domain_start,
+        domain_stop, domain_strip, fault_read, region_back, region_carve, region_delete, region_device,
+        region_vacate, registers_read,
     },
-    region_info, signal, slot_drop, slot_info, slot_limit, window,
+    region_info, signal, slot_drop, slot_limit, window,
 };
 
-use builder::{FreeMemory, Step};
+use builder::{FreeMemory, Life, Step};
 
 /// The builder right.
 const RIGHT: Slot = Slot(BUILDER_SLOT_RIGHT);
@@ -56,8 +59,11 @@ impl builder::Kernel for Kernel {
             Step::Configure { domain, ref how } => domain_configure(domain, how),
             Step::Judge { domain, classes } => access_ask(domain, classes),
             Step::Reset { domain } => domain_reset(domain),
+            Step::Strip { domain } => domain_strip(domain),
             Step::Start { domain, entry, stack } => domain_start(domain, entry, stack, 0),
             Step::Stop { domain } => domain_stop(domain),
+            Step::Pause { domain } => domain_pause(domain),
+            Step::Resume { domain } => domain_resume(domain),
             Step::Signal { event } => signal(event),
             Step::Limit { slot, kept } => slot_limit(slot, kept),
             Step::Drop { slot } => slot_drop(slot),
@@ -72,8 +78,12 @@ impl builder::Kernel for Kernel {
         registers_read(domain, part)
     }
 
-    fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError> {
-        slot_info(domain).map(|held| held.lives_ended as u32)
+    fn life_of(&mut self, domain: Slot) -> Result<Life, CallError> {
+        let DomainInfo { ticks, lives_ended, refusals, waiting, .. } = domain_info(domain)?;
+        let cpu_us = u128::from(ticks) * 1_000_000 / u128::from(time::hertz());
+        // The domains of the plan have the numbers from there on.
+        let waiting = waiting >> FIRST_INDEX;
+        Ok(Life { lives_ended, cpu_us: cpu_us as u64, refusals, waiting })
     }
 }
 

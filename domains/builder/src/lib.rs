@@ -36,7 +36,7 @@ pub use numbers::Numbers;
 pub use plan::Plan;
 pub use policy::Policy;
 pub use site::Site;
-pub use step::{Kernel, Step};
+pub use step::{Kernel, Life, Step};
 
 #[cfg(test)]
 mod tests;

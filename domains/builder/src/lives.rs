@@ -5,7 +5,7 @@ use cloison_abi::{FaultKind, call::SLOT_SELF, plan::NONE};
 use cloison_sys::Slot;
 
 use crate::{
-    BuildError, Kernel, Site, Step,
+    BuildError, Kernel, Life, Site, Step,
     site::{Held, take},
 };
 
@@ -33,6 +33,8 @@ impl<K: Kernel> Site<'_, K> {
     pub fn kill(&mut self, domain: u32) -> Result<(), BuildError> {
         let slot = self.shell(domain)?.slot;
         self.carry_out(Step::Stop { domain: slot })?;
+        // What was lent to it is nobody's concern any more, nor what it did with its slots.
+        self.carry_out(Step::Strip { domain: slot })?;
         self.take_memory(domain)?;
         // What of its memory is not the budget's stays with it, but not what is in there.
         let plan = self.plan;
@@ -51,6 +53,40 @@ impl<K: Kernel> Site<'_, K> {
             Some(event) => self.carry_out(Step::Signal { event }),
             None => Ok(()),
         }
+    }
+
+    /// Holds a domain that lives, until it is let go or killed. Returns those on request that wait for it.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`].
+    pub fn pause(&mut self, domain: u32) -> Result<u32, BuildError> {
+        let slot = self.shell(domain)?.slot;
+        self.carry_out(Step::Pause { domain: slot })?;
+        self.set_state(domain, State::Paused);
+        let waiting = self.life(domain)?.waiting;
+        // Of those that nobody manages the manager learns nothing.
+        let is_told = |other: &u32| waiting & 1 << other != 0 && self.plan.is_on_request(*other);
+        Ok((0..u32::BITS).filter(is_told).fold(0, |told, other| told | 1 << other))
+    }
+
+    /// Lets a domain that is held go on.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`].
+    pub fn resume(&mut self, domain: u32) -> Result<(), BuildError> {
+        let slot = self.shell(domain)?.slot;
+        self.carry_out(Step::Resume { domain: slot })?;
+        self.set_state(domain, State::Running);
+        Ok(())
+    }
+
+    /// What the kernel knows of a domain's life.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`]; [`BuildError::Image`] if the builder has nothing to do with it.
+    pub fn life(&mut self, domain: u32) -> Result<Life, BuildError> {
+        let slot = self.shell(domain)?.slot;
+        self.kernel.life_of(slot).map_err(|error| BuildError::Refused("looking at a domain", error))
     }
 
     /// A domain has ended or faulted: says which, and tells the manager.

@@ -7,10 +7,10 @@ use builder_api::{
         Refusal, Resumed, Runs, Server, Started,
     },
 };
-use cloison_abi::{Name, limits::PAGE_BYTES};
+use cloison_abi::{CallError, Name, limits::PAGE_BYTES};
 use cloison_sys::{Badge, Slot};
 
-use crate::{BuildError, Kernel, Site};
+use crate::{BuildError, Kernel, Life, Site};
 
 /// The builder, as the manager sees it. There is one manager, so its badge says nothing more.
 pub struct Managed<'s, 'a, K> {
@@ -43,13 +43,20 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
         self.site.state(domain).unwrap_or(State::Running)
     }
 
-    /// A domain that lives.
-    fn living(&self, name: Name) -> Result<u32, Refusal> {
+    /// A domain that lives, and whether it is held.
+    fn living(&self, name: Name) -> Result<(u32, bool), Refusal> {
         match self.managed(name)? {
-            (domain, State::Running | State::Paused) => Ok(domain),
+            (domain, State::Running) => Ok((domain, false)),
+            (domain, State::Paused) => Ok((domain, true)),
             (_, State::Defined) => Err(Refusal::IsDefined),
             (_, State::Ended | State::Faulted | State::Resting) => Err(Refusal::NotAlive),
         }
+    }
+
+    /// A domain that lives and is not held.
+    fn running(&self, name: Name) -> Result<u32, Refusal> {
+        let (domain, is_held) = self.living(name)?;
+        if is_held { Err(Refusal::IsPaused) } else { Ok(domain) }
     }
 
     /// A domain that has faulted and stands as it did then.
@@ -81,9 +88,10 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
         kib(plan.budget_of(domain).map(|place| u64::from(plan.regions[place].pages)).sum())
     }
 
-    fn lives(&mut self, domain: u32) -> u32 {
-        let Ok(slot) = self.slot(domain) else { return 0 };
-        self.site.kernel.lives_of(slot).unwrap_or(0)
+    /// Of one with which the builder has nothing to do, nothing is known. One that has no memory has not lived yet.
+    fn life(&mut self, domain: u32) -> Life {
+        let life = self.site.life(domain).unwrap_or_default();
+        if self.state(domain) == State::Defined { Life { cpu_us: 0, ..life } } else { life }
     }
 
     fn digest(&self, domain: u32) -> [u8; DIGEST_BYTES] {
@@ -100,7 +108,9 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let domain = place.into();
         let name = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
         let (state, is_managed) = (self.state(domain), self.site.plan.is_on_request(domain));
-        Ok(Listed { name, state, is_managed, lives: self.lives(domain), kib: self.kib(domain) })
+        let (life, kib) = (self.life(domain), self.kib(domain));
+        let cpu_ms = u32::try_from(life.cpu_us / 1000).unwrap_or(u32::MAX);
+        Ok(Listed { name, state, is_managed, lives: life.lives_ended, kib, cpu_ms })
     }
 
     fn info(&mut self, _client: Badge, domain: Name) -> Result<About, Refusal> {
@@ -109,8 +119,8 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let end = self.slot(domain).ok().filter(|_| state == State::Ended);
         let end = end.and_then(|slot| self.site.kernel.end_of(slot).ok());
         let code = end.map_or(0, |end| end.address);
-        let (lives, kib) = (self.lives(domain), self.kib(domain));
-        Ok(About { state, is_managed, lives, kib, code })
+        let (Life { lives_ended, cpu_us, refusals, .. }, kib) = (self.life(domain), self.kib(domain));
+        Ok(About { state, is_managed, lives: lives_ended, kib, code, cpu_us, refusals })
     }
 
     fn program(&mut self, _client: Badge, domain: Name) -> Result<Runs, Refusal> {
@@ -150,7 +160,7 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
     }
 
     fn shutdown(&mut self, _client: Badge, domain: Name) -> Result<Asked, Refusal> {
-        let domain = self.living(domain)?;
+        let domain = self.running(domain)?;
         self.site.ask_to_end(domain).map_err(|error| self.failed(error))?;
         Ok(Asked {})
     }
@@ -165,13 +175,22 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
     }
 
     fn pause(&mut self, _client: Badge, domain: Name) -> Result<Held, Refusal> {
-        self.living(domain)?;
-        Err(Refusal::CannotPause)
+        let domain = self.running(domain)?;
+        match self.site.pause(domain) {
+            Ok(waiting) => Ok(Held { waiting }),
+            // It has ended meanwhile, and the builder is about to hear of it.
+            Err(BuildError::Refused(_, CallError::BadState)) => Err(Refusal::NotAlive),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     fn resume(&mut self, _client: Badge, domain: Name) -> Result<Resumed, Refusal> {
-        self.living(domain)?;
-        Err(Refusal::NotPaused)
+        let (domain, is_held) = self.living(domain)?;
+        if !is_held {
+            return Err(Refusal::NotPaused);
+        }
+        self.site.resume(domain).map_err(|error| self.failed(error))?;
+        Ok(Resumed {})
     }
 
     fn set_image(&mut self, _client: Badge, domain: Name, image: Name) -> Result<ImageSet, Refusal> {

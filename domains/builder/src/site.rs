@@ -131,7 +131,12 @@ impl<'a, K: Kernel> Site<'a, K> {
             }
         }
         let memory = Rights::READ | Rights::WRITE | Rights::BUILD;
-        let domains = self.shells.iter().flatten().map(|shell| (shell.slot, Rights::HANDLE_FAULT));
+        let looked_after = |domain| match self.plan.is_on_request(domain) {
+            true => Rights::HANDLE_FAULT | Rights::MANAGE,
+            false => Rights::HANDLE_FAULT,
+        };
+        let shells = (0..).zip(&self.shells);
+        let domains = shells.filter_map(|(domain, shell)| Some((shell.as_ref()?.slot, looked_after(domain))));
         let regions = self.regions.iter().flatten().map(|held| (held.slot, memory));
         let budget = self.budget.runs().map(|run| (run, Rights::BUILD));
         let kept: Vec<_> = domains.chain(regions).chain(budget).collect();

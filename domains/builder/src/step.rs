@@ -26,11 +26,24 @@ pub trait Kernel {
     /// That of the call.
     fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError>;
 
-    /// How many lives of a domain have ended.
+    /// How a domain is.
     ///
     /// # Errors
     /// That of the call.
-    fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError>;
+    fn life_of(&mut self, domain: Slot) -> Result<Life, CallError>;
+}
+
+/// What the kernel knows of a domain's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// How many have ended before.
+    pub lives_ended: u32,
+    /// For how long its account has paid in this one, in microseconds.
+    pub cpu_us: u64,
+    /// How often it was refused what it was about to do, in all of them.
+    pub refusals: u32,
+    /// Who waits for it to answer, as bits, by places in the plan.
+    pub waiting: u32,
 }
 
 /// A step of building. Slots are the builder's own, but for `to`, which is the domain's.
@@ -79,10 +92,16 @@ pub enum Step<'a> {
     Judge { domain: Slot, classes: Classes },
     /// Makes a domain what it was before its first life.
     Reset { domain: Slot },
+    /// The same, but for what it sees: that comes when it begins its next life.
+    Strip { domain: Slot },
     /// Starts a domain.
     Start { domain: Slot, entry: u64, stack: u64 },
     /// Stops a domain.
     Stop { domain: Slot },
+    /// Holds a domain where it is.
+    Pause { domain: Slot },
+    /// Lets it go on.
+    Resume { domain: Slot },
     /// Sets an event.
     Signal { event: Slot },
     /// Gives up the rights to a slot's object beside these.
@@ -117,8 +136,11 @@ impl Step<'_> {
             Self::Configure { .. } => "configuring a domain",
             Self::Judge { .. } => "having a domain judged",
             Self::Reset { .. } => "a new life",
+            Self::Strip { .. } => "forgetting a life",
             Self::Start { .. } => "starting a domain",
             Self::Stop { .. } => "stopping a domain",
+            Self::Pause { .. } => "holding a domain",
+            Self::Resume { .. } => "letting a domain go on",
             Self::Signal { .. } => "setting an event",
             Self::Limit { .. } | Self::Drop { .. } => "giving up rights",
         }

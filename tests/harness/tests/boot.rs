@@ -133,6 +133,8 @@ boot_tests! {
     memory_that_is_dropped_is_unmapped: "remapper",
     a_new_life_is_as_the_first: "lives",
     a_thousand_lives_on_request_leave_nothing: "on-request",
+    a_domain_is_held_and_let_go: "hold",
+    harmful_lives_on_request_leave_nothing: "lives-on-request",
     what_was_lent_comes_back_at_the_end: "heir",
     a_ring_outlives_another_server: "ring-survives",
     a_domain_takes_its_budget_and_no_more: "hog",

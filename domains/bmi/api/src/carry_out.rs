@@ -113,9 +113,10 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
                 self.say(format_args!("{domain}: killed, its memory is free"));
             }
             Command::Pause(domain) => {
-                let done = self.bmi.pause(domain).map(drop);
-                self.judge(domain, done)?;
+                let done = self.bmi.pause(domain);
+                let held = self.judge(domain, done)?;
                 self.say(format_args!("{domain}: paused"));
+                self.tell_waiting(domain, held.waiting);
             }
             Command::Resume(domain) => {
                 let done = self.bmi.resume(domain).map(drop);
@@ -124,6 +125,22 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             }
         }
         Ok(())
+    }
+
+    /// Who stands still with one that is held.
+    fn tell_waiting(&mut self, domain: Name, waiting: u32) {
+        // A client that may not list them is told how many they are.
+        let all = domains(self.bmi).unwrap_or_default();
+        let is_waiting = |place: &usize| waiting.checked_shr(*place as u32).is_some_and(|bits| bits & 1 == 1);
+        let names = all.iter().enumerate().filter(|(place, _)| is_waiting(place));
+        let names: Vec<&str> = names.map(|(_, listed)| listed.name.as_str()).collect();
+        match (waiting.count_ones(), names.as_slice()) {
+            (0, _) => {}
+            (count, []) => {
+                self.say(format_args!("  {count} that have called {domain} wait until it goes on"))
+            }
+            _ => self.say(format_args!("  waiting until {domain} goes on: {}", names.join(", "))),
+        }
     }
 
     fn say(&mut self, text: impl Display) {

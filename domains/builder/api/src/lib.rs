@@ -79,7 +79,7 @@ cloison_ipc::interface! {
             /// It has ended or faulted.
             NotAlive = "it has ended or faulted",
             /// It is held already.
-            IsPaused = "it is paused",
+            IsPaused = "it is held, and was not let go since",
             /// It is not held.
             NotPaused = "it is not paused",
             /// The budget has too little memory.
@@ -94,8 +94,6 @@ cloison_ipc::interface! {
             NotFaulted = "it has not faulted",
             /// There are no registers with these numbers.
             NoRegister = "there is no such register",
-            /// This kernel holds no domain where it is.
-            CannotPause = "this system cannot pause a domain",
             /// The kernel refused a step.
             Failed = "the kernel refused a step of it",
             /// The manager hears nothing of the builder.
@@ -106,11 +104,13 @@ cloison_ipc::interface! {
             UnknownGroup = "no group has this name",
         }
         /// A domain, by its place in the manifest, from 0 on. `kib` is the memory of the budget that it has, or would
-        /// have.
-        entry: Entry { place: u8 } -> Listed { name: Name, state: State, is_managed: bool, lives: u32, kib: u32 };
-        /// How a domain is. `code` is what it has ended with.
+        /// have; `cpu_ms` the CPU time of its life, of which nothing is known if the builder does not look after it.
+        entry: Entry { place: u8 }
+            -> Listed { name: Name, state: State, is_managed: bool, lives: u32, kib: u32, cpu_ms: u32 };
+        /// How a domain is. `code` is what it has ended with, `cpu_us` for how long its account has paid in this life,
+        /// `refusals` how often it was refused what it was about to do, in all its lives.
         info: Info { domain: Name }
-            -> About { state: State, is_managed: bool, lives: u32, kib: u32, code: u64 };
+            -> About { state: State, is_managed: bool, lives: u32, kib: u32, code: u64, cpu_us: u64, refusals: u32 };
         /// Which program a domain runs, or is to run, and the start of the program's digest.
         program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
         /// The digest of that program, made of what is in the image: as the boot loader measures it.
@@ -126,8 +126,9 @@ cloison_ipc::interface! {
         shutdown: Shutdown { domain: Name } -> Asked {};
         /// Ends a domain, whatever it does, and takes its memory. Who calls it is told that it has failed.
         kill: Kill { domain: Name } -> Killed {};
-        /// Holds a domain. Who calls it waits.
-        pause: Pause { domain: Name } -> Held {};
+        /// Holds a domain. Who calls it waits: `waiting` are those that do so now, as bits, by their places in the manifest. A
+        /// domain that cannot be managed is not told of.
+        pause: Pause { domain: Name } -> Held { waiting: u32 };
         /// Lets it go on.
         resume: Resume { domain: Name } -> Resumed {};
         /// The program with which a domain is started from now on.

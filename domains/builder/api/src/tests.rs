@@ -53,13 +53,13 @@ impl One {
 impl Server for One {
     fn entry(&mut self, _client: Badge, place: u8) -> Result<Listed, Refusal> {
         let One { name, state } = *self;
-        let listed = Listed { name, state, is_managed: true, lives: u32::MAX, kib: 76 };
+        let listed = Listed { name, state, is_managed: true, lives: u32::MAX, kib: 76, cpu_ms: 5 };
         (place == 0).then_some(listed).ok_or(Refusal::Unknown)
     }
 
     fn info(&mut self, _client: Badge, _domain: Name) -> Result<About, Refusal> {
         let state = self.state;
-        Ok(About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX })
+        Ok(About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX, cpu_us: 1 << 40, refusals: 3 })
     }
 
     fn program(&mut self, _client: Badge, _domain: Name) -> Result<Runs, Refusal> {
@@ -95,7 +95,7 @@ impl Server for One {
 
     fn pause(&mut self, _client: Badge, domain: Name) -> Result<Held, Refusal> {
         self.turn(domain, State::Running, State::Paused, Refusal::IsPaused)?;
-        Ok(Held {})
+        Ok(Held { waiting: 1 << 30 })
     }
 
     fn resume(&mut self, _client: Badge, domain: Name) -> Result<Resumed, Refusal> {
@@ -127,7 +127,7 @@ fn a_domain_is_started_held_and_killed() {
     assert_eq!(client.kill(hello), Err(Failure::Refused(Refusal::IsDefined)));
     assert_eq!(client.start(hello).unwrap(), Started { kib: 76, digest: [7; DIGEST_BYTES] });
     assert_eq!(client.start(hello), Err(Failure::Refused(Refusal::IsStarted)));
-    assert_eq!(client.pause(hello), Ok(Held {}));
+    assert_eq!(client.pause(hello), Ok(Held { waiting: 1 << 30 }));
     assert_eq!(client.pause(hello), Err(Failure::Refused(Refusal::IsPaused)));
     assert_eq!(client.resume(hello), Ok(Resumed {}));
     assert_eq!(client.kill(hello), Ok(Killed {}));
@@ -138,11 +138,13 @@ fn a_domain_is_started_held_and_killed() {
 fn what_is_told_arrives_whole() {
     let (builder, hello) = (Answers::new(), name("hello"));
     let client = Client::new(&builder);
-    let listed = Listed { name: hello, state: State::Defined, is_managed: true, lives: u32::MAX, kib: 76 };
+    let (state, lives) = (State::Defined, u32::MAX);
+    let listed = Listed { name: hello, state, is_managed: true, lives, kib: 76, cpu_ms: 5 };
     assert_eq!(client.entry(0), Ok(listed));
     assert_eq!(client.entry(1), Err(Failure::Refused(Refusal::Unknown)));
     let state = State::Defined;
-    let about = About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX };
+    let about =
+        About { state, is_managed: true, lives: 1, kib: 2, code: u64::MAX, cpu_us: 1 << 40, refusals: 3 };
     assert_eq!(client.info(hello), Ok(about));
     assert_eq!(client.program(hello), Ok(Runs { image: hello, digest: [7; DIGEST_BYTES] }));
     assert_eq!(client.measure(hello), Ok(Measured { digest: [0xd1; 32] }));

@@ -17,7 +17,7 @@ use cloison_abi::{
 };
 use cloison_sys::Slot;
 
-use crate::{Kernel, Step};
+use crate::{Kernel, Life, Step};
 
 /// Pages of its one run of free memory.
 pub const RUN_PAGES: u64 = 100;
@@ -36,6 +36,7 @@ struct State {
     guests: Vec<(u8, Object)>,
     steps: Vec<&'static str>,
     fails_at: usize,
+    error: CallError,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +61,15 @@ impl Fake {
         let mut slots: BTreeMap<_, _> = rights.map(|slot| (slot, Object::Right)).into();
         slots.insert(BUILDER_SLOT_MEMORY, Object::Run);
         let (rights, regions, guests, steps) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
-        Self(RefCell::new(State { slots, rights, regions, guests, steps, fails_at: usize::MAX }))
+        Self(RefCell::new(State {
+            slots,
+            rights,
+            regions,
+            guests,
+            steps,
+            fails_at: usize::MAX,
+            error: CallError::Denied,
+        }))
     }
 
     /// The kernel of a boot whose loader has handed on a log.
@@ -104,7 +113,13 @@ impl Fake {
 
     /// Refuses the step with this number, once.
     pub fn fail_at(&self, number: usize) {
-        self.0.borrow_mut().fails_at = number;
+        self.fail_with(number, CallError::Denied);
+    }
+
+    /// The same, with this error.
+    pub fn fail_with(&self, number: usize, error: CallError) {
+        let mut state = self.0.borrow_mut();
+        (state.fails_at, state.error) = (number, error);
     }
 }
 
@@ -113,7 +128,7 @@ impl Kernel for &Fake {
         let mut state = self.0.borrow_mut();
         state.steps.push(step.name());
         if state.steps.len() - 1 == state.fails_at {
-            return Err(CallError::Denied);
+            return Err(state.error);
         }
         state.carry_out(step)
     }
@@ -126,8 +141,9 @@ impl Kernel for &Fake {
         self.0.borrow().domain(domain).map(|()| [part.into(); 4])
     }
 
-    fn lives_of(&mut self, domain: Slot) -> Result<u32, CallError> {
-        self.0.borrow().domain(domain).map(|()| 0)
+    fn life_of(&mut self, domain: Slot) -> Result<Life, CallError> {
+        let life = Life { lives_ended: 0, cpu_us: 1_234_567, refusals: 3, waiting: 0b11 };
+        self.0.borrow().domain(domain).map(|()| life)
     }
 }
 
@@ -179,7 +195,10 @@ impl State {
             | Step::Configure { domain, .. }
             | Step::Judge { domain, .. }
             | Step::Stop { domain }
+            | Step::Pause { domain }
+            | Step::Resume { domain }
             | Step::Reset { domain }
+            | Step::Strip { domain }
             | Step::Start { domain, .. } => self.domain(domain),
         }
     }

@@ -44,6 +44,22 @@ fn a_failed_start_takes_nothing() {
     }
 }
 
+/// It has ended by itself, and the builder has not heard of it yet.
+#[test]
+fn who_has_ended_is_not_held() {
+    let bytes = Sketch::on_request(BUDGET).image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut site = build(&kernel, &image).unwrap();
+    site.start_on_request(0).unwrap();
+    let name = site.plan.domains[0].name;
+    kernel.forget_steps();
+    kernel.fail_with(0, cloison_abi::CallError::BadState);
+    assert_eq!(Managed::new(&mut site).pause(Badge(0), name).unwrap_err(), Refusal::NotAlive);
+    assert_eq!(site.state(0), Some(State::Running));
+    kernel.fail_with(1, cloison_abi::CallError::Denied);
+    assert_eq!(Managed::new(&mut site).pause(Badge(0), name).unwrap_err(), Refusal::Failed);
+}
+
 #[test]
 fn each_request_fits_where_a_domain_is_in_its_life() {
     let mut plan = Sketch::on_request(BUDGET);
@@ -61,7 +77,25 @@ fn each_request_fits_where_a_domain_is_in_its_life() {
     assert_eq!(managed.start(client, worker).unwrap_err(), Refusal::IsStarted);
     assert_eq!(managed.fault(client, worker).unwrap_err(), Refusal::NotFaulted);
     assert_eq!(managed.registers(client, worker, 0).unwrap_err(), Refusal::NotFaulted);
+    assert_eq!(managed.resume(client, worker).unwrap_err(), Refusal::NotPaused);
+    assert_eq!(managed.pause(client, worker).unwrap().waiting, 0b01, "of two that wait, one can be managed");
+    assert_eq!(managed.info(client, worker).unwrap().state, State::Paused);
+    assert_eq!(managed.pause(client, worker).unwrap_err(), Refusal::IsPaused);
+    assert_eq!(managed.shutdown(client, worker).unwrap_err(), Refusal::IsPaused);
+    assert_eq!(managed.start(client, worker).unwrap_err(), Refusal::IsStarted);
+    managed.resume(client, worker).unwrap();
+    let about = managed.info(client, worker).unwrap();
+    assert_eq!((about.state, about.cpu_us, about.refusals), (State::Running, 1_234_567, 3));
+    assert_eq!(managed.entry(client, 0).unwrap().cpu_ms, 1_234);
+    managed.pause(client, worker).unwrap();
     managed.kill(client, worker).unwrap();
+    assert_eq!(managed.entry(client, 0).unwrap().cpu_ms, 0, "it has no life");
+    for refused in [managed.pause(client, worker).err(), managed.resume(client, worker).err()] {
+        assert_eq!(refused, Some(Refusal::IsDefined));
+    }
+    for refused in [managed.pause(client, peer).err(), managed.resume(client, peer).err()] {
+        assert_eq!(refused, Some(Refusal::NotManaged));
+    }
     assert_eq!(managed.group(client, 0).unwrap_err(), Refusal::UnknownGroup);
     // Of one that has faulted and is started again after a while, what it did is told, too.
     site.set_state(1, State::Resting);

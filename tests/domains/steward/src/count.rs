@@ -8,7 +8,7 @@ use keeper_api::digest;
 use crate::Failure;
 
 /// A count of all that there is.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Count {
     /// Of each domain: page tables, mappings, slots. Not its events, which come and go.
     domains: [[u64; 3]; MAX_DOMAINS],

@@ -1,11 +1,14 @@
 //! Steward: has the builder start and end another domain, again and again, and compares what is left.
 //!
-//! Its arguments are the name of that domain, a number of lives, and the name of one that faults.
+//! Its arguments are the name of that domain, a number of lives, and the name of one that faults. With `hold` before them it
+//! has a server and its client held; with `again`, it starts a domain until that ends well.
 
 #![no_std]
 #![no_main]
 
+mod again;
 mod count;
+mod holds;
 
 use builder_api::{GATE, ManageError, State, manage::Client};
 use cloison_abi::Name;
@@ -19,6 +22,11 @@ cloison_rt::entry!(main);
 
 fn main() -> Result<(), Failure> {
     let mut words = settings::arguments().split_ascii_whitespace();
+    match words.clone().next() {
+        Some("hold") => return holds::run(words.skip(1)),
+        Some("again") => return again::run(words.skip(1)),
+        _ => {}
+    }
     let name = words.next().and_then(Name::new).ok_or(Failure::Plan("no domain is named"))?;
     let lives = words.next().and_then(|text| text.parse().ok()).ok_or(Failure::Plan("no number of lives"))?;
     let entry = info::get().find::<info::Use>(GATE).ok_or(Failure::Plan("this domain manages nobody"))?;

@@ -46,17 +46,32 @@ impl fmt::Display for Kib {
     }
 }
 
+/// CPU time of a life, if it is known.
+struct Cpu(Option<u32>);
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => write!(out, "{:>11}", "-"),
+            Some(ms) => write!(out, "{ms:>8} ms"),
+        }
+    }
+}
+
 impl<T: Transport, A: Around> Session<'_, T, A> {
     /// The kernel numbers domains in the order of the manifest, and so does this.
     pub(super) fn list(&mut self, with_more: bool) -> Outcome {
         let all = domains(self.bmi).map_err(|error| self.failed(error))?;
         let more = if with_more { " lives  image             program" } else { "" };
-        self.say(format_args!(" id  {:<16}  {:<8}  {:>11}{more}", "domain", "state", "memory"));
+        let head =
+            text(format_args!(" id  {:<16}  {:<8}  {:>11}  {:>11}", "domain", "state", "memory", "CPU"));
+        self.say(format_args!("{head}{more}"));
         for (id, listed) in (FIRST_INDEX..).zip(&all) {
             let Listed { name, kib, .. } = listed;
             // Of the others the builder knows no more than that it has started them.
             let state = if listed.is_managed { listed.state.name() } else { "at boot" };
-            let row = text(format_args!("{id:>3x}  {name:<16}  {state:<8}  {}", Kib(*kib)));
+            let cpu = Cpu(listed.is_managed.then_some(listed.cpu_ms));
+            let row = text(format_args!("{id:>3x}  {name:<16}  {state:<8}  {}  {cpu}", Kib(*kib)));
             let more = if with_more { self.more(listed) } else { alloc::string::String::new() };
             self.say(text(format_args!("{row}{more}")).trim_end());
         }
@@ -92,6 +107,10 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         self.say(format_args!("{domain}: {}; lives ended: {}", State(&about), about.lives));
         if about.is_managed {
             self.say(format_args!("  memory    {} KiB", about.kib));
+            self.say(format_args!("  CPU       {}.{:03} ms", about.cpu_us / 1000, about.cpu_us % 1000));
+            if about.refusals > 0 {
+                self.say(format_args!("  refused   {} times, by the policy", about.refusals));
+            }
         }
         if let Ok(runs) = self.bmi.program(domain) {
             self.say(format_args!("  program   {}, SHA-256 {}", runs.image, Digest(runs.digest)));

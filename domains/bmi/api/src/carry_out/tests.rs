@@ -28,6 +28,9 @@ struct World {
     /// Looks after which a domain has done what it was asked.
     looks_until_end: u32,
     is_asked: bool,
+    /// Who waits for one that is held, and how often each was refused.
+    waiting: u32,
+    refusals: u32,
 }
 
 impl Transport for Domains {
@@ -54,7 +57,7 @@ impl Server for World {
     fn entry(&mut self, _: Badge, place: u8) -> Result<Listed, Refusal> {
         let (name, state) = *self.domains.get(usize::from(place)).ok_or(Refusal::Unknown)?;
         let is_managed = name.as_str() != "console";
-        Ok(Listed { name, state, is_managed, lives: 1, kib: if is_managed { 316 } else { 0 } })
+        Ok(Listed { name, state, is_managed, lives: 1, kib: if is_managed { 316 } else { 0 }, cpu_ms: 42 })
     }
 
     fn info(&mut self, _: Badge, domain: Name) -> Result<About, Refusal> {
@@ -66,7 +69,7 @@ impl Server for World {
         }
         let (_, state) = *self.domains.iter().find(|(name, _)| *name == domain).ok_or(Refusal::Unknown)?;
         let is_managed = domain.as_str() != "console";
-        Ok(About { state, is_managed, lives: 2, kib: 316, code: 7 })
+        Ok(About { state, is_managed, lives: 2, kib: 316, code: 7, cpu_us: 42_007, refusals: self.refusals })
     }
 
     fn program(&mut self, _: Badge, domain: Name) -> Result<Runs, Refusal> {
@@ -114,7 +117,7 @@ impl Server for World {
 
     fn pause(&mut self, _: Badge, domain: Name) -> Result<Held, Refusal> {
         self.turn(domain, State::Running, State::Paused, Refusal::IsPaused)?;
-        Ok(Held {})
+        Ok(Held { waiting: self.waiting })
     }
 
     fn resume(&mut self, _: Badge, domain: Name) -> Result<Resumed, Refusal> {
@@ -155,7 +158,8 @@ impl Around for Screen {
 fn world(stpm: State, tpmdemo: State) -> Domains {
     let domains =
         vec![(named("console"), State::Running), (named("stpm"), stpm), (named("tpmdemo"), tpmdemo)];
-    Domains(RefCell::new(World { domains, refusal: None, looks_until_end: 0, is_asked: false }))
+    let (refusal, looks_until_end, is_asked, waiting, refusals) = (None, 0, false, 0, 0);
+    Domains(RefCell::new(World { domains, refusal, looks_until_end, is_asked, waiting, refusals }))
 }
 
 fn type_at(world: &Domains, line: &str) -> (Status, Vec<String>) {
@@ -184,10 +188,10 @@ fn a_domain_goes_through_its_life() {
         &world,
         "--list",
         &[
-            " id  domain            state          memory",
-            "  2  console           at boot             -",
-            "  3  stpm              running       316 KiB",
-            "  4  tpmdemo           defined       316 KiB",
+            " id  domain            state          memory          CPU",
+            "  2  console           at boot             -            -",
+            "  3  stpm              running       316 KiB        42 ms",
+            "  4  tpmdemo           defined       316 KiB        42 ms",
         ],
     );
     done(&world, "--pause stpm", &["stpm: paused"]);
@@ -199,16 +203,41 @@ fn a_domain_goes_through_its_life() {
 }
 
 #[test]
+fn who_waits_for_a_domain_that_is_held_is_named() {
+    let world = world(State::Running, State::Running);
+    world.0.borrow_mut().waiting = 0b101;
+    done(&world, "--pause stpm", &["stpm: paused", "  waiting until stpm goes on: console, tpmdemo"]);
+    let twice = "bmic: stpm is paused: it is held, and was not let go since; nothing was done";
+    assert_eq!(type_at(&world, "--pause stpm"), (Status::Failed, lines(&[twice])));
+    // Without the right to list them.
+    let hidden = World { domains: Vec::new(), ..world.0.into_inner() };
+    let hidden = Domains(RefCell::new(hidden));
+    let mut screen = Screen::default();
+    let client = Client::new(&hidden);
+    let mut session = Session { bmi: &client, around: &mut screen };
+    session.tell_waiting(named("stpm"), 0b101);
+    assert_eq!(screen.lines, lines(&["  2 that have called stpm wait until it goes on"]));
+}
+
+#[test]
+fn refusals_are_counted() {
+    let world = world(State::Running, State::Defined);
+    world.0.borrow_mut().refusals = 3;
+    let (_, shown) = type_at(&world, "--info stpm");
+    assert_eq!(shown[3], "  refused   3 times, by the policy");
+}
+
+#[test]
 fn more_is_shown_on_request() {
     let world = world(State::Ended, State::Faulted);
     done(
         &world,
         "--list -v",
         &[
-            " id  domain            state          memory lives  image             program",
-            "  2  console           at boot             -",
-            "  3  stpm              ended         316 KiB     1  stpm              abababababababab...",
-            "  4  tpmdemo           faulted       316 KiB     1  tpmdemo           abababababababab...",
+            " id  domain            state          memory          CPU lives  image             program",
+            "  2  console           at boot             -            -",
+            "  3  stpm              ended         316 KiB        42 ms     1  stpm              abababababababab...",
+            "  4  tpmdemo           faulted       316 KiB        42 ms     1  tpmdemo           abababababababab...",
         ],
     );
     done(
@@ -226,19 +255,20 @@ fn more_is_shown_on_request() {
         &[
             "stpm: ended with code 7; lives ended: 2",
             "  memory    316 KiB",
+            "  CPU       42.007 ms",
             "  program   stpm, SHA-256 abababababababab...",
         ],
     );
     let (status, shown) = type_at(&world, "--info tpmdemo");
     assert_eq!(status, Status::Done);
     assert_eq!(
-        shown[3..5],
+        shown[4..6],
         [
             "  faulted: read of 0x8, which it may not read, at instruction 0x401097",
             "   rax 0000000000000000    rbx 0000000000000001    rcx 0000000000000002    rdx 0000000000000003",
         ]
     );
-    assert_eq!(shown[8], "   rip 0000000000000010 rflags 0000000000000011");
+    assert_eq!(shown[9], "   rip 0000000000000010 rflags 0000000000000011");
 }
 
 #[test]
