@@ -25,13 +25,22 @@ struct Lower {
     shown: bool,
     /// It shows something that user programs may not see, or the guest's kernel not.
     one_sided: bool,
+    /// A root of it has ended while the space was in use: what it shows does not outlive that.
+    is_over: bool,
     /// When it was switched to.
     switched: u64,
 }
 
 impl Lower {
-    const NONE: Self =
-        Self { is_made: false, root: None, user: None, shown: false, one_sided: false, switched: 0 };
+    const NONE: Self = Self {
+        is_made: false,
+        root: None,
+        user: None,
+        shown: false,
+        one_sided: false,
+        is_over: false,
+        switched: 0,
+    };
 }
 
 /// All spaces.
@@ -88,7 +97,8 @@ impl Roots {
         self.switches += 1;
         self.current = number;
         let space = &mut self.spaces[number];
-        (space.root, space.is_made, space.switched) = (Some(root), true, self.switches);
+        (space.root, space.is_made, space.is_over) = (Some(root), true, false);
+        space.switched = self.switches;
     }
 }
 
@@ -97,7 +107,11 @@ impl Paging {
     pub(super) fn change_root(&mut self, machine: &mut impl Machine, root: u32) {
         if self.keeps && self.kernel != root {
             let number = self.roots.of(root).unwrap_or_else(|| self.vacate(machine));
+            let left = self.roots.current;
             self.roots.switch(number, root);
+            if self.roots.spaces[left].is_over && left != number {
+                self.end_space(machine, left);
+            }
         } else {
             self.drop_lower(machine);
             self.roots.switch(self.roots.current, root);
@@ -124,11 +138,14 @@ impl Paging {
     pub(super) fn end_root(&mut self, machine: &mut impl Machine, root: u32) {
         for number in 0..GUEST_SPACES {
             let space = &self.roots.spaces[number];
-            if space.root != Some(root) && space.user != Some(root) {
+            let is_current = number == self.roots.current;
+            let user = if is_current { self.user } else { space.user };
+            if ![space.root, space.user, user].contains(&Some(root)) {
                 continue;
             }
-            if number == self.roots.current {
+            if is_current {
                 self.drop_lower(machine);
+                self.roots.spaces[number].is_over = true;
             } else {
                 self.end_space(machine, number);
             }
@@ -139,7 +156,7 @@ impl Paging {
     fn end_space(&mut self, machine: &mut impl Machine, number: usize) {
         if number == 0 {
             self.drop_lower_of(machine, 0);
-            self.roots.spaces[0].root = None;
+            (self.roots.spaces[0].root, self.roots.spaces[0].is_over) = (None, false);
         } else if self.roots.spaces[number].is_made {
             machine.destroy(Space(number as u8));
             self.places.forget(Space(number as u8));

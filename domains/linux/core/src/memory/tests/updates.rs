@@ -95,6 +95,24 @@ fn one_slot_of_the_upper_half_shows_one_table() {
     assert_eq!(guest.shown(HIGH), None);
 }
 
+/// A root that is unpinned while it is in use, as the first of a Linux is, can be changed unseen once another is in use.
+#[test]
+fn what_an_ended_root_has_shown_goes_with_it() {
+    for of_programs in [false, true] {
+        let mut guest = Guest::new();
+        let other = guest.frame();
+        let at = guest.set(1, LOW, Entry::new(20, P | U | A));
+        let user = guest.user_root(1);
+        guest.ext(mmuext::NEW_USER_BASEPTR, user);
+        guest.ext(mmuext::UNPIN_TABLE, if of_programs { user } else { 1 });
+        guest.show(LOW);
+        guest.ext(mmuext::NEW_BASEPTR, other);
+        guest.model.store(at, 0).unwrap();
+        guest.ext(mmuext::NEW_BASEPTR, 1);
+        assert_eq!(guest.shown(LOW), None);
+    }
+}
+
 /// Nothing is asked of the kernel because of what was shown once.
 #[test]
 fn what_was_dropped_is_not_taken_back() {
