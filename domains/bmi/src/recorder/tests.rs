@@ -33,7 +33,14 @@ fn named(text: &str) -> Name {
 
 /// The console, started at boot, and a domain that is started on request.
 fn world() -> World {
-    let listed = |name, is_managed, state| Listed { name: named(name), state, is_managed, lives: 0, kib: 4 };
+    let listed = |name, is_managed, state| Listed {
+        name: named(name),
+        state,
+        is_managed,
+        lives: 0,
+        kib: 4,
+        cpu_ms: 0,
+    };
     World {
         domains: RefCell::new(vec![
             listed("console", false, State::Running),
