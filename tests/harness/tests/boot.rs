@@ -88,6 +88,7 @@ boot_tests! {
     the_kernel_of_the_next_debian_boots_too: "linux-debian13",
     a_guest_reads_a_tpm_2_0_as_the_host_does: "linux-tpm-2.0",
     a_guest_reads_a_tpm_1_2_as_the_host_does: "linux-tpm-1.2",
+    a_guest_that_floods_the_tpm_or_crashes_its_service_harms_itself: "tpm-trouble",
     guests_and_domains_reach_each_other: "linux-net",
     no_guest_has_the_signers_key: "linux-three",
     a_guest_stands_still_and_goes_on: "linux-pause",

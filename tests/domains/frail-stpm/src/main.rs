@@ -1,5 +1,6 @@
 //! The TPM service, with two crashes built in: one while its client waits for the answer to a call, one while
-//! the client waits for the event that says that its command is done.
+//! the client waits for the event that says that its command is done. With the arguments `on demand` it crashes instead
+//! while it carries out a command that a client can send for that.
 //!
 //! Service, chip and mail are those of `domains/stpm`. How often it has crashed is in the last byte of the
 //! memory shared with the first client: a restart fills the service's own memory again, but not that.
@@ -12,13 +13,16 @@ use core::time::Duration;
 use cloison_rt::{
     log,
     sys::{
-        Instant, Message, Received, info,
+        Badge, Instant, Message, Received, info,
         memory::{DeviceMemory, SharedMemory},
-        reply_wait,
+        reply_wait, settings,
     },
     time::{after, since},
 };
-use cloison_tpm_gate::tpm::{self, Request};
+use cloison_tpm_gate::{
+    COMMAND_OFFSET,
+    tpm::{self, Request},
+};
 use stpm::{Allowance, Service, SharedMail, TpmChip};
 
 cloison_rt::entry!(main);
@@ -27,6 +31,8 @@ cloison_rt::entry!(main);
 const PAUSE: Duration = Duration::from_millis(1);
 /// Commands that are carried out before the second crash.
 const COMMANDS_BEFORE_CRASH: usize = 5;
+/// The command for which it crashes on demand: `TPM2_GetRandom`, for 0xdead bytes.
+const DEADLY: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0xde, 0xad];
 
 fn main() -> Result<(), &'static str> {
     let page = info::get();
@@ -38,21 +44,33 @@ fn main() -> Result<(), &'static str> {
     let mut service = Service::new(chip, SharedMail::new(page.clients()), allowances);
     let start = Instant::now();
     let mut reply = Message::default();
+    let on_demand = settings::arguments() == "on demand";
     let mut commands = 0;
     loop {
         let busy = service.step(since(start));
-        if busy && commands > COMMANDS_BEFORE_CRASH && crashes.count() == 1 {
-            crashes.crash("while the client waits for its command");
-        }
         let deadline = if busy { after(PAUSE) } else { Instant::NEVER };
         if let Received::Message { badge, message } = reply_wait(reply, 0, deadline) {
-            if crashes.count() == 0 {
+            if !on_demand && crashes.count() == 0 {
                 crashes.crash("while the client waits for the answer to its call");
             }
-            commands += usize::from(matches!(Request::decode(message), Ok(Request::Submit { .. })));
+            let is_command = matches!(Request::decode(message), Ok(Request::Submit { .. }));
+            commands += usize::from(is_command);
+            let is_last = commands > COMMANDS_BEFORE_CRASH && crashes.count() == 1;
             reply = tpm::answer(&mut service, badge, message);
+            if is_command && if on_demand { is_deadly(badge) } else { is_last } {
+                // The client hears that its command was taken, and no more of it.
+                let _ = reply_wait(reply, 0, Instant::PAST);
+                crashes.crash("while the client waits for its command");
+            }
         }
     }
+}
+
+/// Whether a client has put the command for that into its memory.
+fn is_deadly(badge: Badge) -> bool {
+    let mut command = [0; DEADLY.len()];
+    let memory = info::get().clients().nth(badge.index()).and_then(SharedMemory::of);
+    memory.is_some_and(|memory| memory.read(COMMAND_OFFSET, &mut command)) && command == DEADLY
 }
 
 /// How often the service has crashed.
