@@ -94,6 +94,7 @@ boot_tests! {
     a_guest_stands_still_and_goes_on: "linux-pause",
     a_guest_goes_on_from_where_it_was_saved: "linux-save",
     a_guest_goes_on_when_its_switch_is_restarted: "linux-switch",
+    a_guest_passes_the_classes_of_stress_ng: "linux-stress",
     a_guest_that_is_killed_leaves_nothing_behind: "linux-lives",
     a_real_linux_passes_a_trial: "linux-trial",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
