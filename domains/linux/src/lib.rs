@@ -13,6 +13,7 @@ mod place;
 mod save;
 mod storage;
 mod tpm;
+mod watch;
 mod wire;
 
 use alloc::boxed::Box;
@@ -31,13 +32,14 @@ use linux_core::{
 };
 use place::Place;
 use save::{Lost, Save};
+pub use watch::Watch;
 
-/// Runs the guest until it is switched off. `look` is called whenever it has come out.
+/// Runs the guest until it is switched off. `watch` looks on: `()` for nobody.
 ///
 /// # Errors
 /// [`Unfit`]: why there is no guest, or no more.
-pub fn run(mut look: impl FnMut()) -> Result<(), Unfit> {
-    let mut place = Place::find()?;
+pub fn run(watch: impl Watch) -> Result<(), Unfit> {
+    let mut place = Place::find(watch)?;
     let mut keyboard = Keyboard::open();
     let save = Save::find();
     let mut guest = Box::new(Guest::new());
@@ -47,7 +49,7 @@ pub fn run(mut look: impl FnMut()) -> Result<(), Unfit> {
             Some(save) => go_back(save, &mut guest, &mut place)?,
             None => begin(&mut guest, &mut place)?,
         };
-        let mut user = User { keyboard: &mut keyboard, save: save.as_ref(), look: &mut look };
+        let mut user = User { keyboard: &mut keyboard, save: save.as_ref() };
         let ended = run_once(&mut guest, &mut place, &mut user, &mut registers);
         tell_foreign(&guest);
         goes_back = matches!(ended, Ok(Ended::GoesBack));
@@ -110,7 +112,7 @@ impl fmt::Display for Unfit {
 }
 
 /// Puts the kernel into the guest's memory. Returns its first registers.
-fn begin(guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> {
+fn begin(guest: &mut Guest, place: &mut Place<impl Watch>) -> Result<GuestRegisters, Unfit> {
     let mut scratch = Box::new([0; SCRATCH_BYTES]);
     let kernel = settings::kernel().ok_or(Unfit::Missing("kernel"))?;
     let initramfs = settings::initramfs().unwrap_or_default();
@@ -126,7 +128,7 @@ fn begin(guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> 
 }
 
 /// Puts the guest there that was saved. Returns the registers with which it goes on.
-fn go_back(save: &Save, guest: &mut Guest, place: &mut Place) -> Result<GuestRegisters, Unfit> {
+fn go_back(save: &Save, guest: &mut Guest, place: &mut Place<impl Watch>) -> Result<GuestRegisters, Unfit> {
     let (registers, ticks) = save.read(guest, place).map_err(Unfit::Lost)?;
     log!("the guest goes on from where it was saved {} ms ago", milliseconds(place, ticks));
     Ok(registers)
@@ -136,14 +138,13 @@ fn go_back(save: &Save, guest: &mut Guest, place: &mut Place) -> Result<GuestReg
 struct User<'a> {
     keyboard: &'a mut Keyboard,
     save: Option<&'a Save>,
-    look: &'a mut dyn FnMut(),
 }
 
 /// Runs the guest until it ends itself, or its user wants it back.
 fn run_once(
     guest: &mut Guest,
-    place: &mut Place,
-    User { keyboard, save, look }: &mut User<'_>,
+    place: &mut Place<impl Watch>,
+    User { keyboard, save }: &mut User<'_>,
     registers: &mut GuestRegisters,
 ) -> Result<Ended, Unfit> {
     let (mut exit, mut is_to_be_saved) = (Exit::Pause, false);
@@ -160,7 +161,7 @@ fn run_once(
                 }
             }
         }
-        look();
+        place.look(guest);
         let next = guest.step(place, exit, registers);
         if is_to_be_saved && matches!(next, Next::Go { .. } | Next::Wait { .. }) {
             is_to_be_saved = false;
@@ -216,7 +217,7 @@ fn tell_foreign(guest: &Guest) {
 }
 
 /// Lets the guest stand still until its user wants it to go on. What else is typed meanwhile is lost.
-fn stand_still(guest: &mut Guest, place: &mut Place, keyboard: &mut Keyboard) {
+fn stand_still(guest: &mut Guest, place: &mut Place<impl Watch>, keyboard: &mut Keyboard) {
     log!("the guest stands still");
     let since = Instant::now();
     while keyboard.is_there() {
@@ -234,7 +235,7 @@ fn stand_still(guest: &mut Guest, place: &mut Place, keyboard: &mut Keyboard) {
 }
 
 /// Saves the guest, which stands still meanwhile.
-fn put_by(save: Option<&Save>, guest: &mut Guest, place: &mut Place, registers: &GuestRegisters) {
+fn put_by(save: Option<&Save>, guest: &mut Guest, place: &mut Place<impl Watch>, registers: &GuestRegisters) {
     let since = Instant::now();
     match save.ok_or(Lost::NoMemory).and_then(|save| save.write(guest, place, registers)) {
         Ok(()) => log!("the guest is saved"),
@@ -243,7 +244,7 @@ fn put_by(save: Option<&Save>, guest: &mut Guest, place: &mut Place, registers: 
     guest.stood_still(place, Instant::now().0 - since.0);
 }
 
-fn milliseconds(place: &Place, ticks: u64) -> u64 {
+fn milliseconds(place: &Place<impl Watch>, ticks: u64) -> u64 {
     ticks / (place.frequency() / 1000).max(1)
 }
 

@@ -8,5 +8,5 @@ use linux::Unfit;
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), Unfit> {
-    linux::run(|| ())
+    linux::run(())
 }

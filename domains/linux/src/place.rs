@@ -22,7 +22,7 @@ use linux_core::machine::{
     Submission, Tpm,
 };
 
-use crate::{Unfit, date, storage::Storage, tpm::TpmService, wire::Wire};
+use crate::{Unfit, Watch, date, storage::Storage, tpm::TpmService, wire::Wire};
 
 static ZEROES: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
@@ -36,7 +36,7 @@ struct Attached {
 }
 
 /// What the manifest gave for the guest.
-pub struct Place {
+pub struct Place<W> {
     guest: guest::Guest,
     ram: Attached,
     shared: Attached,
@@ -45,14 +45,16 @@ pub struct Place {
     storage: Option<Storage>,
     tpm: Option<TpmService>,
     hertz: u64,
+    /// Who looks on; away only while it does.
+    watch: Option<W>,
 }
 
-impl Place {
+impl<W: Watch> Place<W> {
     /// Finds it.
     ///
     /// # Errors
     /// [`Unfit`]: something is missing.
-    pub fn find() -> Result<Self, Unfit> {
+    pub fn find(watch: W) -> Result<Self, Unfit> {
         let guest = info::get().guest();
         let frame = SharedMemory::of_guest(memory(GUEST_FRAME)?).ok_or(Unfit::Missing(GUEST_FRAME))?;
         let place = Self {
@@ -64,6 +66,7 @@ impl Place {
             storage: Storage::open(),
             tpm: TpmService::find(),
             hertz: time::hertz(),
+            watch: Some(watch),
         };
         place.number_pages();
         Ok(place)
@@ -82,6 +85,14 @@ impl Place {
     /// Before the guest goes on, or waits: see [`Wire::settle`].
     pub fn settle(&mut self) -> bool {
         self.wire.as_mut().is_some_and(Wire::settle)
+    }
+
+    /// The guest has come out: who looks on has its turn.
+    pub fn look(&mut self, guest: &Guest) {
+        if let Some(mut watch) = self.watch.take() {
+            watch.look(guest, self);
+            self.watch = Some(watch);
+        }
     }
 
     /// Makes all as it was before the guest began.
@@ -192,7 +203,7 @@ impl Place {
     }
 }
 
-impl Memory for Place {
+impl<W: Watch> Memory for Place<W> {
     fn pages(&self) -> u32 {
         (self.ram.memory.len() as u64 / PAGE_BYTES) as u32
     }
@@ -231,7 +242,7 @@ impl Memory for Place {
     }
 }
 
-impl Spaces for Place {
+impl<W: Watch> Spaces for Place<W> {
     fn create(&mut self, space: Space) -> Result<(), NoRoom> {
         self.guest.create_space(space.0).map_err(|_| NoRoom)
     }
@@ -239,6 +250,9 @@ impl Spaces for Place {
     fn destroy(&mut self, space: Space) {
         // It goes, or there is none.
         let _ = self.guest.destroy_space(space.0);
+        if let Some(watch) = &mut self.watch {
+            watch.ended(space);
+        }
     }
 
     fn map(&mut self, space: Space, at: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom> {
@@ -246,6 +260,10 @@ impl Spaces for Place {
         for part in pages.chunks(BATCH) {
             let mut entries = [GuestMapEntry::SKIP; BATCH];
             entries.iter_mut().zip(part).for_each(|(entry, shown)| *entry = self.map_entry(*shown));
+            // Some of them may be shown where there is no room for all.
+            if let Some(watch) = &mut self.watch {
+                watch.shown(space, at, part);
+            }
             self.guest.map(space.0, at, &entries[..part.len()]).map_err(|_| NoRoom)?;
             at += part.len() as u64 * PAGE_BYTES;
         }
@@ -256,6 +274,9 @@ impl Spaces for Place {
         let hidden = self.guest.unmap(space.0, at, pages);
         // Else the guest would see what it has no more.
         hidden.expect("pages of a guest's space can be hidden");
+        if let Some(watch) = &mut self.watch {
+            watch.hidden(space, at, pages);
+        }
     }
 
     fn lead(&mut self, words: Page, [call, back, site]: [u64; 3], number: u32) -> bool {
@@ -264,7 +285,7 @@ impl Spaces for Place {
     }
 }
 
-impl Disk for Place {
+impl<W: Watch> Disk for Place<W> {
     fn sectors(&self) -> u64 {
         self.storage.as_ref().map_or(0, Storage::sectors)
     }
@@ -306,7 +327,7 @@ impl Disk for Place {
     }
 }
 
-impl Network for Place {
+impl<W: Watch> Network for Place<W> {
     fn mac(&self) -> Option<[u8; 6]> {
         self.wire.as_ref().map(Wire::mac)
     }
@@ -326,7 +347,7 @@ impl Network for Place {
     }
 }
 
-impl Tpm for Place {
+impl<W: Watch> Tpm for Place<W> {
     fn has_tpm(&self) -> bool {
         self.tpm.is_some()
     }
@@ -346,7 +367,7 @@ impl Tpm for Place {
     }
 }
 
-impl Machine for Place {
+impl<W: Watch> Machine for Place<W> {
     fn ticks(&self) -> u64 {
         Instant::now().0
     }

@@ -13,6 +13,7 @@ use cloison_rt::sys::{Instant, memory::SharedMemory};
 use linux_core::guest::{Guest, Vectors};
 use linux_core::saved::{Carrier, CutShort, STATE_BYTES};
 
+use crate::Watch;
 use crate::place::{self, Place};
 
 /// Says that a whole guest is there.
@@ -72,7 +73,7 @@ impl Save {
     pub fn write(
         &self,
         guest: &mut Guest,
-        place: &mut Place,
+        place: &mut Place<impl Watch>,
         registers: &GuestRegisters,
     ) -> Result<(), Lost> {
         self.mark.store(0, Ordering::Relaxed);
@@ -86,7 +87,11 @@ impl Save {
 
     /// Puts the guest that is there into its memory, which shows nothing yet; returns its registers, and for how many ticks
     /// of the counter it has stood still.
-    pub fn read(&self, guest: &mut Guest, place: &mut Place) -> Result<(GuestRegisters, u64), Lost> {
+    pub fn read(
+        &self,
+        guest: &mut Guest,
+        place: &mut Place<impl Watch>,
+    ) -> Result<(GuestRegisters, u64), Lost> {
         place.copy(self.memory, SEEN, false).ok_or(Lost::CutShort)?;
         let ticks = Instant::now().0.saturating_sub(self.since.load(Ordering::Relaxed));
         let registers = guest.resume(place, ticks, &mut Reader(self.state()))?;

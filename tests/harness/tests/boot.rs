@@ -96,6 +96,7 @@ boot_tests! {
     a_guest_goes_on_when_its_switch_is_restarted: "linux-switch",
     a_guest_passes_the_classes_of_stress_ng: "linux-stress",
     a_guest_that_is_killed_leaves_nothing_behind: "linux-lives",
+    what_a_guest_is_shown_is_what_its_tables_say: "linux-strict",
     a_real_linux_passes_a_trial: "linux-trial",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     a_guest_has_a_disk_of_its_own: "linux-disk",

@@ -8,6 +8,8 @@ use cloison_abi::info::{GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SHARED};
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_rt::sys::{info, memory::SharedMemory};
 use keeper_api::{digest, keep};
+use linux::Watch;
+use linux_core::{guest::Guest, machine::Memory};
 
 cloison_rt::entry!(main);
 
@@ -24,12 +26,20 @@ fn main() -> Result<(), &'static str> {
     if begun.life == LAST {
         return Ok(());
     }
-    let mut left = random(begun.life) % EXITS;
-    let ended = linux::run(|| {
-        assert!(left > 0, "a life ends");
-        left -= 1;
-    });
+    let ended = linux::run(Life { left: random(begun.life) % EXITS });
     ended.map_err(|_| "the guest has ended")
+}
+
+/// A life, and how many exits of the guest it still has.
+struct Life {
+    left: u64,
+}
+
+impl Watch for Life {
+    fn look(&mut self, _: &Guest, _: &impl Memory) {
+        assert!(self.left > 0, "a life ends");
+        self.left -= 1;
+    }
 }
 
 /// The digest of all memory that the guest has.

@@ -62,11 +62,7 @@ impl Paging {
     ) -> Fault {
         self.settle(machine);
         let access = Access::from_code(code, self.half == GuestHalf::Lower);
-        if let Some(page) = machine_to_physical(machine, address).filter(|_| !access.user) {
-            let shown = Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
-            return self.show_own(machine, address, shown, access);
-        }
-        if let Some(shown) = shown_of_stub(machine, address, self.information).filter(|_| !access.user) {
+        if let Some(shown) = self.own(machine, address).filter(|_| !access.user) {
             return self.show_own(machine, address, shown, access);
         }
         let fault = match walk(machine, self.root(), address) {
@@ -224,7 +220,14 @@ impl Paging {
         if wanted { self.shown(memory, &path, false) } else { None }
     }
 
-    /// Shows a page that no table of the guest has a say in.
+    /// The page at an address of which no table of the guest has a say, if there is one.
+    pub(super) fn own(&self, memory: &impl Memory, address: u64) -> Option<Shown> {
+        let shown = |page| Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
+        let numbers = machine_to_physical(memory, address).map(shown);
+        numbers.or_else(|| shown_of_stub(memory, address, self.information))
+    }
+
+    /// Shows such a page.
     fn show_own(&mut self, machine: &mut impl Machine, address: u64, shown: Shown, access: Access) -> Fault {
         if access.write && !shown.write || access.execute && !shown.execute {
             return Fault::Reflect { code: access.code() | code::PRESENT };

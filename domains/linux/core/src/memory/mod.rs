@@ -12,6 +12,7 @@ mod places;
 mod reach;
 mod roots;
 mod store;
+mod strict;
 mod tables;
 mod update;
 mod upper;

@@ -76,6 +76,17 @@ impl Roots {
         self.spaces[self.current].one_sided
     }
 
+    /// The roots for which a space shows what it does, of the guest's kernel and of user programs.
+    pub(super) fn of_space(&self, space: Space) -> [Option<u32>; 2] {
+        let lower = &self.spaces[usize::from(space.0)];
+        [lower.root, lower.user]
+    }
+
+    /// Whether a space shows what only one side may see.
+    pub(super) fn is_one_sided_in(&self, space: Space) -> bool {
+        self.spaces[usize::from(space.0)].one_sided
+    }
+
     /// Whether it shows the same to user programs with this root and to the guest's kernel.
     pub(super) fn is_even(&self, user: Option<u32>) -> bool {
         let space = &self.spaces[self.current];

@@ -8,4 +8,5 @@ mod places;
 mod random;
 mod reach;
 mod store;
+mod strict;
 mod updates;
