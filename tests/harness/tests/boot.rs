@@ -102,6 +102,8 @@ boot_tests! {
     a_guest_has_a_disk_of_its_own: "linux-disk",
     a_guest_cannot_write_a_disk_that_is_read_only: "disk-read-only",
     a_guest_goes_on_when_its_disk_is_restarted: "disk-restart",
+    what_a_torn_write_leaves_a_guest_repairs: "disk-torn",
+    three_guests_have_each_its_own_part_of_a_disk: "disk-three",
     clients_of_a_disk_reach_their_own_sectors: "disk-prober",
     a_debian_starts_from_a_disk_and_works: "linux-debian",
     the_console_keeps_clients_apart: "console",
