@@ -7,6 +7,7 @@ mod end;
 mod guest;
 mod interrupted;
 mod monitor;
+mod operations;
 mod pause;
 mod sequences;
 mod space;
