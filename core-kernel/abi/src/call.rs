@@ -90,7 +90,8 @@ pub enum CallNumber {
     /// if a1 is [`EVERYONE`]: the [`Classes`](crate::access::Classes) a2, a3 a [`Decision`](crate::access::Decision).
     /// Label 0: a new policy, which begins the next epoch. Else the answer to a question of the epoch that the label
     /// names; [`CallError::BadState`] if that is over. What is denied is at an end when this returns: a caller that
-    /// waits for a server to which it may not call gets [`CallError::Denied`]. → the epoch.
+    /// waits for a server to which it may not call gets [`CallError::Denied`]; by a new policy, who may not share with
+    /// another domain sees nothing in place of the memory that both have, until a new policy allows it. → the epoch.
     VerdictSet = 23,
     /// → the next gate into this domain whose holder has ended a life since it was last read: the cursor with
     /// which to go on as a0 (0 at first), or 0 if there is none; its badge. What a server keeps for this

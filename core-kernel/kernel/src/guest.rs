@@ -81,7 +81,7 @@ impl Kernel {
     ) -> Result<GuestRef, CallError> {
         let free = GuestId::all().find(|id| self.guests[id.index()].owner.is_none());
         let id = free.ok_or(CallError::TableFull)?;
-        let mut spaces = self.regions.attach(frame, attached)?;
+        let mut spaces = self.regions.attach(frame, attached, owner.bit())?;
         match self.regions.take_tables(pool) {
             Ok(frames) => spaces.begin(frames),
             Err(error) => {

@@ -286,6 +286,8 @@ impl Kernel {
     pub fn remove_domain(&mut self, id: DomainId) {
         let domain = self.domain_mut(id);
         domain.generation = domain.generation.wrapping_add(1);
+        self.regions.forget(id.bit());
+        let domain = self.domain_mut(id);
         if let Some(thread) = domain.thread.take() {
             self.threads.destroy(thread.id);
         }

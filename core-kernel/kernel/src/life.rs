@@ -75,7 +75,7 @@ impl Kernel {
         }
     }
 
-    fn tell_peer_failed(&mut self, id: DomainId) {
+    pub(crate) fn tell_peer_failed(&mut self, id: DomainId) {
         if let Ok(thread) = self.thread(id) {
             self.signal(thread, 1 << EVENT_PEER_FAILED);
         }

@@ -7,15 +7,18 @@
 use cloison_abi::{
     CallError,
     access::{Class, Classes, Decision, Question},
-    limits::ASK_LIMIT_US,
+    limits::{ASK_LIMIT_US, MAX_MAPPINGS},
 };
 use cloison_rules::{
     DomainId, DomainSet, Peer, ThreadId,
     authorize::{Operation, Verdict},
+    lending,
+    mapping::Mapping,
+    region::Region,
     thread::State,
 };
 
-use crate::{arch::time, kernel::Kernel};
+use crate::{arch::time, calls::settle_step, kernel::Kernel};
 
 /// Who decides, and at which point of the history.
 pub struct Monitor {
@@ -139,6 +142,36 @@ impl Kernel {
                 self.context_mut(id).set_outcome(CallError::Denied as i32, 0);
             }
         }
+    }
+
+    /// Whether a domain is not to see what it sees by a mapping.
+    pub fn is_withdrawn(&self, id: DomainId, mapping: &Mapping) -> bool {
+        lending::is_withdrawn(mapping, id, self.others(mapping), |of| self.access(of).cut())
+    }
+
+    /// The domains with which a mapping's region is shared.
+    fn others(&self, mapping: &Mapping) -> DomainSet {
+        let parties = self.regions.get(mapping.region()).map_or(0, Region::parties);
+        mapping.lender().map_or(parties, DomainId::bit)
+    }
+
+    /// Lets these domains see what the monitor has decided: by one mapping, and a part of it. Both sides are told. Returns
+    /// whether there was something to do.
+    pub fn settle_memory_step(&mut self, of: DomainSet) -> bool {
+        let ends = || DomainId::all().filter(|id| of & id.bit() != 0);
+        for id in ends() {
+            for place in 0..MAX_MAPPINGS {
+                let Some(mapping) = self.domain(id).mappings.at(place) else { continue };
+                if settle_step(self, id, mapping) {
+                    let told = self.others(&mapping) | id.bit();
+                    DomainId::all()
+                        .filter(|id| told & id.bit() != 0)
+                        .for_each(|id| self.tell_peer_failed(id));
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// A domain has halted. If it was the monitor, nobody decides now: who waits for it is refused.

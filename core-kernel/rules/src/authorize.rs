@@ -138,6 +138,9 @@ pub struct Access {
     refused: Row,
     /// The classes in which what nobody has denied is for the monitor to decide.
     asked: Classes,
+    /// The domains with which the subject may not have memory together. It is not asked about while it is read and
+    /// written, so what was decided last holds, in all lives.
+    cut: DomainSet,
     /// How often the subject has asked, and how often it was refused, in all its lives.
     pub counts: Counts,
 }
@@ -159,6 +162,7 @@ impl Access {
         planned: [0; Class::ALL.len()],
         refused: [0; Class::ALL.len()],
         asked: Classes::empty(),
+        cut: 0,
         counts: Counts { questions: 0, refusals: 0 },
     };
     /// What a new domain may: all that its slots allow.
@@ -170,6 +174,7 @@ impl Access {
         let put = |set: &mut DomainSet, on: bool| {
             *set = if on { *set | object.bit() } else { *set & !object.bit() }
         };
+        self.cut &= !object.bit();
         for class in 0..Class::ALL.len() {
             let denies_all = |set: DomainSet| set & 1 != 0;
             let is_asked = self.is_asked(class);
@@ -211,6 +216,22 @@ impl Access {
             self.decide(objects, classes, decision);
         }
         is_asked
+    }
+
+    /// What the monitor decides about the memory that the subject has together with `objects`. To be asked later is no
+    /// decision: who reads and writes does not ask.
+    pub fn judge_memory(&mut self, objects: DomainSet, decision: Decision) {
+        match decision {
+            Decision::Deny => self.cut |= objects,
+            Decision::Allow => self.cut &= !objects,
+            Decision::Ask => {}
+        }
+    }
+
+    /// The domains with which the subject may not have memory together.
+    #[must_use]
+    pub fn cut(&self) -> DomainSet {
+        self.cut
     }
 
     fn decide(&mut self, objects: DomainSet, classes: Classes, decision: Decision) {

@@ -5,7 +5,7 @@
 //! another lender has filled, gives it the rights.
 
 use crate::{
-    DomainId, RegionRef,
+    DomainId, DomainSet, RegionRef,
     capability::{Capability, SlotTable},
     mapping::{Mapping, MappingTable},
 };
@@ -44,6 +44,23 @@ pub fn lent_mapping(
         .copied()
 }
 
+/// Whether a domain is not to see what it sees by a mapping: memory that it has together with one with which it may not have
+/// any (`cut`), or that is lent along such a pair. `parties`: the domains that builders let see the region.
+#[must_use]
+pub fn is_withdrawn(
+    mapping: &Mapping,
+    seen_by: DomainId,
+    parties: DomainSet,
+    cut: impl Fn(DomainId) -> DomainSet,
+) -> bool {
+    match mapping.lender {
+        Some(lender) => (cut(lender) & seen_by.bit()) | (cut(seen_by) & lender.bit()) != 0,
+        None => parties & cut(seen_by) != 0,
+    }
+}
+
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod tests {
     use cloison_abi::{Rights, limits::INFO_ADDRESS};

@@ -1,11 +1,13 @@
 //! Mappings: which addresses of a domain show which pages of which region.
 
+use core::ops::Range;
+
 use cloison_abi::{
     CallError, Rights,
     limits::{DOMAIN_END, INFO_ADDRESS, MAX_MAPPINGS, PAGE_BYTES},
 };
 
-use crate::{RegionRef, memory::Run, region::Region};
+use crate::{DomainId, RegionRef, memory::Run, region::Region};
 
 /// A part of a region as a domain sees it, checked: see [`Mapping::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +22,14 @@ pub struct Mapping {
     pub(crate) pages: u32,
     /// How many of them are in the page tables so far.
     pub(crate) mapped: u32,
+    /// How many of these show the domain's dead page in place of the memory.
+    pub(crate) dead: u32,
     /// READ, WRITE, EXECUTE.
     pub(crate) rights: Rights,
     /// Whether the domain has made it by itself, while it ran. Such a mapping does not survive a restart.
     pub(crate) made_by_domain: bool,
+    /// Who has lent it the region, if it sees it by a loan.
+    pub(crate) lender: Option<DomainId>,
 }
 
 impl Mapping {
@@ -35,8 +41,10 @@ impl Mapping {
         first_page: 0,
         pages: 0,
         mapped: 0,
+        dead: 0,
         rights: Rights::empty(),
         made_by_domain: false,
+        lender: None,
     };
 
     /// Checks what a call asks for: an aligned range of a domain's addresses, pages inside the region, rights
@@ -69,13 +77,25 @@ impl Mapping {
             return Err(CallError::BadArgument);
         }
         let (first_page, pages) = (first_page as u32, pages as u32);
-        Ok(Self { region: reference, address, first_page, pages, mapped: 0, rights, made_by_domain: false })
+        Ok(Self { region: reference, address, first_page, pages, rights, ..Self::NONE })
     }
 
     /// The same, made by the domain by itself, while it ran; or not.
     #[must_use]
     pub fn made_by_domain(self, made_by_domain: bool) -> Self {
         Self { made_by_domain, ..self }
+    }
+
+    /// The same, by a loan of this domain, if there is one.
+    #[must_use]
+    pub fn lent_by(self, lender: Option<DomainId>) -> Self {
+        Self { lender, ..self }
+    }
+
+    /// Who has lent the region, if it is seen by a loan.
+    #[must_use]
+    pub fn lender(&self) -> Option<DomainId> {
+        self.lender
     }
 
     /// Whether the domain has made it by itself.
@@ -102,6 +122,27 @@ impl Mapping {
         self.address + u64::from(page) * PAGE_BYTES
     }
 
+    /// A part of it, of which no page is in the page tables yet.
+    #[must_use]
+    pub fn part(&self, pages: Range<u32>) -> Self {
+        let (address, first_page) = (self.address_of(pages.start), self.first_page + pages.start);
+        Self { address, first_page, pages: pages.end - pages.start, mapped: 0, dead: 0, ..*self }
+    }
+
+    /// What is left to be done until it shows what it should: the memory, or the dead page if that `is_withdrawn`. The next
+    /// pages, `most` at most, and how many show the dead page then. Nothing if it does.
+    #[must_use]
+    pub fn unsettled(&self, is_withdrawn: bool, most: u32) -> Option<(Range<u32>, u32)> {
+        let dead = self.dead;
+        let (pages, left) = match is_withdrawn {
+            true => {
+                (dead..self.mapped.min(dead.saturating_add(most)), self.mapped.min(dead.saturating_add(most)))
+            }
+            false => (dead.saturating_sub(most)..dead, dead.saturating_sub(most)),
+        };
+        (!pages.is_empty()).then_some((pages, left))
+    }
+
     /// READ, WRITE, EXECUTE; never the last two.
     #[must_use]
     pub fn rights(&self) -> Rights {
@@ -118,6 +159,12 @@ impl Mapping {
     #[must_use]
     pub fn mapped(&self) -> u32 {
         self.mapped
+    }
+
+    /// How many of these show the domain's dead page, from the first on.
+    #[must_use]
+    pub fn dead(&self) -> u32 {
+        self.dead
     }
 
     /// The pages that it shows, if they lie in `region` and that may be seen.
@@ -149,9 +196,9 @@ impl MappingTable {
     /// [`CallError::Overlap`] with another one, [`CallError::QuotaExceeded`] if the table is full.
     pub fn begin(&mut self, new: Mapping) -> Result<Mapping, CallError> {
         let old = self.starting_at(new.address);
-        if let Some(old) =
-            old.filter(|old| old.mapped < old.pages && *old == Mapping { mapped: old.mapped, ..new })
-        {
+        if let Some(old) = old.filter(|old| {
+            old.mapped < old.pages && *old == Mapping { mapped: old.mapped, dead: old.dead, ..new }
+        }) {
             return Ok(old);
         }
         if self.iter().any(|old| new.address < old.end() && old.address < new.end()) {
@@ -166,6 +213,12 @@ impl MappingTable {
     #[must_use]
     pub fn starting_at(&self, address: u64) -> Option<Mapping> {
         self.iter().find(|mapping| mapping.address == address).copied()
+    }
+
+    /// The mapping at a place of the table.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<Mapping> {
+        self.0.get(place).filter(|mapping| mapping.pages > 0).copied()
     }
 
     /// A mapping of a region, if there is one.
@@ -185,7 +238,8 @@ impl MappingTable {
     /// gone, and nothing of the rest is in the page tables yet.
     pub fn renew(&mut self) {
         for place in &mut self.0 {
-            *place = if place.made_by_domain { Mapping::NONE } else { Mapping { mapped: 0, ..*place } };
+            *place =
+                if place.made_by_domain { Mapping::NONE } else { Mapping { mapped: 0, dead: 0, ..*place } };
         }
     }
 
@@ -199,13 +253,23 @@ impl MappingTable {
     pub fn progress(&mut self, address: u64, mapped: u32) {
         if let Some(mapping) = self.find(address) {
             mapping.mapped = mapped;
+            mapping.dead = mapping.dead.min(mapped);
+        }
+    }
+
+    /// Notes that the first `dead` pages of a mapping show the dead page, and the others do not.
+    pub fn conceal(&mut self, address: u64, dead: u32) {
+        if let Some(mapping) = self.find(address) {
+            mapping.dead = dead.min(mapping.mapped);
         }
     }
 
     /// Cuts a mapping down to its first `pages` pages; to none, and it is gone.
     pub fn truncate(&mut self, address: u64, pages: u32) {
         if let Some(mapping) = self.find(address) {
-            *mapping = if pages == 0 { Mapping::NONE } else { Mapping { pages, mapped: pages, ..*mapping } };
+            let dead = mapping.dead.min(pages);
+            *mapping =
+                if pages == 0 { Mapping::NONE } else { Mapping { pages, mapped: pages, dead, ..*mapping } };
         }
     }
 

@@ -7,6 +7,7 @@
 use cloison_abi::{CallError, limits::MAX_REGIONS};
 
 use crate::{
+    DomainSet,
     memory::Run,
     refs::{Frame, RegionId, RegionRef},
 };
@@ -50,6 +51,8 @@ pub struct Region {
     page_tables: PageTables,
     /// In how many places guests have it: their memory, and their frame pages.
     attached: u8,
+    /// The domains that a builder lets see it, by a slot, a mapping or a guest.
+    parties: DomainSet,
 }
 
 impl Region {
@@ -62,6 +65,7 @@ impl Region {
         backing: Backing::Memory { zeroed: 0 },
         page_tables: PageTables::No,
         attached: 0,
+        parties: 0,
     };
 
     /// Its pages; none if it is vacant.
@@ -98,6 +102,12 @@ impl Region {
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.attached > 0
+    }
+
+    /// The domains that a builder lets see it: what one of them writes there, the others can read.
+    #[must_use]
+    pub fn parties(&self) -> DomainSet {
+        self.parties
     }
 
     /// Whether it is these pages, from `first` on, of `parent`.
@@ -216,7 +226,8 @@ impl RegionTable {
             return Err(CallError::BadState);
         }
         let found = self.get_mut(region)?;
-        *found = Region { pages: found.pages, backing: Backing::Vacant, ..Region::NONE };
+        let (pages, parties) = (found.pages, found.parties);
+        *found = Region { pages, parties, backing: Backing::Vacant, ..Region::NONE };
         Ok(())
     }
 
@@ -230,9 +241,28 @@ impl RegionTable {
         if !found.is_vacant() || self.get(parent)?.is_device() {
             return Err(CallError::BadState);
         }
+        let parties = found.parties;
         let backed = self.part(parent, first, found.pages.into())?;
-        *self.get_mut(region)? = backed;
+        *self.get_mut(region)? = Region { parties, ..backed };
         Ok(())
+    }
+
+    /// Notes that a builder lets a domain see a region.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if a guest of another domain has it: what a guest sees is not withdrawn.
+    pub fn admit(&mut self, region: RegionRef, party: DomainSet) -> Result<(), CallError> {
+        let found = self.get_mut(region)?;
+        if found.is_attached() && found.parties & !party != 0 {
+            return Err(CallError::BadState);
+        }
+        found.parties |= party;
+        Ok(())
+    }
+
+    /// Notes that a domain is gone, and sees nothing any more.
+    pub fn forget(&mut self, party: DomainSet) {
+        self.regions.iter_mut().for_each(|region| region.parties &= !party);
     }
 
     /// Whether a region can be ended, and its memory zeroed, now.
@@ -328,17 +358,20 @@ impl RegionTable {
         Ok(())
     }
 
-    /// Lets a guest have a region, once more: until it is detached as often, it stays as it is, and nobody else's.
+    /// Lets a guest of a domain have a region, once more: until it is detached as often, it stays as it is, and nobody
+    /// else's.
     ///
     /// # Errors
-    /// [`CallError::BadState`] for a device, and for what is not [usable](RegionTable::usable) otherwise;
-    /// [`CallError::TableFull`].
-    pub fn attach(&mut self, region: RegionRef) -> Result<(), CallError> {
-        if self.usable(region)?.is_device() {
+    /// [`CallError::BadState`] for a device, for what another domain sees too, and for what is not
+    /// [usable](RegionTable::usable) otherwise; [`CallError::TableFull`].
+    pub fn attach(&mut self, region: RegionRef, owner: DomainSet) -> Result<(), CallError> {
+        let found = self.usable(region)?;
+        if found.is_device() || found.parties & !owner != 0 {
             return Err(CallError::BadState);
         }
         let found = self.get_mut(region)?;
         found.attached = found.attached.checked_add(1).ok_or(CallError::TableFull)?;
+        found.parties |= owner;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use cloison_abi::{
     limits::PAGE_BYTES,
 };
 use cloison_rules::{
-    Frame, RegionRef,
+    DomainSet, Frame, RegionRef,
     guest::{Attached, GuestPages, Pool, Shown, SpaceId, is_shared},
     memory::Run,
 };
@@ -80,13 +80,14 @@ impl Regions {
         &mut self,
         frame: RegionRef,
         attached: [Option<Attached>; GUEST_REGIONS],
+        owner: DomainSet,
     ) -> Result<GuestSpaces, CallError> {
         let mut spaces = GuestSpaces::NONE;
-        let page = self.attach_one(frame)?.first;
+        let page = self.attach_one(frame, owner)?.first;
         spaces.frame_page = Some((frame, page));
         for (place, new) in spaces.attached.iter_mut().zip(attached) {
             let Some(new) = new else { continue };
-            if let Err(error) = self.attach_one(new.region) {
+            if let Err(error) = self.attach_one(new.region, owner) {
                 self.detach(&mut spaces);
                 return Err(error);
             }

@@ -3,11 +3,11 @@
 //! What is in the table came in as [`Frames`] or [`DeviceFrames`], and all changes go through here. So what the table
 //! says of a page is true: whether it may be zeroed, seen, or made a page table.
 
-use core::ops::Deref;
+use core::ops::{Deref, Range};
 
 use cloison_abi::CallError;
 use cloison_rules::{
-    RegionRef,
+    DomainSet, RegionRef,
     mapping::Mapping,
     memory::Run,
     region::{Backing, RegionTable},
@@ -85,6 +85,19 @@ impl Regions {
         self.0.vacate(region)
     }
 
+    /// See [`RegionTable::admit`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn admit(&mut self, region: RegionRef, party: DomainSet) -> Result<(), CallError> {
+        self.0.admit(region, party)
+    }
+
+    /// See [`RegionTable::forget`].
+    pub fn forget(&mut self, party: DomainSet) {
+        self.0.forget(party);
+    }
+
     /// See [`RegionTable::begin_scrub`].
     ///
     /// # Errors
@@ -136,9 +149,9 @@ impl Regions {
         self.0.release_tables(region)
     }
 
-    /// Attaches one region to a guest. Returns its pages.
-    pub(super) fn attach_one(&mut self, region: RegionRef) -> Result<Run, CallError> {
-        self.0.attach(region)?;
+    /// Attaches one region to a guest of this domain. Returns its pages.
+    pub(super) fn attach_one(&mut self, region: RegionRef, owner: DomainSet) -> Result<Run, CallError> {
+        self.0.attach(region, owner)?;
         Ok(self.0.get(region)?.run())
     }
 
@@ -147,7 +160,8 @@ impl Regions {
         self.0.detach(region);
     }
 
-    /// Lets an address space show the pages of a mapping up to the one with the number `end`.
+    /// Lets an address space show the pages of a mapping up to the one with the number `end`; if `is_dead`, its dead page in
+    /// place of each.
     ///
     /// # Errors
     /// How many pages are shown, and why no more are: the address space has too few pages for its tables, or something
@@ -157,15 +171,36 @@ impl Regions {
         space: &mut AddressSpace,
         mapping: &Mapping,
         end: u32,
+        is_dead: bool,
     ) -> Result<(), (u32, CallError)> {
         let mapped = mapping.mapped();
         let region = self.0.get(mapping.region()).map_err(|error| (mapped, error))?;
         let frames = mapping.frames(region).ok_or((mapped, CallError::BadState))?;
         let (rights, device) = (mapping.rights(), region.is_device());
         for page in mapped..end.min(mapping.pages()) {
+            let address = mapping.address_of(page);
             let frame = frames.first.after(page.into());
-            space.map(mapping.address_of(page), frame, rights, device).map_err(|error| (page, error))?;
+            let shown = if is_dead {
+                space.map_dead(address, rights)
+            } else {
+                space.map(address, frame, rights, device)
+            };
+            shown.map_err(|error| (page, error))?;
         }
         Ok(())
+    }
+
+    /// Lets an address space show other pages where it shows some of a mapping: those of the region, or, if `is_dead`, its
+    /// dead page. If there is none, nothing is seen there.
+    pub fn show_instead(
+        &self,
+        space: &mut AddressSpace,
+        mapping: &Mapping,
+        pages: Range<u32>,
+        is_dead: bool,
+    ) {
+        space.hide(mapping, pages.clone());
+        let part = mapping.part(pages);
+        let _ = self.show(space, &part, part.pages(), is_dead);
     }
 }

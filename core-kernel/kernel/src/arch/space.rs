@@ -73,11 +73,13 @@ pub struct AddressSpace {
     quota: Run,
     /// The first of them that is no table yet.
     next: Frame,
+    /// The page that is shown in place of memory that is withdrawn, once there is one. It is the domain's alone.
+    dead: Option<Frame>,
 }
 
 impl AddressSpace {
     /// No address space.
-    pub const NONE: Self = Self { quota: Run::NONE, next: Frame::new(0) };
+    pub const NONE: Self = Self { quota: Run::NONE, next: Frame::new(0), dead: None };
 
     /// An empty address space whose tables come from these pages.
     pub fn new(frames: ZeroedFrames, kernel: &KernelSpace) -> Self {
@@ -90,7 +92,7 @@ impl AddressSpace {
             // SAFETY: both are root tables: the kernel's, and one that nobody uses yet.
             unsafe { Entry::of(quota.first, slot).set(Entry::of(kernel.root, slot).get()) };
         }
-        Self { quota, next: quota.first.after(1) }
+        Self { quota, next: quota.first.after(1), dead: None }
     }
 
     /// Ends the address space, if there is one. Returns the pages of its quota.
@@ -109,7 +111,13 @@ impl AddressSpace {
         self.quota.pages() > 0
     }
 
-    /// How many pages of its quota have become page tables.
+    /// The page that is shown in place of memory that is withdrawn.
+    #[cfg(test)]
+    pub fn dead(&self) -> Option<Frame> {
+        self.dead
+    }
+
+    /// How many pages of its quota are in use: for page tables, and as the dead page.
     pub fn pages_used(&self) -> u64 {
         self.next.number() - self.quota.first.number()
     }
@@ -138,14 +146,8 @@ impl AddressSpace {
         flags.set(Flags::NO_EXECUTE, !rights.contains(Rights::EXECUTE));
         flags.set(Flags::NO_CACHE | Flags::WRITE_THROUGH, device);
         let links = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
-        let Self { quota, next } = self;
-        let mut take = || {
-            let table = *next;
-            (table < quota.end).then(|| {
-                *next = table.after(1);
-                table
-            })
-        };
+        let Self { quota, next, .. } = self;
+        let mut take = || take(next, *quota);
         // SAFETY: the tables are those of this address space, made of pages of its own.
         let entry =
             unsafe { walk(quota.first, address, 1, &mut take, links) }.ok_or(CallError::QuotaExceeded)?;
@@ -154,6 +156,17 @@ impl AddressSpace {
         }
         entry.set(frame.address() | flags.bits());
         Ok(())
+    }
+
+    /// Shows the dead page in place of one that is withdrawn. What the domain writes there, nobody else reads; and it cannot
+    /// be executed, as it can be written elsewhere.
+    ///
+    /// # Errors
+    /// As for any mapping; [`CallError::QuotaExceeded`] too if there is no page for it.
+    pub(super) fn map_dead(&mut self, address: u64, rights: Rights) -> Result<(), CallError> {
+        self.dead = self.dead.or_else(|| take(&mut self.next, self.quota));
+        let dead = self.dead.ok_or(CallError::QuotaExceeded)?;
+        self.map(address, dead, rights.difference(Rights::EXECUTE), false)
     }
 
     /// Maps a part of the system image.
@@ -176,6 +189,15 @@ impl AddressSpace {
             }
         }
     }
+}
+
+/// The next page of a quota, if there is one.
+fn take(next: &mut Frame, quota: Run) -> Option<Frame> {
+    let page = *next;
+    (page < quota.end).then(|| {
+        *next = page.after(1);
+        page
+    })
 }
 
 /// The entry for `address` in its table of `level` (1: page table, 2: page directory, and so on). What is missing on

@@ -148,7 +148,19 @@ pub(super) fn map(
     arguments: Arguments,
 ) -> Result {
     let [_, address, first, pages, rights, _] = arguments.a;
-    map_into(kernel, (region, held), domain, id == domain, [address, first, pages, rights])
+    let is_own = id == domain;
+    if !is_own && !admit(kernel, region, domain)? {
+        return Ok(Answer::Again);
+    }
+    map_into(kernel, (region, held), (domain, None), is_own, [address, first, pages, rights])
+}
+
+/// Lets a domain be one of those that see a region. Who may have no memory together with it sees that one no more: in
+/// steps. Returns whether it is so.
+fn admit(kernel: &mut Kernel, region: RegionRef, party: DomainId) -> Result<bool> {
+    kernel.regions.admit(region, party.bit())?;
+    let parties = kernel.regions.get(region)?.parties();
+    Ok(!kernel.settle_memory_step(parties))
 }
 
 /// Fill a slot of a domain with a capability, for this life and all later ones.
@@ -184,6 +196,9 @@ pub(super) fn give_region(
     let beside = Rights::GRANT | Rights::DMA;
     let access = access_rights(rights & !u64::from(beside.bits()), held)?;
     let given = access | (Rights::from_bits_truncate(rights as u32) & beside & held);
+    if !admit(kernel, region, domain)? {
+        return Ok(Answer::Again);
+    }
     give(kernel, domain, slot, Capability::own_region(region, given))
 }
 

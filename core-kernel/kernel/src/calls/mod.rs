@@ -15,7 +15,7 @@ mod regions;
 mod system;
 
 pub use gates::{gate_call_at_once, poll, reply_at_once, signal};
-pub(crate) use regions::{map_step, unmap_step, zero_step};
+pub(crate) use regions::{map_step, settle_step, unmap_step, zero_step};
 
 use cloison_abi::{CallError, CallNumber};
 use cloison_rules::{

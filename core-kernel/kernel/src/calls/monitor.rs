@@ -46,6 +46,13 @@ pub(super) fn verdict_set(kernel: &mut Kernel, _id: DomainId, (): (), arguments:
     }
     if arguments.label == 0 {
         kernel.monitor.begin_epoch();
+        // An answer is about what is done next. What both see already is closed and opened by a new policy.
+        if classes.contains(Classes::SHARE) {
+            kernel.access_mut(subject).judge_memory(objects, decision);
+            if kernel.settle_memory_step(objects | subject.bit()) {
+                return Ok(Answer::Again);
+            }
+        }
     }
     if decision == Decision::Deny {
         kernel.withdraw(subject, objects, classes);

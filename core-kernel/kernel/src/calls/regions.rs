@@ -39,20 +39,23 @@ pub(super) fn map(
     arguments: Arguments,
 ) -> Result {
     let [address, first, pages, rights, ..] = arguments.a;
-    map_into(kernel, found, id, true, [address, first, pages, rights])
+    let lender = kernel.slots(id).lender(arguments.slot);
+    map_into(kernel, found, (id, lender), true, [address, first, pages, rights])
 }
 
-/// Maps a region, by these rights, into `target`, [`STEP_PAGES`] at a time. If the quota is used up on the way, what
+/// Maps a region, by these rights, into `target`, to which `lender` has lent it, [`STEP_PAGES`] at a time. If the quota is used up on the way, what
 /// has been mapped stays, as a shorter mapping.
 pub(super) fn map_into(
     kernel: &mut Kernel,
     (reference, held): (RegionRef, Rights),
-    target: DomainId,
+    (target, lender): (DomainId, Option<DomainId>),
     made_by_domain: bool,
     [address, first, pages, rights]: [u64; 4],
 ) -> Result {
     let region = *kernel.regions.usable(reference)?;
-    let new = Mapping::new(reference, &region, address, first, pages, rights)?.made_by_domain(made_by_domain);
+    let new = Mapping::new(reference, &region, address, first, pages, rights)?
+        .made_by_domain(made_by_domain)
+        .lent_by(lender);
     if !held.contains(new.rights()) {
         return Err(CallError::MissingRight);
     }
@@ -62,15 +65,32 @@ pub(super) fn map_into(
 
 /// Puts the next [`STEP_PAGES`] of a mapping into the page tables. Returns whether all of it is there.
 pub(crate) fn map_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> Result<bool> {
+    if settle_step(kernel, id, mapping) {
+        return Ok(false);
+    }
+    let is_dead = kernel.is_withdrawn(id, &mapping);
     let Kernel { regions, domains, .. } = kernel;
     let domain = &mut domains[id.index()];
     let end = mapping.pages().min(mapping.mapped() + STEP_PAGES);
-    if let Err((shown, error)) = regions.show(&mut domain.space, &mapping, end) {
+    if let Err((shown, error)) = regions.show(&mut domain.space, &mapping, end, is_dead) {
         domain.mappings.truncate(mapping.address(), shown);
         return Err(error);
     }
     domain.mappings.progress(mapping.address(), end);
+    domain.mappings.conceal(mapping.address(), if is_dead { end } else { 0 });
     Ok(end == mapping.pages())
+}
+
+/// Lets a domain see by a mapping what the monitor has decided: by the next [`STEP_PAGES`] at most its memory, or the dead
+/// page. Returns whether there was something to do.
+pub(crate) fn settle_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> bool {
+    let is_dead = kernel.is_withdrawn(id, &mapping);
+    let Some((pages, left)) = mapping.unsettled(is_dead, STEP_PAGES) else { return false };
+    let Kernel { regions, domains, .. } = kernel;
+    let domain = &mut domains[id.index()];
+    regions.show_instead(&mut domain.space, &mapping, pages, is_dead);
+    domain.mappings.conceal(mapping.address(), left);
+    true
 }
 
 /// Remove a mapping of the caller.

@@ -50,6 +50,15 @@ impl World {
                 panic!("{} {id:?} sees a region that has ended", self.story())
             };
             let page = (address - mapping.address()) / PAGE_BYTES;
+            let is_dead = page < mapping.dead().into();
+            assert_eq!(Some(frame) == domain.space.dead(), is_dead, "{} {id:?} {mapping:?}", self.story());
+            if is_dead {
+                let quota = domain.quota.and_then(|quota| self.kernel.regions.get(quota).ok());
+                let is_own = quota.is_some_and(|quota| quota.run().contains(Run::new(frame, 1)));
+                assert!(is_own && !execute, "{} {id:?} has a dead page", self.story());
+                continue;
+            }
+            assert!(!self.is_cut(id, mapping.region()), "{} {id:?} sees what is withdrawn", self.story());
             let shown = mapping.frames(region).map(|run| run.first.after(page));
             assert_eq!(shown, Some(frame), "{} {id:?} sees another page at {address:#x}", self.story());
             let mut rights = Rights::READ;
@@ -66,7 +75,8 @@ impl World {
         }
         for mapping in domain.mappings.iter() {
             let count = counts.get(&mapping.address()).copied().unwrap_or(0);
-            let is_there = if domain.space.is_there() { mapping.mapped() } else { 0 };
+            let hidden = if domain.space.dead().is_some() { 0 } else { mapping.dead() };
+            let is_there = if domain.space.is_there() { mapping.mapped() - hidden } else { 0 };
             assert_eq!(count, is_there, "{} {id:?}: {mapping:?}", self.story());
         }
     }
@@ -106,6 +116,25 @@ impl World {
                         assert_eq!(*shared.get_or_insert(high.clone()), high, "{} {space}", self.story());
                     }
                 }
+            }
+        }
+    }
+
+    /// Whether all ways by which a domain has a region are withdrawn.
+    fn is_cut(&self, id: DomainId, region: RegionRef) -> bool {
+        if self.is_busy(DomainId::BUILDER) {
+            // Whom it is giving something does not have it yet.
+            return false;
+        }
+        let is_cut = |pair| self.cut.contains(&pair);
+        let parties: Vec<_> =
+            self.plan.iter().filter(|(_, of, _)| *of == region).map(|(to, ..)| *to).collect();
+        let mut lenders = self.loans.iter().filter(|loan| (loan.borrower, loan.region) == (id, region));
+        match parties.contains(&id) {
+            true => parties.iter().any(|other| is_cut((id, *other))) && lenders.next().is_none(),
+            false => {
+                lenders.clone().count() > 0
+                    && lenders.all(|loan| is_cut((loan.lender, id)) || is_cut((id, loan.lender)))
             }
         }
     }

@@ -13,4 +13,5 @@ mod sequences;
 mod space;
 mod talk;
 mod vacant;
+mod withdrawn;
 mod world;

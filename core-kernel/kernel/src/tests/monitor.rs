@@ -17,22 +17,22 @@ use crate::{
 };
 
 /// Two domains that are judged, and the monitor. The first can call both others, the second the monitor.
-const FIRST: DomainId = DomainId::I2;
-const SECOND: DomainId = DomainId::I3;
-const MONITOR: DomainId = DomainId::I4;
+pub(super) const FIRST: DomainId = DomainId::I2;
+pub(super) const SECOND: DomainId = DomainId::I3;
+pub(super) const MONITOR: DomainId = DomainId::I4;
 /// The monitor's slot with its right, and the event that says that there is a question.
-const RIGHT: u8 = 50;
+pub(super) const RIGHT: u8 = 50;
 const BIT: u64 = 9;
 /// The first domain's event of the second.
 const EVENT: u8 = 10;
 
 const DENIED: Option<Came> = Some(Came::To(CallError::Denied as i32, [0; 4]));
 
-struct Judged(World);
+pub(super) struct Judged(pub(super) World);
 
 impl Judged {
     /// All has been built, nothing is decided, and the monitor waits for questions.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = World::new();
         DOMAINS.iter().for_each(|slot| world.done(call(CallNumber::DomainStop, *slot, &[])));
         let kind = ObjectKind::MonitorRight as u64;
@@ -68,13 +68,13 @@ impl Judged {
     }
 
     /// A domain makes a call about which nobody has decided.
-    fn asks(&mut self, id: DomainId, act: Act) {
+    pub(super) fn asks(&mut self, id: DomainId, act: Act) {
         self.0.turn(id, act);
         assert_eq!(self.state(id), State::Asking);
     }
 
     /// The first question that waits, with the epoch.
-    fn question(&mut self) -> Option<(Question, u32)> {
+    pub(super) fn question(&mut self) -> Option<(Question, u32)> {
         let thread = self.0.kernel.thread(MONITOR).unwrap();
         let came = self.0.turn(MONITOR, call(CallNumber::AskRead, RIGHT, &[]));
         let label = self.0.kernel.context(thread).label();
@@ -83,7 +83,7 @@ impl Judged {
     }
 
     /// The monitor decides; epoch 0: a new policy.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         epoch: u32,
         subject: DomainId,

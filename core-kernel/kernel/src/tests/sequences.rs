@@ -106,7 +106,7 @@ fn builders_act() -> impl Strategy<Value = Act> {
 }
 
 /// Who acts, and what it does if it is not in the middle of something.
-fn turn() -> impl Strategy<Value = (usize, Act)> {
+pub(super) fn turn() -> impl Strategy<Value = (usize, Act)> {
     prop_oneof![
         3 => (2..5_usize, domains_act()),
         2 => builders_act().prop_map(|act| (1, act)),

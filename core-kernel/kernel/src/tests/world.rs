@@ -4,14 +4,14 @@ use std::{boxed::Box, format, string::String, vec::Vec};
 
 use cloison_abi::{
     CallError, CallNumber, Fault, FaultKind, Rights,
-    access::Classes,
+    access::{Classes, Decision},
     call::{BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT, EVERYONE},
     guest::GuestExit,
     image::{BUILDER_SEGMENTS, BuilderSegment, IMAGE_MAGIC, ImageHeader},
     limits::PAGE_BYTES,
     plan::FaultPolicy,
 };
-use cloison_rules::{DomainId, RegionRef, ThreadId, capability::Capability, memory::Run};
+use cloison_rules::{DomainId, DomainSet, RegionRef, ThreadId, capability::Capability, memory::Run};
 
 use super::acts::{
     Act, BIG, CARVED, Call, DOMAINS, GATES, GUEST, LINE, MIDDLE, OTHERS, OWN, PATIENT, PLANNED_ADDRESS,
@@ -68,6 +68,10 @@ pub struct World {
     pub attached: Vec<(RegionRef, bool)>,
     /// Who may not lend, and whether that was decided for all of its lives.
     pub denied: Vec<(DomainId, bool)>,
+    /// Who may not have memory together with whom, as the monitor has decided.
+    pub cut: Vec<(DomainId, DomainId)>,
+    /// Whether the monitor answers each question at once, by yes.
+    pub says_yes: bool,
     /// What the builder had at first, and how many regions there were.
     first: (Vec<(usize, Capability)>, usize),
     pub history: Vec<String>,
@@ -102,6 +106,8 @@ impl World {
             given: Vec::new(),
             attached: Vec::new(),
             denied: Vec::new(),
+            cut: Vec::new(),
+            says_yes: false,
             first,
             history: Vec::new(),
         }
@@ -240,7 +246,16 @@ impl World {
         }
         let held = self.kernel.slots(actor).region(call.slot.into(), Rights::empty()).map(|(_, held)| held);
         self.carry_out(thread, call.number);
+        if self.says_yes && self.kernel.is_asking(thread) {
+            DomainId::all().for_each(|id| {
+                self.kernel.access_mut(id).judge(DomainSet::MAX, Classes::ASKED, Decision::Allow);
+            });
+            self.kernel.release_askers();
+        }
         let came = machine::outcome(self.kernel.context(thread));
+        if call.number == CallNumber::VerdictSet {
+            self.note_verdict(call, came);
+        }
         self.note_mapping(call, target, others.1, came);
         let takes_all = matches!(call.number, CallNumber::RegionDelete | CallNumber::RegionVacate);
         if let (true, Some(region), Came::Again) = (takes_all, region, came) {
@@ -318,6 +333,24 @@ impl World {
         self.loans.retain(|loan| !of(loan) || dying.contains(&loan.region));
     }
 
+    /// What is withdrawn is so when the call has come to an end; what is given back, when it begins.
+    fn note_verdict(&mut self, call: Call, came: Came) {
+        let [subject, object, classes, decision, ..] = call.a;
+        let Some(subject) = DomainId::new(subject as usize) else { return };
+        let objects = DomainId::all()
+            .filter(|id| *id != subject && (object == EVERYONE || object == id.index() as u64));
+        let shares = Classes::from_bits_truncate(classes as u32).contains(Classes::SHARE);
+        for pair in objects.filter(|_| shares).map(|object| (subject, object)) {
+            match came {
+                Came::To(0, _) if decision == Decision::Deny as u64 => self.cut.push(pair),
+                Came::Again | Came::To(0, _) if decision == Decision::Allow as u64 => {
+                    self.cut.retain(|cut| *cut != pair);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// What the builder has mapped is planned from the first step on. If the quota is used up on the way, a part stays.
     fn note_mapping(&mut self, call: Call, target: Option<DomainId>, region: Option<RegionRef>, came: Came) {
         let stays = match came {
@@ -342,6 +375,7 @@ impl World {
                 self.denied.retain(|(who, for_good)| *who != target || (*for_good && !is_over));
                 if is_over {
                     self.plan.retain(|(domain, ..)| *domain != target);
+                    self.cut.retain(|(subject, object)| ![*subject, *object].contains(&target));
                     self.given.retain(|(domain, _)| *domain != target);
                 }
             }
@@ -359,6 +393,7 @@ impl World {
             | CallNumber::DomainGiveEvent
             | CallNumber::DomainGiveInterrupt
             | CallNumber::DomainGiveDomain
+            | CallNumber::DomainGiveRight
             | CallNumber::DomainGiveGuest => {
                 let held = self.kernel.domain(target).planned.get(call.a[0]);
                 self.given.push((target, *held.expect("a slot was filled")));

@@ -78,9 +78,9 @@ fn devices_are_neither_zeroed_nor_page_tables() {
 fn what_a_guest_has_stays_as_it_is() {
     let mut table = RegionTable::EMPTY;
     let region = memory(&mut table, 8);
-    assert_eq!(table.attach(region), Err(CallError::BadState), "not zeroed yet");
+    assert_eq!(table.attach(region, 4), Err(CallError::BadState), "not zeroed yet");
     table.scrub(region, 8).unwrap();
-    (0..2).for_each(|_| table.attach(region).unwrap());
+    (0..2).for_each(|_| table.attach(region, 4).unwrap());
     for _ in 0..2 {
         assert!(table.usable(region).is_ok(), "it is seen as before");
         assert_eq!(table.unattached(region), Err(CallError::BadState));
@@ -90,9 +90,9 @@ fn what_a_guest_has_stays_as_it_is() {
         table.detach(region);
     }
     assert!(table.unattached(region).is_ok() && table.carve(region, 0, 1).is_ok());
-    assert_eq!(table.attach(region), Err(CallError::BadState), "something is carved out of it");
+    assert_eq!(table.attach(region, 4), Err(CallError::BadState), "something is carved out of it");
     let device = table.add(Frame::new(0x200), 1, Backing::Device).unwrap();
-    assert_eq!(table.attach(device), Err(CallError::BadState));
+    assert_eq!(table.attach(device, 4), Err(CallError::BadState));
 }
 
 #[test]

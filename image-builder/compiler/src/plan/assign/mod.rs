@@ -121,7 +121,9 @@ impl<'a> Assigner<'a> {
         let parts = layouts.into_iter().zip(self.info).zip(settings).enumerate();
         let domains = parts.map(|(place, ((layout, info), settings))| {
             let mine = self.tables.mappings.iter().filter(|mapping| mapping.domain as usize == place);
-            let quota_pages = quota_pages(mine.map(|mapping| (mapping.address, u64::from(mapping.pages))));
+            let tables = quota_pages(mine.map(|mapping| (mapping.address, u64::from(mapping.pages))));
+            // One more is shown in place of memory that a monitor withdraws.
+            let quota_pages = tables + u64::from(self.system.policy().is_some());
             DomainPlan {
                 component: self.system.domains[place].component,
                 layout,
