@@ -9,9 +9,6 @@ use super::{Bell, Control, RingError, RingMemory, Word, advance, distance, piece
 pub struct Producer<M, B> {
     memory: M,
     pub(super) bell: B,
-    /// How far this side has written. The copy in the memory is for the other side to read; it is never read
-    /// back.
-    position: usize,
 }
 
 /// The side that reads.
@@ -19,24 +16,21 @@ pub struct Producer<M, B> {
 pub struct Consumer<M, B> {
     memory: M,
     pub(super) bell: B,
-    /// How far this side has read. As for the producer.
-    position: usize,
 }
 
 impl<M: RingMemory, B: Bell> Producer<M, B> {
     /// Takes the writing side, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
-        let position = own_position(&memory, Control::Produced);
-        Self { memory, bell, position }
+        Self { memory, bell }
     }
 
     /// Empties the ring for a consumer that has just begun, where the last one left off: what that has not
     /// read is dropped, and a position that made no sense is one again.
     pub fn restart(&mut self) {
-        self.position = own_position(&self.memory, Control::Consumed);
+        let position = own_position(&self.memory, Control::Consumed) as u32;
         // The consumer takes its own position as modulo, too.
-        self.memory.word(Control::Consumed).store(self.position as u32, Ordering::Relaxed);
-        self.memory.word(Control::Produced).store(self.position as u32, Ordering::Release);
+        self.memory.word(Control::Consumed).store(position, Ordering::Relaxed);
+        self.memory.word(Control::Produced).store(position, Ordering::Release);
     }
 
     /// How many bytes can be written now.
@@ -44,12 +38,22 @@ impl<M: RingMemory, B: Bell> Producer<M, B> {
     /// # Errors
     /// [`RingError::Corrupt`].
     pub fn room(&self) -> Result<usize, RingError> {
+        self.room_from(self.position())
+    }
+
+    /// How far this side has written.
+    pub(super) fn position(&self) -> usize {
+        own_position(&self.memory, Control::Produced)
+    }
+
+    /// How many bytes can be written from this position on.
+    pub(super) fn room_from(&self, position: usize) -> Result<usize, RingError> {
         let capacity = self.memory.capacity();
         let consumed = self.memory.word(Control::Consumed).load(Ordering::Acquire) as usize;
         if consumed >= 2 * capacity {
             return Err(RingError::Corrupt);
         }
-        distance(consumed, self.position, capacity).map(|filled| capacity - filled)
+        distance(consumed, position, capacity).map(|filled| capacity - filled)
     }
 
     /// Writes as many bytes as there is room for, without waiting. Returns how many.
@@ -57,10 +61,11 @@ impl<M: RingMemory, B: Bell> Producer<M, B> {
     /// # Errors
     /// [`RingError::Corrupt`].
     pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize, RingError> {
-        let count = self.room()?.min(bytes.len());
+        let position = self.position();
+        let count = self.room_from(position)?.min(bytes.len());
         if count > 0 {
-            self.put(0, &bytes[..count]);
-            self.publish(count);
+            self.put(position, &bytes[..count]);
+            self.publish(position, count);
         }
         Ok(count)
     }
@@ -92,19 +97,21 @@ impl<M: RingMemory, B: Bell> Producer<M, B> {
         Ok(wait)
     }
 
-    /// Copies bytes to `skip` bytes behind the position. The caller knows that there is room.
-    pub(super) fn put(&self, skip: usize, bytes: &[u8]) {
-        let capacity = self.memory.capacity();
-        let [(at, first), (rest_at, rest)] =
-            pieces(advance(self.position, skip, capacity), bytes.len(), capacity);
+    /// The position `bytes` bytes behind another one.
+    pub(super) fn after(&self, position: usize, bytes: usize) -> usize {
+        advance(position, bytes, self.memory.capacity())
+    }
+
+    /// Copies bytes to a position. The caller knows that there is room.
+    pub(super) fn put(&self, position: usize, bytes: &[u8]) {
+        let [(at, first), (rest_at, rest)] = pieces(position, bytes.len(), self.memory.capacity());
         self.memory.write(at, &bytes[..first]);
         self.memory.write(rest_at, &bytes[first..][..rest]);
     }
 
-    /// Shows the consumer `count` more bytes, and wakes it if it may be waiting.
-    pub(super) fn publish(&mut self, count: usize) {
-        self.position = advance(self.position, count, self.memory.capacity());
-        self.memory.word(Control::Produced).store(self.position as u32, Ordering::Release);
+    /// Shows the consumer `count` bytes from `position` on, and wakes it if it may be waiting.
+    pub(super) fn publish(&mut self, position: usize, count: usize) {
+        move_on(&self.memory, Control::Produced, position, count);
         wake(&self.memory, Control::ConsumerAsleep, &self.bell);
     }
 }
@@ -112,8 +119,7 @@ impl<M: RingMemory, B: Bell> Producer<M, B> {
 impl<M: RingMemory, B: Bell> Consumer<M, B> {
     /// Takes the reading side, where the last one left off.
     pub fn new(memory: M, bell: B) -> Self {
-        let position = own_position(&memory, Control::Consumed);
-        Self { memory, bell, position }
+        Self { memory, bell }
     }
 
     /// How many bytes can be read now.
@@ -121,8 +127,18 @@ impl<M: RingMemory, B: Bell> Consumer<M, B> {
     /// # Errors
     /// [`RingError::Corrupt`].
     pub fn available(&self) -> Result<usize, RingError> {
+        self.available_from(self.position())
+    }
+
+    /// How far this side has read.
+    pub(super) fn position(&self) -> usize {
+        own_position(&self.memory, Control::Consumed)
+    }
+
+    /// How many bytes can be read from this position on.
+    pub(super) fn available_from(&self, position: usize) -> Result<usize, RingError> {
         let produced = self.memory.word(Control::Produced).load(Ordering::Acquire) as usize;
-        distance(self.position, produced, self.memory.capacity())
+        distance(position, produced, self.memory.capacity())
     }
 
     /// Reads as many bytes as there are, at most as many as fit, without waiting. Returns how many.
@@ -130,10 +146,11 @@ impl<M: RingMemory, B: Bell> Consumer<M, B> {
     /// # Errors
     /// [`RingError::Corrupt`].
     pub fn try_read(&mut self, to: &mut [u8]) -> Result<usize, RingError> {
-        let count = self.available()?.min(to.len());
+        let position = self.position();
+        let count = self.available_from(position)?.min(to.len());
         if count > 0 {
-            self.copy(0, &mut to[..count]);
-            self.release(count);
+            self.copy(position, &mut to[..count]);
+            self.release(position, count);
         }
         Ok(count)
     }
@@ -165,19 +182,21 @@ impl<M: RingMemory, B: Bell> Consumer<M, B> {
         Ok(wait)
     }
 
-    /// Copies bytes from `skip` bytes behind the position. The caller knows that they are there.
-    pub(super) fn copy(&self, skip: usize, to: &mut [u8]) {
-        let capacity = self.memory.capacity();
-        let [(at, first), (rest_at, rest)] =
-            pieces(advance(self.position, skip, capacity), to.len(), capacity);
+    /// The position `bytes` bytes behind another one.
+    pub(super) fn after(&self, position: usize, bytes: usize) -> usize {
+        advance(position, bytes, self.memory.capacity())
+    }
+
+    /// Copies bytes from a position on. The caller knows that they are there.
+    pub(super) fn copy(&self, position: usize, to: &mut [u8]) {
+        let [(at, first), (rest_at, rest)] = pieces(position, to.len(), self.memory.capacity());
         self.memory.read(at, &mut to[..first]);
         self.memory.read(rest_at, &mut to[first..][..rest]);
     }
 
-    /// Gives `count` bytes back to the producer, and wakes it if it may be waiting.
-    pub(super) fn release(&mut self, count: usize) {
-        self.position = advance(self.position, count, self.memory.capacity());
-        self.memory.word(Control::Consumed).store(self.position as u32, Ordering::Release);
+    /// Gives `count` bytes from `position` on back to the producer, and wakes it if it may be waiting.
+    pub(super) fn release(&mut self, position: usize, count: usize) {
+        move_on(&self.memory, Control::Consumed, position, count);
         wake(&self.memory, Control::ProducerAsleep, &self.bell);
     }
 }
@@ -186,6 +205,14 @@ impl<M: RingMemory, B: Bell> Consumer<M, B> {
 /// are lost then, as the peer, which can always spoil them, wanted.
 fn own_position<M: RingMemory>(memory: &M, word: Control) -> usize {
     memory.word(word).load(Ordering::Acquire) as usize % (2 * memory.capacity())
+}
+
+/// Moves a side's own position on by `count` bytes. Not if it is elsewhere: then the memory has been withdrawn in the
+/// middle of the operation, or has come back, and this side goes on where it was there.
+fn move_on<M: RingMemory>(memory: &M, word: Control, from: usize, count: usize) {
+    if own_position(memory, word) == from {
+        memory.word(word).store(advance(from, count, memory.capacity()) as u32, Ordering::Release);
+    }
 }
 
 /// Says that this side may be about to wait. What the other side does from here on, it either sees or it is

@@ -11,9 +11,13 @@
 //! Positions count modulo twice the capacity, so that full and empty differ. All zeros is an empty ring:
 //! nobody has to set one up.
 //!
-//! **A hostile peer.** Each side keeps its own position to itself and reads only the other's from the memory,
-//! once an operation, and refuses it ([`RingError::Corrupt`]) if it makes no sense. So the peer can spoil
-//! what it sends, and nothing else: every copy stays inside the ring.
+//! **A hostile peer.** Each side reads both positions once an operation. It takes its own as it is modulo twice the
+//! capacity, and refuses the other's ([`RingError::Corrupt`]) if that makes no sense beside it. So the peer can spoil
+//! what the two say to each other, and nothing else: every copy stays inside the ring.
+//!
+//! **Memory that is withdrawn.** While the monitor has withdrawn the memory from one side, that side has other memory,
+//! with nothing in it, in its place. As no side keeps its position to itself, it goes on in either where it was there:
+//! what it writes meanwhile is lost, it reads nothing, and no byte is lost that the other side has written.
 //!
 //! **Who wakes whom.** A side that finds nothing to do sets its "asleep" word, looks once more, and only then
 //! waits for its event. The other side, after each step, looks at that word and signals only if it is set. A

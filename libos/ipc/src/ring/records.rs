@@ -29,13 +29,13 @@ impl<M: RingMemory, B: Bell> RecordProducer<M, B> {
     /// [`RingError::Corrupt`].
     pub fn try_write(&mut self, record: &[u8]) -> Result<bool, RingError> {
         let Ok(length) = u32::try_from(record.len()) else { return Ok(false) };
-        let bytes = LENGTH_BYTES + record.len();
-        if self.0.room()? < bytes {
+        let (position, bytes) = (self.0.position(), LENGTH_BYTES + record.len());
+        if self.0.room_from(position)? < bytes {
             return Ok(false);
         }
-        self.0.put(0, &length.to_le_bytes());
-        self.0.put(LENGTH_BYTES, record);
-        self.0.publish(bytes);
+        self.0.put(position, &length.to_le_bytes());
+        self.0.put(self.0.after(position, LENGTH_BYTES), record);
+        self.0.publish(position, bytes);
         Ok(true)
     }
 
@@ -60,13 +60,18 @@ impl<M: RingMemory, B: Bell> RecordConsumer<M, B> {
     /// # Errors
     /// [`RingError::Corrupt`] if it is not there whole.
     pub fn next_length(&self) -> Result<Option<usize>, RingError> {
-        let available = self.0.available()?;
+        self.length_at(self.0.position())
+    }
+
+    /// The same of the record at this position.
+    fn length_at(&self, position: usize) -> Result<Option<usize>, RingError> {
+        let available = self.0.available_from(position)?;
         if available == 0 {
             return Ok(None);
         }
         let rest = available.checked_sub(LENGTH_BYTES).ok_or(RingError::Corrupt)?;
         let mut length = [0; LENGTH_BYTES];
-        self.0.copy(0, &mut length);
+        self.0.copy(position, &mut length);
         let length = u32::from_le_bytes(length) as usize;
         if length <= rest { Ok(Some(length)) } else { Err(RingError::Corrupt) }
     }
@@ -77,10 +82,11 @@ impl<M: RingMemory, B: Bell> RecordConsumer<M, B> {
     /// [`RingError::Corrupt`]; [`RingError::TooLong`] if it does not fit, and it stays in the ring.
     pub fn try_read(&mut self, to: &mut [u8]) -> Result<Option<usize>, RingError> {
         // The length is read once: the producer can change it at any time.
-        let Some(length) = self.next_length()? else { return Ok(None) };
+        let position = self.0.position();
+        let Some(length) = self.length_at(position)? else { return Ok(None) };
         let record = to.get_mut(..length).ok_or(RingError::TooLong(length))?;
-        self.0.copy(LENGTH_BYTES, record);
-        self.0.release(LENGTH_BYTES + length);
+        self.0.copy(self.0.after(position, LENGTH_BYTES), record);
+        self.0.release(position, LENGTH_BYTES + length);
         Ok(Some(length))
     }
 
@@ -89,8 +95,9 @@ impl<M: RingMemory, B: Bell> RecordConsumer<M, B> {
     /// # Errors
     /// [`RingError::Corrupt`].
     pub fn skip(&mut self) -> Result<bool, RingError> {
-        let Some(length) = self.next_length()? else { return Ok(false) };
-        self.0.release(LENGTH_BYTES + length);
+        let position = self.0.position();
+        let Some(length) = self.length_at(position)? else { return Ok(false) };
+        self.0.release(position, LENGTH_BYTES + length);
         Ok(true)
     }
 

@@ -4,6 +4,7 @@ mod hostile;
 mod interleavings;
 mod million;
 mod model;
+mod withdrawn;
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::{cell::Cell, vec::Vec};
