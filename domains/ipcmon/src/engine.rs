@@ -265,6 +265,22 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    /// Whether two domains are to have no memory together, as far as that is the subject's to decide: what a policy allows,
+    /// and is withdrawn, or not allowed by the policy in force. What no policy speaks of, the manifest has them share.
+    #[must_use]
+    pub fn closes_memory(&self, subject: u8, object: u8) -> bool {
+        let flow = Flow { subject, object, class: Class::Share };
+        let is_allowed = self.policy.rule(self.domains(), flow).is_some();
+        let is_narrower = !is_allowed && self.policies.ever_allow(flow);
+        is_narrower || self.is_withdrawn(subject, object)
+    }
+
+    /// Whether the subject may do nothing to the object, whatever the policy says.
+    #[must_use]
+    pub fn is_withdrawn(&self, subject: u8, object: u8) -> bool {
+        self.is_lost || self.place(subject, object).is_some()
+    }
+
     /// The policy decides again. `refusals`: how often the subject has been refused so far. Nothing if nothing was
     /// withdrawn.
     pub fn restore(&mut self, ends: (u8, u8), refusals: u32) -> Option<Restored> {

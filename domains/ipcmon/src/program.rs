@@ -97,11 +97,12 @@ impl Monitor {
         let mut monitor = Self { right, asked, engine, memory, saved, untold, lost: 0, reply };
         monitor.record(Entry::new(Event::Started, [Name::EMPTY; 2]));
         monitor.save();
-        monitor.forget_all()?;
         for ends in monitor.engine.withdrawn() {
             // What it was doing when it was withdrawn may not be at an end.
-            monitor.decide(ends, Decision::Deny).and_then(|()| monitor.decide(ends, Decision::Ask)).ok();
+            monitor.decide(ends, Decision::Deny).ok();
         }
+        monitor.settle_memory()?;
+        monitor.forget_all()?;
         Ok(monitor)
     }
 
@@ -121,6 +122,20 @@ impl Monitor {
         judged.into_iter().try_for_each(|(subject, classes)| {
             verdict_set(self.right, subject, None, classes, Decision::Ask).map(drop)
         })
+    }
+
+    /// Lets domains have memory together as it is decided now.
+    fn settle_memory(&self) -> Result<(), CallError> {
+        let domains = self.engine.domains();
+        let judged = domains.judged().filter(|(_, classes)| classes.contains(Classes::SHARE));
+        let pairs = judged.flat_map(|(subject, _)| domains.all().map(move |(object, _)| (subject, object)));
+        pairs.filter(|(subject, object)| subject != object).try_for_each(|ends| self.settle(ends))
+    }
+
+    fn settle(&self, (subject, object): (u8, u8)) -> Result<(), CallError> {
+        let is_closed = self.engine.closes_memory(subject, object);
+        let decision = if is_closed { Decision::Deny } else { Decision::Allow };
+        verdict_set(self.right, subject, Some(object), Classes::SHARE, decision).map(drop)
     }
 
     fn answer_all(&mut self) {
@@ -210,8 +225,9 @@ impl Monitor {
             count += 1;
         }
         // Whatever was refused: what is left is closed, and nothing stays decided.
+        let settled = self.settle_memory();
         let forgotten = self.forget_all();
-        done.and(forgotten).map_err(|_| Refusal::NotJudged)?;
+        done.and(settled).and(forgotten).map_err(|_| Refusal::NotJudged)?;
         Ok(count)
     }
 
@@ -242,6 +258,7 @@ impl Server for Monitor {
         };
         self.record(Entry::new(Event::GivenBack, [subject, object]).about(ends.into(), Class::Call, 0));
         self.save();
+        self.settle(ends).map_err(|_| Refusal::NotJudged)?;
         self.decide(ends, Decision::Ask)?;
         log!("{restored}");
         Ok(Allowed { refused: restored.refused })

@@ -346,3 +346,43 @@ proptest! {
         }
     }
 }
+
+/// A policy under which the first may share with the second, and one under which it may not.
+fn sharing() -> Vec<u32> {
+    let mut bytes = bytes();
+    let rules = bytes.as_mut_bytes();
+    // The first rule of the first policy: what `test` may do to a `service`.
+    let at = size_of::<PolicyHeader>() + 5 * size_of::<PolicyDomain>() + size_of::<PolicyStart>();
+    let rule = PolicyRule { from: 1, to: 1, may: (Classes::CALL | Classes::SHARE).bits(), line: 7 };
+    rules[at..at + size_of::<PolicyRule>()].copy_from_slice(rule.as_bytes());
+    bytes
+}
+
+#[test]
+fn memory_is_closed_by_hand_and_by_a_policy_that_does_not_allow_it() {
+    let bytes = sharing();
+    let mut engine = engine(&bytes);
+    let closed = |engine: &Engine<'_>| {
+        [(FIRST, SECOND), (SECOND, FIRST), (FIRST, ACME)].map(|(a, b)| engine.closes_memory(a, b))
+    };
+    assert_eq!(closed(&engine), [false; 3]);
+    engine.withdraw((FIRST, SECOND), name("guard")).unwrap();
+    assert_eq!(closed(&engine), [true, false, false]);
+    engine.restore((FIRST, SECOND), 0).unwrap();
+    assert_eq!(closed(&engine), [false; 3]);
+    drop(engine.load(name("night")).unwrap());
+    // Of the third pair no policy speaks: what the manifest has them share stays.
+    assert_eq!(closed(&engine), [true, true, false]);
+    drop(engine.load(name("first")).unwrap());
+    assert_eq!(closed(&engine), [false; 3]);
+}
+
+#[test]
+fn who_has_forgotten_what_was_decided_closes_all_memory_and_every_way() {
+    let bytes = sharing();
+    let lost = Engine::lost(Policies::read(bytes.as_bytes()).unwrap(), name("first")).unwrap();
+    assert!(lost.closes_memory(FIRST, ACME) && lost.is_withdrawn(ACME, FIRST));
+    let mut engine = engine(&bytes);
+    engine.withdraw((FIRST, SECOND), name("guard")).unwrap();
+    assert!(engine.is_withdrawn(FIRST, SECOND) && !engine.is_withdrawn(SECOND, FIRST));
+}

@@ -22,7 +22,7 @@ impl<'a> Domains<'a> {
     }
 
     /// Every domain with its index.
-    pub fn all(&self) -> impl Iterator<Item = (u8, &'a PolicyDomain)> + use<'a> {
+    pub fn all(&self) -> impl Iterator<Item = (u8, &'a PolicyDomain)> + Clone + use<'a> {
         (FIRST_INDEX as u8..).zip(self.table)
     }
 

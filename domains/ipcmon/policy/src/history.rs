@@ -99,7 +99,8 @@ impl History {
         }
     }
 
-    /// Closes a channel: what is learned from now on does not pass it. Memory that is shared stays so.
+    /// Closes a channel: what is learned from now on does not pass it. Memory can be given back with all that is in it then,
+    /// so that counts as open.
     pub fn close(&mut self, flow: Flow) {
         if let Some((open, object)) = self.place(flow).filter(|_| flow.class != Class::Share) {
             *open &= !object;

@@ -59,15 +59,33 @@ impl<'a> Policies<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn find(&self, name: Name) -> Result<Option<Policy<'a>>, Fault> {
-        let mut rest = self.rest;
-        for _ in 0..self.count.min(MAX_POLICIES as u32) {
-            let policy;
-            (policy, rest) = Policy::read(rest)?;
+        for policy in self.all() {
+            let policy = policy?;
             if policy.name == name {
                 return policy.faults(self.domains).next().map_or(Ok(Some(policy)), Err);
             }
         }
         Ok(None)
+    }
+
+    /// Whether one of the policies lets a domain do this.
+    #[must_use]
+    pub fn ever_allow(&self, flow: Flow) -> bool {
+        self.all().flatten().any(|policy| policy.rule(self.domains, flow).is_some())
+    }
+
+    /// All policies, up to one that is cut off.
+    fn all(&self) -> impl Iterator<Item = Result<Policy<'a>, Fault>> + use<'a> {
+        let (mut rest, mut left) = (self.rest, self.count.min(MAX_POLICIES as u32));
+        core::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let read = Policy::read(rest);
+            match &read {
+                Ok((_, behind)) => rest = behind,
+                Err(_) => left = 0,
+            }
+            Some(read.map(|(policy, _)| policy))
+        })
     }
 }
 

@@ -24,14 +24,20 @@ cloison_rt::entry!(main);
 const WINDOW: u32 = 8;
 /// Fewest frames that are exchanged.
 const LEAST: u32 = 4000;
+/// How long who knocks waits before it knocks again.
+const BETWEEN: core::time::Duration = core::time::Duration::from_millis(20);
 
 fn main() -> Result<(), &'static str> {
     let mut words = settings::arguments().split_ascii_whitespace();
     match (words.next(), words.next()) {
         (Some("ask"), Some(address)) => ask(&mut Port::find()?, frame::mac_of(address).ok_or("no address")?),
         (Some("answer"), None) => answer(&mut Port::find()?),
+        (Some("knock"), Some(address)) => {
+            knock(&mut Port::find()?, frame::mac_of(address).ok_or("no address")?);
+            Ok(())
+        }
         (Some("rest"), None) => rest(),
-        _ => Err("its arguments are none of `ask ADDRESS`, `answer` and `rest`"),
+        _ => Err("its arguments are none of `ask ADDRESS`, `answer`, `knock ADDRESS` and `rest`"),
     }
 }
 
@@ -61,6 +67,19 @@ fn answer(port: &mut Port) -> Result<(), &'static str> {
         let asked = port.next(Kind::Ask)?;
         port.send(&Frame { kind: Kind::Answer, number: asked.number, from: port.mac }, asked.from)?;
         port.flush();
+    }
+}
+
+/// Sends a frame now and then. Says when none is answered any more, and when they are again.
+fn knock(port: &mut Port, pair: [u8; 6]) {
+    let mut was_answered = None;
+    for number in 1.. {
+        let is_answered = port.knock(number, pair);
+        if was_answered != Some(is_answered) {
+            log!("{}", if is_answered { "answered" } else { "no answer" });
+            was_answered = Some(is_answered);
+        }
+        cloison_rt::time::sleep(BETWEEN);
     }
 }
 

@@ -49,6 +49,22 @@ impl Port {
         Ok(())
     }
 
+    /// Sends a frame and waits a moment for its answer. Returns whether that came, as it has to. What is left in the port's
+    /// memory if not is dropped, at both ends.
+    pub(crate) fn knock(&mut self, number: u32, pair: [u8; 6]) -> bool {
+        let asked = Frame { kind: Kind::Ask, number, from: self.mac };
+        let is_answered =
+            matches!(self.sender.reserve(asked.bytes()), Ok(Some(_))) && self.send(&asked, pair).is_ok() && {
+                self.flush();
+                self.receive(Frame { kind: Kind::Answer, number, from: pair }).is_ok()
+            };
+        if !is_answered {
+            self.sender.resync();
+            self.receiver.resync();
+        }
+        is_answered
+    }
+
     pub(crate) fn flush(&mut self) {
         self.sender.flush();
     }
