@@ -6,6 +6,7 @@
 //! | `told` | says to a person what was decided |
 //! | `chain` | the log |
 //! | `state` | what another life has to know |
+//! | `switches` | tells switches what is withdrawn |
 //! | `program` | connects all that to the kernel and to the clients |
 
 #![no_std]
@@ -15,6 +16,7 @@ mod chain;
 mod engine;
 mod program;
 mod state;
+mod switches;
 #[cfg(test)]
 mod tests;
 mod told;

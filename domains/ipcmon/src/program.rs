@@ -25,6 +25,7 @@ use zerocopy::IntoBytes;
 use crate::{
     engine::{Answer as Judged, Engine, NotLoaded},
     state::{COPY_BYTES, Copy, Damaged, Numbered, newer},
+    switches::Switches,
     told::{Denial, Reason},
 };
 
@@ -72,6 +73,7 @@ pub struct Monitor {
     asked: u64,
     engine: Engine<'static>,
     memory: MappedRegion,
+    switches: Switches,
     /// The number of the state that was saved last.
     saved: u64,
     untold: Deque<Denial, MAX_UNTOLD>,
@@ -94,7 +96,9 @@ impl Monitor {
             Policies::read(settings::policy()).map_err(|fault| Unfit::Policy(NotLoaded::Bad(fault)))?;
         let (engine, saved) = begin(policies, &memory).map_err(Unfit::Policy)?;
         let (asked, untold, reply) = (info::event_mask(entry), Deque::new(), Message::default());
-        let mut monitor = Self { right, asked, engine, memory, saved, untold, lost: 0, reply };
+        let switches = Switches::find();
+        let is_first = saved == 0;
+        let mut monitor = Self { right, asked, engine, memory, switches, saved, untold, lost: 0, reply };
         monitor.record(Entry::new(Event::Started, [Name::EMPTY; 2]));
         monitor.save();
         for ends in monitor.engine.withdrawn() {
@@ -103,6 +107,10 @@ impl Monitor {
         }
         monitor.settle_memory()?;
         monitor.forget_all()?;
+        if !is_first {
+            // What was withdrawn last may not have reached them. At first they say themselves when they are there.
+            monitor.tell_switches(u64::MAX);
+        }
         Ok(monitor)
     }
 
@@ -110,8 +118,14 @@ impl Monitor {
     /// console.
     pub fn turn(&mut self) {
         let deadline = if self.has_news() { Instant::PAST } else { Instant::NEVER };
-        match reply_wait(core::mem::take(&mut self.reply), self.asked, deadline) {
-            Received::Events(_) => self.answer_all(),
+        let events = self.asked | self.switches.events();
+        match reply_wait(core::mem::take(&mut self.reply), events, deadline) {
+            Received::Events(arrived) => {
+                if arrived & self.asked != 0 {
+                    self.answer_all();
+                }
+                self.tell_switches(arrived);
+            }
             Received::Message { badge, message } => self.reply = control::answer(self, badge, message),
             Received::TimedOut => self.tell(),
         }
@@ -122,6 +136,14 @@ impl Monitor {
         judged.into_iter().try_for_each(|(subject, classes)| {
             verdict_set(self.right, subject, None, classes, Decision::Ask).map(drop)
         })
+    }
+
+    /// Tells switches what is withdrawn.
+    fn tell_switches(&self, events: u64) {
+        let (engine, domains) = (&self.engine, self.engine.domains());
+        let pairs = domains.all().flat_map(|(from, _)| domains.all().map(move |(to, _)| (from, to)));
+        let closed = pairs.filter(|(from, to)| engine.is_withdrawn(*from, *to));
+        self.switches.tell(events, closed.map(|(from, to)| [domains.name(from), domains.name(to)]));
     }
 
     /// Lets domains have memory together as it is decided now.
@@ -245,6 +267,7 @@ impl Server for Monitor {
         self.engine.withdraw(ends, by)?;
         self.record(Entry::new(Event::Withdrawn, [subject, object]).about(ends.into(), Class::Call, 0));
         self.save();
+        self.switches.narrow([subject, object], true);
         self.decide(ends, Decision::Deny)?;
         self.decide(ends, Decision::Ask)?;
         Ok(Withdrawn {})
@@ -258,6 +281,7 @@ impl Server for Monitor {
         };
         self.record(Entry::new(Event::GivenBack, [subject, object]).about(ends.into(), Class::Call, 0));
         self.save();
+        self.switches.narrow([subject, object], false);
         self.settle(ends).map_err(|_| Refusal::NotJudged)?;
         self.decide(ends, Decision::Ask)?;
         log!("{restored}");

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod control;
 mod counters;
 mod plane;
 
@@ -15,10 +16,10 @@ use cloison_abi::port::{MAX_PORTS, PortFlags, PortSettings};
 use cloison_ipc::gate::ANSWER_MALFORMED;
 use cloison_rt::{
     log,
-    sys::{Badge, Instant, Message, Received, info, reply_wait, settings},
+    sys::{Badge, Instant, Message, Received, info, reply_wait, settings, signal},
     time,
 };
-use ore_api::counters as gate;
+use ore_api::{control as closing, counters as gate};
 use ore_switch::PortSet;
 
 use plane::Plane;
@@ -28,12 +29,17 @@ const PORT: &str = "port";
 /// What it calls the one whose clients may ask.
 const COUNTERS: &str = "counters";
 
+/// What it calls the one by which the monitor closes what the manifest lets pass.
+const CONTROL: &str = "control";
+
 /// A switch at work.
 pub struct Ore {
     plane: Plane,
     events: Events,
     /// Badges of the clients that may ask; those of ports may not.
     may_ask: Vec<Badge>,
+    /// Those of monitors.
+    may_close: Vec<Badge>,
     /// Ports that may have something to send.
     awake: PortSet,
     /// The answer to the question that came last, if it has none yet.
@@ -54,16 +60,24 @@ impl Ore {
         let events = Events::new(&bits);
         // What came in before this life.
         let awake = events.ports(events.mask);
-        let info = info::get();
-        let askers = info.clients().filter(|entry| entry.name.as_str() == COUNTERS);
-        let may_ask = askers.map(|asker| asker.channel.badge).collect();
-        Ok(Self { plane, events, may_ask, awake, reply: None })
+        let monitors = clients(CONTROL);
+        plane.is_closed = !monitors.is_empty();
+        for monitor in monitors.iter().filter_map(|monitor| info::signal_slot(*monitor)) {
+            // One that does not live tells the switch when it does.
+            let _ = signal(monitor);
+        }
+        let badges =
+            |clients: Vec<&info::Client>| clients.iter().map(|client| client.channel.badge).collect();
+        let (may_ask, may_close) = (badges(clients(COUNTERS)), badges(monitors));
+        Ok(Self { plane, events, may_ask, may_close, awake, reply: None })
     }
 
     /// Carries what there is to carry, then waits for more, or for a question.
     #[inline]
     pub fn turn(&mut self) {
-        self.awake = self.plane.carry(self.awake);
+        if !self.plane.is_closed {
+            self.awake = self.plane.carry(self.awake);
+        }
         let (events, deadline) = self.pause();
         match self.receive(events, deadline) {
             Received::Events(arrived) => {
@@ -92,6 +106,9 @@ impl Ore {
     /// signals can wait too.
     #[inline]
     fn pause(&self) -> (u64, Instant) {
+        if self.plane.is_closed {
+            return (self.events.mask, Instant::NEVER);
+        }
         match self.plane.pace.next_at(self.awake) {
             None => (self.events.mask, Instant::NEVER),
             Some(at) if at <= Instant::now().0 => (self.events.of(!self.awake), Instant::PAST),
@@ -103,6 +120,8 @@ impl Ore {
     fn answer(&mut self, badge: Badge, message: Message) -> Message {
         if self.may_ask.contains(&badge) {
             gate::answer(&mut self.plane, badge, message)
+        } else if self.may_close.contains(&badge) {
+            closing::answer(&mut self.plane, badge, message)
         } else {
             Message { label: ANSWER_MALFORMED, ..Message::default() }
         }
@@ -145,6 +164,11 @@ impl Events {
     fn of(&self, ports: PortSet) -> u64 {
         ports.filter_map(|port| self.masks.get(port)).fold(0, |events, mask| events | mask)
     }
+}
+
+/// The clients of a gate.
+fn clients(gate: &str) -> Vec<&'static info::Client> {
+    info::get().clients().filter(|entry| entry.name.as_str() == gate).collect()
 }
 
 /// The client that a port belongs to.

@@ -40,6 +40,8 @@ pub(crate) struct Plane {
     pub(crate) cut_off: PortSet,
     /// How often each port was.
     cuts: Vec<u32>,
+    /// Whether no frame passes, as the monitor has not said yet what it closes.
+    pub(crate) is_closed: bool,
 }
 
 impl Plane {
@@ -55,6 +57,7 @@ impl Plane {
             kept: None,
             cut_off: PortSet::EMPTY,
             cuts: Vec::new(),
+            is_closed: false,
         }
     }
 

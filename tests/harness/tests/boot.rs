@@ -143,6 +143,7 @@ boot_tests! {
     what_was_lent_comes_back_at_the_end: "heir",
     a_ring_outlives_another_server: "ring-survives",
     memory_is_withdrawn_and_given_back: "withdrawn-memory",
+    frames_are_withdrawn_and_given_back: "withdrawn-frames",
     a_domain_takes_its_budget_and_no_more: "hog",
     a_periodic_domain_is_as_late_as_the_plan_says: "rt-demo",
     a_caller_shares_the_cpu_with_its_peers: "caller-shares",

@@ -1,5 +1,5 @@
 //! How a domain asks a virtual switch for its ports and for what they have counted: the interface of the gate
-//! `counters`, and a client that goes through all of it.
+//! `counters`, and a client that goes through all of it; and that of the gate `control`, by which a monitor closes ways.
 //!
 //! ```no_run
 //! for report in ore_api::reports(&ore_api::counters::Client::find("counters")?)? {
@@ -23,6 +23,24 @@ pub use report::{Report, reports};
 
 /// Why the switch did not answer.
 pub type CountersError = Failure<counters::Refusal>;
+
+cloison_ipc::interface! {
+    /// What a monitor closes, beside what the manifest does. A switch with such a client carries no frame until it is told to,
+    /// in each of its lives; it signals its client when one begins.
+    pub mod control {
+        /// Why the switch refuses.
+        refuse Refusal {
+            /// The manifest gives no port to one of them.
+            NoPort = "the switch has no port of this domain",
+        }
+        /// Keeps the frames of one domain from another one.
+        close: Close { from: Name, to: Name } -> Closed {};
+        /// Lets those pass again that the manifest lets pass.
+        give_back: GiveBack { from: Name, to: Name } -> GivenBack {};
+        /// All has been said: frames pass.
+        open: Open {} -> Opened {};
+    }
+}
 
 cloison_ipc::interface! {
     /// The ports of a switch, and what they have counted.

@@ -41,7 +41,9 @@ struct Port {
     longest: usize,
     /// The other ports of its VLAN.
     neighbours: PortSet,
-    /// Those of them to which it may send.
+    /// Those of them to which it may send, as the manifest says.
+    granted: PortSet,
+    /// Those to which it may send now.
     allowed: PortSet,
     /// Those of these that are uplinks.
     uplinks: PortSet,
@@ -77,8 +79,8 @@ impl Switch {
             let same_vlan: PortSet =
                 (0..all.len()).filter(|other| all[*other].vlan == settings.vlan).collect();
             port.neighbours = same_vlan & !PortSet::of(number) & !self.mirrors;
-            port.allowed = port.neighbours & PortSet(settings.may_send_to);
-            port.uplinks = port.allowed & self.uplinks;
+            port.granted = port.neighbours & PortSet(settings.may_send_to);
+            port.allow(port.granted, self.uplinks);
             let bucket = &mut self.by_hash[port.mac.hash()];
             *bucket = *bucket | PortSet::of(number);
         }
@@ -86,6 +88,16 @@ impl Switch {
             self.addresses |= bit_of(port.address);
         }
         self.ports[number] = port;
+    }
+
+    /// Keeps what comes in at one port from another one, or lets it pass again, if the manifest does.
+    pub fn narrow(&mut self, from: usize, to: usize, is_closed: bool) {
+        let uplinks = self.uplinks;
+        if let Some(port) = self.ports.get_mut(from) {
+            let to = PortSet::of(to);
+            let allowed = if is_closed { port.allowed & !to } else { port.allowed | (port.granted & to) };
+            port.allow(allowed, uplinks);
+        }
     }
 
     /// Takes in a frame at a port. Returns the ports that get it; a mirror gets it even if nobody else does.
@@ -257,9 +269,16 @@ impl Port {
             mirror,
             longest: if mirror { usize::MAX } else { longest },
             neighbours: PortSet::EMPTY,
+            granted: PortSet::EMPTY,
             allowed: PortSet::EMPTY,
             uplinks: PortSet::EMPTY,
         }
+    }
+
+    /// To these ports it may send now.
+    fn allow(&mut self, allowed: PortSet, uplinks: PortSet) {
+        self.allowed = allowed;
+        self.uplinks = allowed & uplinks;
     }
 }
 

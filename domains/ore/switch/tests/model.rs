@@ -102,6 +102,8 @@ type Seen = Vec<([u8; 6], u16, usize, u64)>;
 struct Model {
     ports: Vec<PortSettings>,
     seen: Seen,
+    /// From where nothing passes to where, whatever the manifest says.
+    closed: Vec<(usize, usize)>,
 }
 
 impl Model {
@@ -195,8 +197,9 @@ impl Model {
                 .filter(|port| seen.is_none_or(|(_, _, uplink, _)| port == uplink))
                 .collect()
         };
-        let allowed: Vec<usize> =
-            meant.iter().copied().filter(|to| self.ports[from].may_send_to >> to & 1 != 0).collect();
+        let may =
+            |to: &usize| self.ports[from].may_send_to >> to & 1 != 0 && !self.closed.contains(&(from, *to));
+        let allowed: Vec<usize> = meant.iter().copied().filter(may).collect();
         match (meant.is_empty(), allowed.is_empty()) {
             (true, _) => Err(Cause::NoReceiver),
             (_, true) => Err(Cause::Denied),
@@ -237,7 +240,7 @@ proptest! {
     #[test]
     fn the_switch_decides_as_the_model_does(
         mut ports in some(any_port(), 1..8),
-        frames in some(any_sent(), 0..100),
+        frames in some((any_sent(), proptest::option::weighted(0.3, (0..8_usize, 0..8_usize, any::<bool>()))), 0..100),
     ) {
         for (number, port) in ports.iter_mut().enumerate() {
             port.mac = mac(number as u8);
@@ -249,10 +252,15 @@ proptest! {
         let mirrors: PortSet =
             (0..ports.len()).filter(|port| ports[*port].flags & PortFlags::MIRROR.bits() != 0).collect();
         let mut switch = Switch::new(&ports, 1);
-        let mut model = Model { ports, seen: Vec::new() };
+        let mut model = Model { ports, seen: Vec::new(), closed: Vec::new() };
         let mut now = 0;
-        for sent in &frames {
+        for (sent, narrowed) in &frames {
             now += sent.ticks;
+            if let Some((from, to, is_closed)) = *narrowed {
+                switch.narrow(from, to, is_closed);
+                model.closed.retain(|pair| *pair != (from, to));
+                model.closed.extend(is_closed.then_some((from, to)));
+            }
             if sent.from >= model.ports.len() {
                 continue;
             }
