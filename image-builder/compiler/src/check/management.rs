@@ -11,9 +11,14 @@ fn uses<'a, 'd>(draft: &'d Draft<'a>) -> impl Iterator<Item = (&'d DraftGateUse<
     let manager = draft.manager();
     let uses = draft.domains.iter().flat_map(|domain| &domain.uses);
     uses.map(move |gate_use| {
-        let is_offered = gate_use.offer.is_some_and(|(_, offer)| offer.name.value == BMI_GATE);
-        (gate_use, is_offered && gate_use.server.is_some() && gate_use.server == manager)
+        let is_managers = gate_use.server.is_some() && gate_use.server == manager;
+        (gate_use, is_managers && offers_management(gate_use))
     })
+}
+
+/// Whether a gate is one by which domains are started and ended.
+fn offers_management(gate_use: &DraftGateUse<'_>) -> bool {
+    gate_use.offer.is_some_and(|(_, offer)| offer.name.value == BMI_GATE)
 }
 
 pub(super) fn unknown(draft: &Draft<'_>) -> Vec<Diagnostic> {
@@ -46,8 +51,9 @@ fn unmanaged(draft: &Draft<'_>, written: &At<String>) -> Option<Diagnostic> {
 
 pub(super) fn misplaced(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let misplaced = uses(draft).filter(|(gate_use, is_managers)| {
-        // Of an unknown server it is not known what it is.
-        !is_managers && gate_use.table.permit.is_some() && gate_use.offer.is_some()
+        // Of an unknown server it is not known what it is; of a manager without its right that is told elsewhere.
+        let is_meant = draft.manager().is_none() && offers_management(gate_use);
+        !is_managers && !is_meant && gate_use.table.permit.is_some() && gate_use.offer.is_some()
     });
     let faults = misplaced.map(|(gate_use, _)| {
         let from = &gate_use.table.from;
@@ -80,7 +86,9 @@ pub(super) fn groups(draft: &Draft<'_>) -> Vec<Diagnostic> {
             let help = format!("name 1 to {MEMBERS} domains in `start`, in their order");
             faults.push(Diagnostic::new(group.at, message).help(help));
         }
-        if draft.manager().is_none() {
+        if draft.manager().is_none()
+            && !draft.domains.iter().any(|domain| domain.table.on_request().is_some())
+        {
             let message = format!("nobody can start the group `{}`", group.name.value);
             let help = format!("give a domain the right `{}`", MANAGE_RIGHT.name());
             faults.push(Diagnostic::new(group.at, message).help(help));

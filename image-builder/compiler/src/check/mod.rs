@@ -8,6 +8,7 @@ mod faults;
 mod form;
 mod grants;
 mod guests;
+mod kinds;
 mod limits;
 mod lives;
 mod management;
@@ -135,7 +136,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M127", summary: "an assertion about nobody who is there", run: asserts::about_nobody },
     Check { id: "M128", summary: "`keeps_apart` of a domain that has nobody to keep apart", run: asserts::nobody_to_keep_apart },
     Check { id: "M130", summary: "a policy without its monitor, or a monitor without a policy", run: policy::monitor },
-    Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: policy::types },
+    Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: kinds::types },
     Check { id: "M132", summary: "a rule of the policy that names nothing, or allows what nobody can do", run: policy::rules },
     Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },

@@ -35,13 +35,19 @@ pub(super) fn malformed(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let walls = policy.parts.iter().flat_map(|part| &part.walls);
         types.chain(parts).chain(walls.filter_map(|wall| Some(("wall", wall.name.as_ref()?))))
     });
-    let names = domains.chain(system).chain(forwards).chain(devices).chain(locals).chain(policy);
+    let groups = manifest.groups.iter().map(|group| (GROUP, &group.name));
+    let names =
+        domains.chain(system).chain(forwards).chain(devices).chain(locals).chain(policy).chain(groups);
     names.filter_map(|(kind, name)| malformed_name(kind, name)).collect()
 }
 
+/// The kind whose names can have a `_` in them: `bmic` is given them as names of files.
+const GROUP: &str = "group";
+
 fn malformed_name(kind: &str, name: &At<String>) -> Option<Diagnostic> {
     let text = &name.value;
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_mark = |byte: u8| byte == b'-' || (kind == GROUP && byte == b'_');
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_mark(byte);
     let wrong = text.chars().find(|letter| !letter.is_ascii() || !is_plain(*letter as u8));
     let reason = if text.is_empty() {
         "it is empty".to_owned()
@@ -55,7 +61,8 @@ fn malformed_name(kind: &str, name: &At<String>) -> Option<Diagnostic> {
         return None;
     };
     let message = format!("`{text}` cannot be the name of a {kind}: {reason}");
-    let help = format!("use a-z, 0-9 and -, beginning with a letter, at most {} in all", Name::BYTES);
+    let marks = if kind == GROUP { "0-9, - and _" } else { "0-9 and -" };
+    let help = format!("use a-z, {marks}, beginning with a letter, at most {} in all", Name::BYTES);
     Some(Diagnostic::new(name.span, message).help(help))
 }
 

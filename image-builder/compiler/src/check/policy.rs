@@ -2,22 +2,13 @@
 
 use cloison_abi::ObjectKind;
 use cloison_abi::access::Classes;
-use cloison_abi::policy::MAX_TYPES;
 
+use super::kinds::{Unknown, is_whole, policy};
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{RuleTable, UseTable};
 use crate::system::{Draft, DraftDomain, DraftPolicy, HIGHEST_PRIORITY, Right, asked, class, needs};
 
 const RIGHT: Right = Right(ObjectKind::MonitorRight);
-
-/// Whether all of the policy could be read.
-fn is_whole(draft: &Draft<'_>) -> bool {
-    !draft.inputs.spoiled.contains_part("policy") && !draft.inputs.spoiled.contains_part("domain")
-}
-
-pub(super) fn policy<'a>(draft: &Draft<'a>) -> Option<DraftPolicy<'a>> {
-    draft.policy().filter(|_| is_whole(draft))
-}
 
 pub(super) fn monitor(draft: &Draft<'_>) -> Vec<Diagnostic> {
     if !is_whole(draft) {
@@ -56,67 +47,21 @@ pub(super) fn monitor(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
-pub(super) fn types(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let mut faults = Vec::new();
-    let Some(policy) = policy(draft) else {
-        let kinds = draft.domains.iter().filter_map(|domain| domain.table.kind.as_ref());
-        let without = kinds.filter(|_| draft.inputs.manifest.policy.is_none());
-        return without
-            .map(|kind| {
-                let fault = Diagnostic::new(kind.span, "a domain has a type, but there is no policy");
-                fault.help("add [policy], or remove it")
-            })
-            .collect();
-    };
-    for (domain, found) in draft.domains.iter().zip(&policy.kinds) {
-        let name = &domain.table.name;
-        match (&domain.table.kind, found) {
-            (None, _) => {
-                let message = format!("the domain `{}` has no type", name.value);
-                let fault = Diagnostic::new(name.span, message).label(policy.table.at, "the policy");
-                faults.push(fault.help("add `type = ` and one of the policy's types"));
-            }
-            (Some(kind), None) => faults.push(unknown_type(&policy, kind)),
-            _ => {}
-        }
-    }
-    for (place, kind) in policy.table.types.iter().enumerate() {
-        if policy.table.kind(&kind.value) != Some(place) {
-            let fault = Diagnostic::new(kind.span, format!("the type `{}` is there twice", kind.value));
-            faults.push(fault.help("remove one of them"));
-        } else if !policy.kinds.contains(&Some(place)) {
-            let fault = Diagnostic::new(kind.span, format!("no domain has the type `{}`", kind.value));
-            faults.push(fault.help("remove it"));
-        }
-    }
-    if let Some(first) = policy.table.types.get(MAX_TYPES) {
-        let message = format!("the policy has {} types", policy.table.types.len());
-        faults.push(Diagnostic::new(first.span, message).help(format!("a policy can have {MAX_TYPES}")));
-    }
-    faults
-}
-
-pub(super) fn unknown_type(policy: &DraftPolicy<'_>, kind: &At<String>) -> Diagnostic {
-    let known = policy.table.types.iter().map(|kind| kind.value.as_str());
-    let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
-    fault.help(propose(&kind.value, "type", known))
-}
-
 pub(super) fn rules(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
     let mut faults = Vec::new();
+    let unknown = Unknown::new(&policy, draft);
     for rule in policy.table.parts.iter().flat_map(|part| &part.allow) {
         let before = faults.len();
-        let kinds = rule.from.iter().chain(&rule.to);
-        for kind in kinds.filter(|kind| policy.table.kind(&kind.value).is_none()) {
-            faults.push(unknown_type(&policy, kind));
-        }
+        let kinds = || rule.from.iter().chain(&rule.to);
+        faults.extend(kinds().filter_map(|kind| unknown.tell(&policy, kind)));
         for name in rule.may.iter().filter(|name| class(&name.value).is_none()) {
             let message = format!("`{}` is nothing that a policy decides", name.value);
             let names = asked().map(|class| class.name());
             faults.push(Diagnostic::new(name.span, message).help(propose(&name.value, "class", names)));
         }
-        if faults.len() == before {
+        let is_known = kinds().all(|kind| policy.table.kind(&kind.value).is_some());
+        if is_known && faults.len() == before {
             faults.extend(useless(draft, &policy, rule));
         }
     }
@@ -149,7 +94,9 @@ fn useless(draft: &Draft<'_>, policy: &DraftPolicy<'_>, rule: &RuleTable) -> Opt
         let (Some(from), Some(to)) = (kind(from), kind(to)) else { return false };
         !used(draft, policy, from, to).intersects(rule.classes())
     });
-    let (from, to) = idle.next().filter(|_| !draft.has_unknown_domain())?;
+    // Of a domain whose type is not known it is not known what it would use the rule for.
+    let is_known = !draft.has_unknown_domain() && policy.kinds.iter().all(Option::is_some);
+    let (from, to) = idle.next().filter(|_| is_known)?;
     let message = format!("no domain of type `{}` is given a gate to one of type `{}`", from.value, to.value);
     let fault = Diagnostic::new(rule.at, message).note("what this rule allows");
     Some(fault.help("remove the rule, or the type from it: it would allow what nobody can do"))
@@ -165,40 +112,62 @@ pub(super) fn exempt(draft: &Draft<'_>) -> Vec<Diagnostic> {
     unallowed(draft, false)
 }
 
-/// Uses of gates that no rule allows, of those that are judged, or of the others.
+/// Uses of gates that no rule allows, of those that are judged, or of the others: one fault for each rule that is missing.
 fn unallowed(draft: &Draft<'_>, are_judged: bool) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
-    let mut faults = Vec::new();
+    let mut missing: Vec<Missing<'_>> = Vec::new();
     for (client, domain) in draft.domains.iter().enumerate() {
         for gate_use in &domain.uses {
             let (Some(server), Some((there, back))) = (gate_use.server, needs(gate_use)) else { continue };
             let ends = [(client, server, there), (server, client, back)];
-            let ends = ends.into_iter().filter(|(from, ..)| policy.judged[*from] == are_judged);
-            faults.extend(ends.filter_map(|(from, to, needed)| {
-                let missing = needed - policy.allows(policy.kinds[from]?, policy.kinds[to]?);
-                let denied = Denied { ends: [from, to], missing, gate: gate_use.table };
-                (!missing.is_empty()).then(|| denied.tell(draft, &policy, are_judged))
-            }));
+            for (from, to, needed) in ends.into_iter().filter(|(from, ..)| policy.judged[*from] == are_judged)
+            {
+                let (Some(from_kind), Some(to_kind)) = (policy.kinds[from], policy.kinds[to]) else {
+                    continue;
+                };
+                let classes = needed - policy.allows(from_kind, to_kind);
+                if classes.is_empty() {
+                    continue;
+                }
+                let used = Used { ends: [from, to], gate: gate_use.table };
+                let kinds = [from_kind, to_kind];
+                match missing.iter_mut().find(|rule| rule.kinds == kinds) {
+                    Some(rule) => rule.add(classes, used),
+                    None => missing.push(Missing { kinds, classes, first: used, others: Vec::new() }),
+                }
+            }
         }
     }
-    faults
+    missing.iter().map(|rule| rule.tell(draft, &policy, are_judged)).collect()
 }
 
-/// What no rule allows between two domains of which one uses the other's gate.
-struct Denied<'a> {
+/// What no rule allows between two types, and the uses of gates that need it.
+struct Missing<'a> {
+    kinds: [usize; 2],
+    classes: Classes,
+    first: Used<'a>,
+    others: Vec<Used<'a>>,
+}
+
+/// A gate by which one domain does something to another.
+struct Used<'a> {
     ends: [usize; 2],
-    missing: Classes,
     gate: &'a UseTable,
 }
 
-impl Denied<'_> {
+impl<'a> Missing<'a> {
+    fn add(&mut self, classes: Classes, used: Used<'a>) {
+        self.classes |= classes;
+        self.others.push(used);
+    }
+
     fn tell(&self, draft: &Draft<'_>, policy: &DraftPolicy<'_>, is_judged: bool) -> Diagnostic {
-        let classes = asked().filter(|class| self.missing.contains(class.bit()));
+        let Used { ends, gate } = &self.first;
+        let classes = asked().filter(|class| self.classes.contains(class.bit()));
         let names: Vec<_> = classes.map(|class| class.name()).collect();
-        let [from, to] = self.ends.map(|place| name(&draft.domains[place]));
-        let kinds = self.ends.map(|place| policy.kinds[place].map(|kind| &policy.table.types[kind].value));
-        let [from_kind, to_kind] = kinds.map(|kind| kind.map_or("", String::as_str));
-        let (what, gate) = (names.join(", "), &self.gate.local);
+        let [from, to] = ends.map(|place| name(&draft.domains[place]));
+        let [from_kind, to_kind] = self.kinds.map(|kind| &policy.table.types[kind].value);
+        let (what, gate) = (names.join(", "), &gate.local);
         let message = if is_judged {
             format!("the gate `{}` is of no use: the policy denies `{from}` to {what} `{to}`", gate.value)
         } else {
@@ -207,11 +176,28 @@ impl Denied<'_> {
                 gate.value
             )
         };
+        let fault = Diagnostic::new(gate.span, message);
+        let fault = if self.others.is_empty() { fault } else { fault.note(also(draft, &self.others)) };
         let what = names.join("\", \"");
-        Diagnostic::new(gate.span, message).help(format!(
+        fault.help(format!(
             "add {{ from = [\"{from_kind}\"], to = [\"{to_kind}\"], may = [\"{what}\"] }} to `allow`, or take the gate away"
         ))
     }
+}
+
+/// Uses that are named beside the first.
+const MOST_ALSO: usize = 3;
+
+/// The other uses that need the same rule.
+fn also(draft: &Draft<'_>, others: &[Used<'_>]) -> String {
+    let ends = |used: &Used<'_>| used.ends.map(|place| name(&draft.domains[place]));
+    let shown: Vec<_> =
+        others.iter().take(MOST_ALSO).map(ends).map(|[from, to]| format!("`{from}` to `{to}`")).collect();
+    let more = match others.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the same of {}{more}", shown.join(", "))
 }
 
 fn name<'a>(domain: &'a DraftDomain<'_>) -> &'a str {
@@ -224,23 +210,25 @@ pub(super) fn priority(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(monitor) = policy.monitor.and_then(|monitor| monitor.found) else { return Vec::new() };
     let priorities = draft.priorities();
     let judged = draft.domains.iter().enumerate().filter(|(place, _)| policy.judged[*place]);
-    let above = judged.filter(|(place, _)| priorities[*place] >= priorities[monitor]);
-    above
-        .map(|(place, domain)| {
-            let message = format!(
-                "`{}` (priority {}) is judged by `{}` (priority {}), which is not above it",
-                name(domain),
-                priorities[place],
-                name(&draft.domains[monitor]),
-                priorities[monitor]
-            );
-            let at = domain.table.priority.as_ref().map_or(domain.table.name.span, |priority| priority.span);
-            let fault = Diagnostic::new(at, message);
-            let fault = fault.label(draft.domains[monitor].table.name.span, "the monitor");
-            let least = priorities[place] + 1;
-            fault.help(format!(
-                "give the monitor a number from {least} to {HIGHEST_PRIORITY}, or this one less"
-            ))
-        })
-        .collect()
+    let above: Vec<_> = judged.filter(|(place, _)| priorities[*place] >= priorities[monitor]).collect();
+    let Some(((first, domain), others)) = above.split_first() else { return Vec::new() };
+    let name_of = |domain: &DraftDomain<'_>, place: usize| {
+        format!("`{}` (priority {})", name(domain), priorities[place])
+    };
+    let message = format!(
+        "{} is judged by {}, which is not above it",
+        name_of(domain, *first),
+        name_of(&draft.domains[monitor], monitor)
+    );
+    let at = domain.table.priority.as_ref().map_or(domain.table.name.span, |priority| priority.span);
+    let fault = Diagnostic::new(at, message).label(draft.domains[monitor].table.name.span, "the monitor");
+    let others: Vec<_> = others.iter().map(|(place, domain)| name_of(domain, *place)).collect();
+    let fault =
+        if others.is_empty() { fault } else { fault.note(format!("nor above {}", others.join(", "))) };
+    let least = above.iter().map(|(place, _)| priorities[*place]).max().unwrap_or_default() + 1;
+    vec![fault.help(if least <= HIGHEST_PRIORITY {
+        format!("give the monitor a number from {least} to {HIGHEST_PRIORITY}, or those that it judges less")
+    } else {
+        "give those that it judges less than the monitor has".to_owned()
+    })]
 }

@@ -4,6 +4,7 @@ use cloison_abi::limits::MAX_DOMAINS;
 use cloison_abi::policy::{FIRST_INDEX, FIRST_POLICY, MAX_POLICIES};
 use ipcmon_policy::{Domains, Fault, Policy as Tables};
 
+use super::kinds::{Unknown, policy};
 use crate::diagnostic::Diagnostic;
 use crate::flow::Flows;
 use crate::manifest::WallTable;
@@ -12,16 +13,17 @@ use crate::system::{DiskContent, Domain, DomainId, Draft, DraftPolicy, Part, Pol
 
 /// Types between which a wall is.
 pub(super) fn sides(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let Some(policy) = super::policy::policy(draft) else { return Vec::new() };
+    let Some(policy) = policy(draft) else { return Vec::new() };
     let walls = policy.table.parts.iter().flat_map(|part| &part.walls);
-    walls.flat_map(|wall| of_wall(&policy, wall)).collect()
+    let unknown = Unknown::new(&policy, draft);
+    walls.flat_map(|wall| of_wall(&policy, &unknown, wall)).collect()
 }
 
-fn of_wall(policy: &DraftPolicy<'_>, wall: &WallTable) -> Vec<Diagnostic> {
+fn of_wall(policy: &DraftPolicy<'_>, unknown: &Unknown<'_>, wall: &WallTable) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (place, kind) in wall.between.iter().enumerate() {
         if policy.table.kind(&kind.value).is_none() {
-            faults.push(super::policy::unknown_type(policy, kind));
+            faults.extend(unknown.tell(policy, kind));
         } else if wall.between[..place].iter().any(|before| before.value == kind.value) {
             let fault = Diagnostic::new(kind.span, format!("the wall names the type `{}` twice", kind.value));
             faults.push(fault.help("remove one of them"));
@@ -32,7 +34,7 @@ fn of_wall(policy: &DraftPolicy<'_>, wall: &WallTable) -> Vec<Diagnostic> {
 
 /// The policies that can be loaded, beside the first.
 pub(super) fn policies(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let Some(policy) = super::policy::policy(draft) else { return Vec::new() };
+    let Some(policy) = policy(draft) else { return Vec::new() };
     let others = &policy.table.parts[1..];
     let taken = others.iter().map(|part| &part.name).filter(|name| name.value == FIRST_POLICY);
     let mut faults: Vec<_> = taken
