@@ -117,3 +117,6 @@ fn join(free: &mut Vec<Part>, place: usize) {
         free.remove(place + 1);
     }
 }
+
+#[cfg(test)]
+mod search;
