@@ -26,6 +26,9 @@ use cloison_tpm::{Command, MAX_MESSAGE_BYTES, family::Family, tpm12, tpm20};
 /// The handle that a TPM gives to the first session of a policy.
 const FIRST_POLICY_SESSION: u32 = 0x0300_0000;
 
+/// `TPM_RC_RETRY`.
+const RETRY: [u8; 4] = [0, 0, 9, 0x22];
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
@@ -124,7 +127,15 @@ fn record_quote(to: &mut Recorder) -> Outcome<()> {
     to.record("quote at another locality", &quote)?;
     to.set_locality(tpm20::ATTESTATION_LOCALITY)?;
     to.record("quote", &quote)?;
-    to.record("quote without the session", &quote)
+    to.record("quote without the session", &quote)?;
+    to.record("create endorsement key", &tpm20::CreateCurveEndorsementKey)?;
+    to.record("policy session again", &tpm20::StartPolicySession)?;
+    to.record("policy of the endorsement key", &tpm20::PolicySecret { session })?;
+    // For no key that this TPM has.
+    let credential = [&[0, 68, 0, 32][..], &[7; 66], &[0, 68, 0, 32], &[7; 32], &[0, 32], &[7; 32]].concat();
+    let (key, endorsement) = (handle, handle + 2);
+    let activate = tpm20::ActivateCredential { key, endorsement, session, credential: &credential };
+    to.record("credential for another TPM", &activate)
 }
 
 /// A register that is extended with a text.
@@ -147,9 +158,15 @@ impl Recorder {
     fn record(&mut self, name: &str, command: &impl Command) -> Outcome<()> {
         let mut buffer = [0; MAX_MESSAGE_BYTES];
         let command = command.write(&mut buffer)?;
-        self.stream.write_all(command)?;
         let mut response = [0; MAX_MESSAGE_BYTES];
-        let count = self.stream.read(&mut response)?;
+        let count = loop {
+            self.stream.write_all(command)?;
+            let count = self.stream.read(&mut response)?;
+            // It tests what it has not used before, and wants to be asked again.
+            if response[6..10] != RETRY {
+                break count;
+            }
+        };
         writeln!(self.text, "# {name}\n> {}\n< {}", hex(command), hex(&response[..count]))?;
         Ok(())
     }

@@ -44,6 +44,10 @@ pub mod code {
     pub const CREATE_PRIMARY: u32 = 0x131;
     /// `TPM2_PCR_Event`.
     pub const PCR_EVENT: u32 = 0x13c;
+    /// `TPM2_ActivateCredential`.
+    pub const ACTIVATE_CREDENTIAL: u32 = 0x147;
+    /// `TPM2_PolicySecret`.
+    pub const POLICY_SECRET: u32 = 0x151;
     /// `TPM2_IncrementalSelfTest`.
     pub const INCREMENTAL_SELF_TEST: u32 = 0x142;
     /// `TPM2_SelfTest`.

@@ -1,6 +1,7 @@
 //! Commands of TPM 2.0 (TCG *TPM Library*, parts 2 and 3, revision 1.38 and later).
 
 mod attestation;
+mod credential;
 mod key;
 mod registers;
 
@@ -16,6 +17,7 @@ pub use attestation::{
     ATTESTATION_LOCALITY, AttestationKey, CreateAttestationKey, MAX_NONCE_BYTES, PolicyLocality, Quote,
     Quoted, Signature, StartPolicySession, Statement,
 };
+pub use credential::{ActivateCredential, CreateCurveEndorsementKey, EndorsementKey, PolicySecret};
 pub use key::{CreateEndorsementKey, LoadedKey, ReadPublic};
 pub use registers::{
     Bank, Banks, GetBanks, HashedText, MAX_EVENT_BYTES, PcrEvent, PcrRead, Selection, hash_name,

@@ -342,3 +342,38 @@ fn digests_of_a_text_are_read_to_the_last_byte() {
     }
     assert!((0..good.len()).all(|end| event.parse(&good[..end]).is_err()));
 }
+
+/// What a verifier hides for another TPM, or bound to another key, is not told.
+#[test]
+fn an_endorsement_key_opens_nothing_that_is_for_others() {
+    let tpm = recorded_quote();
+    let made = tpm.parse("create endorsement key", &tpm20::CreateCurveEndorsementKey).expect("a key");
+    let public = made.key.expect("a public part");
+    let key = tpm20::EndorsementKey::read(public.structure).expect("the profile's key");
+    let [x, y] = key.point;
+    assert_eq!(public.kind, KeyKind::Ecc { curve: 3, x, y });
+    let session = tpm.parse("policy session again", &tpm20::StartPolicySession).expect("a session");
+    assert_eq!(tpm.parse("policy of the endorsement key", &tpm20::PolicySecret { session }), Ok(()));
+    let credential = [&[0, 68, 0, 32][..], &[7; 66], &[0, 68, 0, 32], &[7; 32], &[0, 32], &[7; 32]].concat();
+    let (key, endorsement) = (made.handle - 2, made.handle);
+    let activate = tpm20::ActivateCredential { key, endorsement, session, credential: &credential };
+    assert!(matches!(tpm.parse("credential for another TPM", &activate), Err(Error::Refused(_))));
+    let told = [&[0x80, 2, 0, 0, 0, 25, 0, 0, 0, 0, 0, 0, 0, 6, 0, 4][..], b"told", &[0, 0, 1, 0, 0]];
+    assert_eq!(activate.parse(&told.concat()), Ok(&b"told"[..]));
+}
+
+/// Any byte of the template changed, or one byte more or less: no endorsement key that every TPM makes.
+#[test]
+fn an_endorsement_key_of_another_form_is_none() {
+    let tpm = recorded_quote();
+    let made = tpm.parse("create endorsement key", &tpm20::CreateCurveEndorsementKey).expect("a key");
+    let public = made.key.expect("a public part").structure;
+    let is_key = |bytes: &[u8]| tpm20::EndorsementKey::read(bytes).is_ok();
+    assert!(is_key(public));
+    for place in 0..public.len() - 68 {
+        let mut changed = public.to_vec();
+        changed[place] ^= 1;
+        assert!(!is_key(&changed), "byte {place}");
+    }
+    assert!(!is_key(&public[..public.len() - 1]) && !is_key(&[public, &[0]].concat()));
+}

@@ -51,8 +51,9 @@ impl Command for CreateAttestationKey {
 const TEMPLATE: [u8; 52] = [
     // ECC; SHA-256 makes its name.
     0x00, 0x23, 0x00, 0x0b,
-    // fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy; restricted; sign.
-    0x00, 0x05, 0x00, 0xb2,
+    // fixedTPM, fixedParent, sensitiveDataOrigin; restricted; sign. It is used by its policy alone; that it is there, a
+    // credential shows without.
+    0x00, 0x05, 0x00, 0x32,
     // The policy: SHA-256 of 32 zeros, the command `PolicyLocality` and the localities as bits. That is locality 1.
     0x00, 0x20,
     0xbf, 0x6b, 0x42, 0x9c, 0xb6, 0x4a, 0x2b, 0xdf, 0xb5, 0x7d, 0x82, 0x24, 0xbf, 0x95, 0xdb, 0xf5,
@@ -240,7 +241,7 @@ impl<'a> Signature<'a> {
 }
 
 /// A number of P-256: all of its bytes, leading zeros too.
-fn p256_number<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8; P256_BYTES], Error> {
+pub(super) fn p256_number<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8; P256_BYTES], Error> {
     let bytes = reader.sized16()?;
     let value = bytes.len() as u32;
     bytes.try_into().map_err(|_| Error::Unexpected { field: "length of a number of P-256", value })

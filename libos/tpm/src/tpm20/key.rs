@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// `TPM_RS_PW`: the session that carries a password.
-const PASSWORD_SESSION: u32 = 0x4000_0009;
+pub(super) const PASSWORD_SESSION: u32 = 0x4000_0009;
 /// `TPM_RH_ENDORSEMENT`.
-const ENDORSEMENT_HIERARCHY: u32 = 0x4000_000b;
+pub(super) const ENDORSEMENT_HIERARCHY: u32 = 0x4000_000b;
 
 /// Derives the endorsement key from the TPM's endorsement seed and loads it. The same seed gives the same key
 /// each time.
