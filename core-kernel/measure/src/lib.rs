@@ -5,6 +5,7 @@
 //! * [`registers`]: what measuring makes of a TPM's registers.
 //! * [`later`]: what is measured after the boot.
 //! * [`log`]: the log of events as firmware keeps it, read and written.
+//! * [`endorsement`]: how a machine shows whose TPM its key is in.
 //! * [`evidence`]: what a machine gives to somebody who wants to know what runs on it.
 //! * [`firmware`]: the events of firmware whose values are known ahead.
 //!
@@ -13,6 +14,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod endorsement;
 pub mod event;
 pub mod evidence;
 pub mod firmware;

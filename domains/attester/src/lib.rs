@@ -8,10 +8,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod endorse;
 mod records;
 #[cfg(test)]
 mod tests;
 
+pub use endorse::{keys, tell};
 pub use records::{NotRecorded, Records};
 
 use core::fmt;
@@ -26,7 +28,7 @@ use cloison_tpm::{
 };
 
 /// The longest of the commands.
-const MAX_COMMAND_BYTES: usize = 256;
+pub(crate) const MAX_COMMAND_BYTES: usize = 256;
 
 /// The way to a TPM.
 pub trait Transmit {

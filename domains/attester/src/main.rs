@@ -6,12 +6,14 @@
 #![no_std]
 #![no_main]
 
-use attester::{NotRecorded, Records, Room, Transmit, Trouble, make};
+use attester::{NotRecorded, Records, Room, Transmit, Trouble, keys, make, tell};
 use attester_api::{
-    attest::{self, Quoted},
+    attest::{self, KeysGiven, Quoted, SecretTold},
     record::{self, Recorded},
 };
-use cloison_measure::{Evidence, evidence::NONCE_BYTES, later::MAX_LINE_BYTES};
+use cloison_measure::{
+    Evidence, endorsement::MAX_CREDENTIAL_BYTES, evidence::NONCE_BYTES, later::MAX_LINE_BYTES,
+};
 use cloison_rt::log;
 use cloison_sys::{
     Badge, Instant,
@@ -69,7 +71,30 @@ impl attest::Server for Attester {
         let quoted = made.quoted;
         let (statement, signature) = (quoted.statement, quoted.signature);
         let evidence = Evidence { key: made.key, statement, signature, log };
-        hand_on(memory, &evidence, records.bytes()).ok_or(attest::Refusal::TooLong)
+        let header = evidence.header_before(records.bytes().len());
+        let parts = [&header[..]].into_iter().chain(evidence.parts()).chain([records.bytes()]);
+        let bytes = hand_on(memory, parts).ok_or(attest::Refusal::TooLong)?;
+        Ok(Quoted { bytes })
+    }
+
+    fn keys(&mut self, badge: Badge) -> Result<KeysGiven, attest::Refusal> {
+        let memory = client(badge).and_then(SharedMemory::of).ok_or(attest::Refusal::TooLong)?;
+        let mut room = Room::EMPTY;
+        let keys = open().and_then(|mut tpm| keys(&mut tpm, &mut room)).map_err(not_told)?;
+        let header = keys.header();
+        let bytes = hand_on(memory, [&header[..], keys.endorsement, keys.key].into_iter());
+        bytes.map(|bytes| KeysGiven { bytes }).ok_or(attest::Refusal::TooLong)
+    }
+
+    fn tell(&mut self, badge: Badge, bytes: u32) -> Result<SecretTold, attest::Refusal> {
+        let memory = client(badge).and_then(SharedMemory::of).ok_or(attest::Refusal::TooLong)?;
+        let (mut credential, mut room) = ([0; MAX_CREDENTIAL_BYTES], Room::EMPTY);
+        let credential = credential.get_mut(..bytes as usize).ok_or(attest::Refusal::TooLong)?;
+        if !memory.read(0, credential) {
+            return Err(attest::Refusal::TooLong);
+        }
+        let secret = open().and_then(|mut tpm| tell(&mut tpm, credential, &mut room));
+        secret.map(|secret| SecretTold { secret }).map_err(not_told)
     }
 }
 
@@ -132,15 +157,19 @@ fn client(badge: Badge) -> Option<&'static Client> {
     info::get().clients().find(|entry| entry.channel.badge == badge)
 }
 
-/// Writes evidence where the client reads it. `None`: there is too little room.
-fn hand_on(memory: SharedMemory, evidence: &Evidence<'_>, records: &[u8]) -> Option<Quoted> {
-    let header = evidence.header_before(records.len());
+fn not_told(trouble: Trouble<TpmError>) -> attest::Refusal {
+    log!("whose TPM this is cannot be shown: {trouble}");
+    attest::Refusal::NotTold
+}
+
+/// Writes parts, one after the other, where the client reads them. Returns their length. `None`: there is too little room.
+fn hand_on<'p>(memory: SharedMemory, parts: impl Iterator<Item = &'p [u8]>) -> Option<u32> {
     let mut end = 0;
-    for part in core::iter::once(&header[..]).chain(evidence.parts()).chain([records]) {
+    for part in parts {
         memory.write(end, part).then_some(())?;
         end += part.len();
     }
-    Some(Quoted { bytes: u32::try_from(end).ok()? })
+    u32::try_from(end).ok()
 }
 
 /// The TPM behind the gate `tpm`. It is opened each time: a service that was restarted meanwhile is found again.

@@ -59,6 +59,12 @@ impl Transmit for Fake {
             0x16f => recorded("policy"),
             0x158 => recorded("quote"),
             0x165 => DONE.into(),
+            0x151 => "80020000000a00000000".into(),
+            0x147 => std::format!(
+                "80020000003a0000000000000022{}{}",
+                "0020",
+                "5e".repeat(32) + "0000010000" + "0000010000"
+            ),
             0x13c => hashed(&command[29..]),
             _ => panic!("command {code:#x}"),
         };
@@ -173,4 +179,28 @@ fn what_the_tpm_refuses_is_not_in_the_log() {
     assert_eq!(records.take(&mut tpm, "boss", line.as_bytes()), Err(NotRecorded::Trouble(trouble)));
     assert!(records.bytes().is_empty());
     assert!(Records::after(b"no log").is_err());
+}
+
+/// Whichever command of the two keys' is refused: nothing stays in the TPM.
+#[test]
+fn keys_and_secrets_leave_nothing_in_the_tpm() {
+    let loaded = |tpm: &Fake| {
+        let made = tpm
+            .asked
+            .iter()
+            .enumerate()
+            .filter(|(place, (code, _))| [0x131, 0x176].contains(code) && tpm.refuses != Some(*place));
+        made.count()
+    };
+    for refuses in (0..7).map(Some).chain([None]) {
+        let (mut tpm, mut room) = (Fake { refuses, ..Fake::default() }, Room::EMPTY);
+        let told = tell(&mut tpm, &[7; 100], &mut room);
+        let flushed = tpm.asked.iter().filter(|(code, _)| *code == 0x165).count();
+        // A session ends with the command that it is for.
+        let ended = usize::from(told.is_ok() || refuses > Some(4));
+        assert_eq!((told.is_ok(), loaded(&tpm)), (refuses.is_none(), flushed + ended), "{refuses:?}");
+    }
+    let (mut tpm, mut room) = (Fake::default(), Room::EMPTY);
+    assert!(keys(&mut tpm, &mut room).is_ok());
+    assert_eq!(tpm.asked.iter().map(|(code, _)| *code).collect::<Vec<_>>(), [0x131, 0x165, 0x131, 0x165]);
 }

@@ -21,9 +21,16 @@ cloison_ipc::interface! {
             TooLong = "the evidence is too long to be handed on",
             /// The monitor does not say how far its log has come, so evidence would be silent of it.
             NoMonitor = "the monitor does not tell of its log",
+            /// The TPM gives no keys, or not the secret: the credential is for another one. The attester's log says which.
+            NotTold = "the TPM does not show whose it is",
         }
         /// Has the TPM quote its registers with this nonce. `bytes` is the length of the evidence.
         quote: Quote { nonce: [u8; 32] } -> Quoted { bytes: u32 };
+        /// Writes the public parts of the endorsement key and of the key that signs quotes: so many bytes, in the form of
+        /// `cloison_measure::endorsement`.
+        keys: AskKeys {} -> KeysGiven { bytes: u32 };
+        /// Has the TPM tell the secret in a credential of so many bytes, at the start of the shared memory.
+        tell: AskSecret { bytes: u32 } -> SecretTold { secret: [u8; 32] };
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shows to a bank what it runs on: hands the bank's nonce to the attester, and the evidence to the bank.
 //!
 //! The bank sends 32 bytes. Evidence comes back, or a line that says why there is none; then the bank says in a line what it
-//! makes of it.
+//! makes of it. In place of a nonce the bank can ask whose TPM this is: `cloison_measure::endorsement`.
 
 #![no_std]
 #![no_main]
@@ -12,6 +12,7 @@ use alloc::format;
 use core::{convert::Infallible, future::pending, time::Duration};
 
 use attester_api::{GateLink, Link, attest};
+use cloison_measure::endorsement::{ASK_KEYS, ASK_SECRET, MAX_CREDENTIAL_BYTES};
 use cloison_net::{Config, Error, Net, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::{log, task};
 use embedded_io_async::{Read, Write};
@@ -64,14 +65,28 @@ async fn serve(net: &Net) -> Result<(), Error> {
 
 /// Serves one bank.
 async fn answer(stream: &TcpStream) -> Result<(), Error> {
-    let mut output = stream;
-    let Some(nonce) = nonce(stream).await? else { return Ok(()) };
-    let link = GateLink::find("attest");
-    let evidence = link.map(|link| attest::Client::new(link).quote(nonce));
-    match (link, evidence) {
-        (Some(link), Some(Ok(evidence))) => send(stream, &link, evidence.bytes as usize).await?,
-        (_, Some(Err(why))) => output.write_all(format!("none: {why}\n").as_bytes()).await?,
-        _ => output.write_all(b"none: nobody attests here\n").await?,
+    let (mut output, mut question) = (stream, [0; 32]);
+    if !read(stream, &mut question).await? {
+        return Ok(());
+    }
+    let Some(link) = GateLink::find("attest") else {
+        return output.write_all(b"none: nobody attests here\n").await;
+    };
+    let gate = attest::Client::new(link);
+    let answered = match question {
+        ASK_KEYS => gate.keys().map(|given| given.bytes),
+        ASK_SECRET => {
+            let Some(credential) = credential(stream, &link).await? else { return Ok(()) };
+            gate.tell(credential).map(|told| {
+                link.write(0, &told.secret);
+                told.secret.len() as u32
+            })
+        }
+        nonce => gate.quote(nonce).map(|quoted| quoted.bytes),
+    };
+    match answered {
+        Ok(bytes) => send(stream, &link, bytes as usize).await?,
+        Err(why) => output.write_all(format!("none: {why}\n").as_bytes()).await?,
     }
     stream.close_write();
     output.flush().await?;
@@ -83,16 +98,29 @@ async fn answer(stream: &TcpStream) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the bank sends. `None`: it goes before that is all there.
-async fn nonce(stream: &TcpStream) -> Result<Option<[u8; 32]>, Error> {
-    let (mut input, mut nonce, mut length) = (stream, [0; 32], 0);
-    while length < nonce.len() {
-        match input.read(&mut nonce[length..]).await? {
-            0 => return Ok(None),
+/// Puts the credential that the bank sends where the attester reads it. Returns its length; `None`: it is too long, or the bank
+/// goes before it is all there.
+async fn credential(stream: &TcpStream, link: &GateLink) -> Result<Option<u32>, Error> {
+    let (mut length, mut credential) = ([0; 2], [0; MAX_CREDENTIAL_BYTES]);
+    if !read(stream, &mut length).await? {
+        return Ok(None);
+    }
+    let length = u16::from_be_bytes(length);
+    let Some(credential) = credential.get_mut(..length.into()) else { return Ok(None) };
+    let is_there = read(stream, credential).await? && link.write(0, credential);
+    Ok(is_there.then_some(length.into()))
+}
+
+/// Fills a run of bytes with what the bank sends. False: it goes before that is all there.
+async fn read(stream: &TcpStream, bytes: &mut [u8]) -> Result<bool, Error> {
+    let (mut input, mut length) = (stream, 0);
+    while length < bytes.len() {
+        match input.read(&mut bytes[length..]).await? {
+            0 => return Ok(false),
             count => length += count,
         }
     }
-    Ok(Some(nonce))
+    Ok(true)
 }
 
 /// Sends evidence from the memory that is shared with the attester.
