@@ -9,9 +9,15 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use cloison_measure::{Evidence, evidence::NONCE_BYTES};
+use cloison_measure::{
+    Evidence,
+    endorsement::{ASK_KEYS, ASK_SECRET},
+    evidence::NONCE_BYTES,
+};
+use p256::SecretKey;
 
 use crate::{
+    enrol::Asked,
     examine::{Challenge, examine},
     hex::{hex, unhex},
     key::KeyName,
@@ -65,6 +71,17 @@ enum Command {
         /// End after this number of answers; the exit status is then that of the last
         #[arg(long)]
         count: Option<u32>,
+    },
+    /// Find out whose TPM a machine's key is in: print both its names, for `ask --key`
+    Enrol {
+        /// Where it answers, such as 127.0.0.1:4433
+        address: String,
+        /// The name of the endorsement key that its TPM has to have: without it, any counts
+        #[arg(long, value_name = "NAME")]
+        endorsement: Option<KeyName>,
+        /// How long to try to reach it
+        #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+        patience: u32,
     },
     /// Judge evidence that is in a file
     Check {
@@ -122,6 +139,7 @@ pub fn main() -> ExitCode {
             ask(&address, &expected, save.as_deref(), patience)
         }
         Command::Serve { address, expected, count } => serve(&address, &expected, count),
+        Command::Enrol { address, endorsement, patience } => enrol(&address, endorsement, patience),
         Command::Check { evidence, nonce, expected } => check(&evidence, nonce, &expected),
         Command::Unpack { evidence, folder } => unpack(&evidence, &folder),
     };
@@ -189,6 +207,44 @@ fn serve(address: &str, expected: &Expected, count: Option<u32>) -> Outcome {
         }
     }
     Ok(is_accepted)
+}
+
+fn enrol(address: &str, endorsement: Option<KeyName>, patience: u32) -> Outcome {
+    let outcome = enrolled(address, endorsement, Duration::from_secs(patience.into()))?;
+    match &outcome {
+        Ok(asked) => println!("key {}\nendorsement {}\nboth are in one TPM", asked.key, asked.endorsement),
+        Err(why) => println!("refused: {why}"),
+    }
+    Ok(outcome.is_ok())
+}
+
+/// Asks a machine for its keys, then for a secret. `Err`: it is refused, and why.
+fn enrolled(
+    address: &str,
+    endorsement: Option<KeyName>,
+    patience: Duration,
+) -> Result<Result<Asked, String>, Unusable> {
+    let random = || fresh_nonce().map_err(|error| Unusable(format!("there are no random numbers: {error}")));
+    let secret = random()?;
+    let once = loop {
+        // There are a few numbers that are no keys.
+        if let Ok(once) = SecretKey::from_slice(&random()?) {
+            break once;
+        }
+    };
+    let ask = |question: &[u8]| Prover::ask(address, question, patience, || false);
+    let asked = ask(&ASK_KEYS).map_err(|why| why.to_string()).and_then(|(prover, keys)| {
+        prover.tell("asks for a secret");
+        Asked::of(&keys, endorsement, secret, &once).map_err(|why| why.to_string())
+    });
+    Ok(asked.and_then(|asked| {
+        let credential = asked.credential();
+        let question = [&ASK_SECRET[..], &(credential.len() as u16).to_be_bytes(), &credential].concat();
+        let (prover, answer) = ask(&question).map_err(|why| why.to_string())?;
+        let checked = asked.check(&answer);
+        prover.tell(if checked.is_ok() { "knows the TPM" } else { "does not know the TPM" });
+        checked.map(|()| asked).map_err(|why| why.to_string())
+    }))
 }
 
 fn check(file: &Path, Nonce(nonce): Nonce, expected: &Expected) -> Outcome {

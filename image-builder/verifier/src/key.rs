@@ -24,6 +24,10 @@ impl KeyName {
         name[2..].copy_from_slice(&Sha256::digest(public));
         Self(name)
     }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Display for KeyName {

@@ -4,15 +4,18 @@
 //! * [`Reference`]: what `cargo image pcrs --format json` has printed.
 //! * [`examine`]: the checks, in order. It is a pure function of evidence, challenge and reference.
 //! * [`Verdict`]: what is told of each register, and whether all of it is good.
+//! * [`Asked`]: whose TPM a key is in.
 //! * [`cli`]: the program `cloison-verify`, which asks machines and reads files.
 //!
-//! What is not checked: whose TPM it is. The name of its key has to be known from somewhere, and is given with the
-//! challenge; without it, any key of the right form counts, one of a program too.
+//! The name of the key has to be known from somewhere, and is given with the challenge; without it, any key of the right
+//! form counts, one of a program too.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cli;
+mod credential;
+mod enrol;
 mod event;
 mod examine;
 mod hex;
@@ -22,6 +25,8 @@ mod net;
 mod reference;
 mod verdict;
 
+pub use credential::SECRET_BYTES;
+pub use enrol::{Asked, NotEnrolled};
 pub use examine::{Challenge, examine};
 pub use hex::{hex, unhex};
 pub use key::KeyName;

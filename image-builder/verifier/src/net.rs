@@ -1,4 +1,4 @@
-//! Asks a machine: 32 bytes go there, evidence comes back.
+//! Asks a machine: a nonce goes there, evidence comes back.
 
 use std::{
     fmt,
@@ -54,13 +54,13 @@ impl Prover {
     /// [`NoAnswer`].
     pub fn ask(
         address: &str,
-        nonce: &[u8; NONCE_BYTES],
+        question: &[u8],
         patience: Duration,
         is_over: impl Fn() -> bool,
     ) -> Result<(Self, Vec<u8>), NoAnswer> {
         let end = Instant::now() + patience;
         loop {
-            match TcpStream::connect(address).and_then(|stream| Self::of(stream, nonce)) {
+            match TcpStream::connect(address).and_then(|stream| Self::of(stream, question)) {
                 Err(error) if is_over() || Instant::now() >= end => return Err(NoAnswer(error)),
                 Err(_) => thread::sleep(PAUSE),
                 Ok(answered) => return Ok(answered),
@@ -68,14 +68,14 @@ impl Prover {
         }
     }
 
-    /// Asks the machine at the other end of a connection.
+    /// Asks the machine at the other end of a connection: with a nonce, or with a question that stands in its place.
     ///
     /// # Errors
     ///
     /// When it sends nothing, or the connection ends early.
-    pub fn of(mut stream: TcpStream, nonce: &[u8; NONCE_BYTES]) -> io::Result<(Self, Vec<u8>)> {
+    pub fn of(mut stream: TcpStream, question: &[u8]) -> io::Result<(Self, Vec<u8>)> {
         stream.set_write_timeout(Some(SILENCE))?;
-        stream.write_all(nonce)?;
+        stream.write_all(question)?;
         let answer = read_all(&stream, SILENCE)?;
         if answer.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,0 +1,85 @@
+//! A secret that a TPM tells only if both of two keys are in it: its endorsement key and another one (TPM library, part 1,
+//! sections 11.4.10 and 24; part 3, `MakeCredential`).
+//!
+//! An endorsement key signs nothing. So what shows that it is somewhere is what only it can decrypt; and a TPM that
+//! decrypts this looks first whether the name that was bound to it is that of a key it holds.
+
+use aes::{
+    Aes128,
+    cipher::{BlockCipherEncrypt, KeyInit as _},
+};
+use cloison_tpm::tpm20::EndorsementKey;
+use hmac::{Hmac, KeyInit as _, Mac};
+use p256::{PublicKey, SecretKey, elliptic_curve::sec1::ToSec1Point};
+use sha2::{Digest, Sha256};
+
+use crate::key::KeyName;
+
+/// Bytes of the secret.
+pub const SECRET_BYTES: usize = 32;
+const CIPHER_BLOCK: usize = 16;
+
+/// What a TPM has to be given, each with its length in front: what is encrypted, and what it is encrypted with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// A `TPM2B_ID_OBJECT`.
+    pub identity: Vec<u8>,
+    /// A `TPM2B_ENCRYPTED_SECRET`: a point of the curve.
+    pub point: Vec<u8>,
+}
+
+/// Hides a secret for the TPM with an endorsement key, which tells it only if it holds the key with this name. `once` is a key
+/// that is used for nothing else. `None`: the endorsement key is no point of the curve.
+#[must_use]
+pub fn hide(
+    secret: &[u8; SECRET_BYTES],
+    name: &KeyName,
+    endorsement: &EndorsementKey<'_>,
+    once: &SecretKey,
+) -> Option<Credential> {
+    let [x, y] = endorsement.point;
+    let theirs = PublicKey::from_sec1_bytes(&[&[4][..], x, y].concat()).ok()?;
+    let own = once.public_key().to_sec1_point(false);
+    let (own_x, own_y) = own.as_bytes().get(1..)?.split_at_checked(x.len())?;
+    let shared = once.diffie_hellman(&theirs);
+    let seed = agreed(shared.raw_secret_bytes(), own_x, x);
+    let mut hidden = sized(secret);
+    encrypt(&derived::<CIPHER_BLOCK>(&seed, b"STORAGE", name.bytes()), &mut hidden);
+    let proof = signed(&derived::<32>(&seed, b"INTEGRITY", &[]), &[&hidden, name.bytes()]);
+    let identity = [sized(&proof), hidden].concat();
+    Some(Credential { identity: sized(&identity), point: sized(&[sized(own_x), sized(own_y)].concat()) })
+}
+
+/// What both sides make of the number that they have agreed on (`KDFe`).
+fn agreed(number: &[u8], own_x: &[u8], their_x: &[u8]) -> [u8; 32] {
+    let parts = [&1_u32.to_be_bytes()[..], number, b"IDENTITY\0", own_x, their_x];
+    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+}
+
+/// A key for one use, made of a seed (`KDFa`).
+fn derived<const N: usize>(seed: &[u8; 32], label: &[u8], context: &[u8]) -> [u8; N] {
+    let bits = (8 * N as u32).to_be_bytes();
+    let made = signed(seed, &[&1_u32.to_be_bytes(), label, &[0], context, &bits]);
+    core::array::from_fn(|at| made[at])
+}
+
+fn signed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mac = Hmac::<Sha256>::new(key.into());
+    parts.iter().fold(mac, |mac, part| mac.chain_update(part)).finalize().into_bytes().into()
+}
+
+/// AES in the mode CFB, beginning with zeros.
+fn encrypt(key: &[u8; CIPHER_BLOCK], text: &mut [u8]) {
+    let (cipher, mut block) = (Aes128::new(key.into()), [0; CIPHER_BLOCK].into());
+    for part in text.chunks_mut(CIPHER_BLOCK) {
+        cipher.encrypt_block(&mut block);
+        for (byte, stream) in part.iter_mut().zip(&mut block) {
+            *stream ^= *byte;
+            *byte = *stream;
+        }
+    }
+}
+
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u16).to_be_bytes(), bytes].concat()
+}
