@@ -6,6 +6,7 @@ mod code;
 mod gdb;
 mod guest;
 mod linux;
+mod measured;
 mod network;
 mod paths;
 mod round;
@@ -32,7 +33,7 @@ use image_machine::{
 };
 use linux::Linux;
 use round::Round;
-use rows::{GUEST_ROWS, ROWS, Source};
+use rows::{GUEST_ROWS, MEASURED_ROWS, ROWS, Source};
 use table::Table;
 use tempfile::NamedTempFile;
 
@@ -106,6 +107,7 @@ impl Bench<'_> {
             };
             table.add(row, figure);
         }
+        self.add_measured(&mut table)?;
         self.add_guest(&mut table)?;
         let has_row = |name: &str| ROWS.iter().any(|row| row.source.uses(name));
         for (name, figure) in figures.iter().filter(|(name, _)| !has_row(name)) {
@@ -126,6 +128,23 @@ impl Bench<'_> {
         let mut table = Table::new(Figures::new());
         self.add_guest(&mut table)?;
         Ok(table.finish())
+    }
+
+    /// Measures what a measured boot and an attestation cost. → that part of the table.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::run`].
+    pub fn run_measured(&self) -> Result<String, Failure> {
+        let mut table = Table::new(Figures::new());
+        self.add_measured(&mut table)?;
+        Ok(table.finish())
+    }
+
+    fn add_measured(&self, table: &mut Table) -> Result<(), Failure> {
+        let figures = self.measure_attestation()?;
+        MEASURED_ROWS.iter().for_each(|row| table.add(row, row.source.named(&figures)));
+        Ok(())
     }
 
     fn add_guest(&self, table: &mut Table) -> Result<(), Failure> {

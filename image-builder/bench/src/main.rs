@@ -34,6 +34,9 @@ struct BenchArgs {
     /// Only measure Linux as a guest, and the same kernel on the bare machine
     #[arg(long, conflicts_with_all = ["manifest", "profile", "peers"])]
     guest: bool,
+    /// Only measure what a measured boot and an attestation cost
+    #[arg(long, conflicts_with_all = ["manifest", "profile", "peers", "guest"])]
+    measured: bool,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn measure(args: &BenchArgs) -> Result<(), Failure> {
     output::print(&match args.profile {
         Some(load) => bench.profile(load),
         None if args.guest => bench.run_guest(),
+        None if args.measured => bench.run_measured(),
         None => bench.run(&args.manifest),
     }?)
 }

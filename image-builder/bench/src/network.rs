@@ -21,7 +21,7 @@ use super::{Bench, Figures, TIMES, linux::Linux, median, rows};
 /// What a server says when it can be measured; the domain and Linux say the same.
 const READY: &str = "server listening";
 /// How long a system may take to be ready; see [`Patience`].
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the host's iperf3 tries to measure it, and how long it pauses after a try.
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -84,7 +84,7 @@ impl Linux<'_> {
 /// Boots a server and has the host's iperf3 measure it through a port of the host.
 fn measure(context: &Context, machine: &Machine, port: u16) -> Result<Figures, Failure> {
     let mut session = Session::start(machine, None)?;
-    wait_for_line(context, &mut session, READY)?;
+    wait_for_line(context, &mut session, READY, PATIENCE)?;
     let (mut to, mut from) = (Vec::new(), Vec::new());
     for _ in 0..TIMES {
         to.push(iperf3(context, port, &[])?);
@@ -93,8 +93,13 @@ fn measure(context: &Context, machine: &Machine, port: u16) -> Result<Figures, F
     Ok(named([("host-to-domain", &to), ("domain-to-host", &from)]))
 }
 
-/// Waits until somebody says what begins so.
-pub(super) fn wait_for_line(context: &Context, session: &mut Session, begin: &str) -> Result<(), Failure> {
+/// Waits until somebody says what begins so, for no longer than `limit`, as [`Patience`] counts it.
+pub(super) fn wait_for_line(
+    context: &Context,
+    session: &mut Session,
+    begin: &str,
+    limit: Duration,
+) -> Result<(), Failure> {
     let mut patience = Patience::new();
     let mut transcript = Transcript::default();
     loop {
@@ -107,7 +112,7 @@ pub(super) fn wait_for_line(context: &Context, session: &mut Session, begin: &st
                 }
             }
             Event::Ready(_) => context.interrupts.check()?,
-            Event::Deadline if patience.counted(|| session.cpu_time()) < PATIENCE => {}
+            Event::Deadline if patience.counted(|| session.cpu_time()) < limit => {}
             Event::Deadline | Event::Ended(_) => {
                 let last = transcript.lines().last().map_or("nothing", |line| line.text.as_str());
                 let complaint = session.complaint().unwrap_or_else(|| format!("the last line is: {last}"));

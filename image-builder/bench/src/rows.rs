@@ -136,6 +136,8 @@ pub(super) const FROM_HOST: &str = "manifests/iperf-host.toml";
 pub(super) const HELLO: &str = "manifests/hello.toml";
 /// The system of a Linux guest with a shell.
 pub(super) const LINUX_DEMO: &str = "manifests/linux-demo.toml";
+/// The system that a bank asks.
+pub(super) const ATTESTED: &str = "manifests/pet-demo.toml";
 /// The system of the demo.
 pub(super) const DEMO: &str = "manifests/tpm-demo.toml";
 
@@ -252,6 +254,31 @@ pub(super) const ROWS: &[Row] = &[
     linux("TCP between two domains", "tcp-rate", Unit::BitsPerSecond, Target::AtLeastTimes(2.5)),
     linux("TCP from the host to a domain", "host-to-domain", Unit::BitsPerSecond, Target::AtLeastTimes(1.2)),
     linux("TCP from a domain to the host", "domain-to-host", Unit::BitsPerSecond, Target::None),
+];
+
+/// What a measured boot and an attestation cost.
+pub(super) const MEASURED_ROWS: &[Row] = &[
+    Row {
+        what: "attestation, challenge to verdict",
+        source: Source::Named("attestation"),
+        unit: Unit::Seconds,
+        reference: Reference::None,
+        target: Target::AtMost(1.0),
+    },
+    Row {
+        what: "loader that measures",
+        source: Source::Named("loader"),
+        unit: Unit::Bytes,
+        reference: Reference::None,
+        target: Target::AtMost(65536.0),
+    },
+    Row {
+        what: "- its hashing, per byte, by the CPU's SHA-256",
+        source: Source::Named("measuring"),
+        unit: Unit::InstructionsPerByte,
+        reference: Reference::None,
+        target: Target::AtMost(10.0),
+    },
 ];
 
 /// The part of the table about Linux as a guest, and about the same kernel on the bare machine.

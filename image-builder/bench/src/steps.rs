@@ -16,7 +16,11 @@ use image_machine::{
     run::{Accelerator, Machine, Session},
 };
 
-use super::{Bench, gdb::Debugger, network::wait_for_line};
+use super::{
+    Bench,
+    gdb::Debugger,
+    network::{PATIENCE, wait_for_line},
+};
 
 /// What the domain that makes the load says when the load has settled.
 const READY: &str = "ready to be profiled";
@@ -44,7 +48,7 @@ impl Bench<'_> {
             Machine { accelerator: Accelerator::Counted, debugger_port: Some(port), ..built.machine() };
         let mut session = Session::start(&machine, None)?;
         let mut debugger = Debugger::start(port)?;
-        wait_for_line(self.context, &mut session, READY)?;
+        wait_for_line(self.context, &mut session, READY, PATIENCE)?;
         debugger.stop()?;
         let counts = self.count_steps(&built, &mut debugger)?;
         step.done(&format!("{STEPS} instructions"));
