@@ -9,7 +9,7 @@ use aes::{
     cipher::{BlockCipherEncrypt, KeyInit as _},
 };
 use cloison_tpm::tpm20::EndorsementKey;
-use hmac::{Hmac, KeyInit as _, Mac};
+use hmac::{Hmac, Mac};
 use p256::{PublicKey, SecretKey, elliptic_curve::sec1::ToSec1Point};
 use sha2::{Digest, Sha256};
 
@@ -64,7 +64,10 @@ fn derived<const N: usize>(seed: &[u8; 32], label: &[u8], context: &[u8]) -> [u8
 }
 
 fn signed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    let mac = Hmac::<Sha256>::new(key.into());
+    // A key that is shorter than a block has zeros behind it.
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key);
+    let mac = Hmac::<Sha256>::new(&block.into());
     parts.iter().fold(mac, |mac, part| mac.chain_update(part)).finalize().into_bytes().into()
 }
 

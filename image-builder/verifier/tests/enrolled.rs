@@ -6,8 +6,9 @@ use aes::{
 };
 use cloison_measure::endorsement::Keys;
 use cloison_verify::{Asked, KeyName, NotEnrolled, SECRET_BYTES};
-use hmac::{Hmac, KeyInit as _, Mac};
+use hmac::{Hmac, Mac};
 use p256::{PublicKey, SecretKey, elliptic_curve::sec1::ToSec1Point};
+use proptest::{prelude::*, sample::Index};
 use sha2::{Digest, Sha256};
 
 const SECRET: [u8; SECRET_BYTES] = [0x5e; SECRET_BYTES];
@@ -151,4 +152,25 @@ fn keys_of_another_form_are_refused() {
         assert_eq!(asked(bytes, None).unwrap_err(), NotEnrolled::Keys);
     }
     assert_eq!(asked(b"none: no\n", None).unwrap_err(), NotEnrolled::None("no".into()));
+}
+
+proptest! {
+    /// Whatever a machine sends is judged, and nothing but the secret is taken for it.
+    #[test]
+    fn any_answer_is_judged(bytes in prop::collection::vec(any::<u8>(), 0..400), has_magic: bool) {
+        let answer = if has_magic { [&b"cl-keys1"[..], &bytes].concat() } else { bytes.clone() };
+        prop_assert!(asked(&answer, None).is_err());
+        prop_assert_eq!(asked(&tpm(7).keys(), None).unwrap().check(&bytes).is_ok(), bytes == SECRET);
+    }
+
+    /// One changed byte of what is hidden, and the TPM tells nothing.
+    #[test]
+    fn a_changed_credential_tells_nothing(place in any::<Index>(), change in 1..=255_u8) {
+        let tpm = tpm(7);
+        let mut credential = asked(&tpm.keys(), None).unwrap().credential();
+        // The proof, behind its length, and what is encrypted.
+        let place = 4 + place.index(66);
+        credential[place] ^= change;
+        prop_assert_eq!(tpm.tell(&credential), None);
+    }
 }
