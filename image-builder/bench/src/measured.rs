@@ -7,12 +7,13 @@ use std::{
 };
 
 use cloison_verify::{Challenge, Prover, Reference, examine, fresh_nonce};
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 use image_builder::build;
 use image_compiler::{Boot, Prediction};
 use image_machine::{
     Failure,
-    run::{Devices, Firmware, HostPorts, OpenForward, Session, Tpm, TpmState, TpmVersion},
+    disc::Firmware,
+    run::{Devices, HostPorts, OpenForward, Session, Tpm, TpmState, TpmVersion},
 };
 use object::{Object, ObjectSection, SectionKind};
 
@@ -88,7 +89,7 @@ fn of_block(code: &[u8], start: u64) -> Option<u64> {
     let code: BTreeMap<u64, Instruction> = code.into_iter().map(|one| (one.ip(), one)).collect();
     let (rounds, _) = code.iter().find(|(_, one)| one.mnemonic() == Mnemonic::Sha256rnds2)?;
     let mut loops = code.values().filter(|one| {
-        let is_back = one.flow_control() == FlowControl::ConditionalBranch;
+        let is_back = one.mnemonic() == Mnemonic::Jne;
         is_back && one.ip() > *rounds && one.near_branch_target() <= *rounds
     });
     let (inner, outer) = (loops.next()?, loops.next()?);
