@@ -8,7 +8,7 @@ use cloison_abi::Badge;
 
 use super::{
     build,
-    fake::Fake,
+    fake::{Fake, SPARED},
     sketch::{Sketch, opened},
 };
 use crate::{Managed, Site};
@@ -42,6 +42,23 @@ fn a_failed_start_takes_nothing() {
         site.kill(0).unwrap();
         assert!(is_at_rest(&site), "after step {fails_at}");
     }
+}
+
+/// What was lent to it, and what it did with its slots, is forgotten before its memory is given to others. Of a domain that it
+/// does not start on request the builder keeps no right to hold it.
+#[test]
+fn a_kill_forgets_the_life_before_it_takes_the_memory() {
+    let bytes = Sketch::on_request(BUDGET).image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut site = build(&kernel, &image).unwrap();
+    site.give_up_rights(SPARED).unwrap();
+    let rights = |site: &Site<'_, &Fake>, domain| kernel.rights_of(site.shell(domain).unwrap().slot).unwrap();
+    assert_eq!(rights(&site, 0), "Rights(HANDLE_FAULT | MANAGE)");
+    assert_eq!(rights(&site, 1), "Rights(HANDLE_FAULT)");
+    site.start_on_request(0).unwrap();
+    kernel.forget_steps();
+    site.kill(0).unwrap();
+    assert_eq!(kernel.steps()[..3], ["stopping a domain", "forgetting a life", "taking memory"]);
 }
 
 /// It has ended by itself, and the builder has not heard of it yet.
