@@ -97,6 +97,7 @@ boot_tests! {
     a_guest_passes_the_classes_of_stress_ng: "linux-stress",
     a_guest_that_is_killed_leaves_nothing_behind: "linux-lives",
     what_a_guest_is_shown_is_what_its_tables_say: "linux-strict",
+    a_guest_asks_of_its_domain_what_it_asks_of_xen: "linux-counters",
     a_real_linux_passes_a_trial: "linux-trial",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     a_guest_has_a_disk_of_its_own: "linux-disk",
