@@ -140,7 +140,7 @@ impl Diagnostic {
 }
 
 /// A place in one of the files read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The file.
     pub source: SourceId,
@@ -160,7 +160,7 @@ pub struct At<T> {
 }
 
 /// A file that was read: an index into [`Sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(usize);
 
 /// Every file that was read.
@@ -205,8 +205,19 @@ impl Sources {
 pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     let names = names.into_iter().take(MOST_NAMES).enumerate();
-    let rated = names.filter_map(|(place, name)| Some((nearness(&written, name)?, Reverse(place), name)));
-    rated.max().map(|(_, _, name)| name)
+    let rated = names.filter_map(|(place, name)| {
+        // Of two that are as near, letters were rather swapped than left out or changed.
+        let nearness = nearness(&written, name)?;
+        let longer = Reverse(name.len().abs_diff(written.len()));
+        Some(((nearness, letters(name) == letters(&written), longer, Reverse(place)), name))
+    });
+    rated.max().map(|(_, name)| name)
+}
+
+fn letters(name: &str) -> Vec<char> {
+    let mut letters: Vec<char> = name.to_lowercase().chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// How much of two names is the same, in thousandths; `None`: too little to be a slip.

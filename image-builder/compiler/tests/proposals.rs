@@ -3,38 +3,14 @@
 //! Each case is a manifest with one fault, what the help must say, and the manifest as it is when somebody has done
 //! what it says.
 
+#[path = "support/followed.rs"]
+mod followed;
 mod support;
 
 use std::fs;
 
+use followed::{CONSOLE, SYSTEM, assert_followed};
 use support::fixtures;
-
-/// Id, what is written, what the help says, and what is written then.
-type Case = (&'static str, &'static str, &'static str, &'static str);
-
-/// Faults of the value or table that stands in place of `@`.
-fn assert_followed(template: &str, cases: &[Case]) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.toml");
-    let load = |written: &str| {
-        fs::write(&path, template.replace('@', written)).unwrap();
-        image_compiler::load(&fixtures(), &path)
-    };
-    for (id, wrong, help, right) in cases {
-        let report = load(wrong).expect_err(wrong);
-        let faults = report.diagnostics();
-        assert_eq!(faults.len(), 1, "{wrong}: {report}");
-        assert_eq!(faults[0].id, *id, "{wrong}: {report}");
-        assert!(faults[0].help.as_deref().unwrap_or_default().contains(help), "{wrong}: {report}");
-        if let Err(report) = load(right) {
-            panic!("`{help}` was followed: {report}");
-        }
-    }
-}
-
-const SYSTEM: &str = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
-const CONSOLE: &str =
-    "[domain.console]\ncomponent = \"console\"\ndevices = [\"uart0\"]\nrights = [\"log-right\"]\n";
 
 #[test]
 fn names() {
@@ -371,66 +347,12 @@ fn what_does_not_go_together() {
 }
 
 #[test]
-fn policies() {
-    let monitor = "[domain.monitor]\ncomponent = \"monitor\"\ntype = \"judge\"\nrights = [\"monitor-right\"]\nlog = \"console\"\nkeeps_apart = true\n";
-    let hello = "[domain.hello]\ncomponent = \"hello\"\ntype = \"app\"\nlog = \"console\"\n";
-    let console = CONSOLE.replace("devices", "type = \"service\"\ndevices");
-    let second = "[domain.second]\ncomponent = \"quiet\"\ntype = \"app\"\n";
-    let template = format!("{SYSTEM}[policy]\nmonitor = \"monitor\"\n@{console}{monitor}{hello}{second}");
-    let types = "types = [\"service\", \"judge\", \"app\"]\n";
-    let with = |rules: &str| format!("{types}{rules}\n").leak() as &'static str;
-    let rule = |from: &str| format!("{{ from = [\"{from}\"], to = [\"service\"], may = [\"call\"] }}");
-    let (judge, app) = (rule("judge"), rule("app"));
-    let all = format!("allow = [{judge}, {app}]");
-    let wall = |between: &str| with(&format!("{all}\nwalls = {{ name = \"w\", between = {between} }}"));
-    assert_followed(
-        &template,
-        &[
-            ("M133", with(&format!("allow = [{judge}]")), app.clone().leak(), with(&all)),
-            ("M166", with(&format!("allow = [{app}]")), judge.clone().leak(), with(&all)),
-            ("M132", with(&all.replace("\"call\"] }]", "\"cal\"] }]")), "`call`", with(&all)),
-            ("M132", with(&all.replace("app", "ap")), "`app`", with(&all)),
-            ("M165", wall("[\"app\", \"juge\"]"), "`judge`", with(&all)),
-            ("M165", wall("[\"app\", \"app\"]"), "remove one", with(&all)),
-            ("M167", wall("\"app\""), "or remove it", with(&all)),
-            (
-                "M168",
-                with(&format!("{all}\n[policy.first]\n")),
-                "another name",
-                with(&format!("{all}\n[policy.other]\n")),
-            ),
-        ],
-    );
-}
-
-#[test]
-fn assertions() {
-    let domains = "[domain.first]\ncomponent = \"peer\"\nuses.next = \"second\"\n[domain.second]\ncomponent = \"peer\"\n";
-    let template = format!("{SYSTEM}{domains}[[assert]]\nnever = \"@\"\n");
-    let right = "can first reach second by frames";
-    assert_followed(
-        &template,
-        &[
-            ("M126", "can first raech second by frames", "did you mean `reach`?", right),
-            ("M126", "can first reach second by frame", "did you mean `frames`?", right),
-            ("M126", "can domian:first reach second by frames", "did you mean `domain`?", right),
-            ("M126", "", "ask `can A reach B`", right),
-            ("M126", "can to reach second", "a domain of that name is `domain:to`", right),
-            ("M127", "can frist reach second by frames", "did you mean `first`?", right),
-            ("M127", "can first reach type:bank by frames", "name the domains, with commas", right),
-            ("M127", "who holds log-rihgt", "did you mean `log-right`?", "who holds log-right"),
-        ],
-    );
-    let template = format!("{SYSTEM}{domains}@\n[[assert]]\nnever = \"{right}\"\n");
-    assert_followed(&template, &[("M128", "keeps_apart = true", "remove `keeps_apart`", "")]);
-    let template = format!("{SYSTEM}{domains}@\n");
-    assert_followed(
-        &template,
-        &[(
-            "M126",
-            "[[assert]]",
-            "add `never = `",
-            "[[assert]]\nnever = \"can first reach second by frames\"",
-        )],
-    );
+fn missing_keys() {
+    let template = format!("{SYSTEM}{CONSOLE}@\n");
+    let budget = "[domain.boss]\ncomponent = \"bmi\"\nrights = [\"manage-right\"]\nlog = \"console\"\n[domain.worker]\ncomponent = \"hello\"\nstart = \"on-request\"\nlog = \"console\"\n[budget]\n";
+    let filled: &str = format!("{budget}memory_mib = 1").leak();
+    assert_followed(&template, &[("M005", budget, "add `memory_mib = ` and a number", filled)]);
+    let group: &str = format!("{filled}\n[group.g]\n").leak();
+    let started: &str = format!("{group}start = [\"worker\"]").leak();
+    assert_followed(&template, &[("M005", group, "add `start = ` and a list of texts in quotes", started)]);
 }

@@ -1,6 +1,9 @@
 //! Who calls whom: no circles, and no client above its server.
 
-use crate::diagnostic::Diagnostic;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use crate::diagnostic::{Diagnostic, Span};
 use crate::system::{Call, Draft, HIGHEST_PRIORITY, LOWEST_PRIORITY};
 
 /// Calls of a circle that are shown.
@@ -105,12 +108,25 @@ pub(super) fn priority_inversion(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let priorities = draft.priorities();
     let is_good = |priority: u64| (LOWEST_PRIORITY..=HIGHEST_PRIORITY).contains(&priority);
     let is_spoiled = |place: usize| draft.is_spoiled(draft.domains[place].table, "priority");
-    let mut faults = Vec::new();
-    for call in draft.calls() {
+    let mut faults: Vec<Diagnostic> = Vec::new();
+    let mut told: HashMap<Span, usize> = HashMap::new();
+    let mut calls = draft.calls();
+    // The highest client first: what is proposed is above all of them.
+    calls.sort_by_key(|call| Reverse(priorities[call.client]));
+    for call in calls {
         let (client, server) = (&draft.domains[call.client].table, &draft.domains[call.server].table);
         let (above, below) = (priorities[call.client], priorities[call.server]);
         let Some(stated) = server.priority.as_ref().filter(|_| above > below) else { continue };
         if !is_good(above) || !is_good(below) || is_spoiled(call.client) {
+            continue;
+        }
+        let place = *told.entry(stated.span).or_insert(faults.len());
+        if let Some(fault) = faults.get_mut(place) {
+            if fault.labels.len() < MOST_CALLS {
+                fault
+                    .labels
+                    .push((call.at, format!("`{}` (priority {above}) calls it, too", client.name.value)));
+            }
             continue;
         }
         let message = format!(

@@ -10,6 +10,8 @@ use crate::system::{Draft, DraftDisk, DraftDomain};
 const SECTOR_BYTES: u64 = 512;
 /// Size of a disk that is made for a run, in MiB.
 const SCRATCH_MIB: std::ops::RangeInclusive<u64> = 1..=1 << 20;
+/// Others that one fault shows.
+const MOST_LABELS: usize = 8;
 /// Numbers of partitions: as many as a GPT has as a rule.
 const PARTITIONS: std::ops::RangeInclusive<u64> = 1..=128;
 
@@ -23,9 +25,15 @@ fn by_name<'d>(draft: &'d Draft<'_>) -> HashMap<&'d str, &'d DiskTable> {
     draft.disks.iter().map(|disk| (disk.table.name.value.as_str(), disk.table)).collect()
 }
 
-/// Each entry of `disks`, with its domain.
-fn each_use<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d DraftDomain<'d>, &'d DiskUse)> {
-    draft.domains.iter().flat_map(|domain| domain.table.disks.iter().map(move |given| (domain, given)))
+/// Each entry of `disks`, with its domain, where all of them could be read.
+fn each_use<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = Taker<'d>> {
+    let whole = draft.domains.iter().filter(|domain| !draft.is_spoiled(domain.table, "disks"));
+    whole.flat_map(|domain| domain.table.disks.iter().map(move |given| (domain, given)))
+}
+
+/// The number of a partition that there cannot be.
+fn no_partition(given: &DiskUse) -> Option<&At<u64>> {
+    given.partition.as_ref().filter(|number| !PARTITIONS.contains(&number.value))
 }
 
 /// A disk is driven by a domain that offers it, and it is said what is on it, in one way.
@@ -118,7 +126,8 @@ pub(super) fn shared(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let disks = by_name(draft);
     let mut takers: HashMap<(&str, u64), Takers<'_>> = HashMap::new();
     let mut known = HashSet::new();
-    for taker in each_use(draft) {
+    let mut told = HashMap::new();
+    for taker in each_use(draft).filter(|(_, given)| no_partition(given).is_none()) {
         let (domain, given) = taker;
         let disk = given.disk.value.as_str();
         let is_read_only = given.is_read_only || disks.get(disk).is_some_and(|table| table.is_read_only);
@@ -131,14 +140,39 @@ pub(super) fn shared(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let mut others = in_the_way.iter().filter_map(|part| of_part(part).in_the_way(is_read_only));
         let is_twice = !known.insert((disk, part(given), domain.table.name.value.as_str()));
         let again = is_twice.then(|| of_part(&part(given)).first).flatten();
-        if let Some(other) = others.next().or(again) {
-            faults.push(shared_by(taker, other, is_twice));
+        match others.next().or(again) {
+            Some(other) if is_twice || other.0.table.name == domain.table.name => {
+                faults.push(shared_by(taker, other, true));
+            }
+            Some(other) => tell_once(&mut faults, &mut told, taker, other),
+            None => {}
         }
         for part in [ANY_PART, part(given)] {
             takers.entry((disk, part)).or_default().add(taker, is_read_only);
         }
     }
     faults
+}
+
+/// One entry can be in the way of several, and one mistake is the likely cause. `told`: in which fault an entry is.
+fn tell_once<'d>(
+    faults: &mut Vec<Diagnostic>,
+    told: &mut HashMap<Span, usize>,
+    taker: Taker<'d>,
+    other: Taker<'d>,
+) {
+    let at = taker.1.disk.span;
+    let place = told.get(&other.1.disk.span).copied();
+    match place {
+        Some(place) if faults[place].labels.len() < MOST_LABELS => {
+            faults[place].labels.push((at, format!("and by `{}`", taker.0.table.name.value)));
+        }
+        Some(_) => {}
+        None => faults.push(shared_by(taker, other, false)),
+    }
+    let place = place.unwrap_or(faults.len() - 1);
+    told.insert(at, place);
+    told.insert(other.1.disk.span, place);
 }
 
 /// In place of a partition's number: whatever it is.
@@ -177,7 +211,7 @@ fn part(given: &DiskUse) -> u64 {
 
 fn shared_by((domain, given): Taker<'_>, (owner, other): Taker<'_>, is_twice: bool) -> Diagnostic {
     let (disk, name, owner_name) = (&given.disk, &domain.table.name.value, &owner.table.name.value);
-    let message = if is_twice || name == owner_name {
+    let message = if is_twice {
         format!("the domain `{name}` is given the disk `{}` twice", disk.value)
     } else {
         format!(
@@ -238,7 +272,7 @@ pub(super) fn given_wrongly(draft: &Draft<'_>) -> Vec<Diagnostic> {
     for (domain, given) in each_use(draft) {
         let name = &domain.table.name.value;
         let At { value: disk, span } = &given.disk;
-        if let Some(number) = given.partition.as_ref().filter(|number| !PARTITIONS.contains(&number.value)) {
+        if let Some(number) = no_partition(given) {
             let message = format!("`{name}` cannot have the partition {} of the disk `{disk}`", number.value);
             let help = format!("give a number from {} to {}", PARTITIONS.start(), PARTITIONS.end());
             faults.push(Diagnostic::new(number.span, message).help(help));

@@ -56,24 +56,21 @@ fn proposal(key: &str, known: &[&str]) -> String {
 
 pub(super) fn missing_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
     each(draft, |problem| match &problem.kind {
-        ProblemKind::MissingKey(key, table) => {
+        ProblemKind::MissingKey(key, table, expected) => {
             let fault =
                 Diagnostic::new(problem.at, format!("the key `{key}` is missing in {}", table_name(table)));
-            Some(fault.help(format!("add {}", example(key))))
+            Some(fault.help(format!("add {}", example(key, expected))))
         }
         _ => None,
     })
 }
 
-fn example(key: &str) -> String {
+fn example(key: &str, expected: &str) -> String {
     match key {
         "system" | "machine" => format!("a table `[{key}]`"),
-        "memory_mib" | "address" | "bytes" | "first" | "count" | "line" | "pages" | "max" => {
-            format!("`{key} = ` and a number")
-        }
         "platform" => "`platform = \"qemu-q35\"`, or another file of manifests/platforms".to_owned(),
         "component" => "`component = ` and the name of a folder of domains".to_owned(),
-        _ => format!("`{key} = ` and a text in quotes"),
+        _ => format!("`{key} = ` and {expected}"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::servers::Servers;
 use crate::diagnostic::{At, Diagnostic, Span, propose};
-use crate::manifest::{Component, DEFAULT_GATE, GateNeed, Offer, OptionRule};
+use crate::manifest::{Component, DEFAULT_GATE, GateNeed, NETWORK_CARD, Offer, OptionRule};
 use crate::system::{Draft, DraftDomain, DraftGateUse, Named, PORT_GATE, Right};
 
 /// Longest arguments of a domain, in bytes.
@@ -70,8 +70,19 @@ fn how_to_give_port(draft: &Draft<'_>, switches: &[&str], client: usize, local: 
         let mut known = draft.switches.iter().filter(|known| known.table.name.value == switch);
         known.any(|known| known.ports.iter().any(|port| port.domain == Some(client)))
     };
+    let has_uplink = |switch: &str| {
+        let mut known = draft.switches.iter().filter(|known| known.table.name.value == switch);
+        known.any(|known| known.table.uplink.is_some())
+    };
     let gate = if local == DEFAULT_GATE { String::new() } else { format!(" with `gate = \"{local}\"`") };
+    let drives_card = draft.domains[client]
+        .devices
+        .iter()
+        .any(|device| device.found.is_some_and(|(_, device)| device.class.value == NETWORK_CARD));
     match switches.iter().find(|switch| !has_port(switch)) {
+        Some(switch) if drives_card && !has_uplink(switch) => {
+            format!("add `uplink = \"{name}\"` to `[switch.{switch}]`")
+        }
         Some(switch) => format!("add `[switch.{switch}.port.{name}]`{gate}"),
         None => format!(
             "no switch is left on which it has no port; add a domain that offers a gate `{PORT_GATE}`"
@@ -329,7 +340,10 @@ pub(super) fn gate_given_twice(draft: &Draft<'_>) -> Vec<Diagnostic> {
         for (place, gate_use) in domain.uses.iter().enumerate() {
             let local = &gate_use.table.local;
             let (first, span) = *earlier.entry(local.value.as_str()).or_insert((place, local.span));
-            let is_told = || gate_use.table.is_port && draft.inputs.spoiled.contains_part("switch");
+            // A name that is none may lead to a domain that has its own port already.
+            let has_stranger = || draft.switches.iter().any(|switch| switch.has_strangers());
+            let is_told =
+                || gate_use.table.is_port && (draft.inputs.spoiled.contains_part("switch") || has_stranger());
             if first != place && !is_told() {
                 let message = format!("the gate `{}` is given twice to one domain", local.value);
                 faults.push(twice(&message, local.span, span));

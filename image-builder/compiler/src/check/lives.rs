@@ -2,6 +2,7 @@
 
 use cloison_abi::ObjectKind;
 
+use super::names::unknown_domain;
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{ON_REQUEST, STARTS};
 use crate::system::{Draft, DraftDomain, MANAGE_RIGHT, Right};
@@ -25,7 +26,8 @@ fn given<'a>(domain: &DraftDomain<'a>, right: Right) -> Option<&'a At<String>> {
 /// The three belong together: domains to be started, memory for them, and who starts them.
 pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let spoiled = &draft.inputs.spoiled;
-    if spoiled.contains_part("domain") || spoiled.contains_part("budget") {
+    let is_spoiled = spoiled.contains_part("domain") || spoiled.contains_part("budget");
+    if is_spoiled || !unknown_start(draft).is_empty() {
         return Vec::new();
     }
     let on_request = draft.domains.iter().find_map(|domain| Some((domain, domain.table.on_request()?)));
@@ -44,11 +46,8 @@ pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
     match on_request {
         Some((domain, at)) => {
             let name = &domain.table.name.value;
-            // One that should have the right is told of elsewhere.
-            let is_meant = draft.domains.iter().filter_map(|domain| domain.component).any(|component| {
-                component.rights.iter().any(|need| Right::from_name(&need.value) == Some(MANAGE_RIGHT))
-            });
-            if managers.is_empty() && !is_meant {
+            // One that should have the right is told of elsewhere; one that is not there may be it.
+            if draft.manager().is_none() && unknown_domain(draft).is_empty() {
                 let message = format!("`{name}` is started on request, but nobody can request it");
                 let help = format!("give a domain the right `{}`", MANAGE_RIGHT.name());
                 faults.push(Diagnostic::new(at, message).help(help));

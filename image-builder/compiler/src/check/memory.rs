@@ -85,6 +85,10 @@ pub(super) fn two_kinds(draft: &Draft<'_>) -> Vec<Diagnostic> {
 /// Judges by what the manifest says; [`super::plan`] judges again when the size of the programs is known.
 pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(platform) = draft.platform else { return Vec::new() };
+    // How much the machine has cannot be told.
+    if draft.inputs.spoiled.contains(draft.inputs.manifest.start.source, "system.memory_mib") {
+        return Vec::new();
+    }
     let domains = draft.domains.iter().zip(settings(draft));
     // What is started on request has its memory of the budget.
     let at_boot = |domain: &DraftDomain<'_>| domain.table.on_request().is_none();

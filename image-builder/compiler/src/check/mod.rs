@@ -8,7 +8,6 @@ mod faults;
 mod form;
 mod grants;
 mod guests;
-mod kinds;
 mod limits;
 mod lives;
 mod management;
@@ -25,7 +24,7 @@ mod switches;
 mod trust;
 mod walls;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
 pub use programs::BINARY_CHECKS;
@@ -136,7 +135,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M127", summary: "an assertion about nobody who is there", run: asserts::about_nobody },
     Check { id: "M128", summary: "`keeps_apart` of a domain that has nobody to keep apart", run: asserts::nobody_to_keep_apart },
     Check { id: "M130", summary: "a policy without its monitor, or a monitor without a policy", run: policy::monitor },
-    Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: kinds::types },
+    Check { id: "M131", summary: "a type that is missing, unknown, there twice or of no domain, or too many", run: policy::types },
     Check { id: "M132", summary: "a rule of the policy that names nothing, or allows what nobody can do", run: policy::rules },
     Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
@@ -175,6 +174,12 @@ const FORM_CHECKS: [&str; 3] = ["M001", "M002", "M003"];
 /// The checks of a menu. Its systems are checked each for itself.
 const MENU_CHECKS: [&str; 7] = ["M001", "M002", "M003", "M004", "M005", "M006", "M164"];
 
+/// Checks whose faults are about something that several places can name.
+const OF_SEVERAL: [&str; 4] = ["M127", "M131", "M132", "M167"];
+
+/// Other places that one fault shows.
+const MOST_LABELS: usize = 16;
+
 /// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
 /// are gone, or can be told for what they are.
 const FOLLOWERS: &[(&str, &[&str])] = &[
@@ -186,9 +191,9 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("M066", &["M052", "M060", "M061", "M062", "M068", "M092"]),
     ("M067", &["M052", "M060", "M061", "M062", "M066", "M068", "M092"]),
     ("M133", &["M130", "M131", "M132"]),
-    ("M134", &["M130"]),
+    ("M134", &["M041", "M042", "M130"]),
     ("M166", &["M130", "M131", "M132"]),
-    ("M093", &["M014", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
+    ("M093", &["M014", "M020", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
 ];
 
 /// Runs every check. If a file is not TOML, only those of form: what was understood of it says too little for
@@ -207,7 +212,7 @@ pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let first = first.filter(|check| !is_menu || MENU_CHECKS.contains(&check.id));
     let mut found: Vec<Diagnostic> = first.flat_map(run).collect();
     if found.is_empty() && !is_menu {
-        return last.into_iter().flat_map(run).collect();
+        return told_once(last.into_iter().flat_map(run).collect());
     }
     let ids: BTreeSet<&str> = found.iter().map(|fault| fault.id).collect();
     let follows = |id: &str| {
@@ -218,7 +223,25 @@ pub fn run(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let is_sum = |id: &str| id == SUMS;
     let is_alone = ids.iter().all(|id| is_sum(id));
     found.retain(|fault| !follows(fault.id) && (is_alone || !is_sum(fault.id)));
-    found
+    told_once(found)
+}
+
+/// A fault that several places have in common is told once, with the others beside it.
+fn told_once(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    faults.sort_by_key(|fault| fault.at);
+    let mut told: HashMap<(&str, String), usize> = HashMap::new();
+    let mut all: Vec<Diagnostic> = Vec::new();
+    for fault in faults {
+        let place = *told.entry((fault.id, fault.message.clone())).or_insert(all.len());
+        match all.get_mut(place).filter(|_| OF_SEVERAL.contains(&fault.id)) {
+            Some(first) if first.labels.len() < MOST_LABELS && first.at != fault.at => {
+                first.labels.push((fault.at, "here, too".to_owned()));
+            }
+            Some(_) => {}
+            None => all.push(fault),
+        }
+    }
+    all
 }
 
 /// The checks as a table in Markdown: those of a manifest, then those of the programs.

@@ -1,6 +1,6 @@
 //! Names: their form, and whether somebody has them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cloison_abi::Name;
 
@@ -134,11 +134,22 @@ pub(super) fn unknown_domain(draft: &Draft<'_>) -> Vec<Diagnostic> {
     wanted.extend(draft.disks.iter().map(|disk| (&disk.table.name, disk.is_known)));
     let forwards = draft.forwards.iter().filter_map(|forward| forward.to);
     wanted.extend(forwards.map(|named| (named.written, named.is_known)));
+    let known: HashSet<&str> = draft.domain_names().collect();
+    wanted.extend(only_named(draft).map(|name| (name, known.contains(name.value.as_str()))));
     let unknown = wanted.into_iter().filter(|(_, is_known)| !is_known).map(|(name, _)| name);
     each_name(unknown, |name| {
         let fault = Diagnostic::new(name.span, format!("there is no domain `{}` in this system", name.value));
         fault.help(propose(&name.value, "domain", draft.domain_names()))
     })
+}
+
+/// Domains to which nothing leads but their names: the monitor, and those that others start and end.
+fn only_named<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = &'d At<String>> {
+    let manifest = &draft.inputs.manifest;
+    let monitor = manifest.policy.iter().filter_map(|policy| policy.monitor.as_ref());
+    let uses = manifest.domains.iter().flat_map(|domain| &domain.uses);
+    let permits = uses.filter_map(|table| table.permit.as_ref()?.on.as_ref()).flatten();
+    monitor.chain(permits).chain(manifest.groups.iter().flat_map(|group| &group.start))
 }
 
 pub(super) fn unknown_device(draft: &Draft<'_>) -> Vec<Diagnostic> {

@@ -1,14 +1,31 @@
 //! The policy: who decides, which types there are, and whether the rules and what is given go together.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
 use cloison_abi::ObjectKind;
 use cloison_abi::access::Classes;
+use cloison_abi::policy::MAX_TYPES;
 
-use super::kinds::{Unknown, is_whole, policy};
-use crate::diagnostic::{At, Diagnostic, propose};
+use super::grants::missing_gate;
+use super::names::unknown_domain;
+use crate::diagnostic::{At, Diagnostic, closest, propose};
 use crate::manifest::{RuleTable, UseTable};
 use crate::system::{Draft, DraftDomain, DraftPolicy, HIGHEST_PRIORITY, Right, asked, class, needs};
 
 const RIGHT: Right = Right(ObjectKind::MonitorRight);
+/// Others that one fault shows.
+const MOST_LABELS: usize = 8;
+
+/// Whether all of the policy could be read.
+fn is_whole(draft: &Draft<'_>) -> bool {
+    !draft.inputs.spoiled.contains_part("policy") && !draft.inputs.spoiled.contains_part("domain")
+}
+
+/// The policy, if all of it could be read and it has types.
+pub(super) fn policy<'a>(draft: &Draft<'a>) -> Option<DraftPolicy<'a>> {
+    draft.policy().filter(|policy| is_whole(draft) && !policy.table.types.is_empty())
+}
 
 pub(super) fn monitor(draft: &Draft<'_>) -> Vec<Diagnostic> {
     if !is_whole(draft) {
@@ -16,29 +33,28 @@ pub(super) fn monitor(draft: &Draft<'_>) -> Vec<Diagnostic> {
     }
     let policy = draft.policy();
     let named = policy.as_ref().and_then(|policy| policy.monitor);
-    let mut faults = Vec::new();
-    if let Some(named) = named.filter(|named| !named.is_known) {
-        let message = format!("the monitor `{}` is no domain of this system", named.written.value);
-        let help = propose(&named.written.value, "domain", draft.domain_names());
-        faults.push(Diagnostic::new(named.written.span, message).help(help));
+    // That there is no such domain is another check's.
+    if named.is_some_and(|named| !named.is_known) {
+        return Vec::new();
     }
+    let mut faults = Vec::new();
     for (place, domain) in draft.domains.iter().enumerate() {
         let name = &domain.table.name;
-        let given = domain.rights.iter().find(|right| right.is_known && right.found == Some(RIGHT));
-        let is_named = named.is_some_and(|named| named.found == Some(place));
-        match (given, named.filter(|_| is_named)) {
-            (None, Some(named)) => {
+        let given = domain.rights.iter().find(|right| right.found == Some(RIGHT));
+        match (given, named.filter(|named| named.found == Some(place))) {
+            (None, Some(named)) if !needs_right(domain) => {
                 let message =
                     format!("the monitor `{}` was not given the right `{}`", name.value, RIGHT.name());
                 let fault = Diagnostic::new(named.written.span, message).label(name.span, "the domain");
-                faults.push(fault.help(format!("add \"{}\" to its `rights`", RIGHT.name())));
+                faults.push(fault.help(how_to_get_a_monitor(draft)));
             }
-            (Some(given), None) => {
+            // A policy that is missing is told of at the types.
+            (Some(given), None) if policy.is_some() || !has_types(draft) => {
                 let message = format!("`{}` may decide for others, but no policy names it", name.value);
                 let fault = Diagnostic::new(given.written.span, message);
                 faults.push(fault.help(match named {
                     Some(_) => "take the right away: one domain decides".to_owned(),
-                    None => format!("write `monitor = \"{}\"` in [policy]", name.value),
+                    None => format!("add [policy] with `monitor = \"{}\"` and `types`", name.value),
                 }));
             }
             _ => {}
@@ -47,21 +63,161 @@ pub(super) fn monitor(draft: &Draft<'_>) -> Vec<Diagnostic> {
     faults
 }
 
+fn has_types(draft: &Draft<'_>) -> bool {
+    draft.domains.iter().any(|domain| domain.table.kind.is_some())
+}
+
+/// Whether its component asks for the right, so that another check tells if it has none.
+fn needs_right(domain: &DraftDomain<'_>) -> bool {
+    let needs = domain.component.iter().flat_map(|component| &component.rights);
+    needs.into_iter().any(|need| Right::from_name(&need.value) == Some(RIGHT))
+}
+
+fn how_to_get_a_monitor(draft: &Draft<'_>) -> String {
+    match draft.domains.iter().find(|domain| needs_right(domain)) {
+        Some(domain) => format!("name `{}`, whose component asks for it", name(domain)),
+        None => format!("name a domain whose component asks for \"{}\", such as `ipcmon`", RIGHT.name()),
+    }
+}
+
+pub(super) fn types(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let Some(policy) = policy(draft) else { return no_types(draft) };
+    let mut faults = unknown_types(&policy, By::Domain, draft);
+    faults.extend(untyped(&policy, draft));
+    let is_clear = is_clear(draft, &policy);
+    for (place, kind) in policy.table.types.iter().enumerate() {
+        if policy.table.kind(&kind.value) != Some(place) {
+            let fault = Diagnostic::new(kind.span, format!("the type `{}` is there twice", kind.value));
+            faults.push(fault.help("remove one of them"));
+        } else if is_clear && !policy.kinds.contains(&Some(place)) {
+            let fault = Diagnostic::new(kind.span, format!("no domain has the type `{}`", kind.value));
+            faults.push(fault.help("give it to a domain, or remove it here and from the rules"));
+        }
+    }
+    if let Some(first) = policy.table.types.get(MAX_TYPES) {
+        let message = format!("the policy has {} types", policy.table.types.len());
+        faults.push(Diagnostic::new(first.span, message).help(format!("a policy can have {MAX_TYPES}")));
+    }
+    faults
+}
+
+/// Domains without a type.
+fn untyped(policy: &DraftPolicy<'_>, draft: &Draft<'_>) -> Option<Diagnostic> {
+    let mut untyped = draft.domains.iter().filter(|domain| domain.table.kind.is_none());
+    let first = &untyped.next()?.table.name;
+    let message = format!("the domain `{}` has no type", first.value);
+    let mut fault = Diagnostic::new(first.span, message).label(policy.table.at, "the policy");
+    for other in untyped.take(MOST_LABELS) {
+        fault.labels.push((other.table.name.span, "nor has this one".to_owned()));
+    }
+    let names: Vec<_> = policy.table.type_names().take(MOST_LABELS).map(|name| format!("`{name}`")).collect();
+    Some(fault.help(format!("add `type = ` and one of {}", names.join(", "))))
+}
+
+/// Types of domains where no policy has any, or a policy without types.
+fn no_types(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let spoiled = &draft.inputs.spoiled;
+    let kinds: Vec<_> = draft.domains.iter().filter_map(|domain| domain.table.kind.as_ref()).collect();
+    let fault = match (&draft.inputs.manifest.policy, kinds.split_first()) {
+        (None, Some((first, others))) if !spoiled.contains_part("policy") => {
+            let fault = Diagnostic::new(first.span, "a domain has a type, but there is no policy");
+            let others = others.iter().take(MOST_LABELS).map(|other| (other.span, "and here".to_owned()));
+            let fault = Diagnostic { labels: others.collect(), ..fault };
+            fault.help("add [policy] with `monitor` and `types`, or remove them")
+        }
+        (Some(policy), _) if policy.types.is_empty() && is_whole(draft) => {
+            let mut names: Vec<_> = kinds.iter().map(|kind| format!("{:?}", kind.value)).collect();
+            names.sort();
+            names.dedup();
+            let fault = Diagnostic::new(policy.at, "the policy lists no types");
+            fault.help(match names.is_empty() {
+                true => "add `types = ` and a list, and give each domain a `type`".to_owned(),
+                false => format!("add `types = [{}]`", names.join(", ")),
+            })
+        }
+        _ => return Vec::new(),
+    };
+    vec![fault]
+}
+
+/// Whether it is clear which domains there are, of which types, and by which gates.
+fn is_clear(draft: &Draft<'_>, policy: &DraftPolicy<'_>) -> bool {
+    policy.kinds.iter().all(Option::is_some)
+        && !draft.has_unknown_domain()
+        && unknown_domain(draft).is_empty()
+        && missing_gate(draft).is_empty()
+}
+
+/// Who names a type.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum By {
+    Domain,
+    Rule,
+    Wall,
+}
+
+/// Names that no type has, which something names, and nothing before it: each is told once.
+pub(super) fn unknown_types(policy: &DraftPolicy<'_>, by: By, draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let of_domains = draft.domains.iter().filter_map(|domain| domain.table.kind.as_ref());
+    let rules = policy.table.parts.iter().flat_map(|part| &part.allow);
+    let of_rules = rules.flat_map(|rule| rule.from.iter().chain(&rule.to));
+    let walls = policy.table.parts.iter().flat_map(|part| &part.walls);
+    let of_walls = walls.flat_map(|wall| &wall.between);
+    let all = of_domains.map(|kind| (By::Domain, kind));
+    let all = all.chain(of_rules.map(|kind| (By::Rule, kind)));
+    let all = all.chain(of_walls.map(|kind| (By::Wall, kind)));
+    let known: HashSet<&str> = policy.table.type_names().collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    all.clone().for_each(|(_, kind)| *counts.entry(kind.value.as_str()).or_default() += 1);
+    let idle = policy.table.types.iter().filter(|kind| !counts.contains_key(kind.value.as_str()));
+    let idle: Vec<_> = idle.take(MAX_TYPES).collect();
+    let mut faults: Vec<Diagnostic> = Vec::new();
+    let mut told: HashMap<&str, Option<usize>> = HashMap::new();
+    for (who, kind) in all.filter(|(_, kind)| !known.contains(kind.value.as_str())) {
+        match told.get(kind.value.as_str()) {
+            Some(Some(place)) if faults[*place].labels.len() < MOST_LABELS => {
+                faults[*place].labels.push((kind.span, "here, too".to_owned()));
+            }
+            Some(_) => {}
+            None if who == by => {
+                told.insert(&kind.value, Some(faults.len()));
+                // What is listed and written nowhere else, while a close name is written often, is the slip itself.
+                let slip = closest(&kind.value, idle.iter().map(|listed| listed.value.as_str()));
+                let slip = idle.iter().find(|listed| Some(listed.value.as_str()) == slip);
+                if let Some(listed) = slip.filter(|_| counts[kind.value.as_str()] > 1) {
+                    let message = format!("no domain has the type `{}`", listed.value);
+                    let fault =
+                        Diagnostic::new(listed.span, message).label(kind.span, "this is written elsewhere");
+                    faults.push(fault.help(format!("write `{}`", kind.value)));
+                    continue;
+                }
+                let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
+                faults.push(fault.help(propose(&kind.value, "type", policy.table.type_names())));
+            }
+            None => drop(told.insert(&kind.value, None)),
+        }
+    }
+    faults
+}
+
 pub(super) fn rules(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
-    let mut faults = Vec::new();
-    let unknown = Unknown::new(&policy, draft);
+    let mut faults = unknown_types(&policy, By::Rule, draft);
+    let is_clear = is_clear(draft, &policy);
     for rule in policy.table.parts.iter().flat_map(|part| &part.allow) {
         let before = faults.len();
-        let kinds = || rule.from.iter().chain(&rule.to);
-        faults.extend(kinds().filter_map(|kind| unknown.tell(&policy, kind)));
         for name in rule.may.iter().filter(|name| class(&name.value).is_none()) {
             let message = format!("`{}` is nothing that a policy decides", name.value);
             let names = asked().map(|class| class.name());
             faults.push(Diagnostic::new(name.span, message).help(propose(&name.value, "class", names)));
         }
-        let is_known = kinds().all(|kind| policy.table.kind(&kind.value).is_some());
-        if is_known && faults.len() == before {
+        let lists = [("from", &rule.from), ("to", &rule.to), ("may", &rule.may)];
+        let empty = lists.iter().find(|(_, list)| list.is_empty()).map(|(key, _)| {
+            let message = format!("a rule names nothing in `{key}`, so it allows nothing");
+            Diagnostic::new(rule.at, message).help(format!("name something in `{key}`, or remove the rule"))
+        });
+        faults.extend(empty);
+        if faults.len() == before && is_clear {
             faults.extend(useless(draft, &policy, rule));
         }
     }
@@ -88,116 +244,111 @@ fn used(draft: &Draft<'_>, policy: &DraftPolicy<'_>, from: usize, to: usize) -> 
 
 /// A rule between types of which no domain does to another what it allows.
 fn useless(draft: &Draft<'_>, policy: &DraftPolicy<'_>, rule: &RuleTable) -> Option<Diagnostic> {
-    let kind = |name: &At<String>| policy.table.kind(&name.value);
+    // That no domain has a type is another check's.
+    let kind =
+        |name: &At<String>| policy.table.kind(&name.value).filter(|kind| policy.kinds.contains(&Some(*kind)));
     let pairs = rule.from.iter().flat_map(|from| rule.to.iter().map(move |to| (from, to)));
     let mut idle = pairs.filter(|(from, to)| {
         let (Some(from), Some(to)) = (kind(from), kind(to)) else { return false };
         !used(draft, policy, from, to).intersects(rule.classes())
     });
-    // Of a domain whose type is not known it is not known what it would use the rule for.
-    let is_known = !draft.has_unknown_domain() && policy.kinds.iter().all(Option::is_some);
-    let (from, to) = idle.next().filter(|_| is_known)?;
+    let (from, to) = idle.next()?;
     let message = format!("no domain of type `{}` is given a gate to one of type `{}`", from.value, to.value);
     let fault = Diagnostic::new(rule.at, message).note("what this rule allows");
     Some(fault.help("remove the rule, or the type from it: it would allow what nobody can do"))
 }
 
-/// A gate that its client, or the server toward its client, may not use.
+/// Gates that their clients, or servers toward their clients, may not use.
 pub(super) fn uses(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    unallowed(draft, true)
+    unallowed(draft).filter(|denied| denied.is_judged).map(|denied| denied.fault).into_iter().collect()
 }
 
-/// A gate that is used unasked, as the monitor needs it: it is allowed all the same.
+/// Gates that are used unasked, as the monitor needs it: they are allowed all the same.
 pub(super) fn exempt(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    unallowed(draft, false)
+    unallowed(draft).filter(|denied| !denied.is_judged).map(|denied| denied.fault).into_iter().collect()
 }
 
-/// Uses of gates that no rule allows, of those that are judged, or of the others: one fault for each rule that is missing.
-fn unallowed(draft: &Draft<'_>, are_judged: bool) -> Vec<Diagnostic> {
-    let Some(policy) = policy(draft) else { return Vec::new() };
-    let mut missing: Vec<Missing<'_>> = Vec::new();
+/// What no rule allows, and gates need.
+struct Unallowed {
+    /// Whether the monitor is asked about one of these gates.
+    is_judged: bool,
+    fault: Diagnostic,
+}
+
+/// Uses of gates that no rule allows, in one fault: a rule that is missing, or says too little, is the likely cause.
+fn unallowed(draft: &Draft<'_>) -> Option<Unallowed> {
+    let policy = policy(draft)?;
+    let mut all = Vec::new();
     for (client, domain) in draft.domains.iter().enumerate() {
         for gate_use in &domain.uses {
             let (Some(server), Some((there, back))) = (gate_use.server, needs(gate_use)) else { continue };
-            let ends = [(client, server, there), (server, client, back)];
-            for (from, to, needed) in ends.into_iter().filter(|(from, ..)| policy.judged[*from] == are_judged)
-            {
+            for (from, to, needed) in [(client, server, there), (server, client, back)] {
                 let (Some(from_kind), Some(to_kind)) = (policy.kinds[from], policy.kinds[to]) else {
                     continue;
                 };
-                let classes = needed - policy.allows(from_kind, to_kind);
-                if classes.is_empty() {
-                    continue;
-                }
-                let used = Used { ends: [from, to], gate: gate_use.table };
-                let kinds = [from_kind, to_kind];
-                match missing.iter_mut().find(|rule| rule.kinds == kinds) {
-                    Some(rule) => rule.add(classes, used),
-                    None => missing.push(Missing { kinds, classes, first: used, others: Vec::new() }),
+                let missing = needed - policy.allows(from_kind, to_kind);
+                if !missing.is_empty() {
+                    let kinds = [from_kind, to_kind];
+                    all.push(Denied { ends: [from, to], kinds, missing, gate: gate_use.table });
                 }
             }
         }
     }
-    missing.iter().map(|rule| rule.tell(draft, &policy, are_judged)).collect()
+    all.sort_by_key(|denied| (!policy.judged[denied.ends[0]], denied.gate.local.span));
+    let (first, others) = all.split_first()?;
+    let is_judged = policy.judged[first.ends[0]];
+    let mut fault = Diagnostic::new(first.gate.local.span, first.message(draft, is_judged));
+    for other in others.iter().take(MOST_LABELS) {
+        let [from, to] = other.ends.map(|place| name(&draft.domains[place]));
+        let text = format!("nor `{from}` to {} `{to}`", names_of(other.missing).join(", "));
+        fault.labels.push((other.gate.local.span, text));
+    }
+    let rules = missing_rules(&policy, &all);
+    let gates = if others.is_empty() { "the gate" } else { "the gates" };
+    let fault = fault.help(format!("add {rules} to `allow`, or take {gates} away"));
+    Some(Unallowed { is_judged, fault })
 }
 
-/// What no rule allows between two types, and the uses of gates that need it.
-struct Missing<'a> {
-    kinds: [usize; 2],
-    classes: Classes,
-    first: Used<'a>,
-    others: Vec<Used<'a>>,
-}
-
-/// A gate by which one domain does something to another.
-struct Used<'a> {
+/// What no rule allows between two domains of which one uses the other's gate.
+struct Denied<'a> {
     ends: [usize; 2],
+    kinds: [usize; 2],
+    missing: Classes,
     gate: &'a UseTable,
 }
 
-impl<'a> Missing<'a> {
-    fn add(&mut self, classes: Classes, used: Used<'a>) {
-        self.classes |= classes;
-        self.others.push(used);
-    }
-
-    fn tell(&self, draft: &Draft<'_>, policy: &DraftPolicy<'_>, is_judged: bool) -> Diagnostic {
-        let Used { ends, gate } = &self.first;
-        let classes = asked().filter(|class| self.classes.contains(class.bit()));
-        let names: Vec<_> = classes.map(|class| class.name()).collect();
-        let [from, to] = ends.map(|place| name(&draft.domains[place]));
-        let [from_kind, to_kind] = self.kinds.map(|kind| &policy.table.types[kind].value);
-        let (what, gate) = (names.join(", "), &gate.local);
-        let message = if is_judged {
-            format!("the gate `{}` is of no use: the policy denies `{from}` to {what} `{to}`", gate.value)
+impl Denied<'_> {
+    fn message(&self, draft: &Draft<'_>, is_judged: bool) -> String {
+        let [from, to] = self.ends.map(|place| name(&draft.domains[place]));
+        let (what, gate) = (names_of(self.missing).join(", "), &self.gate.local.value);
+        if is_judged {
+            format!("the gate `{gate}` is of no use: the policy denies `{from}` to {what} `{to}`")
         } else {
             format!(
-                "nobody asks whether `{from}` may {what} `{to}` by the gate `{}`, and no rule says so",
-                gate.value
+                "nobody asks whether `{from}` may {what} `{to}` by the gate `{gate}`, and no rule says so"
             )
-        };
-        let fault = Diagnostic::new(gate.span, message);
-        let fault = if self.others.is_empty() { fault } else { fault.note(also(draft, &self.others)) };
-        let what = names.join("\", \"");
-        fault.help(format!(
-            "add {{ from = [\"{from_kind}\"], to = [\"{to_kind}\"], may = [\"{what}\"] }} to `allow`, or take the gate away"
-        ))
+        }
     }
 }
 
-/// Uses that are named beside the first.
-const MOST_ALSO: usize = 3;
+/// Rules that allow all of it: one for each type to which something is done.
+fn missing_rules(policy: &DraftPolicy<'_>, all: &[Denied<'_>]) -> String {
+    let mut by_target: BTreeMap<(usize, u32), BTreeSet<usize>> = BTreeMap::new();
+    for denied in all {
+        let [from, to] = denied.kinds;
+        by_target.entry((to, denied.missing.bits())).or_default().insert(from);
+    }
+    let type_name = |kind: &usize| format!("{:?}", policy.table.types[*kind].value);
+    let rules = by_target.iter().map(|((to, classes), from)| {
+        let from: Vec<_> = from.iter().map(type_name).collect();
+        let may = names_of(Classes::from_bits_retain(*classes)).join("\", \"");
+        format!("{{ from = [{}], to = [{}], may = [\"{may}\"] }}", from.join(", "), type_name(to))
+    });
+    rules.collect::<Vec<_>>().join(", ")
+}
 
-/// The other uses that need the same rule.
-fn also(draft: &Draft<'_>, others: &[Used<'_>]) -> String {
-    let ends = |used: &Used<'_>| used.ends.map(|place| name(&draft.domains[place]));
-    let shown: Vec<_> =
-        others.iter().take(MOST_ALSO).map(ends).map(|[from, to]| format!("`{from}` to `{to}`")).collect();
-    let more = match others.len() - shown.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("the same of {}{more}", shown.join(", "))
+fn names_of(classes: Classes) -> Vec<&'static str> {
+    asked().filter(|class| classes.contains(class.bit())).map(|class| class.name()).collect()
 }
 
 fn name<'a>(domain: &'a DraftDomain<'_>) -> &'a str {
@@ -209,26 +360,28 @@ pub(super) fn priority(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(policy) = policy(draft) else { return Vec::new() };
     let Some(monitor) = policy.monitor.and_then(|monitor| monitor.found) else { return Vec::new() };
     let priorities = draft.priorities();
-    let judged = draft.domains.iter().enumerate().filter(|(place, _)| policy.judged[*place]);
-    let above: Vec<_> = judged.filter(|(place, _)| priorities[*place] >= priorities[monitor]).collect();
-    let Some(((first, domain), others)) = above.split_first() else { return Vec::new() };
-    let name_of = |domain: &DraftDomain<'_>, place: usize| {
-        format!("`{}` (priority {})", name(domain), priorities[place])
+    let judged = (0..draft.domains.len()).filter(|place| policy.judged[*place]);
+    let mut above: Vec<_> = judged.filter(|place| priorities[*place] >= priorities[monitor]).collect();
+    above.sort_by_key(|place| Reverse(priorities[*place]));
+    let Some((first, others)) = above.split_first() else { return Vec::new() };
+    let (highest, own) = (priorities[*first], priorities[monitor]);
+    let title = |place: usize| format!("`{}` (priority {})", name(&draft.domains[place]), priorities[place]);
+    let message = format!("the monitor {} is not above {}, which it judges", title(monitor), title(*first));
+    let stated = |place: usize| draft.domains[place].table.priority.as_ref().map(|priority| priority.span);
+    let place_of = |place: usize| stated(place).unwrap_or(draft.domains[place].table.name.span);
+    // Whose statement is the cause.
+    let (at, other, help) = match (stated(monitor), stated(*first)) {
+        (Some(at), _) if highest < HIGHEST_PRIORITY => {
+            let help =
+                format!("give it a number from {} to {HIGHEST_PRIORITY}, or leave it out", highest + 1);
+            (at, *first, help)
+        }
+        (_, Some(at)) => (at, monitor, format!("give it a number below {own}, or leave it out")),
+        (_, None) => (place_of(monitor), *first, "keep what it judges below it".to_owned()),
     };
-    let message = format!(
-        "{} is judged by {}, which is not above it",
-        name_of(domain, *first),
-        name_of(&draft.domains[monitor], monitor)
-    );
-    let at = domain.table.priority.as_ref().map_or(domain.table.name.span, |priority| priority.span);
-    let fault = Diagnostic::new(at, message).label(draft.domains[monitor].table.name.span, "the monitor");
-    let others: Vec<_> = others.iter().map(|(place, domain)| name_of(domain, *place)).collect();
-    let fault =
-        if others.is_empty() { fault } else { fault.note(format!("nor above {}", others.join(", "))) };
-    let least = above.iter().map(|(place, _)| priorities[*place]).max().unwrap_or_default() + 1;
-    vec![fault.help(if least <= HIGHEST_PRIORITY {
-        format!("give the monitor a number from {least} to {HIGHEST_PRIORITY}, or those that it judges less")
-    } else {
-        "give those that it judges less than the monitor has".to_owned()
-    })]
+    let mut fault = Diagnostic::new(at, message).label(place_of(other), format!("this is {}", title(other)));
+    for other in others.iter().take(MOST_LABELS) {
+        fault.labels.push((place_of(*other), format!("nor above {}", title(*other))));
+    }
+    vec![fault.help(help)]
 }

@@ -1,39 +1,103 @@
 //! Priorities, budgets and periods: within their ranges, and not more than there is.
 
+use std::collections::BTreeMap;
+
 use cloison_abi::limits::{LONGEST_STEP_US, MAX_DOMAINS, MIN_PERIOD_US};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::system::{
     Budget, DEFAULT_PERIOD_US, Draft, DraftDomain, Guarantee, HIGHEST_PRIORITY, LOWEST_PRIORITY, SHARED_US,
     guarantees, needed, titles,
 };
 
 pub(super) fn priority_range(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let help = format!("give a number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, or leave it out");
-    let mut faults = Vec::new();
-    let is_whole = draft.domains.iter().all(|domain| !draft.is_spoiled(domain.table, "priority"));
-    for (domain, priority) in draft.domains.iter().zip(draft.priorities()) {
-        // What is worked out rests on what others state.
-        let is_sure = domain.table.priority.is_some() || is_whole;
-        if (LOWEST_PRIORITY..=HIGHEST_PRIORITY).contains(&priority) || !is_sure {
-            continue;
-        }
-        let name = &domain.table.name;
-        faults.push(match &domain.table.priority {
-            Some(stated) => {
-                let message = format!("the priority {priority} of `{}` is out of range", name.value);
-                Diagnostic::new(stated.span, message).help(help.clone())
-            }
-            None => {
-                let message = format!(
-                    "the clients of `{}` leave no priority for it: it would have {priority}",
-                    name.value
-                );
-                Diagnostic::new(name.span, message).help(format!("keep its clients below {HIGHEST_PRIORITY}"))
-            }
-        });
+    let priorities = draft.priorities();
+    let outside = |place: &usize| !(LOWEST_PRIORITY..=HIGHEST_PRIORITY).contains(&priorities[*place]);
+    let (stated, rest): (Vec<_>, Vec<_>) = (0..draft.domains.len())
+        .filter(outside)
+        .partition(|place| draft.domains[*place].table.priority.is_some());
+    let mut faults: Vec<_> = stated.into_iter().filter_map(|place| out_of_range(draft, place)).collect();
+    // What is worked out rests on what others state.
+    let is_sure = draft.domains.iter().all(|domain| !draft.is_spoiled(domain.table, "priority"));
+    if is_sure && faults.is_empty() {
+        faults.extend(none_left(draft, &priorities, &rest));
     }
     faults
+}
+
+fn out_of_range(draft: &Draft<'_>, place: usize) -> Option<Diagnostic> {
+    let table = draft.domains[place].table;
+    let stated = table.priority.as_ref()?;
+    let message = format!("the priority {} of `{}` is out of range", stated.value, table.name.value);
+    let help = format!("give a number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, or leave it out");
+    Some(Diagnostic::new(stated.span, message).help(help))
+}
+
+/// Servers for which their clients leave no priority: told where the highest of those states its own, if one does.
+fn none_left(draft: &Draft<'_>, priorities: &[u64], servers: &[usize]) -> Vec<Diagnostic> {
+    let mut faults: BTreeMap<Span, (u64, Diagnostic)> = BTreeMap::new();
+    if servers.is_empty() {
+        return Vec::new();
+    }
+    let highest = highest_clients(draft, priorities);
+    for server in servers {
+        let name = &draft.domains[*server].table.name;
+        let Some((client, depth)) = highest_that_states(draft, &highest, *server) else {
+            let message = format!(
+                "the clients of `{}` leave no priority for it: it would have {}",
+                name.value, priorities[*server]
+            );
+            let fault =
+                Diagnostic::new(name.span, message).help("let fewer domains call each other in a row");
+            faults.insert(name.span, (0, fault));
+            continue;
+        };
+        let table = draft.domains[client].table;
+        let at = table.priority.as_ref().map_or(table.name.span, |priority| priority.span);
+        // Of several servers above a client, the one that is the highest leaves it least.
+        if faults.get(&at).is_some_and(|(known, _)| *known >= depth) {
+            continue;
+        }
+        let message = format!(
+            "the priority {} of `{}` leaves none for `{}`, which has to be above it",
+            priorities[client], table.name.value, name.value
+        );
+        let fault =
+            Diagnostic::new(at, message).label(name.span, format!("it would have {}", priorities[*server]));
+        let help = match HIGHEST_PRIORITY.checked_sub(depth) {
+            Some(most @ LOWEST_PRIORITY..) => {
+                format!("give a number from {LOWEST_PRIORITY} to {most}, or leave it out")
+            }
+            _ => "leave it out".to_owned(),
+        };
+        faults.insert(at, (depth, fault.help(help)));
+    }
+    faults.into_values().map(|(_, fault)| fault).collect()
+}
+
+/// For each domain, the highest of those that call it.
+fn highest_clients(draft: &Draft<'_>, priorities: &[u64]) -> Vec<Option<usize>> {
+    let mut highest = vec![None; draft.domains.len()];
+    for call in draft.calls().into_iter().chain(draft.questions()) {
+        let known = &mut highest[call.server];
+        if known.is_none_or(|known: usize| priorities[call.client] > priorities[known]) {
+            *known = Some(call.client);
+        }
+    }
+    highest
+}
+
+/// The highest of those that call a domain, through others or not, which states its priority, and how many steps it is
+/// away. One that is farther away than there are priorities is not the cause.
+fn highest_that_states(draft: &Draft<'_>, highest: &[Option<usize>], server: usize) -> Option<(usize, u64)> {
+    let mut at = server;
+    for depth in 1..=HIGHEST_PRIORITY {
+        at = highest[at]?;
+        if draft.domains[at].table.priority.is_some() {
+            return Some((at, depth));
+        }
+    }
+    None
 }
 
 pub(super) fn budget_range(draft: &Draft<'_>) -> Vec<Diagnostic> {

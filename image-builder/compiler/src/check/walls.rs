@@ -4,27 +4,26 @@ use cloison_abi::limits::MAX_DOMAINS;
 use cloison_abi::policy::{FIRST_INDEX, FIRST_POLICY, MAX_POLICIES};
 use ipcmon_policy::{Domains, Fault, Policy as Tables};
 
-use super::kinds::{Unknown, policy};
+use super::policy::{By, unknown_types};
 use crate::diagnostic::Diagnostic;
 use crate::flow::Flows;
 use crate::manifest::WallTable;
 use crate::plan::{PartTables, PolicyTables};
-use crate::system::{DiskContent, Domain, DomainId, Draft, DraftPolicy, Part, Policy, System, Wall};
+use crate::system::{DiskContent, Domain, DomainId, Draft, Part, Policy, System, Wall};
 
 /// Types between which a wall is.
 pub(super) fn sides(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let Some(policy) = policy(draft) else { return Vec::new() };
+    let Some(policy) = super::policy::policy(draft) else { return Vec::new() };
+    let mut faults = unknown_types(&policy, By::Wall, draft);
     let walls = policy.table.parts.iter().flat_map(|part| &part.walls);
-    let unknown = Unknown::new(&policy, draft);
-    walls.flat_map(|wall| of_wall(&policy, &unknown, wall)).collect()
+    faults.extend(walls.flat_map(named_twice));
+    faults
 }
 
-fn of_wall(policy: &DraftPolicy<'_>, unknown: &Unknown<'_>, wall: &WallTable) -> Vec<Diagnostic> {
+fn named_twice(wall: &WallTable) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for (place, kind) in wall.between.iter().enumerate() {
-        if policy.table.kind(&kind.value).is_none() {
-            faults.extend(unknown.tell(policy, kind));
-        } else if wall.between[..place].iter().any(|before| before.value == kind.value) {
+        if wall.between[..place].iter().any(|before| before.value == kind.value) {
             let fault = Diagnostic::new(kind.span, format!("the wall names the type `{}` twice", kind.value));
             faults.push(fault.help("remove one of them"));
         }
@@ -34,7 +33,7 @@ fn of_wall(policy: &DraftPolicy<'_>, unknown: &Unknown<'_>, wall: &WallTable) ->
 
 /// The policies that can be loaded, beside the first.
 pub(super) fn policies(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let Some(policy) = policy(draft) else { return Vec::new() };
+    let Some(policy) = super::policy::policy(draft) else { return Vec::new() };
     let others = &policy.table.parts[1..];
     let taken = others.iter().map(|part| &part.name).filter(|name| name.value == FIRST_POLICY);
     let mut faults: Vec<_> = taken

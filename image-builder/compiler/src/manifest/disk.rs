@@ -71,7 +71,8 @@ impl DiskUse {
             }
             item.table(|table| {
                 let (disk, partition) = (table.required_text("disk"), table.number("partition"));
-                Some(Self { disk: disk?, partition, is_read_only: table.flag("read_only") })
+                let is_read_only = table.flag("read_only");
+                Some(Self { disk: disk?, partition, is_read_only })
             })?
         })
     }

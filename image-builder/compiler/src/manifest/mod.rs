@@ -201,7 +201,11 @@ impl Inputs {
     }
 
     fn replace_memory(&mut self, memory_mib: u64, by: AskedBy) {
-        if let Lookup::Found(platform) = &mut self.platform {
+        let found = match &mut self.platform {
+            Lookup::Found(platform) => Some(platform),
+            _ => self.meant_platform.as_mut(),
+        };
+        if let Some(platform) = found {
             platform.replace_memory(memory_mib, by);
         }
     }

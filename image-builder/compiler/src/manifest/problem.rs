@@ -27,8 +27,8 @@ pub enum ProblemKind {
     Duplicate(String, Option<Span>),
     /// A key that the table does not have; the table, and the keys that it has.
     UnknownKey(String, String, Vec<&'static str>),
-    /// A key that the table must have; the table.
-    MissingKey(&'static str, String),
+    /// A key that the table must have; the table; what its value is.
+    MissingKey(&'static str, String, &'static str),
     /// A value of the wrong type or form; what is expected, what was found.
     WrongValue(String, String),
 }

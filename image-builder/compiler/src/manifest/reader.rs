@@ -168,8 +168,12 @@ impl<'d, 'p> Reader<'d, 'p> {
         }
         // A key that is misspelled is not missing, too.
         let (name, misspelled) = (&self.name, &self.misspelled);
+        // Nor is one of a table of which a part is under its right name.
+        let tables: Vec<_> = misspelled.iter().map(|key| self.path(key)).collect();
         let is_told = |problem: &Problem| match &problem.kind {
-            ProblemKind::MissingKey(key, table) => table == name && misspelled.contains(key),
+            ProblemKind::MissingKey(key, table, _) => {
+                (table == name && misspelled.contains(key)) || tables.contains(table)
+            }
             _ => false,
         };
         if !misspelled.is_empty() {
@@ -198,7 +202,7 @@ impl<'d, 'p> Reader<'d, 'p> {
 
     /// A text that must be there.
     pub(crate) fn required_text(&mut self, key: &'static str) -> Option<At<String>> {
-        self.require(key);
+        self.require(key, "a text in quotes");
         self.text(key)
     }
 
@@ -216,7 +220,7 @@ impl<'d, 'p> Reader<'d, 'p> {
 
     /// A text, or a list of texts, that must be there.
     pub(crate) fn required_texts(&mut self, key: &'static str) -> Vec<At<String>> {
-        self.require(key);
+        self.require(key, "a list of texts in quotes");
         match self.table.get(key).map(Spanned::get_ref) {
             Some(DeValue::String(_)) => self.text(key).into_iter().collect(),
             _ => self.texts(key),
@@ -231,7 +235,7 @@ impl<'d, 'p> Reader<'d, 'p> {
 
     /// A number that must be there.
     pub(crate) fn required_number(&mut self, key: &'static str) -> Option<At<u64>> {
-        self.require(key);
+        self.require(key, "a number");
         self.number(key)
     }
 
@@ -288,7 +292,7 @@ impl<'d, 'p> Reader<'d, 'p> {
         key: &'static str,
         read: impl FnOnce(&mut Reader<'_, '_>) -> T,
     ) -> Option<T> {
-        self.require(key);
+        self.require(key, "a table");
         self.table(key, read)
     }
 
@@ -398,9 +402,9 @@ impl<'d, 'p> Reader<'d, 'p> {
         self.table.get(key)
     }
 
-    fn require(&mut self, key: &'static str) {
+    fn require(&mut self, key: &'static str, expected: &'static str) {
         if !self.has(key) {
-            let kind = ProblemKind::MissingKey(key, self.name.clone());
+            let kind = ProblemKind::MissingKey(key, self.name.clone(), expected);
             self.problems.push(Problem { at: self.at, spoils: self.path(key), kind });
         }
     }

@@ -192,6 +192,15 @@ impl<'a> Draft<'a> {
         self.domain_names().take(2 * MAX_DOMAINS).any(|domain| domain == name)
     }
 
+    /// The domain with this name, or with one that is close to it.
+    #[must_use]
+    pub fn find_domain<'w>(&self, written: &'w At<String>) -> Named<'w, usize> {
+        let place = |name: &str| self.domain_names().position(|domain| domain == name);
+        let exact = place(&written.value);
+        let close = || place(closest(&written.value, self.domain_names())?);
+        Named { written, found: exact.or_else(close), is_known: exact.is_some() }
+    }
+
     /// Names of all domains, for proposals.
     pub fn domain_names(&self) -> impl Iterator<Item = &'a str> + Clone {
         self.inputs.manifest.domains.iter().map(|table| table.name.value.as_str())

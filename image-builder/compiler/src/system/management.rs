@@ -5,7 +5,7 @@ use cloison_abi::management::{Group, ManagementHeader, Operation, Permit};
 
 use super::{DomainId, Draft, Named, Right};
 use crate::diagnostic::At;
-use crate::manifest::{GroupTable, PermitTable};
+use crate::manifest::{Component, GroupTable, PermitTable};
 
 /// The manager's gate for those who have domains started.
 pub const BMI_GATE: &str = "bmi";
@@ -61,11 +61,16 @@ impl Management {
 }
 
 impl Draft<'_> {
-    /// The domain that starts and ends others.
+    /// The domain that starts and ends others. Without one, the domain that is meant to: its component asks for the
+    /// right.
     #[must_use]
     pub fn manager(&self) -> Option<usize> {
-        let is_manager = |held: &Named<'_, Right>| held.is_known && held.found == Some(MANAGE_RIGHT);
-        self.domains.iter().position(|domain| domain.rights.iter().any(is_manager))
+        let is_manager = |held: &Named<'_, Right>| held.found == Some(MANAGE_RIGHT);
+        let exact = self.domains.iter().position(|domain| domain.rights.iter().any(is_manager));
+        let asks = |component: &Component| {
+            component.rights.iter().any(|need| Right::from_name(&need.value) == Some(MANAGE_RIGHT))
+        };
+        exact.or_else(|| self.domains.iter().position(|domain| domain.component.is_some_and(asks)))
     }
 
     /// How many bytes the manager is told of it.

@@ -88,12 +88,7 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn policy(&self) -> Option<DraftPolicy<'a>> {
         let table = self.inputs.manifest.policy.as_ref()?;
-        let monitor = table.monitor.as_ref().map(|written| {
-            let exact = self.domain_names().position(|name| name == written.value);
-            let close = || closest(&written.value, self.domain_names());
-            let meant = || self.domain_names().position(|name| close() == Some(name));
-            Named { written, found: exact.or_else(meant), is_known: exact.is_some() }
-        });
+        let monitor = table.monitor.as_ref().map(|written| self.find_domain(written));
         let kind = |written: &Option<At<String>>| table.kind(&written.as_ref()?.value);
         let kinds = self.domains.iter().map(|domain| kind(&domain.table.kind)).collect();
         let judged = self.judged(monitor.and_then(|monitor| monitor.found));
@@ -101,7 +96,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What the policy has domains ask the monitor, as calls.
-    pub(super) fn questions(&self) -> Vec<Call> {
+    pub(crate) fn questions(&self) -> Vec<Call> {
         let Some(policy) = self.policy() else { return Vec::new() };
         let Some(Named { written, found: Some(server), .. }) = policy.monitor else { return Vec::new() };
         let judged = policy.judged.iter().enumerate().filter(|(_, judged)| **judged);
@@ -121,10 +116,21 @@ impl<'a> Draft<'a> {
 }
 
 impl PolicyTable {
-    /// The number of the type with this name.
+    /// The number of the type with this name, or with one that is close to it.
     #[must_use]
     pub fn kind(&self, name: &str) -> Option<usize> {
+        self.very_kind(name).or_else(|| self.very_kind(closest(name, self.type_names())?))
+    }
+
+    /// The number of the type with this very name.
+    #[must_use]
+    pub fn very_kind(&self, name: &str) -> Option<usize> {
         self.types.iter().position(|kind| kind.value == name)
+    }
+
+    /// Names of its types.
+    pub fn type_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.types.iter().map(|kind| kind.value.as_str())
     }
 }
 

@@ -7,17 +7,31 @@ use crate::system::{DomainId, Draft, DraftSwitch, Switch, Unreachable, reach};
 
 use super::clear_switches;
 
+/// Others that one fault shows.
+const MOST_LABELS: usize = 8;
+
 /// Judges once all switches make sense: before that, nobody can say who is reached.
 pub(crate) fn forward(draft: &Draft<'_>) -> Vec<Diagnostic> {
     if clear_switches(draft).count() < draft.switches.len() || draft.inputs.spoiled.contains_table("switch") {
         return Vec::new();
     }
     let switches: Option<Vec<Switch>> = draft.switches.iter().map(DraftSwitch::resolve).collect();
-    let mut faults = Vec::new();
+    let Some(switches) = switches else { return Vec::new() };
+    let has_uplink = draft.switches.iter().any(|switch| switch.table.uplink.is_some());
+    let mut faults: Vec<Diagnostic> = Vec::new();
+    let mut told: HashMap<Option<usize>, usize> = HashMap::new();
     for forward in &draft.forwards {
-        let (Some(switches), Some(to)) = (&switches, &forward.to) else { continue };
-        let Some(Err(reason)) = to.found.map(|domain| reach(switches, DomainId(domain))) else { continue };
+        let Some(to) = &forward.to else { continue };
+        let Some(Err(reason)) = to.found.map(|domain| reach(&switches, DomainId(domain))) else { continue };
         let name = &to.written.value;
+        // What keeps one from a domain keeps all from it, and without any uplink from every domain.
+        let first = *told.entry(to.found.filter(|_| has_uplink)).or_insert(faults.len());
+        if let Some(fault) = faults.get_mut(first) {
+            if fault.labels.len() < MOST_LABELS {
+                fault.labels.push((to.written.span, "nor can this one".to_owned()));
+            }
+            continue;
+        }
         let message = format!("the forward `{}` cannot lead to `{name}`: {reason}", forward.table.name.value);
         let mut fault = Diagnostic::new(to.written.span, message);
         if let Some(port) = port_of(draft, name) {

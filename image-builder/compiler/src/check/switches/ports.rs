@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Span, propose};
 use crate::manifest::{Component, DEFAULT_GATE, GateNeed, NETWORK_CARD};
 use crate::system::{Device, Draft, DraftDomain, DraftGateUse, DraftPort, DraftSwitch, PORT_GATE};
 
+use super::super::grants::missing_gate;
 use super::{clear_switches, each_port, each_switch};
 
 /// Smallest and largest packets: RFC 791 lets every host rely on the one, the length field ends with the
@@ -138,6 +139,10 @@ fn use_without_port(
 
 pub(crate) fn lonely(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut faults: Vec<_> = each_switch(draft).flat_map(vlans_out_of_range).collect();
+    // Somebody whose port is missing may be the one that would be there, too.
+    if !missing_gate(draft).is_empty() {
+        return faults;
+    }
     let in_range = clear_switches(draft).filter(|switch| vlans_out_of_range(switch).is_empty());
     faults.extend(in_range.filter_map(lonely_ports));
     faults
@@ -245,6 +250,8 @@ fn wrong_receivers(draft: &Draft<'_>, switch: &DraftSwitch<'_>, port: &DraftPort
             }
             Some(other) if std::ptr::eq(other, port) => "nobody sends to itself".to_owned(),
             Some(other) if other.table.is_mirror => "a mirror port gets a copy of all anyway".to_owned(),
+            // That a number is no VLAN is another check's.
+            Some(other) if !is_vlan(other.vlan) || !is_vlan(port.vlan) => continue,
             Some(other) if other.vlan != port.vlan => {
                 format!("it is in the VLAN {}, `{}` in {}", other.vlan, name.value, port.vlan)
             }

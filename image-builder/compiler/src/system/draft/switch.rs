@@ -117,10 +117,18 @@ impl<'a> DraftSwitch<'a> {
         }
     }
 
-    /// Whether its own name, or that of one of its ports, is no domain's, or an uplink is left out: who is on it
-    /// cannot be told then.
+    /// Whether its own name, or that of one of its ports, is no domain's, or an uplink or all that it says is left
+    /// out: who is on it cannot be told then.
     pub fn has_strangers(&self) -> bool {
-        !self.is_known || self.lacks_uplink() || self.ports.iter().any(|port| !port.is_known)
+        let has_stranger = self.ports.iter().any(|port| !port.is_known);
+        !self.is_known || self.lacks_uplink() || self.lacks_table() || has_stranger
+    }
+
+    /// Whether nothing is said of it, though its ports have addresses.
+    fn lacks_table(&self) -> bool {
+        let SwitchTable { network, gateway, name_server, uplink, mtu, .. } = self.table;
+        let says = [network, gateway, name_server, uplink].into_iter().any(Option::is_some) || mtu.is_some();
+        !says && self.ports.iter().any(|port| port.address.is_some())
     }
 
     /// Whether something is said of an uplink that it does not have.
