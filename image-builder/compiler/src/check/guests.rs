@@ -6,6 +6,7 @@ use cloison_abi::guest::MAX_GUESTS;
 use cloison_xen::start::COMMAND_LINE_BYTES;
 use linux_core::boot::load::load;
 use linux_core::boot::{BootError, SCRATCH_BYTES};
+use linux_core::memory::MAX_PAGES;
 
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{GuestFile, GuestNeed, Lookup, Purpose, is_path};
@@ -156,6 +157,18 @@ pub(super) fn too_little_memory(draft: &Draft<'_>) -> Vec<Diagnostic> {
         );
         let fault = Diagnostic::new(memory.span, message).label(kernel.span, "its kernel");
         Some(fault.help(format!("give at least {needed} MiB")))
+    });
+    faults.collect()
+}
+
+/// More memory than the domain learns the page tables of.
+pub(super) fn too_much_memory(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    const MOST_MIB: u64 = MAX_PAGES as u64 / PAGES_IN_MIB;
+    let sizes = linuxes(draft).filter_map(|domain| Some((domain, domain.table.guest.memory_mib.as_ref()?)));
+    let faults = sizes.filter(|(_, memory)| memory.value > MOST_MIB).map(|(domain, memory)| {
+        let (name, has) = (&domain.table.name.value, memory.value);
+        let message = format!("the guest of `{name}` has {has} MiB of memory; it can have {MOST_MIB} MiB");
+        Diagnostic::new(memory.span, message).help(format!("give at most {MOST_MIB} MiB"))
     });
     faults.collect()
 }

@@ -45,7 +45,7 @@ pub struct Check {
 
 /// Every check of a manifest. The tens are groups: form, names, grants, machine, calls, memory, limits,
 /// faults, arguments and switches; M100: time; from M105 on: facts of the machine that cannot be; M110: guests; M118: disks;
-/// M125: what flows; M130: the policy; M150: lives on request; M164: menus; M185: trust.
+/// M125: what flows; M130: the policy; M150: lives on request; M164: menus; M185: trust; M190: what a guest can have.
 #[rustfmt::skip] // A table: one check a line.
 pub const CHECKS: &[Check] = &[
     Check { id: "M001", summary: "a file that cannot be read, is none, is empty, too large, or not text", run: form::unreadable },
@@ -160,6 +160,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M177", summary: "a register of the TPM that two domains can extend", run: measured::shared_registers },
     Check { id: "M178", summary: "a domain that is to extend a register of the TPM, and may not", run: measured::without_register },
     Check { id: "M185", summary: "a bound of what memory rests on that nothing keeps, or that bounds nothing", run: trust::senseless },
+    Check { id: "M190", summary: "a guest with more memory than its domain can keep the tables of", run: guests::too_much_memory },
 ];
 
 /// The check that adds up what all domains state; it says nothing while anything else is wrong.
@@ -183,7 +184,7 @@ const MOST_LABELS: usize = 16;
 /// Checks whose faults follow from those of others: what was found there has to be mended first, and then they
 /// are gone, or can be told for what they are.
 const FOLLOWERS: &[(&str, &[&str])] = &[
-    ("M051", &["M050", "M052", "M060", "M066", "M068", "M109"]),
+    ("M051", &["M050", "M052", "M060", "M066", "M068", "M109", "M190"]),
     ("M061", &["M060", "M092"]),
     ("M062", &["M060", "M061", "M092"]),
     ("M063", &["M060", "M061", "M092"]),
