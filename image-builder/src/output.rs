@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Parser, error::ContextKind};
 use image_compiler::visible::visible;
 use image_machine::Failure;
 
@@ -47,7 +47,9 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 ///
 /// The exit status.
 pub fn arguments<T: Parser>() -> Result<T, ExitCode> {
-    T::try_parse().map_err(|said| {
+    T::try_parse().map_err(|mut said| {
+        // The tip to pass an unknown option as a value: no command takes one.
+        said.remove(ContextKind::Suggested);
         if said.use_stderr() {
             said.exit();
         }

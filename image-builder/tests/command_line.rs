@@ -58,6 +58,13 @@ fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
         (DEMO, ["--keep", "--tpm=none"], 2, "error: --keep keeps nothing of a machine with --tpm none"),
         (FORWARD, ["--capture", "/dev/full"], 3, "cannot write /dev/full: no space left on device"),
         (HELLO, ["--capture", "x.pcap"], 2, "error: cannot capture: this system has no switch"),
+        (
+            HELLO,
+            ["--entry", "hello"],
+            2,
+            "error: --entry hello is for nothing: manifests/hello.toml is no menu",
+        ),
+        (HELLO, ["--scene", "good"], 2, "error: there is nobody to ask: hello has no [forward.attest]"),
         (FORWARD, ["--capture", "x.pcap:ore:bob"], 2, "no port `bob`; it has: nic, alice"),
         (GREEDY, ["--memory", "16"], 2, "need 33 MiB; `--memory 16` leaves 14 MiB"),
         (HELLO, ["--memory", "3"], 2, "cannot have `--memory 3` in place of its 128 MiB"),
@@ -81,6 +88,31 @@ fn wrong_usage_ends_with_2() {
     assert_says(&tool(&["run"]).output().unwrap(), 2, "Usage");
     assert_says(&tool(&["run", HELLO, "--tpm", "3.0"]).output().unwrap(), 2, "3.0");
     assert_says(&tool(&["fly"]).output().unwrap(), 2, "fly");
+}
+
+#[test]
+fn each_command_has_help_and_refuses_what_it_does_not_know() {
+    let all = tool(&["--help"]).output().unwrap();
+    let all = String::from_utf8_lossy(&all.stdout).into_owned();
+    let list =
+        all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // `bench` is a program of its own, which has to be compiled first.
+    let names = list
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| !["bench", "help"].contains(name));
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() > 9, "{names:?}");
+    for name in names {
+        let help = tool(&[name, "--help"]).output().unwrap();
+        let text = String::from_utf8_lossy(&help.stdout).into_owned();
+        assert!(
+            help.status.success() && text.contains(&format!("Usage: cargo image {name}")),
+            "{name}: {text}"
+        );
+        let refused = tool(&[name, "--fly"]).output().unwrap();
+        assert_says(&refused, 2, "unexpected argument '--fly' found");
+        assert!(!said(&refused).contains("as a value"), "{}", said(&refused));
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ struct RunArgs {
     /// the manifest alone; unless the manifest has such a domain itself.
     #[arg(long, value_name = "FILE[:SWITCH[:PORT]]")]
     capture: Option<CaptureRequest>,
-    /// Of a menu: the system to start, by its name; without it, the boot loader shows the menu
+    /// Of a menu: the system to start, by its name
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
     /// Type this line as soon as the console listens; may come several times

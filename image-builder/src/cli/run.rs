@@ -49,17 +49,21 @@ fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let inputs = Inputs::read(&context.workspace, &args.manifest.manifest);
     let menu = build::menu(&inputs)?;
     let chosen = menu.as_ref().map(|entries| chosen(entries, args)).transpose()?;
+    if let (None, Some(name)) = (&menu, &args.entry) {
+        let manifest = args.manifest.manifest.display();
+        return Err(Failure::Usage(format!("--entry {name} is for nothing: {manifest} is no menu")));
+    }
     let inputs = match chosen {
         Some(entry) => Inputs::read(&context.workspace, &entry.manifest),
         None => inputs,
     };
     let inputs = build::fetch(context, inputs.with_memory(args.memory))?;
     let system = build::check(&inputs)?;
+    let forwards = forwards(&inputs, &system, args)?;
+    let bank_port = args.attest.then(|| Bank::port(&system, &forwards)).transpose()?;
     let tpm = tpm_version(&system, args)?;
     let capture = capture(context, &system, args)?;
     let recording = args.capture.as_ref().map(|capture| Recording::create(&capture.file)).transpose()?;
-    let forwards = forwards(&inputs, &system, args)?;
-    let bank_port = args.attest.then(|| Bank::port(&system, &forwards)).transpose()?;
     tools::require(tools::to_run(tpm.is_some()), &context.progress, &context.interrupts)?;
     let mut screen = Screen::new(args)?;
     let debugger = args.gdb.map(|port| debugger_port(port, &forwards)).transpose()?;
