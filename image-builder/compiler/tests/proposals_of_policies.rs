@@ -31,7 +31,7 @@ fn policies() {
             (
                 "M131",
                 &*format!("types = [\"service\", \"judge\"]\n{all}\n").leak(),
-                "known: `service`, `judge`",
+                "known: `service`, `judge`; a new one is added to `types`",
                 with(&all),
             ),
             ("M132", with(&all.replace("\"call\"] }]", "\"cal\"] }]")), "`call`", with(&all)),

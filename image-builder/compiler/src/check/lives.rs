@@ -49,7 +49,9 @@ pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
             // One that should have the right is told of elsewhere; one that is not there may be it.
             if draft.manager().is_none() && unknown_domain(draft).is_empty() {
                 let message = format!("`{name}` is started on request, but nobody can request it");
-                let help = format!("give a domain the right `{}`", MANAGE_RIGHT.name());
+                let right = MANAGE_RIGHT.name();
+                let help =
+                    format!("add a domain whose component asks for the right `{right}`, such as `bmi`");
                 faults.push(Diagnostic::new(at, message).help(help));
             }
             if budget.is_none_or(|budget| budget.memory_mib.as_ref().is_some_and(|mib| mib.value == 0)) {

@@ -192,7 +192,8 @@ pub(super) fn unknown_types(policy: &DraftPolicy<'_>, by: By, draft: &Draft<'_>)
                     continue;
                 }
                 let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
-                faults.push(fault.help(propose(&kind.value, "type", policy.table.type_names())));
+                let proposal = propose(&kind.value, "type", policy.table.type_names());
+                faults.push(fault.help(format!("{proposal}; a new one is added to `types` of [policy]")));
             }
             None => drop(told.insert(&kind.value, None)),
         }
