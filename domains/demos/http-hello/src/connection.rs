@@ -1,6 +1,7 @@
 //! A connection: requests in, answers out.
 
 use alloc::string::String;
+use core::fmt;
 
 use embedded_io_async::{Read, Write};
 
@@ -81,16 +82,33 @@ fn complaint(status: Status) -> (&'static str, String) {
 }
 
 fn content(what: Resource, site: &impl Site) -> (Status, (&'static str, String)) {
-    match (site.reports(), what) {
-        (Ok(reports), Resource::Page) => {
-            let page = page::html(site.domain(), site.system(), &reports);
-            (Status::Ok, ("text/html; charset=utf-8", page))
+    let (reports, domains) = match what {
+        Resource::Page => (site.reports(), site.domains()),
+        Resource::Counters => (site.reports(), None),
+        Resource::Domains => (None, site.domains()),
+    };
+    let reports = match reports.transpose() {
+        Ok(reports) => reports,
+        Err(error) => return unavailable("switch", error),
+    };
+    let domains = match domains.transpose() {
+        Ok(domains) => domains,
+        Err(error) => return unavailable("manager", error),
+    };
+    let json = match (what, reports, domains) {
+        (Resource::Page, reports, domains) => {
+            let page = page::html(site.domain(), site.system(), reports.as_deref(), domains.as_deref());
+            return (Status::Ok, ("text/html; charset=utf-8", page));
         }
-        (Ok(reports), Resource::Counters) => (Status::Ok, ("application/json", page::json(&reports))),
-        (Err(error), _) => {
-            (Status::Unavailable, (TEXT, text(format_args!("the switch does not answer: {error}\n"))))
-        }
-    }
+        (_, Some(reports), _) => page::ports_json(&reports),
+        (_, _, Some(domains)) => page::domains_json(&domains),
+        _ => return (Status::NotFound, complaint(Status::NotFound)),
+    };
+    (Status::Ok, ("application/json", json))
+}
+
+fn unavailable(who: &str, error: impl fmt::Display) -> (Status, (&'static str, String)) {
+    (Status::Unavailable, (TEXT, text(format_args!("the {who} does not answer: {error}\n"))))
 }
 
 fn head(status: Status, kind: &str, bytes: usize, stays: bool) -> String {

@@ -16,6 +16,7 @@ mod tests;
 
 use alloc::vec::Vec;
 
+use bmi_api::{ManageError, manage::Listed};
 use ore_api::{CountersError, Report};
 
 pub use connection::{dismiss, serve};
@@ -35,9 +36,8 @@ pub trait Site {
     fn domain(&self) -> &str;
     /// Name of the system.
     fn system(&self) -> &str;
-    /// The switch's ports, and what they have counted.
-    ///
-    /// # Errors
-    /// Why the switch does not say.
-    fn reports(&self) -> Result<Vec<Report>, CountersError>;
+    /// The switch's ports, and what they have counted; or why the switch does not say. `None` if this domain cannot ask.
+    fn reports(&self) -> Option<Result<Vec<Report>, CountersError>>;
+    /// The system's domains; or why the manager does not say. `None` if this domain cannot ask.
+    fn domains(&self) -> Option<Result<Vec<Listed>, ManageError>>;
 }

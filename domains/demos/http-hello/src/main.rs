@@ -1,4 +1,4 @@
-//! A page with the switch's ports and counters, for a browser; a shell beside it.
+//! A page for a browser, with the switch's ports and counters, and the system's domains; a shell beside it.
 
 #![no_std]
 #![no_main]
@@ -8,6 +8,10 @@ extern crate alloc;
 use alloc::vec::Vec;
 use core::{cell::Cell, time::Duration};
 
+use bmi_api::{
+    ManageError,
+    manage::{self, Listed},
+};
 use cloison_net::{Config, Error, Net, Seat, Seats, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::{log, sys::info, task};
 use http_hello::{Place, Site};
@@ -76,6 +80,11 @@ impl Place for ThisPlace<'_> {
     }
 }
 
+/// Whether the manifest gives this domain a gate by this name.
+fn is_given(gate: &str) -> bool {
+    info::get().find::<info::Use>(gate).is_some()
+}
+
 /// What there is to see here.
 struct ThisSite;
 
@@ -88,7 +97,11 @@ impl Site for ThisSite {
         info::get().system()
     }
 
-    fn reports(&self) -> Result<Vec<Report>, CountersError> {
-        ore_api::reports(&counters::Client::find("counters")?)?.collect()
+    fn reports(&self) -> Option<Result<Vec<Report>, CountersError>> {
+        is_given("counters").then(|| ore_api::reports(&counters::Client::find("counters")?)?.collect())
+    }
+
+    fn domains(&self) -> Option<Result<Vec<Listed>, ManageError>> {
+        is_given("bmi").then(|| bmi_api::domains(&manage::Client::find("bmi")?))
     }
 }

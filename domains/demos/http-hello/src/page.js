@@ -1,7 +1,7 @@
-const keys = ["frames_in", "bytes_in", "frames_out", "bytes_out", "dropped"];
-async function update() {
-  const { ports } = await (await fetch("counters.json")).json();
-  document.querySelectorAll("tbody tr").forEach((row, i) =>
-    row.querySelectorAll(".n").forEach((cell, j) => (cell.textContent = ports[i][keys[j]])));
+async function update(body) {
+  const { from, list } = body.dataset;
+  const all = (await (await fetch(from)).json())[list];
+  [...body.rows].forEach((row, i) =>
+    row.querySelectorAll("[data-key]").forEach((cell) => (cell.textContent = all[i][cell.dataset.key])));
 }
-setInterval(() => update().catch(() => {}), 1000);
+setInterval(() => document.querySelectorAll("tbody").forEach((body) => update(body).catch(() => {})), 1000);

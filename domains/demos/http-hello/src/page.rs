@@ -9,6 +9,7 @@ use alloc::{
 };
 use core::{fmt, fmt::Write, net::Ipv4Addr};
 
+use bmi_api::manage::Listed;
 use cloison_abi::port::PortFlags;
 use ore_api::{Cause, Mac, Report};
 
@@ -17,19 +18,68 @@ const STYLE: &str = include_str!("page.css");
 /// What keeps its numbers up to date.
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page.
-pub(crate) fn html(domain: &str, system: &str, reports: &[Report]) -> String {
+/// The page: what this domain can ask for.
+pub(crate) fn html(
+    domain: &str,
+    system: &str,
+    reports: Option<&[Report]>,
+    domains: Option<&[Listed]>,
+) -> String {
     text(format_args!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{domain} of {system}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n\
          <style>\n{STYLE}</style>\n<h1>Hello from <em>{domain}</em></h1>\n\
-         <p>This page comes from a unikernel domain of the system <em>{system}</em>. Its packets pass a switch \
-         that is a domain as well; these are its ports, as it counts them now.</p>\n\
+         <p>This page comes from a unikernel domain of the system <em>{system}</em>.</p>\n\
          {}{}<script>\n{SCRIPT}</script>\n</html>\n",
+        reports.map_or(String::new(), ports),
+        domains.map_or(String::new(), life),
+    ))
+}
+
+/// The switch.
+fn ports(reports: &[Report]) -> String {
+    text(format_args!(
+        "<p>Its packets pass a switch that is a domain as well; these are its ports, as it counts them now.</p>\n{}{}",
         topology(reports),
         table(reports),
     ))
+}
+
+/// The domains, and how each is. Their number is the manifest's, so the rows stay.
+fn life(domains: &[Listed]) -> String {
+    let rows = domains.iter().map(|listed| {
+        let Listed { name, lives, kib, cpu_ms, .. } = listed;
+        let state = state(listed);
+        text(format_args!(
+            "<tr><td>{name}<td data-key=\"state\">{state}<td class=\"n\" data-key=\"kib\">{kib}\
+             <td class=\"n\" data-key=\"cpu_ms\">{cpu_ms}\
+             <td class=\"n\" data-key=\"lives\">{lives}</tr>\n"
+        ))
+    });
+    text(format_args!(
+        "<p>These are the domains of the system, as they are now.</p>\n\
+         <table>\n<thead><tr><th>domain<th>state<th>KiB of the budget<th>ms of CPU time<th>lives ended</tr></thead>\n\
+         <tbody data-from=\"status.json\" data-list=\"domains\">\n{}</tbody>\n</table>\n",
+        rows.collect::<String>()
+    ))
+}
+
+/// Of what is not managed nobody knows more than that it was started at boot.
+fn state(listed: &Listed) -> &'static str {
+    if listed.is_managed { listed.state.name() } else { "at boot" }
+}
+
+/// The domains as JSON: an array of them, in the order of the manifest.
+pub(crate) fn domains_json(domains: &[Listed]) -> String {
+    let all = domains.iter().map(|listed| {
+        let Listed { name, lives, kib, cpu_ms, is_managed, .. } = listed;
+        let state = state(listed);
+        text(format_args!(
+            "{{\"name\":\"{name}\",\"state\":\"{state}\",\"managed\":{is_managed},\"lives\":{lives},\"kib\":{kib},\"cpu_ms\":{cpu_ms}}}"
+        ))
+    });
+    text(format_args!("{{\"domains\":[{}]}}\n", all.collect::<Vec<_>>().join(",")))
 }
 
 /// One card for each VLAN, with the ports in it; the ports in one card can reach each other.
@@ -56,21 +106,27 @@ fn table(reports: &[Report]) -> String {
     let rows: String = reports.iter().map(row).collect();
     text(format_args!(
         "<table>\n<thead><tr><th>port<th>MAC address<th>frames in<th>bytes in<th>frames out<th>bytes out\
-         <th>dropped</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+         <th>dropped</tr></thead>\n<tbody data-from=\"counters.json\" data-list=\"ports\">\n{rows}</tbody>\n</table>\n"
     ))
 }
 
 fn row(report: &Report) -> String {
     let counters = &report.counters;
     let mac = Mac::from(report.facts.mac);
-    let numbers =
-        [counters.frames_in, counters.bytes_in, counters.frames_out, counters.bytes_out, dropped(report)];
-    let cells: String = numbers.iter().map(|number| text(format_args!("<td class=\"n\">{number}"))).collect();
+    let numbers = [
+        ("frames_in", counters.frames_in),
+        ("bytes_in", counters.bytes_in),
+        ("frames_out", counters.frames_out),
+        ("bytes_out", counters.bytes_out),
+        ("dropped", dropped(report)),
+    ];
+    let cell = |(key, number)| text(format_args!("<td class=\"n\" data-key=\"{key}\">{number}"));
+    let cells: String = numbers.into_iter().map(cell).collect();
     text(format_args!("<tr><td>{}<td><code>{mac}</code>{cells}</tr>\n", report.facts.name))
 }
 
 /// The counters as JSON: an array of ports, in the order of their numbers.
-pub(crate) fn json(reports: &[Report]) -> String {
+pub(crate) fn ports_json(reports: &[Report]) -> String {
     let ports: Vec<String> = reports.iter().map(port_json).collect();
     text(format_args!("{{\"ports\":[{}]}}\n", ports.join(",")))
 }

@@ -27,6 +27,8 @@ pub enum Resource {
     Page,
     /// The counters, for programs.
     Counters,
+    /// The domains, for programs.
+    Domains,
 }
 
 /// Status codes (RFC 9110, section 15).
@@ -50,7 +52,7 @@ pub enum Status {
     HeadTooLarge,
     /// A method, or a way to send a body, that is not known here.
     NotImplemented,
-    /// The switch does not say.
+    /// The switch, or the manager, does not say.
     Unavailable,
     /// Another version of HTTP.
     Version,
@@ -134,6 +136,7 @@ fn target(head: &httparse::Request<'_, '_>) -> Result<Resource, Status> {
     match path.split('?').next() {
         Some("/" | "/index.html") => Ok(Resource::Page),
         Some("/counters.json") => Ok(Resource::Counters),
+        Some("/status.json") => Ok(Resource::Domains),
         _ => Err(Status::NotFound),
     }
 }

@@ -11,15 +11,27 @@ use core::{
 };
 use std::{string::String, vec, vec::Vec};
 
+use bmi_api::{
+    ManageError, State,
+    manage::{Listed, Refusal},
+};
 use cloison_abi::{Name, port::PortFlags};
+use cloison_ipc::Failure;
 use embedded_io_async::{ErrorType, Read, Write};
 use ore_api::{Cause, Counters, CountersError, Report, counters::PortFacts};
 
 use crate::{HEAD_BYTES, Place, Request, Site, serve};
 
-struct TwoPorts;
+/// Two ports and two domains, as far as they can be asked for.
+#[derive(Clone, Copy)]
+struct Shown {
+    ports: bool,
+    domains: Option<bool>,
+}
 
-impl Site for TwoPorts {
+const ALL: Shown = Shown { ports: true, domains: Some(true) };
+
+impl Site for Shown {
     fn domain(&self) -> &str {
         "carol"
     }
@@ -28,10 +40,20 @@ impl Site for TwoPorts {
         "net-demo"
     }
 
-    fn reports(&self) -> Result<Vec<Report>, CountersError> {
+    fn reports(&self) -> Option<Result<Vec<Report>, CountersError>> {
         let mut nic = report("nic", PortFlags::UPLINK);
         nic.counters.dropped[Cause::Runt as usize] = 3;
-        Ok(vec![report("alice", PortFlags::empty()), nic])
+        self.ports.then(|| Ok(vec![report("alice", PortFlags::empty()), nic]))
+    }
+
+    fn domains(&self) -> Option<Result<Vec<Listed>, ManageError>> {
+        let listed = |name, is_managed, kib| {
+            let (name, state) = (Name::new(name).unwrap(), State::Running);
+            Listed { name, state, is_managed, lives: 2, kib, cpu_ms: 17 }
+        };
+        let all = vec![listed("console", false, 0), listed("stpm", true, 316)];
+        let refused = Err(Failure::Refused(Refusal::NotAllowed));
+        self.domains.map(|are_told| if are_told { Ok(all) } else { refused })
     }
 }
 
@@ -98,9 +120,19 @@ fn answers_to(requests: &str, piece: usize) -> String {
 }
 
 fn answers_at(place: &Wanted, requests: &str, piece: usize) -> String {
+    answers_of(&ALL, place, requests, piece)
+}
+
+/// The body of what a site answers to a request for this path.
+fn get(site: &Shown, path: &str) -> String {
+    let request = std::format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    answers_of(site, &Wanted(Cell::new(usize::MAX)), &request, 99)
+}
+
+fn answers_of(site: &Shown, place: &Wanted, requests: &str, piece: usize) -> String {
     let mut answers = Answers::default();
     {
-        let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, &TwoPorts, place));
+        let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, site, place));
         let served = serving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(served == Poll::Ready(Ok(())), "nothing here waits");
     }
@@ -271,4 +303,46 @@ fn pages_show_the_ports() {
     }
     let json = answers_to("GET /counters.json HTTP/1.1\r\nHost: a\r\n\r\n", 99);
     assert!(json.contains(r#""frames_in":7"#) && json.contains(r#""causes":{"too short":3}"#), "{json}");
+}
+
+#[test]
+fn pages_show_the_domains() {
+    let page = get(&ALL, "/");
+    for text in [
+        "<td>console<td data-key=\"state\">at boot<",
+        "<td>stpm<td data-key=\"state\">running<",
+        ">316<",
+        ">17<",
+    ] {
+        assert!(page.contains(text), "{text} in {page}");
+    }
+    let json = get(&ALL, "/status.json");
+    let stpm = r#"{"name":"stpm","state":"running","managed":true,"lives":2,"kib":316,"cpu_ms":17}"#;
+    assert!(json.contains("application/json") && json.contains(stpm), "{json}");
+}
+
+/// What a domain cannot ask for is not there; what it is refused, it says.
+#[test]
+fn a_site_shows_what_it_is_told() {
+    let without_ports = Shown { ports: false, ..ALL };
+    let without_domains = Shown { domains: None, ..ALL };
+    for (site, path, status) in [
+        (without_ports, "/", "200"),
+        (without_ports, "/status.json", "200"),
+        (without_ports, "/counters.json", "404"),
+        (without_domains, "/", "200"),
+        (without_domains, "/status.json", "404"),
+        (without_domains, "/counters.json", "200"),
+        (Shown { domains: Some(false), ..ALL }, "/", "503"),
+        (Shown { domains: Some(false), ..ALL }, "/status.json", "503"),
+        (Shown { domains: Some(false), ..ALL }, "/counters.json", "200"),
+    ] {
+        assert_eq!(get(&site, path).get(9..12), Some(status), "{path}");
+    }
+    assert!(!get(&without_ports, "/").contains("VLAN") && get(&without_ports, "/").contains("stpm"));
+    assert!(!get(&without_domains, "/").contains("stpm") && get(&without_domains, "/").contains("VLAN"));
+    let refused = get(&Shown { domains: Some(false), ..ALL }, "/status.json");
+    assert!(
+        refused.contains("the manager does not answer: the manifest does not let this domain ask for it")
+    );
 }
