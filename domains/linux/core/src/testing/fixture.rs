@@ -19,7 +19,7 @@ pub const LINEAR: u64 = 0xffff_8880_0000_0000;
 /// Pages of memory.
 pub const PAGES: u64 = 64;
 /// The root of page tables; the tables below it follow.
-const ROOT: u64 = 1;
+pub const ROOT: u64 = 1;
 /// The root of user programs.
 pub const USER_ROOT: u64 = 5;
 /// The page with the console's ring.

@@ -1,5 +1,6 @@
 //! Instructions that reach for a register of a device.
 
+use cloison_abi::limits::PAGE_BYTES;
 use cloison_tpm::TPM_ADDRESS;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use super::{GO, HANDLER};
 use crate::boot::Start;
 use crate::machine::Memory;
 use crate::memory::code;
-use crate::testing::fixture::{CODE, HOLE, STACK};
+use crate::testing::fixture::{CODE, HOLE, ROOT, STACK, USER_ROOT};
 use crate::testing::{FakeTpm, Fixture, address};
 
 /// Where the guest's kernel sees the first page of registers.
@@ -181,6 +182,10 @@ fn what_the_guests_tables_forbid_is_not_done() {
     (fixture.registers.rdi, fixture.registers.rax) = (AT, 2);
     assert!(!fixture.reach(&[0x88, 0x07], AT, code::WRITE), "to write to what is read only");
     let mut fixture = Fixture::with_tpm(0, WRITABLE | OPEN);
+    // Its tables show the page too, or it would be stopped before anything asks for its rights.
+    let slot = (AT >> 39 & 511) * 8;
+    let link = fixture.host.load(ROOT * PAGE_BYTES + slot).unwrap();
+    fixture.host.store(USER_ROOT * PAGE_BYTES + slot, link).unwrap();
     fixture.enter_user();
     fixture.registers.rdi = AT;
     assert!(!fixture.reach(&[0x8a, 0x07], AT, 0), "a program");
