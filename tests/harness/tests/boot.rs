@@ -141,6 +141,7 @@ boot_tests! {
     a_thousand_lives_on_request_leave_nothing: "on-request",
     a_domain_is_held_and_let_go: "hold",
     harmful_lives_on_request_leave_nothing: "lives-on-request",
+    kills_at_drawn_points_leave_nothing: "reap",
     what_was_lent_comes_back_at_the_end: "heir",
     a_ring_outlives_another_server: "ring-survives",
     memory_is_withdrawn_and_given_back: "withdrawn-memory",

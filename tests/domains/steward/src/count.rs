@@ -34,6 +34,15 @@ impl Count {
     }
 }
 
+impl Count {
+    /// Whether the domain at a place of the plan has the same by both counts.
+    pub fn is_same_of(&self, other: &Self, place: u8) -> bool {
+        // The builder comes first.
+        let index = usize::from(place) + 1;
+        self.domains.get(index) == other.domains.get(index)
+    }
+}
+
 /// A digest of what is in all slots.
 fn census(right: Slot) -> u64 {
     let (mut cursor, mut sum) = (0, digest::START);

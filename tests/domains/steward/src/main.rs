@@ -1,14 +1,18 @@
 //! Steward: has the builder start and end another domain, again and again, and compares what is left.
 //!
 //! Its arguments are the name of that domain, a number of lives, and the name of one that faults. With `hold` before them it
-//! has a server and its client held; with `again`, it starts a domain until that ends well.
+//! has a server and its client held; with `again`, it starts a domain until that ends well; with `reap`, it ends all at
+//! drawn points.
 
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 mod again;
 mod count;
 mod holds;
+mod reap;
 
 use builder_api::{GATE, ManageError, State, manage::Client};
 use cloison_abi::Name;
@@ -25,6 +29,7 @@ fn main() -> Result<(), Failure> {
     match words.clone().next() {
         Some("hold") => return holds::run(words.skip(1)),
         Some("again") => return again::run(words.skip(1)),
+        Some("reap") => return reap::run(words.skip(1)),
         _ => {}
     }
     let name = words.next().and_then(Name::new).ok_or(Failure::Plan("no domain is named"))?;
