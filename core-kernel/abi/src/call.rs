@@ -195,8 +195,8 @@ pub enum CallNumber {
     GuestEnter = 54,
     /// Make the domain in the slot, which does not live, what it was before its first life: what it lent is
     /// taken back, what was lent to it is dropped, its slots and mappings are those that its builder made,
-    /// its page tables are new. Its memory is left to the domain that loads it. With a0 1 its page tables stay empty until it is
-    /// started, or reset without that.
+    /// its page tables are new. Its memory is left to the domain that loads it. With a0 1, not 0, they are not filled: that is
+    /// left to its start, or to another reset. Nothing is done to one that has not lived since it was reset.
     DomainReset = 55,
     /// Hold the domain in the slot where it is (a0 1), or let it go on (a0 0). Who calls it waits. A call that it makes comes to
     /// its end, and then the domain is held; events wait for it. [`CallError::BadState`] if it does not live, or is so already.

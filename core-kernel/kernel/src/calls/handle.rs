@@ -35,6 +35,9 @@ pub(super) fn reset(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
     if kernel.is_alive(domain) {
         return Err(CallError::BadState);
     }
+    if arguments.a[0] > 1 {
+        return Err(CallError::BadArgument);
+    }
     let is_bare = arguments.a[0] == 1 && kernel.domain(domain).renewal == Renewal::Mapping;
     Ok(if is_bare || kernel.renew_step(domain)? { Answer::Done } else { Answer::Again })
 }

@@ -45,7 +45,6 @@ pub(super) fn verdict_set(kernel: &mut Kernel, _id: DomainId, (): (), arguments:
         return Err(CallError::BadArgument);
     }
     if arguments.label == 0 {
-        kernel.monitor.begin_epoch();
         // An answer is about what is done next. What both see already is closed and opened by a new policy.
         if classes.contains(Classes::SHARE) {
             kernel.access_mut(subject).judge_memory(objects, decision);
@@ -53,6 +52,8 @@ pub(super) fn verdict_set(kernel: &mut Kernel, _id: DomainId, (): (), arguments:
                 return Ok(Answer::Again);
             }
         }
+        // Once, at the end: the call is made again until all is settled.
+        kernel.monitor.begin_epoch();
     }
     if decision == Decision::Deny {
         kernel.withdraw(subject, objects, classes);

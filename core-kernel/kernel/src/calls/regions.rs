@@ -43,8 +43,8 @@ pub(super) fn map(
     map_into(kernel, found, (id, lender), true, [address, first, pages, rights])
 }
 
-/// Maps a region, by these rights, into `target`, to which `lender` has lent it, [`STEP_PAGES`] at a time. If the quota is used up on the way, what
-/// has been mapped stays, as a shorter mapping.
+/// Maps a region, by these rights, into `target`, to which `lender` has lent it, [`STEP_PAGES`] at a time. If the quota is
+/// used up on the way, what has been mapped stays, as a shorter mapping.
 pub(super) fn map_into(
     kernel: &mut Kernel,
     (reference, held): (RegionRef, Rights),
@@ -74,6 +74,7 @@ pub(crate) fn map_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> R
     let end = mapping.pages().min(mapping.mapped() + STEP_PAGES);
     if let Err((shown, error)) = regions.show(&mut domain.space, &mapping, end, is_dead) {
         domain.mappings.truncate(mapping.address(), shown);
+        domain.mappings.conceal(mapping.address(), if is_dead { shown } else { 0 });
         return Err(error);
     }
     domain.mappings.progress(mapping.address(), end);

@@ -241,6 +241,40 @@ fn who_has_used_up_its_quota_sees_nothing_at_all() {
     assert_eq!(sharing.seen(FIRST, HERE), memory);
 }
 
+/// What could be mapped of a loan that is withdrawn is all given back, also where the quota has ended it within a step.
+#[test]
+fn a_mapping_cut_short_by_the_quota_comes_back_as_a_whole() {
+    // It begins in one table and would go on in another one.
+    const BORDER: u64 = ADDRESSES[0] + (2 << 20) - 30 * PAGE_BYTES;
+    let mut cut_short = 0;
+    for used in 0..8_u64 {
+        let mut sharing = Sharing::new();
+        sharing.lend();
+        sharing.0.0.finish(SECOND, call(CallNumber::RegionUnmap, 0, &[LENT]));
+        sharing.decide(SECOND, FIRST, Decision::Deny);
+        let map = |at: u64, pages| call(CallNumber::RegionMap, LOANS, &[at, 0, pages, 1]);
+        for place in 1..=used {
+            sharing.0.0.finish(SECOND, map(place << 30, 1));
+        }
+        let came = sharing.0.0.finish(SECOND, map(BORDER, PAGES));
+        let seen = sharing.seen(SECOND, BORDER).len();
+        cut_short += usize::from(seen > 0 && matches!(came, Some(Came::To(..0, _))));
+        sharing.decide(SECOND, FIRST, Decision::Allow);
+        let dead = sharing.0.0.kernel.domain(SECOND).space.dead();
+        let back = sharing.seen(SECOND, BORDER);
+        assert!(back.len() == seen && back.iter().all(|frame| Some(*frame) != dead), "{used}: {back:?}");
+    }
+    assert!(cut_short > 0, "the quota has never ended one");
+}
+
+#[test]
+fn a_new_policy_begins_one_epoch_however_much_is_settled() {
+    let mut sharing = Sharing::new();
+    let before = sharing.0.0.kernel.monitor.epoch;
+    sharing.decide(FIRST, SECOND, Decision::Deny);
+    assert_eq!(sharing.0.0.kernel.monitor.epoch, before + 1);
+}
+
 #[test]
 fn memory_keeps_its_parties_while_it_is_vacant() {
     let mut sharing = Sharing::new();
