@@ -10,7 +10,7 @@ pub const ASK_KEYS: [u8; NONCE_BYTES] = *b"cloison: which keys are these? 1";
 /// Asks for the secret in a credential, which follows: its length in two bytes, then it.
 pub const ASK_SECRET: [u8; NONCE_BYTES] = *b"cloison: what is hidden herein 1";
 /// The most bytes that a credential can have: what is encrypted, and the point, each with its length in front.
-pub const MAX_CREDENTIAL_BYTES: usize = 256;
+pub const MAX_CREDENTIAL_BYTES: usize = 192;
 
 /// First bytes of the keys.
 pub const MAGIC: [u8; 8] = *b"cl-keys1";

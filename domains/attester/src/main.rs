@@ -67,6 +67,9 @@ impl attest::Server for Attester {
         };
         let mut tpm = open().map_err(no_quote)?;
         note_monitor(records, &mut tpm)?;
+        if records.is_behind() {
+            return Err(attest::Refusal::Behind);
+        }
         let made = make(&mut tpm, &nonce, &mut room).map_err(no_quote)?;
         let quoted = made.quoted;
         let (statement, signature) = (quoted.statement, quoted.signature);
@@ -130,7 +133,7 @@ fn note_monitor(records: &mut Records, tpm: &mut OpenTpm) -> Result<(), attest::
         attest::Refusal::NoMonitor
     })?;
     records.note_log(tpm, entry.channel.peer.as_str(), come).map_err(|error| match error {
-        NotRecorded::Full => attest::Refusal::TooLong,
+        NotRecorded::Full => attest::Refusal::Full,
         NotRecorded::NotALine => attest::Refusal::NoMonitor,
         NotRecorded::Trouble(trouble) => {
             log!("no quote: {trouble}");

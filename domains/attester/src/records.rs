@@ -34,6 +34,7 @@ pub struct Records {
     hashes: Vec<u16>,
     bytes: Vec<u8>,
     room: usize,
+    is_behind: bool,
 }
 
 impl Records {
@@ -48,13 +49,19 @@ impl Records {
 
     pub(crate) fn with_room(log: &[u8], room: usize) -> Result<Self, cloison_measure::BadLog> {
         let hashes = Log::read(log)?.hashes().collect();
-        Ok(Self { hashes, bytes: Vec::with_capacity(room), room })
+        Ok(Self { hashes, bytes: Vec::with_capacity(room), room, is_behind: false })
     }
 
     /// Their events.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether a life has begun of which they do not tell. Evidence would lead to the register, and be silent of it.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Has the TPM extend its register with what a manager says.
@@ -74,7 +81,12 @@ impl Records {
         if later.what == What::Log {
             return Err(NotRecorded::NotALine);
         }
-        self.append(tpm, &line_of(by, &later))
+        let taken = self.append(tpm, &line_of(by, &later));
+        // What is not measured is not started. A life after a fault has begun already; its manager tries again.
+        if later.what == What::Again {
+            self.is_behind = taken.is_err();
+        }
+        taken
     }
 
     /// Has the TPM extend its register with how far the log of a monitor has come, if that is news.

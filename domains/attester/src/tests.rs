@@ -163,10 +163,14 @@ fn a_line_of_another_form_reaches_no_tpm() {
 #[test]
 fn a_full_log_leaves_the_register_alone() {
     let (mut tpm, mut records) = recorder(1024);
-    let line = std::format!("again ticker sha256:{DIGITS}");
+    let line = std::format!("start ticker sha256:{DIGITS}");
     let taken = (0..100).take_while(|_| records.take(&mut tpm, "boss", line.as_bytes()).is_ok()).count();
     assert!((3..8).contains(&taken), "{taken}");
     assert_eq!(records.take(&mut tpm, "boss", line.as_bytes()), Err(NotRecorded::Full));
+    assert!(!records.is_behind(), "it is not started");
+    let again = std::format!("again ticker sha256:{DIGITS}");
+    assert_eq!(records.take(&mut tpm, "boss", again.as_bytes()), Err(NotRecorded::Full));
+    assert!(records.is_behind(), "a life of which nothing tells");
     assert_eq!((tpm.asked.len(), records.bytes().len() <= 1024), (taken, true));
 }
 
@@ -177,7 +181,12 @@ fn what_the_tpm_refuses_is_not_in_the_log() {
     let line = std::format!("start ticker sha256:{DIGITS}");
     let trouble = Trouble::Tpm(Error::Refused(ReturnCode(0x101)));
     assert_eq!(records.take(&mut tpm, "boss", line.as_bytes()), Err(NotRecorded::Trouble(trouble)));
-    assert!(records.bytes().is_empty());
+    assert!(records.bytes().is_empty() && !records.is_behind());
+    let again = std::format!("again ticker sha256:{DIGITS}");
+    let mut tpm = Fake { refuses: Some(0), ..Fake::default() };
+    assert!(records.take(&mut tpm, "boss", again.as_bytes()).is_err() && records.is_behind());
+    records.take(&mut tpm, "boss", again.as_bytes()).unwrap();
+    assert!(!records.is_behind(), "it is told now");
     assert!(Records::after(b"no log").is_err());
 }
 

@@ -21,6 +21,10 @@ cloison_ipc::interface! {
             TooLong = "the evidence is too long to be handed on",
             /// The monitor does not say how far its log has come, so evidence would be silent of it.
             NoMonitor = "the monitor does not tell of its log",
+            /// The log of what was measured after the boot has no room for how far the monitor's has come.
+            Full = "the log of what was measured after the boot is full",
+            /// A domain has begun another life that is not measured, so evidence would be silent of it.
+            Behind = "not all that runs is measured",
             /// The TPM gives no keys, or not the secret: the credential is for another one. The attester's log says which.
             NotTold = "the TPM does not show whose it is",
         }
