@@ -170,11 +170,9 @@ impl<'d, 'p> Reader<'d, 'p> {
         let (name, misspelled) = (&self.name, &self.misspelled);
         // Nor is one of a table of which a part is under its right name.
         let tables: Vec<_> = misspelled.iter().map(|key| self.path(key)).collect();
-        let is_told = |problem: &Problem| match &problem.kind {
-            ProblemKind::MissingKey(key, table, _) => {
-                (table == name && misspelled.contains(key)) || tables.contains(table)
-            }
-            _ => false,
+        let is_told = |problem: &Problem| {
+            let ProblemKind::MissingKey(key, table, _) = &problem.kind else { return false };
+            (table == name && misspelled.contains(key)) || tables.contains(table)
         };
         if !misspelled.is_empty() {
             let own = self.problems.split_off(self.before);
