@@ -112,8 +112,11 @@ pub fn parts_are_memory_of_nobody_elses(site: &mut Site) -> Outcome {
     region_device(RIGHT, device, NOTHING, 1)?;
     let seen = site.region(POOL)?;
     site.view(seen, Rights::READ)?;
-    let good = GuestParts { tables: fresh, frame, attached: attached(ram) };
+    let own = site.region(2)?;
+    let good = GuestParts { tables: fresh, frame, attached: attached(own) };
     for (bad, why) in [
+        // Another guest's.
+        (GuestParts { attached: attached(ram), ..good }, CallError::BadState),
         (GuestParts { attached: attached(device), ..good }, CallError::BadState),
         (GuestParts { frame: device, ..good }, CallError::BadState),
         (GuestParts { tables: device, ..good }, CallError::BadState),
