@@ -205,12 +205,13 @@ pub enum CallNumber {
     /// was refused, in all its lives; ticks for which its account has paid in this life; how many of its lives have ended; the
     /// domains that wait for it to answer, as bits.
     DomainInfo = 57,
-    /// Give the region in the slot, which is vacant, memory: its pages become those of the region in slot a0 from page
-    /// a1 on, as if it had been carved out of that. They are zeroed.
+    /// Give the region in the slot, which is vacant, memory: its pages become a2 of those of the region in slot a0, from
+    /// page a1 on, as if it had been carved out of that. They are zeroed. Mappings that show more of it show what there is.
     RegionBack = 60,
     /// Take the memory of the region in the slot: nobody sees it any more, those to whom it was lent lose it, it is
     /// scrubbed, and part of what it was carved from again. Slots and mappings that a builder has made stay, to be of use
-    /// when it has memory again. A domain that is to see it begins no life before.
+    /// when it has memory again. A domain that is to see it begins no life before. A guest that it is attached to has it
+    /// still, if its domain does not live; the memory of a guest's frame page cannot be taken.
     RegionVacate = 61,
 }
 

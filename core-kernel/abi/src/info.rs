@@ -62,6 +62,11 @@ pub struct InfoHeader {
     pub guest_memory: Table,
     /// Bit in this domain's pending word that asks it to end, or [`crate::plan::NONE`].
     pub shutdown_event: u32,
+    /// Pages that the guest has in this life, if the manager has asked for that: the builder writes it whenever it starts
+    /// the domain. 0: as many as its [`GuestMemory`] says.
+    pub guest_pages: u32,
+    /// With which of its kernels the guest begins in this life, as the manager has said; the builder writes it, too.
+    pub image: u32,
     /// Zero.
     pub reserved: u32,
 }
@@ -77,8 +82,9 @@ pub const SETTINGS_POLICY: &str = "policy";
 pub const SETTINGS_DIRECTORY: &str = "directory";
 /// Name of the settings that say who may have what done to which domains, as in [`crate::management`]: the manager's.
 pub const SETTINGS_MANAGEMENT: &str = "management";
-/// Name of the settings that are the file of a guest's kernel.
-pub const SETTINGS_KERNEL: &str = "kernel";
+/// Names of the settings that are files of kernels, with one of which a guest begins: which, the page says
+/// ([`InfoHeader::image`]).
+pub const SETTINGS_KERNELS: [&str; 4] = ["kernel", "kernel-2", "kernel-3", "kernel-4"];
 /// Name of the settings that are the file with which a guest's kernel begins.
 pub const SETTINGS_INITRAMFS: &str = "initramfs";
 /// Name of the settings that are the command line of a guest's kernel, as text in UTF-8.

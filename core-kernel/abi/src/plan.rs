@@ -6,10 +6,12 @@
 
 mod device;
 mod guest;
+mod image;
 mod slot;
 
 pub use device::{AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
 pub use guest::{FileEntry, GuestEntry};
+pub use image::ImageEntry;
 pub use slot::{EventEntry, GateEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -67,6 +69,8 @@ pub struct PlanHeader {
     pub guests: Table,
     /// Table of [`FileEntry`].
     pub files: Table,
+    /// Table of [`ImageEntry`].
+    pub images: Table,
     /// [`SYSTEM_PRINT_CENSUS`] and such.
     pub flags: u32,
     /// The domain whose end is the end of the system, or [`NONE`].

@@ -14,6 +14,7 @@ use crate::{
     arch::{cpu::Cpu, guest::GuestSpaces, guest_context::GuestContext, time},
     calls::zero_step,
     kernel::Kernel,
+    life::Renewal,
 };
 
 /// A guest.
@@ -196,6 +197,27 @@ impl Kernel {
             // They are the pages of this region, which it cannot lose before.
             let _ = self.regions.end_tables(pool, &frames);
         }
+    }
+
+    /// Ends the spaces of all guests that could show a region. Their domains do not live, and begin their next lives from
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if one of them lives, or the region is of a guest's frame page.
+    pub fn end_guests_of(&mut self, region: RegionRef) -> Result<(), CallError> {
+        for id in GuestId::all() {
+            let guest = &self.guests[id.index()];
+            let Some(owner) = guest.owner.filter(|_| guest.spaces.needs(region)) else { continue };
+            if self.is_alive(owner) || !guest.spaces.sees(region) {
+                return Err(CallError::BadState);
+            }
+            self.end_guest_spaces(owner);
+            let domain = self.domain_mut(owner);
+            if matches!(domain.renewal, Renewal::Fresh | Renewal::Mapping) {
+                domain.renewal = Renewal::Used;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the guest of a domain, if it has one, what it was at first: one step of it. Its spaces have ended. Returns

@@ -185,7 +185,7 @@ impl Kernel {
                     self.domain_mut(id).renewal = Renewal::Mapping;
                 }
             }
-            Renewal::Mapping => match self.domain(id).mappings.unfinished() {
+            Renewal::Mapping => match self.domain(id).mappings.unfinished(&self.regions) {
                 Some(mapping) => {
                     // What is vacant stays planned, and is waited for.
                     self.regions.usable(mapping.region())?;

@@ -182,6 +182,10 @@ impl Shown {
         if entry >= GuestMapEntry::SKIP.0 || page >= region.pages().into() {
             return Err(CallError::BadArgument);
         }
+        // It may have no memory just now, or not be zeroed yet.
+        if !region.is_clean() {
+            return Err(CallError::BadState);
+        }
         if write && !of.rights.contains(Rights::WRITE) {
             return Err(CallError::MissingRight);
         }

@@ -7,7 +7,11 @@ use cloison_abi::{
     limits::{DOMAIN_END, INFO_ADDRESS, MAX_MAPPINGS, PAGE_BYTES},
 };
 
-use crate::{DomainId, RegionRef, memory::Run, region::Region};
+use crate::{
+    DomainId, RegionRef,
+    memory::Run,
+    region::{Region, RegionTable},
+};
 
 /// A part of a region as a domain sees it, checked: see [`Mapping::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,11 +171,22 @@ impl Mapping {
         self.dead
     }
 
+    /// How many pages it shows when it is complete: fewer than it could, if the region has fewer just now.
+    #[must_use]
+    pub fn seen_pages(&self, region: &Region) -> u32 {
+        if region.is_vacant() {
+            self.pages
+        } else {
+            self.pages.min(region.pages.saturating_sub(self.first_page))
+        }
+    }
+
     /// The pages that it shows, if they lie in `region` and that may be seen.
     #[must_use]
     pub fn frames(&self, region: &Region) -> Option<Run> {
         let whole = region.run();
-        let shown = Run::new(whole.first.after(self.first_page.into()), self.pages.into());
+        let pages = self.seen_pages(region);
+        let shown = Run::new(whole.first.after(self.first_page.into()), pages.into());
         let is_memory = region.is_clean() && !region.holds_page_tables();
         (is_memory && whole.contains(shown)).then_some(shown)
     }
@@ -245,8 +260,12 @@ impl MappingTable {
 
     /// A mapping of which some pages are not in the page tables yet, if there is one.
     #[must_use]
-    pub fn unfinished(&self) -> Option<Mapping> {
-        self.iter().find(|mapping| mapping.mapped < mapping.pages).copied()
+    pub fn unfinished(&self, regions: &RegionTable) -> Option<Mapping> {
+        let seen = |mapping: &Mapping| {
+            let region = regions.get(mapping.region);
+            region.map_or(mapping.pages, |region| mapping.seen_pages(region))
+        };
+        self.iter().find(|mapping| mapping.mapped < seen(mapping)).copied()
     }
 
     /// Notes that the first `mapped` pages of a mapping are in the page tables.
@@ -396,12 +415,45 @@ mod tests {
             table.begin(mapping).unwrap();
             table.progress(mapping.address, mapping.pages);
         }
-        assert_eq!(table.unfinished(), None);
+        // The region has ended, so that each mapping counts in full.
+        let regions = RegionTable::EMPTY;
+        assert_eq!(table.unfinished(&regions), None);
         table.renew();
-        assert_eq!(table.unfinished(), Some(planned));
+        assert_eq!(table.unfinished(&regions), Some(planned));
         assert_eq!(table.iter().count(), 1);
         table.progress(FIRST, 8);
-        assert_eq!(table.unfinished(), None);
+        assert_eq!(table.unfinished(&regions), None);
+    }
+
+    #[test]
+    fn a_mapping_shows_what_there_is_of_its_region() {
+        let mut regions = RegionTable::EMPTY;
+        let parent = regions.add(Frame::new(0x100), 32, Backing::Memory { zeroed: 0 }).unwrap();
+        let reference = regions.carve(parent, 0, 16).unwrap();
+        let mapping = |first| {
+            let region = regions.get(reference).unwrap();
+            Mapping::new(reference, region, FIRST + first * PAGE_BYTES, first, 8, 1).unwrap()
+        };
+        let (lower, upper) = (mapping(0), mapping(8));
+        let mut table = MappingTable::EMPTY;
+        table.begin(lower).unwrap();
+        table.begin(upper).unwrap();
+        for (pages, seen) in [(16, [8, 8]), (11, [8, 3]), (5, [5, 0]), (24, [8, 8])] {
+            regions.scrub(reference, u32::MAX).unwrap();
+            regions.vacate(reference).unwrap();
+            assert_eq!(table.unfinished(&regions), Some(lower), "it waits for the memory");
+            regions.back(reference, parent, 4, pages).unwrap();
+            assert_eq!(lower.frames(regions.get(reference).unwrap()), None, "it is not zeroed");
+            regions.scrub(reference, u32::MAX).unwrap();
+            let region = *regions.get(reference).unwrap();
+            assert_eq!([lower, upper].map(|mapping| mapping.seen_pages(&region)), seen);
+            let shown = [lower, upper].map(|mapping| mapping.frames(&region).map_or(0, |run| run.pages()));
+            assert_eq!(shown, seen.map(u64::from), "of {pages} pages");
+            table.progress(lower.address, seen[0]);
+            table.progress(upper.address, seen[1]);
+            assert_eq!(table.unfinished(&regions), None);
+            table.renew();
+        }
     }
 
     #[test]
@@ -410,7 +462,9 @@ mod tests {
         let mapping = Mapping::new(reference, &seen, FIRST, 3, 5, 1).unwrap();
         assert_eq!(mapping.frames(&seen), Some(Run::new(Frame::new(0x103), 5)));
         let (_, shorter) = region(7);
-        assert_eq!(mapping.frames(&shorter), None);
+        assert_eq!(mapping.frames(&shorter), Some(Run::new(Frame::new(0x103), 4)));
+        let (_, shortest) = region(2);
+        assert_eq!(mapping.frames(&shortest), None);
         let mut table = RegionTable::EMPTY;
         let held = table.add(Frame::new(0x100), 16, Backing::Memory { zeroed: 15 }).unwrap();
         assert_eq!(mapping.frames(table.get(held).unwrap()), None, "not zeroed");

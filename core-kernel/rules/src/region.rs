@@ -216,34 +216,47 @@ impl RegionTable {
         Ok(region)
     }
 
+    /// Whether the memory of a region can be taken. What guests show of it is for the caller to look at.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if something was carved out of it, it holds page tables, or is no memory.
+    pub fn check_takable(&self, region: RegionRef) -> Result<(), CallError> {
+        let found = self.get(region)?;
+        let is_memory = !found.is_device() && !found.is_vacant() && !found.holds_page_tables();
+        if is_memory && !self.has_children(region.id) { Ok(()) } else { Err(CallError::BadState) }
+    }
+
     /// Takes the memory of a region, which is all zero. What leads to the region leads to it still.
     ///
     /// # Errors
-    /// As [`RegionTable::check_deletable`]; [`CallError::BadState`] too if it is not all zero, or is no memory.
+    /// As [`RegionTable::check_takable`]; [`CallError::BadState`] too if it is not all zero.
     pub fn vacate(&mut self, region: RegionRef) -> Result<(), CallError> {
-        self.check_deletable(region)?;
-        if self.usable(region).map(Region::is_device)? {
-            return Err(CallError::BadState);
-        }
+        self.check_takable(region)?;
+        self.usable(region)?;
         let found = self.get_mut(region)?;
-        let (pages, parties) = (found.pages, found.parties);
-        *found = Region { pages, parties, backing: Backing::Vacant, ..Region::NONE };
+        let Region { pages, attached, parties, .. } = *found;
+        *found = Region { pages, attached, parties, backing: Backing::Vacant, ..Region::NONE };
         Ok(())
     }
 
     /// Gives a vacant region pages of another one, from `first` on, as if it had been carved out of that. They are not
-    /// zeroed yet.
+    /// zeroed yet. They can be more or fewer than it had.
     ///
     /// # Errors
     /// [`CallError::BadState`] if it is not vacant, or for memory of a device; as [`RegionTable::carve`].
-    pub fn back(&mut self, region: RegionRef, parent: RegionRef, first: u64) -> Result<(), CallError> {
-        let found = self.get(region)?;
-        if !found.is_vacant() || self.get(parent)?.is_device() {
+    pub fn back(
+        &mut self,
+        region: RegionRef,
+        parent: RegionRef,
+        first: u64,
+        pages: u64,
+    ) -> Result<(), CallError> {
+        let Region { attached, parties, backing, .. } = *self.get(region)?;
+        if backing != Backing::Vacant || self.get(parent)?.is_device() {
             return Err(CallError::BadState);
         }
-        let parties = found.parties;
-        let backed = self.part(parent, first, found.pages.into())?;
-        *self.get_mut(region)? = Region { parties, ..backed };
+        let backed = self.part(parent, first, pages)?;
+        *self.get_mut(region)? = Region { attached, parties, ..backed };
         Ok(())
     }
 

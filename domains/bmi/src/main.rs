@@ -13,10 +13,10 @@ use core::fmt::Display;
 
 use bmi::{Judge, NoTable, NotStarted, Recorder};
 use bmi_api::{
-    Digest, ManageError,
+    DIGEST_BYTES, Digest, ManageError,
     manage::{
-        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Measured,
-        Memory, Refusal, Resumed, Runs, Server, Started,
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
+        Measured, Memory, Offered, Refusal, Resumed, Runs, Server, Started,
     },
     text,
 };
@@ -76,6 +76,11 @@ fn passed_on<R>(answer: Result<R, ManageError>) -> Result<R, Refusal> {
     })
 }
 
+/// A domain that was started, for a person.
+fn running(kib: u32, digest: [u8; DIGEST_BYTES]) -> String {
+    text(format_args!("running ({kib} KiB, program {})", Digest(digest)))
+}
+
 impl Bmi {
     /// Serves clients for ever, and has measured what begins another life.
     fn serve(mut self) -> ! {
@@ -111,6 +116,31 @@ impl Bmi {
             Err(refusal) => log!("{who}: {what} {domain}: refused: {refusal}"),
         }
         outcome
+    }
+
+    /// Has a domain started with an image, and measured before, where the manifest wants that.
+    fn begin<R>(
+        &mut self,
+        client: Badge,
+        (domain, image): (Name, Name),
+        running: impl FnOnce(&R) -> String,
+        start: impl Fn(&manage::Client<Slot>) -> Result<R, ManageError>,
+    ) -> Result<R, Refusal> {
+        let mut recorder = self.recorder.take();
+        let started = self.change((client, Operation::Start, domain), running, |builder| {
+            log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
+            log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
+            let Some(recorder) = &mut recorder else { return start(builder) };
+            recorder.start(builder, (domain, image), start).map_err(|error| match error {
+                NotStarted::Builder(error) => error,
+                NotStarted::NotMeasured(why) => {
+                    log!("{domain} is not measured: {why}");
+                    Failure::Refused(Refusal::NotMeasured)
+                }
+            })
+        });
+        self.recorder = recorder;
+        started
     }
 
     fn ask<R>(
@@ -167,25 +197,20 @@ impl Server for Bmi {
 
     /// Says what the report's BMI says: which component it takes, and that it starts it.
     fn start(&mut self, client: Badge, domain: Name) -> Result<Started, Refusal> {
-        let running = |started: &Started| {
-            text(format_args!("running ({} KiB, program {})", started.kib, Digest(started.digest)))
-        };
-        let mut recorder = self.recorder.take();
-        let started = self.change((client, Operation::Start, domain), running, |builder| {
-            let image = builder.program(domain).map_or(domain, |runs| runs.image);
-            log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
-            log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
-            let Some(recorder) = &mut recorder else { return builder.start(domain) };
-            recorder.start(builder, domain, image).map_err(|error| match error {
-                NotStarted::Builder(error) => error,
-                NotStarted::NotMeasured(why) => {
-                    log!("{domain} is not measured: {why}");
-                    Failure::Refused(Refusal::NotMeasured)
-                }
-            })
-        });
-        self.recorder = recorder;
-        started
+        let image = self.builder.program(domain).map_or(domain, |runs| runs.image);
+        let running = |started: &Started| running(started.kib, started.digest);
+        self.begin(client, (domain, image), running, |builder| builder.start(domain))
+    }
+
+    fn image(&mut self, client: Badge, domain: Name, place: u8) -> Result<Offered, Refusal> {
+        self.judge.may(client, Operation::List)?;
+        passed_on(self.builder.image(domain, place))
+    }
+
+    fn start_guest(&mut self, client: Badge, domain: Name, image: u8, mib: u32) -> Result<Guested, Refusal> {
+        let name = self.builder.image(domain, image).map_or(domain, |offered| offered.image);
+        let running = |started: &Guested| running(started.kib, started.digest);
+        self.begin(client, (domain, name), running, |builder| builder.start_guest(domain, image, mib))
     }
 
     fn shutdown(&mut self, client: Badge, domain: Name) -> Result<Asked, Refusal> {

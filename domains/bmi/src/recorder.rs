@@ -6,7 +6,7 @@ use core::fmt::Display;
 use attester_api::record;
 use bmi_api::{
     ManageError, State, domains,
-    manage::{self, Listed, Started},
+    manage::{self, Listed},
 };
 use cloison_abi::Name;
 use cloison_ipc::{Link, Transport};
@@ -41,28 +41,28 @@ impl<L: Link + Copy> Recorder<L> {
         Self { link, measured: None }
     }
 
-    /// Has a domain measured and started.
+    /// Has a domain measured, and started with this image.
     ///
     /// # Errors
     ///
     /// [`NotStarted`].
-    pub fn start<T: Transport>(
+    pub fn start<T: Transport, R>(
         &mut self,
         builder: &manage::Client<T>,
-        domain: Name,
-        image: Name,
-    ) -> Result<Started, NotStarted> {
+        (domain, image): (Name, Name),
+        start: impl Fn(&manage::Client<T>) -> Result<R, ManageError>,
+    ) -> Result<R, NotStarted> {
         let all = domains(builder)?;
         let place = all.iter().position(|listed| listed.name == domain);
         // What the builder refuses anyway is not worth a line.
         let place = place.filter(|place| all[*place].state == State::Defined);
-        let Some(place) = place else { return Ok(builder.start(domain)?) };
+        let Some(place) = place else { return Ok(start(builder)?) };
         self.note(builder, &all).map_err(NotStarted::NotMeasured)?;
         let subject = if image == domain { format!("{domain}") } else { format!("{domain} as {image}") };
         let digest = builder.measure(domain)?.digest;
         let line = |what| Later { what, subject: &subject, digest };
         self.record(line(What::Start)).map_err(NotStarted::NotMeasured)?;
-        let started = builder.start(domain);
+        let started = start(builder);
         if started.is_ok() {
             self.measured.iter_mut().for_each(|measured| measured[place] += 1);
         } else {

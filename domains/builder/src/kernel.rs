@@ -33,7 +33,7 @@ impl builder::Kernel for Kernel {
             Step::Carve { run, receiver, first, pages } => region_carve(run, receiver, first, pages),
             Step::Registers { receiver, address, pages } => region_device(RIGHT, receiver, address, pages),
             Step::Delete { region } => region_delete(region),
-            Step::Back { region, run, first } => region_back(region, run, first),
+            Step::Back { region, run, first, pages } => region_back(region, run, first, pages),
             Step::Vacate { region } => region_vacate(region),
             Step::Create { receiver, tables, name } => domain_create(RIGHT, receiver, tables, name),
             Step::Destroy { domain } => domain_destroy(domain),

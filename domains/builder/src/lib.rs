@@ -35,7 +35,7 @@ pub use memory::{FreeMemory, Piece};
 pub use numbers::Numbers;
 pub use plan::Plan;
 pub use policy::Policy;
-pub use site::Site;
+pub use site::{Choice, Site};
 pub use step::{Kernel, Life, Step};
 
 #[cfg(test)]

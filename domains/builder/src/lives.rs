@@ -1,23 +1,34 @@
 //! Lives on request: a domain that was built gets memory and is started; it is ended, and its memory is free again.
 
+use core::mem::offset_of;
+
 use builder_api::State;
-use cloison_abi::{FaultKind, call::SLOT_SELF, plan::NONE};
+use cloison_abi::{
+    FaultKind,
+    call::SLOT_SELF,
+    info::InfoHeader,
+    limits::{INFO_ADDRESS, PAGE_BYTES},
+    plan::NONE,
+};
 use cloison_sys::Slot;
 
 use crate::{
-    BuildError, Kernel, Life, Site, Step,
-    site::{Held, take},
+    BuildError, Kernel, Life, Piece, Site, Step,
+    site::{Choice, Held, take},
 };
 
 /// The badge of the manager. Nobody else has a gate into the builder.
 const MANAGER: u32 = 0;
 
 impl<K: Kernel> Site<'_, K> {
-    /// Gives a domain that has none its memory, loads its program and starts it. If that fails, it is as it was.
+    /// Gives a domain that has none its memory, loads its program and starts it, with what is chosen. If that fails, it is as
+    /// it was.
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn start_on_request(&mut self, domain: u32) -> Result<(), BuildError> {
+    pub fn start_on_request(&mut self, domain: u32, choice: Choice) -> Result<(), BuildError> {
+        let shell = self.shells.get_mut(domain as usize).and_then(Option::as_mut);
+        shell.into_iter().for_each(|shell| shell.choice = choice);
         let started = self.give_memory(domain).and_then(|()| self.begin_life(domain, false));
         if started.is_err() {
             // What is refused here is refused again when it is killed.
@@ -121,6 +132,19 @@ impl<K: Kernel> Site<'_, K> {
         self.shell(domain).ok().map(|shell| shell.state)
     }
 
+    /// Which of its images a domain is started with if nobody chooses one then.
+    #[must_use]
+    pub fn image_of(&self, domain: u32) -> u8 {
+        self.shell(domain).map_or(0, |shell| shell.image)
+    }
+
+    /// Chooses that.
+    pub fn set_image(&mut self, domain: u32, image: u8) {
+        if let Some(Some(shell)) = self.shells.get_mut(domain as usize) {
+            shell.image = image;
+        }
+    }
+
     /// Notes where a domain is in its life.
     pub fn set_state(&mut self, domain: u32, state: State) {
         if let Some(Some(shell)) = self.shells.get_mut(domain as usize) {
@@ -152,9 +176,9 @@ impl<K: Kernel> Site<'_, K> {
     /// Gives a domain its memory of the budget.
     fn give_memory(&mut self, domain: u32) -> Result<(), BuildError> {
         for place in self.plan.budget_of(domain) {
-            let (region, pages) = (self.region(place)?, self.plan.regions[place].pages);
+            let (region, pages) = (self.region(place)?, self.pages_for(domain, place)?);
             let piece = take(&mut self.budget, pages)?;
-            let step = Step::Back { region, run: piece.run(), first: piece.first() };
+            let step = Step::Back { region, run: piece.run(), first: piece.first(), pages: piece.pages() };
             if let Err(error) = self.carry_out(step) {
                 self.give_back(piece);
                 return Err(error);
@@ -162,6 +186,37 @@ impl<K: Kernel> Site<'_, K> {
             self.regions[place] = Some(Held { slot: region, piece: Some(piece) });
         }
         Ok(())
+    }
+
+    /// Pages that a region of a domain gets in its next life.
+    fn pages_for(&self, domain: u32, place: usize) -> Result<u32, BuildError> {
+        let said = self.shell(domain)?.choice.guest_pages;
+        let is_said = said > 0 && self.plan.guests_memory(domain) == Some(place);
+        Ok(if is_said { said } else { self.plan.regions[place].pages })
+    }
+
+    /// Tells a domain what was chosen for this life, if that is not what the plan has told it.
+    pub(crate) fn tell_choice(&mut self, domain: u32) -> Result<(), BuildError> {
+        let choice = self.shell(domain)?.choice;
+        let page =
+            self.plan.mappings.iter().find(|seen| seen.domain == domain && seen.address == INFO_ADDRESS);
+        let Some(page) = page.filter(|_| choice != Choice::default()) else { return Ok(()) };
+        let region = self.region(page.region as usize)?;
+        let start = u64::from(page.first_page) * PAGE_BYTES;
+        let fields = [
+            (offset_of!(InfoHeader, guest_pages), choice.guest_pages),
+            (offset_of!(InfoHeader, image), choice.image.into()),
+        ];
+        fields.into_iter().try_for_each(|(offset, value)| {
+            let (offset, bytes) = (start + offset as u64, &value.to_le_bytes());
+            self.carry_out(Step::Load { region, offset, bytes })
+        })
+    }
+
+    /// Pages that a region of the budget has, or would have.
+    pub(crate) fn pages_of(&self, place: usize) -> u64 {
+        let piece = self.regions.get(place).and_then(Option::as_ref).and_then(|held| held.piece.as_ref());
+        piece.map_or_else(|| self.plan.regions[place].pages.into(), Piece::pages)
     }
 
     /// Takes the memory of the budget that a domain has.

@@ -3,14 +3,17 @@
 use builder_api::{
     DIGEST_BYTES, REGISTERS, State,
     manage::{
-        About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Measured, Memory,
-        Refusal, Resumed, Runs, Server, Started,
+        About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed, Measured,
+        Memory, Offered, Refusal, Resumed, Runs, Server, Started,
     },
 };
 use cloison_abi::{CallError, Name, limits::PAGE_BYTES};
 use cloison_sys::{Badge, Slot};
 
-use crate::{BuildError, Kernel, Life, Site};
+use crate::{BuildError, Choice, Kernel, Life, Site};
+
+/// Pages in a MiB.
+const PAGES_IN_MIB: u32 = (1 << 20) / PAGE_BYTES as u32;
 
 /// The builder, as the manager sees it. There is one manager, so its badge says nothing more.
 pub struct Managed<'s, 'a, K> {
@@ -84,8 +87,27 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
     }
 
     fn kib(&self, domain: u32) -> u32 {
+        kib(self.site.plan.budget_of(domain).map(|place| self.site.pages_of(place)).sum())
+    }
+
+    /// A domain that is to be started.
+    fn startable(&self, name: Name) -> Result<u32, Refusal> {
+        match self.managed(name)? {
+            (domain, State::Defined) => Ok(domain),
+            _ => Err(Refusal::IsStarted),
+        }
+    }
+
+    /// Starts it.
+    fn begin(&mut self, domain: u32, choice: Choice) -> Result<Started, Refusal> {
+        self.site.start_on_request(domain, choice).map_err(|error| self.failed(error))?;
+        Ok(Started { kib: self.kib(domain), digest: self.digest(domain) })
+    }
+
+    /// The memory that a domain's guest can have at most, if it has one that is started on request.
+    fn most_guest_pages(&self, domain: u32) -> Option<u32> {
         let plan = &self.site.plan;
-        kib(plan.budget_of(domain).map(|place| u64::from(plan.regions[place].pages)).sum())
+        plan.guests_memory(domain).map(|place| plan.regions[place].pages)
     }
 
     /// Of one with which the builder has nothing to do, nothing is known. One that has no memory has not lived yet.
@@ -125,8 +147,9 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
 
     fn program(&mut self, _client: Badge, domain: Name) -> Result<Runs, Refusal> {
         let domain = self.named(domain)?;
-        let image = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
-        Ok(Runs { image, digest: self.digest(domain) })
+        let own = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
+        let chosen = self.site.plan.images_of(domain).nth(self.site.image_of(domain).into());
+        Ok(Runs { image: chosen.map_or(own, |entry| entry.name), digest: self.digest(domain) })
     }
 
     fn measure(&mut self, _client: Badge, domain: Name) -> Result<Measured, Refusal> {
@@ -151,12 +174,29 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
     }
 
     fn start(&mut self, _client: Badge, domain: Name) -> Result<Started, Refusal> {
-        let (domain, state) = self.managed(domain)?;
-        if state != State::Defined {
-            return Err(Refusal::IsStarted);
+        let domain = self.startable(domain)?;
+        self.begin(domain, Choice { guest_pages: 0, image: self.site.image_of(domain) })
+    }
+
+    fn image(&mut self, _client: Badge, domain: Name, place: u8) -> Result<Offered, Refusal> {
+        let domain = self.named(domain)?;
+        let entry = self.site.plan.images_of(domain).nth(place.into()).ok_or(Refusal::UnknownImage)?;
+        let most_mib = self.most_guest_pages(domain).map_or(0, |pages| pages / PAGES_IN_MIB);
+        Ok(Offered { image: entry.name, least_mib: entry.least_pages.div_ceil(PAGES_IN_MIB), most_mib })
+    }
+
+    fn start_guest(&mut self, _client: Badge, domain: Name, image: u8, mib: u32) -> Result<Guested, Refusal> {
+        let domain = self.startable(domain)?;
+        let most = self.most_guest_pages(domain).ok_or(Refusal::NoGuest)?;
+        let entry = self.site.plan.images_of(domain).nth(image.into()).ok_or(Refusal::UnknownImage)?;
+        match mib.checked_mul(PAGES_IN_MIB) {
+            Some(pages) if pages < entry.least_pages => Err(Refusal::TooLittle),
+            Some(pages) if pages <= most => {
+                let Started { kib, digest } = self.begin(domain, Choice { guest_pages: pages, image })?;
+                Ok(Guested { kib, digest })
+            }
+            _ => Err(Refusal::TooMuch),
         }
-        self.site.start_on_request(domain).map_err(|error| self.failed(error))?;
-        Ok(Started { kib: self.kib(domain), digest: self.digest(domain) })
     }
 
     fn shutdown(&mut self, _client: Badge, domain: Name) -> Result<Asked, Refusal> {
@@ -196,7 +236,13 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
     fn set_image(&mut self, _client: Badge, domain: Name, image: Name) -> Result<ImageSet, Refusal> {
         let (domain, _) = self.managed(domain)?;
         let own = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
-        if image == own { Ok(ImageSet {}) } else { Err(Refusal::UnknownImage) }
+        let mut places = (0..).zip(self.site.plan.images_of(domain));
+        match places.find(|(_, entry)| entry.name == image) {
+            Some((place, _)) => self.site.set_image(domain, place),
+            None if image == own && self.site.plan.images_of(domain).next().is_none() => {}
+            None => return Err(Refusal::UnknownImage),
+        }
+        Ok(ImageSet {})
     }
 
     fn budget(&mut self, _client: Badge) -> Result<Memory, Refusal> {

@@ -6,9 +6,9 @@ use cloison_abi::{
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
         AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
-        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, PLAN_MAGIC, PlanHeader,
-        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry, Table,
-        ThreadEntry,
+        GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, PLAN_MAGIC,
+        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry,
+        Table, ThreadEntry,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -37,6 +37,7 @@ pub struct Plan<'a> {
     pub rights: &'a [RightEntry],
     pub guests: &'a [GuestEntry],
     pub files: &'a [FileEntry],
+    pub images: &'a [ImageEntry],
 }
 
 impl<'a> Plan<'a> {
@@ -73,6 +74,7 @@ impl<'a> Plan<'a> {
             rights: table(bytes, header.rights)?,
             guests: table(bytes, header.guests)?,
             files: table(bytes, header.files)?,
+            images: table(bytes, header.images)?,
         };
         if plan.domains.len() >= MAX_DOMAINS || plan.regions.len() > MAX_REGIONS {
             return Err(BuildError::Image("the plan has more domains or regions than fit"));
@@ -117,6 +119,18 @@ impl<'a> Plan<'a> {
     pub fn budget_of(&self, domain: u32) -> impl Iterator<Item = usize> + use<'a> {
         let plan = *self;
         self.memory_of(domain).filter(move |place| plan.is_of_budget(*place))
+    }
+
+    /// The place of the memory of a domain's guest, if that is of the budget.
+    #[must_use]
+    pub fn guests_memory(&self, domain: u32) -> Option<usize> {
+        let guest = self.guests.iter().find(|guest| guest.domain == domain)?;
+        self.budget_of(domain).find(|place| guest.attached.iter().any(|of| *of as usize == *place))
+    }
+
+    /// What a domain can be started with.
+    pub fn images_of(&self, domain: u32) -> impl Iterator<Item = &'a ImageEntry> + use<'a> {
+        self.images.iter().filter(move |image| image.domain == domain)
     }
 
     /// Whether a region is made of memory of the budget.

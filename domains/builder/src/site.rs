@@ -46,6 +46,19 @@ pub(crate) struct Shell {
     pub(crate) shutdown: Option<Slot>,
     /// Where it is in its life.
     pub(crate) state: State,
+    /// With what it lives, or lived last.
+    pub(crate) choice: Choice,
+    /// With which of its images it is started from now on, if nobody chooses one then.
+    pub(crate) image: u8,
+}
+
+/// What the manager has chosen for a life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Pages of its guest; 0: what the plan has for it.
+    pub guest_pages: u32,
+    /// Which of its images.
+    pub image: u8,
 }
 
 /// A region that the builder holds.
@@ -179,6 +192,7 @@ impl<'a, K: Kernel> Site<'a, K> {
             self.plan.memory_of(domain).try_for_each(|region| self.clear(region))?;
         }
         self.load(domain)?;
+        self.tell_choice(domain)?;
         self.start(domain)
     }
 
@@ -206,7 +220,15 @@ impl<'a, K: Kernel> Site<'a, K> {
             return Err(error);
         }
         let (tables, event, shutdown) = (Some(tables), None, None);
-        Ok(Shell { slot, tables, event, shutdown, state: State::Defined })
+        Ok(Shell {
+            slot,
+            tables,
+            event,
+            shutdown,
+            state: State::Defined,
+            choice: Choice::default(),
+            image: 0,
+        })
     }
 
     /// Makes the regions that a domain owns or sees, as far as no other domain has needed them before. `made`: those.

@@ -57,7 +57,7 @@ pub enum Step<'a> {
     /// Ends a region: its memory is a part of its run again.
     Delete { region: Slot },
     /// Gives a vacant region pages of a run.
-    Back { region: Slot, run: Slot, first: u64 },
+    Back { region: Slot, run: Slot, first: u64, pages: u64 },
     /// Takes the memory of a region, which is vacant then.
     Vacate { region: Slot },
     /// Creates a domain, with a region for its page tables.

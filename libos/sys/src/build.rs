@@ -303,20 +303,20 @@ pub fn region_delete(region: Slot) -> Result<(), CallError> {
     enter(CallNumber::RegionDelete, region.0, 0, [0; 6]).done()
 }
 
-/// Gives a vacant region pages of another one, from `first_page` on, zeroed.
+/// Gives a vacant region this many pages of another one, from `first_page` on, zeroed.
 ///
 /// # Errors
 /// [`CallError::BadState`] if it is not vacant, [`CallError::Overlap`] with what others have of that memory, any error of
 /// the slots.
-pub fn region_back(region: Slot, run: Slot, first_page: u64) -> Result<(), CallError> {
-    enter(CallNumber::RegionBack, region.0, 0, [run.0.into(), first_page, 0, 0, 0, 0]).done()
+pub fn region_back(region: Slot, run: Slot, first_page: u64, pages: u64) -> Result<(), CallError> {
+    enter(CallNumber::RegionBack, region.0, 0, [run.0.into(), first_page, pages, 0, 0, 0]).done()
 }
 
 /// Takes the memory of a region: nobody sees it any more, it is scrubbed, and free. Slots and mappings that a builder has
 /// made stay, for when it has memory again.
 ///
 /// # Errors
-/// [`CallError::BadState`] if it is vacant, or a guest has it; any error of the slot.
+/// [`CallError::BadState`] if it is vacant, or a guest that lives has it; any error of the slot.
 pub fn region_vacate(region: Slot) -> Result<(), CallError> {
     enter(CallNumber::RegionVacate, region.0, 0, [0; 6]).done()
 }

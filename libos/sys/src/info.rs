@@ -7,7 +7,7 @@ pub use cloison_abi::info::{
 };
 use cloison_abi::{
     Name,
-    info::{INFO_MAGIC, InfoHeader},
+    info::{GUEST_RAM, INFO_MAGIC, InfoHeader},
     limits::{INFO_ADDRESS, PAGE_BYTES},
     plan::{NONE, Table},
 };
@@ -102,6 +102,22 @@ impl Info {
     #[must_use]
     pub fn shutdown_event(&self) -> u64 {
         1_u64.checked_shl(self.header.shutdown_event).unwrap_or(0)
+    }
+
+    /// Bytes that this domain and its guest have of memory: less than it could have, if it was started with less.
+    #[must_use]
+    pub fn guest_bytes(&self, memory: &GuestMemory) -> u64 {
+        let started_with = u64::from(self.header.guest_pages) * PAGE_BYTES;
+        match memory.name.as_str() {
+            GUEST_RAM if started_with > 0 => memory.bytes.min(started_with),
+            _ => memory.bytes,
+        }
+    }
+
+    /// Which of its images this domain was started with.
+    #[must_use]
+    pub fn image(&self) -> usize {
+        self.header.image as usize
     }
 
     /// The slot of the guest that this domain runs, if it runs one.

@@ -15,6 +15,8 @@ use cloison_abi::{
     limits::{DOMAIN_END, INFO_ADDRESS, PAGE_BYTES},
 };
 
+use crate::info;
+
 /// Bytes before the first aligned word, the words, and the bytes behind them.
 type Parts = (&'static [AtomicU8], &'static [AtomicU64], &'static [AtomicU8]);
 
@@ -38,7 +40,7 @@ impl SharedMemory {
     /// The memory that this domain's guest sees. The plan maps it, too, for as long as the domain lives.
     #[must_use]
     pub fn of_guest(memory: &'static GuestMemory) -> Option<Self> {
-        let &GuestMemory { address, bytes, .. } = memory;
+        let (address, bytes) = (memory.address, info::get().guest_bytes(memory));
         leads_to_memory(memory, address, bytes).then_some(Self { address, bytes: bytes as usize })
     }
 

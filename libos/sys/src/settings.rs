@@ -4,7 +4,7 @@
 use cloison_abi::{
     info::{
         SETTINGS_ARGUMENTS, SETTINGS_BOOT_LOG, SETTINGS_CMDLINE, SETTINGS_DIRECTORY, SETTINGS_INITRAMFS,
-        SETTINGS_KERNEL, SETTINGS_MANAGEMENT, SETTINGS_POLICY, SETTINGS_PORTS,
+        SETTINGS_KERNELS, SETTINGS_MANAGEMENT, SETTINGS_POLICY, SETTINGS_PORTS,
     },
     measure::{BOOT_LOG_MAGIC, BootLogHeader},
     port::PortSettings,
@@ -57,10 +57,10 @@ pub fn cmdline() -> &'static str {
     text(SETTINGS_CMDLINE)
 }
 
-/// The file of the guest's kernel; `None` if this domain's guest has none.
+/// The file of the kernel with which the guest begins; `None` if this domain's guest has none.
 #[must_use]
 pub fn kernel() -> Option<&'static [u8]> {
-    bytes(SETTINGS_KERNEL)
+    bytes(SETTINGS_KERNELS.get(info::get().image())?)
 }
 
 /// The file with which the guest's kernel begins; `None` if the manifest states none.

@@ -99,6 +99,7 @@ boot_tests! {
     what_a_guest_is_shown_is_what_its_tables_say: "linux-strict",
     a_guest_asks_of_its_domain_what_it_asks_of_xen: "linux-counters",
     a_real_linux_passes_a_trial: "linux-trial",
+    guests_are_started_with_memory_that_is_asked_for: "linux-on-request",
     three_guests_make_a_periodic_domain_no_later: "linux-three-times",
     a_guest_has_a_disk_of_its_own: "linux-disk",
     a_guest_cannot_write_a_disk_that_is_read_only: "disk-read-only",

@@ -171,6 +171,17 @@ impl GuestSpaces {
         self.pool.run() != Run::NONE
     }
 
+    /// Whether a region is one of those that are attached to see them.
+    pub fn sees(&self, region: RegionRef) -> bool {
+        self.attached.iter().flatten().any(|attached| attached.region == region)
+    }
+
+    /// Whether a region cannot lose its memory: the frame page lies in it, or there can be spaces that show it.
+    pub fn needs(&self, region: RegionRef) -> bool {
+        let is_frame = self.frame_page.is_some_and(|(of, _)| of == region);
+        is_frame || self.are_there() && self.sees(region)
+    }
+
     /// An entry of the map list in the frame page.
     pub fn map_entry(&self, index: usize) -> GuestMapEntry {
         assert!(index < GUEST_MAP_PAGES);

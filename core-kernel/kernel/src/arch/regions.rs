@@ -15,6 +15,7 @@ use cloison_rules::{
 
 use super::{
     frames::{Frames, ZeroedFrames},
+    guest::GuestSpaces,
     physical,
     space::{AddressSpace, DeviceFrames},
 };
@@ -73,15 +74,28 @@ impl Regions {
     ///
     /// # Errors
     /// As that.
-    pub fn back(&mut self, region: RegionRef, parent: RegionRef, first: u64) -> Result<(), CallError> {
-        self.0.back(region, parent, first)
+    pub fn back(
+        &mut self,
+        region: RegionRef,
+        parent: RegionRef,
+        first: u64,
+        pages: u64,
+    ) -> Result<(), CallError> {
+        self.0.back(region, parent, first, pages)
     }
 
-    /// See [`RegionTable::vacate`].
+    /// See [`RegionTable::vacate`]. `guests` are the spaces of all guests.
     ///
     /// # Errors
-    /// As that.
-    pub fn vacate(&mut self, region: RegionRef) -> Result<(), CallError> {
+    /// As that; [`CallError::BadState`] too while a guest can show it.
+    pub fn vacate<'a>(
+        &mut self,
+        region: RegionRef,
+        mut guests: impl Iterator<Item = &'a GuestSpaces>,
+    ) -> Result<(), CallError> {
+        if guests.any(|spaces| spaces.needs(region)) {
+            return Err(CallError::BadState);
+        }
         self.0.vacate(region)
     }
 

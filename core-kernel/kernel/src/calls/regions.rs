@@ -71,7 +71,8 @@ pub(crate) fn map_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> R
     let is_dead = kernel.is_withdrawn(id, &mapping);
     let Kernel { regions, domains, .. } = kernel;
     let domain = &mut domains[id.index()];
-    let end = mapping.pages().min(mapping.mapped() + STEP_PAGES);
+    let all = mapping.seen_pages(regions.get(mapping.region())?);
+    let end = all.min(mapping.mapped() + STEP_PAGES);
     if let Err((shown, error)) = regions.show(&mut domain.space, &mapping, end, is_dead) {
         domain.mappings.truncate(mapping.address(), shown);
         domain.mappings.conceal(mapping.address(), if is_dead { shown } else { 0 });
@@ -79,7 +80,7 @@ pub(crate) fn map_step(kernel: &mut Kernel, id: DomainId, mapping: Mapping) -> R
     }
     domain.mappings.progress(mapping.address(), end);
     domain.mappings.conceal(mapping.address(), if is_dead { end } else { 0 });
-    Ok(end == mapping.pages())
+    Ok(end == all)
 }
 
 /// Lets a domain see by a mapping what the monitor has decided: by the next [`STEP_PAGES`] at most its memory, or the dead
@@ -271,14 +272,14 @@ pub(super) fn back(
     (reference, run): (RegionRef, RegionRef),
     arguments: Arguments,
 ) -> Result {
-    let first = arguments.a[1];
+    let [_, first, pages, ..] = arguments.a;
     let (region, from) = (kernel.regions.get(reference)?, kernel.regions.get(run)?);
-    let is_begun = region.is_part(run.id, from, first, region.pages().into()) && !region.is_clean();
+    let is_begun = region.is_part(run.id, from, first, pages) && !region.is_clean();
     if !is_begun {
         if is_seen(kernel, run) {
             return Err(CallError::BadState);
         }
-        kernel.regions.back(reference, run, first)?;
+        kernel.regions.back(reference, run, first, pages)?;
     }
     Ok(if zero_step(kernel, reference)? { Answer::Done } else { Answer::Again })
 }
@@ -291,11 +292,8 @@ pub(super) fn vacate(
     (reference, _): (RegionRef, Rights),
     _arguments: Arguments,
 ) -> Result {
-    kernel.regions.check_deletable(reference)?;
-    let region = kernel.regions.get(reference)?;
-    if region.is_device() || region.is_vacant() {
-        return Err(CallError::BadState);
-    }
+    kernel.regions.check_takable(reference)?;
+    kernel.end_guests_of(reference)?;
     let is_lent = |held: &Capability| matches!(held, Capability::Region { region: of, lender: Some(_), .. } if *of == reference);
     for id in DomainId::all() {
         kernel.slots_mut(id).retain(|_, held| !is_lent(held));
@@ -309,7 +307,8 @@ pub(super) fn vacate(
     if !zero_step(kernel, reference)? {
         return Ok(Answer::Again);
     }
-    kernel.regions.vacate(reference)?;
+    let Kernel { regions, guests, .. } = kernel;
+    regions.vacate(reference, guests.iter().map(|guest| &guest.spaces))?;
     Ok(Answer::Done)
 }
 

@@ -77,7 +77,7 @@ impl World {
     fn list(&self, index: usize, entry: GuestMapEntry) {
         let frame = self.region(DomainId::BUILDER, GUEST[1].into());
         let run = frame.and_then(|frame| Some(self.kernel.regions.get(frame).ok()?.run()));
-        if let Some(run) = run {
+        if let Some(run) = run.filter(|run| run.pages() > 0) {
             machine::write(run.first, GUEST_WORDS + index, entry.0);
         }
     }
@@ -232,6 +232,78 @@ fn a_domain_with_a_guest_is_held() {
     world.take_down();
 }
 
+/// Between two lives of its domain a guest's memory is taken, and other memory given, of another length.
+#[test]
+fn the_memory_of_a_guest_is_taken_between_lives() {
+    let mut world = world();
+    let [pool, frame, ram, _] = GUEST;
+    let vacate = |slot| call(CallNumber::RegionVacate, slot, &[]);
+    let refused = |world: &mut World, act| {
+        let came = world.finish(DomainId::BUILDER, act);
+        assert!(matches!(came, Some(Came::To(outcome, _)) if outcome == CallError::BadState as i32));
+        world.check();
+    };
+    let delete = call(CallNumber::RegionDelete, ram, &[]);
+    for pages in [20, 60, PAGES[2]] {
+        assert_eq!(world.space(SPACE_CREATE, 0), 0);
+        assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
+        refused(&mut world, vacate(ram));
+        refused(&mut world, delete);
+        world.scribble();
+        world.done(call(CallNumber::DomainStop, DOMAINS[SHIM], &[]));
+        [pool, frame].into_iter().for_each(|slot| refused(&mut world, vacate(slot)));
+        world.done(vacate(ram));
+        world.check();
+        refused(&mut world, vacate(ram));
+        refused(&mut world, delete);
+        // It can live without, and shows nothing of it.
+        world.done(start(SHIM));
+        assert_eq!(world.space(SPACE_CREATE, 0), 0);
+        assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), CallError::BadState as i32);
+        world.done(call(CallNumber::DomainStop, DOMAINS[SHIM], &[]));
+        world.done(call(CallNumber::RegionBack, ram, &[BUILDER_SLOT_MEMORY.into(), 500, pages]));
+        world.done(start(SHIM));
+        assert_eq!(world.space(SPACE_CREATE, 0), 0);
+        assert_eq!(world.show(0, 0x1000, &[page(RAM, pages as u32 - 1, WRITE)]), 0);
+        let beyond = page(RAM, pages as u32, WRITE);
+        assert_eq!(world.show(0, 0x1000, &[beyond]), CallError::BadArgument as i32);
+        assert_eq!(world.space(SPACE_DESTROY, 0), 0);
+    }
+    world.take_down();
+}
+
+/// Memory that is being zeroed for a guest shows nothing of what was there.
+#[test]
+fn memory_that_is_given_is_not_shown_before_it_is_zeroed() {
+    let mut world = world();
+    let ram = GUEST[2];
+    world.done(call(CallNumber::DomainStop, DOMAINS[SHIM], &[]));
+    world.done(call(CallNumber::RegionVacate, ram, &[]));
+    world.done(start(SHIM));
+    assert_eq!(world.space(SPACE_CREATE, 0), 0);
+    let back = call(CallNumber::RegionBack, ram, &[BUILDER_SLOT_MEMORY.into(), 400, 200]);
+    assert_eq!(world.turn(DomainId::BUILDER, back), Some(Came::Again));
+    assert_eq!(world.show(0, 0x1000, &[page(RAM, 0, WRITE)]), CallError::BadState as i32);
+    world.done(back);
+    assert_eq!(world.show(0, 0x1000, &[page(RAM, 0, WRITE)]), 0);
+    world.take_down();
+}
+
+/// One that has not lived yet: its spaces are made again.
+#[test]
+fn the_memory_of_a_guest_is_taken_before_its_first_life() {
+    let mut world = world();
+    world.done(call(CallNumber::DomainStop, DOMAINS[SHIM], &[]));
+    world.done(call(CallNumber::DomainReset, DOMAINS[SHIM], &[]));
+    world.done(call(CallNumber::RegionVacate, GUEST[2], &[]));
+    world.check();
+    world.done(call(CallNumber::RegionBack, GUEST[2], &[BUILDER_SLOT_MEMORY.into(), 500, 9]));
+    world.done(start(SHIM));
+    assert_eq!(world.space(SPACE_CREATE, 0), 0);
+    assert_eq!(world.show(0, 0x1000, &[page(RAM, 8, WRITE)]), 0);
+    world.take_down();
+}
+
 fn space() -> impl Strategy<Value = u64> {
     prop_oneof![4 => Just(0_u64), 4 => 1..4_u64, 1 => Just(32_u64)]
 }
@@ -283,6 +355,10 @@ fn builders_act() -> impl Strategy<Value = Act> {
         2 => Just(create(SHIM)),
         2 => Just(give_guest()),
         1 => part().prop_map(|slot| call(CallNumber::RegionDelete, slot, &[])),
+        2 => part().prop_map(|slot| call(CallNumber::RegionVacate, slot, &[])),
+        2 => (part(), 1..40_u64).prop_map(|(slot, pages)| {
+            call(CallNumber::RegionBack, slot, &[BUILDER_SLOT_MEMORY.into(), 400, pages])
+        }),
         1 => part().prop_map(|slot| call(CallNumber::RegionCarve, slot, &[CARVED[0].into(), 0, 1])),
         1 => part().prop_map(|slot| call(CallNumber::RegionMap, slot, &[0x200_0000, 0, 1, 3])),
         1 => Just(call(CallNumber::RegionUnmap, 0, &[0x200_0000])),

@@ -65,7 +65,7 @@ fn long_calls() -> Vec<Long> {
     let stopped = |index: usize| Vec::from([(B, call(CallNumber::DomainStop, DOMAINS[index], &[]))]);
     let unmapped = Vec::from([(FIRST, call(CallNumber::RegionUnmap, 0, &[ADDRESSES[0]]))]);
     let vacate = call(CallNumber::RegionVacate, BIG, &[]);
-    let back = call(CallNumber::RegionBack, BIG, &[BUILDER_SLOT_MEMORY.into(), 500]);
+    let back = call(CallNumber::RegionBack, BIG, &[BUILDER_SLOT_MEMORY.into(), 500, 150]);
     let map_whole = call(CallNumber::RegionMap, OWN, &[ADDRESSES[0], 0, WHOLE, READ_WRITE]);
     Vec::from([
         ("map", FIRST, map_whole, unmapped),

@@ -83,7 +83,7 @@ fn rows() -> Vec<Row> {
         (vec![], carve, true),
         (vec![], call(CallNumber::RegionDelete, MIDDLE, &[]), true),
         (vec![], vacate, true),
-        (vec![vacate], call(CallNumber::RegionBack, MIDDLE, &[BUILDER_SLOT_MEMORY.into(), 500]), true),
+        (vec![vacate], call(CallNumber::RegionBack, MIDDLE, &[BUILDER_SLOT_MEMORY.into(), 500, 70]), true),
         (vec![], call(CallNumber::RegionDevice, BUILDER_SLOT_RIGHT, &[76, 0xfed4_0000, 1]), false),
         (vec![], call(CallNumber::CensusRead, BUILDER_SLOT_CENSUS, &[]), false),
         (vec![], call(CallNumber::Figures, BUILDER_SLOT_CENSUS, &[2]), false),

@@ -91,8 +91,8 @@ fn builders_act() -> impl Strategy<Value = Act> {
         1 => one_of(&regions).prop_map(|slot| call(CallNumber::RegionDelete, slot, &[])),
         1 => one_of(&CARVED).prop_map(|slot| call(CallNumber::RegionDelete, slot, &[])),
         2 => one_of(&regions).prop_map(|slot| call(CallNumber::RegionVacate, slot, &[])),
-        3 => (one_of(&regions), one_of(&[BUILDER_SLOT_MEMORY, BIG, CARVED[0]]), 200..500_u64)
-            .prop_map(|(slot, from, first)| call(CallNumber::RegionBack, slot, &[from.into(), first])),
+        3 => (one_of(&regions), one_of(&[BUILDER_SLOT_MEMORY, BIG, CARVED[0]]), 200..500_u64, 1..160_u64)
+            .prop_map(|(slot, from, first, pages)| call(CallNumber::RegionBack, slot, &[from.into(), first, pages])),
         2 => (one_of(&CARVED), one_of(&[BUILDER_SLOT_MEMORY, BIG, CARVED[0]]), 0..500_u64, 1..130_u64)
             .prop_map(|(to, from, first, pages)| call(CallNumber::RegionCarve, from, &[to.into(), first, pages])),
         1 => (one_of(&regions), address(), 1..100_u64).prop_map(|(slot, address, pages)| {

@@ -26,8 +26,13 @@ fn vacate(slot: u8) -> Act {
     call(CallNumber::RegionVacate, slot, &[])
 }
 
+/// As much as the first domain has at first.
 fn back(slot: u8, first: u64) -> Act {
-    call(CallNumber::RegionBack, slot, &[BUILDER_SLOT_MEMORY.into(), first])
+    back_pages(slot, first, 150)
+}
+
+fn back_pages(slot: u8, first: u64, pages: u64) -> Act {
+    call(CallNumber::RegionBack, slot, &[BUILDER_SLOT_MEMORY.into(), first, pages])
 }
 
 fn refused(world: &mut World, act: Act, error: CallError) {
@@ -89,6 +94,22 @@ fn a_domain_that_has_not_lived_waits_for_its_memory_too() {
     world.take_down();
 }
 
+/// Its builder has mapped 70 pages of it, whatever it has in a life.
+#[test]
+fn each_life_sees_as_much_as_its_memory_has() {
+    let mut world = World::new();
+    for (pages, seen) in [(30, 30), (69, 69), (71, 70), (1, 1), (200, 70)] {
+        world.done(call(CallNumber::DomainStop, DOMAINS[0], &[]));
+        world.done(vacate(BIG));
+        world.done(back_pages(BIG, PLACE, pages));
+        world.done(start(0));
+        world.check();
+        assert_eq!(sees(&world, 0, BIG), seen, "of {pages} pages");
+        world.scribble();
+    }
+    world.take_down();
+}
+
 #[test]
 fn what_is_vacant_is_of_no_use() {
     let mut world = World::new();
@@ -96,11 +117,14 @@ fn what_is_vacant_is_of_no_use() {
     let bad = CallError::BadState;
     refused(&mut world, call(CallNumber::RegionMap, BIG, &[ADDRESSES[0], 0, 5, 3]), bad);
     refused(&mut world, call(CallNumber::RegionCarve, BIG, &[CARVED[0].into(), 0, 5]), bad);
-    refused(&mut world, call(CallNumber::RegionBack, MIDDLE, &[BIG.into(), 0]), bad);
+    refused(&mut world, call(CallNumber::RegionBack, MIDDLE, &[BIG.into(), 0, 70]), bad);
     // Memory that others have is not given twice, nor more than there is.
     refused(&mut world, back(BIG, 20), CallError::Overlap);
     refused(&mut world, back(BIG, 790), CallError::BadArgument);
     refused(&mut world, back(BIG, u64::MAX), CallError::BadArgument);
+    for pages in [0, 801, u64::MAX] {
+        refused(&mut world, back_pages(BIG, PLACE, pages), CallError::BadArgument);
+    }
     // Page tables, and what others have been carved out of, stay.
     refused(&mut world, vacate(QUOTAS[0]), bad);
     refused(&mut world, vacate(BUILDER_SLOT_MEMORY), bad);
@@ -120,7 +144,7 @@ fn memory_that_is_seen_is_not_given() {
     let part = call(CallNumber::RegionCarve, CARVED[0], &[CARVED[1].into(), 10, 5]);
     refused(&mut world, part, CallError::BadState);
     world.done(vacate(BIG));
-    let back = call(CallNumber::RegionBack, BIG, &[CARVED[0].into(), 0]);
+    let back = call(CallNumber::RegionBack, BIG, &[CARVED[0].into(), 0, 150]);
     refused(&mut world, back, CallError::BadState);
     world.done(call(CallNumber::RegionUnmap, 0, &[ADDRESSES[0]]));
     world.done(back);
@@ -133,7 +157,7 @@ fn who_only_reads_memory_does_not_take_it() {
     let id = world.domain(0).unwrap();
     for number in [CallNumber::RegionVacate, CallNumber::RegionBack] {
         for slot in [OWN, SLOT_SELF] {
-            let came = world.finish(id, call(number, slot, &[OWN.into(), 0]));
+            let came = world.finish(id, call(number, slot, &[OWN.into(), 0, 1]));
             let outcome = if slot == OWN { CallError::MissingRight } else { CallError::WrongType };
             assert!(matches!(came, Some(Came::To(found, _)) if found == outcome as i32), "{came:?}");
         }
@@ -192,7 +216,7 @@ fn ten_thousand_lives_leave_nothing() {
     let regions = world.kernel.regions.all().count();
     let mut first = None;
     for life in 0..10_000 {
-        world.done(back(MIDDLE, 300 + life % 400));
+        world.done(back_pages(MIDDLE, 300 + life % 400, 70));
         world.done(start(1));
         live(&mut world, life % 6);
         world.done(call(CallNumber::DomainStop, DOMAINS[1], &[]));

@@ -277,17 +277,32 @@ fn a_new_policy_begins_one_epoch_however_much_is_settled() {
 
 #[test]
 fn memory_keeps_its_parties_while_it_is_vacant() {
-    let mut sharing = Sharing::new();
-    sharing.0.0.done(call(CallNumber::RegionVacate, MIDDLE, &[]));
-    let from = cloison_abi::call::BUILDER_SLOT_MEMORY.into();
-    sharing.0.0.done(call(CallNumber::RegionBack, MIDDLE, &[from, 500]));
-    sharing.decide(FIRST, SECOND, Decision::Deny);
-    for domain in [0, 1] {
-        sharing.0.0.done(call(CallNumber::DomainStop, DOMAINS[domain], &[]));
-        sharing.0.0.done(start(domain));
+    // Less than it had, as much, and more.
+    for (pages, seen) in [(1, 1), (5, 5), (65, 65), (70, 70), (90, 70)] {
+        let mut sharing = Sharing::new();
+        sharing.decide(FIRST, SECOND, Decision::Deny);
+        for decision in [Decision::Deny, Decision::Allow, Decision::Deny] {
+            sharing.0.0.done(call(CallNumber::RegionVacate, MIDDLE, &[]));
+            sharing.0.0.check();
+            assert_eq!([FIRST, SECOND].map(|id| sharing.seen(id, HERE)), [[], []], "no dead page is left");
+            sharing.decide(FIRST, SECOND, decision);
+            let from = cloison_abi::call::BUILDER_SLOT_MEMORY.into();
+            sharing.0.0.done(call(CallNumber::RegionBack, MIDDLE, &[from, 500, pages]));
+            for domain in [0, 1] {
+                sharing.0.0.done(call(CallNumber::DomainStop, DOMAINS[domain], &[]));
+                sharing.0.0.done(start(domain));
+            }
+            sharing.0.0.check();
+            let memory = sharing.seen(SECOND, HERE);
+            assert_eq!((memory.len(), sharing.seen(FIRST, HERE).len()), (seen, seen), "of {pages} pages");
+            assert_eq!(sharing.sees_nothing(FIRST, HERE), decision == Decision::Deny);
+            assert!(!sharing.sees_nothing(SECOND, HERE));
+            sharing.decide(FIRST, SECOND, Decision::Allow);
+            assert_eq!(sharing.seen(FIRST, HERE), memory);
+            sharing.decide(FIRST, SECOND, Decision::Deny);
+            assert!(sharing.sees_nothing(FIRST, HERE));
+        }
     }
-    assert!(sharing.sees_nothing(FIRST, HERE));
-    assert!(!sharing.sees_nothing(SECOND, HERE));
 }
 
 #[test]

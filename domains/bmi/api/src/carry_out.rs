@@ -1,5 +1,6 @@
 //! Does what a line of `bmic` asks for, and tells a person how it went.
 
+mod linux;
 mod show;
 
 pub use show::Digest;
@@ -98,9 +99,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             Command::Budget => return self.budget(),
             Command::Start(domain) => return self.start(domain),
             Command::StartGroup(group) => return self.start_group(group),
-            Command::StartLinux { .. } => {
-                return Err(self.failed("this system has no guest that is started so"));
-            }
+            Command::StartLinux { image, mib } => return self.start_linux(image, mib),
             Command::Shutdown(domain, seconds) => return self.shut_down(domain, seconds),
             Command::SetImage(domain, image) => {
                 let done = self.bmi.set_image(domain, image).map(drop);
@@ -209,7 +208,8 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         result.map_err(|error| match error {
             Failure::Refused(Refusal::Unknown) => self.unknown(domain),
             Failure::Refused(refusal @ (Refusal::NoMemory | Refusal::NoPiece)) => {
-                self.no_memory(domain, refusal)
+                let needed = self.bmi.info(domain).map_or(0, |about| about.kib);
+                self.no_memory((domain, needed), refusal)
             }
             Failure::Refused(refusal) => self.refused(domain, refusal),
             error => self.failed(error),
@@ -233,8 +233,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         if refusal == Refusal::UnknownImage { Status::Usage } else { Status::Failed }
     }
 
-    fn no_memory(&mut self, domain: Name, refusal: Refusal) -> Status {
-        let needed = self.bmi.info(domain).map_or(0, |about| about.kib);
+    fn no_memory(&mut self, (domain, needed): (Name, u32), refusal: Refusal) -> Status {
         self.complain(format_args!("{domain} needs {needed} KiB: {refusal}; nothing was done"));
         // What is known of it is shown; that it cannot be known changes nothing.
         let _ = self.budget();

@@ -7,8 +7,8 @@ use std::{
 
 use attester_api::record::{Recorded, Refusal as NoRecord};
 use bmi_api::manage::{
-    About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Measured, Memory, Refusal,
-    Resumed, Runs, Server,
+    About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Measured, Memory,
+    Offered, Refusal, Resumed, Runs, Server, Started,
 };
 use cloison_abi::{Badge, CallError};
 use cloison_ipc::{Failure, Message};
@@ -137,6 +137,14 @@ impl Server for Builder<'_> {
         Ok(Started { kib: 4, digest: [7; 8] })
     }
 
+    fn image(&mut self, _: Badge, _: Name, _: u8) -> Result<Offered, Refusal> {
+        Err(Refusal::Failed)
+    }
+
+    fn start_guest(&mut self, _: Badge, _: Name, _: u8, _: u32) -> Result<Guested, Refusal> {
+        Err(Refusal::Failed)
+    }
+
     fn info(&mut self, _: Badge, _: Name) -> Result<About, Refusal> {
         Err(Refusal::Failed)
     }
@@ -190,10 +198,11 @@ impl Server for Builder<'_> {
 fn a_domain_is_measured_before_it_runs() {
     let world = world();
     let (mut recorder, ticker) = (Recorder::new(Measurer(&world)), named("ticker"));
-    recorder.start(&world.builder(), ticker, ticker).unwrap();
+    recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).unwrap();
     assert_eq!(world.done(), ["start ticker", "runs ticker"]);
     // It runs: this is no start, and no life has begun.
-    let again = recorder.start(&world.builder(), ticker, ticker).unwrap_err();
+    let again =
+        recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).unwrap_err();
     assert_eq!(again, NotStarted::Builder(Failure::Refused(Refusal::IsStarted)));
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert!(world.done().is_empty());
@@ -202,7 +211,9 @@ fn a_domain_is_measured_before_it_runs() {
 #[test]
 fn the_program_of_another_is_named() {
     let world = world();
-    Recorder::new(Measurer(&world)).start(&world.builder(), named("ticker"), named("hello")).unwrap();
+    Recorder::new(Measurer(&world))
+        .start(&world.builder(), (named("ticker"), named("hello")), |builder| builder.start(named("ticker")))
+        .unwrap();
     assert_eq!(world.done(), ["start ticker as hello", "runs ticker"]);
 }
 
@@ -211,11 +222,12 @@ fn what_is_not_measured_does_not_run() {
     let world = world();
     world.measures.set(false);
     let (mut recorder, ticker) = (Recorder::new(Measurer(&world)), named("ticker"));
-    let refused = recorder.start(&world.builder(), ticker, ticker).unwrap_err();
+    let refused =
+        recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).unwrap_err();
     assert!(matches!(refused, NotStarted::NotMeasured(why) if why.contains("does not extend")));
     assert!(world.done().is_empty());
     world.measures.set(true);
-    recorder.start(&world.builder(), ticker, ticker).unwrap();
+    recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).unwrap();
     assert_eq!(world.done(), ["start ticker", "runs ticker"]);
 }
 
@@ -224,9 +236,13 @@ fn a_start_that_comes_to_nothing_is_said_to() {
     let world = world();
     world.starts.set(false);
     let (mut recorder, ticker) = (Recorder::new(Measurer(&world)), named("ticker"));
-    assert!(recorder.start(&world.builder(), ticker, ticker).is_err());
+    assert!(recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).is_err());
     assert_eq!(world.done(), ["start ticker", "failed ticker"]);
-    assert!(recorder.start(&world.builder(), named("nobody"), ticker).is_err());
+    assert!(
+        recorder
+            .start(&world.builder(), (named("nobody"), ticker), |builder| builder.start(named("nobody")))
+            .is_err()
+    );
     assert!(world.done().is_empty());
 }
 
@@ -238,7 +254,7 @@ fn a_life_after_a_fault_is_measured() {
     world.falls_and_rises(0);
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert_eq!(world.done(), ["again console"], "before the manager has started anything");
-    recorder.start(&world.builder(), ticker, ticker).unwrap();
+    recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).unwrap();
     world.done();
     world.falls_and_rises(1);
     world.falls_and_rises(1);
@@ -250,7 +266,7 @@ fn a_life_after_a_fault_is_measured() {
     world.falls_and_rises(1);
     world.domains.borrow_mut()[1].state = State::Defined;
     world.measures.set(true);
-    recorder.start(&world.builder(), ticker, ticker).unwrap();
+    recorder.start(&world.builder(), (ticker, ticker), |builder| builder.start(ticker)).unwrap();
     assert_eq!(world.done(), ["again console", "start ticker", "runs ticker"]);
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert!(world.done().is_empty());

@@ -88,6 +88,12 @@ cloison_ipc::interface! {
             NoPiece = "enough memory of the budget is free, but not in one piece",
             /// The manifest does not name this program for this domain.
             UnknownImage = "the manifest does not name this image for this domain",
+            /// It runs no guest, or one that has its memory from the boot on.
+            NoGuest = "it has no guest that is given memory when it is started",
+            /// The guest's kernel needs more.
+            TooLittle = "that is less memory than the guest's kernel needs",
+            /// The manifest gives it less.
+            TooMuch = "that is more memory than the manifest lets this guest have",
             /// The program in the image of the system was changed.
             Damaged = "the program is not the one in the plan",
             /// It has not faulted.
@@ -122,6 +128,11 @@ cloison_ipc::interface! {
         registers: Registers { domain: Name, first: u8 } -> Contents { a: u64, b: u64, c: u64, d: u64 };
         /// Gives a domain its memory, loads its program and starts it.
         start: Start { domain: Name } -> Started { kib: u32, digest: [u8; DIGEST_BYTES] };
+        /// What a domain can be started with, by its place, from 0 on. Of a guest: the memory that it needs and can have.
+        image: Image { domain: Name, place: u8 } -> Offered { image: Name, least_mib: u32, most_mib: u32 };
+        /// The same as `start` for a domain whose guest is to have so much memory, and to begin with the image at a place.
+        start_guest: StartGuest { domain: Name, image: u8, mib: u32 }
+            -> Guested { kib: u32, digest: [u8; DIGEST_BYTES] };
         /// Asks a domain to end, by its event `shutdown`. One that does not wait for it goes on.
         shutdown: Shutdown { domain: Name } -> Asked {};
         /// Ends a domain, whatever it does, and takes its memory. Who calls it is told that it has failed.

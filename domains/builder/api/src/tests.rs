@@ -9,8 +9,8 @@ use cloison_ipc::{Badge, Message, Transport};
 
 use super::*;
 use manage::{
-    About, Asked, Belongs, Client, Contents, Crash, Grouped, Held, ImageSet, Killed, Listed, Measured,
-    Memory, Refusal, Request, Resumed, Runs, Server, Started,
+    About, Asked, Belongs, Client, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
+    Measured, Memory, Offered, Refusal, Request, Resumed, Runs, Server, Started,
 };
 
 /// A builder that has one domain, and the gate into it.
@@ -84,6 +84,21 @@ impl Server for One {
         Ok(Started { kib: 76, digest: [7; DIGEST_BYTES] })
     }
 
+    fn image(&mut self, _client: Badge, _domain: Name, place: u8) -> Result<Offered, Refusal> {
+        let offered = Offered { image: self.name, least_mib: u32::MAX, most_mib: 1 };
+        (place == 0).then_some(offered).ok_or(Refusal::UnknownImage)
+    }
+
+    fn start_guest(
+        &mut self,
+        _client: Badge,
+        _domain: Name,
+        image: u8,
+        mib: u32,
+    ) -> Result<Guested, Refusal> {
+        Ok(Guested { kib: mib, digest: [image; DIGEST_BYTES] })
+    }
+
     fn shutdown(&mut self, _client: Badge, _domain: Name) -> Result<Asked, Refusal> {
         Ok(Asked {})
     }
@@ -150,6 +165,10 @@ fn what_is_told_arrives_whole() {
     assert_eq!(client.measure(hello), Ok(Measured { digest: [0xd1; 32] }));
     assert_eq!(client.fault(hello), Err(Failure::Refused(Refusal::NotFaulted)));
     assert_eq!(client.registers(hello, 16), Ok(Contents { a: 16, b: 17, c: 18, d: 19 }));
+    assert_eq!(client.image(hello, 0), Ok(Offered { image: hello, least_mib: u32::MAX, most_mib: 1 }));
+    assert_eq!(client.image(hello, 1), Err(Failure::Refused(Refusal::UnknownImage)));
+    let started = Guested { kib: u32::MAX, digest: [9; DIGEST_BYTES] };
+    assert_eq!(client.start_guest(hello, 9, u32::MAX), Ok(started));
     assert_eq!(client.shutdown(hello), Ok(Asked {}));
     assert_eq!(client.set_image(hello, hello), Ok(ImageSet {}));
     assert_eq!(client.set_image(hello, name("other")), Err(Failure::Refused(Refusal::UnknownImage)));
@@ -164,7 +183,7 @@ fn a_message_of_another_interface_is_none_of_these() {
     let labels = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
     let requests: Vec<_> =
         labels.filter_map(|label| Request::decode(Message { label, words: [0; 4] }).ok()).collect();
-    assert_eq!(requests.len(), 15, "each operation, by its number");
+    assert_eq!(requests.len(), 17, "each operation, by its number");
     assert!(requests.iter().all(|request| Request::decode(request.encode()).as_ref() == Ok(request)));
 }
 

@@ -20,7 +20,7 @@ use cloison_sys::Slot;
 use crate::{Kernel, Life, Step};
 
 /// Pages of its one run of free memory.
-pub const RUN_PAGES: u64 = 100;
+pub const RUN_PAGES: u64 = 1000;
 /// The right that the builder gives up later than the others.
 pub const SPARED: Slot = Slot(BUILDER_SLOT_CENSUS);
 

@@ -4,14 +4,14 @@ use builder_api::{
     State,
     manage::{Refusal, Server},
 };
-use cloison_abi::Badge;
+use cloison_abi::{Badge, limits::INFO_ADDRESS, plan::ImageEntry};
 
 use super::{
     build,
     fake::{Fake, SPARED},
-    sketch::{Sketch, opened},
+    sketch::{RESTARTED, Sketch, opened},
 };
-use crate::{Managed, Site};
+use crate::{Choice, Managed, Site};
 
 /// Pages of the budget, all of which the domain takes.
 const BUDGET: u32 = 2;
@@ -30,14 +30,14 @@ fn a_failed_start_takes_nothing() {
     for fails_at in 0.. {
         kernel.forget_steps();
         kernel.fail_at(fails_at);
-        let started = site.start_on_request(0);
+        let started = site.start_on_request(0, Choice::default());
         kernel.fail_at(usize::MAX);
         if started.is_ok() {
             assert!(fails_at > 2, "memory, a new life, the program, the start");
             return;
         }
         assert!(is_at_rest(&site), "at step {fails_at}");
-        site.start_on_request(0).unwrap();
+        site.start_on_request(0, Choice::default()).unwrap();
         assert_eq!((site.budget.pages(), site.state(0)), (0, Some(State::Running)));
         site.kill(0).unwrap();
         assert!(is_at_rest(&site), "after step {fails_at}");
@@ -55,7 +55,7 @@ fn a_kill_forgets_the_life_before_it_takes_the_memory() {
     let rights = |site: &Site<'_, &Fake>, domain| kernel.rights_of(site.shell(domain).unwrap().slot).unwrap();
     assert_eq!(rights(&site, 0), "Rights(HANDLE_FAULT | MANAGE)");
     assert_eq!(rights(&site, 1), "Rights(HANDLE_FAULT)");
-    site.start_on_request(0).unwrap();
+    site.start_on_request(0, Choice::default()).unwrap();
     kernel.forget_steps();
     site.kill(0).unwrap();
     assert_eq!(kernel.steps()[..3], ["stopping a domain", "forgetting a life", "taking memory"]);
@@ -67,7 +67,7 @@ fn who_has_ended_is_not_held() {
     let bytes = Sketch::on_request(BUDGET).image();
     let (kernel, image) = (Fake::new(), opened(&bytes));
     let mut site = build(&kernel, &image).unwrap();
-    site.start_on_request(0).unwrap();
+    site.start_on_request(0, Choice::default()).unwrap();
     let name = site.plan.domains[0].name;
     kernel.forget_steps();
     kernel.fail_with(0, cloison_abi::CallError::BadState);
@@ -119,4 +119,99 @@ fn each_request_fits_where_a_domain_is_in_its_life() {
     let mut managed = Managed::new(&mut site);
     assert!(managed.fault(client, peer).is_ok() && managed.registers(client, peer, 4).is_ok());
     assert_eq!(managed.registers(client, worker, 4).unwrap_err(), Refusal::NotFaulted);
+}
+
+/// A guest has as much memory as is asked for: what its kernel needs at least, and at most what the plan has for it.
+#[test]
+fn a_guest_gets_as_much_as_it_was_started_with() {
+    let mut plan = Sketch::guest_on_request(BUDGET + 2 + 600, 600, 256);
+    let names = ["server", "guest", "third"].map(|name| cloison_abi::Name::new(name).unwrap());
+    plan.domains.iter_mut().zip(names).for_each(|(domain, name)| domain.name = name);
+    let ([server, guest, _], client) = (names, Badge(0));
+    let bytes = plan.image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut site = build(&kernel, &image).unwrap();
+    let mut managed = Managed::new(&mut site);
+    let offered = managed.image(client, guest, 0).unwrap();
+    assert_eq!((offered.image.as_str(), offered.least_mib, offered.most_mib), ("vmlinux", 1, 2));
+    assert_eq!(managed.image(client, guest, 1).unwrap_err(), Refusal::UnknownImage);
+    assert_eq!(managed.image(client, server, 0).unwrap_err(), Refusal::UnknownImage);
+    for (domain, image, mib, refusal) in [
+        (guest, 0, 0, Refusal::TooLittle),
+        (guest, 0, 3, Refusal::TooMuch),
+        (guest, 0, u32::MAX, Refusal::TooMuch),
+        (guest, 1, 1, Refusal::UnknownImage),
+        (server, 0, 1, Refusal::NoGuest),
+    ] {
+        assert_eq!(managed.start_guest(client, domain, image, mib).unwrap_err(), refusal, "{mib} MiB");
+    }
+    assert_eq!(managed.info(client, guest).unwrap().kib, 4 * (2 + 600), "what it would have");
+    for (mib, pages) in [(1, 256), (2, 512)] {
+        assert_eq!(managed.start_guest(client, guest, 0, mib).unwrap().kib, 4 * (2 + pages));
+        assert_eq!(managed.info(client, guest).unwrap().kib, 4 * (2 + pages));
+        assert_eq!(managed.budget(client).unwrap().free_kib, 4 * (BUDGET + 600 - pages));
+        assert_eq!(managed.start_guest(client, guest, 0, mib).unwrap_err(), Refusal::IsStarted);
+        managed.kill(client, guest).unwrap();
+    }
+    assert_eq!(managed.start(client, guest).unwrap().kib, 4 * (2 + 600), "what the plan has for it");
+}
+
+/// The domain is told how much that is in each of its lives, behind its program, and not if it is what the plan says.
+#[test]
+fn a_domain_is_told_how_much_its_guest_has() {
+    let mut plan = Sketch::guest_on_request(BUDGET + 2 + 600, 600, 256);
+    plan.mappings.iter_mut().find(|seen| seen.domain == RESTARTED).unwrap().address = INFO_ADDRESS;
+    let bytes = plan.image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut site = build(&kernel, &image).unwrap();
+    let mut loads = |begin: &mut dyn FnMut(&mut Site<'_, &Fake>)| {
+        kernel.forget_steps();
+        begin(&mut site);
+        kernel.steps().iter().filter(|step| **step == "loading").count()
+    };
+    let plain = loads(&mut |site| site.start_on_request(RESTARTED, Choice::default()).unwrap());
+    let again = loads(&mut |site| site.restart(RESTARTED).unwrap());
+    assert_eq!(plain, again);
+    let told = loads(&mut |site| {
+        site.kill(RESTARTED).unwrap();
+        site.start_on_request(RESTARTED, Choice { guest_pages: 256, image: 0 }).unwrap();
+    });
+    let again = loads(&mut |site| site.restart(RESTARTED).unwrap());
+    assert_eq!((told, again), (plain + 2, plain + 2));
+}
+
+/// With which image it begins, the manager says for good, or for one life.
+#[test]
+fn an_image_is_chosen_among_those_of_the_plan() {
+    let mut plan = Sketch::guest_on_request(BUDGET + 2 + 600, 600, 256);
+    let [server, guest, old, new] =
+        ["server", "guest", "vmlinux-old", "vmlinux-new"].map(|name| cloison_abi::Name::new(name).unwrap());
+    (plan.domains[0].name, plan.domains[1].name) = (server, guest);
+    let first = plan.images[0];
+    plan.images.extend([(0, new), (RESTARTED, old)].map(|(domain, name)| ImageEntry {
+        name,
+        domain,
+        ..first
+    }));
+    let bytes = plan.image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut site = build(&kernel, &image).unwrap();
+    let client = Badge(0);
+    let chosen = |site: &Site<'_, &Fake>| site.shell(RESTARTED).unwrap().choice.image;
+    let mut managed = Managed::new(&mut site);
+    assert_eq!(managed.program(client, guest).unwrap().image, first.name);
+    assert_eq!(managed.set_image(client, guest, new).unwrap_err(), Refusal::UnknownImage, "another one's");
+    assert_eq!(managed.set_image(client, guest, guest).unwrap_err(), Refusal::UnknownImage);
+    managed.set_image(client, guest, old).unwrap();
+    assert_eq!(managed.program(client, guest).unwrap().image, old);
+    managed.start(client, guest).unwrap();
+    managed.set_image(client, guest, first.name).unwrap();
+    assert_eq!(chosen(&site), 1, "this life's");
+    site.restart(RESTARTED).unwrap();
+    assert_eq!(chosen(&site), 1, "a restart is no other choice");
+    let mut managed = Managed::new(&mut site);
+    managed.kill(client, guest).unwrap();
+    managed.start_guest(client, guest, 1, 1).unwrap();
+    assert_eq!(managed.program(client, guest).unwrap().image, first.name, "what was chosen for good");
+    assert_eq!(chosen(&site), 1);
 }

@@ -7,9 +7,9 @@ use cloison_abi::{
     image::ImageHeader,
     plan::{
         AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
-        GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader,
-        RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry, Table,
-        ThreadEntry,
+        GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC,
+        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry,
+        Table, ThreadEntry,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -47,6 +47,7 @@ pub struct Sketch {
     pub rights: Vec<RightEntry>,
     pub guests: Vec<GuestEntry>,
     pub files: Vec<FileEntry>,
+    pub images: Vec<ImageEntry>,
     pub policy: String,
     pub budget_pages: u32,
 }
@@ -125,6 +126,18 @@ impl Sketch {
         plan.domains[0].start = StartPolicy::OnRequest as u32;
         plan.regions[0].source = RegionSource::Budget as u32;
         plan.budget_pages = budget_pages;
+        plan
+    }
+
+    /// The same, in which the domain with the guest is, too: its guest can have so many pages, and needs so many.
+    pub fn guest_on_request(budget_pages: u32, most: u32, least: u32) -> Self {
+        let mut plan = Self::on_request(budget_pages);
+        plan.domains[RESTARTED as usize].start = StartPolicy::OnRequest as u32;
+        plan.regions[RESTARTED as usize].source = RegionSource::Budget as u32;
+        let ram = plan.guests[0].attached[0] as usize;
+        (plan.regions[ram].source, plan.regions[ram].pages) = (RegionSource::Budget as u32, most);
+        let name = Name::new("vmlinux").unwrap();
+        plan.images.push(ImageEntry { name, domain: RESTARTED, least_pages: least });
         plan
     }
 
@@ -239,6 +252,7 @@ impl Sketch {
             rights: add(&mut bytes, &self.rights),
             guests: add(&mut bytes, &self.guests),
             files: add(&mut bytes, &self.files),
+            images: add(&mut bytes, &self.images),
             policy_offset: (size_of::<ImageHeader>() + bytes.len()) as u32,
             policy_bytes: self.policy.len() as u32,
             budget_pages: self.budget_pages,

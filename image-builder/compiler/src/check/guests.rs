@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use cloison_abi::Name;
 use cloison_abi::guest::MAX_GUESTS;
+use cloison_abi::info::SETTINGS_KERNELS;
 use cloison_xen::start::COMMAND_LINE_BYTES;
-use linux_core::boot::load::load;
-use linux_core::boot::{BootError, SCRATCH_BYTES};
+use linux_core::boot::BootError;
 use linux_core::memory::MAX_PAGES;
 
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{GuestFile, GuestNeed, Lookup, Purpose, is_path};
-use crate::system::{Draft, DraftDomain, NoBytes, PAGES_IN_MIB};
+use crate::system::{Draft, DraftDomain, NoBytes, PAGES_IN_MIB, image_name, unpack};
 use crate::workspace::PAYLOADS;
 
 /// What the component calls its TPM.
@@ -131,7 +132,7 @@ pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
 /// Each kernel is judged where it is named first.
 pub(super) fn unfit_kernel(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let mut judged = BTreeSet::new();
-    let kernels = linuxes(draft).filter_map(|domain| domain.table.guest.kernel.as_ref());
+    let kernels = linuxes(draft).flat_map(|domain| domain.table.guest.kernels());
     let kernels = kernels.filter(|kernel| judged.insert(kernel.value.as_str()));
     let faults = kernels.filter_map(|kernel| {
         let error = unpack(&mut NoBytes::without_end(), bytes_of(draft, kernel)?, 0)?;
@@ -141,24 +142,29 @@ pub(super) fn unfit_kernel(draft: &Draft<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn too_little_memory(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let faults = linuxes(draft).filter_map(|domain| {
-        let table = &domain.table.guest;
-        let (memory, kernel) = (table.memory_mib.as_ref()?, table.kernel.as_ref()?);
-        let initramfs = table.initramfs.as_ref();
-        // What the guest begins with has to be there, to be measured.
-        let initramfs = initramfs.map_or(Some(0), |file| Some(bytes_of(draft, file)?.len() as u64))?;
-        let mut room = NoBytes::refusing(memory.value);
-        let error = unpack(&mut room, bytes_of(draft, kernel)?, initramfs)?;
-        let BootError::TooLittleMemory { needed, .. } = error else { return None };
-        let (name, needed) = (&domain.table.name.value, needed.div_ceil(PAGES_IN_MIB));
-        let has = memory.value;
-        let message = format!(
-            "the guest of `{name}` has {has} MiB of memory; with this kernel and initramfs it needs {needed} MiB"
-        );
-        let fault = Diagnostic::new(memory.span, message).label(kernel.span, "its kernel");
-        Some(fault.help(format!("give at least {needed} MiB")))
+    let kernels = linuxes(draft).flat_map(|domain| {
+        let kernels = domain.table.guest.kernels();
+        kernels.filter_map(move |kernel| too_little_for(draft, domain, kernel))
     });
-    faults.collect()
+    kernels.collect()
+}
+
+fn too_little_for(draft: &Draft<'_>, domain: &DraftDomain<'_>, kernel: &At<String>) -> Option<Diagnostic> {
+    let table = &domain.table.guest;
+    let memory = table.memory_mib.as_ref()?;
+    let initramfs = table.initramfs.as_ref();
+    // What the guest begins with has to be there, to be measured.
+    let initramfs = initramfs.map_or(Some(0), |file| Some(bytes_of(draft, file)?.len() as u64))?;
+    let mut room = NoBytes::refusing(memory.value);
+    let error = unpack(&mut room, bytes_of(draft, kernel)?, initramfs)?;
+    let BootError::TooLittleMemory { needed, .. } = error else { return None };
+    let (name, needed) = (&domain.table.name.value, needed.div_ceil(PAGES_IN_MIB));
+    let has = memory.value;
+    let message = format!(
+        "the guest of `{name}` has {has} MiB of memory; with this kernel and initramfs it needs {needed} MiB"
+    );
+    let fault = Diagnostic::new(memory.span, message).label(kernel.span, "its kernel");
+    Some(fault.help(format!("give at least {needed} MiB")))
 }
 
 /// More memory than the domain learns the page tables of.
@@ -171,12 +177,6 @@ pub(super) fn too_much_memory(draft: &Draft<'_>) -> Vec<Diagnostic> {
         Diagnostic::new(memory.span, message).help(format!("give at most {MOST_MIB} MiB"))
     });
     faults.collect()
-}
-
-/// Unpacks a kernel as the domain does that runs the guest. Why that cannot be done, if it cannot.
-fn unpack(memory: &mut NoBytes, kernel: &[u8], initramfs_bytes: u64) -> Option<BootError> {
-    let mut window = vec![0; SCRATCH_BYTES];
-    load(memory, kernel, initramfs_bytes, window.as_mut_slice().try_into().ok()?).err()
 }
 
 fn bytes_of<'d>(draft: &'d Draft<'_>, file: &At<String>) -> Option<&'d [u8]> {
@@ -225,6 +225,70 @@ pub(super) fn unsought_tpm(draft: &Draft<'_>) -> Vec<Diagnostic> {
         Some(Diagnostic::new(place, message).help(help))
     });
     faults.collect()
+}
+
+/// What a life has saved is not the next one's, and nobody clears it between them.
+pub(super) fn saved_on_request(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let guests = draft.domains.iter().filter_map(|domain| {
+        let (saves, at) = (domain.table.guest.saves?, domain.table.on_request()?);
+        let message =
+            format!("the guest of `{}` is started on request, and can be saved", domain.table.name.value);
+        let fault = Diagnostic::new(saves, message).label(at, "where the manifest says so");
+        Some(fault.help("remove `saves`, or `start`"))
+    });
+    guests.collect()
+}
+
+/// The manager calls a kernel by its name.
+pub(super) fn unnamed_image(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let guests = linuxes(draft).filter(|domain| domain.table.on_request().is_some());
+    let kernels = guests.flat_map(|domain| domain.table.guest.kernels());
+    let faults = kernels.filter_map(|kernel| {
+        let image = image_name(&kernel.value);
+        if Name::new(image).is_some() {
+            return None;
+        }
+        let message = format!("nobody can ask for a guest with the kernel {image:?}");
+        let help = format!("give the file a name of at most {} visible characters of ASCII", Name::BYTES);
+        Some(Diagnostic::new(kernel.span, message).help(help))
+    });
+    faults.collect()
+}
+
+/// Kernels among which nobody chooses.
+pub(super) fn unchosen_image(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let guests = linuxes(draft).filter(|domain| domain.table.on_request().is_none());
+    let faults = guests.filter_map(|domain| {
+        let image = domain.table.guest.images.first()?;
+        let name = &domain.table.name.value;
+        let message = format!("the guest of `{name}` has `images`, and nobody chooses among them");
+        Some(Diagnostic::new(image.span, message).help("remove them, or write `start = \"on-request\"`"))
+    });
+    faults.collect()
+}
+
+/// Each kernel of a guest has a name of its own, and there are not too many of them.
+pub(super) fn wrong_images(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for domain in linuxes(draft) {
+        let (name, kernels) = (&domain.table.name.value, domain.table.guest.kernels());
+        let mut known: Vec<&At<String>> = Vec::new();
+        for kernel in kernels {
+            let image = image_name(&kernel.value);
+            if let Some(first) = known.iter().find(|first| image_name(&first.value) == image) {
+                let message = format!("the guest of `{name}` has two kernels that are called {image:?}");
+                let fault = Diagnostic::new(kernel.span, message).label(first.span, "the first");
+                faults.push(fault.help("name each of them once, or give one of the files another name"));
+            }
+            known.push(kernel);
+        }
+        if let Some(first_too_many) = known.get(SETTINGS_KERNELS.len()) {
+            let most = SETTINGS_KERNELS.len();
+            let message = format!("the guest of `{name}` has {} kernels, {most} fit", known.len());
+            faults.push(Diagnostic::new(first_too_many.span, message).note("the first that does not fit"));
+        }
+    }
+    faults
 }
 
 pub(super) fn number(draft: &Draft<'_>) -> Vec<Diagnostic> {

@@ -90,9 +90,14 @@ pub(super) fn machine(draft: &Draft<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let domains = draft.domains.iter().zip(settings(draft));
-    // What is started on request has its memory of the budget.
-    let at_boot = |domain: &DraftDomain<'_>| domain.table.on_request().is_none();
-    let pages = |(domain, settings)| if at_boot(domain) { pages_of(domain, settings) } else { 0 };
+    // What is started on request has its memory of the budget, but for what its guest has beside its own.
+    let beside = |domain: &DraftDomain<'_>| {
+        domain.guest_sizes().map_or(0, |sizes| sizes.total().saturating_sub(sizes.ram))
+    };
+    let pages = |(domain, settings): (&DraftDomain<'_>, _)| match domain.table.on_request() {
+        None => pages_of(domain, settings),
+        Some(_) => beside(domain),
+    };
     let needs: Vec<u64> = domains.map(pages).collect();
     let budget = draft.inputs.manifest.budget_mib().saturating_mul(PAGES_IN_MIB);
     let needed = needs.iter().fold(budget, |sum, pages| sum.saturating_add(*pages));

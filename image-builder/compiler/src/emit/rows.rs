@@ -4,7 +4,7 @@ use cloison_abi::measure::{PCR_BUILDER, PCR_PLAN, PCR_PROGRAMS, ROWS_MAGIC, RowE
 use zerocopy::IntoBytes;
 
 use crate::plan::Plan;
-use crate::system::{ComponentId, FileId, System};
+use crate::system::{ComponentId, FileId, Guest, System};
 
 /// What a row is called, and its register.
 struct Named {
@@ -56,12 +56,15 @@ fn program(system: &System, component: ComponentId) -> String {
 
 /// The domains whose guests begin with a file, and what it is for them. Where it lies on the host is of no matter.
 fn file_name(system: &System, file: FileId) -> String {
-    let users = |of: fn(&crate::system::Guest) -> Option<FileId>, what: &str| {
-        let domains = system.domains().filter(|(_, domain)| domain.guest.as_ref().and_then(of) == Some(file));
+    let users = |is: &dyn Fn(&Guest) -> bool, what: &str| {
+        let domains = system.domains().filter(|(_, domain)| domain.guest.as_ref().is_some_and(is));
         let names: Vec<&str> = domains.map(|(_, domain)| domain.name.as_str()).collect();
         (!names.is_empty()).then(|| format!("{what} of {}", names.join(", ")))
     };
-    let uses = [users(|guest| guest.kernel, "kernel"), users(|guest| guest.initramfs, "initramfs")];
+    let uses = [
+        users(&|guest| guest.kernels().any(|kernel| kernel == file), "kernel"),
+        users(&|guest| guest.initramfs == Some(file), "initramfs"),
+    ];
     let uses: Vec<String> = uses.into_iter().flatten().collect();
     if uses.is_empty() { "file".to_owned() } else { uses.join(", ") }
 }

@@ -58,6 +58,7 @@ pub(super) fn bytes(
         rights: out.table(&tables.rights),
         guests: out.table(&tables.guests),
         files: out.table(files),
+        images: out.table(&tables.images),
         flags: if system.has_census { SYSTEM_PRINT_CENSUS } else { 0 },
         ends_with: system.ends_with.map_or(NONE, index),
         budget_pages: plan.budget_pages as u32,

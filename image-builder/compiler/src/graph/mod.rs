@@ -91,7 +91,7 @@ fn devices<'a>(system: &'a System, domain: &'a Domain) -> impl Iterator<Item = (
 /// The guest that a domain runs: its memory, and what it begins with.
 fn guest(system: &System, domain: &Domain) -> Option<String> {
     let guest = domain.guest.as_ref()?;
-    let files = [guest.kernel, guest.initramfs].into_iter().flatten();
+    let files = guest.kernels().chain(guest.initramfs);
     let files: String = files.map(|file| format!(", {}", system.files()[file.0].name)).collect();
     Some(format!("guest: {} MiB{files}", guest.sizes.ram / PAGES_IN_MIB))
 }

@@ -34,6 +34,8 @@ pub struct GuestTable {
     pub vcpus: Option<At<u64>>,
     /// A payload, or the path of a file.
     pub kernel: Option<At<String>>,
+    /// Other kernels with which it can be started.
+    pub images: Vec<At<String>>,
     /// A payload, or the path of a file.
     pub initramfs: Option<At<String>>,
     /// The kernel's command line.
@@ -128,6 +130,7 @@ impl GuestTable {
             memory_mib: reader.number("memory_mib"),
             vcpus: reader.number("vcpus"),
             kernel: reader.text("kernel"),
+            images: reader.texts("images"),
             initramfs: reader.text("initramfs"),
             cmdline: reader.text("cmdline"),
             saves: reader.set_flag("saves"),
@@ -141,8 +144,13 @@ impl GuestTable {
 
     /// The files that it names, each with its purpose.
     pub fn purposes(&self) -> impl Iterator<Item = (Purpose, &At<String>)> {
-        let purposes = [(Purpose::Kernel, &self.kernel), (Purpose::Initramfs, &self.initramfs)];
-        purposes.into_iter().filter_map(|(purpose, file)| Some((purpose, file.as_ref()?)))
+        let initramfs = self.initramfs.iter().map(|file| (Purpose::Initramfs, file));
+        self.kernels().map(|file| (Purpose::Kernel, file)).chain(initramfs)
+    }
+
+    /// The kernels with which it can be started: first the one that it has unless somebody chooses another one.
+    pub fn kernels(&self) -> impl Iterator<Item = &At<String>> {
+        self.kernel.iter().chain(&self.images)
     }
 
     /// Its keys that are stated, each with the place of its value, and whether only a Linux has it.
@@ -154,6 +162,7 @@ impl GuestTable {
             number("memory_mib", &self.memory_mib),
             number("vcpus", &self.vcpus),
             text("kernel", &self.kernel),
+            self.images.first().map(|image| ("images", image.span, true)),
             text("initramfs", &self.initramfs),
             text("cmdline", &self.cmdline),
             self.saves.map(|at| ("saves", at, true)),

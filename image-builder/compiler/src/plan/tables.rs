@@ -1,8 +1,8 @@
 //! The tables of the plan that name no part of the image.
 
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, GuestEntry, InterruptEntry, IoRangeEntry,
-    MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
+    AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry,
+    IoRangeEntry, MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
 };
 
 /// What is given to the domains, as the plan's tables have it.
@@ -34,6 +34,8 @@ pub struct Tables {
     pub rights: Vec<RightEntry>,
     /// Guests, by domain.
     pub guests: Vec<GuestEntry>,
+    /// What domains can be started with, by domain.
+    pub images: Vec<ImageEntry>,
 }
 
 impl Tables {

@@ -17,9 +17,7 @@ use cloison_abi::ObjectKind;
 
 use crate::manifest::Irq;
 use crate::plan::Plan;
-use crate::system::{
-    Domain, DomainId, FileId, GateUse, Guarantee, Guest, Offer, OnFault, PAGES_IN_MIB, System,
-};
+use crate::system::{Domain, DomainId, FileId, GateUse, Guarantee, Offer, OnFault, PAGES_IN_MIB, System};
 use crate::table::Table;
 use crate::workspace::BUILDER;
 
@@ -244,16 +242,16 @@ fn pci_function(number: u16) -> String {
 fn guests(system: &System) -> String {
     let heads = ["guest of", ">MiB", ">pages it shares", "kernel", "initramfs", "command line"];
     let mut table = Table::new(heads);
-    let file = |file: Option<FileId>| file.map_or(String::new(), |file| system.files[file.0].name.clone());
+    let name = |file: FileId| system.files[file.0].name.as_str();
     for (_, domain) in system.domains() {
-        let Some(Guest { sizes, kernel, initramfs, cmdline }) = &domain.guest else { continue };
+        let Some(guest) = &domain.guest else { continue };
         table.row([
             domain.name.clone(),
-            (sizes.ram / PAGES_IN_MIB).to_string(),
-            sizes.shared.to_string(),
-            file(*kernel),
-            file(*initramfs),
-            cmdline.clone(),
+            (guest.sizes.ram / PAGES_IN_MIB).to_string(),
+            guest.sizes.shared.to_string(),
+            guest.kernels().map(name).collect::<Vec<_>>().join(" or "),
+            guest.initramfs.map_or("", name).to_owned(),
+            guest.cmdline.clone(),
         ]);
     }
     table.render("Guests")

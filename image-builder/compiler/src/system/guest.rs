@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use cloison_abi::guest::{GUEST_SPACES, GuestFrame};
 use cloison_abi::limits::PAGE_BYTES;
+use linux_core::boot::load::load;
+use linux_core::boot::{BootError, SCRATCH_BYTES};
 use linux_core::machine::Memory;
 use linux_core::saved::STATE_BYTES;
 
@@ -32,10 +34,19 @@ pub struct Guest {
     pub sizes: GuestSizes,
     /// Its kernel.
     pub kernel: Option<FileId>,
+    /// Other kernels with which it can be started.
+    pub images: Vec<FileId>,
     /// The file with which its kernel begins.
     pub initramfs: Option<FileId>,
     /// Its kernel's command line.
     pub cmdline: String,
+}
+
+impl Guest {
+    /// The kernels with which it can be started: first the one that it has unless somebody chooses another one.
+    pub fn kernels(&self) -> impl Iterator<Item = FileId> + '_ {
+        self.kernel.into_iter().chain(self.images.iter().copied())
+    }
 }
 
 /// A file: an index into the system's files.
@@ -102,6 +113,33 @@ impl GuestSizes {
 impl File {
     pub(super) fn new(name: &str, file: Option<&GuestFile>) -> Self {
         Self { name: name.to_owned(), bytes: file.and_then(GuestFile::bytes).cloned() }
+    }
+
+    /// What the manager calls it.
+    #[must_use]
+    pub fn image_name(&self) -> &str {
+        image_name(&self.name)
+    }
+}
+
+/// What the manager calls a file that a manifest names so: a path without its folders, or a payload.
+#[must_use]
+pub fn image_name(written: &str) -> &str {
+    written.rsplit('/').next().unwrap_or(written)
+}
+
+/// Unpacks a kernel as the domain does that runs the guest. Why that cannot be done, if it cannot.
+pub(crate) fn unpack(memory: &mut NoBytes, kernel: &[u8], initramfs_bytes: u64) -> Option<BootError> {
+    let mut window = vec![0; SCRATCH_BYTES];
+    load(memory, kernel, initramfs_bytes, window.as_mut_slice().try_into().ok()?).err()
+}
+
+/// The memory that a guest needs at least with this kernel and so many bytes to begin with, in MiB; 0 if nothing could be
+/// started with it.
+pub(crate) fn least_mib(kernel: &[u8], initramfs_bytes: u64) -> u64 {
+    match unpack(&mut NoBytes::refusing(0), kernel, initramfs_bytes) {
+        Some(BootError::TooLittleMemory { needed, .. }) => needed.div_ceil(PAGES_IN_MIB),
+        _ => 0,
     }
 }
 

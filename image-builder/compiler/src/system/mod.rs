@@ -24,7 +24,8 @@ pub use draft::{
 pub use forward::{Forward, Unreachable, reach};
 pub(crate) use guest::NoBytes;
 pub(crate) use guest::page_count;
-pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB};
+pub use guest::{File, FileId, Guest, GuestSizes, PAGES_IN_MIB, image_name};
+pub(crate) use guest::{least_mib, unpack};
 pub use management::{BMI_GATE, DomainGroup, MANAGE_RIGHT, Management, ManagementPermit};
 pub use policy::{DraftPolicy, Part, Policy, Rule, Wall, asked, class, needs};
 pub(crate) use resolve::{MAX_MEMORY_KIB, pages};

@@ -133,6 +133,7 @@ fn resolve_guest(draft: &DraftDomain<'_>, sizes: GuestSizes, files: &[&str]) -> 
     Guest {
         sizes,
         kernel: table.kernel.as_ref().and_then(place),
+        images: table.images.iter().filter_map(place).collect(),
         initramfs: table.initramfs.as_ref().and_then(place),
         cmdline: table.cmdline.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
     }

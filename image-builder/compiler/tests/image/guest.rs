@@ -4,7 +4,7 @@ use std::fs;
 
 use cloison_abi::info::{
     GUEST_FRAME, GUEST_NUMBERS, GUEST_RAM, GUEST_SAVED, GUEST_SHARED, GuestMemory, SETTINGS_CMDLINE,
-    SETTINGS_INITRAMFS, SETTINGS_KERNEL, Settings,
+    SETTINGS_INITRAMFS, SETTINGS_KERNELS, Settings,
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{GuestEntry, MappingEntry, NONE};
@@ -75,7 +75,7 @@ fn a_guest_that_is_no_linux_has_memory_and_no_more() {
     let guest = read.guest(plain);
     assert_eq!((guest.attached[1..].to_vec(), guest.writable), (vec![NONE; 3], 1));
     assert_eq!(read.told_of::<GuestMemory>(plain, GUEST_RAM).unwrap().bytes, 1 << 20);
-    assert!(read.told_of::<Settings>(plain, SETTINGS_KERNEL).is_none());
+    assert!(read.told_of::<Settings>(plain, SETTINGS_KERNELS[0]).is_none());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn guests_that_begin_with_one_file_read_one_copy_of_it() {
     let kernel = fs::read(support::fixtures().root.join("files/kernel")).unwrap();
     let regions = ["linux1", "linux2"].map(|name| {
         let domain = read.domain(name);
-        let entry = read.told_of::<Settings>(domain, SETTINGS_KERNEL).unwrap();
+        let entry = read.told_of::<Settings>(domain, SETTINGS_KERNELS[0]).unwrap();
         assert_eq!(entry.bytes, kernel.len() as u64);
         let (region, rights) = read.region_at(domain, entry.address);
         assert_eq!(rights, Rights::READ);

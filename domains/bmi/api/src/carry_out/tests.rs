@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     DIGEST_BYTES,
     manage::{
-        self, About, Asked, Belongs, Contents, Crash, Grouped, Held, ImageSet, Killed, Measured, Memory,
-        Resumed, Runs, Server, Started,
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Measured,
+        Memory, Offered, Resumed, Runs, Server, Started,
     },
 };
 
@@ -31,6 +31,8 @@ struct World {
     /// Who waits for one that is held, and how often each was refused.
     waiting: u32,
     refusals: u32,
+    /// What each guest can have; 0: they are none.
+    most_mib: u32,
 }
 
 impl Transport for Domains {
@@ -104,6 +106,18 @@ impl Server for World {
         Ok(Started { kib: 316, digest: [0xab; DIGEST_BYTES] })
     }
 
+    fn image(&mut self, _: Badge, domain: Name, place: u8) -> Result<Offered, Refusal> {
+        let images = [("vmlinux", 43), ("vmlinux-old", 30)];
+        let offers = if domain.as_str() == "stpm" { &images[..] } else { &images[..1] };
+        let (image, least_mib) = *offers.get(usize::from(place)).ok_or(Refusal::UnknownImage)?;
+        Ok(Offered { image: named(image), least_mib, most_mib: self.most_mib })
+    }
+
+    fn start_guest(&mut self, _: Badge, domain: Name, image: u8, mib: u32) -> Result<Guested, Refusal> {
+        self.turn(domain, State::Defined, State::Running, Refusal::IsStarted)?;
+        Ok(Guested { kib: mib * 1024 + 316, digest: [image; DIGEST_BYTES] })
+    }
+
     fn shutdown(&mut self, _: Badge, domain: Name) -> Result<Asked, Refusal> {
         self.turn(domain, State::Running, State::Running, Refusal::NotAlive)?;
         self.is_asked = true;
@@ -158,8 +172,9 @@ impl Around for Screen {
 fn world(stpm: State, tpmdemo: State) -> Domains {
     let domains =
         vec![(named("console"), State::Running), (named("stpm"), stpm), (named("tpmdemo"), tpmdemo)];
-    let (refusal, looks_until_end, is_asked, waiting, refusals) = (None, 0, false, 0, 0);
-    Domains(RefCell::new(World { domains, refusal, looks_until_end, is_asked, waiting, refusals }))
+    let (refusal, looks_until_end, is_asked, waiting, refusals, most_mib) = (None, 0, false, 0, 0, 0);
+    let world = World { domains, refusal, looks_until_end, is_asked, waiting, refusals, most_mib };
+    Domains(RefCell::new(world))
 }
 
 fn type_at(world: &Domains, line: &str) -> (Status, Vec<String>) {
@@ -330,6 +345,64 @@ fn too_little_memory_is_accounted_for() {
                 "  tpmdemo               316 KiB",
             ])
         )
+    );
+}
+
+#[test]
+fn a_guest_is_started_with_a_kernel_and_memory() {
+    let all = world(State::Defined, State::Defined);
+    all.0.borrow_mut().most_mib = 128;
+    done(
+        &all,
+        "--start-linux vmlinux-old 30",
+        &[
+            "(bmilib) get_data(vmlinux-old$)",
+            "stpm: running, 30 MiB for its guest, 31036 KiB, program 0101010101010101...",
+        ],
+    );
+    done(
+        &all,
+        "--start-linux vmlinux 128",
+        &[
+            "(bmilib) get_data(vmlinux$)",
+            "tpmdemo: running, 128 MiB for its guest, 131388 KiB, program 0000000000000000...",
+        ],
+    );
+    let message = "bmic: every guest with `vmlinux` was started before: stpm, tpmdemo";
+    assert_eq!(type_at(&all, "--start-linux vmlinux 128"), (Status::Failed, lines(&[message])));
+}
+
+#[test]
+fn a_guest_is_not_started_with_what_it_cannot_have() {
+    let all = world(State::Running, State::Defined);
+    let message = "bmic: no guest can be started with `vmlinux`; the manifest says which guests there are";
+    assert_eq!(type_at(&all, "--start-linux vmlinux 64"), (Status::Usage, lines(&[message])));
+    all.0.borrow_mut().most_mib = 128;
+    let cases = [
+        (
+            "vmlinux 15",
+            Status::Failed,
+            "tpmdemo with `vmlinux` can have 43 to 128 MiB, and not 15; nothing was done",
+        ),
+        (
+            "vmlinux 129",
+            Status::Failed,
+            "tpmdemo with `vmlinux` can have 43 to 128 MiB, and not 129; nothing was done",
+        ),
+        ("vmlinxu 64", Status::Usage, "no guest can be started with `vmlinxu`; did you mean `vmlinux`?"),
+        ("vmlinux-old 64", Status::Failed, "every guest with `vmlinux-old` was started before: stpm"),
+    ];
+    for (operands, status, message) in cases {
+        let found = type_at(&all, &format!("--start-linux {operands}"));
+        assert_eq!(found, (status, lines(&[&format!("bmic: {message}")])), "{operands}");
+    }
+    all.0.borrow_mut().most_mib = 43;
+    all.0.borrow_mut().refusal = Some(Refusal::NoMemory);
+    let (status, shown) = type_at(&all, "--start-linux vmlinux 43");
+    assert_eq!(status, Status::Failed);
+    assert_eq!(
+        shown[1],
+        "bmic: tpmdemo needs 44032 KiB: too little memory of the budget is free; nothing was done"
     );
 }
 
