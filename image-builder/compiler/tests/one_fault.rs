@@ -196,7 +196,9 @@ fn a_table_left_out() {
 }
 
 /// Keys that can be left out, so that what is left is as good.
-const OPTIONAL: [&str; 42] = [
+const OPTIONAL: [&str; 44] = [
+    "start",
+    "images",
     "address",
     "allow",
     "arguments",

@@ -257,7 +257,10 @@ pub(super) fn unnamed_image(draft: &Draft<'_>) -> Vec<Diagnostic> {
 
 /// Kernels among which nobody chooses.
 pub(super) fn unchosen_image(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let guests = linuxes(draft).filter(|domain| domain.table.on_request().is_none());
+    let guests = linuxes(draft)
+        .filter(|domain| !draft.is_spoiled(domain.table, "start"))
+        // What start is none is told there.
+        .filter(|domain| domain.table.start.as_ref().is_none_or(|start| start.value == "boot"));
     let faults = guests.filter_map(|domain| {
         let image = domain.table.guest.images.first()?;
         let name = &domain.table.name.value;
