@@ -22,7 +22,7 @@ use crate::{
 /// The target triple of all code that runs in a system.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The target triple of the loader for UEFI.
-const UEFI_TARGET: &str = "x86_64-unknown-uefi";
+pub(crate) const UEFI_TARGET: &str = "x86_64-unknown-uefi";
 /// Packages of the kernel and of the loader for UEFI.
 pub use image_compiler::trust::{KERNEL, LOADER};
 
@@ -134,6 +134,7 @@ impl Compiler<'_> {
     ///
     /// When the compiler finds fault with the code, or the machine with the compiler.
     pub fn build(&self, part: Part, packages: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+        self.require_library(part)?;
         let step = self.progress.step(part.title());
         let mut command = self.cargo(part, "build", packages);
         let finished = process::run(&mut command, "cargo", self.interrupts, &mut |line| show(&step, line))?;
@@ -154,6 +155,7 @@ impl Compiler<'_> {
     ///
     /// When it finds something.
     pub fn lint(&self, part: Part, packages: &[&str]) -> Result<(), Failure> {
+        self.require_library(part)?;
         let mut command = self.cargo(part, "clippy", packages);
         command.args(["--", "-Dwarnings"]);
         let finished =
@@ -261,11 +263,6 @@ fn explain(part: Part, finished: &process::Finished) -> Failure {
 
 /// A sentence for a fault of which Cargo and the linker speak in terms of their own.
 fn code_fault(text: &str) -> Option<String> {
-    if text.contains("target may not be installed") {
-        return Some(format!(
-            "Rust's library for UEFI is missing; to install: rustup target add {UEFI_TARGET}"
-        ));
-    }
     if text.contains("undefined symbol: domain_main") {
         return Some(
             "a program does not say where it begins; add `cloison_rt::entry!(main);` to its main.rs".into(),

@@ -30,6 +30,7 @@ pub mod payload;
 pub mod process;
 pub mod progress;
 pub mod run;
+mod rust_library;
 pub mod scratch;
 pub mod source;
 pub mod terminal;

@@ -29,6 +29,7 @@ use crate::{
 pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     let all = [tools::BUILD, tools::RUN, tools::EFI, tools::PAYLOAD].concat();
     tools::require(&all, &context.progress, &context.interrupts)?;
+    context.compiler().require_library(Part::Loader)?;
     let place = |tool: &tools::Tool| tools::find(tool.name).unwrap_or_else(|| tool.name.into());
     let lines = all.iter().map(|tool| format!("  {:<40} {}\n", tool.purpose, place(tool).display()));
     output::print(&format!("{}{}nothing is missing", lines.collect::<String>(), payloads(context)))
