@@ -91,8 +91,9 @@ impl Machine {
             (Some(Form::Iso), _) | (None, _) => ("format=raw,readonly=on", "ide-cd"),
         };
         add("-drive", option(&format!("if=none,id=boot,{kind},file="), &self.disc));
-        // The first to start from: a disk that the system drives can have something in its first sector, too.
-        add("-device", format!("{drive},drive=boot,bootindex=0").into());
+        // The first to start from: a disk that the system drives can have something in its first sector, too. Number 0 is
+        // that of a kernel which QEMU loads by itself (`-kernel`).
+        add("-device", format!("{drive},drive=boot,bootindex=1").into());
         if let Some(entry) = &self.entry {
             add("-smbios", format!("type=11,value={ENTRY_PREFIX}{entry}").into());
         }
