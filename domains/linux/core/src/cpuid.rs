@@ -38,6 +38,9 @@ const FEATURES_7B: u32 = bits(&[3, 5, 6, 8, 9, 13, 18, 19, 23, 24, 29]);
 const FEATURES_7C: u32 = bits(&[8, 9, 10]);
 /// Leaf 7, `edx`: FSRM.
 const FEATURES_7D: u32 = bits(&[4]);
+/// Leaf 7, `ebx`: ERMS. Like FSRM it says that strings are moved and stored as fast byte by byte as in words. QEMU's emulation
+/// has both bits, and takes one instruction for each byte; without them, Linux takes words.
+const FAST_BYTES_7B: u32 = bits(&[9]);
 /// Leaf 0xd, subleaf 1, `eax`: XSAVEOPT, XSAVEC, XGETBV with 1. Not XSAVES, which takes privilege.
 const FEATURES_D1: u32 = bits(&[0, 1, 2]);
 /// Leaf 0x80000001, `ecx`: LAHF, LZCNT, SSE4A, MISALIGNSSE, PREFETCHW.
@@ -89,6 +92,7 @@ pub fn shown(machine: &impl Machine, xcr0: u64, leaf: u32, subleaf: u32) -> [u32
         (1, _) => [a, b & CACHE_LINE, c & FEATURES_1C | HYPERVISOR, d & FEATURES_1D],
         (2, _) => [a, b, c, d],
         (4, _) => [a & CACHE_KIND, b, c, d],
+        (7, 0) if is_emulated(machine) => [0, b & FEATURES_7B & !FAST_BYTES_7B, c & FEATURES_7C, 0],
         (7, 0) => [0, b & FEATURES_7B, c & FEATURES_7C, d & FEATURES_7D],
         (0xd, _) => states_leaf(machine, xcr0, subleaf, [a, b, c, d]),
         (EXTENDED, _) if clears_base(machine) => [SELECTORS, b, c, d],
@@ -107,7 +111,12 @@ pub fn shown(machine: &impl Machine, xcr0: u64, leaf: u32, subleaf: u32) -> [u32
 /// emulation lacks (its `helper_load_seg` loads base 0).
 fn clears_base(machine: &impl Machine) -> bool {
     let has_leaf = machine.cpuid(EXTENDED, 0)[0] >= SELECTORS;
-    has_leaf && machine.cpuid(SELECTORS, 0)[0] & CLEARS_BASE != 0 || machine.cpuid(BASE, 0)[1..] == EMULATOR
+    has_leaf && machine.cpuid(SELECTORS, 0)[0] & CLEARS_BASE != 0 || is_emulated(machine)
+}
+
+/// Whether QEMU emulates the CPU.
+fn is_emulated(machine: &impl Machine) -> bool {
+    machine.cpuid(BASE, 0)[1..] == EMULATOR
 }
 
 /// The hypervisor's leaves.

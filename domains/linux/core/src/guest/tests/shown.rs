@@ -106,6 +106,22 @@ fn a_base_that_is_not_cleared_is_not_said_to_be() {
     }
 }
 
+/// QEMU's emulation moves strings byte by byte if it is told to: a Linux there is not told that this is fast.
+#[test]
+fn fast_strings_are_shown_where_they_are_fast() {
+    const ERMS: u32 = 9;
+    assert!(has(shown(7, 0)[1], ERMS) && has(shown(7, 0)[3], 4), "ERMS, FSRM");
+    for (name, is_fast) in [("TCGTCGTCGTCG", false), ("TCGTCGTCGTC", true)] {
+        let mut fixture = Fixture::new();
+        let name = [name.as_bytes(), &[0; 12]].concat();
+        let word = |at: usize| u32::from_le_bytes(name[at..at + 4].try_into().unwrap());
+        // The first word of the name has the bit.
+        fixture.host.cpuid = [0x4000_0001, word(0), word(4), word(8)];
+        let [_, b, ..] = cpuid::shown(&fixture.host, 0, 7, 0);
+        assert_eq!(has(b, ERMS), is_fast, "{name:x?}");
+    }
+}
+
 #[test]
 fn the_bytes_to_save_are_those_of_the_states_chosen() {
     let mut fixture = Fixture::new();
