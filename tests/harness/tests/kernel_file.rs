@@ -1,9 +1,9 @@
 //! The kernel's file as it lies on the disc, field by field as the System V ABI's chapter on object files has it.
 //! Boot loaders differ in what they put up with; a file that keeps to the letter suits all.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use image_builder::build::{self, Context};
+use image_builder::build::{self, Built, Context};
 use image_machine::{interrupts::Interrupts, progress::Progress};
 
 const HEADER_BYTES: usize = 64;
@@ -11,6 +11,9 @@ const SEGMENT_BYTES: usize = 56;
 const SECTION_BYTES: usize = 64;
 const LOADED: u32 = 1;
 const EXECUTABLE: u32 = 1;
+/// What the kernel's text may have, in bytes: all of it has to be read by who wants to trust it. The pages that are mapped
+/// no more once a domain runs (`.init`) are not among it.
+const TEXT_BYTES: usize = 72 << 10;
 
 /// A file, to be read at any place.
 struct File(Vec<u8>);
@@ -30,19 +33,44 @@ impl File {
         };
         loaded.map(read).collect()
     }
+
+    /// How many bytes a section has.
+    fn section_bytes(&self, name: &str) -> Option<usize> {
+        let header = |index: usize| self.number::<8>(0x28) + index * SECTION_BYTES;
+        let names = self.number::<8>(header(self.number::<2>(0x3e)) + 0x18);
+        let has_name = |at: &usize| {
+            let name_of = &self.0[names + self.number::<4>(*at)..];
+            name_of.starts_with(name.as_bytes()) && name_of[name.len()] == 0
+        };
+        let section = (0..self.number::<2>(0x3c)).map(header).find(has_name)?;
+        Some(self.number::<8>(section + 0x20))
+    }
 }
 
-/// The kernel of the smallest system.
-fn kernel() -> File {
+/// The smallest system.
+fn hello() -> Built {
     let context = Context::find(Progress::silent(), Interrupts::none().unwrap()).unwrap();
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/hello.toml");
     let system = build::load(&context, manifest).unwrap();
-    File(build::build(&context, system).unwrap().kernel)
+    build::build(&context, system).unwrap()
+}
+
+#[test]
+fn the_kernels_text_is_within_its_limit() {
+    let file = File(fs::read(hello().symbols).unwrap());
+    let bytes = file.section_bytes(".text").unwrap();
+    assert!(
+        bytes <= TEXT_BYTES,
+        "the kernel's text has {bytes} bytes, {} more than it may: what the boot alone needs belongs into .init \
+         (core-kernel/kernel/kernel.ld), the rest has to become less",
+        bytes - TEXT_BYTES
+    );
+    assert!(file.section_bytes(".init").is_some_and(|init| init > 0), "nothing is for the boot alone");
 }
 
 #[test]
 fn the_kernels_file_is_as_the_elf_specification_has_it() {
-    let file = kernel();
+    let file = File(hello().kernel);
     // 64 bits, little end first, version 1; an executable for x86-64.
     assert_eq!(file.0[..7], *b"\x7fELF\x02\x01\x01");
     assert_eq!([0x10, 0x12].map(|at| file.number::<2>(at)), [2, 62]);
