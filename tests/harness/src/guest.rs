@@ -1,6 +1,6 @@
 //! Programs of the tests for a Linux: compiled, and added to what guests begin with.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use image_builder::build::Context;
 use image_compiler::{Inputs, manifest::GuestFile};
@@ -19,9 +19,8 @@ const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest");
 ///
 /// When there is no such program, or it cannot be compiled.
 pub(crate) fn with_program(context: &Context, inputs: Inputs, name: &str) -> Result<Inputs, Failure> {
-    let source = Path::new(PROGRAMS).join(name).with_extension("rs");
-    let text = fs::read_to_string(&source).map_err(|error| Failure::file("cannot read", &source, &error))?;
-    let program = linux_program::compile(&text, &context.target, &context.interrupts)?;
+    let source = Path::new(PROGRAMS).join(name).join("main.rs");
+    let program = linux_program::compile(&source, &context.target, &context.interrupts)?;
     let addition = archive(&[(&format!("bin/{name}"), Content::File(program))], &[])
         .map_err(|error| Failure::machine("cannot make an archive", &error))?;
     let named = inputs.manifest.domains.iter().filter_map(|domain| domain.guest.initramfs.as_ref());

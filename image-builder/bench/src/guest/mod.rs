@@ -22,7 +22,7 @@ use super::{Bench, Figures, TIMES, figure, linux, median, round::log_arguments, 
 use log::Places;
 
 /// The program that measures, and the system in which it does.
-const PROGRAM: &str = include_str!("measure.rs");
+const PROGRAM: &str = "image-builder/bench/src/guest/measure.rs";
 const MANIFEST: &str = include_str!("bench-linux.toml");
 /// What the kernel is told on the bare machine.
 const ON_THE_MACHINE: &str = "console=ttyS0 nr_cpus=1 quiet panic=-1 PLACE=machine";
@@ -111,7 +111,7 @@ impl Bench<'_> {
 
 /// The program, compiled.
 fn program(context: &Context) -> Result<Vec<u8>, Failure> {
-    linux_program::compile(PROGRAM, &context.target, &context.interrupts)
+    linux_program::compile(&context.workspace.root.join(PROGRAM), &context.target, &context.interrupts)
 }
 
 /// The machine with the guest's kernel on it and nothing else.

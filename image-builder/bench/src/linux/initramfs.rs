@@ -14,8 +14,9 @@ use super::packages::{Package, Packages};
 
 /// The script that measures.
 pub(super) const SCRIPT: &str = include_str!("guest/init.sh");
-/// The program that makes UDP round trips.
+/// The program that makes UDP round trips, and where it lies.
 pub(super) const UDP_ROUND_TRIP: &str = include_str!("guest/udp_round_trip.rs");
+const UDP_ROUND_TRIP_FILE: &str = "image-builder/bench/src/linux/guest/udp_round_trip.rs";
 
 /// A file that is taken from a package.
 struct Wanted {
@@ -80,10 +81,9 @@ pub(super) fn build(
     let kernel = files.iter().position(|(to, _)| *to == KERNEL);
     let (_, kernel) = files.swap_remove(kernel.ok_or_else(|| lacks(&WANTED[0]))?);
     files.push(("init", SCRIPT.into()));
-    files.push((
-        "bin/udp-round-trip",
-        linux_program::compile(UDP_ROUND_TRIP, &context.target, &context.interrupts)?,
-    ));
+    let source = context.workspace.root.join(UDP_ROUND_TRIP_FILE);
+    let round_trip = linux_program::compile(&source, &context.target, &context.interrupts)?;
+    files.push(("bin/udp-round-trip", round_trip));
     let files: Vec<_> = files.into_iter().map(|(to, bytes)| (to, Content::File(bytes))).collect();
     let archive = archive(&files, &["dev", "proc", "sys", "tmp"])
         .map_err(|error| Failure::machine("cannot make the initramfs", &error))?;
