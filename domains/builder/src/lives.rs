@@ -14,7 +14,7 @@ use cloison_sys::Slot;
 
 use crate::{
     BuildError, Kernel, Life, Piece, Site, Step,
-    site::{Choice, Held, take},
+    site::{Choice, Held, Shell, take},
 };
 
 /// The badge of the manager. Nobody else has a gate into the builder.
@@ -138,7 +138,17 @@ impl<K: Kernel> Site<'_, K> {
         self.shell(domain).map_or(0, |shell| shell.image)
     }
 
-    /// Chooses that.
+    /// Which of its images a domain has begun with, or, if it has no memory, is started with if nobody chooses one then.
+    #[must_use]
+    pub fn image_in_use(&self, domain: u32) -> u8 {
+        let in_use = |shell: &Shell| match shell.state {
+            State::Defined => shell.image,
+            _ => shell.choice.image,
+        };
+        self.shell(domain).map_or(0, in_use)
+    }
+
+    /// Chooses the one with which a domain is started.
     pub fn set_image(&mut self, domain: u32, image: u8) {
         if let Some(Some(shell)) = self.shells.get_mut(domain as usize) {
             shell.image = image;

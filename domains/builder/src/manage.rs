@@ -148,7 +148,7 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
     fn program(&mut self, _client: Badge, domain: Name) -> Result<Runs, Refusal> {
         let domain = self.named(domain)?;
         let own = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?.name;
-        let chosen = self.site.plan.images_of(domain).nth(self.site.image_of(domain).into());
+        let chosen = self.site.plan.images_of(domain).nth(self.site.image_in_use(domain).into());
         Ok(Runs { image: chosen.map_or(own, |entry| entry.name), digest: self.digest(domain) })
     }
 

@@ -117,7 +117,8 @@ cloison_ipc::interface! {
         /// `refusals` how often it was refused what it was about to do, in all its lives.
         info: Info { domain: Name }
             -> About { state: State, is_managed: bool, lives: u32, kib: u32, code: u64, cpu_us: u64, refusals: u32 };
-        /// Which program a domain runs, or is to run, and the start of the program's digest.
+        /// Which program a domain runs, and the start of the program's digest; of a guest, the kernel with which it has
+        /// begun. Of a domain that has no memory: what it is started with if nobody chooses something else then.
         program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
         /// The digest of that program, made of what is in the image: as the boot loader measures it.
         measure: Measure { domain: Name } -> Measured { digest: [u8; 32] };

@@ -206,12 +206,15 @@ fn an_image_is_chosen_among_those_of_the_plan() {
     assert_eq!(managed.program(client, guest).unwrap().image, old);
     managed.start(client, guest).unwrap();
     managed.set_image(client, guest, first.name).unwrap();
+    assert_eq!(managed.program(client, guest).unwrap().image, old, "in use, whatever comes next");
     assert_eq!(chosen(&site), 1, "this life's");
     site.restart(RESTARTED).unwrap();
     assert_eq!(chosen(&site), 1, "a restart is no other choice");
     let mut managed = Managed::new(&mut site);
+    assert_eq!(managed.program(client, guest).unwrap().image, old);
     managed.kill(client, guest).unwrap();
-    managed.start_guest(client, guest, 1, 1).unwrap();
     assert_eq!(managed.program(client, guest).unwrap().image, first.name, "what was chosen for good");
+    managed.start_guest(client, guest, 1, 1).unwrap();
+    assert_eq!(managed.program(client, guest).unwrap().image, old, "what was asked for, for one life");
     assert_eq!(chosen(&site), 1);
 }
