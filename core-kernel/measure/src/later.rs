@@ -12,6 +12,8 @@ use crate::event::MARK;
 pub const MAX_LINE_BYTES: usize = 160;
 /// What stands behind the name in front.
 pub const NAME_END: &str = ": ";
+/// What stands between the name of a domain and that of the kernel with which its guest begins.
+pub const WITH: &str = " with ";
 
 /// What has come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,11 @@ impl What {
 pub struct Later<S> {
     /// What.
     pub what: What,
-    /// To whom: the name of a domain, and of the program that it runs if that is another's; or the number of entries.
+    /// To whom: the name of a domain, and of the kernel with which its guest begins, if it has one that is started so; or the
+    /// number of entries.
     pub subject: S,
-    /// The digest of the program, as the loader has measured it; or the log's head.
+    /// The digest of the domain's program, as the loader has measured it; or the log's head. A guest's kernel is a file of the
+    /// image, which the loader has measured, too.
     pub digest: Digest,
 }
 
@@ -67,8 +71,11 @@ impl<'a> Later<&'a str> {
         let (word, rest) = line.split_once(' ')?;
         let what = What::ALL.into_iter().find(|what| what.word() == word)?;
         let (subject, digits) = rest.rsplit_once(MARK)?;
-        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"- ".contains(&byte);
-        let is_subject = !subject.is_empty() && subject.bytes().all(is_name);
+        let (name, kernel) = subject.split_once(WITH).unwrap_or((subject, "-"));
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        // A kernel is called as its file.
+        let is_kernel = !kernel.is_empty() && kernel.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_subject = !name.is_empty() && name.bytes().all(is_name) && is_kernel;
         (is_subject && line.len() <= MAX_LINE_BYTES).then_some(Self {
             what,
             subject,
@@ -102,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_what_is_read() {
         for what in What::ALL {
-            for subject in ["ticker", "ticker as my-hello", "24"] {
+            for subject in ["ticker", "linux-1 with debian-cloud", "linux1 with vmlinuz-6.1_RT", "24"] {
                 let later = Later { what, subject, digest: core::array::from_fn(|at| 7 * at as u8) };
                 assert_eq!(Later::read(&later.to_string()), Some(later));
             }
@@ -121,6 +128,12 @@ mod tests {
             good.replace("ticker", "Ticker"),
             good.replace("ticker", "tick\ner"),
             good.replace("ticker", "boss: start ticker"),
+            good.replace("ticker", "ticker as hello"),
+            good.replace("ticker", "ticker with "),
+            good.replace("ticker", " with kernel"),
+            good.replace("ticker", "ticker with two words"),
+            good.replace("ticker", "ticker with ker\nnel"),
+            good.replace("ticker", "ticker with boss: start ticker"),
             good.replace("ticker", &"t".repeat(MAX_LINE_BYTES)),
             good.replace("sha256", "sha1"),
             good.replace('a', "A"),

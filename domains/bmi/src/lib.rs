@@ -1,4 +1,4 @@
-//! What BMI decides: whom the manifest lets ask for what. No calls: the program makes them.
+//! What BMI decides: whom the manifest lets ask for what, and whether there is memory for it. No calls: the program makes them.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -7,8 +7,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod guest;
 mod judge;
 mod recorder;
 
+pub use guest::Need;
 pub use judge::{Judge, NoTable};
-pub use recorder::{NotStarted, Recorder};
+pub use recorder::{NotStarted, Recorder, kernel_of};

@@ -9,11 +9,11 @@
 extern crate alloc;
 
 use alloc::{string::String, vec::Vec};
-use core::fmt::Display;
+use core::{fmt::Display, time::Duration};
 
-use bmi::{Judge, NoTable, NotStarted, Recorder};
+use bmi::{Judge, Need, NoTable, NotStarted, Recorder, kernel_of};
 use bmi_api::{
-    DIGEST_BYTES, Digest, ManageError,
+    DIGEST_BYTES, Digest, ManageError, State, domains,
     manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
         Measured, Memory, Offered, Refusal, Resumed, Runs, Server, Started,
@@ -25,16 +25,22 @@ use cloison_ipc::{Failure, GateLink};
 use cloison_rt::{
     log,
     sys::{Badge, Instant, Message, Received, Slot, info, reply_wait, settings},
+    time::sleep,
 };
 
 cloison_rt::entry!(main);
 
 fn main() -> Result<(), Unfit> {
     let builder = manage::Client::find(builder_api::GATE).map_err(Unfit::Builder)?;
-    let domains = (0..=u8::MAX).map_while(|place| Some(builder.entry(place).ok()?.name));
-    let judge = Judge::new(settings::management(), domains.collect::<Vec<_>>()).map_err(Unfit::Table)?;
-    let recorder = GateLink::find(RECORD).map(Recorder::new);
+    let names: Vec<_> =
+        domains(&builder, rest).map_err(Unfit::Builder)?.iter().map(|listed| listed.name).collect();
+    let judge = Judge::new(settings::management(), names).map_err(Unfit::Table)?;
+    let recorder = GateLink::find(RECORD).map(|link| Recorder::new(link, rest));
     Bmi { builder, judge, recorder }.serve()
+}
+
+fn rest(milliseconds: u32) {
+    sleep(Duration::from_millis(milliseconds.into()));
 }
 
 /// The gate by which what is started is measured, if there is one.
@@ -74,6 +80,22 @@ fn passed_on<R>(answer: Result<R, ManageError>) -> Result<R, Refusal> {
         Failure::Refused(refusal) => refusal,
         _ => Refusal::NoBuilder,
     })
+}
+
+/// What a domain is to be started with.
+struct Chosen {
+    /// The kernel, if it runs a guest.
+    kernel: Option<Name>,
+    need: Need,
+}
+
+/// The memory of the budget that a domain would have that has none.
+fn startable(builder: &manage::Client<Slot>, domain: Name) -> Result<u32, ManageError> {
+    let about = builder.info(domain)?;
+    match about.state {
+        State::Defined => Ok(about.kib),
+        _ => Err(Failure::Refused(Refusal::IsStarted)),
+    }
 }
 
 /// A domain that was started, for a person.
@@ -118,20 +140,24 @@ impl Bmi {
         outcome
     }
 
-    /// Has a domain started with an image, and measured before, where the manifest wants that.
+    /// Has a domain started, and measured before, where the manifest wants that. Says what the report's BMI says: which
+    /// component it takes, and that it starts it.
     fn begin<R>(
         &mut self,
-        client: Badge,
-        (domain, image): (Name, Name),
+        (client, domain): (Badge, Name),
         running: impl FnOnce(&R) -> String,
+        choose: impl FnOnce(&manage::Client<Slot>) -> Result<Chosen, ManageError>,
         start: impl Fn(&manage::Client<Slot>) -> Result<R, ManageError>,
     ) -> Result<R, Refusal> {
         let mut recorder = self.recorder.take();
         let started = self.change((client, Operation::Start, domain), running, |builder| {
+            let Chosen { kernel, need } = choose(builder)?;
+            need.fits(&builder.budget()?).map_err(Failure::Refused)?;
+            let image = kernel.unwrap_or(domain);
             log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
             log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
             let Some(recorder) = &mut recorder else { return start(builder) };
-            recorder.start(builder, (domain, image), start).map_err(|error| match error {
+            recorder.start(builder, (domain, kernel), start).map_err(|error| match error {
                 NotStarted::Builder(error) => error,
                 NotStarted::NotMeasured(why) => {
                     log!("{domain} is not measured: {why}");
@@ -195,11 +221,14 @@ impl Server for Bmi {
         )
     }
 
-    /// Says what the report's BMI says: which component it takes, and that it starts it.
     fn start(&mut self, client: Badge, domain: Name) -> Result<Started, Refusal> {
-        let image = self.builder.program(domain).map_or(domain, |runs| runs.image);
         let running = |started: &Started| running(started.kib, started.digest);
-        self.begin(client, (domain, image), running, |builder| builder.start(domain))
+        let choose = |builder: &manage::Client<Slot>| {
+            let (kernel, kib) = (kernel_of(builder, domain)?, startable(builder, domain)?);
+            let offered = builder.image(domain, 0).ok();
+            Ok(Chosen { kernel, need: Need::of_all(kib, offered) })
+        };
+        self.begin((client, domain), running, choose, |builder| builder.start(domain))
     }
 
     fn image(&mut self, client: Badge, domain: Name, place: u8) -> Result<Offered, Refusal> {
@@ -208,9 +237,13 @@ impl Server for Bmi {
     }
 
     fn start_guest(&mut self, client: Badge, domain: Name, image: u8, mib: u32) -> Result<Guested, Refusal> {
-        let name = self.builder.image(domain, image).map_or(domain, |offered| offered.image);
         let running = |started: &Guested| running(started.kib, started.digest);
-        self.begin(client, (domain, name), running, |builder| builder.start_guest(domain, image, mib))
+        let choose = |builder: &manage::Client<Slot>| {
+            let (kib, offered) = (startable(builder, domain)?, builder.image(domain, image)?);
+            let need = Need::of_guest(kib, offered, mib).map_err(Failure::Refused)?;
+            Ok(Chosen { kernel: Some(offered.image), need })
+        };
+        self.begin((client, domain), running, choose, |builder| builder.start_guest(domain, image, mib))
     }
 
     fn shutdown(&mut self, client: Badge, domain: Name) -> Result<Asked, Refusal> {
@@ -222,6 +255,8 @@ impl Server for Bmi {
     }
 
     fn kill(&mut self, client: Badge, domain: Name) -> Result<Killed, Refusal> {
+        // It is known now with which kernel a life has begun that is not measured yet.
+        self.note_lives();
         self.change((client, Operation::Kill, domain), |_| "ended".into(), |builder| builder.kill(domain))
     }
 

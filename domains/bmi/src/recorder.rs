@@ -1,21 +1,27 @@
 //! Has what is started measured before it runs: a line for each life of a domain, in a register of the TPM.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::fmt::Display;
 
 use attester_api::record;
 use bmi_api::{
     ManageError, State, domains,
-    manage::{self, Listed},
+    manage::{self, Listed, Refusal},
 };
 use cloison_abi::Name;
-use cloison_ipc::{Link, Transport};
-use cloison_measure::{Later, What};
+use cloison_ipc::{Failure, Link, Transport};
+use cloison_measure::{Later, What, later::WITH};
 
 /// The way to the one who measures, and what has been measured.
 #[derive(Debug)]
 pub struct Recorder<L> {
     link: L,
+    /// Lets some milliseconds pass.
+    rest: fn(u32),
     /// For each domain, in the order of the manifest, how many of its lives are measured: by the boot loader, or later.
     measured: Option<Vec<u32>>,
 }
@@ -36,12 +42,12 @@ impl From<ManageError> for NotStarted {
 }
 
 impl<L: Link + Copy> Recorder<L> {
-    /// Nothing has been measured but what was started at boot.
-    pub const fn new(link: L) -> Self {
-        Self { link, measured: None }
+    /// Nothing has been measured but what was started at boot. `rest` lets some milliseconds pass.
+    pub const fn new(link: L, rest: fn(u32)) -> Self {
+        Self { link, rest, measured: None }
     }
 
-    /// Has a domain measured, and started with this image.
+    /// Has a domain measured, and started with this kernel, if it runs a guest.
     ///
     /// # Errors
     ///
@@ -49,16 +55,16 @@ impl<L: Link + Copy> Recorder<L> {
     pub fn start<T: Transport, R>(
         &mut self,
         builder: &manage::Client<T>,
-        (domain, image): (Name, Name),
+        (domain, kernel): (Name, Option<Name>),
         start: impl Fn(&manage::Client<T>) -> Result<R, ManageError>,
     ) -> Result<R, NotStarted> {
-        let all = domains(builder)?;
+        let all = domains(builder, self.rest)?;
         let place = all.iter().position(|listed| listed.name == domain);
         // What the builder refuses anyway is not worth a line.
         let place = place.filter(|place| all[*place].state == State::Defined);
         let Some(place) = place else { return Ok(start(builder)?) };
         self.note(builder, &all).map_err(NotStarted::NotMeasured)?;
-        let subject = if image == domain { format!("{domain}") } else { format!("{domain} as {image}") };
+        let subject = subject(domain, kernel);
         let digest = builder.measure(domain)?.digest;
         let line = |what| Later { what, subject: &subject, digest };
         self.record(line(What::Start)).map_err(NotStarted::NotMeasured)?;
@@ -78,7 +84,7 @@ impl<L: Link + Copy> Recorder<L> {
     ///
     /// Why one is not.
     pub fn note_lives<T: Transport>(&mut self, builder: &manage::Client<T>) -> Result<(), String> {
-        let all = domains(builder).map_err(|error| format!("{error}"))?;
+        let all = domains(builder, self.rest).map_err(|error| format!("{error}"))?;
         self.note(builder, &all)
     }
 
@@ -88,7 +94,8 @@ impl<L: Link + Copy> Recorder<L> {
         let noted = all.iter().zip(&mut measured).try_for_each(|(listed, measured)| {
             while *measured < begun(listed) {
                 let digest = builder.measure(listed.name).map_err(|error| format!("{error}"))?.digest;
-                self.record(Later { what: What::Again, subject: listed.name, digest })?;
+                let kernel = kernel_of(builder, listed.name).map_err(|error| format!("{error}"))?;
+                self.record(Later { what: What::Again, subject: subject(listed.name, kernel), digest })?;
                 *measured += 1;
             }
             Ok(())
@@ -105,6 +112,26 @@ impl<L: Link + Copy> Recorder<L> {
         let recorded = record::Client::new(self.link).record(line.len() as u32);
         recorded.map(drop).map_err(|error| format!("{error}"))
     }
+}
+
+/// The kernel with which a domain's guest has begun, or is started next; none if it has no guest that is started so.
+///
+/// # Errors
+/// Those of the calls.
+pub fn kernel_of<T: Transport>(
+    builder: &manage::Client<T>,
+    domain: Name,
+) -> Result<Option<Name>, ManageError> {
+    match builder.image(domain, 0) {
+        Err(Failure::Refused(Refusal::UnknownImage)) => Ok(None),
+        Err(error) => Err(error),
+        Ok(_) => builder.program(domain).map(|runs| Some(runs.image)),
+    }
+}
+
+/// What a line is about.
+fn subject(domain: Name, kernel: Option<Name>) -> String {
+    kernel.map_or_else(|| domain.to_string(), |kernel| format!("{domain}{WITH}{kernel}"))
 }
 
 /// How many lives a domain has begun.

@@ -86,7 +86,8 @@ impl Around for Shell {
 
     fn complete(&mut self, text: &str) -> Vec<String> {
         let domains: Vec<Name> = self.entries.iter().map(|entry| entry.name).collect();
-        let groups = self.bmi.as_ref().map(bmi_api::groups).and_then(Result::ok).unwrap_or_default();
+        let groups = self.bmi.as_ref().map(|bmi| bmi_api::groups(bmi, rest)).and_then(Result::ok);
+        let groups = groups.unwrap_or_default();
         complete(text, Known { domains: &domains, groups: &groups })
     }
 }
@@ -97,8 +98,12 @@ impl bmi_api::Around for Shell {
     }
 
     fn rest(&mut self, milliseconds: u32) {
-        sleep(Duration::from_millis(milliseconds.into()));
+        rest(milliseconds);
     }
+}
+
+fn rest(milliseconds: u32) {
+    sleep(Duration::from_millis(milliseconds.into()));
 }
 
 impl Shell {

@@ -5,7 +5,7 @@ use std::str;
 use cloison_abi::measure::{PCR_LATER, PCR_PROGRAMS};
 use cloison_measure::{
     Bank, Digests, Event, Later, Log, What,
-    later::NAME_END,
+    later::{NAME_END, WITH},
     log::{LogEvent, kind},
 };
 
@@ -15,9 +15,6 @@ use crate::{
     reference::Reference,
     verdict::{Row, State},
 };
-
-/// What stands between the name of a domain and that of another whose program it runs.
-const AS: &str = " as ";
 
 /// What is told of the register for what comes after the boot. Its log has been shown to be true.
 pub(crate) fn row(log: &Log<'_>, reference: &Reference) -> Row {
@@ -52,8 +49,9 @@ fn tell(by: &str, later: &Later<&str>, reference: &Reference) -> Result<String, 
     if *what == What::Log {
         return Ok(format!("{text} {}", hex(digest)));
     }
-    let program = subject.split_once(AS).map_or(*subject, |(_, program)| program);
-    let is_known = runs(reference, program, later);
+    // Which kernels there are for a guest is in the plan and the files, which were measured at boot.
+    let domain = subject.split_once(WITH).map_or(*subject, |(domain, _)| domain);
+    let is_known = runs(reference, domain, later);
     if is_known { Ok(text) } else { Err(format!("{text} (another program)")) }
 }
 

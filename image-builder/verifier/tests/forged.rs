@@ -266,14 +266,14 @@ fn what_is_started_is_named() {
         "boss: again two sha256:d1",
         "boss: again two sha256:d1",
         "boss: failed three sha256:d3",
-        "boss: start three as one sha256:d1",
+        "boss: start one with vmlinux sha256:d1",
         "ipcmon: log 7 sha256:ab",
     ]);
     assert!(verdict.is_accepted(), "{verdict}");
     let row = verdict.rows.iter().find(|row| row.pcr == 14).unwrap();
     let head = "ab".repeat(32);
     let told = "PCR 14 since the boot: boss: start two, boss: again two (2 times), boss: failed three, \
-                boss: start three as one, ipcmon: log 7 ";
+                boss: start one with vmlinux, ipcmon: log 7 ";
     assert_eq!((row.state, row.to_string()), (State::Later, format!("{told}{head}")));
 }
 
@@ -285,7 +285,9 @@ fn what_cannot_have_been_started_is_refused() {
         ("boss: start two sha256:d2", "boss: start two (another program)"),
         ("boss: start two sha256:d3", "boss: start two (another program)"),
         ("boss: again one sha256:d3", "boss: again one (another program)"),
-        ("boss: start three as two sha256:d3", "boss: start three as two (another program)"),
+        ("boss: start one with three sha256:d3", "boss: start one with three (another program)"),
+        ("boss: start spy with one sha256:d1", "boss: start spy with one (another program)"),
+        ("boss: start three as one sha256:d1", "boss: start three as one (not foretold)"),
         ("boss: stop two sha256:d1", "boss: stop two (not foretold)"),
         ("start two sha256:d1", "start two (not foretold)"),
         (": start two sha256:d1", ": start two (not foretold)"),

@@ -1,8 +1,10 @@
 //! Does what a line of `bmic` asks for, and tells a person how it went.
 
 mod linux;
+mod list;
 mod show;
 
+pub use list::{domains, groups};
 pub use show::Digest;
 
 use alloc::{string::String, vec::Vec};
@@ -57,31 +59,6 @@ pub fn carry_out<T: Transport>(line: &str, bmi: &Client<T>, around: &mut impl Ar
     }
 }
 
-/// All domains, in the order of the manifest.
-///
-/// # Errors
-/// Those of the call.
-pub fn domains<T: Transport>(bmi: &Client<T>) -> Result<Vec<Listed>, ManageError> {
-    until_unknown(|place| bmi.entry(place), Refusal::Unknown)
-}
-
-/// All groups.
-///
-/// # Errors
-/// Those of the call.
-pub fn groups<T: Transport>(bmi: &Client<T>) -> Result<Vec<Name>, ManageError> {
-    until_unknown(|place| bmi.group(place).map(|group| group.name), Refusal::UnknownGroup)
-}
-
-/// What there is at each place, up to the first where there is nothing.
-fn until_unknown<A>(
-    at: impl FnMut(u8) -> Result<A, ManageError>,
-    end: Refusal,
-) -> Result<Vec<A>, ManageError> {
-    let all = (0..=u8::MAX).map(at);
-    all.take_while(|found| !matches!(found, Err(Failure::Refused(refusal)) if *refusal == end)).collect()
-}
-
 struct Session<'a, T: Transport, A> {
     bmi: &'a Client<T>,
     around: &'a mut A,
@@ -129,7 +106,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
     /// Who stands still with one that is held.
     fn tell_waiting(&mut self, domain: Name, waiting: u32) {
         // A client that may not list them is told how many they are.
-        let all = domains(self.bmi).unwrap_or_default();
+        let all = self.domains().unwrap_or_default();
         let is_waiting = |place: &usize| waiting.checked_shr(*place as u32).is_some_and(|bits| bits & 1 == 1);
         let names = all.iter().enumerate().filter(|(place, _)| is_waiting(place));
         let names: Vec<&str> = names.map(|(_, listed)| listed.name.as_str()).collect();
@@ -140,6 +117,19 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             }
             _ => self.say(format_args!("  waiting until {domain} goes on: {}", names.join(", "))),
         }
+    }
+
+    fn domains(&mut self) -> Result<Vec<Listed>, ManageError> {
+        domains(self.bmi, |ms| self.around.rest(ms))
+    }
+
+    /// What there is at each place, up to the first where there is nothing.
+    fn all<R>(
+        &mut self,
+        at: impl FnMut(u8) -> Result<R, ManageError>,
+        end: Refusal,
+    ) -> Result<Vec<R>, ManageError> {
+        list::until(at, end, |ms| self.around.rest(ms))
     }
 
     fn say(&mut self, text: impl Display) {
@@ -166,11 +156,9 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
 
     /// Starts one after the other. Those behind one that does not start may rest on it, so they are left.
     fn start_group(&mut self, group: Name) -> Outcome {
-        let members = until_unknown(
-            |place| self.bmi.member(group, place).map(|member| member.domain),
-            Refusal::UnknownGroup,
-        );
-        match members {
+        let bmi = self.bmi;
+        let member = |place| bmi.member(group, place).map(|member| member.domain);
+        match self.all(member, Refusal::UnknownGroup) {
             Ok(members) if members.is_empty() => Err(self.unknown_group(group)),
             Ok(members) => members.into_iter().try_for_each(|domain| self.start(domain)),
             Err(error) => Err(self.failed(error)),
@@ -178,7 +166,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
     }
 
     fn unknown_group(&mut self, group: Name) -> Status {
-        let groups = groups(self.bmi).unwrap_or_default();
+        let groups = groups(self.bmi, |ms| self.around.rest(ms)).unwrap_or_default();
         let meant = closest(group.as_str(), groups.iter().map(Name::as_str));
         let meant = meant.map_or(String::from("the manifest says which groups there are"), did_you_mean);
         self.complain(format_args!("there is no group `{group}`; {meant}"));
@@ -217,7 +205,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
     }
 
     fn unknown(&mut self, domain: Name) -> Status {
-        let domains = domains(self.bmi).unwrap_or_default();
+        let domains = self.domains().unwrap_or_default();
         let meant = closest(domain.as_str(), domains.iter().map(|listed| listed.name.as_str()));
         let meant = meant.map_or(String::from("bmic --list names them"), did_you_mean);
         self.complain(format_args!("there is no domain `{domain}`; {meant}"));

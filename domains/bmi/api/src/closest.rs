@@ -4,9 +4,10 @@
 const LONGEST: usize = 16;
 
 /// The word that is closest to a misspelt one, if one is close: at most two letters are wrong, missing or too many, or
-/// have changed places, and more are right than wrong.
+/// have changed places, and more are right than wrong. It is another word: what was typed was not understood.
 pub fn closest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distances = words.into_iter().filter_map(|other| Some((distance(word, other)?, other)));
+    let others = words.into_iter().filter(|other| *other != word);
+    let distances = others.filter_map(|other| Some((distance(word, other)?, other)));
     let (distance, found) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= 2 && 2 * distance < found.len()).then_some(found)
 }
@@ -52,6 +53,9 @@ mod tests {
             ("ba", None),
             ("", None),
             ("a-name-that-is-far-too-long", None),
+            // What was typed is not what was meant.
+            ("tpmdemo", None),
+            ("ipctest1", Some("ipctest2")),
         ];
         for (word, meant) in cases {
             assert_eq!(closest(word, words), meant, "{word}");

@@ -102,6 +102,7 @@ impl Site for ThisSite {
     }
 
     fn domains(&self) -> Option<Result<Vec<Listed>, ManageError>> {
-        is_given("bmi").then(|| bmi_api::domains(&manage::Client::find("bmi")?))
+        // Who asks for the page again is answered then; meanwhile the others are.
+        is_given("bmi").then(|| bmi_api::domains(&manage::Client::find("bmi")?, |_| ()))
     }
 }

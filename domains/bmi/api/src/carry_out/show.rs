@@ -5,7 +5,7 @@ use core::fmt;
 use cloison_abi::{Fault, FaultKind, Name, policy::FIRST_INDEX};
 use cloison_ipc::{Failure, Transport};
 
-use super::{Around, Outcome, Session, domains};
+use super::{Around, Outcome, Session};
 use crate::{
     DIGEST_BYTES, REGISTER_NAMES, REGISTERS,
     manage::{About, Crash, Listed, Refusal},
@@ -61,7 +61,7 @@ impl fmt::Display for Cpu {
 impl<T: Transport, A: Around> Session<'_, T, A> {
     /// The kernel numbers domains in the order of the manifest, and so does this.
     pub(super) fn list(&mut self, with_more: bool) -> Outcome {
-        let all = domains(self.bmi).map_err(|error| self.failed(error))?;
+        let all = self.domains().map_err(|error| self.failed(error))?;
         let more = if with_more { " lives  image             program" } else { "" };
         let head =
             text(format_args!(" id  {:<16}  {:<8}  {:>11}  {:>11}", "domain", "state", "memory", "CPU"));
@@ -95,7 +95,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             "budget: {total} KiB, used {used}, free {free}, of that {largest} in one piece"
         ));
         // A client that may not list them is not told who has it.
-        let all = domains(self.bmi).unwrap_or_default();
+        let all = self.domains().unwrap_or_default();
         let holders = all.iter().filter(|one| one.is_managed && one.state != crate::State::Defined);
         holders.for_each(|one| self.say(format_args!("  {:<16}  {}", one.name, Kib(one.kib))));
         Ok(())

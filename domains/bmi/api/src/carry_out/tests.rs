@@ -33,10 +33,20 @@ struct World {
     refusals: u32,
     /// What each guest can have; 0: they are none.
     most_mib: u32,
+    /// A guest that this client may not start.
+    kept_from: Option<Name>,
+    /// Calls that come to nothing before one does not.
+    lost_calls: u32,
 }
 
 impl Transport for Domains {
     fn call(&self, message: Message) -> Result<Message, CallError> {
+        let mut world = self.0.borrow_mut();
+        if world.lost_calls > 0 {
+            world.lost_calls -= 1;
+            return Err(CallError::Denied);
+        }
+        drop(world);
         Ok(manage::answer(&mut *self.0.borrow_mut(), Badge(0), message))
     }
 }
@@ -114,6 +124,9 @@ impl Server for World {
     }
 
     fn start_guest(&mut self, _: Badge, domain: Name, image: u8, mib: u32) -> Result<Guested, Refusal> {
+        if self.kept_from == Some(domain) {
+            return Err(Refusal::NotAllowed);
+        }
         self.turn(domain, State::Defined, State::Running, Refusal::IsStarted)?;
         Ok(Guested { kib: mib * 1024 + 316, digest: [image; DIGEST_BYTES] })
     }
@@ -172,8 +185,17 @@ impl Around for Screen {
 fn world(stpm: State, tpmdemo: State) -> Domains {
     let domains =
         vec![(named("console"), State::Running), (named("stpm"), stpm), (named("tpmdemo"), tpmdemo)];
-    let (refusal, looks_until_end, is_asked, waiting, refusals, most_mib) = (None, 0, false, 0, 0, 0);
-    let world = World { domains, refusal, looks_until_end, is_asked, waiting, refusals, most_mib };
+    let world = World {
+        domains,
+        refusal: None,
+        looks_until_end: 0,
+        is_asked: false,
+        waiting: 0,
+        refusals: 0,
+        most_mib: 0,
+        kept_from: None,
+        lost_calls: 0,
+    };
     Domains(RefCell::new(world))
 }
 
@@ -370,6 +392,37 @@ fn a_guest_is_started_with_a_kernel_and_memory() {
     );
     let message = "bmic: every guest with `vmlinux` was started before: stpm, tpmdemo";
     assert_eq!(type_at(&all, "--start-linux vmlinux 128"), (Status::Failed, lines(&[message])));
+}
+
+/// Which guests a client may start, only the answers say.
+#[test]
+fn a_guest_that_may_be_started_is_found_behind_one_that_may_not() {
+    let all = world(State::Defined, State::Defined);
+    all.0.borrow_mut().most_mib = 128;
+    all.0.borrow_mut().kept_from = Some(named("stpm"));
+    let runs = "tpmdemo: running, 64 MiB for its guest, 65852 KiB, program 0000000000000000...";
+    done(&all, "--start-linux vmlinux 64", &["(bmilib) get_data(vmlinux$)", runs]);
+    let refused = "bmic: stpm is defined: the manifest does not let this domain ask for it; nothing was done";
+    for line in ["--start-linux vmlinux 64", "--start-linux vmlinux-old 64"] {
+        let (status, shown) = type_at(&all, line);
+        assert_eq!((status, shown.last().unwrap().as_str()), (Status::Failed, refused), "{line}");
+    }
+}
+
+/// A monitor that has not answered yet, or a server that begins another life, makes no list shorter.
+#[test]
+fn a_call_that_comes_to_nothing_is_made_again() {
+    let all = world(State::Running, State::Running);
+    let whole = type_at(&all, "--list");
+    for lost in [1, 5] {
+        all.0.borrow_mut().lost_calls = lost;
+        assert_eq!(type_at(&all, "--list"), whole, "{lost}");
+    }
+    all.0.borrow_mut().lost_calls = u32::MAX;
+    let (status, shown) = type_at(&all, "--list");
+    assert_eq!((status, shown), (Status::Failed, lines(&["bmic: the policy forbids it"])));
+    let tries = u32::MAX - all.0.borrow().lost_calls;
+    assert!((2..20).contains(&tries), "{tries} calls, and then it is said");
 }
 
 #[test]
