@@ -5,6 +5,7 @@
 //! * [`examine`]: the checks, in order. It is a pure function of evidence, challenge and reference.
 //! * [`Verdict`]: what is told of each register, and whether all of it is good.
 //! * [`Asked`]: whose TPM a key is in.
+//! * [`OldQuote`]: the quote of a TPM 1.2.
 //! * [`cli`]: the program `cloison-verify`, which asks machines and reads files.
 //!
 //! The name of the key has to be known from somewhere, and is given with the challenge; without it, any key of the right
@@ -22,6 +23,7 @@ mod hex;
 mod key;
 mod later;
 mod net;
+mod old_quote;
 mod reference;
 mod verdict;
 
@@ -31,5 +33,6 @@ pub use examine::{Challenge, examine};
 pub use hex::{hex, unhex};
 pub use key::KeyName;
 pub use net::{NoAnswer, Prover, fresh_nonce};
+pub use old_quote::{NotQuoted, OldQuote};
 pub use reference::{BadReference, Reference};
 pub use verdict::{Refusal, Row, State, Verdict};

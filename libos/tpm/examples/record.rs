@@ -5,10 +5,11 @@
 //! cargo run -p cloison-tpm --example record -- 2.0 > libos/tpm/recorded/tpm20.hex
 //! cargo run -p cloison-tpm --example record -- quote > libos/tpm/recorded/quote.hex
 //! cargo run -p cloison-tpm --example record -- event > libos/tpm/recorded/event.hex
+//! cargo run -p cloison-tpm --example record -- quote12 > libos/tpm/recorded/quote12.hex
 //! ```
 //!
 //! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs
-//! but nothing else does.
+//! but nothing else does. A TPM 1.2 that quotes has an owner, whom `swtpm_setup` makes.
 
 use std::{
     error::Error,
@@ -26,18 +27,23 @@ use cloison_tpm::{Command, MAX_MESSAGE_BYTES, family::Family, tpm12, tpm20};
 /// The handle that a TPM gives to the first session of a policy.
 const FIRST_POLICY_SESSION: u32 = 0x0300_0000;
 
+/// The password of a TPM 1.2's storage root key.
+const ROOT_PASSWORD: &str = "storage";
+
 /// `TPM_RC_RETRY`.
 const RETRY: [u8; 4] = [0, 0, 9, 0x22];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+type Exchanges = fn(&mut Recorder) -> Outcome<()>;
 
 fn main() -> ExitCode {
     let recorded = match std::env::args().nth(1).as_deref() {
-        Some("1.2") => record(Family::Tpm12, record_12),
-        Some("2.0") => record(Family::Tpm20, record_20),
-        Some("quote") => record(Family::Tpm20, record_quote),
-        Some("event") => record(Family::Tpm20, record_event),
-        _ => Err("say what to record: 1.2, 2.0, quote or event".into()),
+        Some("1.2") => record(Family::Tpm12, nothing, record_12),
+        Some("2.0") => record(Family::Tpm20, nothing, record_20),
+        Some("quote") => record(Family::Tpm20, nothing, record_quote),
+        Some("quote12") => record(Family::Tpm12, make_owner, record_quote_12),
+        Some("event") => record(Family::Tpm20, nothing, record_event),
+        _ => Err("say what to record: 1.2, 2.0, quote, event or quote12".into()),
     };
     match recorded {
         Ok(text) => {
@@ -51,10 +57,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn record(family: Family, exchanges: fn(&mut Recorder) -> Outcome<()>) -> Outcome<String> {
+fn record(family: Family, prepare: fn(&Path) -> Outcome<()>, exchanges: Exchanges) -> Outcome<String> {
     let folder = std::env::temp_dir().join(format!("record-tpm-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let outcome = Emulator::start(family, &folder).and_then(|emulator| {
+    let started = prepare(&folder).and_then(|()| Emulator::start(family, &folder));
+    let outcome = started.and_then(|emulator| {
         let (stream, control) = (connect(&emulator.socket)?, connect(&emulator.control)?);
         let mut recorder = Recorder { stream, control, text: String::new() };
         exchanges(&mut recorder)?;
@@ -62,6 +69,19 @@ fn record(family: Family, exchanges: fn(&mut Recorder) -> Outcome<()>) -> Outcom
     });
     std::fs::remove_dir_all(&folder)?;
     outcome
+}
+
+/// The TPM is as it is when it is new.
+fn nothing(_: &Path) -> Outcome<()> {
+    Ok(())
+}
+
+/// Somebody owns the TPM, and its storage root key has a password.
+fn make_owner(folder: &Path) -> Outcome<()> {
+    let mut setup = Process::new("swtpm_setup");
+    setup.args(["--overwrite", "--take-ownership", "--ownerpass", "owner", "--srkpass", ROOT_PASSWORD]);
+    let done = setup.arg("--tpmstate").arg(folder).stdout(std::process::Stdio::null()).status()?;
+    if done.success() { Ok(()) } else { Err("swtpm_setup fails".into()) }
 }
 
 fn record_12(to: &mut Recorder) -> Outcome<()> {
@@ -85,7 +105,7 @@ fn record_12(to: &mut Recorder) -> Outcome<()> {
     to.record("register 24", &tpm12::PcrRead { register: 24 })?;
     to.record("extend", &tpm12::Extend { register: 10, digest: nonce })?;
     to.record("extended register", &tpm12::PcrRead { register: 10 })?;
-    to.record("random", &tpm12::GetRandom { count: 16 })
+    to.record("random", &tpm12::GetRandom { count: 16 }).map(drop)
 }
 
 fn record_20(to: &mut Recorder) -> Outcome<()> {
@@ -111,7 +131,7 @@ fn record_20(to: &mut Recorder) -> Outcome<()> {
     to.record("transient handles with key", &tpm20::GetHandles { first: handle })?;
     to.record("endorsement key", &tpm20::ReadPublic { handle })?;
     to.record("flush", &tpm20::FlushContext { handle })?;
-    to.record("flush again", &tpm20::FlushContext { handle })
+    to.record("flush again", &tpm20::FlushContext { handle }).map(drop)
 }
 
 /// A key for attestation, and its quote: at the locality that its policy asks for, and at another.
@@ -135,7 +155,7 @@ fn record_quote(to: &mut Recorder) -> Outcome<()> {
     let credential = [&[0, 68, 0, 32][..], &[7; 66], &[0, 68, 0, 32], &[7; 32], &[0, 32], &[7; 32]].concat();
     let (key, endorsement) = (handle, handle + 2);
     let activate = tpm20::ActivateCredential { key, endorsement, session, credential: &credential };
-    to.record("credential for another TPM", &activate)
+    to.record("credential for another TPM", &activate).map(drop)
 }
 
 /// A register that is extended with a text.
@@ -144,7 +164,32 @@ fn record_event(to: &mut Recorder) -> Outcome<()> {
     to.record("event", &tpm20::PcrEvent { register: 14, text: b"some text" })?;
     let bank = tpm20::Bank::Sha256;
     to.record("sha256 register 14", &tpm20::PcrRead { bank, register: 14 })?;
-    to.record("event of no register", &tpm20::PcrEvent { register: 24, text: b"some text" })
+    to.record("event of no register", &tpm20::PcrEvent { register: 24, text: b"some text" }).map(drop)
+}
+
+/// A key below the storage root key, and its quote of registers: with its secret, and with another one.
+fn record_quote_12(to: &mut Recorder) -> Outcome<()> {
+    let (parent, root) = (tpm12::STORAGE_ROOT_KEY, tpm12::secret_of(ROOT_PASSWORD.as_bytes()));
+    let (odd, secret) = (*b"odd nonce: 20 bytes.", *b"the secret of a key.");
+    to.record("startup", &tpm12::Startup)?;
+    to.record("self test", &tpm12::ContinueSelfTest)?;
+    let begun = to.ask("session for the root", &tpm12::StartKeySession { key: parent, odd })?;
+    let session = tpm12::Session::new(&begun, &root, odd);
+    let create = tpm12::CreateSigningKey { parent, secret: &secret, session: &session };
+    let response = to.record("create signing key", &create)?;
+    let key = create.parse(&response)?;
+    let begun = to.ask("session for loading", &tpm12::StartSession)?;
+    let session = tpm12::Session::new(&begun, &root, odd);
+    let key = to.ask("load key", &tpm12::LoadKey { parent, key, session: &session })?;
+    let nonce = b"twenty-byte nonce 12";
+    for (name, secret) in [("quote", secret), ("quote by a guess", odd)] {
+        let begun = to.ask(&format!("session for the {name}"), &tpm12::StartSession)?;
+        let session = tpm12::Session::new(&begun, &secret, odd);
+        to.record(name, &tpm12::Quote { key, nonce, registers: 0x7bff, session: &session })?;
+    }
+    to.record("unload key", &tpm12::UnloadKey { key })?;
+    to.record("unload key again", &tpm12::UnloadKey { key })?;
+    Ok(())
 }
 
 struct Recorder {
@@ -154,8 +199,13 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// Sends a command and notes it, with the answer, under a name.
-    fn record(&mut self, name: &str, command: &impl Command) -> Outcome<()> {
+    /// Sends a command and notes it, with the answer, under a name. Returns what the answer says, which holds nothing of it.
+    fn ask<R>(&mut self, name: &str, command: &impl for<'a> Command<Response<'a> = R>) -> Outcome<R> {
+        Ok(command.parse(&self.record(name, command)?)?)
+    }
+
+    /// Sends a command and notes it, with the answer, under a name. Returns the answer.
+    fn record(&mut self, name: &str, command: &impl Command) -> Outcome<Vec<u8>> {
         let mut buffer = [0; MAX_MESSAGE_BYTES];
         let command = command.write(&mut buffer)?;
         let mut response = [0; MAX_MESSAGE_BYTES];
@@ -168,7 +218,7 @@ impl Recorder {
             }
         };
         writeln!(self.text, "# {name}\n> {}\n< {}", hex(command), hex(&response[..count]))?;
-        Ok(())
+        Ok(response[..count].to_vec())
     }
 
     /// Has swtpm take commands from here on as if they came at a locality.

@@ -165,14 +165,23 @@ mod tests {
         for code in [0x173, 0x17a, 0x17b, 0x17e, 0x143] {
             assert_eq!(effect(0x8001, code, &[]), Effect::Looks, "{code:#x}");
         }
-        // TakeOwnership, OwnerClear, ForceClear, Startup, a connection's ordinal; Quote; PCRRead.
+        // TakeOwnership, OwnerClear, ForceClear, MakeIdentity, ActivateIdentity, Startup, a connection's ordinal; sessions,
+        // Quote, CreateWrapKey, Sign, LoadKey2, FlushSpecific; PCRRead.
         for (ordinal, what) in [
             (0x0d, Effect::Governs),
             (0x5b, Effect::Governs),
             (0x5d, Effect::Governs),
+            (0x79, Effect::Governs),
+            (0x7a, Effect::Governs),
             (0x99, Effect::Governs),
             (0x4000_000a, Effect::Governs),
+            (0x0a, Effect::Uses),
+            (0x0b, Effect::Uses),
             (0x16, Effect::Uses),
+            (0x1f, Effect::Uses),
+            (0x3c, Effect::Uses),
+            (0x41, Effect::Uses),
+            (0xba, Effect::Uses),
             (0x15, Effect::Looks),
         ] {
             assert_eq!(effect(0xc1, ordinal, &[]), what, "{ordinal:#x}");

@@ -40,6 +40,8 @@ pub enum Error {
     },
     /// The checksum over the endorsement key does not match: something between TPM and reader changed it.
     WrongChecksum,
+    /// The proof that ends a response does not match: something between TPM and reader changed it, or the secret is another one.
+    WrongProof,
     /// The TPM refused the command.
     Refused(ReturnCode),
 }
@@ -59,6 +61,7 @@ impl fmt::Display for Error {
             }
             Self::Unexpected { field, value } => write!(out, "the response's {field} cannot be {value:#x}"),
             Self::WrongChecksum => write!(out, "the endorsement key does not match its checksum"),
+            Self::WrongProof => write!(out, "the response does not match the proof at its end"),
             Self::Refused(code) => write!(out, "the TPM refused: {code}"),
         }
     }

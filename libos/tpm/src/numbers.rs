@@ -11,6 +11,8 @@ pub const TAG_12_COMMAND_AUTH1: u16 = 0x00c2;
 pub const TAG_12_COMMAND_AUTH2: u16 = 0x00c3;
 /// Tag of the answer to [`TAG_12_COMMAND`].
 pub const TAG_12_RESPONSE: u16 = 0x00c4;
+/// Tag of the answer to [`TAG_12_COMMAND_AUTH1`].
+pub const TAG_12_RESPONSE_AUTH1: u16 = 0x00c5;
 /// Tag of a TPM 2.0 command or response without sessions.
 pub const TAG_20_NO_SESSIONS: u16 = 0x8001;
 /// Tag of a TPM 2.0 command or response with sessions.
@@ -18,10 +20,20 @@ pub const TAG_20_SESSIONS: u16 = 0x8002;
 
 /// The ordinals used here (part 2, section 17).
 pub mod ordinal {
+    /// `TPM_OIAP`.
+    pub const OIAP: u32 = 0x0a;
+    /// `TPM_OSAP`.
+    pub const OSAP: u32 = 0x0b;
     /// `TPM_Extend`.
     pub const EXTEND: u32 = 0x14;
     /// `TPM_PCRRead`.
     pub const PCR_READ: u32 = 0x15;
+    /// `TPM_Quote`.
+    pub const QUOTE: u32 = 0x16;
+    /// `TPM_CreateWrapKey`.
+    pub const CREATE_WRAP_KEY: u32 = 0x1f;
+    /// `TPM_LoadKey2`.
+    pub const LOAD_KEY_2: u32 = 0x41;
     /// `TPM_GetRandom`.
     pub const GET_RANDOM: u32 = 0x46;
     /// `TPM_SelfTestFull`.
@@ -36,6 +48,8 @@ pub mod ordinal {
     pub const READ_PUBEK: u32 = 0x7c;
     /// `TPM_Startup`.
     pub const STARTUP: u32 = 0x99;
+    /// `TPM_FlushSpecific`.
+    pub const FLUSH_SPECIFIC: u32 = 0xba;
 }
 
 /// The command codes used here (part 2, section 6.5.2).

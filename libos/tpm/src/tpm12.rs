@@ -3,9 +3,16 @@
 use sha1::{Digest, Sha1};
 
 mod durations;
+mod quote;
+mod session;
 
 pub use crate::numbers::ordinal;
 pub use durations::Durations12;
+pub use quote::{
+    Composite, CreateSigningKey, LoadKey, QUOTE_INFO_BYTES, Quote, Quoted, STORAGE_ROOT_KEY, SigningKey,
+    UnloadKey, quote_info,
+};
+pub use session::{Secret, Session, StartKeySession, StartSession, Started, secret_of};
 
 use crate::{
     Command, Error, KeyKind, PublicKey,
@@ -36,6 +43,8 @@ mod property {
 const ALGORITHM_RSA: u32 = 1;
 /// `TPM_ES_RSAESOAEP_SHA1_MGF1`, the encryption scheme of every endorsement key.
 const SCHEME_OAEP: u16 = 3;
+/// `TPM_ES_NONE`: a key that signs does not encrypt.
+const SCHEME_NO_ENCRYPTION: u16 = 1;
 /// `TPM_SS_NONE`: an endorsement key cannot sign.
 const SCHEME_NO_SIGNATURE: u16 = 1;
 

@@ -36,6 +36,11 @@ impl<'b> Writer<'b> {
         self.bytes(&value.to_be_bytes())
     }
 
+    /// What has been written so far; nothing if it does not fit.
+    pub(crate) fn written(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+
     /// Fills in the length and returns the whole command.
     pub(crate) fn finish(self) -> Result<&'b [u8], Error> {
         let given = self.buffer.len();

@@ -35,6 +35,13 @@ fn check<C: Command>(command: &C) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A session of a TPM 1.2.
+fn session_12() -> tpm12::Session {
+    let begun = [&[0, 0xc4, 0, 0, 0, 34][..], &[0; 28]].concat();
+    let begun = tpm12::StartSession.parse(&begun).expect("a session");
+    tpm12::Session::new(&begun, &[7; 20], [9; 20])
+}
+
 proptest! {
     #[test]
     fn no_parser_panics(bytes in responses()) {
@@ -50,6 +57,14 @@ proptest! {
         let _ = tpm12::PcrRead { register: 0 }.parse(&bytes);
         let _ = tpm12::GetRandom { count: 4 }.parse(&bytes);
         let _ = tpm12::ReadPubek { nonce }.parse(&bytes);
+        let session = session_12();
+        let _ = tpm12::StartSession.parse(&bytes);
+        let _ = tpm12::StartKeySession { key: 0, odd: nonce }.parse(&bytes);
+        let _ = tpm12::CreateSigningKey { parent: 0, secret: &nonce, session: &session }.parse(&bytes);
+        let _ = tpm12::LoadKey { parent: 0, key: &[], session: &session }.parse(&bytes);
+        let _ = tpm12::Quote { key: 0, nonce: &nonce, registers: 0, session: &session }.parse(&bytes);
+        let _ = tpm12::SigningKey::read(&bytes);
+        let _ = tpm12::Composite::read(&bytes).map(|registers| registers.iter().count());
         let _ = tpm20::GetProperties { first: 0, count: 1 }.parse(&bytes).map(|found| found.iter().count());
         let _ = tpm20::GetHandles { first: 0 }.parse(&bytes).map(|handles| handles.iter().count());
         let _ = tpm20::GetBanks.parse(&bytes).map(|banks| banks.iter().flat_map(|bank| bank.registers()).count());
@@ -79,6 +94,13 @@ proptest! {
         check(&tpm12::GetRandom { count: number })?;
         check(&tpm12::ReadPubek { nonce })?;
         check(&tpm12::CreateEndorsementKeyPair { nonce })?;
+        let session = session_12();
+        check(&tpm12::StartSession)?;
+        check(&tpm12::StartKeySession { key: number, odd: nonce })?;
+        check(&tpm12::CreateSigningKey { parent: number, secret: &nonce, session: &session })?;
+        check(&tpm12::LoadKey { parent: number, key: &[first; 300], session: &session })?;
+        check(&tpm12::Quote { key: number, nonce: &nonce, registers: number, session: &session })?;
+        check(&tpm12::UnloadKey { key: number })?;
         check(&tpm20::GetProperties { first: number, count: number })?;
         check(&tpm20::PcrRead { bank: tpm20::Bank::Sha256, register: first })?;
         check(&tpm20::GetRandom { count: u16::from_be_bytes([first, second]) })?;

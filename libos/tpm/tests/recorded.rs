@@ -1,55 +1,14 @@
 //! Reads every exchange that was recorded with swtpm; `examples/record.rs` made the files.
 
+mod recording;
+
 use std::time::Duration;
 
 use cloison_tpm::{Command, Error, Family, KeyKind, ReturnCode, duration::Durations12, header, tpm12, tpm20};
+use recording::Recording;
 
 /// The nonce that the recorder used.
 const NONCE: [u8; 20] = *b"twenty-byte nonce 12";
-
-struct Recording(Vec<Exchange>);
-
-struct Exchange {
-    name: String,
-    command: Vec<u8>,
-    response: Vec<u8>,
-}
-
-impl Recording {
-    fn read(text: &str) -> Self {
-        let lines: Vec<&str> = text.lines().collect();
-        Self(lines.chunks(3).map(Exchange::read).collect())
-    }
-
-    fn response(&self, name: &str) -> &[u8] {
-        &self.0.iter().find(|exchange| exchange.name == name).expect("an exchange of this name").response
-    }
-
-    /// What `command` makes of the answer recorded under `name`, after a look that it was the command sent.
-    fn parse<'a, C: Command>(&'a self, name: &str, command: &C) -> Result<C::Response<'a>, Error> {
-        let exchange =
-            self.0.iter().find(|exchange| exchange.name == name).expect("an exchange of this name");
-        let mut buffer = [0; 512];
-        assert_eq!(command.write(&mut buffer), Ok(&*exchange.command), "{name}");
-        command.parse(&exchange.response)
-    }
-}
-
-impl Exchange {
-    fn read(lines: &[&str]) -> Self {
-        let [name, command, response] = lines else { panic!("three lines for each exchange") };
-        Self {
-            name: name.strip_prefix("# ").expect("a name").to_owned(),
-            command: unhex(command.strip_prefix("> ").expect("a command")),
-            response: unhex(response.strip_prefix("< ").expect("a response")),
-        }
-    }
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("text"));
-    digits.map(|digits| u8::from_str_radix(digits, 16).expect("hexadecimal digits")).collect()
-}
 
 fn recorded_12() -> Recording {
     Recording::read(include_str!("../recorded/tpm12.hex"))
@@ -63,6 +22,10 @@ fn recorded_quote() -> Recording {
     Recording::read(include_str!("../recorded/quote.hex"))
 }
 
+fn recorded_quote_12() -> Recording {
+    Recording::read(include_str!("../recorded/quote12.hex"))
+}
+
 fn recorded_event() -> Recording {
     Recording::read(include_str!("../recorded/event.hex"))
 }
@@ -73,7 +36,7 @@ fn refused<T>(code: u32) -> Result<T, Error> {
 
 #[test]
 fn every_recorded_command_passes_the_check() {
-    for recording in [recorded_12(), recorded_20(), recorded_quote(), recorded_event()] {
+    for recording in [recorded_12(), recorded_20(), recorded_quote(), recorded_event(), recorded_quote_12()] {
         assert!(recording.0.len() > 3);
         for exchange in &recording.0 {
             let header = header::check_command(&exchange.command, 4096).expect("a good command");

@@ -15,7 +15,11 @@
 use std::{fmt, fs, path::Path};
 
 /// The folders of mutations, and what the files in each may change.
-const FOLDERS: [(&str, &[&str]); 2] = [("kernel", &["core-kernel/"]), ("domains", &["libos/", "domains/"])];
+const FOLDERS: [(&str, &[&str]); 3] = [
+    ("kernel", &["core-kernel/"]),
+    ("domains", &["libos/", "domains/"]),
+    ("verifier", &["image-builder/verifier/"]),
+];
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
