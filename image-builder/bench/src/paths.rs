@@ -25,6 +25,8 @@ const NAMES: &str = "paths: ";
 /// Ends of the names of the kernel's functions that are called at a mark.
 const BEGIN: &str = "::find_census";
 const END: &str = "::find_lent";
+/// What QEMU writes behind the line of a block that it has not begun.
+const STOPPED: &str = "Stopped execution of TB chain before";
 
 impl Bench<'_> {
     /// How often CR3 is written in a round of each path of this system, as the figure `<path> cr3`.
@@ -83,9 +85,17 @@ impl Places {
         ranges.join(",")
     }
 
+    /// The marks of a log, in their order. A block that is interrupted before it begins has a line of its own that says so,
+    /// and comes again.
     fn read(&self, log: impl BufRead) -> impl Iterator<Item = Mark> {
         let found = |address: u64| self.0.iter().find(|(place, _)| *place == address).map(|(_, mark)| *mark);
-        log.lines().map_while(Result::ok).filter_map(move |line| found(address(&line)?))
+        let mut lines = log.lines().map_while(Result::ok).peekable();
+        std::iter::from_fn(move || {
+            let line = lines.next()?;
+            let has_begun = lines.next_if(|next| next.starts_with(STOPPED)).is_none();
+            Some(address(&line).and_then(found).filter(|_| has_begun))
+        })
+        .flatten()
     }
 }
 
@@ -165,7 +175,11 @@ mod tests {
                 .unwrap();
         assert_eq!(places.filter(), "0x1000+1,0x1010+1,0x1020+1");
         let log = "Trace 0: 0x7f [0/0000000000001010/0/0] \nx\nTrace 0: 0x7f [0/1000/0/0] \nTrace 0: 0x7f [0/1020/0/0]";
-        assert_eq!(places.read(log.as_bytes()).collect::<Vec<_>>(), [Mark::Begin, Mark::Write, Mark::End]);
+        let marks = [Mark::Begin, Mark::Write, Mark::End];
+        assert_eq!(places.read(log.as_bytes()).collect::<Vec<_>>(), marks);
+        let again =
+            "Trace 0: 0x7f [0/1010/0/0] \nStopped execution of TB chain before 0x7f [0000000000001010] \n";
+        assert_eq!(places.read([again, log].concat().as_bytes()).collect::<Vec<_>>(), marks);
         assert!(Places::of(&code(&bytes, &["syscall_entry", "x::find_lent"])).is_none());
     }
 }
