@@ -16,6 +16,8 @@ pub mod capability;
 pub mod clock;
 pub mod cpu;
 pub mod dispatch;
+#[cfg(test)]
+mod every_state;
 pub mod fault;
 pub mod guarantee;
 pub mod guest;

@@ -5,7 +5,7 @@
 //! Slots, mappings and decisions are the real ones. What the kernel does with them in one step is done here as it does it,
 //! a page a step.
 
-use std::{assert, assert_eq, collections::HashSet, vec::Vec};
+use std::{assert, assert_eq, vec::Vec};
 
 use cloison_abi::{
     Rights,
@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     Frame,
     authorize::Access,
+    every_state::{Explorable, explore},
     region::{Backing, Region, RegionTable},
 };
 
@@ -115,69 +116,8 @@ impl System {
         Mapping::new(*reference, found, address(region), 0, pages, rights.bits().into()).unwrap()
     }
 
-    fn small(&self) -> Small {
-        let loan =
-            |which: usize| self.slots[which].region(LOAN, Rights::empty()).ok().map(|(_, rights)| rights);
-        let mapping =
-            |which: usize| [LENT, SHARED].map(|region| self.mappings[which].starting_at(address(region)));
-        Small {
-            loans: [0, 1, 2].map(loan),
-            mappings: [0, 1, 2].map(mapping),
-            cut: [0, 1, 2].map(|which| self.access[which].cut()),
-            settling: self.settling,
-            lent: self.lent,
-        }
-    }
-
-    fn restore(&mut self, small: &Small) {
-        for which in 0..COUNT {
-            let _ = self.slots[which].take(LOAN);
-            if let Some(rights) = small.loans[which] {
-                let loan = self.loan(rights);
-                self.slots[which].fill(LOAN, loan).unwrap();
-            }
-            for region in [LENT, SHARED] {
-                self.mappings[which].truncate(address(region), 0);
-                if let Some(mapping) = small.mappings[which][region] {
-                    self.mappings[which].begin(Mapping { mapped: 0, dead: 0, ..mapping }).unwrap();
-                    self.mappings[which].progress(mapping.address, mapping.mapped);
-                    self.mappings[which].conceal(mapping.address, mapping.dead);
-                }
-            }
-            self.access[which].judge_memory(DomainSet::MAX, Decision::Allow);
-            self.access[which].judge_memory(small.cut[which], Decision::Deny);
-        }
-        (self.settling, self.lent) = (small.settling, small.lent);
-    }
-
     fn loan(&self, rights: Rights) -> Capability {
         Capability::Region { region: self.regions[LENT].0, rights, lender: Some(id(LENDER)) }
-    }
-
-    /// Does a step, if it can be done.
-    fn act(&mut self, step: Step) {
-        match step {
-            Step::Grant(to, rights) => {
-                let loan = self.loan(rights);
-                if self.slots[to].fill(LOAN, loan).is_ok() {
-                    self.lent[to] |= rights;
-                }
-            }
-            Step::Limit(which) => _ = self.slots[which].limit(LOAN, READ),
-            Step::Drop(which) => _ = self.slots[which].take(LOAN),
-            Step::Map(which) => self.map(which),
-            Step::Unmap(which) => self.unmap_step(which),
-            Step::TakeBack => self.take_back_step(),
-            Step::Plan(which) => self.plan_step(which),
-            Step::Reborn(which) => self.reborn(which),
-            Step::Judge(subject, object, decision) if self.settling.is_none() => {
-                self.access[subject].judge_memory(id(object).bit(), decision);
-                self.settling = Some((subject, object));
-                self.settle_step();
-            }
-            Step::Settle => self.settle_step(),
-            Step::Judge(..) => {}
-        }
     }
 
     fn map(&mut self, which: usize) {
@@ -263,19 +203,6 @@ impl System {
         }
     }
 
-    fn check(&self) {
-        for which in 0..COUNT {
-            if let Ok((_, rights)) = self.slots[which].region(LOAN, Rights::empty()) {
-                assert!(self.lent[which].contains(rights), "nobody holds what was not lent");
-            }
-            for (region, pages) in PAGES.into_iter().enumerate() {
-                if let Some(mapping) = self.mappings[which].starting_at(address(region)) {
-                    self.check_mapping(which, region, pages, &mapping);
-                }
-            }
-        }
-    }
-
     fn check_mapping(&self, which: usize, region: usize, pages: u32, mapping: &Mapping) {
         let Mapping { mapped, dead, rights, .. } = *mapping;
         assert!(dead <= mapped && mapped <= pages);
@@ -290,6 +217,88 @@ impl System {
         assert!(!shows || !is_cut, "a page is seen along a pair that is withdrawn");
         if self.settling.is_none() {
             assert_eq!(dead > 0, is_cut && mapped > 0, "what is given back is there again");
+        }
+    }
+}
+
+impl Explorable for System {
+    type Step = Step;
+    type State = Small;
+
+    fn state(&self) -> Small {
+        let loan =
+            |which: usize| self.slots[which].region(LOAN, Rights::empty()).ok().map(|(_, rights)| rights);
+        let mapping =
+            |which: usize| [LENT, SHARED].map(|region| self.mappings[which].starting_at(address(region)));
+        Small {
+            loans: [0, 1, 2].map(loan),
+            mappings: [0, 1, 2].map(mapping),
+            cut: [0, 1, 2].map(|which| self.access[which].cut()),
+            settling: self.settling,
+            lent: self.lent,
+        }
+    }
+
+    fn key(small: &Small) -> Vec<u8> {
+        small.key()
+    }
+
+    fn restore(&mut self, small: &Small) {
+        for which in 0..COUNT {
+            let _ = self.slots[which].take(LOAN);
+            if let Some(rights) = small.loans[which] {
+                let loan = self.loan(rights);
+                self.slots[which].fill(LOAN, loan).unwrap();
+            }
+            for region in [LENT, SHARED] {
+                self.mappings[which].truncate(address(region), 0);
+                if let Some(mapping) = small.mappings[which][region] {
+                    self.mappings[which].begin(Mapping { mapped: 0, dead: 0, ..mapping }).unwrap();
+                    self.mappings[which].progress(mapping.address, mapping.mapped);
+                    self.mappings[which].conceal(mapping.address, mapping.dead);
+                }
+            }
+            self.access[which].judge_memory(DomainSet::MAX, Decision::Allow);
+            self.access[which].judge_memory(small.cut[which], Decision::Deny);
+        }
+        (self.settling, self.lent) = (small.settling, small.lent);
+    }
+
+    fn act(&mut self, step: Step) {
+        match step {
+            Step::Grant(to, rights) => {
+                let loan = self.loan(rights);
+                if self.slots[to].fill(LOAN, loan).is_ok() {
+                    self.lent[to] |= rights;
+                }
+            }
+            Step::Limit(which) => _ = self.slots[which].limit(LOAN, READ),
+            Step::Drop(which) => _ = self.slots[which].take(LOAN),
+            Step::Map(which) => self.map(which),
+            Step::Unmap(which) => self.unmap_step(which),
+            Step::TakeBack => self.take_back_step(),
+            Step::Plan(which) => self.plan_step(which),
+            Step::Reborn(which) => self.reborn(which),
+            Step::Judge(subject, object, decision) if self.settling.is_none() => {
+                self.access[subject].judge_memory(id(object).bit(), decision);
+                self.settling = Some((subject, object));
+                self.settle_step();
+            }
+            Step::Settle => self.settle_step(),
+            Step::Judge(..) => {}
+        }
+    }
+
+    fn check(&self) {
+        for which in 0..COUNT {
+            if let Ok((_, rights)) = self.slots[which].region(LOAN, Rights::empty()) {
+                assert!(self.lent[which].contains(rights), "nobody holds what was not lent");
+            }
+            for (region, pages) in PAGES.into_iter().enumerate() {
+                if let Some(mapping) = self.mappings[which].starting_at(address(region)) {
+                    self.check_mapping(which, region, pages, &mapping);
+                }
+            }
         }
     }
 }
@@ -330,22 +339,7 @@ fn steps() -> Vec<Step> {
 
 #[test]
 fn no_order_of_loans_mappings_and_withdrawals_shows_what_it_should_not() {
-    let mut system = System::new();
-    let first = system.small();
-    let mut seen = HashSet::from([first.key()]);
-    let mut open = Vec::from([first]);
-    let steps = steps();
-    while let Some(small) = open.pop() {
-        for step in &steps {
-            system.restore(&small);
-            system.act(*step);
-            let next = system.small();
-            if seen.insert(next.key()) {
-                system.check();
-                open.push(next);
-            }
-        }
-    }
+    let states = explore(&mut System::new(), &steps());
     // Fewer would say that something is never tried.
-    assert!(seen.len() > 10_000, "{} states", seen.len());
+    assert!(states > 10_000, "{states} states");
 }

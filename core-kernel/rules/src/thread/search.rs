@@ -4,7 +4,7 @@
 //! The threads and the verdicts are the real ones. What the kernel does between them (who waits for an answer, whose call is
 //! withdrawn) is done here as it does it.
 
-use std::{collections::HashSet, vec::Vec};
+use std::vec::Vec;
 
 use cloison_abi::access::{Class, Classes, Decision};
 
@@ -12,6 +12,7 @@ use super::{model, *};
 use crate::{
     DomainId,
     authorize::{Access, Operation, Verdict},
+    every_state::{Explorable, explore},
 };
 
 const COUNT: usize = 3;
@@ -88,54 +89,6 @@ impl System {
         self.access[from].authorize(Operation::Call { server: domain(to) })
     }
 
-    fn small(&self) -> Small {
-        let verdict = |from: usize, to: usize| match self.verdict(from, to) {
-            Verdict::Allowed => Decision::Allow,
-            Verdict::Denied => Decision::Deny,
-            Verdict::Ask => Decision::Ask,
-        };
-        Small {
-            threads: [0, 1, 2].map(|which| self.threads.get(thread(which)).clone()),
-            dispatch: self.threads.dispatch.clone(),
-            verdicts: [0, 1, 2].map(|from| [0, 1, 2].map(|to| verdict(from, to))),
-            questions: self.questions,
-        }
-    }
-
-    fn restore(&mut self, small: &Small) {
-        for which in 0..COUNT {
-            *self.threads.thread(thread(which)) = small.threads[which].clone();
-            let is_asking = small.threads[which].state == State::Asking;
-            self.threads.limits[which + 1] = if is_asking { NO_DEADLINE } else { 0 };
-        }
-        for (from, to) in &GATES[..3] {
-            self.access[*from].judge(domain(*to).bit(), Classes::CALL, small.verdicts[*from][*to]);
-        }
-        (self.threads.dispatch, self.questions) = (small.dispatch.clone(), small.questions);
-    }
-
-    /// Does a step, if it can be done.
-    fn act(&mut self, step: Step) {
-        match (step, self.threads.current()) {
-            (Step::Call(to), Some(current)) if GATES.contains(&(place(current), to)) => {
-                self.call(current, to)
-            }
-            (Step::Signal(to), Some(_)) => _ = self.threads.signal(thread(to), 1),
-            (Step::Serve, Some(current)) => _ = self.threads.reply_wait(current, 1, NO_DEADLINE),
-            (Step::Wait, Some(current)) => _ = self.threads.wait(current, 1, NO_DEADLINE),
-            (Step::Judge(from, to, decision), _) => self.judge(from, to, decision),
-            (Step::Late(which), _) => self.late(which),
-            (Step::Halt(which, state), _) => self.halt(which, state),
-            (Step::Start(which), _) => self.start(which),
-            (Step::Pause(which), current) if current != Some(thread(which)) => {
-                _ = self.threads.pause(thread(which));
-            }
-            (Step::Resume(which), _) => _ = self.threads.resume(thread(which)),
-            _ => {}
-        }
-        self.threads.settle(|| 0);
-    }
-
     fn call(&mut self, current: ThreadId, to: usize) {
         match self.verdict(place(current), to) {
             Verdict::Allowed => _ = self.threads.call(current, thread(to), 0),
@@ -179,6 +132,62 @@ impl System {
             self.access.iter_mut().for_each(|access| access.forget(domain(which)));
             self.access[which].start_over(domain(which).bit());
         }
+    }
+}
+
+impl Explorable for System {
+    type Step = Step;
+    type State = Small;
+
+    fn state(&self) -> Small {
+        let verdict = |from: usize, to: usize| match self.verdict(from, to) {
+            Verdict::Allowed => Decision::Allow,
+            Verdict::Denied => Decision::Deny,
+            Verdict::Ask => Decision::Ask,
+        };
+        Small {
+            threads: [0, 1, 2].map(|which| self.threads.get(thread(which)).clone()),
+            dispatch: self.threads.dispatch.clone(),
+            verdicts: [0, 1, 2].map(|from| [0, 1, 2].map(|to| verdict(from, to))),
+            questions: self.questions,
+        }
+    }
+
+    fn key(small: &Small) -> Vec<u8> {
+        small.key()
+    }
+
+    fn restore(&mut self, small: &Small) {
+        for which in 0..COUNT {
+            *self.threads.thread(thread(which)) = small.threads[which].clone();
+            let is_asking = small.threads[which].state == State::Asking;
+            self.threads.limits[which + 1] = if is_asking { NO_DEADLINE } else { 0 };
+        }
+        for (from, to) in &GATES[..3] {
+            self.access[*from].judge(domain(*to).bit(), Classes::CALL, small.verdicts[*from][*to]);
+        }
+        (self.threads.dispatch, self.questions) = (small.dispatch.clone(), small.questions);
+    }
+
+    fn act(&mut self, step: Step) {
+        match (step, self.threads.current()) {
+            (Step::Call(to), Some(current)) if GATES.contains(&(place(current), to)) => {
+                self.call(current, to)
+            }
+            (Step::Signal(to), Some(_)) => _ = self.threads.signal(thread(to), 1),
+            (Step::Serve, Some(current)) => _ = self.threads.reply_wait(current, 1, NO_DEADLINE),
+            (Step::Wait, Some(current)) => _ = self.threads.wait(current, 1, NO_DEADLINE),
+            (Step::Judge(from, to, decision), _) => self.judge(from, to, decision),
+            (Step::Late(which), _) => self.late(which),
+            (Step::Halt(which, state), _) => self.halt(which, state),
+            (Step::Start(which), _) => self.start(which),
+            (Step::Pause(which), current) if current != Some(thread(which)) => {
+                _ = self.threads.pause(thread(which));
+            }
+            (Step::Resume(which), _) => _ = self.threads.resume(thread(which)),
+            _ => {}
+        }
+        self.threads.settle(|| 0);
     }
 
     fn check(&self) {
@@ -268,22 +277,7 @@ fn steps() -> Vec<Step> {
 
 #[test]
 fn no_order_of_calls_verdicts_and_ends_breaks_a_promise() {
-    let mut system = System::new();
-    let first = system.small();
-    let mut seen = HashSet::from([first.key()]);
-    let mut open = Vec::from([first]);
-    let steps = steps();
-    while let Some(small) = open.pop() {
-        for step in &steps {
-            system.restore(&small);
-            system.act(*step);
-            let next = system.small();
-            if seen.insert(next.key()) {
-                system.check();
-                open.push(next);
-            }
-        }
-    }
+    let states = explore(&mut System::new(), &steps());
     // Fewer would say that something is never tried.
-    assert!(seen.len() > 500_000, "{} states", seen.len());
+    assert!(states > 500_000, "{states} states");
 }
