@@ -184,17 +184,23 @@ fn all_table_pages_come_back() {
     world.take_down();
 }
 
+/// A world whose guest has the CPU: one space, with one page of its memory.
+fn with_running_guest() -> World {
+    let mut world = world();
+    assert_eq!(world.space(SPACE_CREATE, 0), 0);
+    assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
+    world.list(0, GuestMapEntry(0));
+    let enter = [0, GuestHalf::Both as u64, 0, 0, 0, NO_DEADLINE];
+    world.turn(shim(), call(CallNumber::GuestEnter, SLOT, &enter));
+    assert!(world.is_in_a_guest(), "{} it runs its guest", world.story());
+    world
+}
+
 /// Each end of a domain whose guest has the CPU. If it begins again, it has none of its spaces.
 #[test]
 fn a_guest_that_runs_ends_with_its_domain() {
     for end in [CallNumber::DomainStop, CallNumber::DomainDestroy, CallNumber::Exit] {
-        let mut world = world();
-        assert_eq!(world.space(SPACE_CREATE, 0), 0);
-        assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
-        world.list(0, GuestMapEntry(0));
-        let enter = [0, GuestHalf::Both as u64, 0, 0, 0, NO_DEADLINE];
-        world.turn(shim(), call(CallNumber::GuestEnter, SLOT, &enter));
-        assert!(world.is_in_a_guest(), "{} it runs its guest", world.story());
+        let mut world = with_running_guest();
         match end {
             CallNumber::Exit => drop(world.finish(shim(), call(end, 0, &[0]))),
             end => world.done(call(end, DOMAINS[SHIM], &[])),
@@ -213,13 +219,7 @@ fn a_guest_that_runs_ends_with_its_domain() {
 /// What its guest sees is as it was, and can be changed when it goes on; it can be ended while it is held.
 #[test]
 fn a_domain_with_a_guest_is_held() {
-    let mut world = world();
-    assert_eq!(world.space(SPACE_CREATE, 0), 0);
-    assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
-    world.list(0, GuestMapEntry(0));
-    let enter = [0, GuestHalf::Both as u64, 0, 0, 0, NO_DEADLINE];
-    world.turn(shim(), call(CallNumber::GuestEnter, SLOT, &enter));
-    assert!(world.is_in_a_guest(), "{} it runs its guest", world.story());
+    let mut world = with_running_guest();
     world.done(pause(SHIM));
     let thread = world.kernel.thread(shim()).unwrap();
     assert_eq!(world.kernel.threads.get(thread).state, State::Paused(Held::Running));

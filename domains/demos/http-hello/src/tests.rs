@@ -17,7 +17,7 @@ use bmi_api::{
 };
 use cloison_abi::{Name, port::PortFlags};
 use cloison_ipc::Failure;
-use embedded_io_async::{ErrorType, Read, Write};
+use embedded_io_async::{ErrorType, Read};
 use ore_api::{Cause, Counters, CountersError, Report, counters::PortFacts};
 
 use crate::{HEAD_BYTES, Place, Request, Site, serve};
@@ -85,24 +85,6 @@ impl Read for Client<'_> {
     }
 }
 
-#[derive(Default)]
-struct Answers(Vec<u8>);
-
-impl ErrorType for Answers {
-    type Error = Infallible;
-}
-
-impl Write for Answers {
-    async fn write(&mut self, from: &[u8]) -> Result<usize, Infallible> {
-        self.0.extend_from_slice(from);
-        Ok(from.len())
-    }
-
-    async fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
 /// A place in which this many answers can be had.
 struct Wanted(Cell<usize>);
 
@@ -130,13 +112,13 @@ fn get(site: &Shown, path: &str) -> String {
 }
 
 fn answers_of(site: &Shown, place: &Wanted, requests: &str, piece: usize) -> String {
-    let mut answers = Answers::default();
+    let mut answers = Vec::new();
     {
         let mut serving = pin!(serve(Client(requests.as_bytes(), piece), &mut answers, site, place));
         let served = serving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(served == Poll::Ready(Ok(())), "nothing here waits");
     }
-    String::from_utf8(answers.0).unwrap()
+    String::from_utf8(answers).unwrap()
 }
 
 /// Requests as RFC 9112 has them, and as it has them not; the answer's status, and whether the connection stays.

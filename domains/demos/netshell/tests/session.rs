@@ -12,7 +12,7 @@ use core::{
 };
 
 use cloison_net::{EchoReply, Error};
-use embedded_io_async::{ErrorType, Read, Write};
+use embedded_io_async::{ErrorType, Read};
 use netshell::{Domain, End, Goes, LINE_BYTES, serve, serve_lines};
 
 struct Alice;
@@ -68,31 +68,14 @@ impl Read for Client<'_> {
     }
 }
 
-struct Answers(Vec<u8>);
-
-impl ErrorType for Answers {
-    type Error = Infallible;
-}
-
-impl Write for Answers {
-    async fn write(&mut self, from: &[u8]) -> Result<usize, Infallible> {
-        self.0.extend_from_slice(from);
-        Ok(from.len())
-    }
-
-    async fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
 fn answers_to(input: &[u8], piece: usize) -> String {
-    let mut answers = Answers(Vec::new());
+    let mut answers = Vec::new();
     {
         let mut session = pin!(serve(Client(input, piece), &mut answers, &Alice));
         let end = session.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(end, Poll::Ready(Ok(_))), "nothing here waits");
     }
-    String::from_utf8(answers.0).unwrap()
+    String::from_utf8(answers).unwrap()
 }
 
 #[test]
@@ -126,7 +109,7 @@ fn a_session_goes_on_until_the_client_quits() {
 
 #[test]
 fn a_client_that_is_never_silent_leaves_after_an_answer_if_others_wait() {
-    let (mut answers, answered) = (Answers(Vec::new()), Cell::new(0));
+    let (mut answers, answered) = (Vec::new(), Cell::new(0));
     {
         // The others come while the second line is being answered.
         let each = |is_answered: bool| {
@@ -139,7 +122,7 @@ fn a_client_that_is_never_silent_leaves_after_an_answer_if_others_wait() {
         assert_eq!(end, Poll::Ready(Ok(End::Place)));
     }
     let expected = "alice of net-demo\n61.007 s\nothers are waiting, and you have had your turn\n";
-    assert_eq!(String::from_utf8(answers.0).unwrap(), expected);
+    assert_eq!(String::from_utf8(answers).unwrap(), expected);
 }
 
 #[test]

@@ -1,30 +1,24 @@
 //! Frames made by hand, and what becomes of them when a bit, a byte or the length changes: the switch always
 //! comes to a decision, and never to a wrong port.
 
+mod office;
+
 use std::{fs, path::Path};
 
-use cloison_abi::port::{PortFlags, PortSettings};
+use cloison_abi::port::PortSettings;
 use ore_switch::{Cause, Header, PortSet, START_BYTES, Switch};
 use proptest::prelude::*;
 
+use office::office;
+
 /// The frames are as the domain at port 0 would send them, to the one at port 1.
 fn ports() -> Vec<PortSettings> {
-    let port = |last, vlan, flags: PortFlags| PortSettings {
-        mac: [2, 0, 0, 0, 0, last],
-        address: if flags.is_empty() { [192, 168, 0, last] } else { [0; 4] },
+    let with_address = |port: PortSettings| PortSettings {
+        address: if port.flags == 0 { [192, 168, 0, port.mac[5]] } else { [0; 4] },
         gateway: [192, 168, 0, 254],
-        vlan,
-        flags: flags.bits(),
-        may_send_to: u32::MAX,
-        mtu: 1500,
-        ..PortSettings::default()
+        ..port
     };
-    vec![
-        port(1, 1, PortFlags::empty()),
-        port(2, 1, PortFlags::empty()),
-        port(0x10, 1, PortFlags::UPLINK),
-        port(3, 2, PortFlags::empty()),
-    ]
+    office([1, 2, 0x10, 3]).into_iter().map(with_address).collect()
 }
 
 fn corpus() -> Vec<(String, Vec<u8>)> {

@@ -1,8 +1,12 @@
 //! The switch against a naive one, which looks everything up each time in what the manifest says.
 
+mod office;
+
 use cloison_abi::port::{PortFlags, PortSettings};
 use ore_switch::{Cause, Header, Mac, PortSet, START_BYTES, Switch};
 use proptest::{collection::vec as some, prelude::*};
+
+use office::office;
 
 /// Addresses of the test: those of ports 0 to 7, and of others.
 fn mac(number: u8) -> [u8; 6] {
@@ -283,31 +287,13 @@ proptest! {
     }
 }
 
-/// Two domains and an uplink on one LAN, a third domain on another.
-fn office() -> Vec<PortSettings> {
-    let port = |number: u8, vlan, flags: PortFlags| PortSettings {
-        mac: mac(number),
-        vlan,
-        flags: flags.bits(),
-        may_send_to: u32::MAX,
-        mtu: 1500,
-        ..PortSettings::default()
-    };
-    vec![
-        port(0, 1, PortFlags::empty()),
-        port(1, 1, PortFlags::empty()),
-        port(2, 1, PortFlags::UPLINK),
-        port(3, 2, PortFlags::empty()),
-    ]
-}
-
 fn frame(from: usize, source: u8, destination: u8) -> Sent {
     Sent { from, destination, source, content: Content::Other, sender: NOBODY, ticks: 0 }
 }
 
 #[test]
 fn a_frame_for_nobody_here_leaves_by_the_uplink_only() {
-    let mut switch = Switch::new(&office(), 1);
+    let mut switch = Switch::new(&office([0, 1, 2, 3]), 1);
     assert_eq!(switch.take(0, &header(&frame(0, 0, 1), 60), 0), PortSet::of(1));
     assert_eq!(switch.take(0, &header(&frame(0, 0, 9), 60), 0), PortSet::of(2));
     assert_eq!(switch.take(0, &header(&frame(0, 0, 20), 60), 0), PortSet(0b110));
@@ -316,7 +302,7 @@ fn a_frame_for_nobody_here_leaves_by_the_uplink_only() {
 
 #[test]
 fn another_lan_is_out_of_reach() {
-    let mut switch = Switch::new(&office(), 1);
+    let mut switch = Switch::new(&office([0, 1, 2, 3]), 1);
     for destination in [3, 20, 9] {
         let receivers = switch.take(0, &header(&frame(0, 0, destination), 60), 0);
         assert!(!receivers.has(3), "for {destination}");
@@ -329,7 +315,7 @@ fn another_lan_is_out_of_reach() {
 
 #[test]
 fn what_goes_out_is_counted_at_its_port() {
-    let mut switch = Switch::new(&office(), 1);
+    let mut switch = Switch::new(&office([0, 1, 2, 3]), 1);
     for bytes in [60, 1514] {
         switch.count_out(1, bytes);
     }

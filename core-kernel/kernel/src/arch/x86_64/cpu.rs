@@ -15,6 +15,7 @@ use super::{
     guest_context::GuestContext,
     head::{self, Head},
     physical::load,
+    selectors::{clear_selectors, is_a_selector_loaded},
     tables::Tables,
 };
 use crate::arch::guest::Root;
@@ -222,29 +223,15 @@ impl Cpu {
     }
 }
 
-/// A domain can load these registers with selectors; another domain should not find them. Reading them is much
-/// cheaper than loading them, so that comes first. `gs` is cleared while the domain's own base is active, so
-/// that the kernel's base stays. (By the two pieces of `segments`, each signal would cost five instructions more.)
+/// A domain can load these registers with selectors; another domain should not find them. (By the two pieces of
+/// `segments`, each signal would cost five instructions more.)
 pub fn clear_segment_selectors() {
-    // SAFETY: in 64-bit mode the kernel uses none of the four; the null selector is always valid. The two
-    // `swapgs` cancel each other, and no interrupt but the NMI, which does not use `gs`, can come between.
+    // SAFETY: nothing but the four changes, to what `clear_selectors` says is sound.
     unsafe {
         core::arch::asm!(
-            "mov {all:e}, ds",
-            "mov {one:e}, es",
-            "or {all:e}, {one:e}",
-            "mov {one:e}, fs",
-            "or {all:e}, {one:e}",
-            "mov {one:e}, gs",
-            "or {all:e}, {one:e}",
+            is_a_selector_loaded!(),
             "jz 2f",
-            "xor {all:e}, {all:e}",
-            "mov ds, {all:e}",
-            "mov es, {all:e}",
-            "mov fs, {all:e}",
-            "swapgs",
-            "mov gs, {all:e}",
-            "swapgs",
+            clear_selectors!(),
             "2:",
             all = out(reg) _,
             one = out(reg) _,

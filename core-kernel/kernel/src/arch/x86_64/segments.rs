@@ -4,7 +4,10 @@ use core::arch::asm;
 
 use cloison_rules::guest::kept_selector;
 
-use super::guest_context::Segments;
+use super::{
+    guest_context::Segments,
+    selectors::{clear_selectors, is_a_selector_loaded},
+};
 
 /// The base of `fs`, and that of `gs` outside of the kernel.
 const FS_BASE: u32 = 0xc000_0100;
@@ -46,32 +49,20 @@ impl Segments {
     }
 }
 
-/// If one of the four is not null: notes them, and clears them. Reading them is much cheaper than loading them. In one
-/// piece: where the compiler sees a call, the way out of a guest pays for the registers that it needs.
+/// If one of the four is not null: notes them, and clears them. In one piece: where the compiler sees a call, the way out
+/// of a guest pays for the registers that it needs.
 #[inline(always)]
 fn take_selectors(to: &mut [u16; 4]) {
-    // SAFETY: the four selectors are written to the place for them, and nothing else; for the rest, see `set_selectors`.
+    // SAFETY: the four selectors are written to the place for them, and nothing else; for the rest, see `clear_selectors`.
     unsafe {
         asm!(
-            "mov {all:e}, ds",
-            "mov {one:e}, es",
-            "or {all:e}, {one:e}",
-            "mov {one:e}, fs",
-            "or {all:e}, {one:e}",
-            "mov {one:e}, gs",
-            "or {all:e}, {one:e}",
+            is_a_selector_loaded!(),
             "jz 2f",
             "mov [{to}], ds",
             "mov [{to} + 2], es",
             "mov [{to} + 4], fs",
             "mov [{to} + 6], gs",
-            "xor {all:e}, {all:e}",
-            "mov ds, {all:e}",
-            "mov es, {all:e}",
-            "mov fs, {all:e}",
-            "swapgs",
-            "mov gs, {all:e}",
-            "swapgs",
+            clear_selectors!(),
             "2:",
             to = in(reg) to,
             all = out(reg) _,

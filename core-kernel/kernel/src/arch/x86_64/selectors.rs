@@ -27,3 +27,38 @@ const _: () = assert!(
     USER_DATA == cloison_abi::guest::GUEST_DATA_SELECTOR
         && USER_CODE == cloison_abi::guest::GUEST_CODE_SELECTOR
 );
+
+/// Instructions that say whether `ds`, `es`, `fs` or `gs` is not null: `all` is not zero then. They need another register,
+/// `one`. Reading selectors is much cheaper than loading them.
+macro_rules! is_a_selector_loaded {
+    () => {
+        concat!(
+            "mov {all:e}, ds\n",
+            "mov {one:e}, es\n",
+            "or {all:e}, {one:e}\n",
+            "mov {one:e}, fs\n",
+            "or {all:e}, {one:e}\n",
+            "mov {one:e}, gs\n",
+            "or {all:e}, {one:e}",
+        )
+    };
+}
+
+/// Instructions that load the null selector into all four, by `all`. `gs` is loaded while the base of who is not the kernel is
+/// active, so that the kernel's stays. In 64-bit mode the kernel uses none of the four, and the null selector is always valid.
+/// The two `swapgs` cancel each other, and no interrupt but the NMI, which does not use `gs`, can come between.
+macro_rules! clear_selectors {
+    () => {
+        concat!(
+            "xor {all:e}, {all:e}\n",
+            "mov ds, {all:e}\n",
+            "mov es, {all:e}\n",
+            "mov fs, {all:e}\n",
+            "swapgs\n",
+            "mov gs, {all:e}\n",
+            "swapgs",
+        )
+    };
+}
+
+pub(super) use {clear_selectors, is_a_selector_loaded};
