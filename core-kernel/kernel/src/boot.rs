@@ -26,7 +26,7 @@ use crate::{
     builder,
     end::Ending,
     enter,
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// Where the kernel begins.
@@ -58,11 +58,11 @@ fn boot(kernel: &mut Kernel, information: Information, guard: u64) -> Result<(),
     cpu::enable_features(fit).map_err(|register| {
         unfit(kernel, format_args!("this CPU does not keep what the kernel writes to {register}"))
     })?;
-    let machine = acpi::read(&facts).map_err(|what| unfit(kernel, format_args!("{what}")))?;
+    let found = acpi::read(&facts).map_err(|what| unfit(kernel, format_args!("{what}")))?;
     let log = facts.log();
     let (memory, mut free) = facts.into_memory(&image);
-    start_machine(kernel, &memory, &image, &machine, &mut free, guard)?;
-    introduce(kernel, &machine, &memory, &image, &free);
+    start_machine(kernel, &memory, &image, &found, &mut free, guard)?;
+    introduce(kernel, &found, &memory, &image, &free);
     let header = image.header();
     let page_checksum = |before, page| image.page_checksum(before, page);
     image::check(&header, image.bytes())
@@ -111,16 +111,16 @@ fn start_machine(
     kernel: &mut Kernel,
     memory: &[Run],
     image: &SystemImage,
-    machine: &acpi::Machine,
+    found: &acpi::Found,
     free: &mut FreeMemory,
     guard: u64,
 ) -> Result<(), Unfit> {
-    let space = paging::build_kernel_space(free, memory, image, machine, guard);
+    let space = paging::build_kernel_space(free, memory, image, found, guard);
     kernel.machine.space = space
         .ok_or_else(|| unfit(kernel, format_args!("the machine has too little memory for the kernel")))?;
     kernel.contexts.init(&kernel.machine.space);
-    (kernel.machine.local_apic, kernel.machine.io_apic) = apic::start(machine, &kernel.machine.space);
-    kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, machine).ok_or_else(|| {
+    (kernel.machine.local_apic, kernel.machine.io_apic) = apic::start(found, &kernel.machine.space);
+    kernel.machine.timer = Timer::calibrate(kernel.machine.local_apic, found).ok_or_else(|| {
         unfit(kernel, format_args!("the clock cannot be measured: no three samples of it agree"))
     })?;
     kernel.machine.shortest_wait = kernel.machine.timer.ticks(MIN_WAIT_US);
@@ -133,13 +133,13 @@ fn start_machine(
 /// Says what there is: CPU, memory, image.
 fn introduce(
     kernel: &mut Kernel,
-    machine: &acpi::Machine,
+    found: &acpi::Found,
     memory: &[Run],
     image: &SystemImage,
     free: &FreeMemory,
 ) {
     let megahertz = kernel.machine.timer.hertz / 1_000_000;
-    kernel.say(format_args!("1 of {} CPUs in use, clock {megahertz} MHz", machine.cpus));
+    kernel.say(format_args!("1 of {} CPUs in use, clock {megahertz} MHz", found.cpus));
     let mut protections = heapless::String::<64>::new();
     for name in cpu::control_registers().protections() {
         let comma = if protections.is_empty() { "" } else { ", " };

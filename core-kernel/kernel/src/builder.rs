@@ -16,7 +16,7 @@ use cloison_rules::{
 
 use crate::{
     arch::{frames::FreeMemory, memory::SystemImage},
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// Builds the builder and makes it ready to run.

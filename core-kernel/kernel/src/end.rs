@@ -5,7 +5,7 @@ use cloison_rules::{Peer, ThreadId, thread::State};
 
 use crate::{
     arch::{cpu, time},
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// How long the reader of the log has to bring out what it holds, in microseconds.
@@ -40,7 +40,7 @@ impl Kernel {
         self.threads.expect(deadline);
         let Some(reader) = self.log.reader() else { self.finish() };
         if how == SystemEnd::Halt {
-            self.stop_all_but(reader.0);
+            self.stop_all_but(reader.target);
         }
         self.notify(reader);
     }

@@ -16,7 +16,7 @@ use crate::{
     },
     calls,
     guest::CameOut,
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// The vector of a page fault.
@@ -206,18 +206,18 @@ fn device_interrupt(kernel: &mut Kernel, index: u64) {
     let Some(interrupt) = id.and_then(|id| kernel.interrupts.get_mut(id)) else {
         return kernel.machine.local_apic.end_of_interrupt();
     };
-    let (target, bit) = (interrupt.target, interrupt.bit);
+    let event = interrupt.event;
     let (load, line) = (interrupt.arrived(now, window), interrupt.line());
     if let Some(line) = line.filter(|_| load != Load::Fine) {
         kernel.machine.io_apic.mask(line);
     }
     kernel.machine.local_apic.end_of_interrupt();
     if let (Some(line), Load::FirstTooMuch) = (line, load) {
-        let (line, name) = (line.number(), kernel.domain(target.domain).name);
+        let (line, name) = (line.number(), kernel.domain(event.target.domain).name);
         kernel
             .say(format_args!("line {line} interrupts too often; it is masked until {name} acknowledges it"));
     }
-    kernel.notify((target, bit));
+    kernel.notify(event);
 }
 
 /// Called by the entry code: the kernel itself, or the machine, has failed.

@@ -3,7 +3,7 @@
 use cloison_abi::{Fault, call::SystemEnd, plan::FaultPolicy};
 use cloison_rules::{DomainId, Peer, thread::State};
 
-use crate::{kernel::Kernel, life::Renewal};
+use crate::{life::Renewal, state::Kernel};
 
 impl Kernel {
     /// Does what the plan says about a domain that has faulted.
@@ -15,7 +15,7 @@ impl Kernel {
         self.domain_mut(id).fault = fault;
         let domain = self.domain(id);
         let (name, policy, handler) = (domain.name, domain.on_fault, domain.handler);
-        let handler = handler.filter(|(handler, _)| self.can_handle(*handler));
+        let handler = handler.filter(|handler| self.can_handle(handler.target));
         match (policy, handler) {
             (FaultPolicy::Halt, _) => {
                 self.say(format_args!("{name} faulted: {fault}; the system halts"));
@@ -28,7 +28,7 @@ impl Kernel {
                 self.say(format_args!("{name} faulted: {fault}; it {follows}"));
                 // First the handler learns of it: one that does something is whom the domain waits for.
                 self.notify(handler);
-                self.halt(id, State::Faulted(Some(handler.0.thread.id)));
+                self.halt(id, State::Faulted(Some(handler.target.thread.id)));
             }
             _ => {
                 self.say(format_args!("{name} faulted: {fault}; it is stopped"));
@@ -67,10 +67,10 @@ impl Kernel {
     /// A domain handles no faults any more, or not for now: those that wait for it to decide are stopped, and
     /// who calls them is told. If it is gone for good, so are they, as if it had not been there when they
     /// faulted.
-    pub fn abandon_patients(&mut self, handler: Peer, for_good: bool) {
+    pub fn abandon_supervised(&mut self, handler: Peer, for_good: bool) {
         for id in DomainId::all() {
             let waits = matches!(self.state(id), State::Faulted(_));
-            if !waits || self.domain(id).handler.is_none_or(|(of, _)| of != handler) {
+            if !waits || self.domain(id).handler.is_none_or(|of| of.target != handler) {
                 continue;
             }
             // One in the middle of a reset lends nothing, and has no page tables with which to run.

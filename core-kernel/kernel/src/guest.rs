@@ -13,8 +13,8 @@ use cloison_rules::{
 use crate::{
     arch::{cpu::Cpu, guest::GuestSpaces, guest_context::GuestContext, time},
     calls::zero_step,
-    kernel::Kernel,
     life::Renewal,
+    state::Kernel,
 };
 
 /// A guest.

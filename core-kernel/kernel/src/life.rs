@@ -9,7 +9,7 @@ use cloison_rules::{DomainId, DomainSet, Peer, RegionRef, capability::SlotTable,
 
 use crate::{
     calls::{map_step, unmap_step, zero_step},
-    kernel::{Domain, Kernel},
+    state::{Domain, Kernel},
 };
 
 /// How far a domain is on its way to its next life.
@@ -102,7 +102,7 @@ impl Kernel {
         #[cfg(feature = "self-attack")]
         self.attack_lines(stopped);
         self.reader_stopped(stopped);
-        self.abandon_patients(stopped, false);
+        self.abandon_supervised(stopped, false);
     }
 
     /// A life of a domain is over, for this reason: for good, or until who looks after its lives starts it again.
@@ -130,7 +130,7 @@ impl Kernel {
         self.mask_lines(id);
         self.interrupts.release(id);
         self.reader_stopped(ended);
-        self.abandon_patients(ended, true);
+        self.abandon_supervised(ended, true);
     }
 
     /// Takes back what a domain has lent: all of it, or `only` this region. The slots of one borrower, or one

@@ -9,13 +9,13 @@ use core::fmt;
 
 use cloison_abi::{call::NO_DEADLINE, limits::LOG_LINE_BYTES};
 use cloison_rules::{
-    DomainId, Peer,
+    DomainId, EventRef, Peer,
     text::{LOG_BYTES, LogRing},
 };
 
 use crate::{
     arch::{serial::Serial, time},
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// Bytes that one step gives to the serial line at most: what two calls of a domain bring.
@@ -31,8 +31,8 @@ const RESERVE: usize = LOG_BYTES / 4;
 pub struct Log {
     serial: Serial,
     ring: LogRing,
-    /// Who reads the ring, and the event bit that says that there is something.
-    reader: Option<(Peer, u8)>,
+    /// Who reads the ring: the event that says that there is something.
+    reader: Option<EventRef>,
     /// The reader is stopped, so the kernel writes to the line until it starts again.
     reader_is_away: bool,
     /// The reader may have begun a line, which has to end before the kernel writes.
@@ -75,13 +75,13 @@ impl Log {
     }
 
     /// From now on lines wait for this domain.
-    fn set_reader(&mut self, reader: Peer, bit: u8) {
-        (self.reader, self.reader_is_away, self.due) = (Some((reader, bit)), false, NO_DEADLINE);
+    fn set_reader(&mut self, reader: EventRef) {
+        (self.reader, self.reader_is_away, self.due) = (Some(reader), false, NO_DEADLINE);
         self.ring.begin_line();
     }
 
     /// Who reads the log.
-    pub fn reader(&self) -> Option<(Peer, u8)> {
+    pub fn reader(&self) -> Option<EventRef> {
         self.reader.filter(|_| !self.reader_is_away)
     }
 
@@ -217,7 +217,7 @@ impl Kernel {
 
     /// A domain has stopped. If it was the reader of the log, the kernel writes to the serial line itself.
     pub fn reader_stopped(&mut self, stopped: Peer) {
-        if self.log.reader().is_some_and(|(reader, _)| reader == stopped) {
+        if self.log.reader().is_some_and(|reader| reader.target == stopped) {
             self.log.take_over();
             self.bring_out();
         }
@@ -226,21 +226,21 @@ impl Kernel {
     /// A domain is to start. If it is the reader of the log, it reads on from the next whole line. Returns false
     /// while the kernel is in the middle of one.
     pub fn reader_may_start(&mut self, id: DomainId) -> bool {
-        match self.log.reader.filter(|(reader, _)| reader.domain == id) {
-            Some((reader, bit)) => self.set_reader(reader, bit),
+        match self.log.reader.filter(|reader| reader.target.domain == id) {
+            Some(reader) => self.set_reader(reader),
             None => true,
         }
     }
 
     /// From now on lines wait for this domain. Returns false, and has done nothing, while the kernel is in the
     /// middle of writing one itself.
-    pub fn set_reader(&mut self, reader: Peer, bit: u8) -> bool {
+    pub fn set_reader(&mut self, reader: EventRef) -> bool {
         let is_writing = self.log.reader().is_none() && self.log.ring.is_inside_line();
         if is_writing && !self.is_line_stuck() {
             self.bring_out();
             return false;
         }
-        self.log.set_reader(reader, bit);
+        self.log.set_reader(reader);
         true
     }
 }

@@ -25,11 +25,11 @@ mod end;
 mod enter;
 mod fault;
 mod guest;
-mod kernel;
 mod life;
 mod log;
 mod machine;
 mod monitor;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -10,7 +10,7 @@ use cloison_abi::{
     limits::{ASK_LIMIT_US, MAX_MAPPINGS},
 };
 use cloison_rules::{
-    DomainId, DomainSet, Peer, ThreadId,
+    DomainId, DomainSet, EventRef, Peer, ThreadId,
     authorize::{Operation, Verdict},
     lending,
     mapping::Mapping,
@@ -18,12 +18,12 @@ use cloison_rules::{
     thread::State,
 };
 
-use crate::{arch::time, calls::settle_step, kernel::Kernel};
+use crate::{arch::time, calls::settle_step, state::Kernel};
 
 /// Who decides, and at which point of the history.
 pub struct Monitor {
-    /// The holder of the monitor right, and the event bit that says that there is a question.
-    holder: Option<(Peer, u8)>,
+    /// The holder of the monitor right: the event that says that there is a question.
+    holder: Option<EventRef>,
     /// Counts what makes earlier questions void: new policies, and lives that begin. Never 0.
     pub epoch: u32,
 }
@@ -33,8 +33,8 @@ impl Monitor {
     pub const NONE: Self = Self { holder: None, epoch: 0 };
 
     /// From now on this domain decides.
-    pub fn set_holder(&mut self, holder: Peer, bit: u8) {
-        self.holder = Some((holder, bit));
+    pub fn set_holder(&mut self, holder: EventRef) {
+        self.holder = Some(holder);
         self.begin_epoch();
     }
 
@@ -54,7 +54,7 @@ impl Kernel {
         let subject = operation.subject().unwrap_or(home);
         let verdict = self.access(subject).authorize(operation);
         match self.monitor.holder {
-            Some(holder) if verdict == Verdict::Ask && self.is_alive(holder.0.domain) => {
+            Some(holder) if verdict == Verdict::Ask && self.is_alive(holder.target.domain) => {
                 self.access_mut(subject).counts.questions += 1;
                 self.domain_mut(home).question = operation;
                 let limit = time::now().saturating_add(self.machine.timer.ticks(ASK_LIMIT_US));
@@ -176,7 +176,7 @@ impl Kernel {
 
     /// A domain has halted. If it was the monitor, nobody decides now: who waits for it is refused.
     pub fn monitor_halted(&mut self, halted: Peer) {
-        let was_monitor = self.monitor.holder.is_some_and(|(holder, _)| holder == halted);
+        let was_monitor = self.monitor.holder.is_some_and(|holder| holder.target == halted);
         for thread in ThreadId::all() {
             if was_monitor && self.is_asking(thread) {
                 self.end_question(thread);

@@ -2,7 +2,7 @@
 
 use cloison_abi::{CallError, ObjectKind, Rights, limits::MAX_SLOTS};
 
-use crate::{DomainId, DomainRef, GuestRef, Peer, RegionRef, refs::InterruptId};
+use crate::{DomainId, DomainRef, EventRef, GuestRef, Peer, RegionRef, refs::InterruptId};
 
 /// A gate: an entry into a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,14 +118,14 @@ impl SlotTable {
         }
     }
 
-    /// The event in a slot: target and bit.
+    /// The event in a slot.
     ///
     /// # Errors
     /// [`CallError::BadSlot`], [`CallError::WrongType`].
     #[inline(always)]
-    pub fn event(&self, slot: u64) -> Result<(Peer, u8), CallError> {
+    pub fn event(&self, slot: u64) -> Result<EventRef, CallError> {
         match *self.get(slot)? {
-            Capability::Event { target, bit } => Ok((target, bit)),
+            Capability::Event { target, bit } => Ok(EventRef { target, bit }),
             _ => Err(CallError::WrongType),
         }
     }
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(slots.region(2, Rights::READ), Ok((RegionRef::NONE, Rights::READ)));
         assert_eq!(slots.region(2, Rights::READ | Rights::WRITE), Err(CallError::MissingRight));
         assert_eq!(slots.gate(3), Ok(&GATE));
-        assert_eq!(slots.event(4), Ok((SOMEBODY, 3)));
+        assert_eq!(slots.event(4), Ok(EventRef { target: SOMEBODY, bit: 3 }));
         assert_eq!(slots.interrupt(5), Ok(InterruptId::new(9).unwrap()));
         assert_eq!(slots.right(6, ObjectKind::ShutdownRight), Err(CallError::WrongType), "another right");
         assert_eq!(slots.guest(7), Ok(GUEST));

@@ -9,7 +9,7 @@ use cloison_abi::{
     limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPTS},
 };
 
-use crate::refs::{DomainId, InterruptId, Peer};
+use crate::refs::{DomainId, EventRef, InterruptId};
 
 /// Interrupts of an edge-triggered line within a window, above which it is masked.
 const MOST: u32 = 100;
@@ -26,10 +26,8 @@ pub fn io_apic_pins(version: u32) -> u32 {
 /// index, a table of optional ones is all zeros while it is empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Interrupt {
-    /// Who is signalled.
-    pub target: Peer,
-    /// By which bit.
-    pub bit: u8,
+    /// What is signalled.
+    pub event: EventRef,
     /// Where it comes from, as bits.
     source: u32,
     /// How often it has come.
@@ -39,8 +37,8 @@ pub struct Interrupt {
 impl Interrupt {
     /// An interrupt from this source, which has not come yet.
     #[must_use]
-    pub fn new(source: InterruptSource, target: Peer, bit: u8) -> Self {
-        Self { target, bit, source: source.to_bits(), load: LineLoad::default() }
+    pub fn new(source: InterruptSource, event: EventRef) -> Self {
+        Self { event, source: source.to_bits(), load: LineLoad::default() }
     }
 
     /// The line by which it comes; `None` for one that comes by message.
@@ -133,13 +131,13 @@ impl InterruptTable {
             .iter_mut()
             .enumerate()
             .filter_map(|(index, entry)| Some((InterruptId::new(index)?, entry.as_mut()?)));
-        filled.filter(move |(_, interrupt)| interrupt.target.domain == domain)
+        filled.filter(move |(_, interrupt)| interrupt.event.target.domain == domain)
     }
 
     /// Frees the entries of a domain.
     pub fn release(&mut self, domain: DomainId) {
         for entry in
-            self.0.iter_mut().filter(|entry| entry.is_some_and(|entry| entry.target.domain == domain))
+            self.0.iter_mut().filter(|entry| entry.is_some_and(|entry| entry.event.target.domain == domain))
         {
             *entry = None;
         }
@@ -199,7 +197,7 @@ impl LineLoad {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refs::{ThreadId, ThreadRef};
+    use crate::refs::{Peer, ThreadId, ThreadRef};
 
     /// Interrupts until the line is masked, at most 1000.
     fn flood(load: &mut LineLoad, now: u64) -> (u32, Load) {
@@ -250,7 +248,7 @@ mod tests {
         let mut table = InterruptTable::EMPTY;
         let mut add = |source, owner| {
             let place = table.place_for(source)?;
-            table.put(place, Interrupt::new(source, peer(owner), 1));
+            table.put(place, Interrupt::new(source, EventRef { target: peer(owner), bit: 1 }));
             Ok(place.index())
         };
         assert_eq!(add(line(9, false), 1), Ok(0));
@@ -267,7 +265,7 @@ mod tests {
 
     #[test]
     fn level_triggered_lines_are_masked_each_time_and_messages_never() {
-        let new = |source| Interrupt::new(source, peer(1), 1);
+        let new = |source| Interrupt::new(source, EventRef { target: peer(1), bit: 1 });
         let mut level = new(line(9, true));
         assert_eq!([level.arrived(1, 10), level.arrived(1, 10)], [Load::TooMuch; 2]);
         assert!(!level.acknowledged(), "it is opened in any case");

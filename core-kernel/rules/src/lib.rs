@@ -33,6 +33,6 @@ pub mod text;
 pub mod thread;
 
 pub use refs::{
-    DomainAddress, DomainId, DomainRef, DomainSet, Frame, GuestId, GuestRef, Peer, RegionRef, TABLE_ENTRIES,
-    ThreadId, ThreadRef, ThreadSet,
+    DomainAddress, DomainId, DomainRef, DomainSet, EventRef, Frame, GuestId, GuestRef, Peer, RegionRef,
+    TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
 };

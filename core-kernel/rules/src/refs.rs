@@ -94,6 +94,15 @@ pub struct Peer {
     pub domain: DomainId,
 }
 
+/// An event bit of a thread: whom to wake, and by which bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRef {
+    /// The thread.
+    pub target: Peer,
+    /// Which of its bits, below 64.
+    pub bit: u8,
+}
+
 /// Index of an interrupt in the kernel's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterruptId(u8);

@@ -88,7 +88,7 @@ pub struct Thread {
     callers: Option<ThreadId>,
     /// The next client that waits for the same server.
     next_caller: Option<ThreadId>,
-    /// What has to be looked at before it replies or waits: [`PATIENTS`], [`HELD_CLIENT`]. One field for both, because each
+    /// What has to be looked at before it replies or waits: [`SUPERVISES`], [`HELD_CLIENT`]. One field for both, because each
     /// reply asks for it.
     in_the_way: u8,
     /// Whether it is held: now, or from when the answer comes for which it waits.
@@ -99,7 +99,7 @@ pub struct Thread {
 const PASSED: u64 = 0;
 
 /// A thread has faulted and waits for this one, its handler, to decide.
-const PATIENTS: u8 = 1 << 0;
+const SUPERVISES: u8 = 1 << 0;
 /// The client that this one serves is held, and does not go on when it has its answer.
 const HELD_CLIENT: u8 = 1 << 1;
 
@@ -135,8 +135,8 @@ impl Thread {
         self.is_paused
     }
 
-    fn has_patients(&self) -> bool {
-        self.in_the_way & PATIENTS != 0
+    fn supervises_somebody(&self) -> bool {
+        self.in_the_way & SUPERVISES != 0
     }
 }
 

@@ -29,7 +29,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A domain of whose end the builder is told.
-struct Patient {
+struct Supervised {
     domain: u32,
     name: Name,
     slot: Slot,
@@ -49,19 +49,19 @@ struct Patient {
 
 /// Goes on for as long as the system runs. Returns at once if the plan has no domain that begins later, or again.
 pub fn serve(plan: &Plan<'_>, site: &mut Building<'_>) {
-    let mut patients = admit(plan, site);
-    if !patients.is_empty() {
+    let mut supervised = watch(plan, site);
+    if !supervised.is_empty() {
         // What it does from here on is for those that are restarted: at their priority, on their account.
         if let Err(error) = retire() {
             log!("error: the builder keeps its priority: {error}");
         }
     }
     let mut reply = Message::default();
-    while !patients.is_empty() {
-        match reply_wait(core::mem::take(&mut reply), events(&patients), next(&patients)) {
+    while !supervised.is_empty() {
+        match reply_wait(core::mem::take(&mut reply), events(&supervised), next(&supervised)) {
             Received::Message { badge, message } => reply = answer(site, badge, message),
-            Received::Events(ended) => look_after(&mut patients, site, ended),
-            Received::TimedOut => look_after(&mut patients, site, 0),
+            Received::Events(ended) => attend(&mut supervised, site, ended),
+            Received::TimedOut => attend(&mut supervised, site, 0),
         }
     }
 }
@@ -75,42 +75,42 @@ fn answer(site: &mut Building<'_>, client: Badge, message: Message) -> Message {
     reply
 }
 
-fn look_after(patients: &mut Vec<Patient>, site: &mut Building<'_>, ended: u64) {
-    patients.retain_mut(|patient| match patient.look_after(site, ended) {
+fn attend(supervised: &mut Vec<Supervised>, site: &mut Building<'_>, ended: u64) {
+    supervised.retain_mut(|one| match one.attend(site, ended) {
         Ok(()) => true,
         Err(error) => {
-            log!("error: {} cannot be restarted: {error}", patient.name);
+            log!("error: {} cannot be restarted: {error}", one.name);
             // So that nobody waits for it; if even this is refused, there is nothing left to do.
-            let _ = domain_stop(patient.slot);
-            patient.is_on_request
+            let _ = domain_stop(one.slot);
+            one.is_on_request
         }
     });
 }
 
 /// The domains whose faults the builder is told of.
-fn admit(plan: &Plan<'_>, site: &Building<'_>) -> Vec<Patient> {
+fn watch(plan: &Plan<'_>, site: &Building<'_>) -> Vec<Supervised> {
     let domains = (0..).zip(plan.domains);
-    let patients = domains.filter_map(|(domain, entry)| {
+    let supervised = domains.filter_map(|(domain, entry)| {
         let (slot, bit) = site.handled(domain)?;
         let (name, fault_event, is_restarted) = (entry.name, 1 << bit, plan.is_restarted(domain));
         let (faults, due, pause, is_on_request) = (Vec::new(), None, FIRST_PAUSE, plan.is_on_request(domain));
-        Some(Patient { domain, name, slot, is_on_request, is_restarted, fault_event, faults, due, pause })
+        Some(Supervised { domain, name, slot, is_on_request, is_restarted, fault_event, faults, due, pause })
     });
-    patients.collect()
+    supervised.collect()
 }
 
 /// The events that say that one of them has faulted.
-fn events(patients: &[Patient]) -> u64 {
-    patients.iter().fold(0, |events, patient| events | patient.fault_event)
+fn events(supervised: &[Supervised]) -> u64 {
+    supervised.iter().fold(0, |events, one| events | one.fault_event)
 }
 
 /// When the first of those that wait is to be started.
-fn next(patients: &[Patient]) -> Instant {
-    patients.iter().filter_map(|patient| patient.due).min().unwrap_or(Instant::NEVER)
+fn next(supervised: &[Supervised]) -> Instant {
+    supervised.iter().filter_map(|one| one.due).min().unwrap_or(Instant::NEVER)
 }
 
-impl Patient {
-    fn look_after(&mut self, site: &mut Building<'_>, ended: u64) -> Result<(), BuildError> {
+impl Supervised {
+    fn attend(&mut self, site: &mut Building<'_>, ended: u64) -> Result<(), BuildError> {
         // It may have been killed meanwhile, and then it has not ended by itself.
         let is_over = ended & self.fault_event != 0 && site.state(self.domain) == Some(State::Running);
         if is_over {

@@ -48,7 +48,7 @@ impl Debugger {
         self.receive().map(drop).map_err(|error| failed(&error))
     }
 
-    /// Takes one instruction. → the address of the next one.
+    /// Takes one instruction. Returns the address of the next one.
     pub(super) fn step(&mut self) -> Result<u64, Failure> {
         self.ask("s")?;
         let answer = self.ask(&format!("p{RIP:x}"))?;

@@ -66,7 +66,7 @@ pub struct Bench<'a> {
 type Figures = BTreeMap<String, f64>;
 
 impl Bench<'_> {
-    /// Runs the benchmark system and all else that the table names. → the table.
+    /// Runs the benchmark system and all else that the table names. Returns the table.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Bench<'_> {
         Ok(table.finish())
     }
 
-    /// Measures what the table names of Linux as a guest. → that part of the table.
+    /// Measures what the table names of Linux as a guest. Returns that part of the table.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Bench<'_> {
         Ok(table.finish())
     }
 
-    /// Measures what a measured boot and an attestation cost. → that part of the table.
+    /// Measures what a measured boot and an attestation cost. Returns that part of the table.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Measures rates. → what Linux was measured at.
+    /// Measures rates. Returns what Linux was measured at.
     fn measure_network(
         &self,
         linux: Option<&Linux<'_>>,
@@ -197,7 +197,7 @@ impl Bench<'_> {
         build::build(self.context, build::load(self.context, manifest)?)
     }
 
-    /// Runs the benchmark system with a clock that counts instructions. → what it printed.
+    /// Runs the benchmark system with a clock that counts instructions. Returns what it printed.
     fn count(&self, built: &Built) -> Result<Figures, Failure> {
         let step = self.context.progress.step("counting instructions");
         let booted = self.boot(built, &counted(built))?;
@@ -211,7 +211,7 @@ impl Bench<'_> {
         Ok(figures)
     }
 
-    /// Runs the system that makes gate calls while QEMU logs the kernel's instructions. → the kernel's code,
+    /// Runs the system that makes gate calls while QEMU logs the kernel's instructions. Returns the kernel's code,
     /// and a gate call.
     fn trace(&self) -> Result<Traced, Failure> {
         let built = self.build(rows::ROUNDS)?;

@@ -122,7 +122,7 @@ pub(super) fn wait_for_line(
     }
 }
 
-/// Measures for a second. → bits per second, as the receiver has seen them.
+/// Measures for a second. Returns bits per second, as the receiver has seen them.
 fn iperf3(context: &Context, port: u16, more: &[&str]) -> Result<f64, Failure> {
     let mut command = process::command(&tools::path(tools::IPERF3)?);
     command.env("LC_ALL", "C").args(["-c", "127.0.0.1", "-t", "1", "-f", "k"]);

@@ -128,7 +128,7 @@ pub struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Compiles packages. → their executables, in the same order.
+    /// Compiles packages. Returns their executables, in the same order.
     ///
     /// # Errors
     ///

@@ -99,7 +99,7 @@ pub const ENTRY_PREFIX: &str = "cloison.entry.";
 /// The name of a disc's only system.
 pub const ONLY_SYSTEM: &str = "system";
 
-/// Writes the disc, unless `disc` was made of the same contents already. → whether it was written.
+/// Writes the disc, unless `disc` was made of the same contents already. Returns whether it was written.
 ///
 /// # Errors
 ///

@@ -32,7 +32,7 @@ pub fn tool(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it with a target directory of its own. → what it said, and the directory.
+/// Runs it with a target directory of its own. Returns what it said, and the directory.
 pub fn with_own_target(arguments: &[&str]) -> (Output, TempDir) {
     let target = tempfile::tempdir().unwrap();
     let output = tool(arguments).env("CARGO_TARGET_DIR", target.path()).output().unwrap();
@@ -82,7 +82,7 @@ pub fn stop(child: &mut Child, signal: Signal, status: Option<i32>) {
     assert_eq!(child.wait().unwrap().code(), status);
 }
 
-/// Waits until programs with all of these names run below a process. → all that run below it.
+/// Waits until programs with all of these names run below a process. Returns all that run below it.
 pub fn wait_for_descendants(child: &mut Child, names: &[&str]) -> BTreeSet<u32> {
     let stderr = BufReader::new(child.stderr.take().unwrap());
     // Somebody has to read what it says, or it would stop at a full pipe.

@@ -83,7 +83,7 @@ pub fn complete(frame: &mut [u8]) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// The same for a card that computes checksums: that of TCP or UDP is left to it. → what to tell the card.
+/// The same for a card that computes checksums: that of TCP or UDP is left to it. Returns what to tell the card.
 ///
 /// # Errors
 /// As for [`complete`].

@@ -273,7 +273,8 @@ impl Stack {
         self.socket::<tcp::Socket<'_>>(handle).set_timeout(timeout);
     }
 
-    /// Sends what the sockets have. → whether there may be more, and when smoltcp wants its next turn, if it says so.
+    /// Sends what the sockets have. Returns whether there may be more, and when smoltcp wants its next turn, if it says
+    /// so.
     fn egress(&mut self, now: Micros) -> (bool, Option<Micros>) {
         for _ in 0..FRAMES_A_TURN {
             let result = self.interface.poll_egress(instant(now), &mut self.device, &mut self.sockets);

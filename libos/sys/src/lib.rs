@@ -291,7 +291,7 @@ pub struct InterruptMessage {
     pub data: u32,
 }
 
-/// Lets an interrupt arrive again. → what the device has to write, if it signals by message.
+/// Lets an interrupt arrive again. Returns what the device has to write, if it signals by message.
 ///
 /// # Errors
 /// Any error of the slot.

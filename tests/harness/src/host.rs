@@ -103,8 +103,8 @@ impl Host {
         Ok(())
     }
 
-    /// Lets commands reach a TPM whose control socket is `tpm`, and changes what the machine is answered. → the socket by
-    /// which QEMU reaches it then.
+    /// Lets commands reach a TPM whose control socket is `tpm`, and changes what the machine is answered. Returns the
+    /// socket by which QEMU reaches it then.
     pub(crate) fn relay(&mut self, tpm: &Path, tamper: Option<Tamper>) -> Result<PathBuf, Failure> {
         let relay = Relay::start(self.folder.path(), tpm, Tamper::change(tamper))?;
         let tools = format!("cmd:nc -N -U '{}'", relay.commands.display());
@@ -113,8 +113,8 @@ impl Host {
         Ok(relay.control)
     }
 
-    /// Runs the commands that make a TPM's state, or fill disks. → if there are any and a TPM, the folder for
-    /// [`TpmState::Kept`].
+    /// Runs the commands that make a TPM's state, or fill disks. Returns the folder for [`TpmState::Kept`], if
+    /// there are any and a TPM.
     ///
     /// [`TpmState::Kept`]: image_machine::run::TpmState::Kept
     ///
@@ -247,7 +247,7 @@ impl HostCommand {
         now >= self.deadline
     }
 
-    /// Takes what it has printed. → the lines that this completes.
+    /// Takes what it has printed. Returns the lines that this completes.
     pub(crate) fn read(&mut self) -> Vec<String> {
         read_some(&mut self.output, &mut self.text);
         self.lines(self.output.is_none())
@@ -272,7 +272,7 @@ impl HostCommand {
         self.child.ended().map(|status| self.judge(status)).transpose()
     }
 
-    /// Ends it because its time is up. → the line that says so.
+    /// Ends it because its time is up. Returns the line that says so.
     pub(crate) fn give_up(&mut self) -> String {
         self.child.end();
         host_line(&format!("`{}` did not end within {} s", self.line, LIMIT.as_secs()))

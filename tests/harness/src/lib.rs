@@ -47,7 +47,7 @@ pub fn scenarios() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../boot")
 }
 
-/// Boots the scenario with this name and judges it. → the verdict, and all that the machine printed.
+/// Boots the scenario with this name and judges it. Returns the verdict, and all that the machine printed.
 #[must_use]
 pub fn boot(name: &str) -> (Verdict, String) {
     let path = scenarios().join(format!("{name}.expect"));
@@ -64,7 +64,7 @@ pub fn boot(name: &str) -> (Verdict, String) {
     }
 }
 
-/// Boots a scenario that is in no file, and judges it. → the verdict, and the lines that the machine printed.
+/// Boots a scenario that is in no file, and judges it. Returns the verdict, and the lines that the machine printed.
 #[must_use]
 pub fn boot_scenario(scenario: &Scenario) -> (Verdict, Vec<String>) {
     machine::boot(scenario)

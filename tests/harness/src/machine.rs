@@ -38,7 +38,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Between two looks whether a command that has nothing more to say has ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Boots a scenario and judges it. → the verdict, and the lines of the console.
+/// Boots a scenario and judges it. Returns the verdict, and the lines of the console.
 pub(crate) fn boot(scenario: &Scenario) -> (Verdict, Vec<String>) {
     let mut transcript = Transcript::default();
     let result = observe(scenario, &mut transcript);
@@ -51,7 +51,7 @@ pub(crate) fn boot(scenario: &Scenario) -> (Verdict, Vec<String>) {
     (verdict, lines)
 }
 
-/// Boots a scenario. → how it ended, and what QEMU complained about.
+/// Boots a scenario. Returns how it ended, and what QEMU complained about.
 fn observe(
     scenario: &Scenario,
     transcript: &mut Transcript,

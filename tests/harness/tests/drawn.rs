@@ -45,7 +45,7 @@ fn manifest(draw: &mut Draw) -> String {
     text
 }
 
-/// Boots a system and compares. → what firmware has added of its own.
+/// Boots a system and compares. Returns what firmware has added of its own.
 fn boot(manifest: &Path) -> Vec<String> {
     let text = format!(
         r#"

@@ -8,7 +8,7 @@ use cloison_abi::{
 use cloison_rules::{DomainId, DomainSet, authorize::Operation};
 
 use super::{Answer, Arguments, Found, Result, build::subject};
-use crate::kernel::Kernel;
+use crate::state::Kernel;
 
 /// A domain about which something is decided, and those toward whom.
 pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<(DomainId, DomainSet)> {

@@ -7,7 +7,7 @@ use cloison_abi::{
     plan::FaultPolicy,
 };
 use cloison_rules::{
-    DomainId, DomainRef, RegionRef,
+    DomainId, DomainRef, EventRef, RegionRef,
     authorize::Operation,
     budget::Budget,
     capability::{Capability, Gate},
@@ -20,7 +20,7 @@ use super::{
     Answer, Arguments, Found, Result,
     regions::{access_rights, is_seen, map_into, zero_step},
 };
-use crate::{kernel::Kernel, life::Renewal};
+use crate::{life::Renewal, state::Kernel};
 
 /// Rights to a domain that can be given.
 const DOMAIN_RIGHTS: Rights = Rights::BUILD.union(Rights::HANDLE_FAULT).union(Rights::MANAGE);
@@ -117,7 +117,9 @@ pub(super) fn configure(
     if !in_range || !limited || u32::try_from(period).is_err() {
         return Err(CallError::BadArgument);
     }
-    let handler = handler.map(|handler| Ok((kernel.peer(handler.id)?, event_bit(bit)?))).transpose()?;
+    let handler = handler
+        .map(|handler| Ok(EventRef { target: kernel.peer(handler.id)?, bit: event_bit(bit)? }))
+        .transpose()?;
     let timer = &kernel.machine.timer;
     let budget = Budget::new(timer.whole_ticks(budget), timer.whole_ticks(period));
     kernel.threads.configure(kernel.thread(domain)?, priority as u8, budget);
@@ -276,7 +278,7 @@ pub(super) fn give_interrupt(
     let source = u32::try_from(source).ok().and_then(InterruptSource::from_bits);
     let source = source.ok_or(CallError::BadArgument)?;
     let number = kernel.interrupts.place_for(source)?;
-    let interrupt = Interrupt::new(source, kernel.peer(target.id)?, bit);
+    let interrupt = Interrupt::new(source, EventRef { target: kernel.peer(target.id)?, bit });
     if interrupt.line().is_some_and(|line| !kernel.machine.io_apic.has(line.number())) {
         return Err(CallError::BadArgument);
     }
@@ -327,7 +329,7 @@ pub(super) fn give_right(
         ObjectKind::LogRight => {
             let bit = event_bit(bit)?;
             kernel.slots(target.id).check_free(slot)?;
-            if !kernel.set_reader(kernel.peer(target.id)?, bit) {
+            if !kernel.set_reader(EventRef { target: kernel.peer(target.id)?, bit }) {
                 return Ok(Answer::Again);
             }
             give(kernel, target.id, slot, Capability::Right(kind))
@@ -335,7 +337,7 @@ pub(super) fn give_right(
         ObjectKind::MonitorRight => {
             let bit = event_bit(bit)?;
             give(kernel, target.id, slot, Capability::Right(kind))?;
-            kernel.monitor.set_holder(kernel.peer(target.id)?, bit);
+            kernel.monitor.set_holder(EventRef { target: kernel.peer(target.id)?, bit });
             Ok(Answer::Done)
         }
         ObjectKind::BuilderRight | ObjectKind::CensusRight | ObjectKind::ShutdownRight => {

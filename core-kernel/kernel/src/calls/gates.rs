@@ -5,14 +5,14 @@ use cloison_abi::{
     call::{NO_DEADLINE, POLL, RECEIVED_EVENTS},
 };
 use cloison_rules::{
-    DomainId, Peer, ThreadId,
+    DomainId, EventRef, Peer, ThreadId,
     authorize::{Operation, Verdict},
     thread::{Called, Next},
 };
 
 use crate::{
     arch::{context::Return, time},
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// Gate call, if the server waits for one. Returns how the server goes on if it was so; else nothing has been done,
@@ -172,7 +172,7 @@ fn with_event(
     act: impl FnOnce(&mut Kernel, ThreadId, u64),
 ) -> Result<(), CallError> {
     let (slots, access) = kernel.reach(id);
-    let (Peer { thread, domain }, bit) = slots.event(kernel.context(id).slot())?;
+    let EventRef { target: Peer { thread, domain }, bit } = slots.event(kernel.context(id).slot())?;
     let target = kernel.threads.resolve(thread)?;
     if access.authorize(Operation::Signal { target: domain }) != Verdict::Allowed {
         return Err(ask_to_signal(kernel, id, domain));

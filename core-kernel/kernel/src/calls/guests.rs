@@ -21,7 +21,7 @@ use super::{
     permit,
     regions::is_seen,
 };
-use crate::{arch::cpu::Cpu, kernel::Kernel, life::Renewal};
+use crate::{arch::cpu::Cpu, life::Renewal, state::Kernel};
 
 /// A domain, and regions for a guest of it: of the page tables, of the frame page, and those to attach.
 pub(super) struct Parts {

@@ -4,7 +4,7 @@ use cloison_abi::{CallError, Rights, call::SystemEnd, life::DomainState};
 use cloison_rules::{DomainAddress, DomainId, DomainSet, ThreadId, authorize::Operation, thread::State};
 
 use super::{Answer, Arguments, Found, Result, gates};
-use crate::{arch::time, kernel::Kernel, life::Renewal};
+use crate::{arch::time, life::Renewal, state::Kernel};
 
 /// The domain in a slot of the caller, if the caller may decide about its faults.
 pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {

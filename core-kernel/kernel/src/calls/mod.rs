@@ -23,7 +23,7 @@ use cloison_rules::{
     authorize::{Access, Operation, Verdict},
 };
 
-use crate::{arch::cpu::Cpu, kernel::Kernel};
+use crate::{arch::cpu::Cpu, state::Kernel};
 
 /// A call: who makes it, with which registers.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use cloison_abi::{
 use cloison_rules::{DomainId, DomainSet};
 
 use super::{Answer, Arguments, Found, Result, system::hold};
-use crate::kernel::Kernel;
+use crate::state::Kernel;
 
 /// The caller has the monitor right.
 pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<()> {

@@ -10,7 +10,7 @@ use cloison_rules::{
 };
 
 use super::{Answer, Arguments, Found, Result};
-use crate::{kernel::Kernel, life::Renewal};
+use crate::{life::Renewal, state::Kernel};
 
 /// Pages that one step maps, unmaps or zeroes before the caller has to call again. 64 pages take about ten
 /// thousand instructions, which bounds how long an interrupt waits.

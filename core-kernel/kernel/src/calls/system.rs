@@ -12,12 +12,12 @@ use cloison_rules::{
 use super::{Answer, Arguments, Found, Result};
 use crate::{
     arch::{apic, frames::ImagePart},
-    kernel::Kernel,
+    state::Kernel,
 };
 
 /// The domain that reads what is written to the debug output.
 pub(super) fn find_reader(kernel: &Kernel, _id: DomainId, _arguments: &Arguments) -> Found<()> {
-    let reader = kernel.log.reader().map(|(reader, _)| reader.domain);
+    let reader = kernel.log.reader().map(|reader| reader.target.domain);
     Ok((Operation::Tell { reader }, ()))
 }
 
@@ -119,7 +119,7 @@ pub(super) fn interrupt_acknowledge(
     let number = kernel.slots(id).interrupt(arguments.slot)?;
     let interrupt = kernel.interrupts.get_mut(number).ok_or(CallError::BadSlot)?;
     let was_too_much = interrupt.acknowledged();
-    let (target, bit) = (interrupt.target, interrupt.bit);
+    let event = interrupt.event;
     let Some(line) = interrupt.line() else {
         let (address, data) = apic::message(number, kernel.machine.local_apic.identity());
         return Ok(Answer::Words([address, data.into(), 0, 0]));
@@ -128,7 +128,7 @@ pub(super) fn interrupt_acknowledge(
         kernel.machine.io_apic.unmask(line, number);
     }
     if was_too_much {
-        kernel.notify((target, bit));
+        kernel.notify(event);
     }
     Ok(Answer::Words([0; 4]))
 }
@@ -212,7 +212,7 @@ pub(super) fn retire(kernel: &mut Kernel, _id: DomainId, (): (), arguments: Argu
 /// Read the kernel's log.
 pub(super) fn log_read(kernel: &mut Kernel, id: DomainId, (): (), _arguments: Arguments) -> Result {
     // The rest of what one reader has begun to take is nobody else's.
-    if kernel.log.reader().is_none_or(|(reader, _)| reader.domain != id) {
+    if kernel.log.reader().is_none_or(|reader| reader.target.domain != id) {
         return Ok(Answer::Full(0, 0, [0; 4]));
     }
     let (words, count) = kernel.log.read();

@@ -16,7 +16,7 @@ pub const CARVED: [u8; 2] = [40, 41];
 pub const OWN: u8 = 5;
 pub const GATES: [u8; 2] = [6, 7];
 pub const OTHERS: u8 = 8;
-pub const PATIENT: u8 = 9;
+pub const SUPERVISED: u8 = 9;
 /// The badge of the first domain's gates; the others' follow.
 pub const BADGE: u64 = 7;
 /// Where loans arrive.

@@ -10,8 +10,8 @@ use cloison_abi::{
 use cloison_rules::DomainId;
 
 use super::acts::{
-    ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PATIENT, QUOTAS, SHARED, call,
-    create, give_gate, give_region, map_into, start,
+    ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, QUOTAS, SHARED, SUPERVISED,
+    call, create, give_gate, give_region, map_into, start,
 };
 use super::world::World;
 use crate::arch::machine::Came;
@@ -75,7 +75,7 @@ fn long_calls() -> Vec<Long> {
         ("exit", FIRST, call(CallNumber::Exit, 0, &[0]), Vec::new()),
         ("end by a fault", THIRD, Act::Fault, Vec::new()),
         ("stop", B, call(CallNumber::DomainStop, DOMAINS[0], &[]), Vec::new()),
-        ("stop by its handler", SECOND, call(CallNumber::DomainStop, PATIENT, &[]), Vec::new()),
+        ("stop by its handler", SECOND, call(CallNumber::DomainStop, SUPERVISED, &[]), Vec::new()),
         ("reset", B, call(CallNumber::DomainReset, DOMAINS[0], &[]), stopped(0)),
         ("start again", B, start(0), stopped(0)),
         ("destroy", B, call(CallNumber::DomainDestroy, DOMAINS[0], &[]), Vec::new()),
@@ -135,9 +135,9 @@ fn short_acts() -> Vec<(usize, Act)> {
             acts.push((actor, call(CallNumber::RegionUnmap, 0, &[address])));
         }
         for number in [CallNumber::DomainStop, CallNumber::DomainReset, CallNumber::DomainAttend] {
-            acts.push((actor, call(number, PATIENT, &[])));
+            acts.push((actor, call(number, SUPERVISED, &[])));
         }
-        acts.push((actor, call(CallNumber::DomainStart, PATIENT, &[0x40_1000, 0x40_2000, 0])));
+        acts.push((actor, call(CallNumber::DomainStart, SUPERVISED, &[0x40_1000, 0x40_2000, 0])));
     }
     acts
 }

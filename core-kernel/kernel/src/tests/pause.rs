@@ -7,7 +7,7 @@ use cloison_abi::{
 };
 use cloison_rules::{DomainId, thread::State};
 
-use super::acts::{ADDRESSES, Act, BADGE, BIG, DOMAINS, GATES, OWN, PATIENT, call, pause, resume, start};
+use super::acts::{ADDRESSES, Act, BADGE, BIG, DOMAINS, GATES, OWN, SUPERVISED, call, pause, resume, start};
 use super::world::World;
 use crate::arch::machine::{self, Came};
 
@@ -46,7 +46,7 @@ fn only_who_has_the_right_holds_a_domain_and_not_itself() {
     let mut world = World::new();
     let handler = world.domain(1).unwrap();
     for act in [1, 0] {
-        let act = call(CallNumber::DomainPause, PATIENT, &[act]);
+        let act = call(CallNumber::DomainPause, SUPERVISED, &[act]);
         refused(&mut world, handler, act, CallError::MissingRight);
     }
     let (own, right) = (60, u64::from(Rights::MANAGE.bits()));

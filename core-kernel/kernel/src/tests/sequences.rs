@@ -12,8 +12,8 @@ use cloison_rules::DomainId;
 use proptest::prelude::*;
 
 use super::acts::{
-    ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PATIENT, PLANNED_ADDRESS,
-    SHARED, call, configure, create, give_gate, give_region, map_into, pause, resume, start,
+    ADDRESSES, Act, BIG, CARVED, DOMAINS, GATES, LOANS, MIDDLE, OTHERS, OWN, PLANNED_ADDRESS, SHARED,
+    SUPERVISED, call, configure, create, give_gate, give_region, map_into, pause, resume, start,
 };
 use super::world::World;
 
@@ -64,8 +64,8 @@ fn domains_act() -> impl Strategy<Value = Act> {
         1 => Just(call(CallNumber::AccessSet, SLOT_SELF, &[EVERYONE, Classes::SHARE.bits().into(), 0])),
         2 => prop::sample::select(Vec::from([
             CallNumber::DomainStop, CallNumber::DomainReset, CallNumber::DomainAttend, CallNumber::FaultRead,
-        ])).prop_map(|number| call(number, PATIENT, &[])),
-        1 => Just(call(CallNumber::DomainStart, PATIENT, &[0x40_1000, 0x40_2000, 0])),
+        ])).prop_map(|number| call(number, SUPERVISED, &[])),
+        1 => Just(call(CallNumber::DomainStart, SUPERVISED, &[0x40_1000, 0x40_2000, 0])),
     ]
 }
 

@@ -14,8 +14,8 @@ use cloison_abi::{
 use cloison_rules::{DomainId, DomainSet, RegionRef, ThreadId, capability::Capability, memory::Run};
 
 use super::acts::{
-    Act, BIG, CARVED, Call, DOMAINS, GATES, GUEST, LINE, MIDDLE, OTHERS, OWN, PATIENT, PLANNED_ADDRESS,
-    QUOTAS, SHARED, call, configure, create, give_gate, give_region, map_into, start,
+    Act, BIG, CARVED, Call, DOMAINS, GATES, GUEST, LINE, MIDDLE, OTHERS, OWN, PLANNED_ADDRESS, QUOTAS,
+    SHARED, SUPERVISED, call, configure, create, give_gate, give_region, map_into, start,
 };
 use crate::{
     arch::{
@@ -26,8 +26,8 @@ use crate::{
     builder, calls,
     end::Ending,
     guest::CameOut,
-    kernel::Kernel,
     life::Renewal,
+    state::Kernel,
 };
 
 /// Pages of memory.
@@ -134,7 +134,7 @@ impl World {
             give_gate(0, GATES[1], 2),
             give_gate(1, GATES[0], 2),
             give_gate(2, GATES[0], 0),
-            call(CallNumber::DomainGiveDomain, DOMAINS[1], &[PATIENT.into(), DOMAINS[0].into(), HANDLE]),
+            call(CallNumber::DomainGiveDomain, DOMAINS[1], &[SUPERVISED.into(), DOMAINS[0].into(), HANDLE]),
             call(CallNumber::DomainGiveEvent, DOMAINS[0], &[10, DOMAINS[1].into(), 3]),
             call(
                 CallNumber::DomainGiveInterrupt,

@@ -5,7 +5,7 @@ use cloison_abi::{
     call::{NO_DEADLINE, POLL},
 };
 
-use super::{Called, HELD_CLIENT, Next, PASSED, PATIENTS, State, Threads};
+use super::{Called, HELD_CLIENT, Next, PASSED, SUPERVISES, State, Threads};
 use crate::{TABLE_ENTRIES, ThreadId};
 
 impl Threads {
@@ -210,7 +210,7 @@ impl Threads {
     fn block(&mut self, id: ThreadId, state: State, mask: u64, deadline: u64) {
         self.thread(id).state = state;
         self.remember(id, mask, deadline);
-        self.discharge_patients(id);
+        self.discharge_supervised(id);
         self.withdraw_those_of(id);
         self.dispatch.reconsider();
     }
@@ -234,15 +234,15 @@ impl Threads {
 
     /// A handler that waits is done, for now, with those that have faulted: they do not wait for what it does.
     #[inline(always)]
-    pub(super) fn discharge_patients(&mut self, handler: ThreadId) {
-        if self.get(handler).has_patients() {
+    pub(super) fn discharge_supervised(&mut self, handler: ThreadId) {
+        if self.get(handler).supervises_somebody() {
             self.discharge_all(handler);
         }
     }
 
     #[cold]
     fn discharge_all(&mut self, handler: ThreadId) {
-        self.thread(handler).in_the_way &= !PATIENTS;
+        self.thread(handler).in_the_way &= !SUPERVISES;
         for id in ThreadId::all().filter(|id| *id != handler) {
             if self.get(id).state == State::Faulted(Some(handler)) {
                 self.thread(id).state = State::Faulted(None);

@@ -2,7 +2,7 @@
 
 use cloison_abi::{CallError, limits::LOWEST_PRIORITY};
 
-use super::{PATIENTS, State, Thread, ThreadSet, Threads};
+use super::{SUPERVISES, State, Thread, ThreadSet, Threads};
 use crate::{ThreadId, ThreadRef, budget::Budget};
 
 impl Threads {
@@ -78,7 +78,7 @@ impl Threads {
             other => other,
         };
         self.thread(id).is_paused = false;
-        self.discharge_patients(id);
+        self.discharge_supervised(id);
         let failed = self.fail_clients(id, matches!(state, State::Faulted(_)));
         self.look_at_all_later();
         failed
@@ -91,7 +91,7 @@ impl Threads {
         let attends =
             matches!(thread.state, State::Runnable | State::Calling(_) | State::Served(_) | State::Asking);
         if attends {
-            thread.in_the_way |= PATIENTS;
+            thread.in_the_way |= SUPERVISES;
         }
         attends
     }

@@ -208,11 +208,11 @@ fn the_next_life_is_not_held() {
 }
 
 #[test]
-fn a_held_handler_keeps_its_patients_waiting() {
+fn a_held_handler_keeps_those_waiting_whom_it_supervises() {
     let (mut threads, ids) = at_rest(&[9, 5, 3]);
-    let [handler, patient, late] = ids[..] else { unreachable!() };
+    let [handler, supervised, late] = ids[..] else { unreachable!() };
     wake(&mut threads, handler);
-    threads.halt(patient, State::Faulted(Some(handler)));
+    threads.halt(supervised, State::Faulted(Some(handler)));
     threads.pause(handler).unwrap();
     assert_eq!(threads.pick(), None);
     // One that faults meanwhile has nobody to wait for: it is decided about on the handler's own account.
@@ -221,7 +221,7 @@ fn a_held_handler_keeps_its_patients_waiting() {
     threads.resume(handler).unwrap();
     assert_eq!(threads.pick(), Some(handler));
     threads.reply_wait(handler, 1, NO_DEADLINE);
-    assert_eq!(threads.get(patient).state, State::Faulted(None));
+    assert_eq!(threads.get(supervised).state, State::Faulted(None));
 }
 
 #[test]

@@ -442,18 +442,18 @@ fn only_one_without_a_limit_can_retire() {
 #[test]
 fn a_start_goes_on_with_the_turn_that_was_lent() {
     let (mut threads, ids) = system(&[1, 5, 5]);
-    let [handler, peer, patient] = ids[..] else { unreachable!() };
-    for id in [peer, patient, handler] {
+    let [handler, peer, supervised] = ids[..] else { unreachable!() };
+    for id in [peer, supervised, handler] {
         assert_eq!(threads.pick(), Some(id));
         threads.wait(id, 1, NO_DEADLINE);
     }
     threads.settle(|| 0);
     threads.signal(handler, 1);
-    threads.halt(patient, State::Faulted(Some(handler)));
+    threads.halt(supervised, State::Faulted(Some(handler)));
     threads.signal(peer, 1);
-    assert_eq!((threads.settle(|| 0), threads.dispatch.claim), (100, Some(patient)));
+    assert_eq!((threads.settle(|| 0), threads.dispatch.claim), (100, Some(supervised)));
     threads.timer(60);
-    threads.start(patient).unwrap();
+    threads.start(supervised).unwrap();
     assert_eq!(threads.settle(|| 60), 100);
 }
 

@@ -69,7 +69,7 @@ async fn connect<N: Connector>(network: &mut N, cookie: Cookie) -> Result<N::Str
     Ok(stream)
 }
 
-/// Exchanges results. → how many bytes the server has seen of each stream.
+/// Exchanges results. Returns how many bytes the server has seen of each stream.
 async fn finish<S: embedded_io_async::Read + embedded_io_async::Write>(
     control: &mut Control<S>,
     results: Results,

@@ -59,7 +59,7 @@ where
         &mut self.listener
     }
 
-    /// Sends those away who are still silent. → the port.
+    /// Sends those away who are still silent. Returns the port.
     pub(crate) fn dismiss(&mut self) -> &mut L {
         self.waiting.clear();
         &mut self.listener

@@ -158,7 +158,7 @@ async fn deny_all<L: Listener>(listener: &mut L) -> Error {
     }
 }
 
-/// Exchanges results. → how many bytes the client has seen of each stream.
+/// Exchanges results. Returns how many bytes the client has seen of each stream.
 async fn finish<S: Read + Write>(control: &mut Control<S>, moved: &Moved) -> Result<Vec<u64>, Error> {
     control.send_state(State::ExchangeResults).await?;
     let seen = control.receive_or_refuse(Results::read_bytes, Refusal::RESULTS).await?;

@@ -12,7 +12,7 @@ use crate::Error;
 pub struct Tally(Vec<(Discriminant<Error>, u64)>);
 
 impl Tally {
-    /// It has come once more. → how often so far, if the log is to hear of it.
+    /// It has come once more. Returns how often so far, if the log is to hear of it.
     pub fn count(&mut self, error: &Error) -> Option<u64> {
         let kind = discriminant(error);
         let place = self.0.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {

@@ -137,7 +137,7 @@ impl Repeater {
         Ok(Poll::Ready(is_last))
     }
 
-    /// Does what the command's answer asks for. → whether that is nothing, because it is the last one.
+    /// Does what the command's answer asks for. Returns whether that is nothing, because it is the last one.
     fn judge(&mut self, code: ReturnCode, now: Duration) -> Result<bool, ChipError> {
         // To a self-test, such codes are its result.
         let is_about_test = (code.is_testing() || code.wants_self_test()) && !self.header.is_self_test();
@@ -154,7 +154,7 @@ impl Repeater {
         Ok(self.rest(now, self.until))
     }
 
-    /// Leaves the TPM alone for a while, but not for longer than `until`. → that there is no answer yet.
+    /// Leaves the TPM alone for a while, but not for longer than `until`. Returns that there is no answer yet.
     fn rest(&mut self, now: Duration, until: Duration) -> bool {
         self.state = State::Pausing { until: until.min(now + self.pause) };
         self.pause = LONGEST_PAUSE.min(2 * self.pause);

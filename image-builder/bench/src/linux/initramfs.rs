@@ -68,7 +68,7 @@ pub(super) fn packages() -> Vec<&'static str> {
     names.split_off(1)
 }
 
-/// Takes the files out of the packages. → the kernel, and the file system.
+/// Takes the files out of the packages. Returns the kernel, and the file system.
 pub(super) fn build(
     context: &Context,
     packages: &Packages<'_>,

@@ -101,7 +101,7 @@ impl<'a> Linux<'a> {
         Machine { extra: extra.map(String::from).into(), ..machine.clone() }
     }
 
-    /// Boots it with settings for its script. → what it printed.
+    /// Boots it with settings for its script. Returns what it printed.
     fn boot(&self, machine: &Machine, settings: &str) -> Result<Lines, Failure> {
         boot(self.context, &self.machine(machine, settings))
     }
@@ -114,7 +114,7 @@ impl<'a> Linux<'a> {
     }
 }
 
-/// Boots a machine with a Linux on it that measures. → what it printed.
+/// Boots a machine with a Linux on it that measures. Returns what it printed.
 pub(super) fn boot(context: &Context, machine: &Machine) -> Result<Lines, Failure> {
     let mut session = Session::start(machine, None)?;
     let mut transcript = Transcript::default();

@@ -359,8 +359,8 @@ fn twice(message: &str, again: Span, first: Span) -> Diagnostic {
 }
 
 pub(super) fn option(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let grants = draft.domains.iter().flat_map(|domain| &domain.uses);
-    let mut faults: Vec<_> = grants.flat_map(wrong_options).collect();
+    let uses = draft.domains.iter().flat_map(|domain| &domain.uses);
+    let mut faults: Vec<_> = uses.flat_map(wrong_options).collect();
     let components = draft.inputs.components.values().filter_map(crate::manifest::Lookup::found);
     for rule in components.flat_map(|component| &component.offers).flat_map(|offer| &offer.options) {
         faults.extend(wrong_rule(rule));

@@ -213,8 +213,8 @@ fn guest_regions(domain: &DraftDomain<'_>) -> usize {
 /// The servers with which a domain shares memory, once for each gate.
 fn shared<'a>(domain: &'a DraftDomain<'_>) -> impl Iterator<Item = usize> + 'a {
     let uses = domain.uses.iter();
-    let uses = uses.filter(|grant| grant.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
-    uses.filter_map(|grant| grant.server)
+    let uses = uses.filter(|gate_use| gate_use.offer.is_some_and(|(_, offer)| offer.region_pages() > 0));
+    uses.filter_map(|gate_use| gate_use.server)
 }
 
 /// What the builder holds at once, as it builds one domain after the other: first each domain with its page tables;

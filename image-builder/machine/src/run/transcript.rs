@@ -47,7 +47,7 @@ impl Transcript {
         Self { worth_keeping: Some(count), ..Self::default() }
     }
 
-    /// Takes what the machine wrote. → the lines that this completes.
+    /// Takes what the machine wrote. Returns the lines that this completes.
     pub fn add(&mut self, bytes: &[u8]) -> &[Line] {
         if let Some(count) = self.worth_keeping.filter(|count| self.lines.len() > 2 * count) {
             self.lines.drain(..self.lines.len() - count);
@@ -67,7 +67,7 @@ impl Transcript {
         self.lines.push(Line { text });
     }
 
-    /// Takes a last line that has no end. → whether there is one.
+    /// Takes a last line that has no end. Returns whether there is one.
     pub fn finish(&mut self) -> bool {
         let unfinished = !self.rest.is_empty();
         if unfinished {

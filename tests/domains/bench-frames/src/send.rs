@@ -91,7 +91,7 @@ fn carry(port: &mut Port, load: Load) -> Result<u64, &'static str> {
     Ok(counts.most_frequent() / u64::from(load.frames))
 }
 
-/// Sends a batch. → how long it took to tell the switch.
+/// Sends a batch. Returns how long it took to tell the switch.
 fn send(port: &mut Port, load: Load) -> Result<u64, &'static str> {
     bench_marks::begin();
     let (mac, ticks) = (port.mac, Instant::now().0);
@@ -104,7 +104,7 @@ fn send(port: &mut Port, load: Load) -> Result<u64, &'static str> {
     Ok(Instant::now().0 - before)
 }
 
-/// Waits for a receiver's answer, and has a look at it. → the time that it states, and what the look says.
+/// Waits for a receiver's answer, and has a look at it. Returns the time that it states, and what the look says.
 fn answer(port: &mut Port, look: impl Fn(&mut Port) -> u64) -> Result<(u64, u64), &'static str> {
     port.wait()?;
     let mut start = [0; START_BYTES];

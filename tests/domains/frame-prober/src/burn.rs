@@ -71,7 +71,7 @@ pub(crate) fn compute() -> Result<(), String> {
     Ok(())
 }
 
-/// Computes until the phase is over. → which it was, and how far that went.
+/// Computes until the phase is over. Returns which it was, and how far that went.
 fn count() -> (usize, u64) {
     let (phase, mut rounds) = (phase(), 0);
     while phase == self::phase() {

@@ -18,7 +18,7 @@ const MAX_IO_APICS: usize = MAX_CONTROLLERS - 2;
 
 /// What ACPI says about the machine. Only [`read`] makes one.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct Found {
     /// Physical address of the local APIC's registers.
     pub(super) local_apic: u64,
     /// Physical address of the registers of the I/O APIC that has line 0.
@@ -31,7 +31,7 @@ pub struct Machine {
     pub cpus: usize,
 }
 
-impl Machine {
+impl Found {
     /// The controllers' registers, each a page.
     pub(super) fn controllers(&self) -> impl Iterator<Item = u64> {
         [self.local_apic, self.io_apic].into_iter().chain(self.other_io_apics.iter().copied())
@@ -59,7 +59,7 @@ impl AcpiHandler for InPlace {
 }
 
 /// Reads the tables. The error says what is missing.
-pub fn read(facts: &BootFacts) -> Result<Machine, &'static str> {
+pub fn read(facts: &BootFacts) -> Result<Found, &'static str> {
     let root = facts.acpi_root().ok_or("the boot loader found no ACPI tables")?;
     // SAFETY: the boot loader vouches for the root pointer; everything lies in the first 4 GiB, which the boot tables
     // map. They are in use as long as there are boot facts: what comes after needs the memory of those.
@@ -84,7 +84,7 @@ pub fn read(facts: &BootFacts) -> Result<Machine, &'static str> {
             _ => {}
         }
     }
-    Ok(Machine {
+    Ok(Found {
         local_apic: u64::from(madt.get().local_apic_address),
         io_apic: io_apic.ok_or("there is no I/O APIC")?,
         other_io_apics,

@@ -7,7 +7,7 @@ use cloison_rules::{
 };
 use x86_64::instructions::port::Port;
 
-use super::{acpi::Machine, physical::direct};
+use super::{acpi::Found, physical::direct};
 use crate::arch::space::KernelSpace;
 
 /// Vector of the first interrupt of the kernel's table; the others follow.
@@ -210,17 +210,17 @@ impl IoApic {
 
 /// Starts the interrupt controllers that the tables name, which the kernel's address space maps: the CPU's, and the
 /// one that has line 0. All others stay masked.
-pub fn start(machine: &Machine, _space: &KernelSpace) -> (LocalApic, IoApic) {
+pub fn start(found: &Found, _space: &KernelSpace) -> (LocalApic, IoApic) {
     silence_old_controllers();
-    let local_apic = LocalApic { registers: direct(machine.local_apic) };
+    let local_apic = LocalApic { registers: direct(found.local_apic) };
     local_apic.init();
     let target = local_apic.identity();
     let at = |physical| IoApic { registers: direct(physical), target };
-    let io_apic = at(machine.io_apic);
+    let io_apic = at(found.io_apic);
     #[cfg(feature = "self-attack")]
     io_apic.open_all();
     io_apic.init();
-    machine.other_io_apics.iter().for_each(|other| at(*other).init());
+    found.other_io_apics.iter().for_each(|other| at(*other).init());
     (local_apic, io_apic)
 }
 

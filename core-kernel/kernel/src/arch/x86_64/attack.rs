@@ -26,9 +26,9 @@ use super::{
     layout,
     physical::{Entry, direct, load},
     selectors::KERNEL_CODE,
-    tables::Gate,
+    tables::IdtEntry,
 };
-use crate::kernel::Kernel;
+use crate::state::Kernel;
 
 const PAGE_FAULT: usize = 14;
 /// The register that says where `sysenter` leads.
@@ -108,10 +108,12 @@ pub fn run(kernel: &mut Kernel, cpu: &mut Cpu) {
     let (root, guard) = (kernel.machine.space.root(), cpu.guard());
     judge_tables(kernel, root, guard, &mut judge);
     judge_tables(kernel, builder_root(kernel), guard, &mut judge);
-    let handler =
-        core::mem::replace(&mut cpu.tables.gates[PAGE_FAULT], Gate::new(attack_fault as *const () as u64, 0));
+    let handler = core::mem::replace(
+        &mut cpu.tables.idt[PAGE_FAULT],
+        IdtEntry::new(attack_fault as *const () as u64, 0),
+    );
     judge_faults(kernel, guard, &mut judge);
-    cpu.tables.gates[PAGE_FAULT] = handler;
+    cpu.tables.idt[PAGE_FAULT] = handler;
     let masked = kernel.machine.io_apic.is_masked();
     judge(kernel, "every pin of the I/O APIC is masked", masked);
     // Interrupts of nobody's, which arrive when the first domain runs. Without an end of the first, no timer would follow.

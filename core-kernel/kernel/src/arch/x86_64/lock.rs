@@ -11,7 +11,7 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
-use crate::kernel::Kernel;
+use crate::state::Kernel;
 
 /// The lock, and what it guards.
 #[repr(C)]

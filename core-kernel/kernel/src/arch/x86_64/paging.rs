@@ -9,7 +9,7 @@ use heapless::Vec;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 use super::{
-    acpi::Machine,
+    acpi::Found,
     layout::{constants, init, kernel_image, text},
     memory::SystemImage,
     physical::{direct, flush, load},
@@ -26,7 +26,7 @@ pub fn build_kernel_space(
     free: &mut FreeMemory,
     memory: &[Run],
     image: &SystemImage,
-    machine: &Machine,
+    found: &Found,
     guard: u64,
 ) -> Option<KernelSpace> {
     let mut take = || Some(free.take(1)?.zeroed().run().first);
@@ -41,7 +41,7 @@ pub fn build_kernel_space(
     }
     // There is room for all of them.
     mapped.extend(memory.iter().copied().chain(own));
-    for device in machine.controllers() {
+    for device in found.controllers() {
         // SAFETY: as above.
         let entry = unsafe { walk(root, direct(device), 1, &mut take, LINKS) }?;
         entry.set(device | (DATA | Flags::NO_CACHE | Flags::WRITE_THROUGH).bits());

@@ -96,7 +96,7 @@ impl TaskState {
 /// One entry of the interrupt descriptor table.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct Gate {
+pub struct IdtEntry {
     offset_low: u16,
     selector: u16,
     stack: u8,
@@ -106,7 +106,7 @@ pub struct Gate {
     _reserved: u32,
 }
 
-impl Gate {
+impl IdtEntry {
     /// An entry that is not present: a domain that uses `int` with its number faults.
     const EMPTY: Self = Self {
         offset_low: 0,
@@ -136,7 +136,7 @@ impl Gate {
 pub struct Tables {
     /// See `selectors`.
     segments: [u64; SEGMENTS],
-    pub(super) gates: [Gate; VECTORS],
+    pub(super) idt: [IdtEntry; VECTORS],
     pub(super) task_state: TaskState,
     extra_stacks: [ExtraStack; EXTRA_STACKS],
 }
@@ -145,7 +145,7 @@ impl Tables {
     /// Nothing, all zeros.
     pub const EMPTY: Self = Self {
         segments: [0; SEGMENTS],
-        gates: [Gate::EMPTY; VECTORS],
+        idt: [IdtEntry::EMPTY; VECTORS],
         task_state: TaskState::EMPTY,
         extra_stacks: [const { ExtraStack([0; EXTRA_STACK_BYTES]) }; EXTRA_STACKS],
     };
@@ -163,7 +163,7 @@ impl Tables {
             base: VirtAddr::from_ptr(table),
         };
         let segments = pointer((&raw const self.segments).cast(), size_of_val(&self.segments));
-        let gates = pointer((&raw const self.gates).cast(), size_of_val(&self.gates));
+        let gates = pointer((&raw const self.idt).cast(), size_of_val(&self.idt));
         // SAFETY: the tables have just been filled with valid entries, and stay where they are. The selectors name what
         // `fill_segments` put there.
         unsafe {
@@ -207,15 +207,15 @@ impl Tables {
 
     fn fill_gates(&mut self) {
         let first = entry::trap_stubs as *const () as u64;
-        for (vector, gate) in self.gates.iter_mut().enumerate() {
+        for (vector, gate) in self.idt.iter_mut().enumerate() {
             let stub = vector.min(entry::STUBS - 1) as u64;
-            *gate = Gate::new(first + stub * entry::STUB_BYTES, 0);
+            *gate = IdtEntry::new(first + stub * entry::STUB_BYTES, 0);
         }
         // The one exception that a program asks for by an instruction. Everything else that `int` could name is
         // refused.
-        self.gates[BREAKPOINT].kind |= PRIVILEGE_USER;
-        self.gates[2] = Gate::new(entry::nmi_entry as *const () as u64, NMI_STACK);
-        self.gates[8] = Gate::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);
-        self.gates[18] = Gate::new(entry::machine_check_entry as *const () as u64, MACHINE_CHECK_STACK);
+        self.idt[BREAKPOINT].kind |= PRIVILEGE_USER;
+        self.idt[2] = IdtEntry::new(entry::nmi_entry as *const () as u64, NMI_STACK);
+        self.idt[8] = IdtEntry::new(entry::double_fault_entry as *const () as u64, DOUBLE_FAULT_STACK);
+        self.idt[18] = IdtEntry::new(entry::machine_check_entry as *const () as u64, MACHINE_CHECK_STACK);
     }
 }

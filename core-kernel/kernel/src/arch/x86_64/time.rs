@@ -6,7 +6,7 @@ use cloison_abi::call::NO_DEADLINE;
 use cloison_rules::clock::{self, Calibration, Clock, Reading};
 use x86_64::instructions::port::Port;
 
-use super::{acpi::Machine, apic::LocalApic, cpu};
+use super::{acpi::Found, apic::LocalApic, cpu};
 
 /// The time-stamp counter.
 #[inline]
@@ -32,10 +32,10 @@ impl Timer {
     pub const NONE: Self = Self { local_apic: LocalApic::NONE, hertz: 0, ratio: 0, calibration: 0 };
 
     /// Measures both clocks against the power management timer. None if that gives no clear answer.
-    pub fn calibrate(local_apic: LocalApic, machine: &Machine) -> Option<Self> {
+    pub fn calibrate(local_apic: LocalApic, found: &Found) -> Option<Self> {
         let begin = now();
         let Clock { hertz, ratio } =
-            clock::decide(measure(local_apic, machine.timer_port), cpu::stated_clock())?;
+            clock::decide(measure(local_apic, found.timer_port), cpu::stated_clock())?;
         local_apic.set_timer(0);
         Some(Self { local_apic, hertz, ratio, calibration: now() - begin })
     }

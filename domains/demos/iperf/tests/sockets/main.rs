@@ -42,7 +42,7 @@ fn said(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// A real server that ends after one test. → its port.
+/// A real server that ends after one test. Returns its port.
 fn real_server() -> (Child, SocketAddr) {
     let (port, address) = Port::open();
     drop(port);

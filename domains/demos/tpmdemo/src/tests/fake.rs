@@ -52,7 +52,7 @@ impl Fake {
         &self.asked
     }
 
-    /// Shows it. → how that ended, and the lines.
+    /// Shows it. Returns how that ended, and the lines.
     pub(super) fn show(&mut self) -> (Result<(), Failure<Gone>>, Vec<String>) {
         LOG.with_borrow_mut(Vec::clear);
         let outcome = show(self, log);

@@ -38,7 +38,7 @@ impl Stated {
         SHOWN.into_iter().zip(self.0).find(|(shown, _)| *shown == property)?.1
     }
 
-    /// Takes a property. → whether it is one that is shown.
+    /// Takes a property. Returns whether it is one that is shown.
     fn take(&mut self, property: u32, value: u32) -> bool {
         let place = SHOWN.into_iter().zip(&mut self.0).find(|(shown, _)| *shown == property);
         place.map(|(_, place)| *place = Some(value)).is_some()

@@ -48,7 +48,7 @@ impl Bench {
         Self { repeater: Repeater::new(Box::new(Tis::new(tpm.clone()))), tpm, talk }
     }
 
-    /// Sends a command and lets time pass until its answer. → the answer's code, and how long that took.
+    /// Sends a command and lets time pass until its answer. Returns the answer's code, and how long that took.
     fn run(&mut self, command: &[u8]) -> (Result<u32, ChipError>, Duration) {
         let begun = self.send(command);
         loop {

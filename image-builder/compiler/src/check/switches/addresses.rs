@@ -187,7 +187,7 @@ impl<T: Copy + Eq + Hash + Display> Claims<T> {
         Self { what, owners: HashMap::new() }
     }
 
-    /// Notes that somebody has an address. → what is wrong if another has it already.
+    /// Notes that somebody has an address. Returns what is wrong if another has it already.
     fn claim(&mut self, value: T, whose: String, at: Span) -> Option<Diagnostic> {
         let Some((other, first)) = self.owners.get(&value) else {
             self.owners.insert(value, (whose, at));

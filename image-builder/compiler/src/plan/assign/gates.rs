@@ -20,9 +20,9 @@ struct View {
 
 impl Assigner<'_> {
     /// Connects a client with a gate of its server.
-    pub(super) fn connect(&mut self, client: DomainId, grant: &GateUse) {
-        let server = grant.server;
-        let offer = self.system.offer(grant);
+    pub(super) fn connect(&mut self, client: DomainId, gate_use: &GateUse) {
+        let server = gate_use.server;
+        let offer = self.system.offer(gate_use);
         let badge = self.domains[server.0].badge;
         self.domains[server.0].badge += 1;
         let (first_grant, grants) = self.grant_slots(server, offer);
@@ -37,14 +37,14 @@ impl Assigner<'_> {
             badge: Badge(badge),
             signal_slot,
             event_bit,
-            option: grant.option as u32,
+            option: gate_use.option as u32,
             address: view.address,
             incoming_address: view.incoming_address,
             bytes: offer.shared_pages.max(offer.one_way_pages) * PAGE_BYTES,
         };
         let to_client = channel(client, server_view, to_client, server_bit);
         let channel = channel(server, client_view, to_server, client_bit);
-        self.info[client.0].uses.push(Use { name: name(&grant.local), channel, slot, reserved: 0 });
+        self.info[client.0].uses.push(Use { name: name(&gate_use.local), channel, slot, reserved: 0 });
         let client = Client { name: name(&offer.name.value), channel: to_client, first_grant, grants };
         self.info[server.0].clients.push(client);
     }

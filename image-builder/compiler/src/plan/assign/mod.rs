@@ -1,4 +1,4 @@
-//! Gives out slots, event bits, badges and addresses, domain after domain, grant after grant.
+//! Gives out slots, event bits, badges and addresses, domain after domain, use after use.
 
 mod gates;
 mod guest;
@@ -27,8 +27,8 @@ pub(super) fn assign(system: &System, programs: Vec<Program>, builder: Layout, l
         assigner.shutdown(id, domain);
     }
     for (id, domain) in system.domains() {
-        for grant in &domain.uses {
-            assigner.connect(id, grant);
+        for gate_use in &domain.uses {
+            assigner.connect(id, gate_use);
         }
     }
     system.domains().for_each(|(id, domain)| assigner.supervision(id, domain));

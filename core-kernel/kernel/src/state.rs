@@ -7,7 +7,8 @@ use cloison_abi::{
     plan::FaultPolicy,
 };
 use cloison_rules::{
-    DomainId, DomainRef, DomainSet, GuestId, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef, ThreadSet,
+    DomainId, DomainRef, DomainSet, EventRef, GuestId, Peer, RegionRef, TABLE_ENTRIES, ThreadId, ThreadRef,
+    ThreadSet,
     authorize::{Access, Operation},
     capability::{Capability, SlotTable},
     interrupts::InterruptTable,
@@ -67,8 +68,8 @@ pub struct Domain {
     pub fault: Fault,
     /// What happens then.
     pub on_fault: FaultPolicy,
-    /// Who is told, and by which event bit.
-    pub handler: Option<(Peer, u8)>,
+    /// Who is told.
+    pub handler: Option<EventRef>,
     /// Whether that one is told of each of its ends, and can start it again.
     pub comes_back: bool,
     /// Whether its end is the end of the system.
@@ -321,7 +322,7 @@ impl Kernel {
 
     /// Sets an event bit of a thread that may have ended since.
     #[inline(never)]
-    pub fn notify(&mut self, (target, bit): (Peer, u8)) {
+    pub fn notify(&mut self, EventRef { target, bit }: EventRef) {
         if let Ok(id) = self.threads.resolve(target.thread) {
             self.signal(id, 1 << bit);
         }
