@@ -206,8 +206,13 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
 
     fn unknown(&mut self, domain: Name) -> Status {
         let domains = self.domains().unwrap_or_default();
+        let groups = groups(self.bmi, |ms| self.around.rest(ms)).unwrap_or_default();
         let meant = closest(domain.as_str(), domains.iter().map(|listed| listed.name.as_str()));
-        let meant = meant.map_or(String::from("bmic --list names them"), did_you_mean);
+        let meant = match meant {
+            _ if groups.contains(&domain) => text(format_args!("it is a group: bmic --start {domain}.cfg")),
+            Some(meant) => did_you_mean(meant),
+            None => String::from("bmic --list names them"),
+        };
         self.complain(format_args!("there is no domain `{domain}`; {meant}"));
         Status::Usage
     }

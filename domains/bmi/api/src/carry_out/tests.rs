@@ -336,6 +336,11 @@ fn what_is_refused_is_explained() {
     let cases = [
         ("--start stmp", Status::Usage, "bmic: there is no domain `stmp`; did you mean `stpm`?"),
         ("--kill nobody", Status::Usage, "bmic: there is no domain `nobody`; bmic --list names them"),
+        (
+            "--start ipcmon_test",
+            Status::Usage,
+            "bmic: there is no domain `ipcmon_test`; it is a group: bmic --start ipcmon_test.cfg",
+        ),
         ("--info xyz", Status::Usage, "bmic: there is no domain `xyz`; bmic --list names them"),
         ("--kill tpmdemo", Status::Failed, "bmic: tpmdemo is defined: it was not started; nothing was done"),
         ("--resume stpm", Status::Failed, "bmic: stpm is running: it is not paused; nothing was done"),
