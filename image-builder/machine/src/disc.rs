@@ -299,12 +299,26 @@ fn make(folder: &Path, contents: Contents<'_>, interrupts: &Interrupts) -> Resul
 
 /// A tool has not written a disc.
 pub(crate) fn refusal(finished: &Finished) -> Failure {
-    let reason = machine_fault(&finished.text).unwrap_or_else(|| finished.complaint());
+    let said = || machine_fault(&finished.text).unwrap_or_else(|| finished.complaint()).to_owned();
+    let reason = lack_of_room(&finished.text).unwrap_or_else(said);
     Failure::Environment(format!("cannot write the bootable disc: {reason}"))
+}
+
+/// What xorriso says of a disc that does not fit where it is to be written, in its own sectors. The tool that has
+/// started it only says afterwards that it has failed.
+fn lack_of_room(text: &str) -> Option<String> {
+    const SECTOR_KIB: u64 = 2;
+    let (before, after) = text.split_once("s exceeds free space on media ")?;
+    let needed: u64 = before.rsplit(' ').next()?.parse().ok()?;
+    let free: u64 = after.split('s').next()?.parse().ok()?;
+    let [needed, free] = [needed, free].map(|sectors| sectors.saturating_mul(SECTOR_KIB));
+    Some(format!("no space left on device: it needs {needed} KiB, {free} KiB are free"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
     use super::*;
 
     /// An ELF header and one program header that covers `loaded` bytes, and something behind it.
@@ -334,6 +348,22 @@ mod tests {
         assert!(without_sections(&elf(u64::MAX)).is_none());
         assert!(without_sections(&elf(0x78)[..0x50]).is_none());
         assert!(without_sections(b"#!/bin/sh").is_none());
+    }
+
+    #[test]
+    fn a_disc_that_does_not_fit_says_so() {
+        let finished = Finished {
+            status: ExitStatus::from_raw(1 << 8),
+            text: "xorriso : FAILURE : Image size 5331s exceeds free space on media 750s\n\
+                   libisofs: MISHAP : Image write cancelled\n\
+                   grub-mkrescue: error: `xorriso` invocation failed\n"
+                .to_owned(),
+        };
+        let expected =
+            "cannot write the bootable disc: no space left on device: it needs 10662 KiB, 1500 KiB are free";
+        assert_eq!(refusal(&finished).to_string(), expected);
+        let other = Finished { text: "grub-mkrescue: error: no modules\n".to_owned(), ..finished };
+        assert!(refusal(&other).to_string().ends_with(": grub-mkrescue: error: no modules"));
     }
 
     #[test]
