@@ -64,7 +64,12 @@ fn what_the_system_does_not_have_ends_with_2_and_nothing_is_built() {
             2,
             "error: --entry hello is for nothing: manifests/hello.toml is no menu",
         ),
-        (HELLO, ["--scene", "good"], 2, "error: there is nobody to ask: hello has no [forward.attest]"),
+        (
+            HELLO,
+            ["--scene", "good"],
+            2,
+            "error: there is nobody to ask: hello has no [forward.attest], as manifests/pet-demo",
+        ),
         (FORWARD, ["--capture", "x.pcap:ore:bob"], 2, "no port `bob`; it has: nic, alice"),
         (GREEDY, ["--memory", "16"], 2, "need 33 MiB; `--memory 16` leaves 14 MiB"),
         (HELLO, ["--memory", "3"], 2, "cannot have `--memory 3` in place of its 128 MiB"),
@@ -88,6 +93,17 @@ fn wrong_usage_ends_with_2() {
     assert_says(&tool(&["run"]).output().unwrap(), 2, "Usage");
     assert_says(&tool(&["run", HELLO, "--tpm", "3.0"]).output().unwrap(), 2, "3.0");
     assert_says(&tool(&["fly"]).output().unwrap(), 2, "fly");
+    for (option, value, expected) in [
+        ("--memory", "128M", "give a number of MiB, such as 256"),
+        ("--timeout", "10s", "give a number of seconds, such as 30"),
+        ("--timeout", "0", "give a number of seconds, such as 30"),
+        ("--gdb", "99999", "give the number of a port, or 0 for one that is free"),
+        ("--smp", "256", "give a number of processors from 1 to 255"),
+    ] {
+        let output = tool(&["run", HELLO, &format!("{option}={value}")]).output().unwrap();
+        assert_says(&output, 2, &format!("invalid value '{value}' for '{option}"));
+        assert_says(&output, 2, expected);
+    }
 }
 
 #[test]

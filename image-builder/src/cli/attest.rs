@@ -57,7 +57,9 @@ impl Bank {
         });
         port.ok_or_else(|| {
             let name = system.name();
-            Failure::Usage(format!("there is nobody to ask: {name} has no [forward.{FORWARD}]"))
+            Failure::Usage(format!(
+                "there is nobody to ask: {name} has no [forward.{FORWARD}], as manifests/pet-demo.toml has one"
+            ))
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod attest;
 mod commands;
+mod numbers;
 mod platform_record;
 mod run;
 mod scene;
@@ -164,7 +165,7 @@ struct RunArgs {
     #[arg(long = "type", value_name = "LINE")]
     typed: Vec<String>,
     /// Give up after this many seconds; the run has then failed
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = numbers::seconds)]
     timeout: Option<u32>,
     /// Also write what the console shows to this file
     #[arg(long, value_name = "FILE")]
@@ -176,13 +177,13 @@ struct RunArgs {
     #[arg(long)]
     raw: bool,
     /// Wait for a debugger on this port before the first instruction; 0 chooses one that is free
-    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", require_equals = true)]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", require_equals = true, value_parser = numbers::port)]
     gdb: Option<u16>,
     /// Memory in MiB, instead of the platform's
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = numbers::mebibytes)]
     memory: Option<u32>,
     /// Number of processors
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = numbers::processors)]
     smp: u32,
     /// QEMU's name of the CPU to imitate, instead of the platform's
     #[arg(long, value_name = "NAME")]
