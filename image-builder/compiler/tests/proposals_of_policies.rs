@@ -4,7 +4,10 @@
 mod followed;
 mod support;
 
+use std::fs;
+
 use followed::{CONSOLE, SYSTEM, assert_followed};
+use support::fixtures;
 
 #[test]
 fn policies() {
@@ -31,7 +34,7 @@ fn policies() {
             (
                 "M131",
                 &*format!("types = [\"service\", \"judge\"]\n{all}\n").leak(),
-                "known: `service`, `judge`; a new one is added to `types`",
+                "known: `service`, `judge` (a new one is added to `types`",
                 with(&all),
             ),
             ("M132", with(&all.replace("\"call\"] }]", "\"cal\"] }]")), "`call`", with(&all)),
@@ -165,4 +168,31 @@ fn assertions() {
             "[[assert]]\nnever = \"can first reach second by frames\"",
         )],
     );
+}
+
+/// A rule is not proposed for a guess: of a name that nobody has, or that two have, it is not known whose type counts.
+#[test]
+fn no_rule_for_a_domain_that_was_guessed() {
+    let policy = "[policy]\nmonitor = \"monitor\"\ntypes = [\"service\", \"judge\", \"app\", \"rival\"]\nallow = [{ from = \"judge\", to = \"service\", may = \"call\" }, { from = \"app\", to = \"app\", may = \"call\" }, { from = \"rival\", to = \"rival\", may = \"call\" }]\n";
+    let console = CONSOLE.replace("devices", "type = \"service\"\ndevices");
+    let monitor = "[domain.monitor]\ncomponent = \"monitor\"\ntype = \"judge\"\nrights = [\"monitor-right\"]\nlog = \"console\"\n";
+    let office = |kind: &str, desk: &str, asked: &str| {
+        let desk = format!("[domain.{desk}]\ncomponent = \"desk\"\ntype = \"{kind}\"\n");
+        format!("{desk}[domain.{kind}]\ncomponent = \"trader\"\ntype = \"{kind}\"\nuses.one = \"{asked}\"\n")
+    };
+    let system = |app: String, rival: String| format!("{SYSTEM}{policy}{console}{monitor}{app}{rival}");
+    // The rival's desk is nearer to what is written than the own one is.
+    let misspelt = system(office("app", "my-desk", "desk-x"), office("rival", "desk-2", "desk-2"));
+    assert_eq!(faults_of(&misspelt), ["M014 there is no domain `desk-x` in this system"]);
+    let twice = system(office("app", "desk", "desk"), office("rival", "desk", "desk"));
+    assert_eq!(faults_of(&twice), ["M003 `desk` is used twice"]);
+}
+
+/// What a manifest is refused for.
+fn faults_of(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    fs::write(&path, text).unwrap();
+    let report = image_compiler::load(&fixtures(), &path).unwrap_err();
+    report.diagnostics().iter().map(|fault| format!("{} {}", fault.id, fault.message)).collect()
 }

@@ -10,16 +10,18 @@ use cloison_abi::policy::MAX_TYPES;
 use super::grants::missing_gate;
 use super::names::unknown_domain;
 use crate::diagnostic::{At, Diagnostic, closest, propose};
-use crate::manifest::{RuleTable, UseTable};
+use crate::manifest::{Inputs, ProblemKind, RuleTable, UseTable};
 use crate::system::{Draft, DraftDomain, DraftPolicy, HIGHEST_PRIORITY, Right, asked, class, needs};
 
 const RIGHT: Right = Right(ObjectKind::MonitorRight);
 /// Others that one fault shows.
 const MOST_LABELS: usize = 8;
 
-/// Whether all of the policy could be read.
+/// Whether all of the policy could be read. Of a domain that is there twice, nobody knows which type counts.
 fn is_whole(draft: &Draft<'_>) -> bool {
-    !draft.inputs.spoiled.contains_part("policy") && !draft.inputs.spoiled.contains_part("domain")
+    let Inputs { spoiled, problems, .. } = draft.inputs;
+    let is_twice = problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Duplicate(..)));
+    !is_twice && !spoiled.contains_part("policy") && !spoiled.contains_part("domain")
 }
 
 /// The policy, if all of it could be read and it has types.
@@ -193,7 +195,7 @@ pub(super) fn unknown_types(policy: &DraftPolicy<'_>, by: By, draft: &Draft<'_>)
                 }
                 let fault = Diagnostic::new(kind.span, format!("there is no type `{}`", kind.value));
                 let proposal = propose(&kind.value, "type", policy.table.type_names());
-                faults.push(fault.help(format!("{proposal}; a new one is added to `types` of [policy]")));
+                faults.push(fault.help(format!("{proposal} (a new one is added to `types` of [policy])")));
             }
             None => drop(told.insert(&kind.value, None)),
         }
@@ -281,7 +283,8 @@ fn unallowed(draft: &Draft<'_>) -> Option<Unallowed> {
     let policy = policy(draft)?;
     let mut all = Vec::new();
     for (client, domain) in draft.domains.iter().enumerate() {
-        for gate_use in &domain.uses {
+        // Where a name was misspelled, the domain that is probably meant may be of another type than the one that is.
+        for gate_use in domain.uses.iter().filter(|gate_use| gate_use.is_known) {
             let (Some(server), Some((there, back))) = (gate_use.server, needs(gate_use)) else { continue };
             for (from, to, needed) in [(client, server, there), (server, client, back)] {
                 let (Some(from_kind), Some(to_kind)) = (policy.kinds[from], policy.kinds[to]) else {

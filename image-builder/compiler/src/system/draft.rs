@@ -293,7 +293,18 @@ pub fn settings(draft: &Draft<'_>) -> Vec<[usize; 6]> {
 }
 
 fn component_of<'a>(inputs: &'a Inputs, table: &DomainTable) -> Option<&'a Component> {
-    inputs.component(&table.component.as_ref()?.value)
+    let name = &table.component.as_ref()?.value;
+    let component = inputs.component(name)?;
+    (component.name == *name || is_asked_for(component, table)).then_some(component)
+}
+
+/// Whether a component asks for the gates that a domain has, and for no others: if its name is only close to the one
+/// that is written, it is hardly meant without that.
+fn is_asked_for(component: &Component, table: &DomainTable) -> bool {
+    let has = |local: &str| table.uses.iter().any(|written| written.local.value == local);
+    let asks = |local: &str| component.gates.iter().any(|need| need.local.value == local);
+    component.gates.iter().all(|need| need.is_optional || has(&need.local.value))
+        && table.uses.iter().all(|written| asks(&written.local.value))
 }
 
 fn find_right(written: &At<String>) -> Named<'_, Right> {
