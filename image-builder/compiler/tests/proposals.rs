@@ -356,3 +356,60 @@ fn missing_keys() {
     let started: &str = format!("{group}start = [\"worker\"]").leak();
     assert_followed(&template, &[("M005", group, "add `start = ` and a list of texts in quotes", started)]);
 }
+
+/// What has the wrong type, and how it is written right.
+#[test]
+fn values_of_another_type() {
+    let template = format!("{SYSTEM}{CONSOLE}@\n");
+    let hello = |rest: &str| format!("[domain.hello]\ncomponent = \"hello\"\n{rest}").leak() as &'static str;
+    let log = "log = \"console\"\n";
+    let with = |line: &str| hello(&format!("{log}{line}"));
+    assert_followed(
+        &template,
+        &[
+            (
+                "M006",
+                with("heap_kib = \"64 KiB\""),
+                "write `heap_kib = 64`: it is in KiB",
+                with("heap_kib = 64"),
+            ),
+            ("M006", with("heap_kib = \"64\""), "write `heap_kib = 64`: it is in KiB", with("heap_kib = 64")),
+            (
+                "M006",
+                with("heap_kib = \"1 MiB\""),
+                "write a number without quotes: it is in KiB",
+                with("heap_kib = 64"),
+            ),
+            ("M006", with("budget_us = 2.5"), "`budget_us` is in µs, without", with("budget_us = 200")),
+            ("M006", with("keeps_apart = \"yes\""), "without quotes", with("")),
+            ("M006", hello("log = 7"), "put it in quotes: \"7\"", hello(log)),
+            ("M006", hello("log = [\"console\"]"), "write one text, without brackets", hello(log)),
+            ("M006", with("rights = \"log-right\""), "write `rights = [\"log-right\"]`", with("")),
+        ],
+    );
+}
+
+/// What a guest or a disk begins with that is not there, or cannot be what it is to be.
+#[test]
+fn files_of_guests_and_disks() {
+    let template = format!("{SYSTEM}[domain.linux]\ncomponent = \"linux\"\nmemory_mib = 16\nkernel = @\n");
+    let kernel = format!("{:?}", fixtures().root.join("files/kernel")).leak();
+    assert_followed(&template, &[("M113", "\"./nope\"", "seen from the manifest's folder", kernel)]);
+    let template =
+        format!("{SYSTEM}[domain.store]\ncomponent = \"disk\"\ndevices = [\"disk0\"]\n[disk.store]\n@\n");
+    let size = "scratch_mib = 64";
+    assert_followed(&template, &[("M119", "file = \"nope.img\"", "or `scratch_mib`, a size", size)]);
+}
+
+/// Of a component that is not there, the one with a close name is hardly meant if it asks for other gates.
+#[test]
+fn a_component_that_is_not_there_is_one_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    // `client` needs a gate to a TPM.
+    let domain = "[domain.a]\ncomponent = \"clent\"\nlog = \"console\"\n";
+    fs::write(&path, format!("{SYSTEM}{CONSOLE}{domain}")).unwrap();
+    let report = image_compiler::load(&fixtures(), &path).unwrap_err();
+    let ids: Vec<_> = report.diagnostics().iter().map(|fault| fault.id).collect();
+    assert_eq!(ids, ["M013"], "{report}");
+}

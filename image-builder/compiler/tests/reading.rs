@@ -36,6 +36,50 @@ fn what_is_no_file_is_not_read() {
     assert_eq!(only_fault(folder.path()), "M001 this is a folder, not a file");
 }
 
+/// What is said of a path at which there is no manifest that can be read.
+fn proposal(path: &Path) -> String {
+    let report = load(path).unwrap_err();
+    assert_eq!(report.count(), 1, "{report}");
+    report.diagnostics()[0].help.clone().unwrap_or_default()
+}
+
+#[test]
+fn a_manifest_that_is_not_there_is_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("my-office.toml"), "").unwrap();
+    let mine = format!("did you mean `{}`?", path("my-office.toml").display());
+    assert_eq!(proposal(&path("my-ofice.toml")), mine);
+    assert_eq!(proposal(&path("my-office")), mine);
+    // Those that are shipped are near, too.
+    assert_eq!(
+        proposal(Path::new("manifest/two_switches.toml")),
+        "did you mean `manifests/two-switches.toml`?"
+    );
+    assert_eq!(proposal(Path::new("two-switches")), "did you mean `manifests/two-switches.toml`?");
+    let example = "a manifest is a file such as manifests/hello.toml";
+    assert_eq!(proposal(&path("something-else")), example);
+    assert_eq!(
+        proposal(folder.path()),
+        format!("name a file in it, such as `{}`", path("my-office.toml").display())
+    );
+    assert_eq!(proposal(&path("my-office.toml")), "manifests/README.md begins with the smallest system");
+    fs::create_dir(path("empty")).unwrap();
+    assert_eq!(proposal(&path("empty")), example);
+}
+
+#[test]
+fn a_file_of_another_kind_is_one_fault() {
+    for (file, kind) in
+        [("domains/hello/domain.toml", "component"), ("manifests/platforms/machine.toml", "platform")]
+    {
+        let path = fixtures().root.join(file);
+        let message =
+            format!("M005 the key `system` is missing: this is the file of a {kind}, not of a system");
+        assert_eq!(only_fault(&path), message);
+    }
+}
+
 #[test]
 fn a_file_has_a_largest_size() {
     let folder = tempfile::tempdir().unwrap();

@@ -115,7 +115,12 @@ pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let name = &disk.table.name.value;
         let message = format!("the file {:?} of the disk `{name}` cannot be used: {reason}", written.value);
         let place = draft.inputs.folder.join(&written.value);
-        faults.push(Diagnostic::new(written.span, message).note(place.display().to_string()));
+        let fault = Diagnostic::new(written.span, message).note(place.display().to_string());
+        faults.push(
+            fault.help(
+                "give a file of whole sectors, seen from the manifest's folder, or `scratch_mib`, a size",
+            ),
+        );
     }
     faults
 }

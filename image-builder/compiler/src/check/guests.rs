@@ -99,7 +99,7 @@ fn wrong_content(draft: &Draft<'_>, written: &At<String>) -> Option<Diagnostic> 
 
 fn no_payload(written: &At<String>, message: String, key: &str, known: Vec<&str>) -> Diagnostic {
     let proposal = propose(&written.value, key, known);
-    let help = format!("{proposal}; a path has a `/` or a `.` in it: `./{}`", written.value);
+    let help = format!("{proposal} (a path has a `/` or a `.` in it: `./{}`)", written.value);
     Diagnostic::new(written.span, message).note(format!("payloads are listed in {PAYLOADS}")).help(help)
 }
 
@@ -123,7 +123,8 @@ pub(super) fn unusable_file(draft: &Draft<'_>) -> Vec<Diagnostic> {
         if let Some(GuestFile::Unusable(reason)) = draft.inputs.guest_files.get(&written.value) {
             let message = format!("the file {:?} of a guest cannot be used: {reason}", written.value);
             let place = draft.inputs.folder.join(&written.value);
-            faults.push(Diagnostic::new(written.span, message).note(place.display().to_string()));
+            let fault = Diagnostic::new(written.span, message).note(place.display().to_string());
+            faults.push(fault.help("give a file, seen from the manifest's folder, or the name of a payload"));
         }
     }
     faults

@@ -87,7 +87,7 @@ fn refused_one(system: &System, part: &Part, fault: Fault) -> Diagnostic {
 fn open(system: &System, wall: &Wall, index: u8) -> Diagnostic {
     let domain: &Domain = system.domain(DomainId(usize::from(index) - FIRST_INDEX as usize));
     let message = format!(
-        "the wall `{}` does not stand: `{}` learns of two of its sides without being asked about",
+        "the wall `{}` does not stand: `{}` learns of two of its sides, and the monitor is not asked",
         wall.name, domain.name
     );
     let fault = Diagnostic::new(wall.at, message).label(domain.at, "the domain");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::is_path;
-use super::reader::{self, FileFacts, Item, Reader};
+use super::reader::{Item, Reader};
+use super::text_file::{self, FileFacts};
 use crate::diagnostic::{At, SourceId};
 
 /// A component's name for the gate of its first disk; the others are numbered from 2 on.
@@ -82,7 +83,7 @@ impl DiskUse {
 pub(super) fn look_at_files(known: &mut DiskFiles, folder: &Path, disks: &[DiskTable]) {
     let files = disks.iter().filter_map(|disk| Some((disk, disk.file.as_ref()?)));
     for (disk, file) in files.filter(|(_, file)| is_path(&file.value)) {
-        let facts = || reader::facts_of(&folder.join(&file.value), !disk.is_read_only);
+        let facts = || text_file::facts_of(&folder.join(&file.value), !disk.is_read_only);
         known.entry(file.value.clone()).or_insert_with(facts);
     }
 }

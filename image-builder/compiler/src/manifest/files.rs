@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::reader::{Problem, Reader, parse, read_file};
+use super::reader::{Problem, Reader, parse};
+use super::text_file::read_file;
 use super::{Component, Listed, Platform};
 use crate::diagnostic::Sources;
 use crate::workspace::Workspace;

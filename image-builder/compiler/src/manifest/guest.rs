@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Purpose;
-use super::reader::{self, Reader};
+use super::reader::Reader;
+use super::text_file;
 use crate::diagnostic::{At, Span};
 
 /// Largest system image: a boot loader for a PC puts it below this address.
@@ -91,7 +92,7 @@ fn bytes_of(files: &GuestFiles) -> u64 {
 impl GuestFile {
     /// Reads a file of at most `most` bytes.
     fn read(path: &Path, most: u64) -> Self {
-        match reader::bytes_of(path, most) {
+        match text_file::bytes_of(path, most) {
             Ok(bytes) if bytes.is_empty() => Self::Unusable("the file is empty".into()),
             Ok(bytes) => Self::Here(bytes.into()),
             Err(reason) => Self::Unusable(reason),

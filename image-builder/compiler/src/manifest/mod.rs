@@ -11,6 +11,7 @@ mod files;
 mod guest;
 mod management;
 mod menu;
+mod nearby;
 mod payload;
 mod platform;
 mod policy;
@@ -20,6 +21,7 @@ mod repeats;
 mod spoiled;
 mod switch;
 mod syntax;
+mod text_file;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -39,10 +41,10 @@ pub use platform::{
     AskedBy, BOOT_LOG, Device, DeviceMemory, DevicePorts, Irq, IrqLine, NETWORK_CARD, Platform, Trigger,
 };
 pub use policy::{PartTable, PolicyTable, RuleTable, WallTable};
-pub use reader::{FileFacts, MAX_DEPTH, MAX_FILE_BYTES};
-pub use reader::{Problem, ProblemKind};
+pub use reader::{MAX_DEPTH, Problem, ProblemKind};
 pub use spoiled::Spoiled;
 pub use switch::{DEFAULT_GATE, ForwardTable, PortTable, SwitchTable};
+pub use text_file::{FileFacts, MAX_FILE_BYTES};
 pub use trust::TrustBudget;
 
 use cloison_abi::image::Digest;
@@ -90,6 +92,8 @@ pub struct Inputs {
     pub known_components: Vec<String>,
     /// Platforms that there are, for proposals.
     pub known_platforms: Vec<String>,
+    /// What to do about a manifest that could not be read.
+    pub unread: Option<String>,
 }
 
 /// The value of `start` for a domain that the manager starts.
@@ -146,7 +150,7 @@ impl Inputs {
         let mut sources = Sources::default();
         let mut problems = Vec::new();
         let (source, is_text) =
-            reader::read_file(path, path.display().to_string(), &mut sources, &mut problems);
+            text_file::read_file(path, path.display().to_string(), &mut sources, &mut problems);
         let text = sources.get(source).text.clone();
         let manifest = if is_text {
             reader::parse(source, &text, &mut problems, Manifest::read)
@@ -171,6 +175,7 @@ impl Inputs {
             disk_files: DiskFiles::new(),
             payloads: Lookup::Absent,
             meant_platform: None,
+            unread: if is_text { None } else { nearby::proposal(workspace, path) },
         };
         inputs.read_platform();
         inputs.connect();
@@ -326,6 +331,10 @@ impl Manifest {
 
     fn read(reader: &mut Reader<'_, '_>) -> Self {
         let mut manifest = Self::nothing(reader.at());
+        if let Some(kind) = other_kind(reader) {
+            reader.is_of(kind);
+            return manifest;
+        }
         manifest.menu = reader.tables("menu", MenuTable::read);
         let read = |system: &mut Reader<'_, '_>| {
             manifest.name = system.required_text("name");
@@ -374,5 +383,15 @@ impl Manifest {
 
     fn component_names(&self) -> impl Iterator<Item = &str> {
         self.domains.iter().filter_map(|domain| Some(domain.component.as_ref()?.value.as_str()))
+    }
+}
+
+/// What a file is that says nothing of a system, and what only files of another kind say.
+fn other_kind(reader: &Reader<'_, '_>) -> Option<&'static str> {
+    let has = |keys: &[&str]| keys.iter().any(|key| reader.has(key));
+    match has(&["system", "domain", "menu"]) {
+        true => None,
+        false if has(&["machine"]) => Some("platform"),
+        false => has(&["summary", "needs", "offers"]).then_some("component"),
     }
 }

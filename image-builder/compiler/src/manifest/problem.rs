@@ -19,6 +19,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The file could not be read, is not text, or is empty.
     Unreadable(String),
+    /// It is another file than a system's manifest: of what.
+    OtherFile(&'static str),
     /// It is not TOML.
     Syntax(String),
     /// Tables and lists in each other beyond [`super::reader::MAX_DEPTH`].
