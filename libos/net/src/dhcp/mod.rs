@@ -166,8 +166,7 @@ impl Client {
         now: Micros,
         random: u64,
     ) -> Outcome {
-        let (to, next) =
-            if now < rebind { (lease.server_address, rebind) } else { (Ipv4Addr::BROADCAST, end) };
+        let (to, next) = if now < rebind { (lease.server, rebind) } else { (Ipv4Addr::BROADCAST, end) };
         // Section 4.4.5: after half of the time that is left, and not more often than once a minute; more
         // often where a lease is short.
         let shortest = (Micros::from(lease.seconds()) * SECOND / 16).clamp(SECOND, 60 * SECOND);

@@ -53,28 +53,31 @@ impl Said {
 
 /// Runs a client and a server that answers as `script` says, until `main` ends. Returns how many messages the
 /// client has sent.
-fn serve(script: impl FnMut(&Said) -> Vec<Vec<u8>>, main: impl AsyncFn(&Net)) -> usize {
-    let (world, mut script) = (World::new(Faults::default(), 1), script);
+fn serve(mut script: impl FnMut(&Said) -> Vec<Vec<u8>>, main: impl AsyncFn(&Net)) -> usize {
+    let world = World::new(Faults::default(), 1);
     let (client, server) = (world.net(0, 1500, Config::default()), world.net(1, 1500, Config::default()));
-    let socket = UdpSocket::bind(&server, 67).unwrap();
     let mut count = 0;
-    world.run(&[&client, &server], async {
-        let answer = async {
-            let mut message = [0; 1024];
-            loop {
-                let (length, from) = socket.receive_from(&mut message).await.unwrap();
-                let said = Said(0, message[..length].to_vec());
-                let said = Said(said.option(53).unwrap()[0], said.1);
-                count += 1;
-                let to = if from.ip().is_unspecified() { [255; 4].into() } else { *from.ip() };
-                for answer in script(&said) {
-                    socket.send_to(&answer, SocketAddrV4::new(to, 68)).await.unwrap();
-                }
-            }
-        };
-        select(main(&client), answer).await;
-    });
+    let counted = |said: &Said| {
+        count += 1;
+        script(said)
+    };
+    world.run(&[&client, &server], select(main(&client), answer(&server, counted)));
     count
+}
+
+/// Answers whatever a server hears as `script` says.
+async fn answer(server: &Net, mut script: impl FnMut(&Said) -> Vec<Vec<u8>>) {
+    let socket = UdpSocket::bind(server, 67).unwrap();
+    let mut message = [0; 1024];
+    loop {
+        let (length, from) = socket.receive_from(&mut message).await.unwrap();
+        let said = Said(0, message[..length].to_vec());
+        let said = Said(said.option(53).unwrap()[0], said.1);
+        let to = if from.ip().is_unspecified() { [255; 4].into() } else { *from.ip() };
+        for answer in script(&said) {
+            socket.send_to(&answer, SocketAddrV4::new(to, 68)).await.unwrap();
+        }
+    }
 }
 
 fn willing(said: &Said) -> Vec<Vec<u8>> {
@@ -163,6 +166,32 @@ fn a_renewal_keeps_the_address() {
             assert!((4..40).contains(&messages), "{messages} messages in four hours");
         }
     }
+}
+
+/// A relay passes on what all hear; the server behind it is asked by the address that it names (RFC 2132, section 9.7).
+#[test]
+fn a_server_behind_a_relay_is_asked_itself_for_more_time() {
+    let world = World::new(Faults::default(), 1);
+    let [client, relay, server] = [0, 1, 9].map(|host| world.net(host, 1500, Config::default()));
+    let has_address_already = |said: &Said| said.1[12..16] != [0; 4];
+    let lease = |said: &Said| {
+        let kind = if said.0 == DISCOVER { OFFER } else { ACKNOWLEDGE };
+        vec![said.answer(kind, 42, &[OTHER_SERVER, AN_HOUR, MASK])]
+    };
+    let relayed = |said: &Said| if has_address_already(said) { Vec::new() } else { lease(said) };
+    let mut renewals = 0;
+    let asked = |said: &Said| {
+        let is_renewal = has_address_already(said);
+        renewals += usize::from(is_renewal);
+        if is_renewal { lease(said) } else { Vec::new() }
+    };
+    let main = async {
+        has_address(&client).await;
+        client.sleep(2 * 3_000 * SECOND).await;
+    };
+    let servers = select(answer(&relay, relayed), answer(&server, asked));
+    world.run(&[&client, &relay, &server], select(main, servers));
+    assert_eq!(renewals, 3, "one each half hour");
 }
 
 /// A server that is gone: it is asked for more time, then all servers are, and then the address is given back.
