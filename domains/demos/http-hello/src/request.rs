@@ -1,5 +1,7 @@
 //! Requests: what a client wants, or why it cannot be had (RFC 9110, 9112).
 
+use alloc::vec::Vec;
+
 /// Longest head of a request (its lines up to the empty one), in bytes.
 pub const HEAD_BYTES: usize = 4096;
 /// Header lines in a head, at most.
@@ -92,7 +94,11 @@ impl Request {
             Err(httparse::Error::Version) if !has_first_line(bytes) && bytes.len() < HEAD_BYTES => {
                 return None;
             }
-            Err(httparse::Error::Version) if is_other_version(bytes) => Status::Version,
+            Err(httparse::Error::Version) => match version(bytes) {
+                Some([b'1', minor]) if minor > b'1' => return Self::parse(&as_known(bytes)),
+                Some([b'1', _]) | None => Status::BadRequest,
+                Some(_) => Status::Version,
+            },
             Err(_) => Status::BadRequest,
         };
         let is_head = bytes.trim_ascii_start().starts_with(b"HEAD ");
@@ -201,12 +207,30 @@ fn has_first_line(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().contains(&b'\n')
 }
 
-/// Whether the first line is one of a version that is none of HTTP/1.
-fn is_other_version(bytes: &[u8]) -> bool {
-    let line = bytes.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+/// The version that the first line ends with: two digits.
+fn version(bytes: &[u8]) -> Option<[u8; 2]> {
+    match bytes[..first_line_end(bytes)].rsplit(|byte| *byte == b' ').next()? {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Some([*major, *minor])
+        }
+        _ => None,
+    }
+}
+
+/// The same in the latest minor version that is known here: as that a later one is served (RFC 9110, section 2.5).
+fn as_known(bytes: &[u8]) -> Vec<u8> {
+    let mut known = bytes.to_vec();
+    known[first_line_end(bytes) - 1] = b'1';
+    known
+}
+
+/// Where the first line ends that is not empty; its line end is behind that.
+fn first_line_end(bytes: &[u8]) -> usize {
+    let start = bytes.len() - bytes.trim_ascii_start().len();
+    let line = bytes[start..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    start + line.trim_ascii_end().len()
 }
 
 /// The values of all headers of a name.
