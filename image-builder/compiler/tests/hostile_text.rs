@@ -62,6 +62,16 @@ fn labels_and_help_keep_to_their_line() {
     assert!(!shown.lines().any(|line| line.starts_with("error: all is well")), "{shown}");
 }
 
+/// Where an editor would go: in characters of the file, whatever else is shown for them.
+#[test]
+fn a_place_is_that_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    fs::write(&path, "[system]\n\tname =\t3\r\n").unwrap();
+    let shown = image_compiler::load(&fixtures(), &path).unwrap_err().to_string();
+    assert!(shown.contains("x.toml:2:9\n"), "{shown}");
+}
+
 /// A system whose component, arguments and device class hold what is hostile.
 fn hostile_system(folder: &Path) -> System {
     let all: String = HOSTILE.iter().map(|letter| escaped(*letter)).collect();

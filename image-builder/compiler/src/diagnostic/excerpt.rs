@@ -79,9 +79,9 @@ impl Excerpt {
     }
 }
 
-/// Lines as they are shown. Windows' line ends are no news, and a tab is room.
+/// Lines as they are shown. Windows' line ends are no news, and a tab is room for one character, as it is one in a column.
 fn shown(text: &str) -> String {
-    visible(&text.replace("\r\n", "\n").replace('\t', "    "))
+    visible(&text.replace("\r\n", "\n").replace('\t', " "))
 }
 
 fn are_near(sources: &Sources, a: Span, b: Span) -> bool {
