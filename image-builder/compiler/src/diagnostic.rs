@@ -16,6 +16,8 @@ use excerpt::{Excerpt, Note};
 const MOST_SHOWN: usize = 100;
 /// Names that are listed or compared with, so that a file of names alone takes no longer than any other.
 const MOST_NAMES: usize = 64;
+/// Names whose letters are looked at, to find those that are compared.
+const MOST_SEEN_NAMES: usize = 1024;
 /// Longest name that is compared, in bytes: several times what any name can have.
 const MOST_COMPARED_BYTES: usize = 64;
 
@@ -204,7 +206,8 @@ impl Sources {
 #[must_use]
 pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
-    let names = names.into_iter().take(MOST_NAMES).enumerate();
+    let names = names.into_iter().take(MOST_SEEN_NAMES).enumerate();
+    let names = names.filter(|(_, name)| share_letters(&written, name)).take(MOST_NAMES);
     let rated = names.filter_map(|(place, name)| {
         // Of two that are as near, letters were rather swapped than left out or changed.
         let nearness = nearness(&written, name)?;
@@ -220,12 +223,27 @@ fn letters(name: &str) -> Vec<char> {
     letters
 }
 
+/// Whether one can be a slip for the other by their letters, of which a wrong one costs a step. This takes little, so that
+/// many names can be looked at.
+fn share_letters(written: &str, name: &str) -> bool {
+    let longest = written.len().max(name.len());
+    let is_slip = |steps: usize| steps * 5 <= longest * 2 || steps == 1;
+    if longest > MOST_COMPARED_BYTES || !written.is_ascii() || !name.is_ascii() {
+        return longest <= MOST_COMPARED_BYTES && is_slip(written.len().abs_diff(name.len()));
+    }
+    let mut left = [0_u8; 128];
+    written.bytes().for_each(|byte| left[usize::from(byte)] += 1);
+    let shared = name.bytes().filter(|byte| {
+        let count = &mut left[usize::from(byte.to_ascii_lowercase())];
+        let is_there = *count > 0;
+        *count -= u8::from(is_there);
+        is_there
+    });
+    is_slip(longest - shared.count())
+}
+
 /// How much of two names is the same, in thousandths; `None`: too little to be a slip.
 fn nearness(written: &str, name: &str) -> Option<usize> {
-    let longest = written.len().max(name.len());
-    if longest > MOST_COMPARED_BYTES || written.len().abs_diff(name.len()) * 5 > longest * 2 {
-        return None;
-    }
     let longest = written.chars().count().max(name.chars().count());
     let steps = strsim::damerau_levenshtein(written, &name.to_lowercase());
     let is_slip = steps * 5 <= longest * 2 || (steps == 1 && longest > 1);

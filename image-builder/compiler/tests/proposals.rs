@@ -10,7 +10,8 @@ mod support;
 use std::fs;
 
 use followed::{CONSOLE, SYSTEM, assert_followed};
-use support::fixtures;
+use image_compiler::Workspace;
+use support::{fixtures, project};
 
 #[test]
 fn names() {
@@ -52,6 +53,33 @@ fn names() {
             ),
         ],
     );
+}
+
+/// However many there are, the one is proposed that was meant.
+#[test]
+fn components_of_the_project() {
+    let workspace = Workspace { root: project() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    let names = ["domains", "domains/demos", "tests/domains"].map(|parent| {
+        let entries = fs::read_dir(workspace.root.join(parent)).unwrap().map(|entry| entry.unwrap().path());
+        let components =
+            entries.filter(|path| path.join("domain.toml").exists() && !path.ends_with("builder"));
+        components.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    });
+    let names = names.concat();
+    assert!(names.len() > 70, "{names:?}");
+    for name in names {
+        // Its last two letters are the other way round, or there is one too many.
+        let (start, end) = name.split_at(name.len() - 2);
+        let slip = start.to_owned() + &end.chars().rev().collect::<String>();
+        let slip = if slip == name { slip + "q" } else { slip };
+        let system = "[system]\nname = \"test\"\nplatform = \"qemu-q35\"\n";
+        fs::write(&path, format!("{system}[domain.a]\ncomponent = \"{slip}\"\n")).unwrap();
+        let report = image_compiler::load(&workspace, &path).unwrap_err();
+        let fault = report.diagnostics().iter().find(|fault| fault.id == "M013").unwrap();
+        assert_eq!(fault.help, Some(format!("did you mean `{name}`?")), "{report}");
+    }
 }
 
 #[test]
