@@ -165,6 +165,18 @@ fn a_misspelled_name() {
     });
 }
 
+/// The name of something begins with a capital, and all that refers to it does not; or the other way round.
+#[test]
+fn a_name_that_cannot_be_one() {
+    assert_one_fault(|Sample { text, .. }| {
+        let change = |word: Range<usize>| {
+            let by = text[word.start..=word.start].to_uppercase() + &text[word.start + 1..word.end];
+            (format!("{by} in byte {}", word.start), changed(text, word, &by), Gives::One)
+        };
+        names(text).into_iter().map(change).collect()
+    });
+}
+
 /// A name in the head of a table can be another one, if nothing refers to it.
 fn gives(text: &str, word: &Range<usize>) -> Gives {
     let is_head = text[..word.start].rsplit('\n').next().unwrap().starts_with('[');

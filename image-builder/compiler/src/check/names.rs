@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use cloison_abi::Name;
 
-use crate::diagnostic::{At, Diagnostic, propose};
+use crate::diagnostic::{At, Diagnostic, closest, propose};
 use crate::manifest::Lookup;
 use crate::system::{Draft, Right};
 use crate::workspace::BUILDER;
@@ -45,25 +45,39 @@ pub(super) fn malformed(draft: &Draft<'_>) -> Vec<Diagnostic> {
 const GROUP: &str = "group";
 
 fn malformed_name(kind: &str, name: &At<String>) -> Option<Diagnostic> {
-    let text = &name.value;
-    let is_mark = |byte: u8| byte == b'-' || (kind == GROUP && byte == b'_');
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_mark(byte);
-    let wrong = text.chars().find(|letter| !letter.is_ascii() || !is_plain(*letter as u8));
-    let reason = if text.is_empty() {
-        "it is empty".to_owned()
-    } else if !text.starts_with(|first: char| first.is_ascii_lowercase()) {
-        "it does not begin with a letter from a to z".to_owned()
-    } else if let Some(wrong) = wrong {
-        format!("it has a {wrong:?} in it")
-    } else if text.len() > Name::BYTES {
-        format!("it has {} characters, at most {} fit", text.len(), Name::BYTES)
-    } else {
-        return None;
-    };
-    let message = format!("`{text}` cannot be the name of a {kind}: {reason}");
+    let reason = flaw(kind, &name.value)?;
+    let message = format!("`{}` cannot be the name of a {kind}: {reason}", name.value);
     let marks = if kind == GROUP { "0-9, - and _" } else { "0-9 and -" };
     let help = format!("use a-z, {marks}, beginning with a letter, at most {} in all", Name::BYTES);
     Some(Diagnostic::new(name.span, message).help(help))
+}
+
+/// Whether the one that was probably meant by an unknown name has a name that it cannot have. Then that is the fault, and
+/// what was written may be as it should.
+pub(super) fn is_meant_for_malformed<'a>(
+    written: &str,
+    kind: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> bool {
+    closest(written, names).is_some_and(|close| flaw(kind, close).is_some())
+}
+
+/// Why something of a kind cannot have a name.
+fn flaw(kind: &str, text: &str) -> Option<String> {
+    let is_mark = |byte: u8| byte == b'-' || (kind == GROUP && byte == b'_');
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || is_mark(byte);
+    let wrong = text.chars().find(|letter| !letter.is_ascii() || !is_plain(*letter as u8));
+    if text.is_empty() {
+        Some("it is empty".to_owned())
+    } else if !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        Some("it does not begin with a letter from a to z".to_owned())
+    } else if let Some(wrong) = wrong {
+        Some(format!("it has a {wrong:?} in it"))
+    } else if text.len() > Name::BYTES {
+        Some(format!("it has {} characters, at most {} fit", text.len(), Name::BYTES))
+    } else {
+        None
+    }
 }
 
 pub(super) fn reserved(draft: &Draft<'_>) -> Vec<Diagnostic> {
@@ -137,9 +151,14 @@ pub(super) fn unknown_domain(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let known: HashSet<&str> = draft.domain_names().collect();
     wanted.extend(only_named(draft).map(|name| (name, known.contains(name.value.as_str()))));
     let unknown = wanted.into_iter().filter(|(_, is_known)| !is_known).map(|(name, _)| name);
+    let has_malformed = draft.domain_names().any(|name| flaw("domain", name).is_some());
+    let unknown = unknown.filter(|name| {
+        !has_malformed || !is_meant_for_malformed(&name.value, "domain", draft.domain_names())
+    });
     each_name(unknown, |name| {
         let fault = Diagnostic::new(name.span, format!("there is no domain `{}` in this system", name.value));
-        fault.help(propose(&name.value, "domain", draft.domain_names()))
+        let known = draft.domain_names().filter(|known| flaw("domain", known).is_none());
+        fault.help(propose(&name.value, "domain", known))
     })
 }
 

@@ -8,7 +8,7 @@ use cloison_abi::access::Classes;
 use cloison_abi::policy::MAX_TYPES;
 
 use super::grants::missing_gate;
-use super::names::unknown_domain;
+use super::names::{is_meant_for_malformed, unknown_domain};
 use crate::diagnostic::{At, Diagnostic, closest, propose};
 use crate::manifest::{Inputs, ProblemKind, RuleTable, UseTable};
 use crate::system::{Draft, DraftDomain, DraftPolicy, HIGHEST_PRIORITY, Right, asked, class, needs};
@@ -181,7 +181,7 @@ pub(super) fn unknown_types(policy: &DraftPolicy<'_>, by: By, draft: &Draft<'_>)
                 faults[*place].labels.push((kind.span, "here, too".to_owned()));
             }
             Some(_) => {}
-            None if who == by => {
+            None if who == by && !is_meant_for_malformed(&kind.value, "type", policy.table.type_names()) => {
                 told.insert(&kind.value, Some(faults.len()));
                 // What is listed and written nowhere else, while a close name is written often, is the slip itself.
                 let slip = closest(&kind.value, idle.iter().map(|listed| listed.value.as_str()));
