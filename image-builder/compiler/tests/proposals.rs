@@ -314,6 +314,21 @@ fn uplinks() {
     let template =
         format!("{SYSTEM}{HOSTS}{ore}{card}{devices}[switch.ore]\nuplink = @\n{ports}[switch.ore.port.c]\n");
     assert_followed(&template, &[("M089", "\"a\"", "name `c`, which owns one", "\"c\"")]);
+    let ports_with_addresses =
+        "[switch.ore.port.a]\naddress = \"10.0.0.1\"\n[switch.ore.port.b]\naddress = \"10.0.0.2\"\n";
+    let switch = "[switch.ore]\nnetwork = \"10.0.0.0/24\"\nuplink = \"c\"\n";
+    let quiet = "[domain.quiet]\ncomponent = \"quiet\"\n";
+    let template = format!(
+        "{SYSTEM}{HOSTS}{ore}{card}{devices}{quiet}{switch}{ports_with_addresses}[forward.f]\nto = @\nport = 22\n"
+    );
+    assert_followed(
+        &template,
+        &[
+            ("M093", "\"ore\"", "name a domain that has one: `a`, `b`", "\"a\""),
+            ("M093", "\"c\"", "name a domain that has one: `a`, `b`", "\"b\""),
+            ("M093", "\"quiet\"", "or name one that has: `a`, `b`", "\"a\""),
+        ],
+    );
     let template = format!("{SYSTEM}{HOSTS}{ore}@\n{ports}");
     assert_followed(
         &template,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{At, Diagnostic, Span};
-use crate::system::{DomainId, Draft, DraftSwitch, Switch, Unreachable, reach};
+use crate::system::{DomainId, Draft, DraftForward, DraftSwitch, Switch, Unreachable, reach};
 
 use super::clear_switches;
 
@@ -37,7 +37,7 @@ pub(crate) fn forward(draft: &Draft<'_>) -> Vec<Diagnostic> {
         if let Some(port) = port_of(draft, name) {
             fault = fault.label(port, format!("a port of `{name}`"));
         }
-        faults.push(fault.help(remedy(reason)));
+        faults.push(fault.help(remedy(reason, name, draft, &switches)));
     }
     faults
 }
@@ -47,12 +47,31 @@ fn port_of(draft: &Draft<'_>, domain: &str) -> Option<Span> {
     ports.find(|port| port.table.name.value == domain).map(|port| port.table.name.span)
 }
 
-fn remedy(reason: Unreachable) -> &'static str {
-    match reason {
-        Unreachable::NoUplink => "give the domain a port on a switch with an uplink",
+fn remedy(reason: Unreachable, name: &str, draft: &Draft<'_>, switches: &[Switch]) -> String {
+    let remedy = match reason {
+        Unreachable::NoUplink => return one_with_a_port(name, draft, switches),
         Unreachable::NoAddress => "give the port an `address`",
         Unreachable::OtherVlan => "give both ports one VLAN",
         Unreachable::NoWayIn | Unreachable::NoWayOut => "add it to that list, or remove the forward",
+    };
+    remedy.to_owned()
+}
+
+/// A switch, and who owns its card, have no port to which a forward leads, and can be given none.
+fn one_with_a_port(name: &str, draft: &Draft<'_>, switches: &[Switch]) -> String {
+    let is_network = draft.switches.iter().any(|switch| {
+        let uplink = switch.table.uplink.as_ref().map(|uplink| &uplink.value);
+        switch.table.name.value == name || uplink.is_some_and(|uplink| uplink == name)
+    });
+    let reached = (0..draft.domains.len()).filter(|place| reach(switches, DomainId(*place)).is_ok());
+    let reached = reached.map(|place| format!("`{}`", draft.domains[place].table.name.value));
+    let reached: Vec<String> = reached.take(MOST_LABELS).collect();
+    let give = "give the domain a port on a switch with an uplink";
+    match (is_network, &reached[..]) {
+        (true, []) => "name a domain with a port on a switch with an uplink".to_owned(),
+        (true, _) => format!("name a domain that has one: {}", reached.join(", ")),
+        (false, []) => give.to_owned(),
+        (false, _) => format!("{give}, or name one that has: {}", reached.join(", ")),
     }
 }
 
@@ -67,10 +86,19 @@ pub(crate) fn host_port(draft: &Draft<'_>) -> Vec<Diagnostic> {
         if first != host.span && no_port(host).is_none() {
             let message = format!("the host's port {} is forwarded twice", host.value);
             let fault = Diagnostic::new(host.span, message).label(first, "forwarded first here");
-            faults.push(fault.help("give another port, or leave host_port out: a free one is chosen then"));
+            faults.push(fault.help(free_port(forward)));
         }
     }
     faults
+}
+
+/// A forward has other words in a manifest than on the command line.
+fn free_port(forward: &DraftForward<'_>) -> String {
+    let free = match (&forward.to, &forward.table.port) {
+        (Some(to), Some(port)) => format!(", or by `--forward 0:{}:{}`,", to.written.value, port.value),
+        _ => String::new(),
+    };
+    format!("give another port; without `host_port`{free} a free one is chosen")
 }
 
 fn no_port(port: &At<u64>) -> Option<Diagnostic> {
