@@ -161,6 +161,61 @@ fn no_words_cover_others() {
     }
 }
 
+/// Shapes that no manifest here has: as many domains as there can be, with names of every length and gates at random,
+/// up and down, and to themselves in circles.
+#[test]
+fn a_system_of_any_shape_can_be_read() {
+    const COUNT: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    for seed in 0..24_u64 {
+        let path = folder.path().join("drawn.toml");
+        fs::write(&path, drawn(seed, COUNT)).unwrap();
+        let system = image_compiler::load(&fixtures(), &path).map_err(|report| report.to_string()).unwrap();
+        let flaws = flaws(&image_compiler::graph_svg(&system));
+        assert!(flaws.is_empty(), "seed {seed}: {flaws:#?}\n{}", drawn(seed, COUNT));
+    }
+}
+
+/// A manifest in which each domain may call one that comes after it, and some hang on a switch with forwards.
+fn drawn(seed: u64, count: usize) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let name = |number: usize| format!("d{number}{}", "w".repeat(number * 7 % 14));
+    let mut text = String::from("[system]\nname = \"drawn\"\nplatform = \"machine\"\n");
+    for number in 0..count {
+        text += &format!("[domain.{}]\ncomponent = \"peer\"\n", name(number));
+        if number + 1 < count && random(4) > 0 {
+            let next = number + 1 + random(if seed.is_multiple_of(2) { 1 } else { count - number - 1 });
+            text += &format!("uses.next = \"{}\"\n", name(next));
+        }
+        let last = if seed.is_multiple_of(3) { number } else { random(count) };
+        text += &match random(4) {
+            0 => "on_fault = \"restart\"\n".to_owned(),
+            1 if last > number => format!("on_fault = \"handler\"\nfault_handler = \"{}\"\n", name(last)),
+            _ => String::new(),
+        };
+    }
+    let network = "[domain.ore]\ncomponent = \"ore\"\n[domain.c]\ncomponent = \"card\"\ndevices = [\"nic0\"]\n\
+                   [switch.ore]\nnetwork = \"10.0.0.0/24\"\nuplink = \"c\"\n";
+    text += network;
+    for number in 0..1 + random(7) {
+        let host = format!("a-host-{}", "h".repeat(1 + number));
+        text += &format!(
+            "[domain.{host}]\ncomponent = \"host\"\n[switch.ore.port.{host}]\naddress = \"10.0.0.{}\"\n",
+            10 + number
+        );
+        for port in 0..random(3) {
+            text += &format!("[forward.f{number}-{port}]\nto = \"{host}\"\nport = {}\n", 40_000 + port);
+        }
+    }
+    text
+}
+
 #[test]
 fn the_test_sees_what_overlaps() {
     let drawing = |y: u32, x: u32| {
