@@ -1,6 +1,6 @@
 //! What a run makes of switches: the network behind the card, forwards, the recording of frames.
 
-use std::path::Path;
+use std::{fs, net::Ipv4Addr, path::Path};
 
 use cloison_abi::port::PortFlags;
 use image_compiler::{Inputs, System, Workspace, load, resolve};
@@ -16,7 +16,7 @@ fn two_switches() -> System {
 }
 
 fn capture(text: &str) -> CaptureRequest {
-    text.parse().unwrap_or_else(|never| match never {})
+    text.parse().unwrap()
 }
 
 /// A system of the fixtures with forwards that the user asks for.
@@ -57,7 +57,55 @@ fn the_card_is_on_the_switchs_network() {
 fn a_dhcp_server_gives_out_what_nobody_has() {
     let system = two_switches();
     let arguments = Devices { system: &system, forwards: &[], disks: &[], capture: None }.arguments();
-    assert_eq!(arguments[1], "user,id=nic0,net=10.0.0.0/24,restrict=on,dhcpstart=10.0.0.21");
+    let expected = "user,id=nic0,net=10.0.0.0/24,restrict=on,host=10.0.0.2,dns=10.0.0.3,dhcpstart=10.0.0.21";
+    assert_eq!(arguments[1], expected);
+}
+
+/// A system with a switch that has an uplink; `keys` are the switch's, `addresses` those of two domains.
+fn uplink(keys: &str, addresses: [&str; 2]) -> System {
+    let [a, b] = addresses;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    let domains = "[domain.ore]\ncomponent = \"ore\"\n[domain.a]\ncomponent = \"host\"\n[domain.b]\ncomponent = \"host\"\n\
+                   [domain.c]\ncomponent = \"card\"\ndevices = [\"nic0\"]\n";
+    let ports = format!("[switch.ore.port.a]\naddress = \"{a}\"\n[switch.ore.port.b]\naddress = \"{b}\"\n");
+    let system = "[system]\nname = \"test\"\nplatform = \"machine\"\n";
+    fs::write(&path, format!("{system}{domains}[switch.ore]\nuplink = \"c\"\n{keys}\n{ports}")).unwrap();
+    load(&fixtures(), &path).map_err(|report| report.to_string()).unwrap()
+}
+
+/// QEMU takes no two of its own hosts at one address, and answers for those that nobody states as for the others.
+#[test]
+fn nobody_has_an_address_of_qemus_own_hosts() {
+    for (keys, addresses) in [
+        ("network = \"192.168.0.0/24\"", ["192.168.0.2", "192.168.0.3"]),
+        ("network = \"192.168.0.0/24\"\ngateway = \"192.168.0.3\"", ["192.168.0.2", "192.168.0.4"]),
+        ("network = \"192.168.0.0/24\"\ngateway = \"192.168.0.15\"", ["192.168.0.2", "192.168.0.4"]),
+        ("network = \"192.168.0.0/24\"\nname_server = \"192.168.0.2\"", ["192.168.0.3", "192.168.0.4"]),
+        (
+            "network = \"192.168.0.0/24\"\ngateway = \"192.168.0.1\"\nname_server = \"192.168.0.1\"",
+            ["192.168.0.2", "dhcp"],
+        ),
+        ("network = \"192.168.0.0/24\"\nname_server = \"9.9.9.9\"", ["192.168.0.15", "dhcp"]),
+        ("network = \"192.168.0.0/29\"", ["192.168.0.2", "192.168.0.3"]),
+        ("network = \"192.168.0.0/30\"", ["192.168.0.1", "192.168.0.2"]),
+    ] {
+        let system = uplink(keys, addresses);
+        let arguments = Devices { system: &system, forwards: &[], disks: &[], capture: None }.arguments();
+        let network = arguments[1].to_str().unwrap();
+        let of = |key: &str| {
+            let option = network.split(',').find_map(|option| option.strip_prefix(&format!("{key}=")));
+            option.unwrap_or_else(|| panic!("no {key} in {network}")).parse::<Ipv4Addr>().unwrap()
+        };
+        let own = ["host", "dns", "dhcpstart"].map(of);
+        assert!(own[0] != own[1] && own[0] != own[2] && own[1] != own[2], "{network}");
+        let net = system.switches()[0].network.unwrap();
+        assert!(own.iter().all(|address| net.contains(*address)), "{network}");
+        let ports = system.switches()[0].ports.iter().filter_map(|port| port.address).collect::<Vec<_>>();
+        assert!(own[..2].iter().all(|address| !ports.contains(address)), "{network}");
+        let stated = [system.switches()[0].gateway, system.switches()[0].name_server];
+        assert!(stated.into_iter().flatten().all(|address| own.contains(&address) || !net.contains(address)));
+    }
 }
 
 #[test]
@@ -73,7 +121,9 @@ fn a_port_of_the_host_is_forwarded_once_whoever_says_so() {
     let refusal = |requests: &[&str]| forwarded("everything.toml", requests).unwrap_err();
     for requests in [&["2211:alice:80"][..], &["7000:alice:80", "7000:alice:81"]] {
         let refusal = refusal(requests);
-        assert!(refusal.contains("M094") && refusal.contains("--forward"), "{refusal}");
+        assert!(refusal.contains("M094"), "{refusal}");
+        let last = requests.last().unwrap().rsplit(':').next().unwrap();
+        assert!(refusal.contains(&format!("or by `--forward 0:alice:{last}`")), "{refusal}");
     }
 }
 

@@ -81,27 +81,55 @@ impl Devices<'_> {
 
 fn network_options(switch: &Switch) -> Vec<String> {
     let Some(network) = switch.network else { return Vec::new() };
-    let inside = |address: &Ipv4Addr| network.contains(*address);
     let mut options = vec![format!("net={network}")];
-    options.extend(switch.gateway.filter(inside).map(|address| format!("host={address}")));
     // Without a router there is no way out: forwards lead in, and nothing else passes. With one, what a domain
     // sends to it reaches the host's own services too.
     options.extend(switch.gateway.is_none().then(|| "restrict=on".to_owned()));
-    options.extend(switch.name_server.filter(inside).map(|address| format!("dns={address}")));
-    if switch.ports.iter().any(|port| port.flags.contains(PortFlags::DHCP)) {
-        options.extend(dhcp_start(switch, network).map(|address| format!("dhcpstart={address}")));
-    }
+    let [host, dns, dhcp_start] = hosts_of_qemu(switch, network);
+    options.extend(
+        [("host", host), ("dns", dns), ("dhcpstart", dhcp_start)].map(|(key, at)| format!("{key}={at}")),
+    );
     options
 }
 
-/// The first address of a run that nobody has. `None` if there is no such run.
-fn dhcp_start(switch: &Switch, network: Network) -> Option<Ipv4Addr> {
+/// Addresses of the hosts that QEMU plays: router, name server, the first that its DHCP server gives out. It wants three
+/// that differ, and answers for the first two whether somebody asked for them or not: so none is a port's.
+fn hosts_of_qemu(switch: &Switch, network: Network) -> [Ipv4Addr; 3] {
+    let inside = |address: &Ipv4Addr| network.contains(*address);
+    let name_server = switch.name_server.filter(inside);
+    // Of a router that is the name server too, QEMU can play the one; what is sent to others it takes at any address.
+    let gateway = switch.gateway.filter(inside).filter(|gateway| Some(*gateway) != name_server);
     let ports = switch.ports.iter().filter_map(|port| port.address);
-    let taken: Vec<u32> =
-        ports.chain(switch.gateway).chain(switch.name_server).map(Ipv4Addr::to_bits).collect();
+    let mut taken: Vec<Ipv4Addr> = ports.chain(gateway).chain(name_server).collect();
+    let mut add = |stated: Option<Ipv4Addr>| {
+        let address = stated.unwrap_or_else(|| free(network, &taken));
+        taken.push(address);
+        address
+    };
+    let [host, dns] = [add(gateway), add(name_server)];
+    let has_clients = switch.ports.iter().any(|port| port.flags.contains(PortFlags::DHCP));
+    let start = if has_clients {
+        dhcp_start(network, &taken).unwrap_or_else(|| free(network, &taken))
+    } else {
+        // Where nobody asks it, its addresses can be those of others.
+        free(network, &[host, dns])
+    };
+    [host, dns, start]
+}
+
+/// An address that nobody has, in the order of QEMU's own choice. Where hosts have all of them, one that no host has.
+fn free(network: Network, taken: &[Ipv4Addr]) -> Ipv4Addr {
+    let [first, last] = [network.address, network.broadcast()].map(Ipv4Addr::to_bits);
+    let mut all = (first + 2..last).chain([first + 1, last, first]).map(Ipv4Addr::from_bits);
+    all.find(|address| !taken.contains(address)).unwrap_or(network.address)
+}
+
+/// The first address of a run that nobody has. `None` if there is no such run.
+fn dhcp_start(network: Network, taken: &[Ipv4Addr]) -> Option<Ipv4Addr> {
     let last_start = network.broadcast().to_bits().checked_sub(DHCP_ADDRESSES)?;
     let mut starts = network.address.to_bits() + FIRST_DHCP_ADDRESS..=last_start;
-    let is_free =
-        |start: &u32| taken.iter().all(|address| !(*start..start + DHCP_ADDRESSES).contains(address));
+    let is_free = |start: &u32| {
+        taken.iter().all(|address| !(*start..start + DHCP_ADDRESSES).contains(&address.to_bits()))
+    };
     starts.find(is_free).map(Ipv4Addr::from_bits)
 }
