@@ -43,8 +43,8 @@ impl Context {
     ///
     /// When the current folder cannot be told, or Cargo cannot use the target folder.
     pub fn find(progress: Progress, interrupts: Interrupts) -> Result<Self, Failure> {
-        let here = env::current_dir()
-            .map_err(|error| Failure::Environment(format!("cannot tell the current folder: {error}")))?;
+        let here =
+            env::current_dir().map_err(|error| Failure::machine("cannot tell the current folder", &error))?;
         let around = here.ancestors().find(|folder| folder.join("core-kernel/abi/Cargo.toml").is_file());
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
         let root = around.or(built_from).unwrap_or(&here).to_owned();

@@ -104,6 +104,10 @@ fn wrong_usage_ends_with_2() {
         assert_says(&output, 2, &format!("invalid value '{value}' for '{option}"));
         assert_says(&output, 2, expected);
     }
+    assert_says(&tool(&["pcrs", HELLO, "--boot", "bios"]).output().unwrap(), 2, "--unmeasured prints what");
+    assert_says(&tool(&["run", HELLO, "--cpu", ""]).output().unwrap(), 2, "a value is required for '--cpu");
+    assert_says(&tool(&["run", HELLO, "--capture", ""]).output().unwrap(), 2, "no file is named");
+    assert_says(&tool(&["run", HELLO, "--capture", ":ore"]).output().unwrap(), 2, "no file is named");
 }
 
 #[test]
@@ -212,6 +216,19 @@ esac
     let output = tool(&["doctor"]).env("PATH", folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert!(folder.path().join("lists").exists());
+}
+
+#[test]
+fn a_current_folder_that_is_gone_is_told_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "rmdir \"$PWD\" && exec \"$0\" check /nothing.toml",
+        env!("CARGO_BIN_EXE_image-builder"),
+    ]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_says(&output, 3, "error: cannot tell the current folder: no such file or directory\n");
 }
 
 #[test]

@@ -162,7 +162,7 @@ pub(super) fn policy(context: &Context, manifest: &Path) -> Result<(), Failure> 
 /// Prints what a TPM will show of a system.
 pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
     if args.boot == BootChoice::Bios && !args.unmeasured {
-        return Err(Failure::Failed(
+        return Err(Failure::Usage(
             "with --boot bios, kernel and image are measured by nobody: a TPM shows the same of every system \
              (--unmeasured prints what it shows, --boot efi what it shows of a boot that is measured)"
                 .into(),

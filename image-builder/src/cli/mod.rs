@@ -186,7 +186,7 @@ struct RunArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = numbers::processors)]
     smp: u32,
     /// QEMU's name of the CPU to imitate, instead of the platform's
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     cpu: Option<String>,
     /// What starts the machine
     #[arg(long, value_enum, value_name = "FIRMWARE", default_value = "bios")]

@@ -1,6 +1,6 @@
 //! Recording what passes a switch: adds a domain that writes frames to a file of the host.
 
-use std::{convert::Infallible, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use image_compiler::{
     manifest::{Addition, Component, DeviceNeed, component},
@@ -25,10 +25,13 @@ pub struct CaptureRequest {
 }
 
 impl FromStr for CaptureRequest {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (file, which) = text.split_once(':').unwrap_or((text, ""));
+        if file.is_empty() {
+            return Err("no file is named: FILE[:SWITCH[:PORT]]");
+        }
         Ok(Self { file: file.into(), ..Self::of_switch(which) })
     }
 }
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     fn request(text: &str) -> CaptureRequest {
-        text.parse().unwrap_or_else(|never| match never {})
+        text.parse().unwrap()
     }
 
     #[test]

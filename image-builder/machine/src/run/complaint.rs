@@ -8,13 +8,13 @@ use crate::Failure;
 struct Known {
     /// The text that marks its line.
     mark: &'static str,
-    /// Its meaning. `{}` stands for the quoted part of the line.
+    /// Its meaning. `{}` stands for the last quoted part of the line.
     meaning: &'static str,
     /// Whether the machine on which the tool runs is at fault.
     is_environment: bool,
 }
 
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 9] = [
     Known {
         mark: "Could not set up host forwarding rule",
         meaning: "QEMU cannot listen where the forward `{}` begins: another program has taken the port meanwhile; start \
@@ -42,6 +42,12 @@ const KNOWN: [Known; 8] = [
         is_environment: false,
     },
     Known {
+        mark: "-x86_64-cpu.",
+        meaning: "QEMU has no `{}`, a feature that --cpu or the platform gives the CPU; `qemu-system-x86_64 -cpu help` \
+                  lists those that it knows",
+        is_environment: false,
+    },
+    Known {
         mark: "Cannot allocate memory",
         meaning: "this machine has not as much memory as the system is to have; --memory gives it less",
         is_environment: true,
@@ -64,7 +70,7 @@ const KNOWN: [Known; 8] = [
 pub(super) fn explain(said: &str) -> Option<Failure> {
     let (known, line) =
         KNOWN.iter().find_map(|known| Some((known, said.lines().find(|line| line.contains(known.mark))?)))?;
-    let quoted = line.split(['\'', '"']).nth(1).unwrap_or("?");
+    let quoted = line.rsplit(['\'', '"']).nth(1).unwrap_or("?");
     let text = visible(&known.meaning.replace("{}", quoted));
     Some(if known.is_environment { Failure::Environment(text) } else { Failure::Failed(text) })
 }
@@ -82,6 +88,14 @@ mod tests {
         assert!(failure.to_string().contains("`tcp:127.0.0.1:8080-192.168.0.13:80` begins"), "{failure}");
         let failure = explain("x\nqemu-system-x86_64: unable to find CPU model 'z80'\ny").unwrap();
         assert_eq!((failure.status(), failure.to_string().contains("knows no CPU `z80`;")), (1, true));
+        for said in [
+            "qemu-system-x86_64: Property 'max-x86_64-cpu.fly' not found\n",
+            "qemu-system-x86_64: can't apply global max-x86_64-cpu.fly=1: Property 'max-x86_64-cpu.fly' not found\n",
+        ] {
+            let failure = explain(said).unwrap();
+            assert!(failure.to_string().starts_with("QEMU has no `max-x86_64-cpu.fly`, "), "{failure}");
+            assert_eq!(failure.status(), 1);
+        }
         assert!(explain("qemu-system-x86_64: -no-such-option: invalid option\n").is_none());
     }
 }
