@@ -160,6 +160,12 @@ fn schedule_and_memory() {
                 "a budget of 4294967245",
                 "budget_us = 4_294_967_245\nperiod_us = 4_294_967_295",
             ),
+            (
+                "M100",
+                "priority = 30\nbudget_us = 9950\n[domain.b]\ncomponent = \"quiet\"\npriority = 30\nbudget_us = 9950",
+                "give it and those others smaller budgets: 10000 µs less in all",
+                "priority = 30\nbudget_us = 4950\n[domain.b]\ncomponent = \"quiet\"\npriority = 30\nbudget_us = 4950",
+            ),
             ("M050", "stack_kib = 0", "from 4 to 65536", "stack_kib = 4"),
             ("M050", "heap_kib = 1_000_000", "at most 65536", "heap_kib = 20_000"),
             ("M080", "arguments = \"x\"", "remove them", ""),

@@ -196,7 +196,10 @@ pub(super) fn guarantee(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let help = match period_us.checked_sub(others) {
         Some(rest @ 1..) => format!("give it a budget of {rest} µs or less, or those others smaller ones"),
         _ => {
-            format!("give those others smaller budgets: {} µs less in all", needed.saturating_sub(period_us))
+            format!(
+                "give it and those others smaller budgets: {} µs less in all",
+                needed.saturating_sub(period_us)
+            )
         }
     };
     vec![Diagnostic::new(at, message).help(help + BEST_EFFORT)]
