@@ -401,6 +401,8 @@ fn missing_keys() {
     let budget = "[domain.boss]\ncomponent = \"bmi\"\nrights = [\"manage-right\"]\nlog = \"console\"\n[domain.worker]\ncomponent = \"hello\"\nstart = \"on-request\"\nlog = \"console\"\n[budget]\n";
     let filled: &str = format!("{budget}memory_mib = 1").leak();
     assert_followed(&template, &[("M005", budget, "add `memory_mib = ` and a number", filled)]);
+    let none: &str = format!("{budget}memory_mib = 0").leak();
+    assert_followed(&template, &[("M151", none, "a number of MiB from 1 on", filled)]);
     let group: &str = format!("{filled}\n[group.g]\n").leak();
     let started: &str = format!("{group}start = [\"worker\"]").leak();
     assert_followed(&template, &[("M005", group, "add `start = ` and a list of texts in quotes", started)]);

@@ -54,10 +54,14 @@ pub(super) fn manager(draft: &Draft<'_>) -> Vec<Diagnostic> {
                     format!("add a domain whose component asks for the right `{right}`, such as `bmi`");
                 faults.push(Diagnostic::new(at, message).help(help));
             }
-            if budget.is_none_or(|budget| budget.memory_mib.as_ref().is_some_and(|mib| mib.value == 0)) {
-                let message = format!("`{name}` is started on request, but there is no memory for it");
+            let none = format!("`{name}` is started on request, but there is no memory for it");
+            let mib = budget.and_then(|budget| budget.memory_mib.as_ref());
+            if budget.is_none() {
                 let help = "add [budget] with a `memory_mib` for all such domains";
-                faults.push(Diagnostic::new(at, message).help(help));
+                faults.push(Diagnostic::new(at, none).help(help));
+            } else if let Some(mib) = mib.filter(|mib| mib.value == 0) {
+                let fault = Diagnostic::new(mib.span, none).label(at, "on request");
+                faults.push(fault.help("give a number of MiB from 1 on, for all such domains"));
             }
         }
         None => {
