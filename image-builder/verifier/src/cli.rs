@@ -52,6 +52,7 @@ enum Command {
     /// Ask a machine for evidence, and judge it
     Ask {
         /// Where it answers, such as 127.0.0.1:4433
+        #[arg(value_parser = address)]
         address: String,
         #[command(flatten)]
         expected: Expected,
@@ -65,6 +66,7 @@ enum Command {
     /// Wait for machines as a bank does: ask and judge each one that connects
     Serve {
         /// Where to listen, such as 127.0.0.1:7000
+        #[arg(value_parser = address)]
         address: String,
         #[command(flatten)]
         expected: Expected,
@@ -75,6 +77,7 @@ enum Command {
     /// Find out whose TPM a machine's key is in: print both its names, for `ask --key`
     Enrol {
         /// Where it answers, such as 127.0.0.1:4433
+        #[arg(value_parser = address)]
         address: String,
         /// The name of the endorsement key that its TPM has to have: without it, any counts
         #[arg(long, value_name = "NAME")]
@@ -118,6 +121,13 @@ struct Nonce([u8; NONCE_BYTES]);
 
 fn nonce(text: &str) -> Result<Nonce, String> {
     unhex(text).map(Nonce).ok_or_else(|| format!("not {} digits", 2 * NONCE_BYTES))
+}
+
+/// An address with a port: without one nobody is there, however long one tries.
+fn address(text: &str) -> Result<String, String> {
+    let port =
+        text.rsplit_once(':').and_then(|(host, port)| port.parse::<u16>().ok().filter(|_| !host.is_empty()));
+    port.map(|_| text.to_owned()).ok_or_else(|| "give HOST:PORT, such as 127.0.0.1:4433".to_owned())
 }
 
 /// Why a command cannot be carried out.
@@ -282,4 +292,21 @@ fn print(verdict: &Verdict) {
         println!("key {key}");
     }
     println!("{verdict}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        for good in ["127.0.0.1:4433", "localhost:0", "[::1]:65535"] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["nonsense", "127.0.0.1", "4433", ":4433", "localhost:70000", "localhost:"] {
+            let arguments = ["cloison-verify", "ask", bad, "--expect", "x.json"];
+            let refused = Cli::try_parse_from(arguments).unwrap_err().to_string();
+            assert!(refused.contains("give HOST:PORT, such as 127.0.0.1:4433"), "{bad}: {refused}");
+        }
+    }
 }
