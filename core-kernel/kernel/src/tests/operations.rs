@@ -143,7 +143,11 @@ fn each_judged_call_is_in_the_table() {
         .map(|(number, _)| *number)
         .collect();
     assert!(found.is_disjoint(&elsewhere));
-    assert_eq!(&found | &elsewhere, judged);
+    assert_eq!(
+        &found | &elsewhere,
+        judged,
+        "the calls of `rows` and `ELSEWHERE`, and those that have a class"
+    );
 }
 
 #[test]
