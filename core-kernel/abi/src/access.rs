@@ -202,7 +202,7 @@ impl CallNumber {
             Self::Call => Class::Call,
             Self::Signal | Self::SignalReplyWait => Class::Signal,
             Self::RegionGrant | Self::RegionMap => Class::Share,
-            Self::DomainStart => Class::Start,
+            Self::DomainStart | Self::DomainRestore => Class::Start,
             Self::RegionRevoke => Class::TakeBack,
             Self::DebugWrite => Class::Tell,
             Self::LogRead
@@ -217,6 +217,7 @@ impl CallNumber {
             | Self::DomainReset
             | Self::DomainAttend
             | Self::DomainPause
+            | Self::DomainCapture
             | Self::DomainInfo => Class::Handle,
             Self::AccessSet
             | Self::DomainCreate

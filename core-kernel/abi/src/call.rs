@@ -158,8 +158,8 @@ pub enum CallNumber {
     /// again.
     RegionDelete = 47,
     /// → what the domain in the slot did wrong: kind, code, instruction, address. With a0 from 1 to 5, four of the registers
-    /// with which it has stopped: `rax` to `rdx`; `rsi`, `rdi`, `rbp`, `rsp`; `r8` to `r11`; `r12` to `r15`; the instruction and
-    /// the flags.
+    /// with which it has stopped: `rax`, `rcx`, `rdx`, `rbx`; `rsp`, `rbp`, `rsi`, `rdi`; `r8` to `r11`; `r12` to `r15`; the
+    /// instruction and the flags.
     FaultRead = 48,
     /// Make a [guest](crate::guest) of the domain in the slot, which has not lived since it was built or reset and has
     /// none: a0 the slot there that receives it; a1 a region whose pages become the guest's page tables, as those of a1
@@ -205,6 +205,13 @@ pub enum CallNumber {
     /// was refused, in all its lives; ticks for which its account has paid in this life; how many of its lives have ended; the
     /// domains that wait for it to answer, as bits.
     DomainInfo = 57,
+    /// → four words of what the domain in the slot, which is held, goes on with: those of the [part](crate::capture) a0.
+    /// [`CallError::BadState`] if it is not held, or waits for an answer still.
+    DomainCapture = 58,
+    /// Restore words a1 to a4 of the [part](crate::capture) a0 of what the domain in the slot, which does not live, goes on
+    /// with. With the last part it begins a life, as with [`Self::DomainStart`], and goes on. [`CallError::BadArgument`] if
+    /// nothing of a domain can go on with what was restored until then.
+    DomainRestore = 59,
     /// Give the region in the slot, which is vacant, memory: its pages become a2 of those of the region in slot a0, from
     /// page a1 on, as if it had been carved out of that. They are zeroed. Mappings that show more of it show what there is.
     RegionBack = 60,
@@ -217,7 +224,7 @@ pub enum CallNumber {
 
 impl CallNumber {
     /// Every call, with its number; the one table that the kernel dispatches on and that reviews see.
-    pub const ALL: [(u8, Self); 56] = [
+    pub const ALL: [(u8, Self); 58] = [
         (0, Self::Call),
         (1, Self::ReplyWait),
         (2, Self::Wait),
@@ -272,6 +279,8 @@ impl CallNumber {
         (55, Self::DomainReset),
         (56, Self::DomainPause),
         (57, Self::DomainInfo),
+        (58, Self::DomainCapture),
+        (59, Self::DomainRestore),
         (60, Self::RegionBack),
         (61, Self::RegionVacate),
     ];

@@ -6,6 +6,7 @@
 //!
 //! * [`access`]: the classes of access by which calls are judged.
 //! * [`call`]: the calls a domain can make, their registers and their errors.
+//! * [`capture`]: what a thread that is held goes on with.
 //! * [`object`]: what a slot can hold, and the rights to it.
 //! * [`fault`]: what a domain did wrong, as data.
 //! * [`guest`]: what a domain and the kernel say to each other about a guest.
@@ -22,6 +23,7 @@
 pub mod access;
 mod badge;
 pub mod call;
+pub mod capture;
 pub mod directory;
 pub mod fault;
 pub mod guest;

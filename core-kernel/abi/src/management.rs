@@ -30,11 +30,15 @@ pub enum Operation {
     Pause = 7,
     /// Have it go on.
     Resume = 8,
+    /// Have kept what it is, and have it ended.
+    Save = 9,
+    /// Have it go on from there.
+    Restore = 10,
 }
 
 impl Operation {
     /// Every operation, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::List,
         Self::Info,
         Self::Budget,
@@ -44,6 +48,8 @@ impl Operation {
         Self::Kill,
         Self::Pause,
         Self::Resume,
+        Self::Save,
+        Self::Restore,
     ];
 
     /// Its name, in a manifest and behind `--`.
@@ -59,6 +65,8 @@ impl Operation {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Save => "save",
+            Self::Restore => "restore",
         }
     }
 

@@ -38,6 +38,7 @@ fn lives(state: State) -> bool {
 
 impl Kernel {
     /// Whether a domain lives.
+    #[inline(never)]
     pub fn is_alive(&self, id: DomainId) -> bool {
         lives(self.state(id))
     }

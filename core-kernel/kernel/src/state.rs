@@ -229,11 +229,14 @@ impl Kernel {
     ///
     /// # Errors
     /// [`CallError::PeerFailed`] if there is no such domain.
+    // On its own, as the next one: each takes eighty bytes where it is used.
+    #[inline(never)]
     pub fn thread(&self, id: DomainId) -> Result<ThreadId, CallError> {
         self.peer(id).map(|peer| peer.thread.id)
     }
 
     /// What a domain's thread does.
+    #[inline(never)]
     pub fn state(&self, id: DomainId) -> State {
         self.thread(id).map_or(State::Free, |thread| self.threads.get(thread).state)
     }

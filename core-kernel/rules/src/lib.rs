@@ -13,6 +13,7 @@ extern crate std;
 pub mod authorize;
 pub mod budget;
 pub mod capability;
+pub mod capture;
 pub mod clock;
 pub mod cpu;
 pub mod dispatch;

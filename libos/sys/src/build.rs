@@ -237,6 +237,26 @@ pub fn domain_resume(domain: Slot) -> Result<(), CallError> {
     enter(CallNumber::DomainPause, domain.0, 0, [0; 6]).done()
 }
 
+/// Four words of what a domain that is held goes on with: a part of those of [`cloison_abi::capture`].
+///
+/// # Errors
+/// Any error of the slot; [`CallError::BadState`] if it is not held, or waits for an answer still;
+/// [`CallError::BadArgument`] if there is no such part.
+pub fn domain_capture(domain: Slot, part: u64) -> Result<[u64; 4], CallError> {
+    let outcome = enter(CallNumber::DomainCapture, domain.0, 0, [part, 0, 0, 0, 0, 0]);
+    outcome.done().map(|()| outcome.words)
+}
+
+/// Restores such a part of a domain that does not live. With the last one it goes on.
+///
+/// # Errors
+/// Any error of the slot; [`CallError::BadState`] if it lives; [`CallError::BadArgument`] if there is no such part, or
+/// nothing can go on with what was restored.
+pub fn domain_restore(domain: Slot, part: u64, words: [u64; 4]) -> Result<(), CallError> {
+    let [a, b, c, d] = words;
+    enter(CallNumber::DomainRestore, domain.0, 0, [part, a, b, c, d, 0]).done()
+}
+
 /// How a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DomainInfo {

@@ -1,7 +1,16 @@
 //! Deciding about a domain that has faulted, or whose life another domain looks after: why it ended, when it begins.
 
-use cloison_abi::{CallError, Rights, call::SystemEnd, life::DomainState};
-use cloison_rules::{DomainAddress, DomainId, DomainSet, ThreadId, authorize::Operation, thread::State};
+use cloison_abi::{
+    CallError, Rights,
+    call::SystemEnd,
+    capture::{CAPTURE_LAST, CAPTURE_RECEIVES, CAPTURE_WAITS},
+    life::DomainState,
+};
+use cloison_rules::{
+    DomainAddress, DomainId, DomainSet, ThreadId,
+    authorize::Operation,
+    thread::{Held, State},
+};
 
 use super::{Answer, Arguments, Found, Result, gates};
 use crate::{arch::time, life::Renewal, state::Kernel};
@@ -21,6 +30,12 @@ pub(super) fn find_managed(kernel: &Kernel, id: DomainId, arguments: &Arguments)
 /// The same, to start it.
 pub(super) fn find_started(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
     let domain = held(kernel, id, arguments, Rights::HANDLE_FAULT)?;
+    Ok((Operation::Start { domain }, domain))
+}
+
+/// The same, if the caller may hold it where it is.
+pub(super) fn find_restored(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
+    let domain = held(kernel, id, arguments, Rights::MANAGE)?;
     Ok((Operation::Start { domain }, domain))
 }
 
@@ -50,24 +65,73 @@ pub(super) fn start(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argume
     if !stack.get().is_multiple_of(16) {
         return Err(CallError::BadArgument);
     }
+    let Some(thread) = begin(kernel, domain)? else { return Ok(Answer::Again) };
+    kernel.context_mut(thread).start(entry, stack, argument);
+    Ok(Answer::Done)
+}
+
+/// Begins a life, if that needs no more steps. Returns the thread that runs then.
+fn begin(kernel: &mut Kernel, domain: DomainId) -> Result<Option<ThreadId>> {
     if kernel.is_alive(domain) {
         return Err(CallError::BadState);
     }
-    if !kernel.renew_step(domain)? {
-        return Ok(Answer::Again);
-    }
-    if !kernel.reader_may_start(domain) {
-        return Ok(Answer::Again);
+    if !kernel.renew_step(domain)? || !kernel.reader_may_start(domain) {
+        return Ok(None);
     }
     let thread = kernel.thread(domain)?;
     let paid = kernel.threads.paid(thread, time::now());
     kernel.threads.start(thread)?;
-    kernel.context_mut(thread).start(entry, stack, argument);
     let started = kernel.domain_mut(domain);
     started.fault = cloison_abi::Fault::NONE;
     (started.renewal, started.gone, started.paid_before) = (Renewal::Used, 0, paid);
     rearm_lines(kernel, domain);
     kernel.bring_out();
+    Ok(Some(thread))
+}
+
+/// A part of what a domain that is held goes on with.
+pub(super) fn capture(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
+    let waits = match kernel.threads.held(kernel.thread(domain)?)? {
+        Held::Running => 0,
+        Held::Receiving => CAPTURE_RECEIVES,
+        Held::Waiting => CAPTURE_WAITS,
+    };
+    part_of(kernel, domain, arguments.a[0], None, waits)
+}
+
+/// A part of the registers of a domain that does not run; of the last one, the instruction if it is another one than that at
+/// which it goes on, and how it waits.
+#[inline(never)]
+fn part_of(kernel: &mut Kernel, domain: DomainId, part: u64, at: Option<u64>, waits: u64) -> Result {
+    let thread = kernel.thread(domain)?;
+    let pending = kernel.threads.get(thread).pending();
+    let context = kernel.context_mut(thread);
+    Ok(Answer::Words(if part == CAPTURE_LAST {
+        let [instruction, flags, interrupted] = context.last_part();
+        [at.unwrap_or(instruction), flags, interrupted | waits, pending]
+    } else {
+        *context.part(part).ok_or(CallError::BadArgument)?
+    }))
+}
+
+/// Restore a part of that; with the last one, begin a life.
+pub(super) fn restore(kernel: &mut Kernel, _id: DomainId, domain: DomainId, arguments: Arguments) -> Result {
+    let [part, words @ .., _] = arguments.a;
+    // One that lives is changed by nobody.
+    if kernel.is_alive(domain) {
+        return Err(CallError::BadState);
+    }
+    let thread = kernel.thread(domain)?;
+    let context = kernel.context_mut(thread);
+    if part != CAPTURE_LAST {
+        *context.part(part).ok_or(CallError::BadArgument)? = words;
+        return Ok(Answer::Done);
+    }
+    let [instruction, flags, interrupted, pending] = words;
+    // In each step: until the last one, parts may be changed.
+    context.go_on([instruction, flags, interrupted])?;
+    let Some(thread) = begin(kernel, domain)? else { return Ok(Answer::Again) };
+    kernel.threads.restore_events(thread, pending);
     Ok(Answer::Done)
 }
 
@@ -152,9 +216,8 @@ pub(super) fn fault_read(
     if kernel.is_alive(domain) {
         return Err(CallError::BadState);
     }
-    let context = kernel.context(kernel.thread(domain)?);
-    let registers = usize::try_from(part).ok().and_then(|part| context.four(part, fault.instruction));
-    registers.map(Answer::Words).ok_or(CallError::BadArgument)
+    // The thread itself goes on elsewhere, to fault again for each step of its end.
+    part_of(kernel, domain, part, Some(fault.instruction), 0)
 }
 
 fn told(fault: cloison_abi::Fault) -> Answer {

@@ -177,6 +177,8 @@ fn look_up(kernel: &mut Kernel, thread: ThreadId, number: u8) -> Result {
         DomainAttend: handle::find => handle::attend,
         DomainPause: handle::find_managed => handle::pause,
         DomainInfo: handle::find => handle::info,
+        DomainCapture: handle::find_managed => handle::capture,
+        DomainRestore: handle::find_restored => handle::restore,
     }
 }
 

@@ -2,6 +2,7 @@
 //! a long one, and what domains say to one another. After each step the kernel has to keep its promises (`check`), and in the end all has to be back.
 
 mod acts;
+mod capture;
 mod check;
 mod end;
 mod guest;

@@ -7,13 +7,14 @@ use cloison_abi::{
     CallError, CallNumber, InterruptSource, ObjectKind, Rights,
     access::Classes,
     call::{BUILDER_SLOT_CENSUS, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT, EVERYONE, NO_DEADLINE},
+    capture::CAPTURE_LAST,
     plan::FaultPolicy,
 };
 use cloison_rules::{DomainId, DomainSet, capability::Capability};
 
 use super::acts::{
     ADDRESSES, Act, CARVED, DOMAINS, GATES, MIDDLE, OWN, call, configure, give_gate, give_region, map_into,
-    start,
+    pause, start,
 };
 use super::world::World;
 use crate::arch::machine::Came;
@@ -79,6 +80,8 @@ fn rows() -> Vec<Row> {
         (vec![], of_first(CallNumber::FaultRead, &[]), true),
         (vec![], of_first(CallNumber::DomainPause, &[1]), true),
         (vec![], of_first(CallNumber::DomainInfo, &[]), true),
+        (vec![pause(0)], of_first(CallNumber::DomainCapture, &[CAPTURE_LAST]), true),
+        (stop(), of_first(CallNumber::DomainRestore, &[CAPTURE_LAST, 0x40_1000]), true),
         (stop(), of_first(CallNumber::AccessSet, &[EVERYONE, share, 0]), true),
         (vec![], carve, true),
         (vec![], call(CallNumber::RegionDelete, MIDDLE, &[]), true),

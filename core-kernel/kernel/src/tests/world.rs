@@ -6,6 +6,7 @@ use cloison_abi::{
     CallError, CallNumber, Fault, FaultKind, Rights,
     access::{Classes, Decision},
     call::{BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT, EVERYONE},
+    capture::CAPTURE_LAST,
     guest::GuestExit,
     image::{BUILDER_SEGMENTS, BuilderSegment, IMAGE_MAGIC, ImageHeader},
     limits::PAGE_BYTES,
@@ -368,7 +369,11 @@ impl World {
     fn note(&mut self, number: CallNumber, actor: DomainId, target: DomainId, call: Call) {
         match number {
             CallNumber::DomainStop => self.take_back(|loan| loan.lender == target),
-            CallNumber::DomainReset | CallNumber::DomainStart | CallNumber::DomainDestroy => {
+            CallNumber::DomainRestore if call.a[0] != CAPTURE_LAST => {}
+            CallNumber::DomainReset
+            | CallNumber::DomainStart
+            | CallNumber::DomainRestore
+            | CallNumber::DomainDestroy => {
                 self.take_back(|loan| loan.lender == target);
                 self.loans.retain(|loan| loan.borrower != target);
                 let is_over = number == CallNumber::DomainDestroy;

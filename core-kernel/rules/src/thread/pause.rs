@@ -61,6 +61,22 @@ impl Threads {
         Ok(next)
     }
 
+    /// What a thread that is held goes on with.
+    ///
+    /// # Errors
+    /// [`CallError::BadState`] if it is not held, or will be when it has its answer.
+    pub fn held(&self, id: ThreadId) -> Result<Held, CallError> {
+        match self.get(id).state {
+            State::Paused(held) => Ok(held),
+            _ => Err(CallError::BadState),
+        }
+    }
+
+    /// Events that had arrived for a thread when it was captured have arrived for it again.
+    pub fn restore_events(&mut self, id: ThreadId, events: u64) {
+        self.thread(id).pending |= events;
+    }
+
     /// What a thread has waited for another thread to do is done: it goes on, or is held from here on.
     #[inline(always)]
     pub(super) fn release(&mut self, id: ThreadId) {

@@ -102,6 +102,8 @@ fn attempt(call: CallNumber) -> Option<Call> {
         | CallNumber::DomainStop
         | CallNumber::DomainReset
         | CallNumber::DomainAttend => (PEER, [0; 6]),
+        // There is no such part.
+        CallNumber::DomainCapture | CallNumber::DomainRestore => (PEER, [u64::MAX, 0, 0, 0, 0, 0]),
         CallNumber::DomainStart => (PEER, [KERNEL_BASE, 0, 0, 0, 0, 0]),
         CallNumber::AccessSet => (PEER, [EVERYONE, 0, 0, 0, 0, 0]),
         CallNumber::DomainCreate => (BUILDER, [GATE.into(), REGION.into(), 0, 0, 0, 0]),

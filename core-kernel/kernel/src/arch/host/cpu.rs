@@ -86,6 +86,11 @@ impl Cpu {
     }
 }
 
+/// Those of x87, SSE and AVX.
+pub fn enabled_states() -> u64 {
+    7
+}
+
 /// There are none.
 pub fn clear_segment_selectors() {}
 

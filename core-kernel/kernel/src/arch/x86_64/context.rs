@@ -4,32 +4,39 @@
 //! has loaded the last one, which is when it releases the kernel's lock ([`super::lock`]). Others change contexts only of
 //! threads that wait or have stopped.
 
-use core::ops::{Index, IndexMut};
+use core::{
+    mem::offset_of,
+    ops::{Index, IndexMut},
+};
 
-use cloison_rules::{DomainAddress, DomainId, TABLE_ENTRIES, ThreadId};
+use cloison_abi::{
+    CallError,
+    capture::{CAPTURE_INTERRUPTED, CAPTURE_LAST, CAPTURE_PARTS, CAPTURE_VECTORS},
+};
+use cloison_rules::{
+    DomainAddress, DomainId, TABLE_ENTRIES, ThreadId,
+    capture::{self, MXCSR, VECTOR_WORDS},
+};
 
+use super::cpu::enabled_states;
 use crate::arch::space::{AddressSpace, KernelSpace};
 
-/// Bytes for the vector and floating point registers: 512 for x87 and SSE, 64 of header, 256 for AVX (Intel
-/// SDM volume 1, section 13.4). Nothing else is enabled in XCR0, so nothing else is ever saved.
-const VECTOR_STATE_BYTES: usize = 832;
-
-/// The vector and floating point registers, as XSAVE writes them.
+/// The vector and floating point registers, as XSAVE writes them. Nothing but x87, SSE and AVX is enabled in XCR0, so nothing
+/// else is ever saved.
 #[repr(C, align(64))]
-pub(super) struct VectorState([u8; VECTOR_STATE_BYTES]);
+pub(super) struct VectorState([u64; VECTOR_WORDS]);
 
 impl VectorState {
     /// All zeros: an area that nothing has been saved to.
-    const EMPTY: Self = Self([0; VECTOR_STATE_BYTES]);
+    const EMPTY: Self = Self([0; VECTOR_WORDS]);
 
     /// The state in which every domain finds its vector registers at the start and after each system call:
     /// header bits zero, which XRSTOR reads as "all in their initial state", and the default `mxcsr`, which
     /// it loads from bytes 24 to 27 even so (Intel SDM volume 1, section 13.8.1).
     pub(super) const INITIAL: Self = {
-        let mut bytes = [0; VECTOR_STATE_BYTES];
-        bytes[24] = 0x80;
-        bytes[25] = 0x1f;
-        Self(bytes)
+        let mut words = [0; VECTOR_WORDS];
+        words[MXCSR] = 0x1f80;
+        Self(words)
     };
 }
 
@@ -71,10 +78,15 @@ pub struct Context {
     pub(super) vectors: VectorState,
 }
 
-const _: () =
-    assert!(core::mem::offset_of!(Context, vectors).is_multiple_of(64), "XSAVE needs an aligned area");
+const _: () = assert!(offset_of!(Context, vectors).is_multiple_of(64), "XSAVE needs an aligned area");
 const _: () =
     assert!(size_of::<Context>().is_power_of_two(), "finding one in the table takes fewer instructions");
+const _: () = assert!(
+    size_of::<Context>() == 32 * CAPTURE_PARTS as usize
+        && offset_of!(Context, rip) == 32 * CAPTURE_LAST as usize
+        && offset_of!(Context, vectors) == 32 * CAPTURE_VECTORS as usize,
+    "a context consists of the parts that are captured"
+);
 
 /// In place of page tables, while the thread runs its guest: never those that are loaded, so that the way into the guest
 /// is found where those who have ports are told from the others, and nobody else pays for it.
@@ -247,17 +259,31 @@ impl Context {
         [self.rdi, self.rsi, self.rdx, self.r10]
     }
 
-    /// Its registers, by fours: `rax` to `rdx`, then `rsi`, `rdi`, `rbp`, `rsp`, then `r8` to `r15`, then the address of this
-    /// instruction, where it has stopped, and the flags.
-    pub fn four(&self, part: usize, instruction: u64) -> Option<[u64; 4]> {
-        Some(match part {
-            0 => [self.rax, self.rbx, self.rcx, self.rdx],
-            1 => [self.rsi, self.rdi, self.rbp, self.rsp],
-            2 => [self.r8, self.r9, self.r10, self.r11],
-            3 => [self.r12, self.r13, self.r14, self.r15],
-            4 => [instruction, self.rflags, 0, 0],
-            _ => return None,
-        })
+    /// Four words of what it goes on with, the `part`th: see [`cloison_abi::capture`]. None of the last part, nor of what is
+    /// the kernel's.
+    pub fn part(&mut self, part: u64) -> Option<&mut [u64; 4]> {
+        if part >= CAPTURE_PARTS || part & !1 == CAPTURE_LAST {
+            return None;
+        }
+        // SAFETY: a context is so long, and all but two of its parts are registers, for which any words will do.
+        Some(unsafe { &mut *(&raw mut *self).cast::<[u64; 4]>().add(part as usize) })
+    }
+
+    /// The next instruction, the flags, and whether it was interrupted: the last part of that.
+    pub fn last_part(&self) -> [u64; 3] {
+        [self.rip, self.rflags, self.interrupted]
+    }
+
+    /// Lets it go on with such a last part, and with what the others are now.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] if no domain can.
+    pub fn go_on(&mut self, [rip, rflags, interrupted]: [u64; 3]) -> Result<(), CallError> {
+        self.rflags = capture::checked_flags(rip, self.rsp, rflags)?;
+        // Those of one that makes a call, too: what XSAVE finds in a part of the header stays there.
+        capture::check_vectors(&mut self.vectors.0, enabled_states())?;
+        (self.rip, self.interrupted) = (rip, interrupted & CAPTURE_INTERRUPTED);
+        Ok(())
     }
 
     /// Bits 32 to 63 of `rax`.

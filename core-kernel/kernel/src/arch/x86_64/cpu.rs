@@ -319,6 +319,11 @@ pub fn apic_base(_: Fit) -> u64 {
     unsafe { Msr::new(IA32_APIC_BASE).read() }
 }
 
+/// The states that XRSTOR can load.
+pub fn enabled_states() -> u64 {
+    XCr0::read_raw()
+}
+
 /// What the CPU says about its clock, if it does.
 pub fn stated_clock() -> Option<Stated> {
     let highest = __cpuid_count(0, 0).eax;
