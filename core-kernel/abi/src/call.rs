@@ -103,7 +103,6 @@ pub enum CallNumber {
     /// Set the event bit that the slot names, and [`ReplyWait`](Self::ReplyWait) in the same call. The wait comes first:
     /// the domain that gets the event runs in place of the caller, not before it. If the event is refused, nothing is done.
     SignalReplyWait = 26,
-
     /// → of the domain with index a0 (monitor right in the slot): the domains to which it may do what is of class a1,
     /// as bits, and from bit 32 on those to which the monitor has denied it; questions that it has asked, and from bit
     /// 32 on how often it was refused; its name. The label says how many of its lives have ended.
@@ -158,8 +157,7 @@ pub enum CallNumber {
     /// again.
     RegionDelete = 47,
     /// → what the domain in the slot did wrong: kind, code, instruction, address. With a0 from 1 to 5, four of the registers
-    /// with which it has stopped: `rax`, `rcx`, `rdx`, `rbx`; `rsp`, `rbp`, `rsi`, `rdi`; `r8` to `r11`; `r12` to `r15`; the
-    /// instruction and the flags.
+    /// with which it has stopped: [part](crate::capture) a0 - 1.
     FaultRead = 48,
     /// Make a [guest](crate::guest) of the domain in the slot, which has not lived since it was built or reset and has
     /// none: a0 the slot there that receives it; a1 a region whose pages become the guest's page tables, as those of a1
@@ -205,12 +203,10 @@ pub enum CallNumber {
     /// was refused, in all its lives; ticks for which its account has paid in this life; how many of its lives have ended; the
     /// domains that wait for it to answer, as bits.
     DomainInfo = 57,
-    /// → four words of what the domain in the slot, which is held, goes on with: those of the [part](crate::capture) a0.
-    /// [`CallError::BadState`] if it is not held, or waits for an answer still.
+    /// → the [part](crate::capture) a0 of what the domain in the slot, which is held and does not wait for an answer, goes on with.
     DomainCapture = 58,
-    /// Restore words a1 to a4 of the [part](crate::capture) a0 of what the domain in the slot, which does not live, goes on
-    /// with. With the last part it begins a life, as with [`Self::DomainStart`], and goes on. [`CallError::BadArgument`] if
-    /// nothing of a domain can go on with what was restored until then.
+    /// Restore words a1 to a4 of the [part](crate::capture) a0 of what the domain in the slot, which does not live, goes on with.
+    /// With the last one it begins a life, as with [`Self::DomainStart`]; [`CallError::BadArgument`] if none can go on so.
     DomainRestore = 59,
     /// Give the region in the slot, which is vacant, memory: its pages become a2 of those of the region in slot a0, from
     /// page a1 on, as if it had been carved out of that. They are zeroed. Mappings that show more of it show what there is.

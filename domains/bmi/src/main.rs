@@ -16,7 +16,7 @@ use bmi_api::{
     DIGEST_BYTES, Digest, ManageError, State, domains,
     manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
-        Measured, Memory, Offered, Refusal, Resumed, Runs, Server, Started,
+        Measured, Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
     },
     text,
 };
@@ -93,9 +93,16 @@ struct Chosen {
 fn startable(builder: &manage::Client<Slot>, domain: Name) -> Result<u32, ManageError> {
     let about = builder.info(domain)?;
     match about.state {
-        State::Defined => Ok(about.kib),
+        State::Defined | State::Saved => Ok(about.kib),
         _ => Err(Failure::Refused(Refusal::IsStarted)),
     }
+}
+
+/// Says what the report's BMI says: which component it takes, and that it starts it.
+fn introduce(domain: Name, kernel: Option<Name>) {
+    let image = kernel.unwrap_or(domain);
+    log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
+    log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
 }
 
 /// A domain that was started, for a person.
@@ -140,22 +147,21 @@ impl Bmi {
         outcome
     }
 
-    /// Has a domain started, and measured before, where the manifest wants that. Says what the report's BMI says: which
-    /// component it takes, and that it starts it.
+    /// Has a domain begin a life, and measured before, where the manifest wants that.
     fn begin<R>(
         &mut self,
-        (client, domain): (Badge, Name),
+        (client, operation, domain): (Badge, Operation, Name),
         running: impl FnOnce(&R) -> String,
         choose: impl FnOnce(&manage::Client<Slot>) -> Result<Chosen, ManageError>,
         start: impl Fn(&manage::Client<Slot>) -> Result<R, ManageError>,
     ) -> Result<R, Refusal> {
         let mut recorder = self.recorder.take();
-        let started = self.change((client, Operation::Start, domain), running, |builder| {
+        let started = self.change((client, operation, domain), running, |builder| {
             let Chosen { kernel, need } = choose(builder)?;
             need.fits(&builder.budget()?).map_err(Failure::Refused)?;
-            let image = kernel.unwrap_or(domain);
-            log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
-            log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
+            if operation == Operation::Start {
+                introduce(domain, kernel);
+            }
             let Some(recorder) = &mut recorder else { return start(builder) };
             recorder.start(builder, (domain, kernel), start).map_err(|error| match error {
                 NotStarted::Builder(error) => error,
@@ -228,7 +234,8 @@ impl Server for Bmi {
             let offered = builder.image(domain, 0).ok();
             Ok(Chosen { kernel, need: Need::of_all(kib, offered) })
         };
-        self.begin((client, domain), running, choose, |builder| builder.start(domain))
+        let begins = (client, Operation::Start, domain);
+        self.begin(begins, running, choose, |builder| builder.start(domain))
     }
 
     fn image(&mut self, client: Badge, domain: Name, place: u8) -> Result<Offered, Refusal> {
@@ -243,7 +250,8 @@ impl Server for Bmi {
             let need = Need::of_guest(kib, offered, mib).map_err(Failure::Refused)?;
             Ok(Chosen { kernel: Some(offered.image), need })
         };
-        self.begin((client, domain), running, choose, |builder| builder.start_guest(domain, image, mib))
+        let begins = (client, Operation::Start, domain);
+        self.begin(begins, running, choose, |builder| builder.start_guest(domain, image, mib))
     }
 
     fn shutdown(&mut self, client: Badge, domain: Name) -> Result<Asked, Refusal> {
@@ -270,6 +278,28 @@ impl Server for Bmi {
             |_| "goes on".into(),
             |builder| builder.resume(domain),
         )
+    }
+
+    fn save(&mut self, client: Badge, domain: Name) -> Result<Saved, Refusal> {
+        // As before a kill.
+        self.note_lives();
+        self.change(
+            (client, Operation::Save, domain),
+            |saved: &Saved| text(format_args!("saved ({} KiB)", saved.kib)),
+            |builder| builder.save(domain),
+        )
+    }
+
+    fn restore(&mut self, client: Badge, domain: Name) -> Result<Restored, Refusal> {
+        let running = |restored: &Restored| running(restored.kib, restored.digest);
+        let choose = |builder: &manage::Client<Slot>| {
+            let About { state, kib, .. } = builder.info(domain)?;
+            // Who is not saved needs nothing: the builder refuses it.
+            let kib = if state == State::Saved { kib } else { 0 };
+            Ok(Chosen { kernel: None, need: Need::of_all(kib, None) })
+        };
+        let begins = (client, Operation::Restore, domain);
+        self.begin(begins, running, choose, |builder| builder.restore(domain))
     }
 
     fn group(&mut self, client: Badge, place: u8) -> Result<Grouped, Refusal> {

@@ -61,7 +61,7 @@ impl<L: Link + Copy> Recorder<L> {
         let all = domains(builder, self.rest)?;
         let place = all.iter().position(|listed| listed.name == domain);
         // What the builder refuses anyway is not worth a line.
-        let place = place.filter(|place| all[*place].state == State::Defined);
+        let place = place.filter(|place| matches!(all[*place].state, State::Defined | State::Saved));
         let Some(place) = place else { return Ok(start(builder)?) };
         self.note(builder, &all).map_err(NotStarted::NotMeasured)?;
         let subject = subject(domain, kernel);

@@ -54,6 +54,8 @@ pub enum BuildError {
         /// How much there is, in pages.
         left: u64,
     },
+    /// What was kept of a domain is not what it was.
+    Changed,
     /// The builder has no slot, or no event bit, left: which of the two.
     NoneLeft(&'static str),
     /// The kernel refused a step: which, and why.
@@ -87,6 +89,9 @@ impl fmt::Display for BuildError {
             }
             Self::Memory { needed, left } => {
                 write!(out, "too little memory: {} KiB needed, {} KiB free", needed * 4, left * 4)
+            }
+            Self::Changed => {
+                out.write_str("what was saved of a domain was changed since; it does not go on from there")
             }
             Self::NoneLeft(what) => write!(out, "the builder has no {what} left"),
             Self::Refused(step, error) => write!(out, "the kernel refused a step ({step}): {error}"),

@@ -37,6 +37,12 @@ impl<'a> Image<'a> {
         &self.plan
     }
 
+    /// The digest of the plan, which was checked.
+    #[must_use]
+    pub fn plan_digest(&self) -> &Digest {
+        &self.header.plan_digest
+    }
+
     /// Bytes of the image.
     ///
     /// # Errors

@@ -10,11 +10,11 @@ use cloison_sys::{
     Slot,
     access::access_ask,
     build::{
-        DomainInfo, domain_configure, domain_create, domain_destroy, domain_give_domain, domain_give_event,
-        domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports, domain_give_region,
-        domain_give_right, domain_info, domain_map, domain_pause, domain_reset, domain_resume, domain_start,
-        domain_stop, domain_strip, fault_read, region_back, region_carve, region_delete, region_device,
-        region_vacate, registers_read,
+        DomainInfo, domain_capture, domain_configure, domain_create, domain_destroy, domain_give_domain,
+        domain_give_event, domain_give_gate, domain_give_guest, domain_give_interrupt, domain_give_ports,
+        domain_give_region, domain_give_right, domain_info, domain_map, domain_pause, domain_reset,
+        domain_restore, domain_resume, domain_start, domain_stop, domain_strip, fault_read, region_back,
+        region_carve, region_delete, region_device, region_vacate, registers_read,
     },
     region_info, signal, slot_drop, slot_limit, window,
 };
@@ -61,6 +61,7 @@ impl builder::Kernel for Kernel {
             Step::Reset { domain } => domain_reset(domain),
             Step::Strip { domain } => domain_strip(domain),
             Step::Start { domain, entry, stack } => domain_start(domain, entry, stack, 0),
+            Step::Restore { domain, part, words } => domain_restore(domain, part, words),
             Step::Stop { domain } => domain_stop(domain),
             Step::Pause { domain } => domain_pause(domain),
             Step::Resume { domain } => domain_resume(domain),
@@ -76,6 +77,14 @@ impl builder::Kernel for Kernel {
 
     fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError> {
         registers_read(domain, part)
+    }
+
+    fn capture(&mut self, domain: Slot, part: u64) -> Result<[u64; 4], CallError> {
+        domain_capture(domain, part)
+    }
+
+    fn read(&mut self, region: Slot, offset: u64, bytes: &mut [u8]) -> Result<(), CallError> {
+        window::read(region, offset, bytes)
     }
 
     fn life_of(&mut self, domain: Slot) -> Result<Life, CallError> {

@@ -24,6 +24,7 @@ mod memory;
 mod numbers;
 mod plan;
 mod policy;
+mod saved;
 mod site;
 mod step;
 

@@ -27,8 +27,7 @@ impl<K: Kernel> Site<'_, K> {
     /// # Errors
     /// [`BuildError`].
     pub fn start_on_request(&mut self, domain: u32, choice: Choice) -> Result<(), BuildError> {
-        let shell = self.shells.get_mut(domain as usize).and_then(Option::as_mut);
-        shell.into_iter().for_each(|shell| shell.choice = choice);
+        self.choose(domain, choice);
         let started = self.give_memory(domain).and_then(|()| self.begin_life(domain, false));
         if started.is_err() {
             // What is refused here is refused again when it is killed.
@@ -37,7 +36,13 @@ impl<K: Kernel> Site<'_, K> {
         started
     }
 
-    /// Ends a domain, whatever it does, and takes its memory.
+    /// Notes what is chosen for a life.
+    pub(crate) fn choose(&mut self, domain: u32, choice: Choice) {
+        let shell = self.shells.get_mut(domain as usize).and_then(Option::as_mut);
+        shell.into_iter().for_each(|shell| shell.choice = choice);
+    }
+
+    /// Ends a domain, whatever it does, and takes its memory. What was saved of an earlier life stays.
     ///
     /// # Errors
     /// [`BuildError::Refused`].
@@ -51,7 +56,8 @@ impl<K: Kernel> Site<'_, K> {
         let plan = self.plan;
         let own = plan.memory_of(domain).filter(|place| !plan.is_of_budget(*place));
         own.into_iter().try_for_each(|place| self.clear(place))?;
-        self.set_state(domain, State::Defined);
+        let state = if self.saved_image(domain).is_some() { State::Saved } else { State::Defined };
+        self.set_state(domain, state);
         Ok(())
     }
 
@@ -184,7 +190,7 @@ impl<K: Kernel> Site<'_, K> {
     }
 
     /// Gives a domain its memory of the budget.
-    fn give_memory(&mut self, domain: u32) -> Result<(), BuildError> {
+    pub(crate) fn give_memory(&mut self, domain: u32) -> Result<(), BuildError> {
         for place in self.plan.budget_of(domain) {
             let (region, pages) = (self.region(place)?, self.pages_for(domain, place)?);
             let piece = take(&mut self.budget, pages)?;

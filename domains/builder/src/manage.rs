@@ -4,10 +4,10 @@ use builder_api::{
     DIGEST_BYTES, REGISTERS, State,
     manage::{
         About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed, Measured,
-        Memory, Offered, Refusal, Resumed, Runs, Server, Started,
+        Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
     },
 };
-use cloison_abi::{CallError, Name, limits::PAGE_BYTES};
+use cloison_abi::{CallError, Name, limits::PAGE_BYTES, plan::GateEntry};
 use cloison_sys::{Badge, Slot};
 
 use crate::{BuildError, Choice, Kernel, Life, Site};
@@ -51,7 +51,7 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
         match self.managed(name)? {
             (domain, State::Running) => Ok((domain, false)),
             (domain, State::Paused) => Ok((domain, true)),
-            (_, State::Defined) => Err(Refusal::IsDefined),
+            (_, State::Defined | State::Saved) => Err(Refusal::IsDefined),
             (_, State::Ended | State::Faulted | State::Resting) => Err(Refusal::NotAlive),
         }
     }
@@ -80,6 +80,7 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
         match error {
             BuildError::Memory { .. } => return Refusal::NoMemory,
             BuildError::Piece { .. } => return Refusal::NoPiece,
+            BuildError::Changed => return Refusal::Changed,
             _ => {}
         }
         self.trouble = Some(error);
@@ -93,7 +94,7 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
     /// A domain that is to be started.
     fn startable(&self, name: Name) -> Result<u32, Refusal> {
         match self.managed(name)? {
-            (domain, State::Defined) => Ok(domain),
+            (domain, State::Defined | State::Saved) => Ok(domain),
             _ => Err(Refusal::IsStarted),
         }
     }
@@ -113,7 +114,45 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
     /// Of one with which the builder has nothing to do, nothing is known. One that has no memory has not lived yet.
     fn life(&mut self, domain: u32) -> Life {
         let life = self.site.life(domain).unwrap_or_default();
-        if self.state(domain) == State::Defined { Life { cpu_us: 0, ..life } } else { life }
+        let has_none = matches!(self.state(domain), State::Defined | State::Saved);
+        if has_none { Life { cpu_us: 0, ..life } } else { life }
+    }
+
+    /// Whether all that a domain is can be kept: its own memory, and what the plan gives it anyway.
+    fn savable(&self, domain: u32) -> Result<(), Refusal> {
+        let plan = &self.site.plan;
+        let is_own = |place| plan.is_of_budget(place) && plan.regions[place].owner == domain;
+        let is_foreign = |place: &usize| plan.needs(domain, *place) && !is_own(*place);
+        let takes_loans = |gate: &GateEntry| gate.grants > 0 && plan.domain_of(gate.server) == Ok(domain);
+        if self.site.saved_image(domain).is_some() {
+            Err(Refusal::IsSaved)
+        } else if plan.guests.iter().any(|guest| guest.domain == domain) {
+            Err(Refusal::HasGuest)
+        } else if plan.devices_of(domain).next().is_some() {
+            Err(Refusal::HasDevice)
+        } else if plan.region_slots.iter().any(|slot| slot.domain == domain)
+            || plan.gates.iter().any(takes_loans)
+        {
+            Err(Refusal::HasLoans)
+        } else if (0..plan.regions.len()).any(|place| is_foreign(&place)) {
+            Err(Refusal::HasShared)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Saves a domain that is held.
+    fn save_held(&mut self, domain: u32) -> Result<Saved, Refusal> {
+        let slot = self.slot(domain)?;
+        let life = self.site.kernel.life_of(slot).map_err(|_| Refusal::Failed)?;
+        if life.waiting != 0 {
+            return Err(Refusal::HasClients);
+        }
+        match self.site.save(domain) {
+            Ok(pages) => Ok(Saved { kib: kib(pages) }),
+            Err(BuildError::Refused(_, CallError::BadState)) => Err(Refusal::IsCalling),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     fn digest(&self, domain: u32) -> [u8; DIGEST_BYTES] {
@@ -207,8 +246,13 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
 
     fn kill(&mut self, _client: Badge, domain: Name) -> Result<Killed, Refusal> {
         let (domain, state) = self.managed(domain)?;
-        if state == State::Defined {
-            return Err(Refusal::IsDefined);
+        match state {
+            State::Defined => return Err(Refusal::IsDefined),
+            State::Saved => {
+                self.site.forget_saved(domain);
+                return Ok(Killed {});
+            }
+            _ => {}
         }
         self.site.kill(domain).map_err(|error| self.failed(error))?;
         Ok(Killed {})
@@ -231,6 +275,33 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         }
         self.site.resume(domain).map_err(|error| self.failed(error))?;
         Ok(Resumed {})
+    }
+
+    /// One that runs is held before; if it cannot be saved, it goes on.
+    fn save(&mut self, client: Badge, name: Name) -> Result<Saved, Refusal> {
+        let (domain, is_held) = self.living(name)?;
+        self.savable(domain)?;
+        if !is_held {
+            self.pause(client, name)?;
+        }
+        let saved = self.save_held(domain);
+        if saved.is_err() && !is_held {
+            self.resume(client, name)?;
+        }
+        saved
+    }
+
+    fn restore(&mut self, _client: Badge, domain: Name) -> Result<Restored, Refusal> {
+        let domain = match self.managed(domain)? {
+            (domain, State::Saved) => domain,
+            (_, State::Defined) => return Err(Refusal::NotSaved),
+            _ => return Err(Refusal::IsStarted),
+        };
+        if self.site.saved_image(domain) != Some(self.site.image_of(domain)) {
+            return Err(Refusal::OtherProgram);
+        }
+        self.site.restore(domain).map_err(|error| self.failed(error))?;
+        Ok(Restored { kib: self.kib(domain), digest: self.digest(domain) })
     }
 
     fn set_image(&mut self, _client: Badge, domain: Name, image: Name) -> Result<ImageSet, Refusal> {

@@ -15,7 +15,7 @@ use cloison_sys::{Slot, build::Configuration};
 
 use builder_api::State;
 
-use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source};
+use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source, saved::Saved};
 
 /// Where domains are built.
 pub struct Site<'a, K> {
@@ -50,6 +50,8 @@ pub(crate) struct Shell {
     pub(crate) choice: Choice,
     /// With which of its images it is started from now on, if nobody chooses one then.
     pub(crate) image: u8,
+    /// What is kept of a life from which it can go on.
+    pub(crate) saved: Option<Saved>,
 }
 
 /// What the manager has chosen for a life.
@@ -151,7 +153,7 @@ impl<'a, K: Kernel> Site<'a, K> {
         let shells = (0..).zip(&self.shells);
         let domains = shells.filter_map(|(domain, shell)| Some((shell.as_ref()?.slot, looked_after(domain))));
         let regions = self.regions.iter().flatten().map(|held| (held.slot, memory));
-        let budget = self.budget.runs().map(|run| (run, Rights::BUILD));
+        let budget = self.budget.runs().map(|run| (run, memory));
         let kept: Vec<_> = domains.chain(regions).chain(budget).collect();
         kept.into_iter().try_for_each(|(slot, kept)| self.carry_out(Step::Limit { slot, kept }))
     }
@@ -228,6 +230,7 @@ impl<'a, K: Kernel> Site<'a, K> {
             state: State::Defined,
             choice: Choice::default(),
             image: 0,
+            saved: None,
         })
     }
 
@@ -265,7 +268,7 @@ impl<'a, K: Kernel> Site<'a, K> {
         self.carve_piece(piece)
     }
 
-    fn carve_budget(&mut self, pages: u32) -> Result<Held, BuildError> {
+    pub(crate) fn carve_budget(&mut self, pages: u32) -> Result<Held, BuildError> {
         let piece = take(&mut self.budget, pages)?;
         self.carve_piece(piece)
     }
@@ -417,7 +420,7 @@ impl<'a, K: Kernel> Site<'a, K> {
     }
 
     /// Ends a region. Its memory comes back, unless the kernel says that it is in use.
-    fn delete(&mut self, held: Held) {
+    pub(crate) fn delete(&mut self, held: Held) {
         if self.carry_out(Step::Delete { region: held.slot }).is_ok() {
             self.slots.give_back(held.slot.0);
             held.piece.into_iter().for_each(|piece| self.give_back(piece));

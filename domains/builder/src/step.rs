@@ -26,6 +26,18 @@ pub trait Kernel {
     /// That of the call.
     fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError>;
 
+    /// Four words of what a domain that is held goes on with, a part of those of [`cloison_abi::capture`].
+    ///
+    /// # Errors
+    /// That of the call.
+    fn capture(&mut self, domain: Slot, part: u64) -> Result<[u64; 4], CallError>;
+
+    /// Copies bytes out of a region.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    fn read(&mut self, region: Slot, offset: u64, bytes: &mut [u8]) -> Result<(), CallError>;
+
     /// How a domain is.
     ///
     /// # Errors
@@ -96,6 +108,8 @@ pub enum Step<'a> {
     Strip { domain: Slot },
     /// Starts a domain.
     Start { domain: Slot, entry: u64, stack: u64 },
+    /// Restores a part of what a domain goes on with; with the last one it does.
+    Restore { domain: Slot, part: u64, words: [u64; 4] },
     /// Stops a domain.
     Stop { domain: Slot },
     /// Holds a domain where it is.
@@ -138,6 +152,7 @@ impl Step<'_> {
             Self::Reset { .. } => "a new life",
             Self::Strip { .. } => "forgetting a life",
             Self::Start { .. } => "starting a domain",
+            Self::Restore { .. } => "restoring registers",
             Self::Stop { .. } => "stopping a domain",
             Self::Pause { .. } => "holding a domain",
             Self::Resume { .. } => "letting a domain go on",

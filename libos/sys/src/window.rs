@@ -41,6 +41,22 @@ pub fn write(region: Slot, offset: u64, bytes: &[u8]) -> Result<(), CallError> {
     Ok(())
 }
 
+/// Copies bytes out of a region that this domain holds.
+///
+/// # Errors
+/// As for [`write`].
+pub fn read(region: Slot, offset: u64, bytes: &mut [u8]) -> Result<(), CallError> {
+    let mut at = offset;
+    for chunk in bytes.chunks_mut((BUILDER_WINDOW_BYTES - PAGE_BYTES) as usize) {
+        through(region, at, chunk.len() as u64, |source| {
+            // SAFETY: as in `write`.
+            unsafe { core::ptr::copy_nonoverlapping(source, chunk.as_mut_ptr(), chunk.len()) }
+        })?;
+        at += chunk.len() as u64;
+    }
+    Ok(())
+}
+
 /// Fills a region that this domain holds with zeros.
 ///
 /// # Errors

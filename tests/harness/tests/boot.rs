@@ -141,6 +141,7 @@ boot_tests! {
     a_new_life_is_as_the_first: "lives",
     a_thousand_lives_on_request_leave_nothing: "on-request",
     a_domain_is_held_and_let_go: "hold",
+    a_domain_goes_on_from_where_it_was_saved: "saved",
     harmful_lives_on_request_leave_nothing: "lives-on-request",
     kills_at_drawn_points_leave_nothing: "reap",
     what_was_lent_comes_back_at_the_end: "heir",

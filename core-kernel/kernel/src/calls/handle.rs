@@ -33,7 +33,7 @@ pub(super) fn find_started(kernel: &Kernel, id: DomainId, arguments: &Arguments)
     Ok((Operation::Start { domain }, domain))
 }
 
-/// The same, if the caller may hold it where it is.
+/// The same, to have it go on from what the caller says.
 pub(super) fn find_restored(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Found<DomainId> {
     let domain = held(kernel, id, arguments, Rights::MANAGE)?;
     Ok((Operation::Start { domain }, domain))

@@ -12,7 +12,7 @@ use cloison_abi::{
 };
 use cloison_rules::{DomainId, thread::State};
 
-use super::acts::{Act, DOMAINS, GATES, PATIENT, call, pause, resume, start};
+use super::acts::{Act, DOMAINS, GATES, SUPERVISED, call, pause, resume, start};
 use super::world::World;
 use crate::arch::machine::Came;
 
@@ -123,11 +123,11 @@ fn only_who_manages_a_domain_learns_and_says_with_what_it_goes_on() {
     let mut world = World::new();
     let handler = world.domain(1).unwrap();
     world.done(pause(0));
-    let act = call(CallNumber::DomainCapture, PATIENT, &[CAPTURE_LAST]);
+    let act = call(CallNumber::DomainCapture, SUPERVISED, &[CAPTURE_LAST]);
     refused(&mut world, handler, act, CallError::MissingRight);
     world.done(call(CallNumber::DomainStop, DOMAINS[0], &[]));
     for part in [0, CAPTURE_LAST] {
-        let act = call(CallNumber::DomainRestore, PATIENT, &[part, INSTRUCTION]);
+        let act = call(CallNumber::DomainRestore, SUPERVISED, &[part, INSTRUCTION]);
         refused(&mut world, handler, act, CallError::MissingRight);
     }
 }

@@ -99,6 +99,16 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
                 self.judge(domain, done)?;
                 self.say(format_args!("{domain}: goes on"));
             }
+            Command::Save(domain) => {
+                let done = self.bmi.save(domain);
+                let saved = self.judge(domain, done)?;
+                self.say(format_args!("{domain}: saved, {} KiB; bmic --restore lets it go on", saved.kib));
+            }
+            Command::Restore(domain) => {
+                let done = self.bmi.restore(domain).map(drop);
+                self.judge(domain, done)?;
+                self.say(format_args!("{domain}: goes on from where it was saved"));
+            }
         }
         Ok(())
     }

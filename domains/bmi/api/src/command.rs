@@ -47,6 +47,10 @@ pub enum Command {
     Pause(Name),
     /// Let it go on.
     Resume(Name),
+    /// Keep what a domain is, and end it.
+    Save(Name),
+    /// Let it go on from there.
+    Restore(Name),
 }
 
 /// Why a line asks for nothing.
@@ -75,7 +79,7 @@ const fn form(option: &'static str, operands: &'static str, meaning: &'static st
 /// How long `--shutdown` waits unless it is said, in seconds.
 const GRACE: u16 = 5;
 
-const FORMS: [Form; 12] = [
+const FORMS: [Form; 14] = [
     form("--list", "[-v]", "all domains: state, memory; with -v lives and programs, too"),
     form("--info", "NAME", "all that is known of one, and why it has faulted"),
     form("--budget", "", "memory for domains that are started: all, free, in one piece"),
@@ -86,6 +90,8 @@ const FORMS: [Form; 12] = [
     form("--kill", "NAME", "end a domain, whatever it does, and take its memory"),
     form("--pause", "NAME", "hold a domain; who calls it waits"),
     form("--resume", "NAME", "let it go on"),
+    form("--save", "NAME", "keep what a domain is, in place of its life"),
+    form("--restore", "NAME", "let it go on from where it was saved, once"),
     form("--help", "", "this list"),
     form("--version", "", "which version this is"),
 ];
@@ -172,6 +178,8 @@ impl Form {
             ("--kill", [domain]) => Command::Kill(name(domain)?),
             ("--pause", [domain]) => Command::Pause(name(domain)?),
             ("--resume", [domain]) => Command::Resume(name(domain)?),
+            ("--save", [domain]) => Command::Save(name(domain)?),
+            ("--restore", [domain]) => Command::Restore(name(domain)?),
             _ => return Err(self.misused()),
         })
     }
@@ -225,6 +233,8 @@ mod tests {
             ("--kill stpm", Command::Kill(stpm)),
             ("--pause stpm", Command::Pause(stpm)),
             ("--resume stpm", Command::Resume(stpm)),
+            ("--save stpm", Command::Save(stpm)),
+            ("--restore stpm", Command::Restore(stpm)),
             ("--help", Command::Help),
             ("--version", Command::Version),
         ];

@@ -8,7 +8,7 @@ use std::{
 use attester_api::record::{Recorded, Refusal as NoRecord};
 use bmi_api::manage::{
     About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Measured, Memory,
-    Offered, Refusal, Resumed, Runs, Server, Started,
+    Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
 };
 use cloison_abi::{Badge, CallError};
 use cloison_ipc::{Failure, Message};
@@ -183,6 +183,21 @@ impl Server for Builder<'_> {
         Err(Refusal::Failed)
     }
 
+    fn save(&mut self, _: Badge, _: Name) -> Result<Saved, Refusal> {
+        Err(Refusal::Failed)
+    }
+
+    fn restore(&mut self, _: Badge, domain: Name) -> Result<Restored, Refusal> {
+        let mut domains = self.0.domains.borrow_mut();
+        let listed = domains.iter_mut().find(|listed| listed.name == domain).ok_or(Refusal::Unknown)?;
+        if listed.state != State::Saved {
+            return Err(Refusal::NotSaved);
+        }
+        listed.state = State::Running;
+        self.0.done.borrow_mut().push(format!("goes on {domain}"));
+        Ok(Restored { kib: 4, digest: [7; 8] })
+    }
+
     fn set_image(&mut self, _: Badge, _: Name, _: Name) -> Result<ImageSet, Refusal> {
         Err(Refusal::Failed)
     }
@@ -210,6 +225,18 @@ fn a_domain_is_measured_before_it_runs() {
     let again =
         recorder.start(&world.builder(), (ticker, None), |builder| builder.start(ticker)).unwrap_err();
     assert_eq!(again, NotStarted::Builder(Failure::Refused(Refusal::IsStarted)));
+    assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
+    assert!(world.done().is_empty());
+}
+
+/// A life that goes on from where another one was saved begins by what has been started before: it is measured as that.
+#[test]
+fn a_domain_is_measured_before_it_goes_on() {
+    let world = world();
+    let (mut recorder, ticker) = (Recorder::new(Measurer(&world), |_| ()), named("ticker"));
+    world.domains.borrow_mut()[1].state = State::Saved;
+    recorder.start(&world.builder(), (ticker, None), |builder| builder.restore(ticker)).unwrap();
+    assert_eq!(world.done(), ["start ticker", "goes on ticker"]);
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert!(world.done().is_empty());
 }

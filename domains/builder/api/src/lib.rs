@@ -37,6 +37,8 @@ cloison_ipc::choice! {
         Faulted,
         /// It has faulted too often, and is started again after a while.
         Resting,
+        /// It has no memory, and what it was in an earlier life is kept: it can go on from there.
+        Saved,
     }
 }
 
@@ -51,6 +53,7 @@ impl State {
             Self::Ended => "ended",
             Self::Faulted => "faulted",
             Self::Resting => "resting",
+            Self::Saved => "saved",
         }
     }
 }
@@ -106,6 +109,26 @@ cloison_ipc::interface! {
             NoBuilder = "the builder does not answer",
             /// What is to be started has to be measured before, and is not.
             NotMeasured = "it could not be measured, and is not started",
+            /// Nothing is kept of it.
+            NotSaved = "it is not saved",
+            /// Something is kept of it already.
+            IsSaved = "it was saved before, and was not restored since",
+            /// It waits for a server, or for the monitor.
+            IsCalling = "it waits for an answer; it can be saved when it has that",
+            /// Others wait for it.
+            HasClients = "others have called it and wait; it can be saved when they have their answers",
+            /// It has a device.
+            HasDevice = "it has a device, which cannot be saved",
+            /// It runs a guest.
+            HasGuest = "it runs a guest, which is saved by its own keys (saves = true)",
+            /// It sees memory that is not its own.
+            HasShared = "it has memory together with others, which cannot be saved",
+            /// It can lend memory, or be lent some.
+            HasLoans = "it can lend memory or be lent some, and loans cannot be saved",
+            /// It was saved with another program than the one that is chosen now.
+            OtherProgram = "it was saved with another program than the one that is set now",
+            /// What was kept is not what it was.
+            Changed = "what was saved of it was changed since",
             /// There is no such group, or place in it. The builder has none.
             UnknownGroup = "no group has this name",
         }
@@ -143,6 +166,10 @@ cloison_ipc::interface! {
         pause: Pause { domain: Name } -> Held { waiting: u32 };
         /// Lets it go on.
         resume: Resume { domain: Name } -> Resumed {};
+        /// Keeps what a domain is, and ends it: `kib` of the budget are taken by that until it is restored, or killed again.
+        save: Save { domain: Name } -> Saved { kib: u32 };
+        /// Gives a domain memory, and lets it go on from where it was saved. What was kept is used by that.
+        restore: Restore { domain: Name } -> Restored { kib: u32, digest: [u8; DIGEST_BYTES] };
         /// The program with which a domain is started from now on.
         set_image: SetImage { domain: Name, image: Name } -> ImageSet {};
         /// The memory for all managed domains.
@@ -156,7 +183,7 @@ cloison_ipc::interface! {
 
 /// The registers that [`manage::Client::registers`] tells, in their order.
 pub const REGISTER_NAMES: [&str; 18] = [
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
     "r15", "rip", "rflags",
 ];
 

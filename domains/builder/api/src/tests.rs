@@ -10,7 +10,7 @@ use cloison_ipc::{Badge, Message, Transport};
 use super::*;
 use manage::{
     About, Asked, Belongs, Client, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
-    Measured, Memory, Offered, Refusal, Request, Resumed, Runs, Server, Started,
+    Measured, Memory, Offered, Refusal, Request, Restored, Resumed, Runs, Saved, Server, Started,
 };
 
 /// A builder that has one domain, and the gate into it.
@@ -118,6 +118,16 @@ impl Server for One {
         Ok(Resumed {})
     }
 
+    fn save(&mut self, _client: Badge, domain: Name) -> Result<Saved, Refusal> {
+        self.turn(domain, State::Running, State::Saved, Refusal::IsDefined)?;
+        Ok(Saved { kib: u32::MAX })
+    }
+
+    fn restore(&mut self, _client: Badge, domain: Name) -> Result<Restored, Refusal> {
+        self.turn(domain, State::Saved, State::Running, Refusal::NotSaved)?;
+        Ok(Restored { kib: 76, digest: [7; DIGEST_BYTES] })
+    }
+
     fn set_image(&mut self, _client: Badge, _domain: Name, image: Name) -> Result<ImageSet, Refusal> {
         (image == self.name).then_some(ImageSet {}).ok_or(Refusal::UnknownImage)
     }
@@ -145,6 +155,9 @@ fn a_domain_is_started_held_and_killed() {
     assert_eq!(client.pause(hello), Ok(Held { waiting: 1 << 30 }));
     assert_eq!(client.pause(hello), Err(Failure::Refused(Refusal::IsPaused)));
     assert_eq!(client.resume(hello), Ok(Resumed {}));
+    assert_eq!(client.restore(hello), Err(Failure::Refused(Refusal::NotSaved)));
+    assert_eq!(client.save(hello), Ok(Saved { kib: u32::MAX }));
+    assert_eq!(client.restore(hello), Ok(Restored { kib: 76, digest: [7; DIGEST_BYTES] }));
     assert_eq!(client.kill(hello), Ok(Killed {}));
     assert_eq!(client.start(name("nobody")), Err(Failure::Refused(Refusal::Unknown)));
 }
@@ -183,15 +196,22 @@ fn a_message_of_another_interface_is_none_of_these() {
     let labels = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
     let requests: Vec<_> =
         labels.filter_map(|label| Request::decode(Message { label, words: [0; 4] }).ok()).collect();
-    assert_eq!(requests.len(), 17, "each operation, by its number");
+    assert_eq!(requests.len(), 19, "each operation, by its number");
     assert!(requests.iter().all(|request| Request::decode(request.encode()).as_ref() == Ok(request)));
 }
 
 #[test]
 fn each_state_has_a_name_of_its_own() {
-    let states =
-        [State::Defined, State::Running, State::Paused, State::Ended, State::Faulted, State::Resting];
+    let states = [
+        State::Defined,
+        State::Running,
+        State::Paused,
+        State::Ended,
+        State::Faulted,
+        State::Resting,
+        State::Saved,
+    ];
     let mut names: Vec<_> = states.iter().map(ToString::to_string).collect();
     names.dedup();
-    assert_eq!(names.join(" "), "defined running paused ended faulted resting");
+    assert_eq!(names.join(" "), "defined running paused ended faulted resting saved");
 }

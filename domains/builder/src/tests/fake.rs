@@ -14,6 +14,7 @@ use cloison_abi::{
         BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
         BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
     },
+    capture::CAPTURE_LAST,
 };
 use cloison_sys::Slot;
 
@@ -37,6 +38,13 @@ struct State {
     steps: Vec<&'static str>,
     fails_at: usize,
     error: CallError,
+    /// What the regions in slots hold, as far as that is not zero.
+    bytes: BTreeMap<(u8, u64), u8>,
+    /// What is told of a domain that is held: how it waits, or why not.
+    held: Result<u64, CallError>,
+    /// What was restored, in this order.
+    restored: Vec<(u64, [u64; 4])>,
+    waiting: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +77,10 @@ impl Fake {
             steps,
             fails_at: usize::MAX,
             error: CallError::Denied,
+            bytes: BTreeMap::new(),
+            held: Ok(0),
+            restored: Vec::new(),
+            waiting: 0b11,
         }))
     }
 
@@ -123,6 +135,33 @@ impl Fake {
     }
 }
 
+impl Fake {
+    /// Who waits for each domain, as bits.
+    pub fn set_waiting(&self, waiting: u32) {
+        self.0.borrow_mut().waiting = waiting;
+    }
+
+    /// How each domain waits that is held, or why it is not told with what it goes on.
+    pub fn set_held(&self, held: Result<u64, CallError>) {
+        self.0.borrow_mut().held = held;
+    }
+
+    /// What was restored since this was asked.
+    pub fn restored(&self) -> Vec<(u64, [u64; 4])> {
+        core::mem::take(&mut self.0.borrow_mut().restored)
+    }
+
+    /// Writes a byte as nobody but the builder should.
+    pub fn poke(&self, region: Slot, offset: u64, byte: u8) {
+        self.0.borrow_mut().bytes.insert((region.0, offset), byte);
+    }
+
+    /// A byte of a region.
+    pub fn peek(&self, region: Slot, offset: u64) -> u8 {
+        self.0.borrow().bytes.get(&(region.0, offset)).copied().unwrap_or(0)
+    }
+}
+
 impl Kernel for &Fake {
     fn carry_out(&mut self, step: &Step<'_>) -> Result<(), CallError> {
         let mut state = self.0.borrow_mut();
@@ -141,8 +180,25 @@ impl Kernel for &Fake {
         self.0.borrow().domain(domain).map(|()| [part.into(); 4])
     }
 
+    /// The registers say which part they are.
+    fn capture(&mut self, domain: Slot, part: u64) -> Result<[u64; 4], CallError> {
+        let state = self.0.borrow();
+        state.domain(domain)?;
+        let how = state.held?;
+        Ok(if part == CAPTURE_LAST { [0x40_1002, 0x202, how, 1 << 3] } else { [part; 4] })
+    }
+
+    fn read(&mut self, region: Slot, offset: u64, bytes: &mut [u8]) -> Result<(), CallError> {
+        self.0.borrow().get(region)?;
+        for (at, byte) in (offset..).zip(bytes) {
+            *byte = self.peek(region, at);
+        }
+        Ok(())
+    }
+
     fn life_of(&mut self, domain: Slot) -> Result<Life, CallError> {
-        let life = Life { lives_ended: 0, cpu_us: 1_234_567, refusals: 3, waiting: 0b11 };
+        let waiting = self.0.borrow().waiting;
+        let life = Life { lives_ended: 0, cpu_us: 1_234_567, refusals: 3, waiting };
         self.0.borrow().domain(domain).map(|()| life)
     }
 }
@@ -168,9 +224,21 @@ impl State {
                 self.rights.insert(slot.0, kept);
                 Ok(())
             }
-            Step::Back { region, .. } | Step::Vacate { region } => self.get(region).map(drop),
+            Step::Back { region, .. } | Step::Vacate { region } | Step::Clear { region } => {
+                self.get(region)?;
+                self.bytes.retain(|(slot, _), _| *slot != region.0);
+                Ok(())
+            }
+            Step::Load { region, offset, bytes } => {
+                self.get(region)?;
+                self.bytes.extend((offset..).zip(bytes).map(|(at, byte)| ((region.0, at), *byte)));
+                Ok(())
+            }
+            Step::Restore { domain, part, words } => {
+                self.restored.push((part, words));
+                self.domain(domain)
+            }
             Step::Signal { event } => self.get(event).map(drop),
-            Step::Load { region, .. } | Step::Clear { region } => self.get(region).map(drop),
             Step::Map { domain, region, .. } | Step::GiveRegion { domain, region, .. } => {
                 self.get(region).and_then(|_| self.domain(domain))
             }
@@ -257,6 +325,7 @@ impl State {
     }
 
     fn empty(&mut self, slot: Slot) -> Result<(), CallError> {
+        self.bytes.retain(|(held, _), _| *held != slot.0);
         self.rights.remove(&slot.0);
         self.slots.remove(&slot.0).map(drop).ok_or(CallError::BadSlot)
     }

@@ -4,6 +4,7 @@ mod fake;
 mod lives;
 mod policy;
 mod pools;
+mod saved;
 mod sketch;
 
 use std::vec::Vec;

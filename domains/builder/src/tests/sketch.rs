@@ -129,7 +129,14 @@ impl Sketch {
         plan
     }
 
-    /// The same, in which the domain with the guest is, too: its guest can have so many pages, and needs so many.
+    /// The same, in which that domain sees nothing but its own memory.
+    pub fn savable(budget_pages: u32) -> Self {
+        let mut plan = Self::on_request(budget_pages);
+        plan.mappings.retain(|seen| seen.domain != 0 || seen.region == 0);
+        plan
+    }
+
+    /// The same as before, in which the domain with the guest is, too: with pages for its guest, at most and at least.
     pub fn guest_on_request(budget_pages: u32, most: u32, least: u32) -> Self {
         let mut plan = Self::on_request(budget_pages);
         plan.domains[RESTARTED as usize].start = StartPolicy::OnRequest as u32;

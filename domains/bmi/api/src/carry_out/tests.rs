@@ -9,7 +9,7 @@ use crate::{
     DIGEST_BYTES,
     manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Measured,
-        Memory, Offered, Resumed, Runs, Server, Started,
+        Memory, Offered, Restored, Resumed, Runs, Saved, Server, Started,
     },
 };
 
@@ -152,6 +152,15 @@ impl Server for World {
         Ok(Resumed {})
     }
 
+    fn save(&mut self, _: Badge, domain: Name) -> Result<Saved, Refusal> {
+        self.turn(domain, State::Paused, State::Saved, Refusal::HasClients).map(|()| Saved { kib: 316 })
+    }
+
+    fn restore(&mut self, _: Badge, domain: Name) -> Result<Restored, Refusal> {
+        self.turn(domain, State::Saved, State::Running, Refusal::NotSaved)?;
+        Ok(Restored { kib: 316, digest: [0xab; DIGEST_BYTES] })
+    }
+
     fn group(&mut self, _: Badge, place: u8) -> Result<Grouped, Refusal> {
         (place == 0).then_some(Grouped { name: named("ipcmon_test") }).ok_or(Refusal::UnknownGroup)
     }
@@ -257,6 +266,16 @@ fn who_waits_for_a_domain_that_is_held_is_named() {
 }
 
 #[test]
+fn a_domain_goes_on_from_where_it_was_saved_once() {
+    let world = world(State::Paused, State::Defined);
+    done(&world, "--save stpm", &["stpm: saved, 316 KiB; bmic --restore lets it go on"]);
+    assert!(type_at(&world, "--list").1[2].starts_with("  3  stpm              saved    "));
+    done(&world, "--restore stpm", &["stpm: goes on from where it was saved"]);
+    let twice = "bmic: stpm is running: it is not saved; nothing was done";
+    assert_eq!(type_at(&world, "--restore stpm").1, [twice]);
+}
+
+#[test]
 fn refusals_are_counted() {
     let world = world(State::Running, State::Defined);
     world.0.borrow_mut().refusals = 3;
@@ -302,7 +321,7 @@ fn more_is_shown_on_request() {
         shown[4..6],
         [
             "  faulted: read of 0x8, which it may not read, at instruction 0x401097",
-            "   rax 0000000000000000    rbx 0000000000000001    rcx 0000000000000002    rdx 0000000000000003",
+            "   rax 0000000000000000    rcx 0000000000000001    rdx 0000000000000002    rbx 0000000000000003",
         ]
     );
     assert_eq!(shown[9], "   rip 0000000000000010 rflags 0000000000000011");

@@ -1,0 +1,221 @@
+//! What a domain was, kept until it goes on from there: its memory, and the registers of its thread.
+//!
+//! The memory is copied into a region of the budget that nobody but the builder ever sees; the rest stays in the builder. What
+//! is kept is used once: it is gone when the domain has gone on from there, so nobody can have it live the same time twice.
+//! Slots, mappings and page tables are not kept. They are those of the plan, as at each start.
+
+use alloc::{vec, vec::Vec};
+
+use cloison_abi::{
+    CallError, CallNumber,
+    capture::{CAPTURE_RECEIVES, CAPTURE_WAITS, capture_parts},
+    image::Digest,
+    limits::{EVENT_PEER_FAILED, PAGE_BYTES},
+};
+use cloison_sys::Slot;
+use sha2::{Digest as _, Sha256};
+
+use builder_api::State;
+
+use crate::{
+    BuildError, Kernel, Site, Step,
+    site::{Choice, Held},
+};
+
+/// Bytes that are copied at a time.
+const PIECE_BYTES: u64 = 4 * PAGE_BYTES;
+
+/// What was kept of a domain.
+pub(crate) struct Saved {
+    /// With what its thread goes on, part by part.
+    registers: Vec<[u64; 4]>,
+    /// The copy of its memory, region by region.
+    store: Held,
+    /// Which of its images it has lived with.
+    image: u8,
+    /// Of all of that, and of the plan.
+    digest: Digest,
+}
+
+/// Bytes of the instruction that makes a call.
+const CALL_BYTES: u64 = 2;
+
+/// Part of a region, and where its bytes are in the copy.
+struct Piece {
+    region: Slot,
+    offset: u64,
+    stored_at: u64,
+    bytes: usize,
+}
+
+impl<K: Kernel> Site<'_, K> {
+    /// Keeps what a domain that is held is, and ends it. If that fails before it has ended, it is as it was. Returns how many
+    /// pages the budget has less until it is restored or forgotten.
+    ///
+    /// # Errors
+    /// [`BuildError::Refused`], with [`CallError::BadState`] if it waits for an answer; [`BuildError::Memory`],
+    /// [`BuildError::Piece`].
+    pub fn save(&mut self, domain: u32) -> Result<u64, BuildError> {
+        let registers = self.capture(domain)?;
+        let pages: u64 = self.plan.memory_of(domain).map(|place| self.pages_of(place)).sum();
+        let store = self.carve_budget(pages as u32)?;
+        let image = self.shell(domain)?.choice.image;
+        match self
+            .copy(domain, store.slot, true, &registers)
+            .and_then(|digest| self.kill(domain).map(|()| digest))
+        {
+            Ok(digest) => {
+                self.keep(domain, Saved { registers, store, image, digest });
+                self.set_state(domain, State::Saved);
+                Ok(pages)
+            }
+            Err(error) => {
+                self.delete(store);
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets a domain that does not live go on from where it was saved. If that fails, it is saved still.
+    ///
+    /// # Errors
+    /// [`BuildError::Changed`] if what was kept is not what it was; [`BuildError::Refused`], [`BuildError::Memory`],
+    /// [`BuildError::Piece`]; [`BuildError::Image`] if nothing was kept.
+    pub fn restore(&mut self, domain: u32) -> Result<(), BuildError> {
+        let saved = self.take_saved(domain).ok_or(BuildError::Image("nothing of a domain was kept"))?;
+        match self.begin_restored(domain, &saved) {
+            Ok(()) => {
+                self.delete(saved.store);
+                self.set_state(domain, State::Running);
+                Ok(())
+            }
+            Err(error) => {
+                // What is refused here is refused again when it is killed.
+                let _ = self.take_memory(domain);
+                self.keep(domain, saved);
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets what was kept of a domain: its memory is scrubbed, and free.
+    pub fn forget_saved(&mut self, domain: u32) {
+        if let Some(saved) = self.take_saved(domain) {
+            self.delete(saved.store);
+            self.set_state(domain, State::Defined);
+        }
+    }
+
+    /// Which of its images a domain has lived with when it was saved, if something was kept of it.
+    #[must_use]
+    pub fn saved_image(&self, domain: u32) -> Option<u8> {
+        self.shell(domain).ok()?.saved.as_ref().map(|saved| saved.image)
+    }
+
+    fn take_saved(&mut self, domain: u32) -> Option<Saved> {
+        self.shells.get_mut(domain as usize)?.as_mut()?.saved.take()
+    }
+
+    fn keep(&mut self, domain: u32, saved: Saved) {
+        if let Some(Some(shell)) = self.shells.get_mut(domain as usize) {
+            shell.saved = Some(saved);
+        }
+    }
+
+    /// With what the thread of a domain goes on.
+    fn capture(&mut self, domain: u32) -> Result<Vec<[u64; 4]>, BuildError> {
+        let slot = self.shell(domain)?.slot;
+        let parts = capture_parts().map(|part| self.kernel.capture(slot, part));
+        let parts: Result<Vec<_>, CallError> = parts.collect();
+        let mut parts = parts.map_err(|error| BuildError::Refused("reading registers", error))?;
+        call_again(&mut parts);
+        Ok(parts)
+    }
+
+    fn begin_restored(&mut self, domain: u32, saved: &Saved) -> Result<(), BuildError> {
+        self.choose(domain, Choice { guest_pages: 0, image: saved.image });
+        self.give_memory(domain)?;
+        let slot = self.shell(domain)?.slot;
+        self.carry_out(Step::Reset { domain: slot })?;
+        // What is checked is what the domain sees: it is read once.
+        if self.copy(domain, saved.store.slot, false, &saved.registers)? != saved.digest {
+            return Err(BuildError::Changed);
+        }
+        for (part, words) in capture_parts().zip(&saved.registers) {
+            self.carry_out(Step::Restore { domain: slot, part, words: *words })?;
+        }
+        Ok(())
+    }
+
+    /// Copies the memory of a domain to its copy, or back. Returns the digest of all that is kept of it: with another plan,
+    /// another program or other registers, it is another one.
+    fn copy(
+        &mut self,
+        domain: u32,
+        store: Slot,
+        is_saved: bool,
+        registers: &[[u64; 4]],
+    ) -> Result<Digest, BuildError> {
+        let mut digest = Sha256::new();
+        digest.update(self.image.plan_digest());
+        digest.update(self.plan.domain(domain)?.digest);
+        registers.iter().flatten().for_each(|word| digest.update(word.to_le_bytes()));
+        let mut buffer = vec![0; PIECE_BYTES as usize];
+        for Piece { region, offset, stored_at, bytes } in self.pieces(domain)? {
+            let bytes = buffer.get_mut(..bytes).unwrap_or_default();
+            let (from, to) = ((region, offset), (store, stored_at));
+            let ((from, at), (region, offset)) = if is_saved { (from, to) } else { (to, from) };
+            self.kernel
+                .read(from, at, bytes)
+                .map_err(|error| BuildError::Refused("reading memory", error))?;
+            digest.update(&*bytes);
+            self.carry_out(Step::Load { region, offset, bytes })?;
+        }
+        Ok(digest.finalize().into())
+    }
+
+    /// All of the memory of a domain.
+    fn pieces(&self, domain: u32) -> Result<Vec<Piece>, BuildError> {
+        let (mut pieces, mut stored_at) = (Vec::new(), 0);
+        for place in self.plan.memory_of(domain) {
+            let (region, end) = (self.region(place)?, self.pages_of(place) * PAGE_BYTES);
+            for offset in (0..end).step_by(PIECE_BYTES as usize) {
+                let bytes = (end - offset).min(PIECE_BYTES);
+                pieces.push(Piece { region, offset, stored_at, bytes: bytes as usize });
+                stored_at += bytes;
+            }
+        }
+        Ok(pieces)
+    }
+}
+
+/// A thread that waited waits again: it goes on with the call by which it does so. That is the wait alone, whatever else it was
+/// made for: that was done before. It is told to look after its peers, one of which may have failed meanwhile.
+fn call_again(parts: &mut [[u64; 4]]) {
+    let [registers, .., last] = parts else { return };
+    let number = match last[2] & (CAPTURE_RECEIVES | CAPTURE_WAITS) {
+        CAPTURE_RECEIVES => Some(CallNumber::ReplyWait),
+        CAPTURE_WAITS => Some(CallNumber::Wait),
+        _ => None,
+    };
+    if let Some(number) = number {
+        registers[0] = number as u64;
+        last[0] = last[0].wrapping_sub(CALL_BYTES);
+    }
+    last[3] |= 1 << EVENT_PEER_FAILED;
+}
+
+#[cfg(test)]
+impl Saved {
+    pub(crate) fn store_slot(&self) -> Slot {
+        self.store.slot
+    }
+
+    pub(crate) fn registers_mut(&mut self) -> &mut [[u64; 4]] {
+        &mut self.registers
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
