@@ -174,8 +174,8 @@ pub enum CallNumber {
     ///
     /// Or let the kernel switch halves for the guest, if a0 is [`SPACE_SWITCH`](crate::guest::SPACE_SWITCH): a1 an
     /// [entry](crate::guest::GuestMapEntry) for the page of its [`GuestSwitch`](crate::guest::GuestSwitch), a2 where it goes
-    /// on after a call of the lower half, a3 and the low half of a5 where it goes on after a call with both halves and that
-    /// number, a4 behind which call it returns to the lower half.
+    /// on after a call of the lower half, a3 where it goes on after a call with both halves and one of the numbers below 64 whose
+    /// bits are set in a5, a4 behind which call it returns to the lower half.
     GuestSpace = 51,
     /// Show pages in space a0 of the guest in the slot: from address a1 on, a2 pages in a row, each as its
     /// [entry](crate::guest::GuestMapEntry) in the frame page says, in place of what is there. Addresses of the upper half

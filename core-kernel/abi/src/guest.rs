@@ -180,7 +180,7 @@ pub const GUEST_SWITCHES: u64 = 1 << 8;
 /// What a guest's kernel and the machine's tell each other when the latter switches halves, in a page of the guest's memory.
 ///
 /// Three kinds of `syscall` do not bring a guest out then: one with the lower half goes on with both at one address; one
-/// with both and a certain number in `eax` goes on at another; one with both from a certain place goes on with the lower
+/// with both and one of certain numbers in `eax` goes on at another; one with both from a certain place goes on with the lower
 /// half, with the registers below. Whatever else they say, the flags are those of [`GUEST_FLAGS`], and an `rip` that no
 /// program of the lower half can have brings the guest out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -196,6 +196,8 @@ pub struct GuestSwitch {
     pub rcx: u64,
     /// Its `r11`, to go on with.
     pub r11: u64,
+    /// The instruction after the `syscall` of both halves with one of the numbers.
+    pub caller: u64,
 }
 
 /// Which addresses a guest sees while it runs.

@@ -134,11 +134,11 @@ impl Kernel {
         id: GuestId,
         entry: GuestMapEntry,
         addresses: [u64; 3],
-        number: u32,
+        numbers: u64,
     ) -> Result<(), CallError> {
         let Guest { spaces, context, .. } = &mut self.guests[id.index()];
         let page = self.regions.shown_to_guest(spaces, entry)?.ok_or(CallError::BadArgument)?;
-        context.lead(page, addresses, number)
+        context.lead(page, addresses, numbers)
     }
 
     /// Lets the guest of a thread have the CPU that is to go on. Returns false if the guest has come out instead: its

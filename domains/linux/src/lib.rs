@@ -157,7 +157,7 @@ fn run_once(
                     Order::Save => is_to_be_saved = true,
                     Order::GoBack if save.is_some_and(Save::is_whole) => return Ok(Ended::GoesBack),
                     Order::GoBack => log!("the guest was not saved"),
-                    other => answer(other, guest),
+                    other => answer(other, guest, place),
                 }
             }
         }
@@ -187,7 +187,7 @@ fn run_once(
             }
             Next::End(how) => return Ok(Ended::Itself(how)),
             Next::Dead(why) => {
-                count(guest);
+                count(guest, place);
                 return Err(Unfit::Dead(why));
             }
         };
@@ -195,15 +195,16 @@ fn run_once(
 }
 
 /// Does what the user wants to know.
-fn answer(order: Order, guest: &Guest) {
+fn answer(order: Order, guest: &mut Guest, place: &mut Place<impl Watch>) {
     match order {
-        Order::Count => count(guest),
+        Order::Count => count(guest, place),
         Order::Pause | Order::Save | Order::GoBack | Order::Explain => log!("{ORDERS}"),
     }
 }
 
 /// Says what the guest did so far.
-fn count(guest: &Guest) {
+fn count(guest: &mut Guest, place: &mut Place<impl Watch>) {
+    guest.count_stub(place);
     guest.log().report(|line| log!("{line}"));
     log!("page tables: {}", guest.paging().counters());
 }
@@ -223,7 +224,7 @@ fn stand_still(guest: &mut Guest, place: &mut Place<impl Watch>, keyboard: &mut 
     while keyboard.is_there() {
         match keyboard.deliver(<[u8]>::len) {
             Some(Order::Pause) => break,
-            Some(other) => answer(other, guest),
+            Some(other) => answer(other, guest, place),
             None => {
                 sys::wait(keyboard.events(), Instant::NEVER);
             }

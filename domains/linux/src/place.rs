@@ -279,9 +279,9 @@ impl<W: Watch> Spaces for Place<W> {
         }
     }
 
-    fn lead(&mut self, words: Page, [call, back, site]: [u64; 3], number: u32) -> bool {
+    fn lead(&mut self, words: Page, [call, back, site]: [u64; 3], numbers: u64) -> bool {
         let words = self.map_entry(Some(Shown { page: words, write: true, execute: false }));
-        self.guest.lead(words, guest::Lead { call, back, site, number }).is_ok()
+        self.guest.lead(words, guest::Lead { call, back, site, numbers }).is_ok()
     }
 }
 

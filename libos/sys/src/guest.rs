@@ -32,12 +32,12 @@ pub struct Guest {
 pub struct Lead {
     /// Where the guest goes on after a call of the lower half.
     pub call: u64,
-    /// Where it goes on after a call with both halves and this number.
+    /// Where it goes on after a call with both halves and one of the numbers.
     pub back: u64,
     /// Behind which call it returns to the lower half.
     pub site: u64,
-    /// The number.
-    pub number: u32,
+    /// The numbers, all below 64: a bit for each.
+    pub numbers: u64,
 }
 
 /// Why a guest came out.
@@ -149,8 +149,8 @@ impl Guest {
     /// [`CallError::BadArgument`] for addresses that are none, and a page that is not the guest's;
     /// [`CallError::MissingRight`] if the guest may not write to that.
     pub fn lead(&mut self, words: GuestMapEntry, lead: Lead) -> Result<(), CallError> {
-        let Lead { call, back, site, number } = lead;
-        let arguments = [SPACE_SWITCH, words.0, call, back, site, number.into()];
+        let Lead { call, back, site, numbers } = lead;
+        let arguments = [SPACE_SWITCH, words.0, call, back, site, numbers];
         enter(CallNumber::GuestSpace, self.slot.0, 0, arguments).done()
     }
 

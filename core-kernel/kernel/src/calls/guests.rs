@@ -78,10 +78,10 @@ pub(super) fn find(kernel: &Kernel, id: DomainId, arguments: &Arguments) -> Foun
 
 /// Make or end a space, or say how halves are switched.
 pub(super) fn space(kernel: &mut Kernel, _id: DomainId, guest: GuestId, arguments: Arguments) -> Result {
-    let [what, number, call, back, site, call_number] = arguments.a;
+    let [what, number, call, back, site, numbers] = arguments.a;
     if what == SPACE_SWITCH {
         let addresses = [call, back, site];
-        kernel.lead_guest(guest, GuestMapEntry(number), addresses, call_number as u32)?;
+        kernel.lead_guest(guest, GuestMapEntry(number), addresses, numbers)?;
         return Ok(Answer::Done);
     }
     let space = SpaceId::new(number)?;

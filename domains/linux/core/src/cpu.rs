@@ -63,8 +63,6 @@ impl Trap {
 
 /// The state.
 pub struct Cpu {
-    /// Top of the stack for what comes from user programs.
-    pub kernel_stack: u64,
     /// What an event calls.
     pub event: Option<Handler>,
     /// What a return calls that went wrong.
@@ -89,25 +87,12 @@ pub struct Cpu {
 
 carried!(Handler { address, masks });
 carried!(Trap { handler, privilege });
-carried!(Cpu {
-    kernel_stack,
-    event,
-    failsafe,
-    syscall,
-    traps,
-    cr4,
-    xcr0,
-    debug,
-    gdt,
-    gdt_frames,
-    is_blocked
-});
+carried!(Cpu { event, failsafe, syscall, traps, cr4, xcr0, debug, gdt, gdt_frames, is_blocked });
 
 impl Cpu {
     /// Before the first instruction.
     pub const fn new() -> Self {
         Self {
-            kernel_stack: 0,
             event: None,
             failsafe: None,
             syscall: None,

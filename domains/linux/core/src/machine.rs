@@ -111,9 +111,10 @@ pub trait Spaces {
     /// Shows nothing any more from an address on.
     fn unmap(&mut self, space: Space, at: u64, pages: u64);
 
-    /// Says how the kernel switches the guest's halves by itself, in its words: a page of words, where calls and returns go
-    /// on and behind which call the latter end, the number of the call that is a return. Says whether it does.
-    fn lead(&mut self, _words: Page, _addresses: [u64; 3], _number: u32) -> bool {
+    /// Says how the kernel switches the guest's halves by itself, in its words: a page of words, where a program's calls and
+    /// those of the guest's kernel go on and behind which call a return ends, a bit for each number of a call of the guest's
+    /// kernel that leads there. Says whether it does.
+    fn lead(&mut self, _words: Page, _addresses: [u64; 3], _numbers: u64) -> bool {
         false
     }
 }

@@ -55,14 +55,14 @@ pub(super) struct Switch {
     pub(super) is_open: u64,
     /// Address of the page of words; 0 until there is one.
     pub(super) words: u64,
+    /// A bit for each number whose call, with both halves, leads to [`Switch::back`].
+    pub(super) numbers: u64,
     /// Where it goes on after a call of the lower half.
     pub(super) call: u64,
-    /// Where it goes on after a call with both halves and [`Switch::number`].
+    /// Where it goes on after a call with both halves and one of the numbers.
     pub(super) back: u64,
     /// Behind which call it returns to the lower half.
     pub(super) site: u64,
-    /// The number.
-    pub(super) number: u64,
 }
 
 impl Switch {
@@ -72,10 +72,10 @@ impl Switch {
         roots: [0; 2],
         is_open: 0,
         words: 0,
+        numbers: 0,
         call: 0,
         back: 0,
         site: 0,
-        number: 0,
     };
 }
 
@@ -131,13 +131,13 @@ impl GuestContext {
         Ok(())
     }
 
-    /// From now on the kernel can switch the halves of this guest: words in a page, and three addresses and a number that
+    /// From now on the kernel can switch the halves of this guest: words in a page, and three addresses and numbers that
     /// say which calls lead where.
     ///
     /// # Errors
     /// [`CallError::BadArgument`] if the guest could not go on there: the way out of the kernel would fault.
     /// [`CallError::MissingRight`] if the guest cannot write to the page.
-    pub fn lead(&mut self, page: Shown, [call, back, site]: [u64; 3], number: u32) -> Result<(), CallError> {
+    pub fn lead(&mut self, page: Shown, [call, back, site]: [u64; 3], numbers: u64) -> Result<(), CallError> {
         if !is_canonical(call) || !is_canonical(back) {
             return Err(CallError::BadArgument);
         }
@@ -145,7 +145,7 @@ impl GuestContext {
             return Err(CallError::MissingRight);
         }
         let words = physical::direct(page.frame().address());
-        self.switch = Switch { words, call, back, site, number: number.into(), ..self.switch };
+        self.switch = Switch { words, numbers, call, back, site, ..self.switch };
         Ok(())
     }
 

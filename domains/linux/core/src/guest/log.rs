@@ -72,8 +72,13 @@ impl Log {
 
     /// Notes a hypercall.
     pub(crate) fn called(&mut self, number: u64) {
+        self.called_often(number, 1);
+    }
+
+    /// Notes hypercalls of a number.
+    pub(super) fn called_often(&mut self, number: u64, times: u64) {
         let number = usize::try_from(number).unwrap_or(usize::MAX).min(call::NUMBERS);
-        count(&mut self.calls[number]);
+        self.calls[number] = self.calls[number].saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
     }
 
     /// Notes a trap that the guest has to deal with.

@@ -51,6 +51,8 @@ pub struct Guest {
     pub(crate) has_stub: bool,
     /// It may, from where the guest goes on.
     pub(crate) switches: bool,
+    /// The stub has been told to take the long way back.
+    returns_long: bool,
     tis: Tis,
 }
 
@@ -79,6 +81,7 @@ impl Guest {
             devices: Devices::new(),
             has_stub: false,
             switches: false,
+            returns_long: false,
             tis: Tis::new(),
         }
     }
@@ -100,6 +103,7 @@ impl Guest {
         self.cpu.xcr0 = cpuid::states(machine);
         self.cpu.cr4 |= cpuid::cr4(machine);
         self.switches = false;
+        self.set_kernel_stack(machine, 0);
         self.begin_stub(machine);
         Ok(start.registers)
     }
@@ -135,6 +139,10 @@ impl Guest {
         let flow = match exit {
             Exit::Pause => Ok(Flow::Run),
             Exit::Call if self.way(registers).is_some() => Ok(Flow::Run),
+            // A call that cannot be made in the stub is made here, and so refused.
+            Exit::Trap { vector, .. } if vector != vector::PAGE_FAULT && self.is_in_call(registers) => {
+                Ok(Flow::Run)
+            }
             Exit::Call if self.is_in_kernel() => self.hypercall(machine, registers),
             Exit::Call => self.system_call(machine, registers),
             Exit::Trap { vector, code, address } => self.trap(machine, vector, code, address, registers),
@@ -171,10 +179,13 @@ impl Guest {
         is_pause: bool,
         registers: &mut GuestRegisters,
     ) -> Result<Next, Death> {
-        self.serve(machine, is_pause)?;
         let way = self.way(registers);
+        let flow = match way {
+            Some(way) if flow == Flow::Run => self.finish(machine, registers, way)?,
+            _ => flow,
+        };
+        self.serve(machine, is_pause)?;
         match flow {
-            Flow::Run if way == Some(Way::Back) => drop(self.iret(machine, registers)?),
             Flow::Run => {}
             Flow::Block => self.cpu.is_blocked = true,
             Flow::End(shutdown) => return Ok(Next::End(shutdown)),
@@ -195,7 +206,7 @@ impl Guest {
         {
             self.enter(machine, registers, trap::Entry::to(handler))?;
         }
-        self.let_switch(registers);
+        self.let_switch(machine, registers);
         Ok(Next::Go { deadline: self.clock.deadline() })
     }
 

@@ -14,7 +14,7 @@ use crate::stub::{self, ADDRESS, CODE, VECTOR_BYTES, VECTOR_CODE, VECTORS, WORDS
 
 carried!(Guest {
     paging, cpu, channels, clock, console, devices, tis
-} leaves { log, has_stub, switches });
+} leaves { log, has_stub, switches, returns_long });
 
 /// Which way vector registers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,6 +121,7 @@ impl Guest {
             match self.way(registers) {
                 Some(Way::In) => return Err(Death::Stack { at: address, vector: None }),
                 Some(Way::Back) => return Err(Death::Return { at: address }),
+                Some(Way::Call | Way::Done) => return Ok(()),
                 None => {}
             }
         }
@@ -249,7 +250,7 @@ impl Guest {
         let is_masked = self.channels.is_masked(machine);
         let frame = frame(registers, &entry, in_kernel, is_masked);
         let bytes = frame.words[..frame.length].as_bytes();
-        let top = if in_kernel { registers.rsp } else { self.cpu.kernel_stack };
+        let top = if in_kernel { registers.rsp } else { self.kernel_stack(machine) };
         let at = (top & !0xf).wrapping_sub(bytes.len() as u64);
         let written = self.paging.write_virtual(machine, at, bytes);
         written.map_err(|unreachable| Death::Stack { at: unreachable.address, vector: entry.vector })?;
@@ -283,9 +284,11 @@ impl Guest {
         registers.rflags = frame.rflags & FLAGS | flag::INTERRUPT | flag::ALWAYS;
         self.channels.set_masked(machine, frame.rflags & flag::INTERRUPT == 0);
         if frame.cs as u8 & USER_PRIVILEGE != USER_PRIVILEGE {
+            self.paging.show_missed(machine);
             return Ok(Flow::Run);
         }
         self.paging.enter_user(machine).map_err(|_| Death::NoUserRoot)?;
+        self.paging.show_missed(machine);
         swap(&mut registers.gs_base, &mut registers.other_gs_base);
         if !is_user_selector(frame.cs, frame.ss) || !is_canonical(frame.rip) {
             self.failed_return(machine, registers)?;

@@ -71,8 +71,7 @@ impl Guest {
         if !is_canonical(address) {
             return Err(Errno::Invalid);
         }
-        self.cpu.kernel_stack = address;
-        self.tell_stub(machine);
+        self.set_kernel_stack(machine, address);
         Ok(())
     }
 

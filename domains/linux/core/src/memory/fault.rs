@@ -15,7 +15,7 @@ use crate::machine::{Machine, Memory, Page, Shown, Space};
 use crate::stub;
 
 /// Pages that are looked at at one fault: those around the address that the guest has used before are shown with it.
-const AROUND: usize = 16;
+pub(super) const AROUND: usize = 16;
 /// Addresses that the machine's kernel keeps for itself in every space.
 const KEPT: core::ops::Range<u64> = 0xffff_8400_0000_0000..0xffff_8800_0000_0000;
 /// Frames of a TPM's registers.
@@ -77,7 +77,7 @@ impl Paging {
             Ok(_) => Fault::Reflect { code: access.code() | code::PRESENT },
         };
         if matches!(fault, Fault::Reflect { .. }) {
-            self.miss(address, access);
+            self.miss(machine, address, access);
         }
         fault
     }
@@ -224,17 +224,20 @@ impl Paging {
     pub(super) fn own(&self, memory: &impl Memory, address: u64) -> Option<Shown> {
         let shown = |page| Shown { page: Page::MachineToPhysical(page), write: false, execute: false };
         let numbers = machine_to_physical(memory, address).map(shown);
-        numbers.or_else(|| shown_of_stub(memory, address, self.information))
+        let stub = || shown_of_stub(memory, address, self.information);
+        numbers.or_else(stub).or_else(|| seen_by_stub(memory, address))
     }
 
-    /// Shows such a page.
+    /// Shows such a page, and those around it.
     fn show_own(&mut self, machine: &mut impl Machine, address: u64, shown: Shown, access: Access) -> Fault {
         if access.write && !shown.write || access.execute && !shown.execute {
             return Fault::Reflect { code: access.code() | code::PRESENT };
         }
-        let at = address & !(PAGE_BYTES - 1);
+        let start = address & !(AROUND as u64 * PAGE_BYTES - 1);
+        let pages: [_; AROUND] =
+            core::array::from_fn(|number| self.own(machine, start + number as u64 * PAGE_BYTES));
         let mut tried = 0;
-        while machine.map(Space(0), at, &[Some(shown)]).is_err() {
+        while machine.map(Space(0), start, &pages).is_err() {
             if !self.make_room(machine, &mut tried) {
                 return Fault::NoRoom;
             }
@@ -286,6 +289,12 @@ fn outside(address: u64, access: Access, path: &Path) -> Fault {
         return foreign(access);
     }
     Fault::Device { address: path.frame() * PAGE_BYTES + address % PAGE_BYTES, write: access.write }
+}
+
+/// The page of the guest's memory that the stub sees at an address, if there is one.
+pub(crate) fn seen_by_stub(memory: &impl Memory, address: u64) -> Option<Shown> {
+    let page = u32::try_from(address.checked_sub(stub::MEMORY)? / PAGE_BYTES).ok()?;
+    (page < memory.pages()).then_some(Shown { page: Page::Ram(page), write: true, execute: false })
 }
 
 /// The page of the stub at an address, if there is one.

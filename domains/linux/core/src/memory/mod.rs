@@ -25,7 +25,7 @@ use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 pub use crate::decode::Register;
 pub use entry::{Entry, is_canonical};
 #[cfg(test)]
-pub(crate) use fault::shown_of_stub;
+pub(crate) use fault::{seen_by_stub, shown_of_stub};
 pub use fault::{Fault, machine_to_physical_pages, page_of};
 pub use reach::{Instruction, Unreachable};
 pub use store::{Operation, Store};

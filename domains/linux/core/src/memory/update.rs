@@ -118,7 +118,6 @@ impl Paging {
         if !old.is_within(entry) {
             self.take_back(machine, frame, at / 8 % TABLE_ENTRIES);
         }
-        self.anticipate(machine, at);
     }
 
     /// Where a table is used, in spaces that there are.

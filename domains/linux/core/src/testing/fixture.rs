@@ -83,6 +83,13 @@ impl Fixture {
         let at = self.argument(&op);
         assert_eq!(self.call(call::MMUEXT_OP, &[at, 1, 0, DOMAIN_SELF.into()]), 0);
         self.guest.paging.enter_user(&mut self.host).unwrap();
+        self.guest.let_switch(&mut self.host, &mut self.registers);
+    }
+
+    /// Its kernel goes on.
+    pub fn enter_kernel(&mut self) {
+        self.guest.paging.enter_kernel(&mut self.host);
+        self.guest.let_switch(&mut self.host, &mut self.registers);
     }
 
     /// Comes out for a reason; what is next.

@@ -59,7 +59,7 @@ impl Spaces for Host {
 
     fn unmap(&mut self, _: Space, _: u64, _: u64) {}
 
-    fn lead(&mut self, _: Page, _: [u64; 3], _: u32) -> bool {
+    fn lead(&mut self, _: Page, _: [u64; 3], _: u64) -> bool {
         true
     }
 }

@@ -23,6 +23,7 @@ use crate::{
 pub(crate) const ACTS: &[Act] = &[
     act("a call of the lower half goes on with both, and says where from", there),
     act("a return goes on with the lower half, with registers of its own", back),
+    act("calls with some numbers go on elsewhere and say where from, all others come out", numbers),
     act("a return leads to no address that is none", astray),
     act("a return does not choose privileged flags", flags),
     act("halves are switched for who asks for it alone", closed),
@@ -38,10 +39,13 @@ const CALL: u64 = 0x20;
 const BACK: u64 = 0x40;
 const SITE: u64 = 0x62;
 const NUMBER: u32 = 23;
+/// Another number with which the kernel's calls lead to the same place, of the other half of the word.
+const SECOND: u32 = 40;
 /// Bases of the two halves.
 const BASES: [u64; 2] = [0x7000, 0xffff_8880_0000_9000];
 
-const LEAD: Lead = Lead { call: UPPER + CALL, back: UPPER + BACK, site: UPPER + SITE, number: NUMBER };
+const LEAD: Lead =
+    Lead { call: UPPER + CALL, back: UPPER + BACK, site: UPPER + SITE, numbers: 1 << NUMBER | 1 << SECOND };
 
 fn words_entry() -> GuestMapEntry {
     readable(WORDS_PAGE, GuestMapEntry::WRITE)
@@ -70,7 +74,7 @@ impl World {
     }
 
     fn set_words(&self, words: GuestSwitch) {
-        let GuestSwitch { rip, rflags, rsp, rcx, r11 } = words;
+        let GuestSwitch { rip, rflags, rsp, rcx, r11, .. } = words;
         for (number, word) in [rip, rflags, rsp, rcx, r11].into_iter().enumerate() {
             let _ = self.ram.write(WORDS_PAGE as usize * 0x1000 + 8 * number, &word.to_le_bytes());
         }
@@ -123,7 +127,7 @@ fn back(world: &mut World) -> Found {
     let [user, kernel] = BASES;
     let registers =
         GuestRegisters { rip: BEGIN, rbx: UPPER, rdx: 6, gs_base: kernel, other_gs_base: user, ..registers };
-    let words = GuestSwitch { rip: CODE, rflags: 0x41, rsp: STACK, rcx: 7, r11: 8 };
+    let words = GuestSwitch { rip: CODE, rflags: 0x41, rsp: STACK, rcx: 7, r11: 8, ..GuestSwitch::default() };
     world.set_words(words);
     let (exit, after) = world.switch(GuestHalf::Both, &registers)?;
     came_out(exit, page_fault(4, UPPER))?;
@@ -143,6 +147,42 @@ fn back(world: &mut World) -> Found {
     for (is_now, should) in after.to_words().into_iter().zip(expected.to_words()) {
         // A fault sets the flag by which the instruction is tried again without a breakpoint.
         is("a register", is_now | 0x1_0000, should | 0x1_0000)?;
+    }
+    Ok(())
+}
+
+/// The kernel's words for a call are not those of a return. A number has no bit in another word, wherever that would be.
+fn numbers(world: &mut World) -> Found {
+    let program = blob!("syscall", "ud2", ".skip 0x40 - (. - 990b), 0xcc", "mov r15, rcx", "int3");
+    let registers = GuestRegisters { rip: UPPER, ..world.both(program)? };
+    for number in [NUMBER, SECOND] {
+        world.set_words(GuestSwitch { rip: 5, rflags: 6, ..GuestSwitch::default() });
+        let registers = GuestRegisters { rax: number.into(), rdi: 3, ..registers };
+        let (exit, after) = world.switch(GuestHalf::Both, &registers)?;
+        came_out(exit, trap(3, 0))?;
+        let expected = GuestRegisters {
+            rcx: UPPER + BACK,
+            r15: UPPER + BACK,
+            r11: 0x202,
+            rip: UPPER + BACK + 4,
+            rflags: 0x202,
+            half: GuestHalf::Both as u64,
+            ..registers
+        };
+        for (is_now, should) in after.to_words().into_iter().zip(expected.to_words()) {
+            is("a register", is_now, should)?;
+        }
+        is("where from", world.word(offset_of!(GuestSwitch, caller)), UPPER + 2)?;
+        is("where to return to", world.word(offset_of!(GuestSwitch, rip)), 5)?;
+    }
+    // Bit 5 is set of the address that lies behind the numbers; others are of what lies before.
+    let far = [64 + 5, 64 + NUMBER, 1 << 31 | NUMBER, u32::MAX, (32 - 64 * 8) as u32];
+    for number in [0, 22, 24, 39, 63].into_iter().chain(far) {
+        let registers = GuestRegisters { rax: number.into(), ..registers };
+        let (exit, after) = world.switch(GuestHalf::Both, &registers)?;
+        came_out(exit, Exit::Call)?;
+        is("where", after.rip, UPPER + 2)?;
+        is("the number", after.rax, number.into())?;
     }
     Ok(())
 }

@@ -150,7 +150,7 @@ fn an_interrupt_by_number_goes_to_its_handler_if_it_is_open_to_programs() {
 fn a_return_to_a_program_restores_all_of_its_registers() {
     let mut fixture = Fixture::kernel();
     fixture.enter_user();
-    fixture.guest.paging.enter_kernel(&mut fixture.host);
+    fixture.enter_kernel();
     fixture.guest.channels.set_masked(&mut fixture.host, true);
     assert_eq!(fixture.iret(ReturnFrame { cs: 0xe033, ss: 0xe02b, ..to_user() }), GO);
     let r = fixture.registers;
@@ -214,7 +214,7 @@ fn a_stack_that_takes_no_frame_ends_the_guest() {
             panic!("a stack at {top:#x} was written to")
         };
         let mut fixture = Fixture::program();
-        fixture.guest.cpu.kernel_stack = top;
+        fixture.guest.set_kernel_stack(&mut fixture.host, top);
         let Next::Dead(Death::Stack { vector: None, .. }) = fixture.exit(Exit::Call) else {
             panic!("a stack at {top:#x} was written to")
         };

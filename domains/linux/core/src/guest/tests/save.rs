@@ -58,7 +58,7 @@ fn busy() -> Fixture {
     let mut fixture = Fixture::program();
     fixture.guest.clock.set_timer(5_000);
     fixture.guest.channels.allocate(crate::events::Port::Virq(7)).unwrap();
-    fixture.guest.paging.enter_kernel(&mut fixture.host);
+    fixture.enter_kernel();
     fixture.guest.cpu.debug[3] = 0x1234;
     fixture
 }
@@ -124,6 +124,7 @@ fn a_guest_that_goes_on_calls_and_is_called() {
     other.registers.rip = address(CODE);
     assert_eq!(other.call(call::XEN_VERSION, &[0, 0]), fixture_version(&mut fixture));
     other.guest.paging.enter_user(&mut other.host).unwrap();
+    other.guest.let_switch(&mut other.host, &mut other.registers);
     assert!(matches!(other.exit(Exit::Pause), Next::Go { .. }));
     assert_eq!(other.guest.place().1, cloison_abi::guest::GuestHalf::Lower, "both roots are known");
 }

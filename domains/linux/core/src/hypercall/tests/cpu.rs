@@ -43,7 +43,7 @@ fn handlers_have_to_be_addresses() {
         fixture.refused(call::CALLBACK_OP, &[0, at], Errno::Invalid);
     }
     fixture.refused(call::STACK_SWITCH, &[0xe02b, 1 << 47], Errno::Invalid);
-    assert_eq!(fixture.guest.cpu.kernel_stack, 0);
+    assert_eq!(fixture.guest.kernel_stack(&fixture.host), 0);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn a_multicall_makes_all_calls_and_keeps_their_answers() {
     assert_eq!(fixture.count_steps(call::MULTICALL, &[at, 3]), (0, 1));
     let list: [MulticallEntry; 3] = fixture.read(at);
     assert_eq!(list.map(|entry| entry.result), [0x4_0011, Errno::NotOffered.answer(), 0]);
-    assert_eq!(fixture.guest.cpu.kernel_stack, address(11));
+    assert_eq!(fixture.guest.kernel_stack(&fixture.host), address(11));
     assert_eq!(fixture.guest.log().calls(call::STACK_SWITCH), 1);
 }
 

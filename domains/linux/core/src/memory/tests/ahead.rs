@@ -21,6 +21,19 @@ fn with_missed(access: u64, bits: u64) -> (Guest, u64) {
     (guest, at)
 }
 
+impl Guest {
+    /// Stores an entry, as the guest's kernel does.
+    fn update(&mut self, at: u64, entry: Entry) {
+        self.paging.mmu_update(&mut self.model, at, entry.0).unwrap();
+    }
+
+    /// The kernel returns to the program that has missed something.
+    fn come_back(&mut self) {
+        self.paging.enter_user(&mut self.model).unwrap();
+        self.paging.show_missed(&mut self.model);
+    }
+}
+
 #[test]
 fn what_was_missed_is_shown_when_it_comes() {
     for (access, before, bits, write) in [
@@ -31,7 +44,9 @@ fn what_was_missed_is_shown_when_it_comes() {
         (code::FETCH, 0, P | U, false),
     ] {
         let (mut guest, at) = with_missed(access, before);
-        guest.paging.mmu_update(&mut guest.model, at, Entry::new(21, bits).0).unwrap();
+        guest.update(at, Entry::new(21, bits));
+        assert_eq!(guest.shown(LOW), None, "not before");
+        guest.come_back();
         assert_eq!(
             guest.shown(LOW),
             Some(Shown { page: Page::Ram(21), write, execute: true }),
@@ -55,25 +70,48 @@ fn what_does_not_let_it_through_is_not_shown() {
         assert_eq!(entry, Entry::new(21, bits), "nobody was there, and nobody wrote");
     }
     let (mut guest, at) = with_missed(READ, 0);
-    guest.paging.mmu_update(&mut guest.model, at, Entry::new(400, P | U).0).unwrap();
+    guest.update(at, Entry::new(400, P | U));
+    guest.come_back();
     assert_eq!(guest.shown(LOW), None, "not the guest's");
+}
+
+/// A Linux maps pages of a file around the one that was missed.
+#[test]
+fn what_was_stored_with_it_is_shown_with_it() {
+    for (is_used, bits) in [(true, P | U | A), (false, P | U)] {
+        let (mut guest, at) = with_missed(READ, 0);
+        guest.update(at, Entry::new(21, P | U));
+        guest.update(at + 16, Entry::new(22, bits));
+        guest.come_back();
+        assert!(guest.shown(LOW).is_some());
+        assert_eq!(guest.shown(LOW + 0x2000).is_some(), is_used);
+        assert_eq!(guest.shown(LOW + 0x1000), None, "nobody has used it");
+    }
 }
 
 #[test]
 fn another_entry_shows_nothing() {
     // That of another address, and the same one of another table.
     let (mut guest, at) = with_missed(READ, 0);
-    guest.paging.mmu_update(&mut guest.model, at + 8, Entry::new(21, P | U).0).unwrap();
+    guest.update(at + 8, Entry::new(21, P | U));
     let other = guest.frame();
-    guest
-        .paging
-        .mmu_update(&mut guest.model, entry_address(other, index(LOW, 1)), Entry::new(21, P | U).0)
-        .unwrap();
+    guest.update(entry_address(other, index(LOW, 1)), Entry::new(21, P | U));
+    guest.come_back();
     assert!(guest.all().is_empty());
     // It counts once.
-    guest.paging.mmu_update(&mut guest.model, at, Entry::new(21, P | U).0).unwrap();
-    guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
-    guest.paging.mmu_update(&mut guest.model, at, Entry::new(21, P | U).0).unwrap();
+    guest.update(at, Entry::new(21, P | U));
+    guest.come_back();
+    assert!(guest.all().is_empty());
+}
+
+/// Another program has the address, too.
+#[test]
+fn nothing_is_shown_to_another_program() {
+    let (mut guest, at) = with_missed(READ, 0);
+    guest.update(at, Entry::new(21, P | U));
+    let other = guest.user_root(1);
+    guest.ext(mmuext::NEW_USER_BASEPTR, other);
+    guest.come_back();
     assert!(guest.all().is_empty());
 }
 
@@ -83,7 +121,8 @@ fn a_table_is_not_shown_for_what_was_missed() {
     let (mut guest, at) = with_missed(WRITE, 0);
     let table = walk(&guest.model, 1, LOW + 0x1000).unwrap().tables[0];
     guest.ext(mmuext::PIN_L1_TABLE, table);
-    guest.paging.mmu_update(&mut guest.model, at, Entry::new(table.into(), P | W | U | D).0).unwrap();
+    guest.update(at, Entry::new(table.into(), P | W | U | D));
+    guest.come_back();
     assert_eq!(guest.shown(LOW), None);
 }
 

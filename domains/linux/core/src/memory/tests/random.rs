@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::vec;
 
-use super::model::{A, D, Guest, NX, P, SHARED, SHARED_FRAME, TEXT, U, UPPER, W};
+use super::model::{A, D, Guest, NX, P, PAGES, SHARED, SHARED_FRAME, TEXT, U, UPPER, W};
 use crate::machine::{Memory, Page};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, code};
@@ -22,17 +22,42 @@ const STORE: [u8; 3] = [0x48, 0x89, 0x07];
 
 #[derive(Clone, Debug)]
 enum Op {
-    Update { table: u32, entry: u64, value: u64, command: u64 },
-    UpdateAddress { address: u64, value: u64, flags: u64 },
+    Update {
+        table: u32,
+        entry: u64,
+        value: u64,
+        command: u64,
+    },
+    UpdateByStub {
+        table: u32,
+        entry: u64,
+        value: u64,
+    },
+    UpdateAddress {
+        address: u64,
+        value: u64,
+        flags: u64,
+    },
     Root(u32),
     UserRoot(u32),
     Flush,
     FlushPage(u64),
-    Fault { address: u64, code: u64 },
-    Store { address: u64, value: u64 },
+    Fault {
+        address: u64,
+        code: u64,
+    },
+    Store {
+        address: u64,
+        value: u64,
+    },
     User,
     Kernel,
-    Pin { level: u32, table: u32 },
+    /// The guest's kernel returns from a fault.
+    Return,
+    Pin {
+        level: u32,
+        table: u32,
+    },
     Unpin(u32),
 }
 
@@ -74,6 +99,9 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(table, entry, value, command)| Op::Update { table, entry, value, command }),
         3 => (address(), value(), 0..3u64)
             .prop_map(|(address, value, flags)| Op::UpdateAddress { address, value, flags }),
+        4 => (table(), prop::sample::select(ENTRIES.to_vec()), value())
+            .prop_map(|(table, entry, value)| Op::UpdateByStub { table, entry, value }),
+        2 => Just(Op::Return),
         2 => (1..=ROOTS).prop_map(Op::Root),
         2 => (0..=ROOTS).prop_map(Op::UserRoot),
         1 => Just(Op::Flush),
@@ -180,7 +208,7 @@ impl Run {
 
     fn step(&mut self, op: &Op) {
         let (paging, model) = (&mut self.guest.paging, &mut self.guest.model);
-        if !matches!(op, Op::User | Op::Fault { .. } | Op::Store { .. }) {
+        if !matches!(op, Op::User | Op::Fault { .. } | Op::Store { .. } | Op::Return) {
             // Only the guest's kernel makes calls.
             paging.enter_kernel(model);
         }
@@ -192,6 +220,17 @@ impl Run {
             Op::UpdateAddress { address, value, flags } => {
                 self.lower_is_old = true;
                 paging.update_va_mapping(model, address, value, flags)
+            }
+            Op::UpdateByStub { table, entry, value } => {
+                let at = entry_address(table, entry);
+                if !Entry(model.load(at).unwrap()).has(P) && Entry(value).frame() < PAGES.into() {
+                    model.store(at, value).unwrap();
+                }
+                Ok(())
+            }
+            Op::Return => {
+                paging.show_missed(model);
+                Ok(())
             }
             Op::Root(root) => {
                 self.kernel = root;

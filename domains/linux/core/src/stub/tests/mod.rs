@@ -6,12 +6,16 @@ use cloison_xen::call;
 use cloison_xen::cpu::{ReturnFrame, callback};
 use cloison_xen::shared::VcpuInfo;
 
-use super::{ADDRESS, BACK, CODE, CODE_BYTES, END, PAGES, SITE, START, WORDS};
+use super::{ADDRESS, CALLED, CODE, END, PAGES, SITE, START, WORDS};
 use crate::guest::{Death, Exit, Next};
 use crate::machine::{Memory, Page};
-use crate::testing::fixture::{LINEAR, STACK};
+use crate::testing::fixture::{LINEAR, PAGES as MEMORY_PAGES, STACK};
 use crate::testing::{Fixture, address};
 
+mod calls;
+mod cpu;
+
+const MEMORY_BYTES: u64 = MEMORY_PAGES * PAGE_BYTES;
 /// What the kernel sets where a guest goes on by a switch.
 const FIXED_FLAGS: u64 = 0x202;
 const USER: ReturnFrame = ReturnFrame {
@@ -45,6 +49,10 @@ impl Fixture {
         fixture
     }
 
+    fn returns_long(&self) -> bool {
+        self.at(ADDRESS + PAGE_BYTES + super::LONG_RETURN) != 0
+    }
+
     fn stub_words(&self) -> u64 {
         self.host.shared_address() + u64::from(WORDS) * PAGE_BYTES
     }
@@ -63,6 +71,9 @@ impl Fixture {
         let information = self.guest.channels.info(0) & !(PAGE_BYTES - 1);
         let pages =
             [information, self.stub_words(), self.host.shared_address() + u64::from(CODE) * PAGE_BYTES];
+        if let Some(within) = at.checked_sub(super::MEMORY).filter(|within| *within < MEMORY_BYTES) {
+            return within;
+        }
         match at.checked_sub(ADDRESS).filter(|offset| *offset < u64::from(PAGES) * PAGE_BYTES) {
             Some(offset) => pages[(offset / PAGE_BYTES) as usize] + offset % PAGE_BYTES,
             None => at - LINEAR,
@@ -103,82 +114,6 @@ impl Fixture {
         self.guest.paging.follow(GuestHalf::Lower);
     }
 
-    /// Carries one instruction of the stub out. Says whether it was a call.
-    fn step_stub(&mut self, zero: &mut bool) -> bool {
-        let at = (self.registers.rip - START) as usize;
-        let mut code = [0; 8];
-        let rest = &CODE_BYTES[at..];
-        let length = rest.len().min(8);
-        code[..length].copy_from_slice(&rest[..length]);
-        let word = |at: usize| i32::from_le_bytes(code[at..at + 4].try_into().unwrap());
-        let near =
-            |at: usize, length: u64| (self.registers.rip + length).wrapping_add_signed(i64::from(word(at)));
-        let (rip, rcx, rsp) = (self.registers.rip, self.registers.rcx, self.registers.rsp);
-        let mut next = 0;
-        match code {
-            [0x48, 0x8b, 0x0d, ..] => (next, self.registers.rcx) = (7, self.at(near(3, 7))),
-            [0x48, 0x8b, 0x25, ..] => (next, self.registers.rsp) = (7, self.at(near(3, 7))),
-            [0x48, 0x89, 0x0d, ..] => {
-                self.put_at(near(3, 7), rcx);
-                next = 7;
-            }
-            [0xff, 0x35, ..] => {
-                self.push_word(self.at(near(2, 6)));
-                next = 6;
-            }
-            [0xff, 0x25, ..] => self.registers.rip = self.at(near(2, 6)),
-            [0xc6, 0x41, offset, value, ..] => {
-                let place = self.find(rcx + u64::from(offset));
-                self.host.write(place, &[value]).unwrap();
-                next = 4;
-            }
-            [0x80, 0x39, value, ..] => {
-                let byte: u8 = self.host.get(self.find(rcx)).unwrap();
-                (next, *zero) = (3, byte == value);
-            }
-            [0x48, 0x89, 0xe1, ..] => (next, self.registers.rcx) = (3, rsp),
-            [0x6a, value, ..] => {
-                self.push_word(value.into());
-                next = 2;
-            }
-            [0x51, ..] => {
-                self.push_word(rcx);
-                next = 1;
-            }
-            [0x0f, 0xb7, 0x4c, 0x24, offset, ..] => {
-                (next, self.registers.rcx) = (5, self.at(rsp + u64::from(offset)) & 0xffff);
-            }
-            [0x48, 0x8b, 0x4c, 0x24, offset, ..] => {
-                (next, self.registers.rcx) = (5, self.at(rsp + u64::from(offset)));
-            }
-            [0x48, 0x8b, 0x04, 0x24, ..] => (next, self.registers.rax) = (4, self.at(rsp)),
-            [0x83, 0xf9, value, ..] => (next, *zero) = (3, rcx == u64::from(value)),
-            [0x81, 0xf9, ..] => (next, *zero) = (6, rcx == word(2) as u64),
-            [0x83, 0xc9, value, ..] => (next, self.registers.rcx) = (3, rcx | u64::from(value)),
-            [0xf7, 0xc1, ..] => (next, *zero) = (6, rcx as u32 & word(2) as u32 == 0),
-            [0x48, 0xc1, 0xe9, bits, ..] => {
-                self.registers.rcx = rcx >> bits;
-                (next, *zero) = (4, rcx >> bits == 0);
-            }
-            [0x74, to, ..] => next = 2 + if *zero { u64::from(to) } else { 0 },
-            [0x75, to, ..] => next = 2 + if *zero { 0 } else { u64::from(to) },
-            [0xb8, ..] => (next, self.registers.rax) = (5, u64::from(word(1) as u32)),
-            [0x0f, 0x05, ..] => {
-                (self.registers.rcx, self.registers.rip) = (rip + 2, rip + 2);
-                return true;
-            }
-            other => panic!("{other:x?} at {at:#x}"),
-        }
-        self.registers.rip += next;
-        false
-    }
-
-    /// Carries out `count` instructions, or all until a call or the handler. Says whether it got to either.
-    fn run_stub(&mut self, count: usize) -> bool {
-        let mut zero = false;
-        (0..count).any(|_| self.step_stub(&mut zero) || super::way(self.registers.rip).is_none())
-    }
-
     /// An event is there for the guest.
     fn pend(&mut self) {
         let at = self.guest.channels.info(VcpuInfo::PENDING);
@@ -189,7 +124,7 @@ impl Fixture {
     fn begin_return(&mut self, frame: &ReturnFrame) {
         self.host.put((STACK + 1) * PAGE_BYTES, frame).unwrap();
         let r = &mut self.registers;
-        (r.rsp, r.rip, r.rax, r.rcx, r.r11) = (address(STACK + 1), BACK, call::IRET, BACK, FIXED_FLAGS);
+        (r.rsp, r.rip, r.rax, r.rcx, r.r11) = (address(STACK + 1), CALLED, call::IRET, CALLED, FIXED_FLAGS);
     }
 }
 
@@ -351,6 +286,7 @@ fn a_fault_of_the_stub_ends_the_guest() {
     assert_eq!(end, Next::Dead(Death::Stack { at: 0xffff_c900_0000_0ff8, vector: None }));
     let mut fixture = Fixture::called();
     fixture.begin_return(&USER);
+    assert!(!fixture.run_stub(2), "from where calls are told apart");
     let end = fixture.trap(14, 4, 0xffff_c900_0000_0028);
     assert_eq!(end, Next::Dead(Death::Return { at: 0xffff_c900_0000_0028 }));
 }
@@ -358,21 +294,33 @@ fn a_fault_of_the_stub_ends_the_guest() {
 #[test]
 fn halves_are_switched_only_where_both_see_the_same() {
     let mut fixture = Fixture::called();
+    assert!(!fixture.returns_long());
     fixture.callback(callback::SYSCALL, 0);
-    assert!(!fixture.guest.switches(), "a handler that does not hold events back");
+    assert!(fixture.returns_long(), "a handler that does not hold events back");
+    assert!(matches!(fixture.iret(USER), Next::Go { .. }));
+    assert!(!fixture.guest.switches());
+    fixture.registers.half = 1;
+    fixture.exit(Exit::Pause);
+    assert_eq!(fixture.guest.place().1, GuestHalf::Lower, "the kernel was not to switch");
     let mut fixture = Fixture::called();
     let half = fixture.guest.place().1;
     fixture.callback(callback::SYSCALL, callback::MASKS);
-    assert!(fixture.guest.switches());
+    assert!(fixture.guest.switches() && !fixture.returns_long());
     fixture.registers.half = 7;
     fixture.exit(Exit::Pause);
     assert_eq!(fixture.guest.place().1, half, "a half that is none");
+}
+
+/// There is no program yet. The stub makes calls of the guest's kernel alone.
+#[test]
+fn a_kernel_without_programs_has_its_calls_made_there() {
     let mut fixture = Fixture::new();
     fixture.exit(Exit::Pause);
-    assert!(!fixture.guest.switches(), "no programs");
-    fixture.registers.half = 0;
-    fixture.exit(Exit::Pause);
-    assert_eq!(fixture.guest.place().1, GuestHalf::Both, "the kernel was not to switch");
+    assert!(fixture.guest.switches() && fixture.returns_long());
+    fixture.begin_return(&USER);
+    assert!(fixture.run_stub(ALL));
+    assert_eq!(fixture.registers.rip, END);
+    assert_eq!(fixture.exit(Exit::Call), Next::Dead(Death::NoUserRoot));
 }
 
 #[test]
@@ -392,7 +340,7 @@ fn the_stubs_pages_are_the_kernels_alone() {
     let rip = fixture.registers.rip;
     let before = fixture.host.shown;
     assert!(matches!(fixture.trap(14, 0x14, START), Next::Go { .. }));
-    assert_eq!((fixture.registers.rip, fixture.host.shown), (rip, before + 1), "it is shown to the kernel");
+    assert_eq!((fixture.registers.rip, fixture.host.shown), (rip, before + 3), "all are shown to the kernel");
     let mut fixture = switched();
     fixture.trap(14, 0x14, START);
     assert_eq!(fixture.host.shown, before, "and to no program");
