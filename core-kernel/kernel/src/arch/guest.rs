@@ -308,13 +308,13 @@ impl GuestSpaces {
     /// Shows nothing any more in pages of a space, which is there: one step of it. Returns those that are left, if some
     /// are.
     pub fn hide_step(&mut self, space: SpaceId, mut pages: GuestPages) -> Option<GuestPages> {
-        let mut effort = 0;
+        let (mut effort, from) = (0, pages.first().unwrap_or(0));
         while let Some(at) = pages.first() {
             if effort >= STEP_EFFORT {
                 return Some(pages);
             }
             let (next, more) = self.hide_some(space, at, pages.end());
-            effort += more + self.give_back_empty(space, next - 1);
+            effort += more + self.give_back_empty(space, from, next - 1);
             pages = pages.from(next);
         }
         None
@@ -352,8 +352,9 @@ impl GuestSpaces {
         (last, effort + (last - at) as usize / GLANCES)
     }
 
-    /// Gives back the tables that end with this page and have nothing in them. Returns what it has cost.
-    fn give_back_empty(&mut self, space: SpaceId, last: u64) -> usize {
+    /// Gives back the tables that end with the page `last` and have nothing in them; what is covered from `from` on has
+    /// nothing. Returns what it has cost.
+    fn give_back_empty(&mut self, space: SpaceId, from: u64, last: u64) -> usize {
         let (address, mut effort) = (last * PAGE_BYTES, 0);
         let root = self.roots[space.index()].both();
         for level in [2, 3] {
@@ -364,10 +365,12 @@ impl GuestSpaces {
             let link = unsafe { link_to(root, address, level) };
             let Some(link) = link.filter(|link| link.get() != 0) else { continue };
             let table = Frame::holding(link.get() & ADDRESS);
-            effort += ENTRIES / GLANCES;
-            // SAFETY: a table of this guest.
-            if unsafe { next_used(table, 0) } < ENTRIES {
-                return effort;
+            if from > last + 1 - (1 << (9 * level)) {
+                effort += ENTRIES / GLANCES;
+                // SAFETY: a table of this guest.
+                if unsafe { next_used(table, 0) } < ENTRIES {
+                    return effort;
+                }
             }
             if level == 3 {
                 self.set_link(space, index(address, 4), 0);

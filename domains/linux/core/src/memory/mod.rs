@@ -24,9 +24,9 @@ use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 
 pub use crate::decode::Register;
 pub use entry::{Entry, is_canonical};
+pub use fault::{Fault, machine_to_physical_pages, page_of};
 #[cfg(test)]
 pub(crate) use fault::{seen_by_stub, shown_of_stub};
-pub use fault::{Fault, machine_to_physical_pages, page_of};
 pub use reach::{Instruction, Unreachable};
 pub use store::{Operation, Store};
 pub use tables::MAX_PAGES;
@@ -59,6 +59,8 @@ pub struct Paging {
     upper: Upper,
     /// The root that was pinned last, unless something was unpinned since.
     pinned: Option<u32>,
+    /// Roots that are pinned. Xen lets nobody write to tables below these but by its calls.
+    pinned_roots: Tables,
     /// What the guest was told of last that it cannot reach.
     missed: Option<Missed>,
     counters: Counters,
@@ -68,7 +70,7 @@ pub struct Paging {
 
 // Shadows fill again.
 carried!(Paging { kernel, user, half, keeps, tables, counters }
-    leaves { places, roots, upper, pinned, missed, information });
+    leaves { places, roots, upper, pinned, pinned_roots, missed, information });
 carried!(Counters { updates, foreign, emulated, unknown_stores, fills, evictions, drops });
 
 /// What happened so far.
@@ -116,6 +118,7 @@ impl Paging {
             roots: Roots::new(),
             upper: Upper::new(),
             pinned: None,
+            pinned_roots: Tables::new(),
             missed: None,
             counters: Counters {
                 updates: 0,
@@ -138,6 +141,7 @@ impl Paging {
         (self.kernel, self.user, self.half) = (kernel_root, None, GuestHalf::Both);
         self.counters = Counters::default();
         self.tables.clear();
+        self.pinned_roots.clear();
         self.places.clear();
         self.upper = Upper::new();
         (self.pinned, self.missed) = (None, None);
@@ -151,6 +155,7 @@ impl Paging {
     /// # Errors
     /// [`NoRoom`] for the first space.
     pub(crate) fn resume(&mut self, machine: &mut impl Machine) -> Result<(), NoRoom> {
+        self.pinned_roots.clear();
         self.places.clear();
         self.upper = Upper::new();
         (self.pinned, self.missed) = (None, None);

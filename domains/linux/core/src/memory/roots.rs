@@ -29,6 +29,8 @@ struct Lower {
     is_over: bool,
     /// When it was switched to.
     switched: u64,
+    /// The version of the upper half that its root has been compared with.
+    settled: u64,
 }
 
 impl Lower {
@@ -40,6 +42,7 @@ impl Lower {
         one_sided: false,
         is_over: false,
         switched: 0,
+        settled: 0,
     };
 }
 
@@ -69,6 +72,11 @@ impl Roots {
     /// Whether there is a space: a place can outlive its own (see [`Places`](super::places::Places)).
     pub(super) fn has(&self, space: Space) -> bool {
         self.spaces[usize::from(space.0)].is_made
+    }
+
+    /// The root in use is compared with a version of the upper half. Returns with which it was before.
+    pub(super) fn replace_settled(&mut self, version: u64) -> u64 {
+        core::mem::replace(&mut self.spaces[self.current].settled, version)
     }
 
     /// Whether the space in use shows what only one side may see.
@@ -108,6 +116,9 @@ impl Roots {
         self.switches += 1;
         self.current = number;
         let space = &mut self.spaces[number];
+        if space.root != Some(root) {
+            space.settled = 0;
+        }
         (space.root, space.is_made, space.is_over) = (Some(root), true, false);
         space.switched = self.switches;
     }
@@ -121,21 +132,25 @@ impl Paging {
             let left = self.roots.current;
             self.roots.switch(number, root);
             if self.roots.spaces[left].is_over && left != number {
-                self.end_space(machine, left);
+                self.leave_space(machine, left);
             }
         } else {
-            self.drop_lower(machine);
+            if self.kernel != root || !self.sees_all() {
+                self.drop_lower(machine);
+            }
             self.roots.switch(self.roots.current, root);
         }
         self.kernel = root;
         self.tables.learn(root);
-        self.settle_upper(machine);
+        self.settle_upper_once(machine);
     }
 
     /// A space that shows nothing in its lower half: a new one, or that of another root.
     fn vacate(&mut self, machine: &mut impl Machine) -> usize {
         let spaces = &self.roots.spaces;
-        if let Some(number) = spaces.iter().position(|space| space.root.is_none())
+        let left = spaces.iter().position(|space| space.root.is_none() && space.is_made);
+        let unused = || spaces.iter().position(|space| space.root.is_none());
+        if let Some(number) = left.or_else(unused)
             && (spaces[number].is_made || machine.create(Space(number as u8)).is_ok())
         {
             return number;
@@ -158,9 +173,16 @@ impl Paging {
                 self.drop_lower(machine);
                 self.roots.spaces[number].is_over = true;
             } else {
-                self.end_space(machine, number);
+                self.leave_space(machine, number);
             }
         }
+    }
+
+    /// Lets a space that is not in use show nothing; the next root takes it. To make one costs more.
+    fn leave_space(&mut self, machine: &mut impl Machine, number: usize) {
+        self.drop_lower_of(machine, number);
+        let lower = &mut self.roots.spaces[number];
+        *lower = Lower { is_made: lower.is_made, ..Lower::NONE };
     }
 
     /// Gives a space back that is not in use. The first stays, for the upper half is its own.

@@ -74,11 +74,15 @@ impl Paging {
                 let table = table(machine, arg1)?;
                 let level = (cmd - mmuext::PIN_L1_TABLE) as u8 + 1;
                 self.learn_below(machine, table, level);
-                self.pinned = (level == LEVELS).then_some(table).or(self.pinned);
+                if level == LEVELS {
+                    self.pinned = Some(table);
+                    self.pinned_roots.learn(table);
+                }
             }
             mmuext::UNPIN_TABLE => {
                 let table = table(machine, arg1)?;
                 self.pinned = None;
+                self.pinned_roots.forget(table);
                 self.let_go(machine, table.into());
                 self.end_root(machine, table);
             }
@@ -133,7 +137,10 @@ impl Paging {
         }
         if entry < TABLE_ENTRIES / 2 {
             self.take_back_root(machine, table, entry);
-        } else if table == self.kernel {
+            return;
+        }
+        self.upper_changes();
+        if table == self.kernel {
             self.settle_upper(machine);
         }
     }
@@ -187,17 +194,27 @@ impl Paging {
         }
     }
 
-    /// Forgets what was shown, as a CPU forgets its translations. The upper half is dropped only if changes of tables
-    /// may go unseen: it is much, and Linux flushes all at each start of a process.
+    /// Forgets what was shown, as a CPU forgets its translations: of a lower half only if its tables can change unseen. The
+    /// upper half is dropped only if changes of tables may go unseen at all: it is much, and Linux flushes all at each start
+    /// of a process.
     fn flush(&mut self, machine: &mut impl Machine) {
-        self.drop_lower(machine);
+        if !self.sees_all() {
+            self.drop_lower(machine);
+        }
         if !self.keeps {
             self.drop_upper(machine);
         }
     }
 
+    /// Whether each change of a table in use is seen, and what was shown because of it taken back: so it is below roots that
+    /// are pinned, for a guest that could run under Xen. Another one sees old entries of its own.
+    pub(super) fn sees_all(&self) -> bool {
+        let is_pinned = |root: u32| self.pinned_roots.has(root.into());
+        self.keeps && is_pinned(self.kernel) && self.user.is_none_or(is_pinned)
+    }
+
     fn flush_page(&mut self, machine: &mut impl Machine, address: u64) {
-        if super::entry::is_canonical(address) {
+        if super::entry::is_canonical(address) && !self.sees_all() {
             hide(machine, self.space_of(address), address & !(PAGE_BYTES - 1), 1);
         }
     }

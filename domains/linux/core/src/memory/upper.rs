@@ -16,11 +16,13 @@ const SLOTS: usize = 256;
 pub struct Upper {
     used: [u64; SLOTS / 64],
     entries: [Entry; SLOTS],
+    /// Another one whenever a root that has been compared with these has to be once more.
+    version: u64,
 }
 
 impl Upper {
     pub(super) const fn new() -> Self {
-        Self { used: [0; SLOTS / 64], entries: [Entry(0); SLOTS] }
+        Self { used: [0; SLOTS / 64], entries: [Entry(0); SLOTS], version: 1 }
     }
 
     /// The slots in use.
@@ -42,6 +44,16 @@ impl Upper {
 }
 
 impl Paging {
+    /// Does [`Self::settle_upper`] for a root that has come into use. If it is pinned and nothing has changed since the last
+    /// time, there is nothing to do: what it lets through there, nobody changes unseen.
+    pub(super) fn settle_upper_once(&mut self, machine: &mut impl Machine) {
+        let version = self.upper.version;
+        let is_known = self.roots.replace_settled(version) == version;
+        if !(is_known && self.keeps && self.pinned_roots.has(self.kernel.into())) {
+            self.settle_upper(machine);
+        }
+    }
+
     /// Drops what the kernel's root shows otherwise than the root did for which it was shown. Linux has the same entries
     /// in all roots; nothing makes a guest do as Linux does.
     pub(super) fn settle_upper(&mut self, machine: &mut impl Machine) {
@@ -59,8 +71,16 @@ impl Paging {
         if self.upper.is_used(slot) && !entry.is_like(self.upper.entries[slot]) {
             self.drop_slot(machine, slot);
         }
+        if !self.upper.is_used(slot) || self.upper.entries[slot] != entry {
+            self.upper.version += 1;
+        }
         self.upper.used[slot / 64] |= 1 << (slot % 64);
         self.upper.entries[slot] = entry;
+    }
+
+    /// An entry that a root may have for the upper half lets less through now, or something else.
+    pub(super) fn upper_changes(&mut self) {
+        self.upper.version += 1;
     }
 
     /// Shows nothing in the upper half, but what no table of the guest has a say in.

@@ -227,6 +227,72 @@ fn user_programs_lose_what_their_root_loses() {
     assert_eq!(guest.shown(LOW), None);
 }
 
+/// The upper half of roots that are pinned is compared when something has changed, and else not.
+#[test]
+fn roots_with_other_upper_halves_show_what_is_theirs() {
+    let mut guest = Guest::new();
+    let at = guest.set(1, HIGH, Entry::new(20, P | A));
+    let slot = index(HIGH, 4);
+    let other = guest.frame();
+    let theirs = guest.model.load(entry_address(1, slot)).unwrap();
+    guest.model.store(entry_address(other, slot), theirs).unwrap();
+    guest.ext(mmuext::PIN_L4_TABLE, 1);
+    guest.ext(mmuext::PIN_L4_TABLE, other);
+    guest.show(HIGH);
+    for (root, is_known) in [(other, false), (1, false), (other, true), (1, true), (other, true)] {
+        let loads = guest.model.loads.get();
+        guest.ext(mmuext::NEW_BASEPTR, root);
+        assert!(guest.shown(HIGH).is_some());
+        assert_eq!(guest.model.loads.get() == loads, is_known);
+    }
+    // The root that is not in use gets another table there.
+    let table = guest.frame();
+    let new = Entry::new(table.into(), P | W | U).0;
+    guest.paging.mmu_update(&mut guest.model, entry_address(1, slot), new).unwrap();
+    guest.ext(mmuext::NEW_BASEPTR, 1);
+    assert_eq!(guest.shown(HIGH), None);
+    // What the first shows now is not what the other one has.
+    guest.map(1, HIGH, P | A);
+    guest.show(HIGH);
+    guest.ext(mmuext::NEW_BASEPTR, other);
+    assert_eq!(guest.shown(HIGH), None);
+    guest.show(HIGH);
+    guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
+    assert_eq!(guest.shown(HIGH), None);
+}
+
+/// Below roots that are pinned nothing changes unseen, and nothing is asked of the kernel.
+#[test]
+fn a_flush_of_what_is_pinned_takes_nothing_back() {
+    for (pins, user_pins, cmd) in [
+        (true, true, mmuext::TLB_FLUSH_LOCAL),
+        (true, true, mmuext::INVLPG_LOCAL),
+        (true, true, mmuext::NEW_BASEPTR),
+        (true, false, mmuext::TLB_FLUSH_LOCAL),
+        (false, true, mmuext::INVLPG_LOCAL),
+        (false, false, mmuext::NEW_BASEPTR),
+    ] {
+        let mut guest = Guest::new();
+        let at = guest.set(1, LOW, Entry::new(20, P | U | A));
+        let user = guest.user_root(1);
+        for (root, pins) in [(1, pins), (user, user_pins)] {
+            guest.ext(mmuext::PIN_L4_TABLE, root);
+            if !pins {
+                guest.ext(mmuext::UNPIN_TABLE, root);
+            }
+        }
+        guest.ext(mmuext::NEW_USER_BASEPTR, user);
+        guest.show(LOW);
+        let unmaps = guest.model.unmaps;
+        let args = if cmd == mmuext::INVLPG_LOCAL { LOW } else { 1 };
+        guest.paging.mmuext(&mut guest.model, cmd, args, 0).unwrap();
+        assert_eq!(guest.shown(LOW).is_some(), pins && user_pins, "{pins} {user_pins} {cmd}");
+        assert_eq!(guest.model.unmaps == unmaps, pins && user_pins);
+        guest.paging.mmu_update(&mut guest.model, at, 0).unwrap();
+        assert_eq!(guest.shown(LOW), None, "a change is seen at once");
+    }
+}
+
 /// Naming the root that is in use flushes.
 #[test]
 fn the_same_root_once_more_is_a_flush() {
@@ -279,7 +345,16 @@ fn a_root_that_is_unpinned_leaves_nothing_behind() {
     assert_eq!((guest.model.live.len(), guest.model.lower.len()), (3, 2));
     guest.ext(mmuext::UNPIN_TABLE, second);
     guest.ext(mmuext::UNPIN_TABLE, third_user);
-    assert_eq!((guest.model.live.len(), guest.model.lower.len()), (1, 0));
+    assert_eq!((guest.model.live.len(), guest.model.lower.len()), (3, 0));
+    let fourth = guest.frame();
+    guest.map(fourth, LOW, P);
+    guest.ext(mmuext::NEW_BASEPTR, fourth);
+    guest.ext(mmuext::NEW_USER_BASEPTR, 0);
+    assert_eq!(guest.shown(LOW), None, "it has a space that was another's");
+    guest.show(LOW);
+    guest.ext(mmuext::NEW_BASEPTR, 1);
+    assert_eq!((guest.model.live.len(), guest.model.lower.len()), (3, 1));
+    guest.ext(mmuext::UNPIN_TABLE, fourth);
     // The one in use is emptied; the first space's root makes place for another.
     guest.map(1, LOW, P);
     guest.show(LOW);
