@@ -1,5 +1,6 @@
-//! Strict linux: runs a Linux, keeps book of each page that is shown to it, and compares all of them with its page tables,
-//! after so many exits of the guest now and so many then.
+//! Strict linux: runs a Linux, keeps book of each page that is shown to it, and compares them with its page tables, after so
+//! many exits of the guest now and so many then: all of the lower halves, and in turn a part of the upper half, of which there is
+//! far more and which changes far less.
 
 #![no_std]
 #![no_main]
@@ -20,9 +21,11 @@ use linux_core::{
 cloison_rt::entry!(main);
 
 /// Exits between two comparisons, at most: about what a new process takes.
-const EXITS: u64 = 500;
+const EXITS: u64 = 190;
 /// Coprime to that: no interval comes twice before all have come.
 const STEP: u64 = 97;
+/// Comparisons until each page of the upper half has been compared.
+const TURNS: u64 = 8;
 /// Comparisons between two lines that say how many there were.
 const ROUND: u64 = 100;
 
@@ -76,13 +79,15 @@ impl Watch for Book {
 
 impl Book {
     fn compare(&mut self, guest: &Guest, memory: &impl Memory) {
-        for ((space, page), shown) in &self.shown {
+        let turn = self.comparisons % TURNS;
+        let is_due = |page: u64| page < UPPER_HALF / PAGE_BYTES || page % TURNS == turn;
+        for ((space, page), shown) in self.shown.iter().filter(|((_, page), _)| is_due(*page)) {
             let address = page * PAGE_BYTES;
             let is_right = guest.paging().is_right(memory, *space, address, *shown);
             assert!(is_right, "{space:?} shows {shown:?} at {address:#x}, which the tables do not say");
+            self.pages += 1;
         }
         self.comparisons += 1;
-        self.pages += self.shown.len() as u64;
     }
 
     fn forget(&mut self, space: Space, pages: Range<u64>) {
