@@ -9,7 +9,7 @@ mod information;
 mod kernel;
 mod listing;
 
-pub use event::event_bytes;
+pub use event::{event_bytes, old_event_bytes, write_old_event};
 pub use information::{Area, Information, Kind};
 pub use kernel::{BadKernel, Kernel, Segment};
 pub use listing::{Line, Listing, line};

@@ -2,7 +2,7 @@
 //! into the TPM, and starts the kernel as a Multiboot2 loader does.
 //!
 //! What it measures is what `cloison_measure` says, so that the image builder foretells the registers. On a machine
-//! without a TPM 2.0 it says so, tells the kernel, and goes on; a chain that has begun is never left half measured.
+//! without a TPM it says so, tells the kernel, and goes on; a chain that has begun is never left half measured.
 
 #![no_std]
 #![no_main]
@@ -126,7 +126,7 @@ fn measure(
         |why: core::fmt::Arguments<'_>| firmware.say(format_args!("this boot is not measured: {why}"));
     let mut tpm = Tpm::find(firmware);
     if tpm.is_none() {
-        unmeasured(format_args!("firmware offers no TPM 2.0"));
+        unmeasured(format_args!("firmware offers no TPM"));
     }
     let mut count = 0;
     for (number, event) in system.events(hash::sha256).enumerate() {

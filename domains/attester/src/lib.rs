@@ -18,7 +18,7 @@ pub use records::{NotRecorded, Records};
 
 use core::fmt;
 
-use cloison_measure::evidence::REGISTERS;
+use cloison_measure::{Bank, Log, evidence::REGISTERS};
 use cloison_tpm::{
     Command, Error, MAX_MESSAGE_BYTES,
     tpm20::{
@@ -58,6 +58,12 @@ impl<E: fmt::Display> fmt::Display for Trouble<E> {
             Self::Tpm(error) => error.fmt(out),
         }
     }
+}
+
+/// Whether a boot with this log was measured into registers of which a quote can be made: those of a TPM 2.0.
+#[must_use]
+pub fn has_quotes(log: &[u8]) -> bool {
+    Log::read(log).is_ok_and(|log| log.has(Bank::Sha256))
 }
 
 /// Room for the TPM's responses.

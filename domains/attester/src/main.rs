@@ -6,7 +6,7 @@
 #![no_std]
 #![no_main]
 
-use attester::{NotRecorded, Records, Room, Transmit, Trouble, keys, make, tell};
+use attester::{NotRecorded, Records, Room, Transmit, Trouble, has_quotes, keys, make, tell};
 use attester_api::{
     attest::{self, KeysGiven, Quoted, SecretTold},
     record::{self, Recorded},
@@ -34,6 +34,9 @@ const MONITOR: &str = "monitor";
 fn main() {
     let events = settings::boot_log();
     match events {
+        Some(events) if !has_quotes(events) => {
+            log!("this boot was measured into a TPM 1.2, for which there are no quotes here");
+        }
         Some(events) => log!("the log of this boot has {} bytes", events.len()),
         None => log!("this boot was not measured: there will be no quote"),
     }
@@ -59,6 +62,9 @@ struct Attester {
 impl attest::Server for Attester {
     fn quote(&mut self, badge: Badge, nonce: [u8; NONCE_BYTES]) -> Result<Quoted, attest::Refusal> {
         let (log, records) = self.measured.as_mut().ok_or(attest::Refusal::Unmeasured)?;
+        if !has_quotes(log) {
+            return Err(attest::Refusal::OldTpm);
+        }
         let memory = client(badge).and_then(SharedMemory::of).ok_or(attest::Refusal::TooLong)?;
         let mut room = Room::EMPTY;
         let no_quote = |trouble| {

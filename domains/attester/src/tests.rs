@@ -4,7 +4,7 @@ use std::{string::String, vec::Vec};
 
 use cloison_measure::{
     Bank, Digests, Log, Registers,
-    log::{kind, replay, write_start},
+    log::{kind, replay, write_start, write_start_of},
 };
 use cloison_tpm::{Error, ReturnCode, header::check_command};
 use sha2::{Digest as _, Sha256};
@@ -115,6 +115,15 @@ fn boot_log() -> Vec<u8> {
 
 fn recorder(room: usize) -> (Fake, Records) {
     (Fake::default(), Records::with_room(&boot_log(), room).unwrap())
+}
+
+#[test]
+fn only_registers_of_a_tpm_2_0_are_quoted() {
+    assert!(crate::has_quotes(&boot_log()));
+    let mut old = Vec::new();
+    write_start_of(&mut old, &[Bank::Sha1]);
+    assert!(Log::read(&old).is_ok() && !crate::has_quotes(&old));
+    assert!(!crate::has_quotes(b"no log"));
 }
 
 #[test]

@@ -40,6 +40,7 @@ boot_tests! {
     registers_below_a_bios_are_as_foretold: "bios-registers",
     registers_of_a_tpm_1_2_below_a_bios_are_as_foretold: "bios-registers-1.2",
     registers_below_a_bios_that_starts_a_stick_are_as_foretold: "bios-registers-raw",
+    a_tpm_1_2_quotes_what_was_foretold: "tpm-quote-1.2",
     a_client_of_the_tpm_does_what_its_manifest_says: "tpm-prober",
     a_bank_accepts_what_was_built: "attested",
     a_bank_names_the_part_that_was_changed: "attested-padding",

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub use read::{BadLog, Log, LogEvent};
-pub use write::{write_event, write_hashed, write_start};
+pub use write::{write_event, write_hashed, write_start, write_start_of};
 
 use crate::{Bank, Registers};
 

@@ -1,4 +1,4 @@
-//! Writes a log, with both banks.
+//! Writes a log.
 
 use super::{SIGNATURE, kind};
 use crate::{Bank, Digests};
@@ -6,18 +6,24 @@ use crate::{Bank, Digests};
 /// Version of the form, minor and major, its errata, and the size of an address: 64 bits.
 const VERSION: [u8; 4] = [0, 2, 0, 2];
 
-/// Writes the first event, which says which hashes follow.
+/// Writes the first event, which says which hashes follow: those of both banks.
 pub fn write_start(out: &mut impl Extend<u8>) {
-    let count = (Bank::ALL.len() as u32).to_le_bytes();
-    let hashes = Bank::ALL.map(|bank| {
-        let ([a, b], [c, d]) = (bank.algorithm().to_le_bytes(), (bank.bytes() as u16).to_le_bytes());
-        [a, b, c, d]
-    });
+    write_start_of(out, &Bank::ALL);
+}
+
+/// Writes the first event, which says which hashes follow: those of these banks.
+pub fn write_start_of(out: &mut impl Extend<u8>, banks: &[Bank]) {
+    const HASH_BYTES: usize = 4;
+    let count = (banks.len() as u32).to_le_bytes();
     // The class of a client's platform is 0; there is nothing of a vendor's.
-    let parts = [&SIGNATURE[..], &[0; 4], &VERSION, &count, hashes.as_flattened(), &[0]];
-    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    let parts = [&SIGNATURE[..], &[0; 4], &VERSION, &count];
+    let bytes = parts.iter().map(|part| part.len()).sum::<usize>() + banks.len() * HASH_BYTES + 1;
     put(out, &[&[0; 4], &kind::NO_ACTION.to_le_bytes(), &[0; 20], &(bytes as u32).to_le_bytes()]);
     put(out, &parts);
+    for bank in banks {
+        put(out, &[&bank.algorithm().to_le_bytes(), &(bank.bytes() as u16).to_le_bytes()]);
+    }
+    put(out, &[&[0]]);
 }
 
 /// Writes an event.

@@ -15,6 +15,8 @@ cloison_ipc::interface! {
         refuse Refusal {
             /// The loader has measured nothing, so a quote would say nothing of this system.
             Unmeasured = "this boot was not measured",
+            /// The loader has measured into a TPM 1.2, and the attester's key is one of a TPM 2.0.
+            OldTpm = "this boot was measured into a TPM 1.2, for which there are no quotes here",
             /// The TPM gives no quote: it is missing, does not answer, or refuses. The attester's log says which.
             NoQuote = "the TPM gives no quote",
             /// The evidence does not fit into the shared memory.

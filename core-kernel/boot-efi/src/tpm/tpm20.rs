@@ -1,11 +1,11 @@
-//! The TPM, by firmware's protocol for it, and the log that firmware keeps (TCG *EFI Protocol Specification*, family
+//! A TPM 2.0, by firmware's protocol for it, and the log that firmware keeps (TCG *EFI Protocol Specification*, family
 //! 2.0).
 #![expect(unsafe_code, reason = "firmware says where its log begins, and the log how long it is")]
 
 use core::{mem, ptr, slice};
 
 use boot_efi::{Line, event_bytes};
-use cloison_abi::measure::{BOOT_LOG_BYTES, BOOT_LOG_MAGIC, BootLogHeader};
+use cloison_abi::measure::BOOT_LOG_BYTES;
 use cloison_measure::log::kind;
 use uefi_raw::{
     Boolean, Guid, Status,
@@ -14,8 +14,7 @@ use uefi_raw::{
     },
 };
 
-use zerocopy::IntoBytes;
-
+use super::{EVENTS, FINAL_EVENTS_ROOM};
 use crate::{
     firmware::{Firmware, done},
     pages::Pages,
@@ -25,15 +24,12 @@ use crate::{
 const FINAL_EVENTS: Guid = uefi_raw::guid!("1e2ed096-30e2-4254-bd89-863bbef82325");
 /// Version and number of events, before those.
 const FINAL_EVENTS_HEADER: usize = 16;
-/// Where events begin in the copy of the log.
-const EVENTS: usize = size_of::<BootLogHeader>();
-/// What has to be free behind those that there are when the copy is made, for firmware's last ones.
-const FINAL_EVENTS_ROOM: usize = 4 << 10;
 /// What stands before the line in what firmware is given: all bytes; then bytes of the header, its version, register and
 /// kind.
 const INPUT_HEADER: usize = 18;
 const HEADER_BYTES: u32 = 14;
 const HEADER_VERSION: u16 = 1;
+
 /// A TPM 2.0.
 pub(crate) struct Tpm<'a> {
     firmware: &'a Firmware,
@@ -112,13 +108,13 @@ pub(crate) struct TpmLog {
 }
 
 impl TpmLog {
-    /// Address of the first event.
-    pub(crate) fn start(&self) -> u32 {
-        self.pages.start() + EVENTS as u32
+    /// The pages with the copy, so far.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
     }
 
-    /// The log with what firmware has measured at its end, as far as there is room.
-    pub(crate) fn finished(mut self) -> Pages {
+    /// The log with what firmware has measured at its end, as far as there is room, and where it ends.
+    pub(crate) fn finished(mut self) -> (Pages, usize) {
         let mut end = self.end;
         if let Some(table) = self.final_events {
             // SAFETY: firmware keeps the table in memory that stays; the number of events is its second word.
@@ -140,9 +136,7 @@ impl TpmLog {
                 event = unsafe { event.add(length) };
             }
         }
-        let header = BootLogHeader { magic: BOOT_LOG_MAGIC, bytes: (end - EVENTS) as u64 };
-        self.pages.bytes_mut()[..EVENTS].copy_from_slice(header.as_bytes());
-        self.pages
+        (self.pages, end)
     }
 }
 
