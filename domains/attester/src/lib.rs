@@ -18,7 +18,7 @@ pub use records::{NotRecorded, Records};
 
 use core::fmt;
 
-use cloison_measure::{Bank, Log, evidence::REGISTERS};
+use cloison_measure::{Bank, Log, endorsement::MAX_CERTIFICATE_BYTES, evidence::REGISTERS};
 use cloison_tpm::{
     Command, Error, MAX_MESSAGE_BYTES,
     tpm20::{
@@ -27,8 +27,8 @@ use cloison_tpm::{
     },
 };
 
-/// The longest of the commands.
-pub(crate) const MAX_COMMAND_BYTES: usize = 256;
+/// The longest of the commands: the one with the template of a key of RSA, and the one with a credential for it.
+pub(crate) const MAX_COMMAND_BYTES: usize = 512;
 
 /// The way to a TPM.
 pub trait Transmit {
@@ -71,11 +71,16 @@ pub fn has_quotes(log: &[u8]) -> bool {
 pub struct Room {
     key: [u8; MAX_MESSAGE_BYTES],
     quote: [u8; MAX_MESSAGE_BYTES],
+    certificate: [u8; MAX_CERTIFICATE_BYTES],
 }
 
 impl Room {
     /// With nothing in it.
-    pub const EMPTY: Self = Self { key: [0; MAX_MESSAGE_BYTES], quote: [0; MAX_MESSAGE_BYTES] };
+    pub const EMPTY: Self = Self {
+        key: [0; MAX_MESSAGE_BYTES],
+        quote: [0; MAX_MESSAGE_BYTES],
+        certificate: [0; MAX_CERTIFICATE_BYTES],
+    };
 }
 
 /// A quote, and the public part of the key that signs it.

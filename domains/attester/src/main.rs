@@ -91,7 +91,7 @@ impl attest::Server for Attester {
         let mut room = Room::EMPTY;
         let keys = open().and_then(|mut tpm| keys(&mut tpm, &mut room)).map_err(not_told)?;
         let header = keys.header();
-        let bytes = hand_on(memory, [&header[..], keys.endorsement, keys.key].into_iter());
+        let bytes = hand_on(memory, [&header[..]].into_iter().chain(keys.parts()));
         bytes.map(|bytes| KeysGiven { bytes }).ok_or(attest::Refusal::TooLong)
     }
 

@@ -23,6 +23,8 @@ struct Fake {
     asked: Vec<(u32, u32)>,
     /// The command with this number, from 0, is refused.
     refuses: Option<usize>,
+    /// What it keeps under a number.
+    kept: Option<(u32, Vec<u8>)>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -66,6 +68,20 @@ impl Transmit for Fake {
                 "5e".repeat(32) + "0000010000" + "0000010000"
             ),
             0x13c => hashed(&command[29..]),
+            0x169 => match self.kept.as_ref().filter(|(index, _)| *index == handle) {
+                Some((index, bytes)) => {
+                    std::format!("80010000001c00000000000e{index:08x}000b000000000000{:04x}0000", bytes.len())
+                }
+                None => "80010000000a0000018b".into(),
+            },
+            0x14e => {
+                let number = |at: usize| usize::from(u16::from_be_bytes([command[at], command[at + 1]]));
+                let (length, offset) = (number(31), number(33));
+                let part = &self.kept.as_ref().unwrap().1[offset..offset + length];
+                let digits = part.iter().map(|byte| std::format!("{byte:02x}")).collect::<String>();
+                let bytes = 10 + 4 + 2 + length + 5;
+                std::format!("8002{bytes:08x}00000000{:08x}{length:04x}{digits}0000010000", 2 + length)
+            }
             _ => panic!("command {code:#x}"),
         };
         let bytes = unhex(&answer);
@@ -210,15 +226,37 @@ fn keys_and_secrets_leave_nothing_in_the_tpm() {
             .filter(|(place, (code, _))| [0x131, 0x176].contains(code) && tpm.refuses != Some(*place));
         made.count()
     };
-    for refuses in (0..7).map(Some).chain([None]) {
+    // The first two ask for a certificate, of which there is none.
+    for refuses in (2..9).map(Some).chain([None]) {
         let (mut tpm, mut room) = (Fake { refuses, ..Fake::default() }, Room::EMPTY);
         let told = tell(&mut tpm, &[7; 100], &mut room);
         let flushed = tpm.asked.iter().filter(|(code, _)| *code == 0x165).count();
         // A session ends with the command that it is for.
-        let ended = usize::from(told.is_ok() || refuses > Some(4));
+        let ended = usize::from(told.is_ok() || refuses > Some(6));
         assert_eq!((told.is_ok(), loaded(&tpm)), (refuses.is_none(), flushed + ended), "{refuses:?}");
     }
     let (mut tpm, mut room) = (Fake::default(), Room::EMPTY);
     assert!(keys(&mut tpm, &mut room).is_ok());
-    assert_eq!(tpm.asked.iter().map(|(code, _)| *code).collect::<Vec<_>>(), [0x131, 0x165, 0x131, 0x165]);
+    let asked: Vec<u32> = tpm.asked.iter().map(|(code, _)| *code).collect();
+    assert_eq!(asked, [0x169, 0x169, 0x131, 0x165, 0x131, 0x165]);
+}
+
+/// A certificate is read whole, in parts that every TPM gives; one that is not all read is none.
+#[test]
+fn a_certificate_goes_along_with_the_keys() {
+    for index in [0x01c0_0002, 0x01c0_000a] {
+        let bytes: Vec<u8> = (0..1200_u32).map(|at| at as u8).collect();
+        let kept = Some((index, bytes.clone()));
+        let (mut tpm, mut room) = (Fake { kept: kept.clone(), ..Fake::default() }, Room::EMPTY);
+        assert_eq!(keys(&mut tpm, &mut room).unwrap().certificate, bytes);
+        let reads = tpm.asked.iter().filter(|(code, _)| *code == 0x14e).count();
+        let first = tpm.asked.iter().position(|(code, _)| *code == 0x14e).unwrap();
+        assert_eq!(reads, 3);
+        let (mut tpm, mut room) = (Fake { kept, refuses: Some(first + 1), ..Fake::default() }, Room::EMPTY);
+        assert!(keys(&mut tpm, &mut room).is_err());
+    }
+    let (mut tpm, mut room) =
+        (Fake { kept: Some((0x01c0_0002, std::vec![0; 2049])), ..Fake::default() }, Room::EMPTY);
+    let trouble = keys(&mut tpm, &mut room).unwrap_err();
+    assert_eq!(trouble, Trouble::Tpm(Error::Unexpected { field: "length of the certificate", value: 2049 }));
 }

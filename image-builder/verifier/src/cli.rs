@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -17,7 +17,8 @@ use cloison_measure::{
 use p256::SecretKey;
 
 use crate::{
-    enrol::Asked,
+    certificate::Authorities,
+    enrol::{Asked, Known},
     examine::{Challenge, examine},
     hex::{hex, unhex},
     key::KeyName,
@@ -82,6 +83,9 @@ enum Command {
         /// The name of the endorsement key that its TPM has to have: without it, any counts
         #[arg(long, value_name = "NAME")]
         endorsement: Option<KeyName>,
+        /// Certificates (PEM or DER) of those one of whom has to vouch for it
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
         /// How long to try to reach it
         #[arg(long, value_name = "SECONDS", default_value_t = 20)]
         patience: u32,
@@ -149,7 +153,9 @@ pub fn main() -> ExitCode {
             ask(&address, &expected, save.as_deref(), patience)
         }
         Command::Serve { address, expected, count } => serve(&address, &expected, count),
-        Command::Enrol { address, endorsement, patience } => enrol(&address, endorsement, patience),
+        Command::Enrol { address, endorsement, ca, patience } => {
+            enrol(&address, endorsement, ca.as_deref(), patience)
+        }
         Command::Check { evidence, nonce, expected } => check(&evidence, nonce, &expected),
         Command::Unpack { evidence, folder } => unpack(&evidence, &folder),
     };
@@ -219,21 +225,32 @@ fn serve(address: &str, expected: &Expected, count: Option<u32>) -> Outcome {
     Ok(is_accepted)
 }
 
-fn enrol(address: &str, endorsement: Option<KeyName>, patience: u32) -> Outcome {
-    let outcome = enrolled(address, endorsement, Duration::from_secs(patience.into()))?;
+fn enrol(address: &str, endorsement: Option<KeyName>, ca: Option<&Path>, patience: u32) -> Outcome {
+    let authorities =
+        ca.map(|file| Authorities::read(&read(file)?).map_err(|why| Unusable::of("cannot use", file, &why)));
+    let authorities = authorities.transpose()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let known = Known { endorsement, authorities: authorities.as_ref(), now };
+    let outcome = enrolled(address, &known, Duration::from_secs(patience.into()))?;
     match &outcome {
-        Ok(asked) => println!("key {}\nendorsement {}\nboth are in one TPM", asked.key, asked.endorsement),
+        Ok(asked) => {
+            println!("key {}\nendorsement {}", asked.key, asked.endorsement);
+            match &asked.voucher {
+                Some(name) => println!("{name} vouches for the endorsement key"),
+                None if endorsement.is_some() => println!("the endorsement key is the one expected"),
+                None => println!(
+                    "nobody vouches for the endorsement key: --ca or --endorsement would tell whose it is"
+                ),
+            }
+            println!("both are in one TPM");
+        }
         Err(why) => println!("refused: {why}"),
     }
     Ok(outcome.is_ok())
 }
 
 /// Asks a machine for its keys, then for a secret. `Err`: it is refused, and why.
-fn enrolled(
-    address: &str,
-    endorsement: Option<KeyName>,
-    patience: Duration,
-) -> Result<Result<Asked, String>, Unusable> {
+fn enrolled(address: &str, known: &Known<'_>, patience: Duration) -> Result<Result<Asked, String>, Unusable> {
     let random = || fresh_nonce().map_err(|error| Unusable(format!("there are no random numbers: {error}")));
     let secret = random()?;
     let once = loop {
@@ -245,7 +262,7 @@ fn enrolled(
     let ask = |question: &[u8]| Prover::ask(address, question, patience, || false);
     let asked = ask(&ASK_KEYS).map_err(|why| why.to_string()).and_then(|(prover, keys)| {
         prover.tell("asks for a secret");
-        Asked::of(&keys, endorsement, secret, &once).map_err(|why| why.to_string())
+        Asked::of(&keys, known, secret, &once).map_err(|why| why.to_string())
     });
     Ok(asked.and_then(|asked| {
         let credential = asked.credential();

@@ -11,9 +11,10 @@ use aes::{
 use cloison_tpm::tpm20::EndorsementKey;
 use hmac::{Hmac, Mac};
 use p256::{PublicKey, SecretKey, elliptic_curve::sec1::ToSec1Point};
+use rsa::{BoxedUint, oaep::Oaep};
 use sha2::{Digest, Sha256};
 
-use crate::key::KeyName;
+use crate::{key::KeyName, once::Once};
 
 /// Bytes of the secret.
 pub const SECRET_BYTES: usize = 32;
@@ -24,12 +25,12 @@ const CIPHER_BLOCK: usize = 16;
 pub struct Credential {
     /// A `TPM2B_ID_OBJECT`.
     pub identity: Vec<u8>,
-    /// A `TPM2B_ENCRYPTED_SECRET`: a point of the curve.
-    pub point: Vec<u8>,
+    /// A `TPM2B_ENCRYPTED_SECRET`: a point of the curve, or what is encrypted by RSA.
+    pub seed: Vec<u8>,
 }
 
 /// Hides a secret for the TPM with an endorsement key, which tells it only if it holds the key with this name. `once` is a key
-/// that is used for nothing else. `None`: the endorsement key is no point of the curve.
+/// that is used for nothing else. `None`: the endorsement key is no point of the curve, or no modulus.
 #[must_use]
 pub fn hide(
     secret: &[u8; SECRET_BYTES],
@@ -37,17 +38,34 @@ pub fn hide(
     endorsement: &EndorsementKey<'_>,
     once: &SecretKey,
 ) -> Option<Credential> {
-    let [x, y] = endorsement.point;
-    let theirs = PublicKey::from_sec1_bytes(&[&[4][..], x, y].concat()).ok()?;
-    let own = once.public_key().to_sec1_point(false);
-    let (own_x, own_y) = own.as_bytes().get(1..)?.split_at_checked(x.len())?;
-    let shared = once.diffie_hellman(&theirs);
-    let seed = agreed(shared.raw_secret_bytes(), own_x, x);
+    let (seed, sent) = match endorsement {
+        EndorsementKey::Curve { point } => agreed_on(point, once)?,
+        EndorsementKey::Rsa { modulus } => encrypted(&modulus[..], once)?,
+    };
     let mut hidden = sized(secret);
     encrypt(&derived::<CIPHER_BLOCK>(&seed, b"STORAGE", name.bytes()), &mut hidden);
     let proof = signed(&derived::<32>(&seed, b"INTEGRITY", &[]), &[&hidden, name.bytes()]);
     let identity = [sized(&proof), hidden].concat();
-    Some(Credential { identity: sized(&identity), point: sized(&[sized(own_x), sized(own_y)].concat()) })
+    Some(Credential { identity: sized(&identity), seed: sized(&sent) })
+}
+
+/// A seed on which both sides agree by a point of the curve, and the point that is sent for it.
+fn agreed_on([x, y]: &[&[u8; 32]; 2], once: &SecretKey) -> Option<([u8; 32], Vec<u8>)> {
+    let theirs = PublicKey::from_sec1_bytes(&[&[4][..], *x, *y].concat()).ok()?;
+    let own = once.public_key().to_sec1_point(false);
+    let (own_x, own_y) = own.as_bytes().get(1..)?.split_at_checked(x.len())?;
+    let shared = once.diffie_hellman(&theirs);
+    Some((agreed(shared.raw_secret_bytes(), own_x, *x), [sized(own_x), sized(own_y)].concat()))
+}
+
+/// A seed, and what RSA makes of it (part 1, section B.10.3: OAEP with the label and the zero at its end).
+fn encrypted(modulus: &[u8], once: &SecretKey) -> Option<([u8; 32], Vec<u8>)> {
+    const EXPONENT: u32 = 65_537;
+    let theirs = rsa::PublicKey::new(BoxedUint::from_be_slice_vartime(modulus), EXPONENT.into()).ok()?;
+    let mut random = Once::new(once);
+    let seed = random.next();
+    let padding = Oaep::<Sha256>::new_with_label(b"IDENTITY\0".as_slice());
+    Some((seed, theirs.encrypt(&mut random, padding, &seed).ok()?))
 }
 
 /// What both sides make of the number that they have agreed on (`KDFe`).

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod certificate;
 pub mod cli;
 mod credential;
 mod enrol;
@@ -24,11 +25,13 @@ mod key;
 mod later;
 mod net;
 mod old_quote;
+mod once;
 mod reference;
 mod verdict;
 
+pub use certificate::{Authorities, NotCertified};
 pub use credential::SECRET_BYTES;
-pub use enrol::{Asked, NotEnrolled};
+pub use enrol::{Asked, Known, NotEnrolled};
 pub use examine::{Challenge, examine};
 pub use hex::{hex, unhex};
 pub use key::KeyName;

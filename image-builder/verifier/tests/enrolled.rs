@@ -5,7 +5,7 @@ use aes::{
     cipher::{BlockCipherEncrypt, KeyInit as _},
 };
 use cloison_measure::endorsement::Keys;
-use cloison_verify::{Asked, KeyName, NotEnrolled, SECRET_BYTES};
+use cloison_verify::{Asked, KeyName, Known, NotEnrolled, SECRET_BYTES};
 use hmac::{Hmac, Mac};
 use p256::{PublicKey, SecretKey, elliptic_curve::sec1::ToSec1Point};
 use proptest::{prelude::*, sample::Index};
@@ -58,8 +58,8 @@ fn tpm(seed: u8) -> Tpm {
 
 impl Tpm {
     fn keys(&self) -> Vec<u8> {
-        let keys = Keys { endorsement: &self.endorsement, key: &self.key };
-        [&keys.header()[..], keys.endorsement, keys.key].concat()
+        let keys = Keys { endorsement: &self.endorsement, key: &self.key, certificate: &[] };
+        [&keys.header()[..], &keys.parts().concat()].concat()
     }
 
     /// What the TPM tells of a credential, if it is bound to its key; as `ActivateCredential` has it.
@@ -98,7 +98,8 @@ impl Tpm {
 }
 
 fn asked(keys: &[u8], expected: Option<KeyName>) -> Result<Asked, NotEnrolled> {
-    Asked::of(keys, expected, SECRET, &SecretKey::from_slice(&[3; 32]).unwrap())
+    let known = Known { endorsement: expected, ..Known::default() };
+    Asked::of(keys, &known, SECRET, &SecretKey::from_slice(&[3; 32]).unwrap())
 }
 
 #[test]
@@ -120,8 +121,7 @@ fn who_lacks_one_of_the_keys_tells_nothing() {
     *without_key.key.last_mut().unwrap() ^= 1;
     assert_eq!(without_key.tell(&credential), None);
     assert_eq!(tpm(8).tell(&credential), None);
-    let claims = [&Keys { endorsement: &honest.endorsement, key: &without_key.key }.header()[..]].concat();
-    let claims = [&claims[..], &honest.endorsement, &without_key.key].concat();
+    let claims = Tpm { key: without_key.key, ..tpm(7) }.keys();
     assert_eq!(honest.tell(&asked(&claims, None).unwrap().credential()), None, "the TPM has another key");
     let guess = asked(&honest.keys(), None).unwrap();
     for answer in [&[][..], &[0; 32], &SECRET[..31], &[&SECRET[..], &[0]].concat()] {
@@ -140,7 +140,7 @@ fn keys_of_another_form_are_refused() {
         NotEnrolled::Other(KeyName::of(&tpm.endorsement))
     );
     let with = |endorsement: &[u8], key: &[u8]| {
-        let header = Keys { endorsement, key }.header();
+        let header = Keys { endorsement, key, certificate: &[] }.header();
         asked(&[&header[..], endorsement, key].concat(), None).unwrap_err()
     };
     assert!(matches!(with(&tpm.key, &tpm.key), NotEnrolled::Endorsement(_)));
@@ -148,7 +148,7 @@ fn keys_of_another_form_are_refused() {
     let mut off_curve = tpm.endorsement.clone();
     *off_curve.last_mut().unwrap() ^= 1;
     assert_eq!(with(&off_curve, &tpm.key), NotEnrolled::Keys);
-    for bytes in [&b""[..], b"cl-keys1", b"none: "] {
+    for bytes in [&b""[..], b"cl-keys2", b"none: "] {
         assert_eq!(asked(bytes, None).unwrap_err(), NotEnrolled::Keys);
     }
     assert_eq!(asked(b"none: no\n", None).unwrap_err(), NotEnrolled::None("no".into()));
@@ -158,7 +158,7 @@ proptest! {
     /// Whatever a machine sends is judged, and nothing but the secret is taken for it.
     #[test]
     fn any_answer_is_judged(bytes in prop::collection::vec(any::<u8>(), 0..400), has_magic: bool) {
-        let answer = if has_magic { [&b"cl-keys1"[..], &bytes].concat() } else { bytes.clone() };
+        let answer = if has_magic { [&b"cl-keys2"[..], &bytes].concat() } else { bytes.clone() };
         prop_assert!(asked(&answer, None).is_err());
         prop_assert_eq!(asked(&tpm(7).keys(), None).unwrap().check(&bytes).is_ok(), bytes == SECRET);
     }

@@ -5,11 +5,13 @@
 //! cargo run -p cloison-tpm --example record -- 2.0 > libos/tpm/recorded/tpm20.hex
 //! cargo run -p cloison-tpm --example record -- quote > libos/tpm/recorded/quote.hex
 //! cargo run -p cloison-tpm --example record -- event > libos/tpm/recorded/event.hex
+//! cargo run -p cloison-tpm --example record -- certificate > libos/tpm/recorded/certificate.hex
 //! cargo run -p cloison-tpm --example record -- quote12 > libos/tpm/recorded/quote12.hex
 //! ```
 //!
 //! Each run starts an swtpm of its own with an empty state, so that keys and registers differ between runs
-//! but nothing else does. A TPM 1.2 that quotes has an owner, whom `swtpm_setup` makes.
+//! but nothing else does. A TPM 1.2 that quotes has an owner, whom `swtpm_setup` makes. With a certificate comes that of the one
+//! who has issued it: `recorded/issuer.pem`.
 
 use std::{
     error::Error,
@@ -42,8 +44,9 @@ fn main() -> ExitCode {
         Some("2.0") => record(Family::Tpm20, nothing, record_20),
         Some("quote") => record(Family::Tpm20, nothing, record_quote),
         Some("quote12") => record(Family::Tpm12, make_owner, record_quote_12),
+        Some("certificate") => record(Family::Tpm20, make_certificate, record_certificate),
         Some("event") => record(Family::Tpm20, nothing, record_event),
-        _ => Err("say what to record: 1.2, 2.0, quote, event or quote12".into()),
+        _ => Err("say what to record: 1.2, 2.0, quote, event, certificate or quote12".into()),
     };
     match recorded {
         Ok(text) => {
@@ -82,6 +85,29 @@ fn make_owner(folder: &Path) -> Outcome<()> {
     setup.args(["--overwrite", "--take-ownership", "--ownerpass", "owner", "--srkpass", ROOT_PASSWORD]);
     let done = setup.arg("--tpmstate").arg(folder).stdout(std::process::Stdio::null()).status()?;
     if done.success() { Ok(()) } else { Err("swtpm_setup fails".into()) }
+}
+
+/// The TPM's keys have certificates, by an authority that is made for them.
+fn make_certificate(folder: &Path) -> Outcome<()> {
+    let configuration = |name: &str, from: &str, to: &Path| -> Outcome<PathBuf> {
+        let (file, system) = (folder.join(name), Path::new("/etc").join(name));
+        let text = std::fs::read_to_string(system)?.replace(from, &to.display().to_string());
+        std::fs::write(&file, text)?;
+        Ok(file)
+    };
+    let authority = folder.join("authority");
+    std::fs::create_dir(&authority)?;
+    let issuer = configuration("swtpm-localca.conf", "/var/lib/swtpm-localca", &authority)?;
+    let setup = configuration("swtpm_setup.conf", "/etc/swtpm-localca.conf", &issuer)?;
+    let mut command = Process::new("swtpm_setup");
+    command.args(["--tpm2", "--overwrite", "--create-ek-cert", "--tpmstate"]).arg(folder);
+    let done = command.arg("--config").arg(setup).stdout(std::process::Stdio::null()).status()?;
+    if !done.success() {
+        return Err("swtpm_setup fails".into());
+    }
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("recorded/issuer.pem");
+    std::fs::copy(authority.join("issuercert.pem"), kept)?;
+    Ok(())
 }
 
 fn record_12(to: &mut Recorder) -> Outcome<()> {
@@ -190,6 +216,19 @@ fn record_quote_12(to: &mut Recorder) -> Outcome<()> {
     to.record("unload key", &tpm12::UnloadKey { key })?;
     to.record("unload key again", &tpm12::UnloadKey { key })?;
     Ok(())
+}
+
+/// The certificate of the endorsement key of RSA.
+fn record_certificate(to: &mut Recorder) -> Outcome<()> {
+    let index = tpm20::RSA_CERTIFICATE;
+    to.record("startup", &tpm20::Startup)?;
+    let bytes = to.ask("length of the certificate", &tpm20::KeptBytes { index })?;
+    for offset in (0..bytes).step_by(tpm20::MAX_READ_BYTES.into()) {
+        let bytes = tpm20::MAX_READ_BYTES.min(bytes - offset);
+        to.record(&format!("certificate from {offset}"), &tpm20::ReadKept { index, offset, bytes })?;
+    }
+    to.record("no certificate", &tpm20::KeptBytes { index: tpm20::CURVE_CERTIFICATE })?;
+    to.record("create endorsement key", &tpm20::CreateEndorsementKey).map(drop)
 }
 
 struct Recorder {

@@ -60,6 +60,8 @@ pub mod code {
     pub const PCR_EVENT: u32 = 0x13c;
     /// `TPM2_ActivateCredential`.
     pub const ACTIVATE_CREDENTIAL: u32 = 0x147;
+    /// `TPM2_NV_Read`.
+    pub const NV_READ: u32 = 0x14e;
     /// `TPM2_PolicySecret`.
     pub const POLICY_SECRET: u32 = 0x151;
     /// `TPM2_IncrementalSelfTest`.
@@ -72,6 +74,8 @@ pub mod code {
     pub const QUOTE: u32 = 0x158;
     /// `TPM2_FlushContext`.
     pub const FLUSH_CONTEXT: u32 = 0x165;
+    /// `TPM2_NV_ReadPublic`.
+    pub const NV_READ_PUBLIC: u32 = 0x169;
     /// `TPM2_PolicyLocality`.
     pub const POLICY_LOCALITY: u32 = 0x16f;
     /// `TPM2_ReadPublic`.

@@ -3,6 +3,7 @@
 mod attestation;
 mod credential;
 mod key;
+mod nv;
 mod registers;
 
 use crate::{
@@ -19,6 +20,7 @@ pub use attestation::{
 };
 pub use credential::{ActivateCredential, CreateCurveEndorsementKey, EndorsementKey, PolicySecret};
 pub use key::{CreateEndorsementKey, LoadedKey, ReadPublic};
+pub use nv::{CURVE_CERTIFICATE, KeptBytes, MAX_READ_BYTES, RSA_CERTIFICATE, ReadKept};
 pub use registers::{
     Bank, Banks, GetBanks, HashedText, MAX_EVENT_BYTES, PcrEvent, PcrRead, Selection, hash_name,
 };
@@ -61,7 +63,6 @@ mod capability {
 mod algorithm {
     pub(super) const RSA: u16 = 0x01;
     pub(super) const SHA1: u16 = 0x04;
-    pub(super) const AES: u16 = 0x06;
     pub(super) const SHA256: u16 = 0x0b;
     pub(super) const NULL: u16 = 0x10;
     pub(super) const ECDSA: u16 = 0x18;
@@ -70,7 +71,6 @@ mod algorithm {
     /// The only scheme that states a count besides.
     pub(super) const ECDAA: u16 = 0x1a;
     pub(super) const ECC: u16 = 0x23;
-    pub(super) const CFB: u16 = 0x43;
 }
 
 fn command(buffer: &mut [u8], code: u32) -> Writer<'_> {

@@ -71,6 +71,9 @@ proptest! {
         for bank in tpm20::Bank::ALL {
             let _ = tpm20::PcrRead { bank, register: 0 }.parse(&bytes);
         }
+        let _ = tpm20::KeptBytes { index: 0 }.parse(&bytes);
+        let _ = tpm20::ReadKept { index: 0, offset: 0, bytes: 4 }.parse(&bytes);
+        let _ = tpm20::EndorsementKey::read(&bytes);
         let _ = tpm20::GetRandom { count: 4 }.parse(&bytes);
         let _ = tpm20::CreateEndorsementKey.parse(&bytes);
         let _ = tpm20::ReadPublic { handle: 0 }.parse(&bytes);
@@ -105,6 +108,8 @@ proptest! {
         check(&tpm20::PcrRead { bank: tpm20::Bank::Sha256, register: first })?;
         check(&tpm20::GetRandom { count: u16::from_be_bytes([first, second]) })?;
         check(&tpm20::FlushContext { handle: number })?;
+        check(&tpm20::KeptBytes { index: number })?;
+        check(&tpm20::ReadKept { index: number, offset: 1, bytes: 2 })?;
         check(&tpm20::CreateEndorsementKey)?;
         check(&tpm20::CreateAttestationKey)?;
         check(&tpm20::StartPolicySession)?;

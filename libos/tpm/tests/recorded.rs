@@ -26,6 +26,10 @@ fn recorded_quote_12() -> Recording {
     Recording::read(include_str!("../recorded/quote12.hex"))
 }
 
+fn recorded_certificate() -> Recording {
+    Recording::read(include_str!("../recorded/certificate.hex"))
+}
+
 fn recorded_event() -> Recording {
     Recording::read(include_str!("../recorded/event.hex"))
 }
@@ -36,7 +40,14 @@ fn refused<T>(code: u32) -> Result<T, Error> {
 
 #[test]
 fn every_recorded_command_passes_the_check() {
-    for recording in [recorded_12(), recorded_20(), recorded_quote(), recorded_event(), recorded_quote_12()] {
+    for recording in [
+        recorded_12(),
+        recorded_20(),
+        recorded_quote(),
+        recorded_event(),
+        recorded_quote_12(),
+        recorded_certificate(),
+    ] {
         assert!(recording.0.len() > 3);
         for exchange in &recording.0 {
             let header = header::check_command(&exchange.command, 4096).expect("a good command");
@@ -313,7 +324,7 @@ fn an_endorsement_key_opens_nothing_that_is_for_others() {
     let made = tpm.parse("create endorsement key", &tpm20::CreateCurveEndorsementKey).expect("a key");
     let public = made.key.expect("a public part");
     let key = tpm20::EndorsementKey::read(public.structure).expect("the profile's key");
-    let [x, y] = key.point;
+    let tpm20::EndorsementKey::Curve { point: [x, y] } = key else { panic!("a key of P-256") };
     assert_eq!(public.kind, KeyKind::Ecc { curve: 3, x, y });
     let session = tpm.parse("policy session again", &tpm20::StartPolicySession).expect("a session");
     assert_eq!(tpm.parse("policy of the endorsement key", &tpm20::PolicySecret { session }), Ok(()));
@@ -339,4 +350,38 @@ fn an_endorsement_key_of_another_form_is_none() {
         assert!(!is_key(&changed), "byte {place}");
     }
     assert!(!is_key(&public[..public.len() - 1]) && !is_key(&[public, &[0]].concat()));
+}
+
+#[test]
+fn a_certificate_is_read_in_parts() {
+    let tpm = recorded_certificate();
+    let index = tpm20::RSA_CERTIFICATE;
+    let bytes = tpm.parse("length of the certificate", &tpm20::KeptBytes { index }).expect("a length");
+    let (mut offset, mut certificate) = (0, Vec::new());
+    while offset < bytes {
+        let part = tpm20::ReadKept { index, offset, bytes: tpm20::MAX_READ_BYTES.min(bytes - offset) };
+        certificate.extend(tpm.parse(&format!("certificate from {offset}"), &part).expect("a part"));
+        offset += part.bytes;
+    }
+    // A sequence that is as long as it says.
+    assert_eq!((certificate[..2].to_vec(), certificate.len()), (vec![0x30, 0x82], usize::from(bytes)));
+    assert_eq!(u16::from_be_bytes([certificate[2], certificate[3]]) + 4, bytes);
+    let longer = tpm20::ReadKept { index, offset: 0, bytes: 7 };
+    assert!(longer.parse(tpm.response("certificate from 0")).is_err(), "of another length");
+    let none = tpm20::KeptBytes { index: tpm20::CURVE_CERTIFICATE };
+    assert!(matches!(tpm.parse("no certificate", &none), Err(Error::Refused(_))));
+    let other = tpm20::KeptBytes { index: tpm20::CURVE_CERTIFICATE };
+    assert!(other.parse(tpm.response("length of the certificate")).is_err(), "of another index");
+    let made = tpm.parse("create endorsement key", &tpm20::CreateEndorsementKey).expect("a key");
+    let public = made.key.expect("a public part");
+    let key = tpm20::EndorsementKey::read(public.structure).expect("the template's key");
+    let (tpm20::EndorsementKey::Rsa { modulus }, KeyKind::Rsa { modulus: stated, .. }) = (key, public.kind)
+    else {
+        panic!("a key of RSA")
+    };
+    assert_eq!(modulus[..], *stated);
+    for end in 0..public.structure.len() {
+        assert!(tpm20::EndorsementKey::read(&public.structure[..end]).is_err(), "cut");
+    }
+    assert!(tpm20::EndorsementKey::read(&[public.structure, &[0]].concat()).is_err(), "longer");
 }

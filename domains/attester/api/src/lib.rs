@@ -32,7 +32,8 @@ cloison_ipc::interface! {
         }
         /// Has the TPM quote its registers with this nonce. `bytes` is the length of the evidence.
         quote: Quote { nonce: [u8; 32] } -> Quoted { bytes: u32 };
-        /// Writes the public parts of the endorsement key and of the key that signs quotes: so many bytes, in the form of
+        /// Writes the public parts of the endorsement key, whose certificate goes along if the TPM has one, and of the key that signs
+        /// quotes: so many bytes, in the form of
         /// `cloison_measure::endorsement`.
         keys: AskKeys {} -> KeysGiven { bytes: u32 };
         /// Has the TPM tell the secret in a credential of so many bytes, at the start of the shared memory.

@@ -3,7 +3,8 @@
 use super::{
     attestation::p256_number,
     key::{
-        ENDORSEMENT_HIERARCHY, LoadedKey, PASSWORD_SESSION, create_primary, parse_primary, without_password,
+        self, ENDORSEMENT_HIERARCHY, LoadedKey, MODULUS_BYTES, PASSWORD_SESSION, create_primary,
+        parse_primary, without_password,
     },
 };
 use crate::{
@@ -53,24 +54,40 @@ impl Command for CreateCurveEndorsementKey {
     }
 }
 
-/// The public part of an endorsement key of P-256.
+/// The public part of an endorsement key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndorsementKey<'a> {
-    /// The coordinates of its point.
-    pub point: [&'a [u8; 32]; 2],
+pub enum EndorsementKey<'a> {
+    /// Of RSA, with the exponent 65537.
+    Rsa {
+        /// The modulus, most significant byte first.
+        modulus: &'a [u8; MODULUS_BYTES],
+    },
+    /// Of P-256.
+    Curve {
+        /// The coordinates of its point.
+        point: [&'a [u8; 32]; 2],
+    },
 }
 
 impl<'a> EndorsementKey<'a> {
-    /// Reads the public part of a key, which has to be one that [`CreateCurveEndorsementKey`] makes.
+    /// Reads the public part of a key, which has to be one that [`CreateCurveEndorsementKey`] or
+    /// [`CreateEndorsementKey`](super::CreateEndorsementKey) makes.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn read(public: &'a [u8]) -> Result<Self, Error> {
+        if let Some(modulus) = public.strip_prefix(&key::TEMPLATE) {
+            let modulus = modulus.try_into().map_err(|_| Error::Unexpected {
+                field: "length of the modulus",
+                value: modulus.len() as u32,
+            })?;
+            return Ok(Self::Rsa { modulus });
+        }
         let mut reader = Reader::new(public);
         if reader.bytes(FIXED)? != &TEMPLATE[..FIXED] {
             return Err(Error::Unexpected { field: "template of the key", value: 0 });
         }
-        let key = Self { point: [p256_number(&mut reader)?, p256_number(&mut reader)?] };
+        let key = Self::Curve { point: [p256_number(&mut reader)?, p256_number(&mut reader)?] };
         reader.end()?;
         Ok(key)
     }

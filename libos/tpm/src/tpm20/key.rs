@@ -12,8 +12,8 @@ pub(super) const PASSWORD_SESSION: u32 = 0x4000_0009;
 /// `TPM_RH_ENDORSEMENT`.
 pub(super) const ENDORSEMENT_HIERARCHY: u32 = 0x4000_000b;
 
-/// Derives the endorsement key from the TPM's endorsement seed and loads it. The same seed gives the same key
-/// each time.
+/// Derives the RSA endorsement key from the TPM's endorsement seed and loads it: the one whose certificate most TPMs have. The same
+/// seed gives the same key each time.
 #[derive(Clone, Copy, Debug)]
 pub struct CreateEndorsementKey;
 
@@ -30,7 +30,10 @@ impl Command for CreateEndorsementKey {
     type Response<'a> = LoadedKey<'a>;
 
     fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
-        create_primary(buffer, template::write)
+        create_primary(buffer, |writer| {
+            let length = TEMPLATE.len() + MODULUS_BYTES;
+            writer.u16(length as u16).bytes(&TEMPLATE).bytes(&[0; MODULUS_BYTES])
+        })
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<LoadedKey<'a>, Error> {
@@ -66,30 +69,24 @@ pub(super) fn parse_primary(bytes: &[u8]) -> Result<LoadedKey<'_>, Error> {
     Ok(LoadedKey { handle, key })
 }
 
-/// The template for an RSA 2048 endorsement key: L-1 of the TCG *EK Credential Profile*, section B.3.3.
-mod template {
-    use super::{Writer, algorithm};
-
-    /// fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy, restricted, decrypt.
-    const ATTRIBUTES: u32 = 0x0003_00b2;
-    /// The digest of the policy `PolicySecret(endorsement hierarchy)`.
-    const POLICY: [u8; 32] = [
-        0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24, 0xfd,
-        0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
-    ];
-    const MODULUS_BYTES: u16 = 256;
-    /// Type, name algorithm, attributes, policy, AES-128-CFB, no scheme, bits, exponent, unique field.
-    const BYTES: u16 = 2 + 2 + 4 + 2 + 32 + 6 + 2 + 2 + 4 + 2 + MODULUS_BYTES;
-
-    /// Writes it as a `TPM2B_PUBLIC`.
-    pub(super) fn write(writer: Writer<'_>) -> Writer<'_> {
-        let writer = writer.u16(BYTES).u16(algorithm::RSA).u16(algorithm::SHA256).u32(ATTRIBUTES);
-        let writer = writer.u16(32).bytes(&POLICY);
-        let writer = writer.u16(algorithm::AES).u16(128).u16(algorithm::CFB);
-        let writer = writer.u16(algorithm::NULL).u16(MODULUS_BYTES * 8).u32(0);
-        writer.u16(MODULUS_BYTES).bytes(&[0; MODULUS_BYTES as usize])
-    }
-}
+/// The public part of the endorsement key before its modulus: L-1 of the TCG *EK Credential Profile*, section B.3.3.
+#[rustfmt::skip]
+pub(super) const TEMPLATE: [u8; 58] = [
+    // RSA; SHA-256 makes its name.
+    0x00, 0x01, 0x00, 0x0b,
+    // fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy; restricted; decrypt.
+    0x00, 0x03, 0x00, 0xb2,
+    // The policy `PolicySecret(endorsement hierarchy)`.
+    0x00, 0x20,
+    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
+    0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
+    // AES-128-CFB; no scheme; 2048 bits; the default exponent.
+    0x00, 0x06, 0x00, 0x80, 0x00, 0x43, 0x00, 0x10, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00,
+    // The length of a modulus.
+    0x01, 0x00,
+];
+/// Bytes of the modulus.
+pub(super) const MODULUS_BYTES: usize = 256;
 
 /// Reads the public part of a loaded or kept key.
 #[derive(Clone, Copy, Debug)]
