@@ -101,6 +101,7 @@ pub(super) enum Unit {
     Times,
     Bytes,
     Seconds,
+    Milliseconds,
     /// Of the time-stamp counter: so fast as QEMU lets it run.
     Ticks,
     InstructionsPerByte,
@@ -115,6 +116,7 @@ impl Unit {
             Self::Instructions | Self::Times | Self::Ticks => format!("{figure:.0}"),
             Self::Bytes => format!("{:.1} KiB", figure / 1024.0),
             Self::Seconds => format!("{figure:.2} s"),
+            Self::Milliseconds => format!("{:.1} ms", figure * 1e3),
             Self::InstructionsPerByte => format!("{figure:.2}"),
             Self::BitsPerSecond => format!("{:.0} Mbit/s", figure / 1e6),
         }
@@ -264,6 +266,13 @@ pub(super) const MEASURED_ROWS: &[Row] = &[
         unit: Unit::Seconds,
         reference: Reference::None,
         target: Target::AtMost(1.0),
+    },
+    Row {
+        what: "- of it the TPM's own",
+        source: Source::Named("attestation tpm"),
+        unit: Unit::Milliseconds,
+        reference: Reference::None,
+        target: Target::None,
     },
     Row {
         what: "loader that measures",

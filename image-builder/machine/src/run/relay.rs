@@ -12,7 +12,12 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
+    time::{Duration, Instant},
 };
 
 use cloison_measure::Bank;
@@ -44,6 +49,8 @@ pub struct Relay {
     pub control: PathBuf,
     /// For the host: commands in, responses out.
     pub commands: PathBuf,
+    /// How long the TPM has had QEMU's commands, in nanoseconds.
+    busy: Arc<AtomicU64>,
 }
 
 impl Relay {
@@ -54,21 +61,27 @@ impl Relay {
     ///
     /// When a socket cannot be made, or the TPM does not take the connection.
     pub fn start(folder: &Path, tpm: &Path, change: Change) -> Result<Self, Failure> {
-        let relay = Self { control: folder.join("tpm-control"), commands: folder.join("tpm") };
+        let busy = Arc::new(AtomicU64::new(0));
+        let relay = Self { control: folder.join("tpm-control"), commands: folder.join("tpm"), busy };
         let listen = |path: &Path| {
             UnixListener::bind(path).map_err(|error| Failure::file("cannot make the socket", path, &error))
         };
         let (control, commands) = (listen(&relay.control)?, listen(&relay.commands)?);
         let tpm = UnixStream::connect(tpm).map_err(|error| Failure::program("swtpm", &error))?;
+        let turns = Turns { host: commands, change, busy: Arc::clone(&relay.busy) };
         // An error is the end of one side; the other learns of it because its socket closes.
-        thread::spawn(move || {
-            control.accept().and_then(|(qemu, _)| pass_control(&qemu, &tpm, commands, change))
-        });
+        thread::spawn(move || control.accept().and_then(|(qemu, _)| pass_control(&qemu, &tpm, turns)));
         Ok(relay)
     }
 }
 
 impl Relay {
+    /// How long the TPM has had QEMU's commands so far: from each command's last byte to its response's last.
+    #[must_use]
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.load(Ordering::Relaxed))
+    }
+
     /// Reads registers of a TPM 2.0, in both banks.
     ///
     /// # Errors
@@ -98,27 +111,30 @@ impl Relay {
     }
 }
 
-/// Passes control on, both ways, until one side ends.
-fn pass_control(
-    qemu: &UnixStream,
-    tpm: &UnixStream,
-    commands: UnixListener,
+/// What commands and responses go through.
+struct Turns {
+    /// Where the host's come.
+    host: UnixListener,
     change: Change,
-) -> io::Result<()> {
-    let mut commands = Some((commands, change));
+    busy: Arc<AtomicU64>,
+}
+
+/// Passes control on, both ways, until one side ends.
+fn pass_control(qemu: &UnixStream, tpm: &UnixStream, turns: Turns) -> io::Result<()> {
+    let mut turns = Some(turns);
     loop {
         let [from_qemu, from_tpm] = ready([qemu, tpm])?;
         if from_qemu {
             let (bytes, socket) = receive(qemu)?;
-            let theirs = match (socket, commands.take()) {
-                (Some(socket), Some((commands, change))) => {
+            let theirs = match (socket, turns.take()) {
+                (Some(socket), Some(turns)) => {
                     let (ours, theirs) = UnixStream::pair()?;
                     let socket = UnixStream::from(socket);
-                    thread::spawn(move || take_turns(socket, ours, &commands, change));
+                    thread::spawn(move || take_turns(socket, ours, turns));
                     Some(theirs)
                 }
                 (_, kept) => {
-                    commands = kept;
+                    turns = kept;
                     None
                 }
             };
@@ -168,22 +184,22 @@ fn send(to: &UnixStream, bytes: &[u8], socket: Option<&UnixStream>) -> io::Resul
 }
 
 /// Carries commands of QEMU and of the host to the TPM, one at a time, until QEMU or the TPM ends.
-fn take_turns(
-    mut qemu: UnixStream,
-    mut tpm: UnixStream,
-    host: &UnixListener,
-    mut change: Change,
-) -> io::Result<()> {
+fn take_turns(mut qemu: UnixStream, mut tpm: UnixStream, turns: Turns) -> io::Result<()> {
+    let Turns { host, mut change, busy } = turns;
     let mut clients: Vec<UnixStream> = Vec::new();
     loop {
-        let mut polled = vec![PollFd::new(&qemu, PollFlags::IN), PollFd::new(host, PollFlags::IN)];
+        let mut polled = vec![PollFd::new(&qemu, PollFlags::IN), PollFd::new(&host, PollFlags::IN)];
         polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         poll(&mut polled, None)?;
         let ready: Vec<bool> = polled.iter().map(|socket| !socket.revents().is_empty()).collect();
         if ready.first() == Some(&true) {
             let command = message(&mut qemu)?;
             tpm.write_all(&command)?;
-            qemu.write_all(&change(&command, message(&mut tpm)?))?;
+            let start = Instant::now();
+            let response = message(&mut tpm)?;
+            // A machine that runs for five hundred years has its sum begin again.
+            busy.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            qemu.write_all(&change(&command, response))?;
         }
         let mut served = ready.iter().skip(2);
         clients.retain_mut(|client| served.next() != Some(&true) || exchange(client, &mut tpm).is_ok());
