@@ -73,13 +73,16 @@ fn what_is_wrong_with_the_first_event_is_said() {
 #[test]
 fn what_is_wrong_with_another_event_is_said() {
     type Change = fn(&mut Vec<u8>);
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 9] = [
         (|log| log[EVENT] = 24, "there is no such register"),
         (|log| log[EVENT + 3] = 1, "there is no such register"),
         (|log| log[EVENT + 8] = 0, "it does not have one digest for each hash"),
         (|log| log[EVENT + 8] = 17, "it does not have one digest for each hash"),
         (|log| log[EVENT + 12] = 5, "it has a digest of a hash that the log does not have"),
         (|log| log[EVENT + 34] = 4, "it has two digests of one hash"),
+        (|log| log[EVENT] = 99, "there is no such register"),
+        // The length of the text, behind both digests.
+        (|log| log[EVENT + 12 + 2 + 20 + 2 + 32] += 1, "it is cut short"),
         (|log| log.truncate(log.len() - 1), "it is cut short"),
     ];
     for (change, what) in changes {

@@ -116,6 +116,17 @@ mod tests {
 
     use super::*;
 
+    /// A machine whose TPM, or whose way here, has gone in the middle of it.
+    #[test]
+    fn one_that_says_nothing_gives_no_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let silent = thread::spawn(move || drop(listener.accept()));
+        let why = Prover::ask(&address, &[7; NONCE_BYTES], Duration::ZERO, || false).unwrap_err();
+        assert!(why.to_string().starts_with("no answer: "), "{why}");
+        silent.join().unwrap();
+    }
+
     #[test]
     fn one_that_drips_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,6 +14,12 @@ const NONCE: [u8; 32] = *b"a nonce of two and thirty bytes.";
 /// The public part of a key before its point, as swtpm has made it.
 const TEMPLATE_BYTES: usize = 52;
 
+/// How many points the curve has.
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
 /// What is measured: register, kind, text.
 type Event = (u32, u32, &'static str);
 const EVENTS: [Event; 11] = [
@@ -47,6 +53,8 @@ struct Machine {
     signature_kind: [u16; 2],
     /// What is done to the halves of the signature.
     halves: fn([[u8; 32]; 2]) -> [[u8; 32]; 2],
+    /// The key's point has another coordinate.
+    is_off_curve: bool,
 }
 
 fn log_of(events: &[Event]) -> Vec<u8> {
@@ -76,6 +84,7 @@ fn good() -> Machine {
         behind_statement: Vec::new(),
         signature_kind: [0x18, 0x0b],
         halves: |halves| halves,
+        is_off_curve: false,
     }
 }
 
@@ -94,7 +103,9 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
 impl Machine {
     fn public(&self) -> Vec<u8> {
         let point = self.key.verifying_key().to_sec1_point(false);
-        [self.template.clone(), sized(&point.as_bytes()[1..33]), sized(&point.as_bytes()[33..])].concat()
+        let mut y = point.as_bytes()[33..].to_vec();
+        y[31] ^= u8::from(self.is_off_curve);
+        [self.template.clone(), sized(&point.as_bytes()[1..33]), sized(&y)].concat()
     }
 
     fn statement(&self) -> Vec<u8> {
@@ -174,7 +185,7 @@ fn a_good_machine_is_accepted() {
 #[test]
 fn what_is_forged_is_refused_with_its_reason() {
     type Change = fn(&mut Machine);
-    let forgeries: [(Change, &str); 21] = [
+    let forgeries: [(Change, &str); 26] = [
         (|machine| machine.nonce = vec![1; 32], "nonce: the quote answers another question"),
         (|machine| machine.nonce.truncate(31), "nonce: the quote answers another question"),
         (|machine| machine.mark = 0xff54_4348, "statement: the response's mark of what a TPM states"),
@@ -192,12 +203,18 @@ fn what_is_forged_is_refused_with_its_reason() {
         (|machine| machine.registers = Some(registers(&log_of(&EVENTS[..10]))), "log: it does not lead to"),
         (|machine| machine.log.truncate(machine.log.len() - 1), "log: event 11: it is cut short"),
         (|machine| machine.log = log_of(&EVENTS)[..40].to_vec(), "log: event 0: "),
+        (|machine| machine.log.clear(), "log: event 0: it is cut short"),
         (|machine| machine.template[7] ^= 1, "key: it is not an attester's"),
         (|machine| machine.template[20] ^= 1, "key: it is not an attester's"),
         (|machine| machine.signature_kind[0] = 0x14, "signature: the response's kind of signature"),
         (|machine| machine.signature_kind[1] = 0x04, "signature: the response's hash of the signature"),
         (|machine| machine.halves = |[_, s]| [[0; 32], s], "signature: the key has not signed"),
         (|machine| machine.halves = |[r, _]| [r, [0xff; 32]], "signature: the key has not signed"),
+        (|machine| machine.halves = |[r, _]| [r, [0; 32]], "signature: the key has not signed"),
+        (|machine| machine.halves = |[_, s]| [[0xff; 32], s], "signature: the key has not signed"),
+        // The order of the curve, which is no number that a half can be.
+        (|machine| machine.halves = |[_, s]| [ORDER, s], "signature: the key has not signed"),
+        (|machine| machine.is_off_curve = true, "signature: the key has not signed"),
         (|machine| machine.halves = |[r, s]| [s, r], "signature: the key has not signed"),
     ];
     for (place, (change, why)) in forgeries.into_iter().enumerate() {
@@ -231,6 +248,12 @@ fn another_system_is_refused_with_its_rows() {
         (with(10, (13, kind::LOADER, "domain two sha256:ff")), "PCR 13, row domain two"),
         (with(4, (9, kind::LOADER, "kernel sha256:ff")), "PCR 9, row kernel"),
         (both, "PCR 11, row header; PCR 12, rows policy, plan"),
+        // Behind firmware's end, somebody has measured more into what is firmware's and the loader's.
+        (
+            [&EVENTS[..], &[(4, kind::UEFI_APPLICATION, "late")]].concat(),
+            "PCR 4, row an event of kind 0x80000003",
+        ),
+        (Vec::new(), "PCR 4 was never extended; PCR 8 was never"),
         (more, "PCR 13, row domain spy (not foretold)"),
         (later, "PCR 14, row start of spy (not foretold)"),
         (EVENTS[..10].to_vec(), "PCR 13, row domain two (missing)"),
