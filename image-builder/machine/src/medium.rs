@@ -138,7 +138,8 @@ impl Maker<'_> {
         let core = format!("{TREE}/{FOLDER}/{CORE}");
         self.grub_image("i386-pc-eltorito", &format!("/{FOLDER}"), &[MODULES, ISO_MODULES].join(" "), &core)?;
         // All names are this file's own, without blanks. A source behind `=` may lie in a folder that has one in its name.
-        let whole = format!("-as mkisofs -quiet -o {NEW} -V CLOISON --modification-date={TIME}");
+        // Without a preparer, xorriso names itself with its version.
+        let whole = format!("-as mkisofs -quiet -o {NEW} -V CLOISON -p CLOISON --modification-date={TIME}");
         let dates = format!("--set_all_file_dates {TIME}");
         let bios =
             format!("-b {FOLDER}/{CORE} -no-emul-boot -boot-load-size 4 -boot-info-table --grub2-boot-info");
