@@ -92,7 +92,7 @@ pub const NC: Tool = Tool { name: "nc", purpose: "talks to a domain's ports", pa
 const TPM2: Tool =
     Tool { name: "tpm2_pcrread", purpose: "asks a TPM 2.0 from the host", package: "tpm2-tools" };
 const SWTPM_SETUP: Tool =
-    Tool { name: "swtpm_setup", purpose: "gives a TPM 1.2 an owner", package: "swtpm-tools" };
+    Tool { name: "swtpm_setup", purpose: "gives a TPM an owner or a certificate", package: "swtpm-tools" };
 const SSH: Tool = Tool { name: "ssh", purpose: "logs in to a guest", package: "openssh-client" };
 const CURL: Tool = Tool { name: "curl", purpose: "fetches a domain's page", package: "curl" };
 const TSHARK: Tool = Tool { name: "tshark", purpose: "reads recorded frames", package: "tshark" };

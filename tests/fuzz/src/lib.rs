@@ -4,6 +4,7 @@ mod targets {
     pub mod checksums;
     pub mod dhcp;
     pub mod dns;
+    pub mod enrolment;
     pub mod event_log;
     pub mod evidence;
     pub mod frames;
@@ -11,6 +12,7 @@ mod targets {
     pub mod http;
     pub mod iperf;
     pub mod loader;
+    pub mod old_quote;
     pub mod partitions;
     pub mod query;
     pub mod rows;
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "checksums", run: targets::checksums::run },
     Target { name: "dhcp", run: targets::dhcp::run },
     Target { name: "dns", run: targets::dns::run },
+    Target { name: "enrolment", run: targets::enrolment::run },
     Target { name: "event-log", run: targets::event_log::run },
     Target { name: "evidence", run: targets::evidence::run },
     Target { name: "frames", run: targets::frames::run },
@@ -41,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http", run: targets::http::run },
     Target { name: "iperf", run: targets::iperf::run },
     Target { name: "loader", run: targets::loader::run },
+    Target { name: "old-quote", run: targets::old_quote::run },
     Target { name: "partitions", run: targets::partitions::run },
     Target { name: "query", run: targets::query::run },
     Target { name: "rows", run: targets::rows::run },

@@ -1,6 +1,6 @@
 //! What the loader for UEFI finds, on its volume and with firmware, and what the image builder foretells of the same bytes.
 
-use boot_efi::{Kernel, Listing, event_bytes};
+use boot_efi::{Kernel, Listing, event_bytes, old_event_bytes, write_old_event};
 use cloison_measure::firmware;
 
 /// Where the kernel's memory can begin and end.
@@ -14,6 +14,12 @@ pub fn run(bytes: &[u8]) {
     listing(bytes);
     let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     assert!(event_bytes(word).is_none_or(|length| (16..=MOST).contains(&length)));
+    if let Some(event) = old_event_bytes(word).and_then(|length| bytes.get(..length)) {
+        let mut written = Vec::new();
+        write_old_event(&mut written, event);
+        let told = event_bytes(|at| Some(u32::from_le_bytes(*written.get(at..)?.first_chunk()?)));
+        assert_eq!(told, Some(written.len()));
+    }
     if let Some(digests) = firmware::program(bytes) {
         assert_eq!(firmware::program(bytes), Some(digests));
     }
