@@ -96,6 +96,13 @@ pub fn partitions(disk: &[u8]) -> Option<FirmwareEvent> {
     })
 }
 
+/// Whether an event of a register and a kind is in another register of a TPM 1.2, or beside what only the machine knows: UEFI
+/// firmware that measures by the older of its protocols says in the register of its end that it starts a loader, and how it is set up.
+#[must_use]
+pub const fn goes_elsewhere_in_tpm_12(pcr: u32, kind: u32) -> bool {
+    pcr == PCR_END || (pcr == PCR_LOADER && kind == kind::UEFI_ACTION)
+}
+
 /// What comes when the boot loader has ended firmware.
 pub fn after() -> impl Iterator<Item = FirmwareEvent> {
     EXIT.into_iter().map(|text| FirmwareEvent::new("end of firmware", PCR_END, kind::UEFI_ACTION, text))

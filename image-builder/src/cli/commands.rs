@@ -18,7 +18,7 @@ use image_machine::{
 
 use super::{
     Assumption, BenchArgs, BootChoice, BuildArgs, Expected, FormChoice, GraphArgs, GraphForm, PcrsArgs,
-    PcrsFormat, QueryArgs, ReportArgs, platform_record,
+    PcrsFormat, QueryArgs, ReportArgs, TpmChoice, platform_record,
 };
 use crate::{
     build::{self, Context},
@@ -184,12 +184,20 @@ pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
     };
     let no_program = || Failure::Failed("what firmware would start is nothing that it starts".into());
     let prediction = Prediction::new(boot, &built.kernel, &built.image).ok_or_else(no_program)?;
-    // A record is of a machine that starts from the disc that `run` makes.
+    // A record is of a machine with a TPM 2.0 that starts from the disc that `run` makes.
     let record = match args.disc {
-        None => platform_record::recorded(context, &built.system, args.boot, args.record.as_deref())?,
-        Some(_) => None,
+        None if args.tpm == TpmChoice::V20 => {
+            platform_record::recorded(context, &built.system, args.boot, args.record.as_deref())?
+        }
+        _ => None,
     };
-    let prediction = prediction.with(record.unwrap_or_default());
+    let prediction = match args.tpm {
+        TpmChoice::None => {
+            return Err(Failure::Usage("without a TPM there are no registers: --tpm 1.2 or 2.0".into()));
+        }
+        TpmChoice::V12 => prediction.of_tpm_12(),
+        TpmChoice::V20 => prediction.with(record.unwrap_or_default()),
+    };
     match args.format {
         PcrsFormat::Table => output::print(&prediction.table()),
         PcrsFormat::Json => output::print(&prediction.json()),

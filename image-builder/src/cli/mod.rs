@@ -358,7 +358,7 @@ enum GraphForm {
 
 /// Print what the TPM's registers will be, and what they follow from
 ///
-/// The system is built first. The values are those that a TPM 2.0 shows once the system has been started with
+/// The system is built first. The values are those that a TPM shows once the system has been started with
 /// `cargo image run --firmware efi`, or from target/images/SYSTEM/boot-efi.img by another machine's UEFI firmware.
 #[derive(Debug, Args)]
 struct PcrsArgs {
@@ -370,6 +370,9 @@ struct PcrsArgs {
     /// How the system is started
     #[arg(long, value_enum, default_value = "efi")]
     boot: BootChoice,
+    /// The machine's TPM
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "2.0")]
+    tpm: TpmChoice,
     /// The disc that it is started from: the table of partitions of a stick is measured as well
     #[arg(long, value_enum, value_name = "FORM")]
     disc: Option<FormChoice>,

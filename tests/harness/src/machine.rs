@@ -21,7 +21,7 @@ use image_machine::{
     progress,
     run::{
         CaptureRequest, Conclusion, Devices, End, Event, ForwardRequest, HostPorts, OpenForward, Session,
-        Tpm, TpmState, Transcript,
+        Tpm, TpmState, TpmVersion, Transcript,
     },
     tools::{self, Tool},
 };
@@ -376,7 +376,9 @@ fn foretold(
             Boot::Efi(&loader)
         }
     };
-    Ok(Prediction::new(boot, &built.kernel, &built.image))
+    let prediction = Prediction::new(boot, &built.kernel, &built.image);
+    let is_old = scenario.firmware == Firmware::Efi && scenario.tpm == Some(TpmVersion::V12);
+    Ok(prediction.map(|foretold| if is_old { foretold.of_tpm_12() } else { foretold }))
 }
 
 /// The kernel that attacks itself, compiled once in each run of the tests.

@@ -12,7 +12,7 @@ impl Prediction {
         let width = 2 * Bank::Sha256.bytes();
         let mut text = format!("PCR  bank    {:<width$}  rows\n", "value");
         for pcr in self.pcrs() {
-            for bank in Bank::ALL {
+            for bank in self.banks.iter().copied() {
                 let value = hex(self.registers(bank).value(pcr));
                 let rows = self.rows(pcr).join(", ");
                 text += &format!("{pcr:>3}  {:<6}  {value:<width$}  {rows}\n", bank.name());
@@ -32,21 +32,21 @@ impl Prediction {
 
     /// What was once read of a register.
     fn recorded(&self, pcr: u32) -> impl Iterator<Item = (Bank, &str)> {
-        Bank::ALL.into_iter().filter_map(move |bank| Some((bank, self.record.value(pcr, bank)?)))
+        self.banks.iter().filter_map(move |bank| Some((*bank, self.record.value(pcr, *bank)?)))
     }
 
     /// For programs: the registers of each bank, and what goes into them.
     #[must_use]
     pub fn json(&self) -> String {
-        let banks: Vec<String> = Bank::ALL.iter().map(|bank| self.json_bank(*bank)).collect();
+        let banks: Vec<String> = self.banks.iter().map(|bank| self.json_bank(*bank)).collect();
         let events = self.events.iter().map(|event| {
             // A name has neither quotation marks nor backslashes.
-            let digests =
-                Bank::ALL.map(|bank| format!("\"{}\": \"{}\"", bank.name(), hex(event.digests.get(bank))));
+            let digest = |bank: &Bank| format!("\"{}\": \"{}\"", bank.name(), hex(event.digests.get(*bank)));
+            let digests: Vec<String> = self.banks.iter().map(digest).collect();
             format!("    {{\"pcr\": {}, \"name\": \"{}\", {}}}", event.pcr, event.name, digests.join(", "))
         });
         let events: Vec<String> = events.collect();
-        let recorded: Vec<String> = Bank::ALL.iter().map(|bank| self.json_record(*bank)).collect();
+        let recorded: Vec<String> = self.banks.iter().map(|bank| self.json_record(*bank)).collect();
         format!(
             "{{\n  \"banks\": {{\n{}\n  }},\n  \"recorded\": {{\n{}\n  }},\n  \"events\": [\n{}\n  ]\n}}\n",
             banks.join(",\n"),
@@ -73,7 +73,8 @@ impl Prediction {
     #[must_use]
     pub fn keylime(&self) -> String {
         let lines = self.pcrs().into_iter().map(|pcr| {
-            let values = Bank::ALL.map(|bank| format!("\"{}\"", hex(self.registers(bank).value(pcr))));
+            let value = |bank: &Bank| format!("\"{}\"", hex(self.registers(*bank).value(pcr)));
+            let values: Vec<String> = self.banks.iter().map(value).collect();
             format!("  \"{pcr}\": [{}]", values.join(", "))
         });
         let recorded = self.others.iter().filter_map(|(pcr, _)| {

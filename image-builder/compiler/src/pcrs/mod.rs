@@ -17,6 +17,15 @@ pub const OF_UEFI: &[(u32, &str)] =
 /// See [`OF_UEFI`].
 pub const OF_BIOS: &[(u32, &str)] = &[(1, "the machine's tables"), (2, "programs of its devices")];
 
+/// The same of UEFI firmware with a TPM 1.2: there its settings, and that it starts a loader, go where other firmware measures its end
+/// (TCG *EFI Platform Specification*, family 1.2, section 5.2).
+const OF_UEFI_12: &[(u32, &str)] = &[
+    (0, "firmware's code"),
+    (1, "firmware's configuration"),
+    (5, "firmware's settings, start of a loader, end of firmware"),
+    (7, "what is the maker's"),
+];
+
 /// How a machine is started.
 #[derive(Debug, Clone, Copy)]
 pub enum Boot<'a> {
@@ -49,6 +58,8 @@ pub struct Prediction {
     events: Vec<Expected>,
     others: &'static [(u32, &'static str)],
     record: Record,
+    /// The banks that the TPM has.
+    banks: &'static [Bank],
 }
 
 impl Prediction {
@@ -67,7 +78,7 @@ impl Prediction {
             Boot::EfiDisk { loader, disk } => (loader, Some(firmware::partitions(disk)?)),
             Boot::Bios(disc) => {
                 let events = firmware::bios(disc)?.map(of_firmware).collect();
-                return Some(Self { events, others: OF_BIOS, record: Record::default() });
+                return Some(Self { events, others: OF_BIOS, record: Record::default(), banks: &Bank::ALL });
             }
         };
         let mut events: Vec<_> = firmware::before(firmware::program(loader)?).map(of_firmware).collect();
@@ -84,13 +95,25 @@ impl Prediction {
             }
         }));
         events.extend(firmware::after().map(of_firmware));
-        Some(Self { events, others: OF_UEFI, record: Record::default() })
+        Some(Self { events, others: OF_UEFI, record: Record::default(), banks: &Bank::ALL })
     }
 
     /// The same with what was once read of the machine.
     #[must_use]
     pub fn with(self, record: Record) -> Self {
         Self { record, ..self }
+    }
+
+    /// The same of a machine with a TPM 1.2, whose registers are of SHA-1. UEFI firmware measures into it by its older protocol, which
+    /// has its own settings in a register that is the same on all machines otherwise.
+    #[must_use]
+    pub fn of_tpm_12(mut self) -> Self {
+        self.banks = &[Bank::Sha1];
+        if self.others == OF_UEFI {
+            self.others = OF_UEFI_12;
+            self.events.retain(|event| !firmware::goes_elsewhere_in_tpm_12(event.pcr, event.kind));
+        }
+        self
     }
 
     /// The registers that follow.
@@ -120,9 +143,10 @@ impl Prediction {
     #[must_use]
     pub fn event_log(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        log::write_start(&mut out);
+        log::write_start_of(&mut out, self.banks);
         for event in &self.events {
-            log::write_event(&mut out, event.pcr, event.kind, &event.digests, &event.data);
+            let digests = self.banks.iter().map(|bank| (bank.algorithm(), event.digests.get(*bank)));
+            log::write_hashed(&mut out, (event.pcr, event.kind), digests, &event.data);
         }
         out
     }

@@ -2,7 +2,7 @@
 
 use cloison_abi::measure::{PCR_BUILDER, PCR_PLAN, PCR_PROGRAMS};
 use cloison_measure::{
-    Bank, Event, Log, Registers, Rows,
+    Bank, Digests, Event, Log, Registers, Rows,
     event::{System as Measured, sha256},
     firmware::program,
     log::replay,
@@ -135,6 +135,30 @@ fn what_is_foretold_is_what_its_log_comes_to() {
     }
     let names = "domain console, domain stpm, domain client";
     assert!(prediction.table().lines().any(|line| line.starts_with(" 13") && line.contains(names)));
+}
+
+/// Into a TPM 1.2 firmware measures elsewhere that it starts a loader: the loader's register has a separator and the loader alone.
+#[test]
+fn of_a_tpm_1_2_firmware_s_own_register_is_not_foretold() {
+    let image = Read::everything().image;
+    let loader = loader();
+    let new = Prediction::new(Boot::Efi(&loader), b"kernel", &image).unwrap();
+    let old = new.clone().of_tpm_12();
+    let log = old.event_log();
+    let log = Log::read(&log).unwrap();
+    assert!(log.has(Bank::Sha1) && !log.has(Bank::Sha256));
+    let registers = old.registers(Bank::Sha1);
+    assert_eq!(replay(&log, Bank::Sha1), Ok(registers.clone()));
+    let others = new.registers(Bank::Sha1);
+    let differs = |pcr: &u32| registers.value(*pcr) != others.value(*pcr);
+    assert_eq!((0..24).filter(differs).collect::<Vec<_>>(), [4, 5]);
+    let mut expected = Registers::new(Bank::Sha1);
+    expected.extend(4, Digests::of(&[0; 4]).get(Bank::Sha1));
+    expected.extend(4, program(&loader).unwrap().get(Bank::Sha1));
+    assert_eq!(registers.value(4), expected.value(4));
+    let table = old.table();
+    assert!(!table.contains("sha256") && !table.lines().any(|line| line.starts_with("  5  sha1")), "{table}");
+    assert!(!old.json().contains("\"5\""));
 }
 
 #[test]
