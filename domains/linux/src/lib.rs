@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod clerk;
 mod date;
 mod keyboard;
 mod place;

@@ -18,11 +18,11 @@ use cloison_rt::{
 };
 use linux_core::guest::{Guest, Vectors};
 use linux_core::machine::{
-    Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, ROW_WORDS, Row, Shown, Space, Spaces,
+    Clerk, Disk, DiskOperation, Machine, Memory, Network, NoRoom, Page, ROW_WORDS, Row, Shown, Space, Spaces,
     Submission, Tpm,
 };
 
-use crate::{Unfit, Watch, date, storage::Storage, tpm::TpmService, wire::Wire};
+use crate::{Unfit, Watch, clerk::BmiDesk, date, storage::Storage, tpm::TpmService, wire::Wire};
 
 static ZEROES: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
 
@@ -44,6 +44,7 @@ pub struct Place<W> {
     wire: Option<Wire>,
     storage: Option<Storage>,
     tpm: Option<TpmService>,
+    desk: Option<BmiDesk>,
     hertz: u64,
     /// Who looks on; away only while it does.
     watch: Option<W>,
@@ -65,6 +66,7 @@ impl<W: Watch> Place<W> {
             wire: Wire::open(),
             storage: Storage::open(),
             tpm: TpmService::find(),
+            desk: BmiDesk::find(),
             hertz: time::hertz(),
             watch: Some(watch),
         };
@@ -106,6 +108,9 @@ impl<W: Watch> Place<W> {
         }
         if let Some(storage) = &mut self.storage {
             storage.reset();
+        }
+        if let Some(desk) = &mut self.desk {
+            desk.reset();
         }
     }
 
@@ -363,6 +368,28 @@ impl<W: Watch> Tpm for Place<W> {
     fn cancel(&mut self) {
         if let Some(tpm) = &mut self.tpm {
             tpm.cancel();
+        }
+    }
+}
+
+impl<W: Watch> Clerk for Place<W> {
+    fn has_clerk(&self) -> bool {
+        self.desk.is_some()
+    }
+
+    fn hear(&mut self, text: &[u8]) {
+        if let Some(desk) = &mut self.desk {
+            desk.hear(text);
+        }
+    }
+
+    fn says(&self) -> &[u8] {
+        self.desk.as_ref().map_or(&[], BmiDesk::says)
+    }
+
+    fn said(&mut self, bytes: usize) {
+        if let Some(desk) = &mut self.desk {
+            desk.said(bytes);
         }
     }
 }

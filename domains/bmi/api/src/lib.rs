@@ -3,6 +3,7 @@
 //!
 //! * [`manage`] is the gate's interface, and the builder's: BMI judges, and passes on.
 //! * [`Command`] is what a line of `bmic` asks for; [`carry_out`] does it and tells a person how it went.
+//! * [`Desk`] does so for bytes of a terminal that another one has.
 //! * [`closest`] finds what somebody meant.
 
 #![no_std]
@@ -13,10 +14,12 @@ extern crate alloc;
 mod carry_out;
 mod closest;
 mod command;
+mod desk;
 mod text;
 
 pub use builder_api::{DIGEST_BYTES, ManageError, REGISTER_NAMES, REGISTERS, State, manage};
 pub use carry_out::{Around, Digest, Status, carry_out, domains, groups};
 pub use closest::closest;
 pub use command::{Command, MANUAL, OPTIONS, UsageError, did_you_mean};
+pub use desk::Desk;
 pub use text::text;

@@ -4,7 +4,7 @@ use cloison_xen::console::{
     IN, IN_BYTES, IN_CONSUMED, IN_PRODUCED, OUT, OUT_BYTES, OUT_CONSUMED, OUT_PRODUCED,
 };
 
-use crate::byte_ring::ByteRing;
+use crate::byte_ring::{ByteRing, Damaged};
 use crate::machine::{Machine, Memory};
 use crate::saved::carried;
 
@@ -57,6 +57,22 @@ impl Console {
 
     /// Gives the guest what was typed, as far as there is room. Returns how many bytes it was.
     pub fn fill(&self, memory: &mut impl Memory, typed: &[u8]) -> usize {
-        self.typed.put(memory, typed).unwrap_or(0)
+        self.give(memory, typed).unwrap_or(0)
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// [`Damaged`]: its indices contradict each other.
+    pub fn give(&self, memory: &mut impl Memory, typed: &[u8]) -> Result<usize, Damaged> {
+        self.typed.put(memory, typed)
+    }
+
+    /// Takes as much of what the guest has printed as fits.
+    ///
+    /// # Errors
+    /// As [`Console::give`].
+    pub fn take(&self, memory: &mut impl Memory, into: &mut [u8]) -> Result<usize, Damaged> {
+        self.printed.take(memory, into)
     }
 }

@@ -220,8 +220,27 @@ pub enum Submission {
     Lost,
 }
 
+/// Somebody who reads what the guest writes to its second terminal, and answers there; nobody unless it says so.
+pub trait Clerk {
+    /// Whether somebody is there.
+    fn has_clerk(&self) -> bool {
+        false
+    }
+
+    /// Hears what the guest has written.
+    fn hear(&mut self, _text: &[u8]) {}
+
+    /// What it has to say that the guest has not taken yet.
+    fn says(&self) -> &[u8] {
+        &[]
+    }
+
+    /// The guest has taken so many bytes of that.
+    fn said(&mut self, _bytes: usize) {}
+}
+
 /// The rest: time, the CPU, the way out.
-pub trait Machine: Memory + Spaces + Disk + Network + Tpm {
+pub trait Machine: Memory + Spaces + Disk + Network + Tpm + Clerk {
     /// The time-stamp counter, as the guest reads it.
     fn ticks(&self) -> u64;
 

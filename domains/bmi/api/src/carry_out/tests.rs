@@ -15,6 +15,8 @@ use crate::{
 
 extern crate std;
 
+mod desk;
+
 fn named(text: &str) -> Name {
     Name::new(text).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use cloison_abi::limits::PAGE_BYTES;
 
-use super::{block::Block, network::Interface};
+use super::{block::Block, network::Interface, terminal::Terminal};
 use crate::boot::{STORE_PORT, Start};
 use crate::events::Channels;
 use crate::machine::Machine;
@@ -18,29 +18,32 @@ pub(crate) struct Devices {
     seen: u32,
     block: Option<Block>,
     interface: Option<Interface>,
+    terminal: Option<Terminal>,
 }
 
 /// The machine says which devices there are; they have to be those that there were.
 impl Carried for Devices {
     fn carry(&mut self, carrier: &mut impl Carrier) -> Result<(), CutShort> {
-        let Self { store, page, seen, block, interface } = self;
+        let Self { store, page, seen, block, interface, terminal } = self;
         store.carry(carrier)?;
         page.carry(carrier)?;
         seen.carry(carrier)?;
-        let mut had = [block.is_some(), interface.is_some()];
+        let has = [block.is_some(), interface.is_some(), terminal.is_some()];
+        let mut had = has;
         had.carry(carrier)?;
-        if had != [block.is_some(), interface.is_some()] {
+        if had != has {
             return Err(CutShort);
         }
         block.as_mut().map_or(Ok(()), |block| block.carry(carrier))?;
-        interface.as_mut().map_or(Ok(()), |interface| interface.carry(carrier))
+        interface.as_mut().map_or(Ok(()), |interface| interface.carry(carrier))?;
+        terminal.as_mut().map_or(Ok(()), |terminal| terminal.carry(carrier))
     }
 }
 
 impl Devices {
     /// None, before a guest begins.
     pub const fn new() -> Self {
-        Self { store: Xenstore::new(), page: 0, seen: 0, block: None, interface: None }
+        Self { store: Xenstore::new(), page: 0, seen: 0, block: None, interface: None, terminal: None }
     }
 
     /// Offers what the machine has to a guest that begins.
@@ -58,6 +61,7 @@ impl Devices {
     fn attach(&mut self, machine: &impl Machine) -> Result<(), Refusal> {
         self.block = Block::new(&mut self.store, machine)?;
         self.interface = Interface::new(&mut self.store, machine)?;
+        self.terminal = Terminal::new(&mut self.store, machine)?;
         Ok(())
     }
 
@@ -114,6 +118,14 @@ impl Devices {
             told.ok().flatten().into_iter().for_each(|port| channels.raise(machine, port));
             is_moved = true;
         }
+        if let Some(terminal) = &mut self.terminal
+            && let Some(port) = terminal.port()
+            && channels.take_raised(port)
+        {
+            let told = terminal.serve(&mut self.store, machine);
+            told.ok().flatten().into_iter().for_each(|port| channels.raise(machine, port));
+            is_moved = true;
+        }
         if is_moved { self.serve_store(machine, channels) } else { Ok(()) }
     }
 
@@ -124,6 +136,9 @@ impl Devices {
         }
         if let Some(interface) = &mut self.interface {
             let _ = interface.look(&mut self.store, machine);
+        }
+        if let Some(terminal) = &mut self.terminal {
+            let _ = terminal.look(&mut self.store, machine);
         }
     }
 

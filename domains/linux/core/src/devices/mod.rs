@@ -5,6 +5,7 @@ mod all;
 pub mod block;
 pub mod network;
 pub mod ring;
+pub mod terminal;
 
 #[cfg(test)]
 mod tests;
@@ -54,7 +55,7 @@ impl State {
 /// A device's two folders in xenstore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Device {
-    /// As xenstore has it: `vbd`, `vif`.
+    /// As xenstore has it: `vbd`, `vif`, `console`.
     kind: &'static str,
     /// Its number.
     id: u32,

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use core::task::Poll;
 
 use super::{FakeTpm, Ram, memory_in_ram};
-use crate::machine::{Disk, Machine, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm};
+use crate::machine::{Clerk, Disk, Machine, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm};
 
 /// The machine.
 pub struct Host {
@@ -67,6 +67,8 @@ impl Spaces for Host {
 impl Disk for Host {}
 
 impl Network for Host {}
+
+impl Clerk for Host {}
 
 impl Tpm for Host {
     fn has_tpm(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::xenstore::{HOME, Xenstore};
 
 mod block;
 mod network;
+mod terminal;
 
 /// Pages of the guest.
 const PAGES: u32 = 40;

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use cloison_abi::guest::{GUEST_LOW_END, GUEST_MAP_PAGES, GUEST_SPACES, GuestRegisters};
 use cloison_abi::limits::PAGE_BYTES;
 
-use crate::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Tpm};
+use crate::machine::{Clerk, Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Tpm};
 use crate::memory::entry::{entry_address, index};
 use crate::memory::{Entry, Fault, Paging, code};
 use crate::testing::Ram;
@@ -171,6 +171,8 @@ impl Disk for Model {}
 impl Network for Model {}
 
 impl Tpm for Model {}
+
+impl Clerk for Model {}
 
 impl Machine for Model {
     fn ticks(&self) -> u64 {
