@@ -119,6 +119,7 @@ boot_tests! {
     the_menu_has_bmi: "menu-bmi",
     the_menu_has_the_network: "menu-net",
     the_menu_has_a_linux: "menu-linux",
+    the_menu_has_all_in_one: "menu-integrated",
     a_keylogger_sees_its_own_input_alone: "keylogger",
     what_the_host_says_is_judged_too: "host-command",
     domains_see_each_other_over_a_switch: "net-demo",
