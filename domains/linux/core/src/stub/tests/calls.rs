@@ -31,7 +31,7 @@ struct Call {
 const STORE: Call = Call {
     number: call::MMU_UPDATE,
     arguments: [address(SCRATCH), 1, 0, SELF],
-    request: MmuUpdate { ptr: TABLE + 8, val: 1 << 63 | 9 * PAGE_BYTES | 0x67 },
+    request: MmuUpdate { ptr: TABLE + 8, val: (1 << 63) | (9 * PAGE_BYTES) | 0x67 },
     old: 0x100,
 };
 const STACK_SWITCH: Call =
@@ -81,7 +81,7 @@ fn a_call_by_the_stub_comes_to_what_it_comes_to_without() {
         Call { old: 0, ..STORE },
         Call { request: MmuUpdate { val: 0x1_2346, ..STORE.request }, ..STORE },
         Call {
-            request: MmuUpdate { val: (PAGES - 1) * PAGE_BYTES | 0xfff, ptr: PAGES * PAGE_BYTES - 8 },
+            request: MmuUpdate { val: ((PAGES - 1) * PAGE_BYTES) | 0xfff, ptr: PAGES * PAGE_BYTES - 8 },
             ..STORE
         },
         Call { arguments: [1, address(STACK) - 1, 2, 3], ..STACK_SWITCH },
@@ -101,7 +101,7 @@ fn another_call_goes_the_long_way() {
     let request = |ptr, val| MmuUpdate { ptr, val };
     for call in [
         Call { old: 1, ..STORE },
-        Call { old: 8 * PAGE_BYTES | 0x67, ..STORE },
+        Call { old: (8 * PAGE_BYTES) | 0x67, ..STORE },
         Call { arguments: [address(SCRATCH), 2, 0, SELF], ..STORE },
         Call { arguments: [address(SCRATCH), 0, 0, SELF], ..STORE },
         Call { arguments: [address(SCRATCH), 1 << 32 | 1, 0, SELF], ..STORE },
@@ -112,7 +112,7 @@ fn another_call_goes_the_long_way() {
         Call { request: request(TABLE + 8 + 4, 0), ..STORE },
         Call { request: request(PAGES * PAGE_BYTES, 0), ..STORE },
         Call { request: request(u64::MAX - 7, 0), ..STORE },
-        Call { request: request(TABLE, PAGES * PAGE_BYTES | 1), ..STORE },
+        Call { request: request(TABLE, (PAGES * PAGE_BYTES) | 1), ..STORE },
         Call { request: request(TABLE, 1 << 51 | 1), ..STORE },
         Call { arguments: [0, 1 << 47, 0, 0], ..STACK_SWITCH },
         Call { arguments: [0, 0x1000, 0, 0], ..STACK_SWITCH },
