@@ -5,7 +5,7 @@ use cloison_abi::guest::{GUEST_SPACES, GuestRegisters};
 use cloison_abi::limits::PAGE_BYTES;
 use linux_core::boot::Start;
 use linux_core::guest::{Exit, Guest, Next};
-use linux_core::machine::{Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Tpm};
+use linux_core::machine::{Clerk, Disk, Machine, Memory, Network, NoRoom, Page, Shown, Space, Spaces, Tpm};
 use linux_core::memory::is_canonical;
 
 /// Pages of its memory, and those that it shares.
@@ -203,6 +203,7 @@ impl Spaces for Place {
 impl Disk for Place {}
 impl Network for Place {}
 impl Tpm for Place {}
+impl Clerk for Place {}
 
 impl Machine for Place {
     fn ticks(&self) -> u64 {
