@@ -19,29 +19,17 @@ use builder_api::State;
 
 use crate::{
     BuildError, Kernel, Site, Step,
-    site::{Choice, Held},
+    site::{Choice, Saved},
 };
 
 /// Bytes that are copied at a time.
-const PIECE_BYTES: u64 = 4 * PAGE_BYTES;
-
-/// What was kept of a domain.
-pub(crate) struct Saved {
-    /// With what its thread goes on, part by part.
-    registers: Vec<[u64; 4]>,
-    /// The copy of its memory, region by region.
-    store: Held,
-    /// Which of its images it has lived with.
-    image: u8,
-    /// Of all of that, and of the plan.
-    digest: Digest,
-}
+const CHUNK_BYTES: u64 = 4 * PAGE_BYTES;
 
 /// Bytes of the instruction that makes a call.
 const CALL_BYTES: u64 = 2;
 
 /// Part of a region, and where its bytes are in the copy.
-struct Piece {
+struct Chunk {
     region: Slot,
     offset: u64,
     stored_at: u64,
@@ -160,8 +148,8 @@ impl<K: Kernel> Site<'_, K> {
         digest.update(self.image.plan_digest());
         digest.update(self.plan.domain(domain)?.digest);
         registers.iter().flatten().for_each(|word| digest.update(word.to_le_bytes()));
-        let mut buffer = vec![0; PIECE_BYTES as usize];
-        for Piece { region, offset, stored_at, bytes } in self.pieces(domain)? {
+        let mut buffer = vec![0; CHUNK_BYTES as usize];
+        for Chunk { region, offset, stored_at, bytes } in self.chunks(domain)? {
             let bytes = buffer.get_mut(..bytes).unwrap_or_default();
             let (from, to) = ((region, offset), (store, stored_at));
             let ((from, at), (region, offset)) = if is_saved { (from, to) } else { (to, from) };
@@ -175,17 +163,17 @@ impl<K: Kernel> Site<'_, K> {
     }
 
     /// All of the memory of a domain.
-    fn pieces(&self, domain: u32) -> Result<Vec<Piece>, BuildError> {
-        let (mut pieces, mut stored_at) = (Vec::new(), 0);
+    fn chunks(&self, domain: u32) -> Result<Vec<Chunk>, BuildError> {
+        let (mut chunks, mut stored_at) = (Vec::new(), 0);
         for place in self.plan.memory_of(domain) {
             let (region, end) = (self.region(place)?, self.pages_of(place) * PAGE_BYTES);
-            for offset in (0..end).step_by(PIECE_BYTES as usize) {
-                let bytes = (end - offset).min(PIECE_BYTES);
-                pieces.push(Piece { region, offset, stored_at, bytes: bytes as usize });
+            for offset in (0..end).step_by(CHUNK_BYTES as usize) {
+                let bytes = (end - offset).min(CHUNK_BYTES);
+                chunks.push(Chunk { region, offset, stored_at, bytes: bytes as usize });
                 stored_at += bytes;
             }
         }
-        Ok(pieces)
+        Ok(chunks)
     }
 }
 
@@ -203,19 +191,4 @@ fn call_again(parts: &mut [[u64; 4]]) {
         last[0] = last[0].wrapping_sub(CALL_BYTES);
     }
     last[3] |= 1 << EVENT_PEER_FAILED;
-}
-
-#[cfg(test)]
-impl Saved {
-    pub(crate) fn store_slot(&self) -> Slot {
-        self.store.slot
-    }
-
-    pub(crate) fn registers_mut(&mut self) -> &mut [[u64; 4]] {
-        &mut self.registers
-    }
-
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
-    }
 }

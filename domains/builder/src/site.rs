@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use cloison_abi::{
     Rights,
     call::{BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, SLOT_SELF},
+    image::Digest,
     limits::{MAX_SLOTS, PLAN_EVENTS},
     plan::{DomainEntry, FaultPolicy, RegionSource},
 };
@@ -15,7 +16,7 @@ use cloison_sys::{Slot, build::Configuration};
 
 use builder_api::State;
 
-use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source, saved::Saved};
+use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source};
 
 /// Where domains are built.
 pub struct Site<'a, K> {
@@ -61,6 +62,18 @@ pub struct Choice {
     pub guest_pages: u32,
     /// Which of its images.
     pub image: u8,
+}
+
+/// What is kept of a domain that goes on later from where it is saved.
+pub(crate) struct Saved {
+    /// With what its thread goes on, part by part.
+    pub(crate) registers: Vec<[u64; 4]>,
+    /// The copy of its memory, region by region.
+    pub(crate) store: Held,
+    /// Which of its images it has lived with.
+    pub(crate) image: u8,
+    /// Of all of that, and of the plan.
+    pub(crate) digest: Digest,
 }
 
 /// A region that the builder holds.

@@ -144,7 +144,7 @@ fn what_was_changed_does_not_go_on() {
     let place = |offset| {
         with(&sketch(BUDGET), |kernel, site| {
             save(site).unwrap();
-            let store = site.shell(0).unwrap().saved.as_ref().unwrap().store_slot();
+            let store = site.shell(0).unwrap().saved.as_ref().unwrap().store.slot;
             let byte = kernel.peek(store, offset);
             kernel.poke(store, offset, byte ^ 1);
             assert_eq!(restore(site), Err(Refusal::Changed), "{offset}");
@@ -158,7 +158,7 @@ fn what_was_changed_does_not_go_on() {
     with(&sketch(BUDGET), |_, site| {
         save(site).unwrap();
         let shell = site.shells[0].as_mut().unwrap();
-        shell.saved.as_mut().unwrap().registers_mut()[30][0] += 1;
+        shell.saved.as_mut().unwrap().registers[30][0] += 1;
         assert_eq!(restore(site), Err(Refusal::Changed));
     });
 }
@@ -177,7 +177,7 @@ fn another_program_does_not_go_on() {
         let mut found = [0; 32];
         with(plan, |_, site| {
             save(site).unwrap();
-            found = site.shell(0).unwrap().saved.as_ref().unwrap().digest();
+            found = site.shell(0).unwrap().saved.as_ref().unwrap().digest;
         });
         found
     };
