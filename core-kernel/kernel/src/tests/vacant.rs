@@ -338,7 +338,7 @@ fn registers_of_who_has_stopped_are_told_and_of_nobody_else() {
     for part in [6, u64::MAX] {
         refused(&mut world, read(part), CallError::BadArgument);
     }
-    // What it found in its second register when it began.
+    // The stack with which it began is the fifth register, as instructions number them.
     let came = world.finish(BUILDER, read(2));
-    assert!(matches!(came, Some(Came::To(0, [.., stack])) if stack == 0x40_2000), "{came:?}");
+    assert!(matches!(came, Some(Came::To(0, [stack, ..])) if stack == 0x40_2000), "{came:?}");
 }
