@@ -124,7 +124,7 @@ pub(super) fn restore(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argu
     let thread = kernel.thread(domain)?;
     let context = kernel.context_mut(thread);
     if part != CAPTURE_LAST {
-        *context.part(part).ok_or(CallError::BadArgument)? = words;
+        context.set_part(part, words)?;
         return Ok(Answer::Done);
     }
     let [instruction, flags, interrupted, pending] = words;
@@ -132,6 +132,9 @@ pub(super) fn restore(kernel: &mut Kernel, _id: DomainId, domain: DomainId, argu
     context.go_on([instruction, flags, interrupted])?;
     let Some(thread) = begin(kernel, domain)? else { return Ok(Answer::Again) };
     kernel.threads.restore_events(thread, pending);
+    // Which of its clients have ended since it was held, nobody has noted; each was told that it had failed. The lowest bit is
+    // nobody's.
+    kernel.domain_mut(domain).gone = !1;
     Ok(Answer::Done)
 }
 
@@ -216,8 +219,17 @@ pub(super) fn fault_read(
     if kernel.is_alive(domain) {
         return Err(CallError::BadState);
     }
+    // Vector registers are not told: keys are in them, and no crash is read by them.
+    if part > CAPTURE_LAST {
+        return Err(CallError::BadArgument);
+    }
     // The thread itself goes on elsewhere, to fault again for each step of its end.
-    part_of(kernel, domain, part, Some(fault.instruction), 0)
+    Ok(match part_of(kernel, domain, part, Some(fault.instruction), 0)? {
+        Answer::Words([instruction, flags, ..]) if part == CAPTURE_LAST => {
+            Answer::Words([instruction, flags, 0, 0])
+        }
+        registers => registers,
+    })
 }
 
 fn told(fault: cloison_abi::Fault) -> Answer {

@@ -335,7 +335,7 @@ fn registers_of_who_has_stopped_are_told_and_of_nobody_else() {
     for part in 0..=5 {
         world.done(read(part));
     }
-    for part in [6, u64::MAX] {
+    for part in [6, 7, 32, u64::MAX] {
         refused(&mut world, read(part), CallError::BadArgument);
     }
     // The stack with which it began is the fifth register, as instructions number them.

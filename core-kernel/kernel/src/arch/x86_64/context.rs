@@ -5,7 +5,7 @@
 //! threads that wait or have stopped.
 
 use core::{
-    mem::offset_of,
+    mem::{self, offset_of},
     ops::{Index, IndexMut},
 };
 
@@ -269,6 +269,23 @@ impl Context {
         Some(unsafe { &mut *(&raw mut *self).cast::<[u64; 4]>().add(part as usize) })
     }
 
+    /// Sets such a part. Vector registers are looked at here and not when it goes on: a domain that has faulted runs once more,
+    /// with what is here, to end.
+    ///
+    /// # Errors
+    /// [`CallError::BadArgument`] if there is no such part, or if the vector registers could not be loaded with it; it is as
+    /// it was then.
+    pub fn set_part(&mut self, part: u64, words: [u64; 4]) -> Result<(), CallError> {
+        let before = mem::replace(self.part(part).ok_or(CallError::BadArgument)?, words);
+        let checked = capture::check_vectors(&mut self.vectors.0, enabled_states());
+        if checked.is_err()
+            && let Some(place) = self.part(part)
+        {
+            *place = before;
+        }
+        checked
+    }
+
     /// The next instruction, the flags, and whether it was interrupted: the last part of that.
     pub fn last_part(&self) -> [u64; 3] {
         [self.rip, self.rflags, self.interrupted]
@@ -280,8 +297,6 @@ impl Context {
     /// [`CallError::BadArgument`] if no domain can.
     pub fn go_on(&mut self, [rip, rflags, interrupted]: [u64; 3]) -> Result<(), CallError> {
         self.rflags = capture::checked_flags(rip, self.rsp, rflags)?;
-        // Those of one that makes a call, too: what XSAVE finds in a part of the header stays there.
-        capture::check_vectors(&mut self.vectors.0, enabled_states())?;
         (self.rip, self.interrupted) = (rip, interrupted & CAPTURE_INTERRUPTED);
         Ok(())
     }
