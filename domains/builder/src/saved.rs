@@ -28,14 +28,6 @@ const CHUNK_BYTES: u64 = 4 * PAGE_BYTES;
 /// Bytes of the instruction that makes a call.
 const CALL_BYTES: u64 = 2;
 
-/// Part of a region, and where its bytes are in the copy.
-struct Chunk {
-    region: Slot,
-    offset: u64,
-    stored_at: u64,
-    bytes: usize,
-}
-
 impl<K: Kernel> Site<'_, K> {
     /// Keeps what a domain that is held is, and ends it. If that fails before it has ended, it is as it was. Returns how many
     /// pages the budget has less until it is restored or forgotten.
@@ -148,32 +140,32 @@ impl<K: Kernel> Site<'_, K> {
         digest.update(self.image.plan_digest());
         digest.update(self.plan.domain(domain)?.digest);
         registers.iter().flatten().for_each(|word| digest.update(word.to_le_bytes()));
+        // One after the other: a list of all of them would not fit into the heap.
         let mut buffer = vec![0; CHUNK_BYTES as usize];
-        for Chunk { region, offset, stored_at, bytes } in self.chunks(domain)? {
-            let bytes = buffer.get_mut(..bytes).unwrap_or_default();
-            let (from, to) = ((region, offset), (store, stored_at));
-            let ((from, at), (region, offset)) = if is_saved { (from, to) } else { (to, from) };
-            self.kernel
-                .read(from, at, bytes)
-                .map_err(|error| BuildError::Refused("reading memory", error))?;
-            digest.update(&*bytes);
-            self.carry_out(Step::Load { region, offset, bytes })?;
+        let (plan, mut stored_at) = (self.plan, 0);
+        for place in plan.memory_of(domain) {
+            let (region, end) = (self.region(place)?, self.pages_of(place) * PAGE_BYTES);
+            for offset in (0..end).step_by(CHUNK_BYTES as usize) {
+                let bytes = buffer.get_mut(..(end - offset).min(CHUNK_BYTES) as usize).unwrap_or_default();
+                let (own, copy) = ((region, offset), (store, stored_at + offset));
+                let (from, to) = if is_saved { (own, copy) } else { (copy, own) };
+                self.move_bytes(from, to, bytes)?;
+                digest.update(&*bytes);
+            }
+            stored_at += end;
         }
         Ok(digest.finalize().into())
     }
 
-    /// All of the memory of a domain.
-    fn chunks(&self, domain: u32) -> Result<Vec<Chunk>, BuildError> {
-        let (mut chunks, mut stored_at) = (Vec::new(), 0);
-        for place in self.plan.memory_of(domain) {
-            let (region, end) = (self.region(place)?, self.pages_of(place) * PAGE_BYTES);
-            for offset in (0..end).step_by(CHUNK_BYTES as usize) {
-                let bytes = (end - offset).min(CHUNK_BYTES);
-                chunks.push(Chunk { region, offset, stored_at, bytes: bytes as usize });
-                stored_at += bytes;
-            }
-        }
-        Ok(chunks)
+    /// Copies bytes from an offset in a region to one in another.
+    fn move_bytes(
+        &mut self,
+        (from, at): (Slot, u64),
+        (region, offset): (Slot, u64),
+        bytes: &mut [u8],
+    ) -> Result<(), BuildError> {
+        self.kernel.read(from, at, bytes).map_err(|error| BuildError::Refused("reading memory", error))?;
+        self.carry_out(Step::Load { region, offset, bytes })
     }
 }
 
