@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::{
     Certificate,
     der::{Decode, Encode, SliceReader, oid::ObjectIdentifier},
-    ext::pkix::{BasicConstraints, ExtendedKeyUsage},
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
 };
 
 use crate::event::shown;
@@ -110,6 +110,7 @@ impl Authorities {
         if !is_of(&certificate, key) {
             return Err(NotCertified::OtherKey);
         }
+        is_understood(&certificate)?;
         is_for_endorsement(&certificate)?;
         let issuer = certificate.tbs_certificate().issuer();
         let name = shown(issuer.to_string().as_bytes());
@@ -122,6 +123,7 @@ impl Authorities {
         if !may_issue(signer) {
             return Err(NotCertified::NoAuthority(name));
         }
+        is_understood(signer)?;
         [signer, &certificate].into_iter().try_for_each(|one| holds(one, now))?;
         Ok(name)
     }
@@ -140,24 +142,33 @@ fn is_of(certificate: &Certificate, key: &EndorsementKey<'_>) -> bool {
     }
 }
 
+/// Whether nothing in it is critical that is not looked at here: what it restricts would be passed over.
+fn is_understood(certificate: &Certificate) -> Result<(), NotCertified> {
+    let extensions = certificate.tbs_certificate().extensions().into_iter().flatten();
+    let mut numbers = extensions.filter(|one| one.critical).map(|one| one.extn_id.to_string());
+    match numbers.find(|number| !KNOWN_EXTENSIONS.contains(&number.as_str())) {
+        Some(number) => Err(NotCertified::Extension(number)),
+        None => Ok(()),
+    }
+}
+
 /// Who has a certificate for something else, such as a server's, has none that makes a TPM of a program.
 fn is_for_endorsement(certificate: &Certificate) -> Result<(), NotCertified> {
-    let certificate = certificate.tbs_certificate();
-    for extension in certificate.extensions().into_iter().flatten() {
-        let number = extension.extn_id.to_string();
-        if extension.critical && !KNOWN_EXTENSIONS.contains(&number.as_str()) {
-            return Err(NotCertified::Extension(number));
-        }
-    }
-    match certificate.get_extension::<ExtendedKeyUsage>() {
+    match certificate.tbs_certificate().get_extension::<ExtendedKeyUsage>() {
         Ok(Some((_, uses))) if uses.0.contains(&FOR_ENDORSEMENT) => Ok(()),
         _ => Err(NotCertified::OtherUse),
     }
 }
 
+/// Whether it is an authority's, whose key may sign certificates if it says what that key is for (RFC 5280, 6.1.4 k and n).
 fn may_issue(authority: &Certificate) -> bool {
-    let constraints = authority.tbs_certificate().get_extension::<BasicConstraints>();
-    matches!(constraints, Ok(Some((_, BasicConstraints { ca: true, .. }))))
+    let authority = authority.tbs_certificate();
+    let may_sign = match authority.get_extension::<KeyUsage>() {
+        Ok(usage) => usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
+        Err(_) => false,
+    };
+    let constraints = authority.get_extension::<BasicConstraints>();
+    may_sign && matches!(constraints, Ok(Some((_, BasicConstraints { ca: true, .. }))))
 }
 
 fn holds(certificate: &Certificate, now: Duration) -> Result<(), NotCertified> {

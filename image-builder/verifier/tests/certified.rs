@@ -22,6 +22,11 @@ const USES: &[u8] = &[6, 3, 0x55, 0x1d, 37];
 const FOR_ENDORSEMENT: &[u8] = &[6, 5, 0x67, 0x81, 5, 8, 1];
 const FOR_SERVERS: &[u8] = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1];
 const UNKNOWN: &[u8] = &[6, 3, 0x55, 0x1d, 99];
+const NOTHING: &[u8] = &[5, 0];
+/// What a key is for, and two such purposes: to sign certificates, to sign other things.
+const PURPOSE: &[u8] = &[6, 3, 0x55, 0x1d, 15];
+const CERTIFICATES: &[u8] = &[3, 2, 2, 4];
+const OTHER_THINGS: &[u8] = &[3, 2, 7, 0x80];
 
 /// Something in the form DER.
 fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -58,7 +63,8 @@ struct Says {
     holds: [&'static str; 2],
     is_authority: bool,
     uses: &'static [u8],
-    critical: Option<&'static [u8]>,
+    /// Number and value of one more extension.
+    critical: Option<[&'static [u8]; 2]>,
     signer: SecretKey,
 }
 
@@ -100,8 +106,8 @@ impl Says {
         if !self.uses.is_empty() {
             extensions.push(extension(USES, &[], &sequence(&[self.uses])));
         }
-        if let Some(number) = self.critical {
-            extensions.push(extension(number, CRITICAL, &[5, 0]));
+        if let Some([number, value]) = self.critical {
+            extensions.push(extension(number, CRITICAL, value));
         }
         let text = sequence(&[
             &der(0xa0, &[&[2, 1, 2]]),
@@ -176,7 +182,7 @@ fn what_vouches_for_nothing_is_refused() {
         (Says { uses: FOR_SERVERS, ..says.clone() }.written(), NotCertified::OtherUse),
         (Says { uses: &[], ..says.clone() }.written(), NotCertified::OtherUse),
         (
-            Says { critical: Some(UNKNOWN), ..says.clone() }.written(),
+            Says { critical: Some([UNKNOWN, NOTHING]), ..says.clone() }.written(),
             NotCertified::Extension("2.5.29.99".to_owned()),
         ),
         (
@@ -208,6 +214,16 @@ fn who_is_no_authority_vouches_for_nothing() {
     let why = asked_of(&program, &endorsed().written(), NOW).unwrap_err();
     assert_eq!(why, NotEnrolled::Certificate(NotCertified::NoAuthority("CN=maker".to_owned())));
     assert_eq!(why.to_string(), "certificate of the endorsement key: CN=maker may not issue certificates");
+    let of = |critical| {
+        let authority = Says { critical: Some(critical), ..authority() }.written();
+        asked_of(&authority, &endorsed().written(), NOW).map(|asked| asked.voucher.is_some())
+    };
+    assert!(of([PURPOSE, CERTIFICATES]).unwrap());
+    assert!(matches!(
+        of([PURPOSE, OTHER_THINGS]),
+        Err(NotEnrolled::Certificate(NotCertified::NoAuthority(_)))
+    ));
+    assert!(matches!(of([UNKNOWN, NOTHING]), Err(NotEnrolled::Certificate(NotCertified::Extension(_)))));
     for garbage in [&b""[..], b"garbage", &authority().written()[..50]] {
         assert!(Authorities::read(garbage).is_err());
     }
