@@ -39,6 +39,11 @@ pub trait Around {
 
     /// Lets some time pass.
     fn rest(&mut self, milliseconds: u32);
+
+    /// For how many seconds a command may wait at most.
+    fn longest_wait(&self) -> u16 {
+        u16::MAX
+    }
 }
 
 /// How often a second `--shutdown` looks whether the domain has ended.
@@ -185,6 +190,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
 
     /// Asks, and waits. Who has not ended by then is named, and goes on.
     fn shut_down(&mut self, domain: Name, seconds: u16) -> Outcome {
+        let seconds = seconds.min(self.around.longest_wait());
         let done = self.bmi.shutdown(domain).map(drop);
         self.judge(domain, done)?;
         for look in 0..=u32::from(seconds) * LOOKS_PER_SECOND {

@@ -9,6 +9,9 @@ use crate::{Around, Status, carry_out, manage::Client};
 
 /// The longest line that is read, in bytes.
 const LINE_BYTES: usize = 120;
+/// Seconds for which a line waits at most. The domain that has the terminal stands still meanwhile, with all that it does for its guest:
+/// a program in a guest could hold it up for 18 hours.
+const LONGEST_WAIT: u16 = 10;
 /// The word with which a line begins that is answered.
 const WORD: &str = "bmic";
 /// Ends an answer: a terminal tells its reader by it that there is no more.
@@ -37,6 +40,10 @@ impl Around for Paper<'_> {
 
     fn rest(&mut self, milliseconds: u32) {
         (self.rest)(milliseconds);
+    }
+
+    fn longest_wait(&self) -> u16 {
+        LONGEST_WAIT
     }
 }
 

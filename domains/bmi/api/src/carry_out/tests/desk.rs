@@ -60,3 +60,17 @@ fn a_desk_does_not_talk_to_itself() {
         assert_eq!(desk.says(), b"", "{first}");
     }
 }
+
+/// Who has the terminal does nothing else meanwhile.
+#[test]
+fn a_line_waits_for_ten_seconds_at_most() {
+    let world = world(State::Running, State::Running);
+    world.0.borrow_mut().looks_until_end = u32::MAX;
+    let client = Client::new(&world);
+    for (asked, waited) in [(0, 0), (9, 9), (10, 10), (11, 10), (u16::MAX, 10)] {
+        let mut desk = Desk::new();
+        desk.hear(format!("bmic --shutdown stpm {asked}\n").as_bytes(), &client, |_| ());
+        let says = String::from_utf8(desk.says().to_vec()).unwrap();
+        assert!(says.contains(&format!("has not ended within {waited} s, and goes on")), "{asked}: {says}");
+    }
+}
