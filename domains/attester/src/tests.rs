@@ -226,7 +226,7 @@ fn keys_and_secrets_leave_nothing_in_the_tpm() {
             .filter(|(place, (code, _))| [0x131, 0x176].contains(code) && tpm.refuses != Some(*place));
         made.count()
     };
-    // The first two ask for a certificate, of which there is none.
+    // The first two ask for a certificate, and there is none.
     for refuses in (2..9).map(Some).chain([None]) {
         let (mut tpm, mut room) = (Fake { refuses, ..Fake::default() }, Room::EMPTY);
         let told = tell(&mut tpm, &[7; 100], &mut room);

@@ -1,6 +1,6 @@
 //! Strict linux: runs a Linux, keeps book of each page that is shown to it, and compares them with its page tables, after so
-//! many exits of the guest now and so many then: all of the lower halves, and in turn a part of the upper half, of which there is
-//! far more and which changes far less.
+//! many exits of the guest now and so many then: all of the lower halves, and in turn a part of the upper half, which is far
+//! larger and changes far less.
 
 #![no_std]
 #![no_main]
