@@ -343,8 +343,11 @@ pub const BUILDER_MEMORY_SLOTS: u8 = 4;
 /// Slot in which the builder finds the [log of what was measured](crate::measure::BootLogHeader), if the boot loader has
 /// handed one on.
 pub const BUILDER_SLOT_LOG: u8 = BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
+/// Slot in which the builder finds PCI's configuration space, if ACPI says where it lies: the pages of all functions, in the
+/// order of their numbers ([`pci_function`](crate::plan::DeviceEntry::pci_function)), as far as the machine has buses.
+pub const BUILDER_SLOT_CONFIGURATION_SPACE: u8 = BUILDER_SLOT_LOG + 1;
 /// First slot that the builder can use as it likes.
-pub const BUILDER_SLOT_FREE: u8 = BUILDER_SLOT_LOG + 1;
+pub const BUILDER_SLOT_FREE: u8 = BUILDER_SLOT_CONFIGURATION_SPACE + 1;
 
 /// Why a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

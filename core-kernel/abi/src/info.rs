@@ -7,8 +7,8 @@
 mod record;
 
 pub use record::{
-    Area, Channel, Client, GuestMemory, Interrupt, IoRange, Party, Record, Region, Right, Settings, Subject,
-    Use,
+    Area, Channel, Client, ConfigurationPage, GuestMemory, Interrupt, IoRange, Party, Record, Region, Right,
+    Settings, Subject, Use,
 };
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -46,6 +46,8 @@ pub struct InfoHeader {
     pub clients: Table,
     /// Table of [`Area`].
     pub areas: Table,
+    /// Table of [`ConfigurationPage`].
+    pub configuration_pages: Table,
     /// Table of [`IoRange`].
     pub io_ranges: Table,
     /// Table of [`Interrupt`].

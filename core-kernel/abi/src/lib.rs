@@ -16,6 +16,7 @@
 //! * [`policy`]: the manifest's policy, as the monitor reads it.
 //! * [`info`]: the page in which a domain reads what it was given.
 //! * [`interrupt`]: how an interrupt reaches the CPU.
+//! * [`PciFunction`]: the name of a device on PCI.
 //! * [`limits`]: the sizes of the kernel's tables, and the layout of address spaces.
 
 #![no_std]
@@ -36,6 +37,7 @@ pub mod management;
 pub mod measure;
 pub mod name;
 pub mod object;
+mod pci;
 pub mod plan;
 pub mod policy;
 pub mod port;
@@ -46,6 +48,7 @@ pub use fault::{Fault, FaultKind};
 pub use interrupt::InterruptSource;
 pub use name::Name;
 pub use object::{ObjectKind, Rights};
+pub use pci::PciFunction;
 
 /// Version of this contract. Kernel, builder and each domain carry it; a mismatch stops the boot.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;

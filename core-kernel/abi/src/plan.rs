@@ -9,7 +9,7 @@ mod guest;
 mod image;
 mod slot;
 
-pub use device::{AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
+pub use device::{AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
 pub use guest::{FileEntry, GuestEntry};
 pub use image::ImageEntry;
 pub use slot::{EventEntry, GateEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
@@ -49,6 +49,8 @@ pub struct PlanHeader {
     pub devices: Table,
     /// Table of [`AreaEntry`].
     pub areas: Table,
+    /// Table of [`ConfigurationPageEntry`].
+    pub configuration_pages: Table,
     /// Table of [`IoRangeEntry`].
     pub io_ranges: Table,
     /// Table of [`InterruptEntry`].
@@ -216,13 +218,16 @@ pub enum RegionSource {
     Budget = 3,
     /// The log of what was measured at boot; zeros if nothing was.
     BootLog = 4,
+    /// The page of a PCI function in PCI's configuration space; a [`ConfigurationPageEntry`] says of which device. The
+    /// region has one page.
+    ConfigurationPage = 5,
 }
 
 impl RegionSource {
     /// The source with this number.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
-        let all = [Self::Memory, Self::Device, Self::Budget, Self::BootLog];
+        let all = [Self::Memory, Self::Device, Self::Budget, Self::BootLog, Self::ConfigurationPage];
         all.into_iter().find(|source| *source as u32 == number)
     }
 }

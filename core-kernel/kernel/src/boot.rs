@@ -59,7 +59,7 @@ fn boot(kernel: &mut Kernel, information: Information, guard: u64) -> Result<(),
         unfit(kernel, format_args!("this CPU does not keep what the kernel writes to {register}"))
     })?;
     let found = acpi::read(&facts).map_err(|what| unfit(kernel, format_args!("{what}")))?;
-    let log = facts.log();
+    let areas = [facts.log(), found.configuration_space];
     let (memory, mut free) = facts.into_memory(&image);
     start_machine(kernel, &memory, &image, &found, &mut free, guard)?;
     introduce(kernel, &found, &memory, &image, &free);
@@ -68,7 +68,7 @@ fn boot(kernel: &mut Kernel, information: Information, guard: u64) -> Result<(),
     image::check(&header, image.bytes())
         .and_then(|()| image::check_builder(&header, page_checksum))
         .map_err(|why| unfit(kernel, format_args!("{why}")))?;
-    builder::build(kernel, &header, &image, free, log).map_err(|why| {
+    builder::build(kernel, &header, &image, free, areas).map_err(|why| {
         unfit(kernel, format_args!("the builder cannot be built: {why}; the machine has too little memory"))
     })
 }

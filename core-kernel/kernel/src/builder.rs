@@ -3,8 +3,8 @@
 use cloison_abi::{
     CallError, Name, ObjectKind, Rights,
     call::{
-        BUILDER_MEMORY_SLOTS, BUILDER_SLOT_CENSUS, BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
-        BUILDER_SLOT_SHUTDOWN,
+        BUILDER_MEMORY_SLOTS, BUILDER_SLOT_CENSUS, BUILDER_SLOT_CONFIGURATION_SPACE, BUILDER_SLOT_LOG,
+        BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT, BUILDER_SLOT_SHUTDOWN,
     },
     image::ImageHeader,
     limits::PRIORITIES,
@@ -29,14 +29,16 @@ pub fn build(
     header: &ImageHeader,
     image: &SystemImage,
     mut free: FreeMemory,
-    log: Run,
+    [log, configuration_space]: [Run; 2],
 ) -> Result<(), CallError> {
     let quota = free.take(header.builder_quota_pages.into()).ok_or(CallError::QuotaExceeded)?;
     let builder = kernel.add_domain(Name::new("builder").unwrap_or_default())?;
     kernel.give_space(builder.id, quota.zeroed());
     map_segments(kernel, header, image)?;
     give_rights(kernel, free)?;
-    give_log(kernel, log)?;
+    give_found(kernel, log, (BUILDER_SLOT_LOG, Rights::READ))?;
+    let read_write = Rights::READ | Rights::WRITE;
+    give_found(kernel, configuration_space, (BUILDER_SLOT_CONFIGURATION_SPACE, read_write))?;
     // Nobody could restart it, and without it nothing starts.
     kernel.domain_mut(builder.id).on_fault = FaultPolicy::Halt;
     let thread = kernel.thread(builder.id)?;
@@ -79,13 +81,13 @@ fn give_rights(kernel: &mut Kernel, mut free: FreeMemory) -> Result<(), CallErro
     Ok(())
 }
 
-/// Lets the builder have the log of what was measured. One that lies where memory is given out is none: nobody would keep
-/// it as it is.
-fn give_log(kernel: &mut Kernel, log: Run) -> Result<(), CallError> {
-    let Ok(frames) = kernel.machine.space.device(log) else { return Ok(()) };
-    let region = kernel.regions.add_device(frames)?;
-    let rights = Rights::READ | Rights::GRANT | Rights::BUILD;
-    builder_slots(kernel).fill(BUILDER_SLOT_LOG.into(), Capability::own_region(region, rights))
+/// Lets the builder have what was found at boot. What lies where memory is given out, or on what it has got before, is not
+/// what it is said to be: the slot stays empty.
+fn give_found(kernel: &mut Kernel, run: Run, (slot, access): (u8, Rights)) -> Result<(), CallError> {
+    let frames = kernel.machine.space.device(run);
+    let Ok(region) = frames.and_then(|frames| kernel.regions.add_device(frames)) else { return Ok(()) };
+    let rights = access | Rights::GRANT | Rights::BUILD;
+    builder_slots(kernel).fill(slot.into(), Capability::own_region(region, rights))
 }
 
 fn builder_slots(kernel: &mut Kernel) -> &mut cloison_rules::capability::SlotTable {

@@ -27,6 +27,7 @@ pub mod interrupts;
 pub mod lending;
 pub mod mapping;
 pub mod memory;
+pub mod pci;
 pub mod ready;
 pub mod refs;
 pub mod region;

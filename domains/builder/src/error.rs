@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use cloison_abi::{ABI_VERSION, CallError, Name, image::Digest};
+use cloison_abi::{ABI_VERSION, CallError, Name, PciFunction, image::Digest};
 
 use crate::hex::Hex;
 
@@ -54,6 +54,24 @@ pub enum BuildError {
         /// How much there is, in pages.
         left: u64,
     },
+    /// The kernel has refused the registers of a device.
+    Registers {
+        /// The device.
+        device: Name,
+        /// The physical address at which the plan has them.
+        address: u64,
+        /// Why.
+        error: CallError,
+    },
+    /// The kernel has no configuration page for a device.
+    ConfigurationPage {
+        /// The device.
+        device: Name,
+        /// Its PCI function.
+        function: PciFunction,
+        /// Why.
+        error: CallError,
+    },
     /// What was kept of a domain is not what it was.
     Changed,
     /// The builder has no slot, or no event bit, left: which of the two.
@@ -90,6 +108,15 @@ impl fmt::Display for BuildError {
             Self::Memory { needed, left } => {
                 write!(out, "too little memory: {} KiB needed, {} KiB free", needed * 4, left * 4)
             }
+            Self::Registers { device, address, error } => write!(
+                out,
+                "the kernel refused the registers of {device} at {address:#x}, where the platform's file has them: {error}"
+            ),
+            Self::ConfigurationPage { device, function, error } => write!(
+                out,
+                "the kernel has no configuration page for {device}, PCI function {function}: {error}; ACPI's table MCFG says \
+                 on which buses functions have one"
+            ),
             Self::Changed => {
                 out.write_str("what was saved of a domain was changed since; it does not go on from there")
             }

@@ -1,14 +1,14 @@
 //! The plan's tables, as they lie in the image.
 
 use cloison_abi::{
-    ABI_VERSION, Name,
+    ABI_VERSION, Name, PciFunction,
     access::Classes,
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
-        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
-        GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, PLAN_MAGIC,
-        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry,
-        Table, ThreadEntry,
+        AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy,
+        FileEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry,
+        PLAN_MAGIC, PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy,
+        SupervisionEntry, Table, ThreadEntry,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -27,6 +27,7 @@ pub struct Plan<'a> {
     pub mappings: &'a [MappingEntry],
     pub devices: &'a [DeviceEntry],
     pub areas: &'a [AreaEntry],
+    pub configuration_pages: &'a [ConfigurationPageEntry],
     pub io_ranges: &'a [IoRangeEntry],
     pub interrupts: &'a [InterruptEntry],
     pub dma: &'a [DmaEntry],
@@ -64,6 +65,7 @@ impl<'a> Plan<'a> {
             mappings: table(bytes, header.mappings)?,
             devices: table(bytes, header.devices)?,
             areas: table(bytes, header.areas)?,
+            configuration_pages: table(bytes, header.configuration_pages)?,
             io_ranges: table(bytes, header.io_ranges)?,
             interrupts: table(bytes, header.interrupts)?,
             dma: table(bytes, header.dma)?,
@@ -243,6 +245,28 @@ impl<'a> Plan<'a> {
     pub fn area_of(&self, region: usize) -> Result<&'a AreaEntry, BuildError> {
         let area = self.areas.iter().find(|area| area.region as usize == region);
         area.ok_or(BuildError::Image("a region shows no area of a device"))
+    }
+
+    /// The device that an entry of the plan names.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn device(&self, index: u32) -> Result<&'a DeviceEntry, BuildError> {
+        self.devices.get(index as usize).ok_or(BuildError::Image("registers are of no device"))
+    }
+
+    /// The device whose configuration page a region is, and its PCI function.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn function_of(&self, region: usize) -> Result<(&'a DeviceEntry, PciFunction), BuildError> {
+        let page = self.configuration_pages.iter().find(|page| page.region as usize == region);
+        let page = page.ok_or(BuildError::Image("a region is no device's configuration page"))?;
+        let device = self.device(page.device)?;
+        let function = u16::try_from(device.pci_function).map(PciFunction::new);
+        function
+            .map(|function| (device, function))
+            .map_err(|_| BuildError::Image("a device is on no bus of PCI"))
     }
 
     /// The devices of a domain, each with its place.

@@ -62,9 +62,8 @@ impl<'a> Policy<'a> {
     fn memory(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
         let views = views(plan);
         for view in &views {
-            let Some(area) = plan.areas.iter().find(|area| area.region == view.region) else { continue };
-            let device = plan.devices.get(area.device as usize);
-            let device = device.ok_or(BuildError::Image("registers are of no device"))?;
+            let Some(device) = device_of(plan, view.region) else { continue };
+            let device = plan.device(device)?;
             if device.domain != view.domain {
                 let who = name(plan, view.domain)?;
                 return Err(BuildError::Policy { who, whom: device.name, how: "its registers" });
@@ -86,6 +85,10 @@ impl<'a> Policy<'a> {
             let who = name(plan, device.domain)?;
             let unsaid = |how| BuildError::Policy { who, whom: device.name, how };
             let line = self.find(&format!("{who} owns {}, ", device.name)).ok_or(unsaid("owning it"))?;
+            for page in plan.configuration_pages.iter().filter(|page| page.device == place) {
+                let (_, function) = plan.function_of(page.region as usize)?;
+                has(line, &format!("pci {function}")).ok_or(unsaid("its configuration page"))?;
+            }
             for area in plan.areas.iter().filter(|area| area.device == place) {
                 let pages = plan.regions.get(area.region as usize).map_or(0, |region| region.pages);
                 let bytes = u64::from(pages) * PAGE_BYTES;
@@ -134,6 +137,13 @@ impl<'a> Policy<'a> {
         let place = self.lines.partition_point(|line| *line < start);
         self.lines.get(place).copied().filter(|line| line.starts_with(start))
     }
+}
+
+/// The device whose registers or configuration page a region is.
+fn device_of(plan: &Plan<'_>, region: u32) -> Option<u32> {
+    let area = plan.areas.iter().find(|area| area.region == region).map(|area| area.device);
+    let mut pages = plan.configuration_pages.iter();
+    area.or_else(|| pages.find(|page| page.region == region).map(|page| page.device))
 }
 
 /// What a policy says of a name it says of one domain.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use cloison_abi::{
     Rights,
-    call::{BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, SLOT_SELF},
+    call::{BUILDER_SLOT_CONFIGURATION_SPACE, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, SLOT_SELF},
     image::Digest,
     limits::{MAX_SLOTS, PLAN_EVENTS},
     plan::{DomainEntry, FaultPolicy, RegionSource},
@@ -258,6 +258,7 @@ impl<'a, K: Kernel> Site<'a, K> {
                 RegionSource::Budget => self.carve_budget(entry.pages)?,
                 RegionSource::Device => self.registers(place, entry.pages)?,
                 RegionSource::BootLog => self.boot_log(entry.pages)?,
+                RegionSource::ConfigurationPage => self.configuration_page(place)?,
             };
             self.regions[place] = Some(held);
             made.push(place);
@@ -326,12 +327,29 @@ impl<'a, K: Kernel> Site<'a, K> {
     }
 
     fn registers(&mut self, place: usize, pages: u32) -> Result<Held, BuildError> {
-        let address = self.plan.area_of(place)?.physical_address;
+        let area = self.plan.area_of(place)?;
+        let (device, address) = (self.plan.device(area.device)?.name, area.physical_address);
         let slot = self.take_slot()?;
-        if let Err(error) = self.carry_out(Step::Registers { receiver: slot, address, pages: pages.into() }) {
+        self.kernel.carry_out(&Step::Registers { receiver: slot, address, pages: pages.into() }).map_err(
+            |error| {
+                self.slots.give_back(slot.0);
+                BuildError::Registers { device, address, error }
+            },
+        )?;
+        Ok(Held { slot, piece: None })
+    }
+
+    /// A page out of PCI's configuration space, wherever the kernel has found that: the page of a function has the place that
+    /// its number is. It is one page, whatever the plan says of the region.
+    fn configuration_page(&mut self, place: usize) -> Result<Held, BuildError> {
+        let (device, function) = self.plan.function_of(place)?;
+        let slot = self.take_slot()?;
+        let space = Slot(BUILDER_SLOT_CONFIGURATION_SPACE);
+        let step = Step::Carve { run: space, receiver: slot, first: function.number().into(), pages: 1 };
+        self.kernel.carry_out(&step).map_err(|error| {
             self.slots.give_back(slot.0);
-            return Err(error);
-        }
+            BuildError::ConfigurationPage { device: device.name, function, error }
+        })?;
         Ok(Held { slot, piece: None })
     }
 

@@ -101,6 +101,9 @@ fn uses(system: &System, client: DomainId) -> impl Iterator<Item = String> {
 /// A device with all that belongs to it.
 fn resources(device: &Device) -> String {
     let mut text = format!("{}, {}", device.name.value, device.class.value);
+    if let Some(function) = &device.pci {
+        text += &format!(", pci {}", function.value);
+    }
     for memory in &device.memory {
         text += &format!(", memory {:#x} {:#x}", memory.address.value, memory.bytes.value);
     }

@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "the page lies at a fixed address")]
 
 pub use cloison_abi::info::{
-    Area, Channel, Client, GuestMemory, Interrupt, IoRange, Party, Record, Region, Right, Settings, Subject,
-    Use,
+    Area, Channel, Client, ConfigurationPage, GuestMemory, Interrupt, IoRange, Party, Record, Region, Right,
+    Settings, Subject, Use,
 };
 use cloison_abi::{
     Name,

@@ -11,7 +11,7 @@ use core::{
 };
 
 use cloison_abi::{
-    info::{Area, Channel, GuestMemory, IoRange, Party, Record},
+    info::{Area, Channel, ConfigurationPage, GuestMemory, IoRange, Party, Record},
     limits::{DOMAIN_END, INFO_ADDRESS, PAGE_BYTES},
 };
 
@@ -175,6 +175,13 @@ impl DeviceMemory {
     pub fn of(area: &'static Area) -> Option<Self> {
         let &Area { address, bytes, .. } = area;
         leads_to_memory(area, address, bytes).then_some(Self { address, bytes })
+    }
+
+    /// The registers of a PCI function in its configuration page.
+    #[must_use]
+    pub fn of_page(page: &'static ConfigurationPage) -> Option<Self> {
+        let (address, bytes) = (page.address, PAGE_BYTES);
+        leads_to_memory(page, address, bytes).then_some(Self { address, bytes })
     }
 
     /// Length in bytes.

@@ -121,6 +121,16 @@ pub struct Area {
     pub physical_address: u64,
 }
 
+/// The page of a device's PCI function in PCI's configuration space.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ConfigurationPage {
+    /// What the domain's `domain.toml` calls the device.
+    pub name: Name,
+    /// Where the domain sees it.
+    pub address: u64,
+}
+
 /// A device's I/O ports.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -236,6 +246,7 @@ macro_rules! record {
 record!(Use, uses, slot: slot, event_bit: channel.event_bit);
 record!(Client, clients, event_bit: channel.event_bit);
 record!(Area, areas);
+record!(ConfigurationPage, configuration_pages);
 record!(IoRange, io_ranges);
 record!(Interrupt, interrupts, slot: slot, event_bit: event_bit);
 record!(Right, rights, slot: slot, event_bit: event_bit);

@@ -12,8 +12,7 @@ pub struct DeviceEntry {
     pub name: Name,
     /// The domain that it is given to.
     pub domain: u32,
-    /// Its PCI function: the bus in bits 8 to 15, the device in bits 3 to 7, the function in bits 0 to 2.
-    /// [`NONE`](super::NONE) if it is not on that bus.
+    /// The number of its [`PciFunction`](crate::PciFunction), or [`NONE`](super::NONE) if it is not on that bus.
     pub pci_function: u32,
 }
 
@@ -31,6 +30,17 @@ pub struct AreaEntry {
     pub region: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+/// The page of a device's PCI function in PCI's configuration space. Where that lies, only the machine's firmware knows,
+/// so it is found at boot.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ConfigurationPageEntry {
+    /// The device, which is on that bus.
+    pub device: u32,
+    /// The region whose source it is.
+    pub region: u32,
 }
 
 /// A range of a device's I/O ports.

@@ -93,7 +93,8 @@ impl World {
         kernel.threads.init(10_000);
         kernel.contexts.init(&space);
         kernel.machine.space = space;
-        builder::build(&mut kernel, &header(), &SystemImage, free, Run::NONE).expect("the builder is built");
+        builder::build(&mut kernel, &header(), &SystemImage, free, [Run::NONE; 2])
+            .expect("the builder is built");
         kernel.log.set_running();
         let slots = kernel.slots(DomainId::BUILDER).iter().map(|(slot, held)| (slot, *held)).collect();
         let first = (slots, kernel.regions.all().count());

@@ -11,8 +11,8 @@ use std::{
 use cloison_abi::{
     CallError, Fault, Rights,
     call::{
-        BUILDER_SLOT_CENSUS, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT,
-        BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
+        BUILDER_SLOT_CENSUS, BUILDER_SLOT_CONFIGURATION_SPACE, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG,
+        BUILDER_SLOT_MEMORY, BUILDER_SLOT_RIGHT, BUILDER_SLOT_SHUTDOWN, SLOT_SELF,
     },
     capture::CAPTURE_LAST,
 };
@@ -20,6 +20,8 @@ use cloison_sys::Slot;
 
 use crate::{Kernel, Life, Step};
 
+/// Pages of PCI's configuration space: that of one bus.
+const SPACE_PAGES: u64 = 256;
 /// Pages of its one run of free memory.
 pub const RUN_PAGES: u64 = 1000;
 /// The right that the builder gives up later than the others.
@@ -45,6 +47,8 @@ struct State {
     /// What was restored, in this order.
     restored: Vec<(u64, [u64; 4])>,
     waiting: u32,
+    /// Pages that were taken out of PCI's configuration space.
+    of_space: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +62,8 @@ enum Object {
     Part,
     /// The boot loader's log.
     Log,
+    /// PCI's configuration space.
+    Space,
     /// A domain whose page tables begin at this page.
     Domain(u64),
 }
@@ -68,6 +74,7 @@ impl Fake {
         let rights = [SLOT_SELF, BUILDER_SLOT_RIGHT, BUILDER_SLOT_CENSUS, BUILDER_SLOT_SHUTDOWN];
         let mut slots: BTreeMap<_, _> = rights.map(|slot| (slot, Object::Right)).into();
         slots.insert(BUILDER_SLOT_MEMORY, Object::Run);
+        slots.insert(BUILDER_SLOT_CONFIGURATION_SPACE, Object::Space);
         let (rights, regions, guests, steps) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
         Self(RefCell::new(State {
             slots,
@@ -81,6 +88,7 @@ impl Fake {
             held: Ok(0),
             restored: Vec::new(),
             waiting: 0b11,
+            of_space: Vec::new(),
         }))
     }
 
@@ -89,6 +97,18 @@ impl Fake {
         let fake = Self::new();
         fake.0.borrow_mut().slots.insert(BUILDER_SLOT_LOG, Object::Log);
         fake
+    }
+
+    /// The kernel of a machine whose firmware does not say where PCI's configuration space is.
+    pub fn without_space() -> Self {
+        let fake = Self::new();
+        fake.0.borrow_mut().slots.remove(&BUILDER_SLOT_CONFIGURATION_SPACE);
+        fake
+    }
+
+    /// Which pages of that space the builder has taken: the first, and how many.
+    pub fn taken_of_space(&self) -> Vec<(u64, u64)> {
+        self.0.borrow().of_space.clone()
     }
 
     /// Pages of the run that are a region's.
@@ -275,6 +295,11 @@ impl State {
         match self.get(run)? {
             Object::Log => return self.fill(receiver, Object::Registers),
             Object::Memory(_) => return self.fill(receiver, Object::Part),
+            Object::Space if first + pages > SPACE_PAGES => return Err(CallError::BadArgument),
+            Object::Space => {
+                self.of_space.push((first, pages));
+                return self.fill(receiver, Object::Registers);
+            }
             _ => {}
         }
         if self.get(run)? != Object::Run || pages == 0 || first + pages > RUN_PAGES {

@@ -12,14 +12,14 @@ use std::vec::Vec;
 use cloison_abi::{
     CallError, Name,
     call::{BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY},
-    plan::{FaultPolicy, PlanHeader},
+    plan::{FaultPolicy, NONE, PlanHeader},
 };
 use cloison_sys::Slot;
 use proptest::prelude::*;
 
 use crate::{BuildError, FreeMemory, Image, Site};
 use fake::{Fake, RUN_PAGES, SPARED};
-use sketch::{ALL_PAGES, DOMAINS, RESTARTED, Sketch, image_of, opened};
+use sketch::{ALL_PAGES, DOMAINS, FUNCTION, RESTARTED, Sketch, image_of, opened};
 
 /// The memory that [`Fake`] has.
 fn memory() -> FreeMemory {
@@ -72,7 +72,7 @@ fn a_plan_is_carried_out_once() {
     build(&kernel, &image).unwrap();
     let count = |name| kernel.steps().iter().filter(|step| **step == name).count();
     let counts = ["memory", "region of a device", "creating a domain", "mapping", "loading"].map(count);
-    assert_eq!(counts, [3 + 9, 1, 3, 10, 4]);
+    assert_eq!(counts, [3 + 10, 1, 3, 11, 4]);
     let counts = ["gate", "event", "domain", "region", "interrupt", "I/O ports", "log-right", "census-right"];
     assert_eq!(counts.map(count), [1, 2, 1, 1, 1, 1, 1, 1]);
     assert_eq!(count("guest"), 1);
@@ -94,6 +94,38 @@ fn a_log_is_given_or_stood_in_for() {
         site.give_up_rights(SPARED).unwrap();
         assert_eq!(kernel.rights_of(Slot(BUILDER_SLOT_LOG)), None, "the log");
     }
+}
+
+/// A device gets the page that is its function's, and one page even where the plan says more.
+#[test]
+fn a_configuration_page_is_that_of_its_function() {
+    for pages in [1, 8] {
+        let mut plan = Sketch::system();
+        let page = plan.configuration_pages[0].region as usize;
+        plan.regions[page].pages = pages;
+        let (bytes, kernel) = (plan.image(), Fake::new());
+        build(&kernel, &opened(&bytes)).unwrap();
+        assert_eq!(kernel.taken_of_space(), [(FUNCTION.into(), 1)]);
+    }
+}
+
+/// What the kernel refuses of a device is said with the device, and with what the plan has of it.
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    let name = Name::new("nic0").unwrap();
+    let mut plan = Sketch::system();
+    plan.devices[0].name = name;
+    let said = |plan: &Sketch, kernel: &Fake| {
+        let bytes = plan.image();
+        let image = opened(&bytes);
+        std::format!("{}", build(kernel, &image).map(drop).unwrap_err())
+    };
+    let no_page = "the kernel has no configuration page for nic0, PCI function 00:03.0: the slot is empty";
+    assert!(said(&plan, &Fake::without_space()).starts_with(no_page));
+    plan.devices[0].pci_function = 0x2fb;
+    let no_page =
+        "the kernel has no configuration page for nic0, PCI function 02:1f.3: an argument is out of range";
+    assert!(said(&plan, &Fake::new()).starts_with(no_page));
 }
 
 /// Whichever step of a domain's building fails: all of it comes back, and it can be built after all.
@@ -151,9 +183,13 @@ fn a_refused_step_is_named() {
 #[test]
 fn what_the_plan_cannot_mean_is_an_error() {
     type Change = fn(&mut Sketch);
-    let changes: [(Change, &str); 19] = [
+    let changes: [(Change, &str); 23] = [
         (|plan| plan.regions[0].source = 0, "a region's source is unknown"),
         (|plan| plan.areas.clear(), "a region shows no area of a device"),
+        (|plan| plan.areas[0].device = 9, "registers are of no device"),
+        (|plan| plan.configuration_pages.clear(), "a region is no device's configuration page"),
+        (|plan| plan.configuration_pages[0].device = 9, "registers are of no device"),
+        (|plan| plan.devices[0].pci_function = NONE, "a device is on no bus of PCI"),
         (|plan| plan.threads[2].domain = 7, "a domain has no thread"),
         (|plan| plan.gates[0].server = 9, "the plan names a thread that is not there"),
         (|plan| plan.supervisions.clear(), "nobody handles the faults of a domain"),

@@ -18,7 +18,7 @@ const SAID: [&str; 12] = [
     "first tells second by memory: memory of gate x",
     "first tells second by signal: event of gate x",
     "first tells third by fault: what is done after a fault",
-    "second owns card, some-class, memory 0xfe000000 0x1000, ports 0x3f8 8, message",
+    "second owns card, some-class, pci 00:03.0, memory 0xfe000000 0x1000, ports 0x3f8 8, message",
     "second tells first by call: gate x",
     "second tells first by loan: by gate x",
     "second tells first by signal: event of gate x",
@@ -92,14 +92,15 @@ fn what_a_domain_can_come_to_see_is_said() {
         let said = "the policy does not say that first reaches third by memory, and the plan does";
         assert_eq!(format!("{error}"), said);
     }
-    let mut registers = named();
-    let owner = registers.devices[0].domain;
-    let of_device = registers.areas[0].region;
-    let mut seen = *registers.mappings.iter().find(|mapping| mapping.region == of_device).unwrap();
-    seen.domain = (owner + 1) % 3;
-    registers.mappings.push(seen);
-    let error = checked(&mut registers, text(&SAID)).unwrap_err();
-    assert!(matches!(error, BuildError::Policy { how: "its registers", .. }), "{error}");
+    for of_device in [named().areas[0].region, named().configuration_pages[0].region] {
+        let mut registers = named();
+        let owner = registers.devices[0].domain;
+        let mut seen = *registers.mappings.iter().find(|mapping| mapping.region == of_device).unwrap();
+        seen.domain = (owner + 1) % 3;
+        registers.mappings.push(seen);
+        let error = checked(&mut registers, text(&SAID)).unwrap_err();
+        assert!(matches!(error, BuildError::Policy { how: "its registers", .. }), "{error}");
+    }
     let mut nobodys = named();
     nobodys.areas[0].device = NONE;
     let error = checked(&mut nobodys, text(&SAID)).unwrap_err();
@@ -133,6 +134,8 @@ fn a_device_is_said_with_its_parts() {
     for (part, other) in [
         ("memory 0xfe000000 0x1000", "memory 0xfe000000 0x2000"),
         ("memory 0xfe000000 0x1000", "memory 0xfe000000 0x10000"),
+        ("pci 00:03.0", "pci 00:03.1"),
+        ("pci 00:03.0, ", ""),
         ("ports 0x3f8 8", "ports 0x3f8 80"),
         (", message", ""),
     ] {

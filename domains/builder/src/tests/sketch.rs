@@ -6,10 +6,10 @@ use cloison_abi::{
     ABI_VERSION, InterruptSource, Name, ObjectKind, Rights,
     image::ImageHeader,
     plan::{
-        AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry,
-        GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC,
-        PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy, SupervisionEntry,
-        Table, ThreadEntry,
+        AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy,
+        FileEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry,
+        NONE, PLAN_MAGIC, PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy,
+        SupervisionEntry, Table, ThreadEntry,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -21,6 +21,8 @@ use crate::{BuildError, Image};
 pub const DOMAINS: u32 = 3;
 /// The one that the builder starts again.
 pub const RESTARTED: u32 = 1;
+/// The number of its device's PCI function, 00:03.0.
+pub const FUNCTION: u32 = 3 << 3;
 /// Pages that they need together: page tables, private memory, what two share, what the restarted one has more, and
 /// what its guest has.
 pub const ALL_PAGES: u64 = 3 + 3 * 2 + 4 + 5 + GUEST_PAGES;
@@ -37,6 +39,7 @@ pub struct Sketch {
     pub mappings: Vec<MappingEntry>,
     pub devices: Vec<DeviceEntry>,
     pub areas: Vec<AreaEntry>,
+    pub configuration_pages: Vec<ConfigurationPageEntry>,
     pub io_ranges: Vec<IoRangeEntry>,
     pub interrupts: Vec<InterruptEntry>,
     pub dma: Vec<DmaEntry>,
@@ -88,7 +91,10 @@ impl Sketch {
         let (own, registers) =
             (plan.region(5, memory, RESTARTED), plan.region(1, RegionSource::Device, NONE));
         plan.map(RESTARTED, registers, 1);
-        plan.devices.push(DeviceEntry { name: Name::EMPTY, domain: RESTARTED, pci_function: NONE });
+        let page = plan.region(1, RegionSource::ConfigurationPage, NONE);
+        plan.map(RESTARTED, page, 1);
+        plan.configuration_pages.push(ConfigurationPageEntry { device: 0, region: page });
+        plan.devices.push(DeviceEntry { name: Name::EMPTY, domain: RESTARTED, pci_function: FUNCTION });
         plan.areas.push(AreaEntry {
             physical_address: 0xfe00_0000,
             device: 0,
@@ -249,6 +255,7 @@ impl Sketch {
             mappings: add(&mut bytes, &self.mappings),
             devices: add(&mut bytes, &self.devices),
             areas: add(&mut bytes, &self.areas),
+            configuration_pages: add(&mut bytes, &self.configuration_pages),
             io_ranges: add(&mut bytes, &self.io_ranges),
             interrupts: add(&mut bytes, &self.interrupts),
             dma: add(&mut bytes, &self.dma),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cloison_abi::PciFunction;
 use cloison_abi::limits::{MAX_INTERRUPT_LINES, MAX_INTERRUPTS, PAGE_BYTES};
 
 use crate::diagnostic::{At, Diagnostic, Span};
@@ -122,7 +123,7 @@ pub(super) fn interrupts(draft: &Draft<'_>) -> Vec<Diagnostic> {
 
 /// Two devices with one function are one device.
 pub(super) fn pci_functions(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let mut first_with: HashMap<u16, (&Device, Span)> = HashMap::new();
+    let mut first_with: HashMap<PciFunction, (&Device, Span)> = HashMap::new();
     let mut faults = Vec::new();
     for (device, function) in each(draft, |device| &device.pci) {
         match first_with.get(&function.value) {

@@ -1,12 +1,12 @@
 //! The system against the sizes of the kernel's tables.
 
 use cloison_abi::ObjectKind;
-use cloison_abi::call::{BUILDER_MEMORY_SLOTS, BUILDER_SLOT_FREE};
+use cloison_abi::call::{BUILDER_SLOT_FREE, BUILDER_SLOT_MEMORY};
 use cloison_abi::info::{self, INFO_TABLE_BYTES};
 use cloison_abi::limits::{MAX_DOMAINS, MAX_MAPPINGS, MAX_PORT_RANGES, MAX_REGIONS, MAX_SLOTS, PLAN_EVENTS};
 
 use crate::diagnostic::Diagnostic;
-use crate::manifest::{Component, Offer};
+use crate::manifest::{Component, Device, Offer};
 use crate::system::{Draft, DraftDomain, Right, settings};
 
 const MANAGER: Right = Right(ObjectKind::ManageRight);
@@ -95,14 +95,15 @@ impl Demand {
     fn add_devices(&mut self, domain: &DraftDomain<'_>) {
         for device in domain.devices.iter().filter_map(|device| Some(device.found?.1)) {
             let has_irq = usize::from(device.irq.is_some());
-            let areas = device.memory.len();
+            let has_page = usize::from(device.pci.is_some());
             let has_ports = usize::from(device.ports.is_some());
             self.slots += has_irq;
             self.events += has_irq;
-            self.mappings += areas;
+            self.mappings += device.register_regions();
             self.port_ranges += has_ports;
             self.info_bytes += has_irq * size_of::<info::Interrupt>()
-                + areas * size_of::<info::Area>()
+                + device.memory.len() * size_of::<info::Area>()
+                + has_page * size_of::<info::ConfigurationPage>()
                 + has_ports * size_of::<info::IoRange>();
         }
     }
@@ -163,13 +164,14 @@ fn each(
     faults
 }
 
-/// Each domain has two regions, its memory and its page tables; the machine's free memory is some more.
+/// Each domain has two regions, its memory and its page tables; what the boot finds, memory above all, is some more.
 pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let budget = usize::from(draft.inputs.manifest.budget.is_some());
-    let mut regions = usize::from(BUILDER_MEMORY_SLOTS) + draft.guest_files().len() + budget;
+    let found = BUILDER_SLOT_FREE - BUILDER_SLOT_MEMORY;
+    let mut regions = usize::from(found) + draft.guest_files().len() + budget;
     for domain in &draft.domains {
         let own = Own::new(domain);
-        regions += 2 + shared(domain).count() + own.areas + own.kept + own.passing;
+        regions += 2 + shared(domain).count() + own.registers + own.kept + own.passing;
         if regions > MAX_REGIONS {
             let name = &domain.table.name;
             let message =
@@ -183,7 +185,8 @@ pub(super) fn regions(draft: &Draft<'_>) -> Vec<Diagnostic> {
 
 /// Regions of a domain that are no other domain's.
 struct Own {
-    areas: usize,
+    /// Registers of devices.
+    registers: usize,
     /// Those that a restart needs, beside stack, heap and program, which are one.
     kept: usize,
     /// Those that it does not need.
@@ -192,14 +195,15 @@ struct Own {
 
 impl Own {
     fn new(domain: &DraftDomain<'_>) -> Self {
-        let areas = domain.devices.iter().filter_map(|device| Some(device.found?.1.memory.len())).sum();
+        let devices = domain.devices.iter().filter_map(|device| Some(device.found?.1));
+        let registers = devices.map(Device::register_regions).sum();
         let regions = domain.component.map_or(0, |component| component.regions.len());
         // All of a guest but its page tables.
         let guest = guest_regions(domain);
         // Where it is saved nobody clears: the builder lets go of that, too.
         let saved = usize::from(domain.guest_sizes().is_some_and(|sizes| sizes.saved > 0));
         let passing = guest.min(1) + saved;
-        Self { areas, kept: regions + guest - passing, passing }
+        Self { registers, kept: regions + guest - passing, passing }
     }
 }
 
@@ -237,7 +241,7 @@ pub(super) fn builder_slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let (made, done) = (count(|other, place| other >= place), count(|other, place| other <= place));
         // Files of guests are held until the last domain that sees them is built.
         let files = files_awaited(draft, place);
-        held += made + 1 + own.areas + own.kept + own.passing;
+        held += made + 1 + own.registers + own.kept + own.passing;
         if held + files > MAX_SLOTS {
             let name = &domain.table.name;
             let message = format!(
@@ -251,7 +255,7 @@ pub(super) fn builder_slots(draft: &Draft<'_>) -> Vec<Diagnostic> {
         }
         let is_kept = is_restarted(domain) || domain.table.on_request().is_some();
         let kept = if is_kept { 0 } else { 1 + own.kept };
-        held -= done + own.areas + own.passing + kept + 1;
+        held -= done + own.registers + own.passing + kept + 1;
     }
     Vec::new()
 }

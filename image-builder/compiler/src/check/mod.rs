@@ -78,6 +78,7 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M033", summary: "device memory that does not fill whole pages", run: devices::page_alignment },
     Check { id: "M034", summary: "more devices that interrupt than the kernel can deliver interrupts", run: devices::interrupts },
     Check { id: "M035", summary: "two devices of a platform that are one PCI function", run: devices::pci_functions },
+    Check { id: "M036", summary: "a virtio device of which is not said which PCI function it is", run: platform::without_function },
     Check { id: "M040", summary: "domains that call each other in a circle", run: calls::circles },
     Check { id: "M041", summary: "a client whose priority is above its server's", run: calls::priority_inversion },
     Check { id: "M042", summary: "a priority out of range", run: schedule::priority_range },

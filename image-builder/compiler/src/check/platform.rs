@@ -59,6 +59,19 @@ fn misplaced(platform: &Platform, device: &Device, area: &DeviceMemory) -> Optio
     Some(Diagnostic::new(area.address.span, message).help(help))
 }
 
+/// Their drivers find them by their configuration pages.
+pub(super) fn without_function(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let devices = draft.platform.into_iter().flat_map(|platform| &platform.devices);
+    let is_virtio = |device: &&Device| [NETWORK_CARD, RECORDER, DISK].contains(&device.class.value.as_str());
+    let faults = devices.filter(is_virtio).filter(|device| device.pci.is_none()).map(|device| {
+        let (name, class) = (&device.name.value, &device.class.value);
+        let message = format!("`{name}` is a {class}, and no PCI function is stated for it");
+        let help = "add `pci = \"BUS:DEVICE.FUNCTION\"`, such as \"00:03.0\", as the machine has it";
+        Diagnostic::new(device.name.span, message).help(help)
+    });
+    faults.collect()
+}
+
 /// Without the port nobody but the console learns that the system has ended.
 pub(super) fn no_exit_port(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let (Some(platform), Some(ends_with)) = (draft.platform, &draft.ends_with) else { return Vec::new() };

@@ -48,6 +48,7 @@ pub(super) fn bytes(
         mappings: out.table(&tables.mappings),
         devices: out.table(&tables.devices),
         areas: out.table(&tables.areas),
+        configuration_pages: out.table(&tables.configuration_pages),
         io_ranges: out.table(&tables.io_ranges),
         interrupts: out.table(&tables.interrupts),
         dma: out.table(&tables.dma),

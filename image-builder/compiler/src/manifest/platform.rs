@@ -1,5 +1,7 @@
 //! A platform's file: the facts about a machine that a system may rest on.
 
+use cloison_abi::PciFunction;
+
 use super::reader::Reader;
 use crate::diagnostic::At;
 
@@ -52,9 +54,10 @@ pub struct Device {
     pub name: At<String>,
     /// What kind it is; a component asks for a class, not for a device.
     pub class: At<String>,
-    /// Its PCI function, if it is on that bus: bus, device and function as one number of 8, 5 and 3 bits.
-    pub pci: Option<At<u16>>,
-    /// Its registers in memory, one area after the other.
+    /// Its PCI function, if it is on that bus. Its page of PCI's configuration space is a part of the device, too; where that
+    /// lies is found at boot.
+    pub pci: Option<At<PciFunction>>,
+    /// Its registers in memory at places that the platform knows, one area after the other.
     pub memory: Vec<DeviceMemory>,
     /// Its I/O ports.
     pub ports: Option<DevicePorts>,
@@ -184,6 +187,11 @@ fn port(reader: &mut Reader<'_, '_>, key: &'static str) -> u16 {
 }
 
 impl Device {
+    /// How many regions its registers in memory are: one for each area, and its configuration page.
+    pub(crate) fn register_regions(&self) -> usize {
+        self.memory.len() + usize::from(self.pci.is_some())
+    }
+
     fn read(name: At<String>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let class = reader.required_text("class");
         let pci = pci_function(reader);
@@ -210,7 +218,7 @@ impl Device {
 }
 
 /// A PCI function, as Linux and QEMU write it: `00:03.0`.
-fn pci_function(reader: &mut Reader<'_, '_>) -> Option<At<u16>> {
+fn pci_function(reader: &mut Reader<'_, '_>) -> Option<At<PciFunction>> {
     let At { value, span } = reader.text("pci")?;
     let Some(function) = parse_pci_function(&value) else {
         reader.refuse("pci", span, "a PCI function such as \"00:03.0\"", format!("the text {value:?}"));
@@ -219,14 +227,15 @@ fn pci_function(reader: &mut Reader<'_, '_>) -> Option<At<u16>> {
     Some(At { value: function, span })
 }
 
-fn parse_pci_function(text: &str) -> Option<u16> {
+fn parse_pci_function(text: &str) -> Option<PciFunction> {
     let (bus, rest) = text.split_once(':')?;
     let (device, function) = rest.split_once('.')?;
     let number = |text: &str, digits: usize, end: u16| {
         let is_hex = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         u16::from_str_radix(text, 16).ok().filter(|number| is_hex && *number < end)
     };
-    Some(number(bus, 2, 0x100)? << 8 | number(device, 2, 0x20)? << 3 | number(function, 1, 8)?)
+    let (bus, device, function) = (number(bus, 2, 0x100)?, number(device, 2, 0x20)?, number(function, 1, 8)?);
+    Some(PciFunction::new(bus << 8 | device << 3 | function))
 }
 
 impl Irq {

@@ -2,8 +2,8 @@
 
 use cloison_abi::ABI_VERSION;
 use cloison_abi::info::{
-    Area, Channel, Client, GuestMemory, INFO_MAGIC, InfoHeader, Interrupt, IoRange, Party, Region, Right,
-    Settings, Subject, Use,
+    Area, Channel, Client, ConfigurationPage, GuestMemory, INFO_MAGIC, InfoHeader, Interrupt, IoRange, Party,
+    Region, Right, Settings, Subject, Use,
 };
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{NONE, Table};
@@ -21,6 +21,8 @@ pub struct Info {
     pub clients: Vec<Client>,
     /// Registers of its devices.
     pub areas: Vec<Area>,
+    /// Configuration pages of those that are on PCI.
+    pub configuration_pages: Vec<ConfigurationPage>,
     /// I/O ports of its devices.
     pub io_ranges: Vec<IoRange>,
     /// Interrupts of its devices.
@@ -63,6 +65,7 @@ impl Info {
         header.uses = add(&mut tables, &self.uses);
         header.clients = add(&mut tables, &self.clients);
         header.areas = add(&mut tables, &self.areas);
+        header.configuration_pages = add(&mut tables, &self.configuration_pages);
         header.io_ranges = add(&mut tables, &self.io_ranges);
         header.interrupts = add(&mut tables, &self.interrupts);
         header.rights = add(&mut tables, &self.rights);

@@ -1,8 +1,10 @@
 //! The tables of the plan that name no part of the image.
 
+use cloison_abi::PciFunction;
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry,
-    IoRangeEntry, MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry,
+    AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, EventEntry, GateEntry, GuestEntry, ImageEntry,
+    InterruptEntry, IoRangeEntry, MappingEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry,
+    SupervisionEntry,
 };
 
 /// What is given to the domains, as the plan's tables have it.
@@ -16,6 +18,8 @@ pub struct Tables {
     pub devices: Vec<DeviceEntry>,
     /// Their registers in memory.
     pub areas: Vec<AreaEntry>,
+    /// Their pages of PCI's configuration space.
+    pub configuration_pages: Vec<ConfigurationPageEntry>,
     /// Their I/O ports.
     pub io_ranges: Vec<IoRangeEntry>,
     /// Their interrupts.
@@ -67,10 +71,18 @@ impl Tables {
     pub fn area_of(&self, region: u32) -> Option<&AreaEntry> {
         self.areas.iter().find(|area| area.region == region)
     }
+
+    /// The PCI function whose configuration page a region is, if it is one.
+    #[must_use]
+    pub fn function_of(&self, region: u32) -> Option<PciFunction> {
+        let page = self.configuration_pages.iter().find(|page| page.region == region)?;
+        let number = self.devices[page.device as usize].pci_function;
+        u16::try_from(number).ok().map(PciFunction::new)
+    }
 }
 
 /// Whether a region takes memory. The log of a boot that was not measured does.
 #[must_use]
 pub fn is_memory(region: &RegionEntry) -> bool {
-    region.source != RegionSource::Device as u32
+    ![RegionSource::Device as u32, RegionSource::ConfigurationPage as u32].contains(&region.source)
 }

@@ -230,13 +230,21 @@ pub(super) fn regions(system: &System, plan: &Plan) -> String {
         if let Some(why) = builders_reason(system, region) {
             seen.push(why);
         }
-        let area = plan.tables.area_of(place as u32);
-        let device = area.map_or(String::new(), |area| format!("{:#x}", area.physical_address));
+        let device = place_of_registers(plan, place as u32);
         let cells =
             [place.to_string(), region.name.to_string(), region.pages.to_string(), device, seen.join(", ")];
         table.row(cells);
     }
     table.render("Regions")
+}
+
+/// Where the registers lie that a region is, if it is registers: at an address, or in PCI's configuration space.
+fn place_of_registers(plan: &Plan, region: u32) -> String {
+    match (plan.tables.area_of(region), plan.tables.function_of(region)) {
+        (Some(area), _) => format!("{:#x}", area.physical_address),
+        (None, Some(function)) => format!("page of {function}"),
+        (None, None) => String::new(),
+    }
 }
 
 /// Why the builder keeps a region, if it does: its owner is loaded again.

@@ -215,7 +215,7 @@ fn devices(system: &System) -> String {
             device.class.value.clone(),
             owner.map_or("nobody".to_owned(), |(domain, _)| domain.name.clone()),
             owner.map_or(String::new(), |(_, owned)| owned.local.clone()),
-            device.pci.as_ref().map_or(String::new(), |function| pci_function(function.value)),
+            device.pci.as_ref().map_or(String::new(), |function| function.value.to_string()),
             memory,
             ports,
             device.irq.as_ref().map_or(String::new(), |irq| match irq {
@@ -232,10 +232,6 @@ fn devices(system: &System) -> String {
 fn dma(system: &System, domain: &Domain) -> String {
     let regions = system.component(domain.component).regions.iter().filter(|region| region.is_dma);
     regions.map(|region| region.local.value.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn pci_function(number: u16) -> String {
-    format!("{:02x}:{:02x}.{}", number >> 8, number >> 3 & 0x1f, number & 7)
 }
 
 /// What each guest is, and begins with.

@@ -13,14 +13,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cloison_abi::image::{IMAGE_MAGIC, ImageHeader};
 use cloison_abi::info::{
-    Area, Client, INFO_MAGIC, InfoHeader, Record, Region, SETTINGS_ARGUMENTS, SETTINGS_PORTS, Settings,
-    Subject, Use,
+    Area, Client, ConfigurationPage, INFO_MAGIC, InfoHeader, Record, Region, SETTINGS_ARGUMENTS,
+    SETTINGS_PORTS, Settings, Subject, Use,
 };
 use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy, FileEntry, GateEntry, GuestEntry,
-    InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE, PLAN_MAGIC, PlanHeader, RegionEntry,
-    RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table, ThreadEntry,
+    AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy,
+    FileEntry, GateEntry, GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE,
+    PLAN_MAGIC, PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table,
+    ThreadEntry,
 };
 use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
 use cloison_abi::{ABI_VERSION, InterruptSource, Name, ObjectKind, Rights};
@@ -40,6 +41,7 @@ struct Read {
     mappings: Vec<MappingEntry>,
     devices: Vec<DeviceEntry>,
     areas: Vec<AreaEntry>,
+    configuration_pages: Vec<ConfigurationPageEntry>,
     io_ranges: Vec<IoRangeEntry>,
     interrupts: Vec<InterruptEntry>,
     dma: Vec<DmaEntry>,
@@ -78,6 +80,7 @@ impl Read {
             mappings: table(&bytes, plan.mappings),
             devices: table(&bytes, plan.devices),
             areas: table(&bytes, plan.areas),
+            configuration_pages: table(&bytes, plan.configuration_pages),
             io_ranges: table(&bytes, plan.io_ranges),
             interrupts: table(&bytes, plan.interrupts),
             dma: table(&bytes, plan.dma),
@@ -126,6 +129,10 @@ impl Read {
             }
             RegionSource::Device => {
                 assert_eq!(self.areas.iter().filter(|area| area.region == region).count(), 1);
+                false
+            }
+            RegionSource::ConfigurationPage => {
+                assert_eq!(self.configuration_pages.iter().filter(|page| page.region == region).count(), 1);
                 false
             }
             // Its one reader sees it.

@@ -87,7 +87,7 @@ impl fmt::Display for PciError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Absent => {
-                write!(out, "no device answers at the configuration page that the platform states")
+                write!(out, "no device is the PCI function that the platform file states")
             }
             Self::NotADevice(kind) => {
                 write!(out, "the PCI function has a header of type {kind}, a device has type 0")
@@ -132,14 +132,13 @@ pub struct Function<R> {
 }
 
 impl<R: Registers> Function<R> {
-    /// Takes the function at a configuration page, and silences it: no decoding, no access to memory, no
+    /// Takes the function that has this configuration page, and silences it: no decoding, no access to memory, no
     /// interrupt. A driver that died may have left it running.
     ///
     /// # Errors
     /// [`PciError::Absent`], [`PciError::NotADevice`].
-    pub fn open(page: Area<R>) -> Result<Self, PciError> {
-        let mut config = page.registers;
-        if page.bytes < CONFIG_BYTES || config.read16(register::VENDOR) == u16::MAX {
+    pub fn open(mut config: R) -> Result<Self, PciError> {
+        if config.read16(register::VENDOR) == u16::MAX {
             return Err(PciError::Absent);
         }
         let kind = config.read8(register::HEADER_TYPE) & HEADER_TYPE_MASK;

@@ -58,11 +58,6 @@ impl SimulatedPage {
         self.allow(u64::from(at) + 3, &[0xc0]);
     }
 
-    #[cfg(test)]
-    pub(crate) fn area(&self) -> Area<Self> {
-        Area { registers: self.clone(), address: 0, bytes: CONFIG_BYTES }
-    }
-
     pub(crate) fn byte(&self, at: u64) -> u8 {
         self.0.borrow().bytes[at as usize]
     }

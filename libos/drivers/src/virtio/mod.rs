@@ -22,9 +22,8 @@ use crate::{pci::PciError, registers::Area};
 pub const VENDOR: u16 = 0x1af4;
 
 /// Areas of a device's memory, in the order in which a platform file states them.
-const AREA_CONFIG: u32 = 0;
-const AREA_REGISTERS: u32 = 1;
-const AREA_VECTORS: u32 = 2;
+const AREA_REGISTERS: u32 = 0;
+const AREA_VECTORS: u32 = 1;
 
 /// Why a device cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +104,7 @@ pub enum Interrupt {
 #[derive(Debug)]
 pub struct Place<R> {
     /// The function's configuration page.
-    pub config: Area<R>,
+    pub config: R,
     /// Where the registers go.
     pub registers: Area<R>,
     /// Where the table of interrupt vectors goes, if interrupts are messages.
@@ -124,13 +123,14 @@ impl Place<DeviceMemory> {
     /// [`VirtioError::NotGiven`].
     pub fn find(device: &str, memory: &str) -> Result<Self, VirtioError> {
         let missing = VirtioError::NotGiven;
+        let config = info::get().find::<info::ConfigurationPage>(device).and_then(DeviceMemory::of_page);
         let area = |number| info::get().find_area(device, number).and_then(Area::of);
         let interrupt = info::get().slot::<info::Interrupt>(device);
         let interrupt = interrupt.ok_or(missing("interrupt of the device"))?;
         let message = interrupt_acknowledge(interrupt).map_err(|_| missing("right to the interrupt"))?;
         let memory = info::get().find::<info::Region>(memory).ok_or(missing("memory for the device"))?;
         Ok(Self {
-            config: area(AREA_CONFIG).ok_or(missing("configuration page of the device"))?,
+            config: config.ok_or(missing("configuration page of the device"))?,
             registers: area(AREA_REGISTERS).ok_or(missing("memory for the device's registers"))?,
             vectors: area(AREA_VECTORS),
             memory: DmaMemory::map(memory).map_err(|_| missing("right to memory for the device"))?,

@@ -87,7 +87,7 @@ impl<R: Registers> Transport<R> {
     /// Finds a device of one of the numbers `devices`, moves its registers to where they have to be, and
     /// resets it.
     pub(super) fn open(
-        config: Area<R>,
+        config: R,
         registers: Area<R>,
         vectors: Option<Area<R>>,
         interrupt: Interrupt,

@@ -2,7 +2,7 @@
 
 use cloison_abi::{
     CallError, CallNumber, InterruptSource, ObjectKind, Rights,
-    call::BUILDER_SLOT_CENSUS,
+    call::{BUILDER_SLOT_CENSUS, BUILDER_SLOT_CONFIGURATION_SPACE},
     limits::{BUILDER_WINDOW_ADDRESS, DOMAIN_END, KERNEL_BASE, MAX_INTERRUPT_LINES, PAGE_BYTES},
     plan::FaultPolicy,
 };
@@ -49,6 +49,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("page tables can be neither mapped nor given nor carved nor deleted", tables_are_the_kernels),
     ("no domain is made of memory that somebody sees", no_tables_in_sight),
     ("memory is no device, nor is what the kernel or firmware uses", memory_is_no_device),
+    ("a page of PCI's configuration space is given once, and as nothing else", configuration_space_is_one),
     ("a domain that runs is not configured", running_is_not_configured),
     ("a configuration is in range", configuration_is_in_range),
     ("the slot that names a domain itself stays", own_slot_stays),
@@ -156,6 +157,24 @@ fn memory_is_no_device(site: &mut Site) -> Outcome {
     refused(region_device(OTHER_RIGHT, receiver, 0xfed4_0000, 1), CallError::WrongType)?;
     region_device(RIGHT, receiver, 0xfed4_0000, 1)?;
     Ok(region_delete(receiver)?)
+}
+
+/// The space as QEMU's q35 has it below a BIOS: 256 buses at this address, function 00:00.0 the bridge to the CPU (Intel's
+/// 82G33, whose numbers are the first four bytes of its page).
+fn configuration_space_is_one(site: &mut Site) -> Outcome {
+    const ADDRESS: u64 = 0xb000_0000;
+    const PAGES: u64 = 256 << 8;
+    const BRIDGE: u64 = 0x29c0_8086;
+    let space = Slot(BUILDER_SLOT_CONFIGURATION_SPACE);
+    let bridge = site.part(space, 0, 1)?;
+    same(site.view(bridge, Rights::READ)?.get(0) & 0xffff_ffff, BRIDGE)?;
+    let receiver = site.slot();
+    refused(region_carve(space, receiver, 0, 1), CallError::Overlap)?;
+    refused(region_carve(space, receiver, PAGES, 1), CallError::BadArgument)?;
+    for page in [0, 1, PAGES - 1] {
+        refused(region_device(RIGHT, receiver, ADDRESS + page * PAGE_BYTES, 1), CallError::Overlap)?;
+    }
+    refused(region_device(RIGHT, receiver, ADDRESS - PAGE_BYTES, 2), CallError::Overlap)
 }
 
 fn running_is_not_configured(site: &mut Site) -> Outcome {

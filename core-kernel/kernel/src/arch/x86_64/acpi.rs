@@ -1,12 +1,17 @@
-//! ACPI, far enough to find the interrupt controllers and a clock to calibrate others by.
+//! ACPI, far enough to find the interrupt controllers, a clock to calibrate others by, and PCI's configuration space.
 
 use core::ptr::NonNull;
 
 use acpi::{
-    AcpiHandler, AcpiTables, PhysicalMapping,
+    AcpiHandler, AcpiTable, AcpiTables, PhysicalMapping,
     address::AddressSpace,
     fadt::Fadt,
     madt::{Madt, MadtEntry},
+    mcfg::Mcfg,
+};
+use cloison_rules::{
+    memory::Run,
+    pci::{self, Buses},
 };
 use heapless::Vec;
 
@@ -29,6 +34,8 @@ pub struct Found {
     pub(super) timer_port: u16,
     /// CPUs that firmware has found.
     pub cpus: usize,
+    /// The pages of PCI's configuration space; none if no table says where they are.
+    pub configuration_space: Run,
 }
 
 impl Found {
@@ -90,5 +97,18 @@ pub fn read(facts: &BootFacts) -> Result<Found, &'static str> {
         other_io_apics,
         timer_port: timer_port.ok_or("there is no power management timer")?,
         cpus,
+        configuration_space: configuration_space(&tables).unwrap_or(Run::NONE),
     })
+}
+
+fn configuration_space(tables: &AcpiTables<InPlace>) -> Option<Run> {
+    // A table that is too short for its own head has a number of entries that is none.
+    let table = tables.find_table::<Mcfg>().ok();
+    let table = table.filter(|table| table.header().length as usize >= size_of::<Mcfg>())?;
+    pci::configuration_space(table.entries().iter().map(|entry| Buses {
+        base: entry.base_address,
+        segment: entry.pci_segment_group,
+        first: entry.bus_number_start,
+        last: entry.bus_number_end,
+    }))
 }

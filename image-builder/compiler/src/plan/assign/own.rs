@@ -4,8 +4,8 @@ use cloison_abi::info::{self, Channel, SETTINGS_BOOT_LOG};
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::measure::BOOT_LOG_BYTES;
 use cloison_abi::plan::{
-    AreaEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE, RegionEntry, RegionSlotEntry,
-    RegionSource, RightEntry,
+    AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE,
+    RegionEntry, RegionSlotEntry, RegionSource, RightEntry,
 };
 use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
 
@@ -85,11 +85,14 @@ impl Assigner<'_> {
         self.tables.devices.push(DeviceEntry {
             name: name(&device.name.value),
             domain: index(id),
-            pci_function: device.pci.as_ref().map_or(NONE, |function| function.value.into()),
+            pci_function: device.pci.as_ref().map_or(NONE, |function| function.value.number().into()),
         });
         let given = Given { id, place, device, local: name(&owned.local) };
         if device.class.value == BOOT_LOG {
             self.boot_log(&given);
+        }
+        if device.pci.is_some() {
+            self.configuration_page(&given);
         }
         for (number, memory) in (0..).zip(&device.memory) {
             self.area(&given, number, memory);
@@ -107,20 +110,28 @@ impl Assigner<'_> {
     fn area(&mut self, given: &Given<'_>, number: u32, memory: &DeviceMemory) {
         let (physical_address, bytes) = (memory.address.value, memory.bytes.value);
         let pages = page_count(bytes) as u32;
-        // No owner: a restart fills the memory of a driver again, but not its device's registers.
-        let region = self.region(RegionEntry {
-            name: name(&given.device.name.value),
-            pages,
-            source: RegionSource::Device as u32,
-            owner: NONE,
-            reserved: 0,
-        });
+        let region = self.registers(given, pages, RegionSource::Device);
         let area = AreaEntry { physical_address, device: given.place, number, region, reserved: 0 };
         self.tables.areas.push(area);
         let address = self.map(given.id, region, 0..pages, Rights::READ | Rights::WRITE);
         let name = given.local;
         let told = info::Area { name, number, reserved: 0, address, bytes, physical_address };
         self.info[given.id.0].areas.push(told);
+    }
+
+    fn configuration_page(&mut self, given: &Given<'_>) {
+        let region = self.registers(given, 1, RegionSource::ConfigurationPage);
+        self.tables.configuration_pages.push(ConfigurationPageEntry { device: given.place, region });
+        let address = self.map(given.id, region, 0..1, Rights::READ | Rights::WRITE);
+        let told = info::ConfigurationPage { name: given.local, address };
+        self.info[given.id.0].configuration_pages.push(told);
+    }
+
+    /// A region of a device's registers. No owner: a restart fills the memory of a driver again, but not its device's
+    /// registers.
+    fn registers(&mut self, given: &Given<'_>, pages: u32, source: RegionSource) -> u32 {
+        let name = name(&given.device.name.value);
+        self.region(RegionEntry { name, pages, source: source as u32, owner: NONE, reserved: 0 })
     }
 
     /// The domain sees it as it sees what its manifest fixes.

@@ -122,7 +122,7 @@ impl Card {
         let inside = card.borrow();
         let area = |registers, address, bytes| Area { registers, address, bytes };
         Place {
-            config: area(Part(Side::Page(inside.page.clone())), 0, 0x1000),
+            config: Part(Side::Page(inside.page.clone())),
             registers: area(Part(Side::Registers(card.clone())), 0xfe00_0000, 0x4000),
             vectors: Some(area(Part(Side::Page(inside.vectors.clone())), 0xfe00_4000, 0x1000)),
             memory: inside.memory,
