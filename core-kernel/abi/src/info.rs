@@ -67,7 +67,7 @@ pub struct InfoHeader {
     /// Pages that the guest has in this life, if the manager has asked for that: the builder writes it whenever it starts
     /// the domain. 0: as many as its [`GuestMemory`] says.
     pub guest_pages: u32,
-    /// With which of its kernels the guest begins in this life, as the manager has said; the builder writes it, too.
+    /// With which of its images the domain lives, as the manager has said: of a guest, the kernel. The builder writes it, too.
     pub image: u32,
     /// Zero.
     pub reserved: u32,

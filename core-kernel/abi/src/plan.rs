@@ -11,7 +11,7 @@ mod slot;
 
 pub use device::{AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry};
 pub use guest::{FileEntry, GuestEntry};
-pub use image::ImageEntry;
+pub use image::{ImageEntry, MAX_IMAGES, ProgramEntry};
 pub use slot::{EventEntry, GateEntry, RegionSlotEntry, RightEntry, SupervisionEntry};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -73,6 +73,8 @@ pub struct PlanHeader {
     pub files: Table,
     /// Table of [`ImageEntry`].
     pub images: Table,
+    /// Table of [`ProgramEntry`].
+    pub programs: Table,
     /// [`SYSTEM_PRINT_CENSUS`] and such.
     pub flags: u32,
     /// The domain whose end is the end of the system, or [`NONE`].
@@ -107,7 +109,8 @@ pub struct Table {
 pub struct DomainEntry {
     /// Its name.
     pub name: Name,
-    /// Where the bytes of its image lie in the system image.
+    /// Where the bytes of its program lie in the system image: of the one that it runs unless it lives with an image that has
+    /// a [`ProgramEntry`].
     pub image_offset: u64,
     /// How many they are.
     pub image_bytes: u64,
@@ -244,8 +247,8 @@ pub struct LoadEntry {
     pub region_offset: u64,
     /// The region.
     pub region: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The [`ImageEntry`] with which the region's owner lives if this is loaded, or [`NONE`]: with each.
+    pub image: u32,
 }
 
 /// A part of a region that a domain sees.

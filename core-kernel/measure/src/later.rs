@@ -12,7 +12,7 @@ use crate::event::MARK;
 pub const MAX_LINE_BYTES: usize = 160;
 /// What stands behind the name in front.
 pub const NAME_END: &str = ": ";
-/// What stands between the name of a domain and that of the kernel with which its guest begins.
+/// What stands between the name of a domain and that of the image with which it is started: a program, or the kernel of its guest.
 pub const WITH: &str = " with ";
 
 /// What has come about.
@@ -49,10 +49,10 @@ impl What {
 pub struct Later<S> {
     /// What.
     pub what: What,
-    /// To whom: the name of a domain, and of the kernel with which its guest begins, if it has one that is started so; or the
-    /// number of entries.
+    /// To whom: the name of a domain, and of the image with which it begins, if it has several, or a guest; or the number of
+    /// entries.
     pub subject: S,
-    /// The digest of the domain's program, as the loader has measured it; or the log's head. A guest's kernel is a file of the
+    /// The digest of the program that runs, as the loader has measured it; or the log's head. A guest's kernel is a file of the
     /// image, which the loader has measured, too.
     pub digest: Digest,
 }

@@ -13,4 +13,4 @@ mod recorder;
 
 pub use guest::Need;
 pub use judge::{Judge, NoTable};
-pub use recorder::{NotStarted, Recorder, kernel_of};
+pub use recorder::{NotStarted, Recorder, image_of};

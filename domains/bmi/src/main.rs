@@ -11,7 +11,7 @@ extern crate alloc;
 use alloc::{string::String, vec::Vec};
 use core::{fmt::Display, time::Duration};
 
-use bmi::{Judge, Need, NoTable, NotStarted, Recorder, kernel_of};
+use bmi::{Judge, Need, NoTable, NotStarted, Recorder, image_of};
 use bmi_api::{
     DIGEST_BYTES, Digest, ManageError, State, domains,
     manage::{
@@ -84,8 +84,8 @@ fn passed_on<R>(answer: Result<R, ManageError>) -> Result<R, Refusal> {
 
 /// What a domain is to be started with.
 struct Chosen {
-    /// The kernel, if it runs a guest.
-    kernel: Option<Name>,
+    /// The image, if it has several, or a guest's.
+    image: Option<Name>,
     need: Need,
 }
 
@@ -99,8 +99,8 @@ fn startable(builder: &manage::Client<Slot>, domain: Name) -> Result<u32, Manage
 }
 
 /// Says what the report's BMI says: which component it takes, and that it starts it.
-fn introduce(domain: Name, kernel: Option<Name>) {
-    let image = kernel.unwrap_or(domain);
+fn introduce(domain: Name, image: Option<Name>) {
+    let image = image.unwrap_or(domain);
     log!("bmi_setImage_component(): (bmi)#####data:({image}$)");
     log!("startPD_intern(): (bmi) INIT DATANEW({domain})");
 }
@@ -157,13 +157,13 @@ impl Bmi {
     ) -> Result<R, Refusal> {
         let mut recorder = self.recorder.take();
         let started = self.change((client, operation, domain), running, |builder| {
-            let Chosen { kernel, need } = choose(builder)?;
+            let Chosen { image, need } = choose(builder)?;
             need.fits(&builder.budget()?).map_err(Failure::Refused)?;
             if operation == Operation::Start {
-                introduce(domain, kernel);
+                introduce(domain, image);
             }
             let Some(recorder) = &mut recorder else { return start(builder) };
-            recorder.start(builder, (domain, kernel), start).map_err(|error| match error {
+            recorder.start(builder, (domain, image), start).map_err(|error| match error {
                 NotStarted::Builder(error) => error,
                 NotStarted::NotMeasured(why) => {
                     log!("{domain} is not measured: {why}");
@@ -230,9 +230,9 @@ impl Server for Bmi {
     fn start(&mut self, client: Badge, domain: Name) -> Result<Started, Refusal> {
         let running = |started: &Started| running(started.kib, started.digest);
         let choose = |builder: &manage::Client<Slot>| {
-            let (kernel, kib) = (kernel_of(builder, domain)?, startable(builder, domain)?);
+            let (image, kib) = (image_of(builder, domain)?, startable(builder, domain)?);
             let offered = builder.image(domain, 0).ok();
-            Ok(Chosen { kernel, need: Need::of_all(kib, offered) })
+            Ok(Chosen { image, need: Need::of_all(kib, offered) })
         };
         let begins = (client, Operation::Start, domain);
         self.begin(begins, running, choose, |builder| builder.start(domain))
@@ -248,7 +248,7 @@ impl Server for Bmi {
         let choose = |builder: &manage::Client<Slot>| {
             let (kib, offered) = (startable(builder, domain)?, builder.image(domain, image)?);
             let need = Need::of_guest(kib, offered, mib).map_err(Failure::Refused)?;
-            Ok(Chosen { kernel: Some(offered.image), need })
+            Ok(Chosen { image: Some(offered.image), need })
         };
         let begins = (client, Operation::Start, domain);
         self.begin(begins, running, choose, |builder| builder.start_guest(domain, image, mib))
@@ -263,7 +263,7 @@ impl Server for Bmi {
     }
 
     fn kill(&mut self, client: Badge, domain: Name) -> Result<Killed, Refusal> {
-        // It is known now with which kernel a life has begun that is not measured yet.
+        // It is known now with which image a life has begun that is not measured yet.
         self.note_lives();
         self.change((client, Operation::Kill, domain), |_| "ended".into(), |builder| builder.kill(domain))
     }
@@ -296,7 +296,8 @@ impl Server for Bmi {
             let About { state, kib, .. } = builder.info(domain)?;
             // Who is not saved needs nothing: the builder refuses it.
             let kib = if state == State::Saved { kib } else { 0 };
-            Ok(Chosen { kernel: None, need: Need::of_all(kib, None) })
+            // One that was saved with another image is refused, too.
+            Ok(Chosen { image: image_of(builder, domain)?, need: Need::of_all(kib, None) })
         };
         let begins = (client, Operation::Restore, domain);
         self.begin(begins, running, choose, |builder| builder.restore(domain))

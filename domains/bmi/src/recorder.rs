@@ -47,7 +47,7 @@ impl<L: Link + Copy> Recorder<L> {
         Self { link, rest, measured: None }
     }
 
-    /// Has a domain measured, and started with this kernel, if it runs a guest.
+    /// Has a domain measured, and started with this image, if it has several, or a guest's.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl<L: Link + Copy> Recorder<L> {
     pub fn start<T: Transport, R>(
         &mut self,
         builder: &manage::Client<T>,
-        (domain, kernel): (Name, Option<Name>),
+        (domain, image): (Name, Option<Name>),
         start: impl Fn(&manage::Client<T>) -> Result<R, ManageError>,
     ) -> Result<R, NotStarted> {
         let all = domains(builder, self.rest)?;
@@ -64,7 +64,7 @@ impl<L: Link + Copy> Recorder<L> {
         let place = place.filter(|place| matches!(all[*place].state, State::Defined | State::Saved));
         let Some(place) = place else { return Ok(start(builder)?) };
         self.note(builder, &all).map_err(NotStarted::NotMeasured)?;
-        let subject = subject(domain, kernel);
+        let subject = subject(domain, image);
         let digest = builder.measure(domain)?.digest;
         let line = |what| Later { what, subject: &subject, digest };
         self.record(line(What::Start)).map_err(NotStarted::NotMeasured)?;
@@ -94,8 +94,8 @@ impl<L: Link + Copy> Recorder<L> {
         let noted = all.iter().zip(&mut measured).try_for_each(|(listed, measured)| {
             while *measured < begun(listed) {
                 let digest = builder.measure(listed.name).map_err(|error| format!("{error}"))?.digest;
-                let kernel = kernel_of(builder, listed.name).map_err(|error| format!("{error}"))?;
-                self.record(Later { what: What::Again, subject: subject(listed.name, kernel), digest })?;
+                let image = image_of(builder, listed.name).map_err(|error| format!("{error}"))?;
+                self.record(Later { what: What::Again, subject: subject(listed.name, image), digest })?;
                 *measured += 1;
             }
             Ok(())
@@ -114,11 +114,12 @@ impl<L: Link + Copy> Recorder<L> {
     }
 }
 
-/// The kernel with which a domain's guest has begun, or is started next; none if it has no guest that is started so.
+/// The image with which a domain has begun, or is started next: a guest's kernel, a program if there are several; none if
+/// nothing is chosen for it.
 ///
 /// # Errors
 /// Those of the calls.
-pub fn kernel_of<T: Transport>(
+pub fn image_of<T: Transport>(
     builder: &manage::Client<T>,
     domain: Name,
 ) -> Result<Option<Name>, ManageError> {
@@ -130,8 +131,8 @@ pub fn kernel_of<T: Transport>(
 }
 
 /// What a line is about.
-fn subject(domain: Name, kernel: Option<Name>) -> String {
-    kernel.map_or_else(|| domain.to_string(), |kernel| format!("{domain}{WITH}{kernel}"))
+fn subject(domain: Name, image: Option<Name>) -> String {
+    image.map_or_else(|| domain.to_string(), |image| format!("{domain}{WITH}{image}"))
 }
 
 /// How many lives a domain has begun.

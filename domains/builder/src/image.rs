@@ -4,12 +4,12 @@ use cloison_abi::{
     Name,
     image::{Digest, ImageHeader},
     limits::PAGE_BYTES,
-    plan::{DomainEntry, FileEntry},
+    plan::FileEntry,
 };
 use sha2::{Digest as _, Sha256};
 use zerocopy::FromBytes;
 
-use crate::{BuildError, Plan, Policy};
+use crate::{BuildError, Plan, Policy, Program};
 
 /// The system image.
 pub struct Image<'a> {
@@ -60,7 +60,7 @@ impl<'a> Image<'a> {
         if digest(plan) != self.header.plan_digest {
             return Err(BuildError::Image("the plan's digest is wrong"));
         }
-        self.plan.domains.iter().try_for_each(|domain| self.check_program(domain))?;
+        self.plan.all_programs().try_for_each(|program| self.check_program(&program?))?;
         self.plan.files.iter().try_for_each(|file| self.check_file(file))?;
         let header = self.plan.header;
         let policy = self.range(header.policy_offset.into(), header.policy_bytes.into())?;
@@ -71,22 +71,22 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     /// [`BuildError::Image`], [`BuildError::Program`].
-    pub fn check_program(&self, domain: &DomainEntry) -> Result<(), BuildError> {
-        let found = digest(self.range(domain.image_offset, domain.image_bytes)?);
-        if found == domain.digest {
+    pub fn check_program(&self, program: &Program) -> Result<(), BuildError> {
+        let found = digest(self.range(program.image_offset, program.image_bytes)?);
+        if found == program.digest {
             return Ok(());
         }
-        Err(BuildError::Program { domain: domain.name, planned: domain.digest, found })
+        Err(BuildError::Program { domain: program.domain, planned: program.digest, found })
     }
 
     /// The digest of a domain's program as the boot loader measures it: to the end of its last page.
     ///
     /// # Errors
     /// [`BuildError::Image`].
-    pub fn measure_program(&self, domain: &DomainEntry) -> Result<Digest, BuildError> {
-        let bytes = domain.image_bytes.checked_next_multiple_of(PAGE_BYTES);
+    pub fn measure_program(&self, program: &Program) -> Result<Digest, BuildError> {
+        let bytes = program.image_bytes.checked_next_multiple_of(PAGE_BYTES);
         let bytes = bytes.ok_or(BuildError::Image("a program has no end"))?;
-        self.range(domain.image_offset, bytes).map(digest)
+        self.range(program.image_offset, bytes).map(digest)
     }
 
     fn check_file(&self, file: &FileEntry) -> Result<(), BuildError> {

@@ -34,7 +34,7 @@ pub use image::Image;
 pub use manage::Managed;
 pub use memory::{FreeMemory, Piece};
 pub use numbers::Numbers;
-pub use plan::Plan;
+pub use plan::{Plan, Program};
 pub use policy::Policy;
 pub use site::{Choice, Site};
 pub use step::{Kernel, Life, Step};

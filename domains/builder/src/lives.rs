@@ -148,7 +148,7 @@ impl<K: Kernel> Site<'_, K> {
     #[must_use]
     pub fn image_in_use(&self, domain: u32) -> u8 {
         let in_use = |shell: &Shell| match shell.state {
-            State::Defined => shell.image,
+            State::Defined | State::Saved => shell.image,
             _ => shell.choice.image,
         };
         self.shell(domain).map_or(0, in_use)

@@ -63,8 +63,8 @@ fn run() -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Says what was built: each domain with its memory and the start of its program's digest, and each file with all of its
-/// digest, to be compared with what its author says.
+/// Says what was built: each domain with its memory and the start of its program's digest, each other program that a domain
+/// can be started with, and each file with all of its digest, to be compared with what its author says.
 fn introduce(plan: &Plan<'_>) {
     log!("system {}: {} domains built", plan.header.system, plan.domains.len());
     for (domain, entry) in (0..).zip(plan.domains) {
@@ -72,6 +72,11 @@ fn introduce(plan: &Plan<'_>) {
         let priority = plan.first_thread(domain).map_or(0, |thread| thread.priority);
         let digest = Hex(&entry.digest[..8]);
         log!("  {:<16} {kib:>6} KiB, priority {priority:>2}, program {digest}...", entry.name);
+    }
+    for other in plan.programs {
+        let Some(image) = plan.images.get(other.image as usize) else { continue };
+        let domain = plan.domain(image.domain).map_or(Name::EMPTY, |entry| entry.name);
+        log!("  {domain} or {}: program {}...", image.name, Hex(&other.digest[..8]));
     }
     for file in plan.files {
         let name = plan.regions.get(file.region as usize).map_or(Name::EMPTY, |region| region.name);

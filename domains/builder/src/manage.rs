@@ -157,8 +157,8 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
 
     fn digest(&self, domain: u32) -> [u8; DIGEST_BYTES] {
         let mut start = [0; DIGEST_BYTES];
-        if let Ok(entry) = self.site.plan.domain(domain) {
-            start.copy_from_slice(&entry.digest[..DIGEST_BYTES]);
+        if let Ok(program) = self.site.plan.program(domain, self.site.image_in_use(domain)) {
+            start.copy_from_slice(&program.digest[..DIGEST_BYTES]);
         }
         start
     }
@@ -193,8 +193,9 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
 
     fn measure(&mut self, _client: Badge, domain: Name) -> Result<Measured, Refusal> {
         let domain = self.named(domain)?;
-        let entry = self.site.plan.domain(domain).map_err(|_| Refusal::Unknown)?;
-        let digest = self.site.image.measure_program(entry).map_err(|error| self.failed(error))?;
+        let program = self.site.plan.program(domain, self.site.image_in_use(domain));
+        let digest = program.and_then(|program| self.site.image.measure_program(&program));
+        let digest = digest.map_err(|error| self.failed(error))?;
         Ok(Measured { digest })
     }
 

@@ -3,12 +3,13 @@
 use cloison_abi::{
     ABI_VERSION, Name, PciFunction,
     access::Classes,
+    image::Digest,
     limits::{MAX_DOMAINS, MAX_REGIONS},
     plan::{
         AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy,
         FileEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry,
-        PLAN_MAGIC, PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy,
-        SupervisionEntry, Table, ThreadEntry,
+        NONE, PLAN_MAGIC, PlanHeader, ProgramEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry,
+        StartPolicy, SupervisionEntry, Table, ThreadEntry,
     },
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -39,6 +40,22 @@ pub struct Plan<'a> {
     pub guests: &'a [GuestEntry],
     pub files: &'a [FileEntry],
     pub images: &'a [ImageEntry],
+    pub programs: &'a [ProgramEntry],
+}
+
+/// A program that a domain can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The domain.
+    pub domain: Name,
+    /// Where its bytes lie in the system image.
+    pub image_offset: u64,
+    /// How many they are.
+    pub image_bytes: u64,
+    /// Their digest.
+    pub digest: Digest,
+    /// Address of the first instruction.
+    pub entry: u64,
 }
 
 impl<'a> Plan<'a> {
@@ -77,6 +94,7 @@ impl<'a> Plan<'a> {
             guests: table(bytes, header.guests)?,
             files: table(bytes, header.files)?,
             images: table(bytes, header.images)?,
+            programs: table(bytes, header.programs)?,
         };
         if plan.domains.len() >= MAX_DOMAINS || plan.regions.len() > MAX_REGIONS {
             return Err(BuildError::Image("the plan has more domains or regions than fit"));
@@ -133,6 +151,45 @@ impl<'a> Plan<'a> {
     /// What a domain can be started with.
     pub fn images_of(&self, domain: u32) -> impl Iterator<Item = &'a ImageEntry> + use<'a> {
         self.images.iter().filter(move |image| image.domain == domain)
+    }
+
+    /// The place in the plan of one of the images of a domain, or [`NONE`] if it has not so many.
+    #[must_use]
+    pub fn image_at(&self, domain: u32, place: u8) -> u32 {
+        let mut its = (0..).zip(self.images).filter(|(_, image)| image.domain == domain);
+        its.nth(place.into()).map_or(NONE, |(image, _)| image)
+    }
+
+    /// The program that a domain runs with one of its images: its own, unless that image has another one.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn program(&self, domain: u32, place: u8) -> Result<Program, BuildError> {
+        let (own, image) = (self.domain(domain)?, self.image_at(domain, place));
+        match self.programs.iter().find(|other| image != NONE && other.image == image) {
+            Some(other) => Ok(other_program(own, other)),
+            None => Ok(Program {
+                domain: own.name,
+                image_offset: own.image_offset,
+                image_bytes: own.image_bytes,
+                digest: own.digest,
+                entry: self.first_thread(domain)?.entry,
+            }),
+        }
+    }
+
+    /// Every program: that of each domain, then those that domains run with other images.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`] for one that is of no domain.
+    pub fn all_programs(&self) -> impl Iterator<Item = Result<Program, BuildError>> + use<'a> {
+        let plan = *self;
+        let own = (0..).zip(self.domains).map(move |(domain, _)| plan.program(domain, 0));
+        own.chain(self.programs.iter().map(move |other| {
+            let image = plan.images.get(other.image as usize);
+            let image = image.ok_or(BuildError::Image("a program is of no image"))?;
+            Ok(other_program(plan.domain(image.domain)?, other))
+        }))
     }
 
     /// Whether a region is made of memory of the budget.
@@ -274,6 +331,11 @@ impl<'a> Plan<'a> {
         let devices = (0..).zip(self.devices);
         devices.filter(move |(_, device)| device.domain == domain).map(|(place, _)| place)
     }
+}
+
+fn other_program(domain: &DomainEntry, other: &ProgramEntry) -> Program {
+    let ProgramEntry { image_offset, image_bytes, digest, entry, .. } = *other;
+    Program { domain: domain.name, image_offset, image_bytes, digest, entry }
 }
 
 /// Whether a region takes memory.

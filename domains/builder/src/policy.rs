@@ -39,7 +39,19 @@ impl<'a> Policy<'a> {
         self.calls(plan)?;
         self.memory(plan)?;
         self.devices(plan)?;
+        self.images(plan)?;
         self.rights(plan)
+    }
+
+    /// Where a domain has several images, each of them: which one it lives with is chosen while the system runs.
+    fn images(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
+        let chosen = plan.images.iter().filter(|image| plan.images_of(image.domain).nth(1).is_some());
+        chosen.into_iter().try_for_each(|image| {
+            let (who, whom) = (name(plan, image.domain)?, image.name);
+            let line = format!("{who} can be started with {whom}");
+            let said = self.find(&line).filter(|found| *found == line);
+            said.map(drop).ok_or(BuildError::Policy { who, whom, how: "being started with it" })
+        })
     }
 
     /// Gates, with what is lent through them, and events.

@@ -138,7 +138,7 @@ impl<K: Kernel> Site<'_, K> {
     ) -> Result<Digest, BuildError> {
         let mut digest = Sha256::new();
         digest.update(self.image.plan_digest());
-        digest.update(self.plan.domain(domain)?.digest);
+        digest.update(self.program(domain)?.digest);
         registers.iter().flatten().for_each(|word| digest.update(word.to_le_bytes()));
         // One after the other: a list of all of them would not fit into the heap.
         let mut buffer = vec![0; CHUNK_BYTES as usize];

@@ -10,13 +10,13 @@ use cloison_abi::{
     call::{BUILDER_SLOT_CONFIGURATION_SPACE, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, SLOT_SELF},
     image::Digest,
     limits::{MAX_SLOTS, PLAN_EVENTS},
-    plan::{DomainEntry, FaultPolicy, RegionSource},
+    plan::{DomainEntry, FaultPolicy, NONE, RegionSource},
 };
 use cloison_sys::{Slot, build::Configuration};
 
 use builder_api::State;
 
-use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Step, plan::source};
+use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Program, Step, plan::source};
 
 /// Where domains are built.
 pub struct Site<'a, K> {
@@ -176,8 +176,8 @@ impl<'a, K: Kernel> Site<'a, K> {
     /// # Errors
     /// [`BuildError`].
     pub fn start(&mut self, domain: u32) -> Result<(), BuildError> {
-        let (slot, thread) = (self.shell(domain)?.slot, self.plan.first_thread(domain)?);
-        self.carry_out(Step::Start { domain: slot, entry: thread.entry, stack: thread.stack })?;
+        let (slot, stack) = (self.shell(domain)?.slot, self.plan.first_thread(domain)?.stack);
+        self.carry_out(Step::Start { domain: slot, entry: self.program(domain)?.entry, stack })?;
         if self.plan.is_kept(domain) {
             self.set_state(domain, State::Running);
         } else {
@@ -202,13 +202,18 @@ impl<'a, K: Kernel> Site<'a, K> {
     pub(crate) fn begin_life(&mut self, domain: u32, is_used: bool) -> Result<(), BuildError> {
         let slot = self.shell(domain)?.slot;
         self.carry_out(Step::Reset { domain: slot })?;
-        self.image.check_program(self.plan.domain(domain)?)?;
+        self.image.check_program(&self.program(domain)?)?;
         if is_used {
             self.plan.memory_of(domain).try_for_each(|region| self.clear(region))?;
         }
         self.load(domain)?;
         self.tell_choice(domain)?;
         self.start(domain)
+    }
+
+    /// The program with which a domain lives.
+    pub(crate) fn program(&self, domain: u32) -> Result<Program, BuildError> {
+        self.plan.program(domain, self.shell(domain)?.choice.image)
     }
 
     /// Fills a region with zeros.
@@ -353,9 +358,10 @@ impl<'a, K: Kernel> Site<'a, K> {
         Ok(Held { slot, piece: None })
     }
 
-    /// Loads the regions that belong to a domain. What no load covers is zero already.
+    /// Loads the regions that belong to a domain, with the program with which it lives. What no load covers is zero already.
     pub(crate) fn load(&mut self, domain: u32) -> Result<(), BuildError> {
-        for load in self.plan.loads {
+        let image = self.plan.image_at(domain, self.shell(domain)?.choice.image);
+        for load in self.plan.loads.iter().filter(|load| load.image == NONE || load.image == image) {
             let place = load.region as usize;
             if self.plan.regions.get(place).is_some_and(|region| region.owner == domain) {
                 let bytes = self.image.range(load.image_offset, load.bytes)?;

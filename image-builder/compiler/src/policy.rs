@@ -2,7 +2,7 @@
 //!
 //! Two systems have the same policy, byte for byte, if they let the same flow between domains of the same names; what
 //! their manifests are called, and in which order they state it, does not show. Names of programs and their digests are no
-//! part of it, nor are memory and time.
+//! part of it, nor are memory and time; but where a domain can be started with one of several, it says with which.
 
 use cloison_abi::access::Class;
 use cloison_abi::image::Digest;
@@ -11,7 +11,7 @@ use cloison_abi::policy::FIRST_POLICY;
 use crate::digest::digest;
 use crate::flow::Flows;
 use crate::manifest::{Device, Irq};
-use crate::system::{DomainId, System};
+use crate::system::{Domain, DomainId, System};
 
 /// The first line, which says how the others are to be read.
 const HEAD: &str = "cloison policy 1";
@@ -23,6 +23,7 @@ pub fn policy(system: &System) -> String {
     lines.extend(rules(system));
     for (id, domain) in system.domains() {
         lines.extend(uses(system, id));
+        lines.extend(images(system, domain));
         lines.extend(
             domain.rights.iter().map(|right| format!("{} holds {}", domain.name, right.value.name())),
         );
@@ -78,6 +79,13 @@ fn rules(system: &System) -> Vec<String> {
         }
     }
     lines
+}
+
+/// With what a domain can be started, if that is chosen while the system runs: programs, or kernels of its guest.
+fn images(system: &System, domain: &Domain) -> Vec<String> {
+    let images = domain.image_names(system);
+    let images = images.iter().filter(|_| images.len() > 1);
+    images.map(|image| format!("{} can be started with {image}", domain.name)).collect()
 }
 
 /// What the manifest fixes of each gate, and how much memory goes with it.

@@ -64,8 +64,8 @@ pub struct Reader<'a> {
     pub name: &'a str,
     /// What the reader sees, and by what.
     pub what: &'a str,
-    /// The program that all of the memory rests on because of that, if it is all that the reader sees.
-    pub program: Option<&'a str>,
+    /// The programs that all of the memory rests on because of that, if it is all that the reader sees.
+    pub programs: Vec<&'a str>,
 }
 
 impl Facts {
@@ -110,30 +110,33 @@ pub fn readers<'a>(system: &'a System, flows: &'a Flows, domain: DomainId) -> Ve
 }
 
 fn reader<'a>(system: &'a System, flows: &'a Flows, owner: DomainId, flow: &'a Flow) -> Option<Reader<'a>> {
-    let program = match flow.kind {
-        Kind::Restart => Some(BUILDER),
+    let programs = match flow.kind {
+        Kind::Restart => vec![BUILDER],
         // Memory of what is started on request stays in the builder's hands.
         Kind::Manage
             if system.domain(owner).on_request.is_some() && flows.node_at(flow.to) == Node::Builder =>
         {
-            Some(BUILDER)
+            vec![BUILDER]
         }
         Kind::Dma => match flows.node_at(flows.owner(flow.to)?) {
-            Node::Domain(owner) => Some(system.component(system.domain(owner).component).name.as_str()),
-            _ => None,
+            Node::Domain(owner) => {
+                let programs = system.domain(owner).programs();
+                programs.map(|program| system.component(program).name.as_str()).collect()
+            }
+            _ => Vec::new(),
         },
-        Kind::Memory | Kind::Loan | Kind::Guest => None,
+        Kind::Memory | Kind::Loan | Kind::Guest => Vec::new(),
         _ => return None,
     };
-    Some(Reader { name: flows.name(flow.to), what: &flow.what, program })
+    Some(Reader { name: flows.name(flow.to), what: &flow.what, programs })
 }
 
-/// The programs that all of a domain's memory rests on, its own among them.
+/// The programs that all of a domain's memory rests on, among them each that it can run.
 #[must_use]
 pub fn rests_on<'a>(system: &'a System, flows: &'a Flows, domain: DomainId) -> BTreeSet<&'a str> {
-    let own = system.component(system.domain(domain).component).name.as_str();
-    let of_readers = readers(system, flows, domain).into_iter().filter_map(|reader| reader.program);
-    of_readers.chain([KERNEL, LOADER, BUILDER, own]).collect()
+    let own = system.domain(domain).programs().map(|program| system.component(program).name.as_str());
+    let of_readers = readers(system, flows, domain).into_iter().flat_map(|reader| reader.programs);
+    of_readers.chain([KERNEL, LOADER, BUILDER]).chain(own).collect()
 }
 
 /// Whether a system states how much code something of it may rest on.

@@ -72,6 +72,8 @@ fn each_fault_is_found() {
         ("B009", payload_not_fetched()),
         ("B010", too_much_code()),
         ("B011", budget_too_small()),
+        ("B012", programs_apart()),
+        ("B013", too_many_rows()),
     ];
     for (id, found) in &cases {
         assert_eq!(found, &[*id]);
@@ -93,6 +95,50 @@ fn budget_too_small() -> Vec<&'static str> {
         image_compiler::plan(&system, &support::binaries(&system, &elf(ENTRY, &segments()))).unwrap_err();
     assert!(report.to_string().contains("of the budget, which has 1024 KiB"), "{report}");
     report.diagnostics().iter().map(|fault| fault.id).collect()
+}
+
+/// The faults of a system one domain of which can run two programs whose data do not begin together.
+fn programs_apart() -> Vec<&'static str> {
+    let manifest = support::fixtures().root.join("manifests/management.toml");
+    let system = image_compiler::load(&support::fixtures(), &manifest).unwrap();
+    let mut binaries = support::binaries(&system, &elf(ENTRY, &segments()));
+    let mut other = segments();
+    other[2].address += 0x1000;
+    binaries.0.insert("quiet".into(), elf(ENTRY, &other));
+    let report = image_compiler::plan(&system, &binaries).unwrap_err();
+    let message = "the programs of the domain `worker` do not lie alike: `quiet` has a segment at 0x405000, another one has \
+                   one at 0x404000 that it overlaps";
+    assert!(report.to_string().contains(message), "{report}");
+    // The same address with other rights is no better; behind the other one it is free.
+    other[2].address = 0x40_4000;
+    other[2].flags = READ;
+    binaries.0.insert("quiet".into(), elf(ENTRY, &other));
+    assert!(image_compiler::plan(&system, &binaries).is_err());
+    other[2].address = 0x40_6000;
+    binaries.0.insert("quiet".into(), elf(ENTRY, &other));
+    assert!(image_compiler::plan(&system, &binaries).is_ok());
+    report.diagnostics().iter().map(|fault| fault.id).collect()
+}
+
+/// The faults of a system with so many domains that can run so many programs that not all have a name.
+fn too_many_rows() -> Vec<&'static str> {
+    let manifest = support::fixtures().root.join("manifests/management.toml");
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("management.toml");
+    let one = |number: usize| {
+        format!(
+            "\n[domain.a-long-name-{number}]\ncomponent = \"hello\"\nimages = [\"quiet\"]\nstart = \"on-request\"\nlog = \"console\"\n"
+        )
+    };
+    let faults = |count: usize| {
+        std::fs::write(&path, text.clone() + &(0..count).map(one).collect::<String>()).unwrap();
+        let system = image_compiler::load(&support::fixtures(), &path).unwrap();
+        let plan = image_compiler::plan(&system, &support::binaries(&system, &elf(ENTRY, &segments())));
+        plan.err().map_or(Vec::new(), |report| report.diagnostics().iter().map(|fault| fault.id).collect())
+    };
+    assert!(faults(10).is_empty());
+    faults(24)
 }
 
 /// The faults of a system with a payload that was not fetched.

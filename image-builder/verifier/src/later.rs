@@ -12,7 +12,7 @@ use cloison_measure::{
 use crate::{
     event::{is_measured, name_of},
     hex::hex,
-    reference::Reference,
+    reference::{Foretold, Reference},
     verdict::{Row, State},
 };
 
@@ -49,21 +49,25 @@ fn tell(by: &str, later: &Later<&str>, reference: &Reference) -> Result<String, 
     if *what == What::Log {
         return Ok(format!("{text} {}", hex(digest)));
     }
-    // Which kernels there are for a guest is in the plan and the files, which were measured at boot.
+    // A program that was chosen has a row that says so. Which kernels there are for a guest is in the plan and the files, which
+    // were measured at boot; what runs then is the domain's own program.
     let domain = subject.split_once(WITH).map_or(*subject, |(domain, _)| domain);
-    let is_known = runs(reference, domain, later);
+    let chosen = program_of(reference, subject).or_else(|| program_of(reference, domain));
+    let is_known = chosen.is_some_and(|foretold| has_measured(foretold, later));
     if is_known { Ok(text) } else { Err(format!("{text} (another program)")) }
 }
 
-/// Whether the loader was to measure this program with this digest: each row of a program names the domains that run it.
-fn runs(reference: &Reference, domain: &str, later: &Later<&str>) -> bool {
-    reference.events_of(PCR_PROGRAMS).any(|foretold| {
-        let names = foretold.name.strip_prefix("domain ").unwrap_or_default();
-        let event = Event { pcr: PCR_PROGRAMS, name: &foretold.name, digest: later.digest };
-        let line = event.to_string();
-        names.split(", ").any(|name| name == domain)
-            && Digests::of(line.as_bytes()).get(Bank::Sha256) == foretold.digest
-    })
+/// The row of a program that a domain runs: it names all that do.
+fn program_of<'a>(reference: &'a Reference, domain: &str) -> Option<&'a Foretold> {
+    let names =
+        |foretold: &'a Foretold| foretold.name.strip_prefix("domain ").unwrap_or_default().split(", ");
+    reference.events_of(PCR_PROGRAMS).find(|foretold| names(foretold).any(|name| name == domain))
+}
+
+/// Whether the loader was to measure this program with this digest.
+fn has_measured(foretold: &Foretold, later: &Later<&str>) -> bool {
+    let event = Event { pcr: PCR_PROGRAMS, name: &foretold.name, digest: later.digest };
+    Digests::of(event.to_string().as_bytes()).get(Bank::Sha256) == foretold.digest
 }
 
 /// The same texts, those that follow each other as one.

@@ -270,7 +270,7 @@ fn since_the_boot(lines: &[&str]) -> Verdict {
     let text = |text: &str| -> &'static str { full(text).leak() };
     let mut events = EVENTS.to_vec();
     events[9].2 = text("domain one, two sha256:d1");
-    events[10].2 = text("domain three sha256:d3");
+    events[10].2 = text("domain three, two with other sha256:d3");
     let reference = reference(&events);
     events.extend(lines.iter().map(|line| (14, kind::LOADER, text(line))));
     examine(&Machine { log: log_of(&events), ..good() }.evidence(), &challenge(), &reference)
@@ -290,13 +290,15 @@ fn what_is_started_is_named() {
         "boss: again two sha256:d1",
         "boss: failed three sha256:d3",
         "boss: start one with vmlinux sha256:d1",
+        "boss: start two with other sha256:d3",
         "ipcmon: log 7 sha256:ab",
     ]);
     assert!(verdict.is_accepted(), "{verdict}");
     let row = verdict.rows.iter().find(|row| row.pcr == 14).unwrap();
     let head = "ab".repeat(32);
     let told = "PCR 14 since the boot: boss: start two, boss: again two (2 times), boss: failed three, \
-                boss: start one with vmlinux, ipcmon: log 7 ";
+                boss: start one with vmlinux, \
+                boss: start two with other, ipcmon: log 7 ";
     assert_eq!((row.state, row.to_string()), (State::Later, format!("{told}{head}")));
 }
 
@@ -309,6 +311,7 @@ fn what_cannot_have_been_started_is_refused() {
         ("boss: start two sha256:d3", "boss: start two (another program)"),
         ("boss: again one sha256:d3", "boss: again one (another program)"),
         ("boss: start one with three sha256:d3", "boss: start one with three (another program)"),
+        ("boss: start two with other sha256:d1", "boss: start two with other (another program)"),
         ("boss: start spy with one sha256:d1", "boss: start spy with one (another program)"),
         ("boss: start three as one sha256:d1", "boss: start three as one (not foretold)"),
         ("boss: stop two sha256:d1", "boss: stop two (not foretold)"),

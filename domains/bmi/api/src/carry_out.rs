@@ -84,8 +84,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             Command::StartLinux { image, mib } => return self.start_linux(image, mib),
             Command::Shutdown(domain, seconds) => return self.shut_down(domain, seconds),
             Command::SetImage(domain, image) => {
-                let done = self.bmi.set_image(domain, image).map(drop);
-                self.judge(domain, done)?;
+                self.set_image(domain, image)?;
                 self.say(format_args!("{domain}: is started with {image} from now on"));
             }
             Command::Kill(domain) => {
@@ -188,6 +187,30 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         Status::Usage
     }
 
+    fn set_image(&mut self, domain: Name, image: Name) -> Outcome {
+        match self.bmi.set_image(domain, image).map(drop) {
+            Err(Failure::Refused(Refusal::UnknownImage)) => Err(self.unknown_image(domain, image)),
+            done => self.judge(domain, done),
+        }
+    }
+
+    fn unknown_image(&mut self, domain: Name, image: Name) -> Status {
+        let bmi = self.bmi;
+        // To a client that may not list them none is proposed.
+        let images = self.all(|place| bmi.image(domain, place), Refusal::UnknownImage);
+        let images = images.map(|all| all.iter().map(|one| one.image).collect::<Vec<_>>());
+        let images = images.map(|all| if all.is_empty() { Vec::from([domain]) } else { all });
+        let images = images.unwrap_or_default();
+        let names: Vec<&str> = images.iter().map(Name::as_str).collect();
+        let meant = match closest(image.as_str(), names.iter().copied()) {
+            Some(meant) => did_you_mean(meant),
+            None if names.is_empty() => String::from("the manifest says which there are"),
+            None => text(format_args!("it can be started with {}", names.join(", "))),
+        };
+        self.complain(format_args!("the manifest names no image `{image}` for {domain}; {meant}"));
+        Status::Usage
+    }
+
     /// Asks, and waits. Who has not ended by then is named, and goes on.
     fn shut_down(&mut self, domain: Name, seconds: u16) -> Outcome {
         let seconds = seconds.min(self.around.longest_wait());
@@ -239,7 +262,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             .info(domain)
             .map_or(String::new(), |about| text(format_args!(" is {}", show::State(&about))));
         self.complain(format_args!("{domain}{is}: {refusal}; nothing was done"));
-        if refusal == Refusal::UnknownImage { Status::Usage } else { Status::Failed }
+        Status::Failed
     }
 
     fn no_memory(&mut self, (domain, needed): (Name, u32), refusal: Refusal) -> Status {

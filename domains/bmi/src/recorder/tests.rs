@@ -247,9 +247,9 @@ fn a_guest_is_named_with_its_kernel() {
     let world = world();
     let (mut recorder, ticker, kernel) =
         (Recorder::new(Measurer(&world), |_| ()), named("ticker"), named("vmlinuz_6.1"));
-    assert_eq!(kernel_of(&world.builder(), ticker), Ok(None));
+    assert_eq!(image_of(&world.builder(), ticker), Ok(None));
     world.kernel.set(Some(kernel));
-    assert_eq!(kernel_of(&world.builder(), ticker), Ok(Some(kernel)));
+    assert_eq!(image_of(&world.builder(), ticker), Ok(Some(kernel)));
     recorder.start(&world.builder(), (ticker, Some(kernel)), |builder| builder.start(ticker)).unwrap();
     assert_eq!(world.done(), ["start ticker with vmlinuz_6.1", "runs ticker"]);
     world.falls_and_rises(1);

@@ -140,8 +140,8 @@ cloison_ipc::interface! {
         /// `refusals` how often it was refused what it was about to do, in all its lives.
         info: Info { domain: Name }
             -> About { state: State, is_managed: bool, lives: u32, kib: u32, code: u64, cpu_us: u64, refusals: u32 };
-        /// Which program a domain runs, and the start of the program's digest; of a guest, the kernel with which it has
-        /// begun. Of a domain that has no memory: what it is started with if nobody chooses something else then.
+        /// Which program a domain runs, and the start of its digest; of a guest, the kernel with which it has
+        /// begun, and the digest of the domain's program. Of a domain that has no memory: what it is started with if nobody chooses something else then.
         program: Program { domain: Name } -> Runs { image: Name, digest: [u8; DIGEST_BYTES] };
         /// The digest of that program, made of what is in the image: as the boot loader measures it.
         measure: Measure { domain: Name } -> Measured { digest: [u8; 32] };
@@ -152,7 +152,8 @@ cloison_ipc::interface! {
         registers: Registers { domain: Name, first: u8 } -> Contents { a: u64, b: u64, c: u64, d: u64 };
         /// Gives a domain its memory, loads its program and starts it.
         start: Start { domain: Name } -> Started { kib: u32, digest: [u8; DIGEST_BYTES] };
-        /// What a domain can be started with, by its place, from 0 on. Of a guest: the memory that it needs and can have.
+        /// What a domain can be started with, by its place, from 0 on; nothing if it has its program alone. Of a guest: the
+        /// memory that it needs and can have.
         image: Image { domain: Name, place: u8 } -> Offered { image: Name, least_mib: u32, most_mib: u32 };
         /// The same as `start` for a domain whose guest is to have so much memory, and to begin with the image at a place.
         start_guest: StartGuest { domain: Name, image: u8, mib: u32 }

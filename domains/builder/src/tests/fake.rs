@@ -46,6 +46,8 @@ struct State {
     held: Result<u64, CallError>,
     /// What was restored, in this order.
     restored: Vec<(u64, [u64; 4])>,
+    /// Where domains have begun, in this order.
+    entries: Vec<u64>,
     waiting: u32,
     /// Pages that were taken out of PCI's configuration space.
     of_space: Vec<(u64, u64)>,
@@ -87,6 +89,7 @@ impl Fake {
             bytes: BTreeMap::new(),
             held: Ok(0),
             restored: Vec::new(),
+            entries: Vec::new(),
             waiting: 0b11,
             of_space: Vec::new(),
         }))
@@ -164,6 +167,11 @@ impl Fake {
     /// How each domain waits that is held, or why it is not told with what it goes on.
     pub fn set_held(&self, held: Result<u64, CallError>) {
         self.0.borrow_mut().held = held;
+    }
+
+    /// Where domains have begun, in this order.
+    pub fn entries(&self) -> Vec<u64> {
+        self.0.borrow().entries.clone()
     }
 
     /// What was restored since this was asked.
@@ -286,8 +294,11 @@ impl State {
             | Step::Pause { domain }
             | Step::Resume { domain }
             | Step::Reset { domain }
-            | Step::Strip { domain }
-            | Step::Start { domain, .. } => self.domain(domain),
+            | Step::Strip { domain } => self.domain(domain),
+            Step::Start { domain, entry, .. } => {
+                self.entries.push(entry);
+                self.domain(domain)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     fake::{Fake, SPARED},
     sketch::{RESTARTED, Sketch, opened},
 };
-use crate::{Choice, Managed, Site};
+use crate::{BuildError, Choice, Managed, Site};
 
 /// Pages of the budget, all of which the domain takes.
 const BUDGET: u32 = 2;
@@ -217,4 +217,60 @@ fn an_image_is_chosen_among_those_of_the_plan() {
     managed.start_guest(client, guest, 1, 1).unwrap();
     assert_eq!(managed.program(client, guest).unwrap().image, old, "what was asked for, for one life");
     assert_eq!(chosen(&site), 1);
+}
+
+/// It is loaded, started and told of with the program that was chosen, and so is each life after a fault.
+#[test]
+fn another_program_is_chosen_among_those_of_the_plan() {
+    let mut plan = Sketch::two_programs(BUDGET);
+    let [worker, first, second] =
+        ["worker", "first", "second"].map(|name| cloison_abi::Name::new(name).unwrap());
+    plan.domains[0].name = worker;
+    let digests = [plan.domains[0].digest, plan.programs[0].digest];
+    let bytes = plan.image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    let mut site = build(&kernel, &image).unwrap();
+    let client = Badge(0);
+    // What is loaded, where it begins, and what is told of it.
+    let lives = |site: &mut Site<'_, &Fake>, place: usize, name| {
+        let loaded = [3, 4].map(|offset| kernel.peek(site.region(0).unwrap(), offset));
+        assert_eq!(loaded, if place == 0 { *b"is" } else { [b'i', 0] }, "{place}");
+        assert_eq!(kernel.entries().last(), Some(&[0x40_1000, 0x40_1004][place]));
+        let runs = Managed::new(site).program(client, worker).unwrap();
+        assert_eq!((runs.image, &runs.digest[..]), (name, &digests[place][..8]));
+    };
+    Managed::new(&mut site).start(client, worker).unwrap();
+    lives(&mut site, 0, first);
+    let mut managed = Managed::new(&mut site);
+    managed.set_image(client, worker, second).unwrap();
+    assert_eq!(managed.set_image(client, worker, worker).unwrap_err(), Refusal::UnknownImage);
+    lives(&mut site, 0, first);
+    let mut managed = Managed::new(&mut site);
+    managed.kill(client, worker).unwrap();
+    assert_eq!(managed.program(client, worker).unwrap().image, second, "the next one");
+    let started = managed.start(client, worker).unwrap();
+    assert_eq!(started.digest, digests[1][..8]);
+    lives(&mut site, 1, second);
+    Managed::new(&mut site).set_image(client, worker, first).unwrap();
+    site.restart(0).unwrap();
+    lives(&mut site, 1, second);
+}
+
+/// Each is checked before anything starts, and again before it runs.
+#[test]
+fn another_program_that_was_changed_is_not_started() {
+    let mut plan = Sketch::two_programs(BUDGET);
+    plan.programs[0].digest = [7; 32];
+    let bytes = plan.image();
+    let (kernel, image) = (Fake::new(), opened(&bytes));
+    assert!(matches!(image.check(), Err(BuildError::Program { planned, .. }) if planned == [7; 32]));
+    let mut site = build(&kernel, &image).unwrap();
+    let second = Choice { guest_pages: 0, image: 1 };
+    assert!(matches!(site.start_on_request(0, second), Err(BuildError::Program { .. })));
+    assert!(is_at_rest(&site));
+    site.start_on_request(0, Choice::default()).unwrap();
+    let mut nobodys = Sketch::two_programs(BUDGET);
+    nobodys.programs[0].image = 9;
+    let error = opened(&nobodys.image()).check();
+    assert_eq!(error, Err(BuildError::Image("a program is of no image")));
 }

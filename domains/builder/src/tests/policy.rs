@@ -4,7 +4,7 @@ use std::{format, string::String, vec::Vec};
 
 use cloison_abi::{
     Name, Rights,
-    plan::{GuestEntry, NONE, RegionSlotEntry},
+    plan::{GuestEntry, ImageEntry, NONE, RegionSlotEntry},
 };
 
 use super::sketch::{RESTARTED, Sketch, image_of};
@@ -117,6 +117,21 @@ fn what_a_domain_can_come_to_see_is_said() {
     });
     let error = checked(&mut frames, text(&SAID)).unwrap_err();
     assert!(matches!(error, BuildError::Policy { how: "memory", .. }), "{error}");
+}
+
+/// Where it is chosen with what a domain is started, all of that is said. What is one alone is no choice.
+#[test]
+fn what_a_domain_can_be_started_with_is_said() {
+    let mut plan = named();
+    let image = |domain, name| ImageEntry { name: Name::new(name).unwrap(), domain, least_pages: 0 };
+    plan.images = [image(0, "one"), image(0, "other"), image(1, "alone")].into();
+    let lines = [&["first can be started with one", "first can be started with other"][..], &SAID].concat();
+    assert_eq!(checked(&mut plan, text(&lines)), Ok(()));
+    let near = [&["first can be started with one", "first can be started with others"][..], &SAID].concat();
+    for lines in [&lines[1..], &near] {
+        let error = checked(&mut plan, text(lines)).unwrap_err();
+        assert!(matches!(error, BuildError::Policy { how: "being started with it", .. }), "{error}");
+    }
 }
 
 /// Two domains of one name would have what is said of one.

@@ -181,6 +181,31 @@ fn another_program_does_not_go_on() {
         });
         found
     };
+    let mut two = Sketch::two_programs(BUDGET);
+    two.domains[0].name = worker();
+    with(&two, |kernel, site| {
+        // What it lives with counts, whatever is set meanwhile.
+        site.set_image(0, 1);
+        save(site).unwrap();
+        assert_eq!(restore(site), Err(Refusal::OtherProgram));
+        let program =
+            |site: &mut Site<'_, &Fake>| Managed::new(site).program(CLIENT, worker()).unwrap().image;
+        assert_eq!(program(site).as_str(), "second", "what is started, if it is");
+        site.set_image(0, 0);
+        assert_eq!(program(site).as_str(), "first");
+        restore(site).unwrap();
+        site.kill(0).unwrap();
+        // Of the other program's lives the digest is another one, even if all else is the same.
+        let [own, other] = [0, 1].map(|image| {
+            site.start_on_request(0, Choice { guest_pages: 0, image }).unwrap();
+            (0..8).for_each(|offset| kernel.poke(memory(site), offset, 0));
+            save(site).unwrap();
+            let digest = site.shell(0).unwrap().saved.as_ref().unwrap().digest;
+            site.forget_saved(0);
+            digest
+        });
+        assert_ne!(own, other);
+    });
     let (plan, mut other_plan) = (sketch(BUDGET), sketch(BUDGET));
     other_plan.threads[1].priority += 1;
     assert_eq!(digest(&plan), digest(&sketch(BUDGET)));

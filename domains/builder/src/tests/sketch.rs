@@ -8,8 +8,8 @@ use cloison_abi::{
     plan::{
         AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy,
         FileEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry,
-        NONE, PLAN_MAGIC, PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, StartPolicy,
-        SupervisionEntry, Table, ThreadEntry,
+        NONE, PLAN_MAGIC, PlanHeader, ProgramEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry,
+        StartPolicy, SupervisionEntry, Table, ThreadEntry,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -51,6 +51,7 @@ pub struct Sketch {
     pub guests: Vec<GuestEntry>,
     pub files: Vec<FileEntry>,
     pub images: Vec<ImageEntry>,
+    pub programs: Vec<ProgramEntry>,
     pub policy: String,
     pub budget_pages: u32,
 }
@@ -142,6 +143,26 @@ impl Sketch {
         plan
     }
 
+    /// The same, in which that domain can be started with another program, which is the first half of
+    /// its own.
+    pub fn two_programs(budget_pages: u32) -> Self {
+        let mut plan = Self::savable(budget_pages);
+        plan.images = ["first", "second"]
+            .map(|name| ImageEntry { name: Name::new(name).unwrap(), domain: 0, least_pages: 0 })
+            .to_vec();
+        plan.loads[0].image = 0;
+        plan.loads.push(LoadEntry { bytes: 4, image: 1, ..plan.loads[0] });
+        plan.programs.push(ProgramEntry {
+            image_offset: 0,
+            image_bytes: 4,
+            digest: Sha256::digest(&cloison_abi::image::IMAGE_MAGIC[..4]).into(),
+            entry: 0x40_1004,
+            image: 1,
+            reserved: 0,
+        });
+        plan
+    }
+
     /// The same as before, in which the domain with the guest is, too: with pages for its guest, at most and at least.
     pub fn guest_on_request(budget_pages: u32, most: u32, least: u32) -> Self {
         let mut plan = Self::on_request(budget_pages);
@@ -205,7 +226,7 @@ impl Sketch {
         });
         let region = self.region(2, RegionSource::Memory, domain);
         self.map(domain, region, 2);
-        self.loads.push(LoadEntry { image_offset: 0, bytes: 8, region_offset: 0, region, reserved: 0 });
+        self.loads.push(LoadEntry { image_offset: 0, bytes: 8, region_offset: 0, region, image: NONE });
     }
 
     fn region(&mut self, pages: u32, source: RegionSource, owner: u32) -> u32 {
@@ -267,6 +288,7 @@ impl Sketch {
             guests: add(&mut bytes, &self.guests),
             files: add(&mut bytes, &self.files),
             images: add(&mut bytes, &self.images),
+            programs: add(&mut bytes, &self.programs),
             policy_offset: (size_of::<ImageHeader>() + bytes.len()) as u32,
             policy_bytes: self.policy.len() as u32,
             budget_pages: self.budget_pages,

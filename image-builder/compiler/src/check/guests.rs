@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cloison_abi::Name;
 use cloison_abi::guest::MAX_GUESTS;
-use cloison_abi::info::SETTINGS_KERNELS;
 use cloison_xen::start::COMMAND_LINE_BYTES;
 use linux_core::boot::BootError;
 use linux_core::memory::MAX_PAGES;
 
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{GuestFile, GuestNeed, Lookup, Purpose, is_path};
-use crate::system::{Draft, DraftDomain, NoBytes, PAGES_IN_MIB, image_name, unpack};
+use crate::system::{Draft, DraftDomain, NoBytes, PAGES_IN_MIB, unpack};
 use crate::workspace::PAYLOADS;
 
 /// What the component calls its TPM.
@@ -35,6 +33,10 @@ pub(super) fn superfluous_key(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let Some(component) = domain.component else { continue };
         let (name, component_name) = (&domain.table.name.value, &component.name);
         for (key, at, is_of_linux) in domain.table.guest.stated() {
+            // Without a guest they are components.
+            if key == "images" && component.guest.is_none() {
+                continue;
+            }
             let message = match &component.guest {
                 Some(need) if need.is_linux || !is_of_linux => continue,
                 Some(_) => format!(
@@ -238,61 +240,6 @@ pub(super) fn saved_on_request(draft: &Draft<'_>) -> Vec<Diagnostic> {
         Some(fault.help("remove `saves`, or `start`"))
     });
     guests.collect()
-}
-
-/// The manager calls a kernel by its name.
-pub(super) fn unnamed_image(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let guests = linuxes(draft).filter(|domain| domain.table.on_request().is_some());
-    let kernels = guests.flat_map(|domain| domain.table.guest.kernels());
-    let faults = kernels.filter_map(|kernel| {
-        let image = image_name(&kernel.value);
-        if Name::new(image).is_some() {
-            return None;
-        }
-        let message = format!("nobody can ask for a guest with the kernel {image:?}");
-        let help = format!("give the file a name of at most {} visible characters of ASCII", Name::BYTES);
-        Some(Diagnostic::new(kernel.span, message).help(help))
-    });
-    faults.collect()
-}
-
-/// Kernels among which nobody chooses.
-pub(super) fn unchosen_image(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let guests = linuxes(draft)
-        .filter(|domain| !draft.is_spoiled(domain.table, "start"))
-        // What start is none is told there.
-        .filter(|domain| domain.table.start.as_ref().is_none_or(|start| start.value == "boot"));
-    let faults = guests.filter_map(|domain| {
-        let image = domain.table.guest.images.first()?;
-        let name = &domain.table.name.value;
-        let message = format!("the guest of `{name}` has `images`, and nobody chooses among them");
-        Some(Diagnostic::new(image.span, message).help("remove them, or write `start = \"on-request\"`"))
-    });
-    faults.collect()
-}
-
-/// Each kernel of a guest has a name of its own, and there are not too many of them.
-pub(super) fn wrong_images(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    let mut faults = Vec::new();
-    for domain in linuxes(draft) {
-        let (name, kernels) = (&domain.table.name.value, domain.table.guest.kernels());
-        let mut known: Vec<&At<String>> = Vec::new();
-        for kernel in kernels {
-            let image = image_name(&kernel.value);
-            if let Some(first) = known.iter().find(|first| image_name(&first.value) == image) {
-                let message = format!("the guest of `{name}` has two kernels that are called {image:?}");
-                let fault = Diagnostic::new(kernel.span, message).label(first.span, "the first");
-                faults.push(fault.help("name each of them once, or give one of the files another name"));
-            }
-            known.push(kernel);
-        }
-        if let Some(first_too_many) = known.get(SETTINGS_KERNELS.len()) {
-            let most = SETTINGS_KERNELS.len();
-            let message = format!("the guest of `{name}` has {} kernels, {most} fit", known.len());
-            faults.push(Diagnostic::new(first_too_many.span, message).note("the first that does not fit"));
-        }
-    }
-    faults
 }
 
 pub(super) fn number(draft: &Draft<'_>) -> Vec<Diagnostic> {

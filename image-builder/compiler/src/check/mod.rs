@@ -8,6 +8,7 @@ mod faults;
 mod form;
 mod grants;
 mod guests;
+mod images;
 mod limits;
 mod lives;
 mod management;
@@ -141,11 +142,12 @@ pub const CHECKS: &[Check] = &[
     Check { id: "M133", summary: "a gate that the policy does not let its client use", run: policy::uses },
     Check { id: "M134", summary: "a monitor that is not above those it judges", run: policy::priority },
     Check { id: "M140", summary: "a guest with a TPM that its kernel does not look for", run: guests::unsought_tpm },
-    Check { id: "M141", summary: "kernels of a guest among which nobody chooses", run: guests::unchosen_image },
+    Check { id: "M141", summary: "images of a domain among which nobody chooses", run: images::unchosen },
     Check { id: "M142", summary: "a guest that is started on request, and can be saved", run: guests::saved_on_request },
-    Check { id: "M144", summary: "kernels of a guest with one name, or too many of them", run: guests::wrong_images },
+    Check { id: "M144", summary: "images of a domain with one name, or too many of them", run: images::same_or_too_many },
     Check { id: "M145", summary: "a guest that can be saved, and writes to a disk", run: disks::saved_without },
-    Check { id: "M146", summary: "a guest on request whose kernel nobody can name", run: guests::unnamed_image },
+    Check { id: "M146", summary: "an image of a domain on request that nobody can name", run: images::unnamed },
+    Check { id: "M147", summary: "a program of a domain that needs more than the domain has, or offers less", run: images::unfit },
     Check { id: "M150", summary: "a `start` that does not exist", run: lives::unknown_start },
     Check { id: "M151", summary: "a domain on request that nobody could start, or a manager or budget for none", run: lives::manager },
     Check { id: "M152", summary: "a domain on request that has to be there from the start", run: lives::needed_at_boot },
@@ -199,6 +201,7 @@ const FOLLOWERS: &[(&str, &[&str])] = &[
     ("M133", &["M130", "M131", "M132"]),
     ("M134", &["M041", "M042", "M130"]),
     ("M166", &["M130", "M131", "M132"]),
+    ("M141", &["M151", "M160", "M163"]),
     ("M093", &["M014", "M020", "M081", "M083", "M084", "M087", "M088", "M089", "M090", "M091", "M092"]),
 ];
 

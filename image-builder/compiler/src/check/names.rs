@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use cloison_abi::Name;
 
+use super::images::images;
 use crate::diagnostic::{At, Diagnostic, closest, propose};
 use crate::manifest::Lookup;
 use crate::system::{Draft, Right};
@@ -88,8 +89,8 @@ pub(super) fn reserved(draft: &Draft<'_>) -> Vec<Diagnostic> {
             let message = format!("a domain cannot have the name `{}`: it is {owner}", name.value);
             faults.push(Diagnostic::new(name.span, message).help("give the domain another name"));
         }
-        let component = domain.table.component.as_ref().filter(|component| component.value == BUILDER);
-        if let Some(component) = component {
+        let component = domain.table.component.iter().chain(domain.images.iter().map(|image| image.written));
+        for component in component.filter(|component| component.value == BUILDER) {
             let message = format!("the domain `{}` cannot run the component `{BUILDER}`", name.value);
             let help = "every system has one builder already; remove this domain";
             faults.push(Diagnostic::new(component.span, message).help(help));
@@ -113,6 +114,7 @@ pub(super) fn unknown_platform(draft: &Draft<'_>) -> Vec<Diagnostic> {
 pub(super) fn unknown_component(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let known = draft.inputs.known_components.iter().map(String::as_str);
     let names = draft.domains.iter().filter_map(|domain| domain.table.component.as_ref());
+    let names = names.chain(images(draft).map(|(_, image)| image.written));
     let is_absent =
         |name: &&At<String>| matches!(draft.inputs.components.get(&name.value), Some(Lookup::Absent));
     let mut faults = each_name(names.filter(is_absent), |name| {

@@ -9,8 +9,9 @@ use cloison_abi::limits::{IMAGE_ADDRESS, MAX_MAPPINGS, PAGE_BYTES};
 
 use super::memory::RESERVED_MIB;
 use crate::diagnostic::{Diagnostic, Report, Sources, Span};
+use crate::emit::rows_fit;
 use crate::manifest::AskedBy;
-use crate::plan::{Binaries, Layout, Load, Plan, Program, ProgramFile, SHARED_ADDRESS, page_count};
+use crate::plan::{Binaries, Layout, Load, Plan, Program, ProgramFile, SHARED_ADDRESS, Segment, page_count};
 use crate::system::{Component, PAGES_IN_MIB, System};
 use crate::workspace::BUILDER;
 
@@ -27,6 +28,8 @@ pub const BINARY_CHECKS: &[(&str, &str)] = &[
     ("B009", "a payload that has not been fetched"),
     ("B010", "a domain whose memory rests on more code than its manifest allows"),
     ("B011", "a domain on request for which the budget is too small"),
+    ("B012", "programs of one domain that do not lie alike"),
+    ("B013", "more programs, files and names than the table of what is measured has room for"),
 ];
 
 /// Memory that is not the domains', beside the image.
@@ -34,6 +37,7 @@ const RESERVED_PAGES: u64 = RESERVED_MIB * PAGES_IN_MIB;
 
 /// What to do about a segment that is not as the linker script would have it.
 const LINK: &str = "link it with the library's domain.ld";
+const LINK_ALIKE: &str = "link both with the library's domain.ld; a program of which code or constants take more than 508 KiB lies elsewhere than a shorter one";
 const LINK_SEGMENTS: &str = "link it with the library's domain.ld, which makes three segments";
 
 /// Judges each program by itself. Returns all of them, the builder's first.
@@ -42,7 +46,11 @@ pub(crate) fn programs(system: &System, binaries: &Binaries) -> Result<Vec<Progr
     let programs = system.components.iter().map(|component| faults.program(component, binaries));
     let programs: Vec<Option<Program>> = programs.collect();
     faults.end()?;
-    Ok(programs.into_iter().flatten().collect())
+    let programs: Vec<Program> = programs.into_iter().flatten().collect();
+    let mut faults = Faults::new(system);
+    faults.judge_images(system, &programs);
+    faults.end()?;
+    Ok(programs)
 }
 
 /// Judges what depends on the sizes of the programs.
@@ -56,6 +64,11 @@ pub(crate) fn plan(system: &System, plan: &Plan) -> Result<(), Report> {
     faults.judge_segments(plan);
     faults.judge_memory(system, plan);
     faults.judge_budget(system, plan);
+    if !rows_fit(system, plan) {
+        let message = "the table of what is measured has no room for all programs and files".into();
+        let help = "have fewer domains, images or files, or give them shorter names";
+        faults.add(BUILDER, ProgramFault { id: "B013", message, help });
+    }
     faults.end()
 }
 
@@ -120,6 +133,25 @@ impl Faults {
         }
         found.into_iter().for_each(|fault| self.add(name, fault));
         None
+    }
+
+    /// What a domain sees is the same whichever of its programs it runs, so what of them is at an address has one kind of
+    /// rights, and begins there in each that has something there.
+    fn judge_images(&mut self, system: &System, programs: &[Program]) {
+        for domain in &system.domains {
+            for image in &domain.images {
+                let others = || domain.programs().flat_map(|program| &programs[program.0].segments);
+                let mut pairs =
+                    programs[image.0].segments.iter().flat_map(|one| others().map(move |other| (one, other)));
+                let Some((one, other)) = pairs.find(|(one, other)| are_apart(one, other)) else { continue };
+                let (name, component) = (&domain.name, &system.component(*image).name);
+                let message = format!(
+                    "the programs of the domain `{name}` do not lie alike: `{component}` has a segment at {:#x}, another one has one at {:#x} that it overlaps",
+                    one.address, other.address
+                );
+                self.add(component, ProgramFault { id: "B012", message, help: LINK_ALIKE });
+            }
+        }
     }
 
     /// Each domain alone has to fit; which of them fit beside each other is for the manager to see.
@@ -195,6 +227,13 @@ impl Faults {
             self.add(BUILDER, ProgramFault { id: "B008", message, help });
         }
     }
+}
+
+/// Whether one region cannot hold both of two segments, each in a life of its own, with the same addresses and rights.
+fn are_apart(one: &Segment, other: &Segment) -> bool {
+    let end = |segment: &Segment| segment.address + segment.pages * PAGE_BYTES;
+    let overlap = one.address < end(other) && other.address < end(one);
+    overlap && (one.address, one.rights) != (other.address, other.rights)
 }
 
 /// Everything that is wrong with a program's file.

@@ -51,6 +51,11 @@ pub fn image(system: &System, plan: &Plan) -> Vec<u8> {
     image.0
 }
 
+/// Whether all that is measured of a system has room in the table of that.
+pub(crate) fn rows_fit(system: &System, plan: &Plan) -> bool {
+    Rows::new(system, plan).fit()
+}
+
 /// Where the program of a component lies in the image.
 struct Place {
     offset: u64,

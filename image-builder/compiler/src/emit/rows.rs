@@ -1,10 +1,15 @@
 //! The table of what is measured of the image: rows that tile it, each with a name that a person knows.
 
-use cloison_abi::measure::{PCR_BUILDER, PCR_PLAN, PCR_PROGRAMS, ROWS_MAGIC, RowEntry, RowsHeader};
+use cloison_abi::image::ImageHeader;
+use cloison_abi::limits::PAGE_BYTES;
+use cloison_abi::measure::{
+    MAX_ROW_NAME_BYTES, MAX_ROWS, PCR_BUILDER, PCR_PLAN, PCR_PROGRAMS, ROWS_MAGIC, RowEntry, RowsHeader,
+};
+use cloison_measure::later::WITH;
 use zerocopy::IntoBytes;
 
 use crate::plan::Plan;
-use crate::system::{ComponentId, FileId, Guest, System};
+use crate::system::{ComponentId, Domain, FileId, Guest, System};
 
 /// What a row is called, and its register.
 struct Named {
@@ -27,6 +32,13 @@ impl Rows {
         Self(rows)
     }
 
+    /// Whether who measures can read them: there are not too many, no name is too long, and their table is in the first page.
+    pub(super) fn fit(&self) -> bool {
+        let is_short = |row: &Named| row.name.len() <= MAX_ROW_NAME_BYTES;
+        let head = size_of::<ImageHeader>() + self.table_bytes();
+        self.0.len() <= MAX_ROWS && self.0.iter().all(is_short) && head as u64 <= PAGE_BYTES
+    }
+
     /// How long their table is.
     pub(super) fn table_bytes(&self) -> usize {
         let names: usize = self.0.iter().map(|row| row.name.len()).sum();
@@ -47,10 +59,15 @@ impl Rows {
     }
 }
 
-/// The domains that run a program: it is in the image once.
+/// The domains that run a program, and those that can be started with it: it is in the image once.
 fn program(system: &System, component: ComponentId) -> String {
-    let domains = system.domains().filter(|(_, domain)| domain.component == component);
-    let names: Vec<&str> = domains.map(|(_, domain)| domain.name.as_str()).collect();
+    let image = &system.component(component).name;
+    let runs = |domain: &Domain| {
+        let (name, is_image) = (&domain.name, domain.images.contains(&component));
+        let own = (domain.component == component).then(|| name.clone());
+        own.into_iter().chain(is_image.then(|| format!("{name}{WITH}{image}")))
+    };
+    let names: Vec<String> = system.domains().flat_map(|(_, domain)| runs(domain)).collect();
     format!("domain {}", names.join(", "))
 }
 

@@ -5,14 +5,14 @@ use std::ops::Range;
 use cloison_abi::ABI_VERSION;
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::plan::{
-    DomainEntry, FaultPolicy, FileEntry, LoadEntry, NONE, PLAN_MAGIC, PlanHeader, SYSTEM_PRINT_CENSUS,
-    StartPolicy, Table, ThreadEntry,
+    DomainEntry, FaultPolicy, FileEntry, LoadEntry, NONE, PLAN_MAGIC, PlanHeader, ProgramEntry,
+    SYSTEM_PRINT_CENSUS, StartPolicy, Table, ThreadEntry,
 };
 use zerocopy::{Immutable, IntoBytes};
 
 use super::{Place, info_page};
 use crate::plan::{DomainPlan, Part, Plan, name};
-use crate::system::{Domain, DomainId, OnFault, System};
+use crate::system::{ComponentId, Domain, DomainId, OnFault, System};
 
 /// What every table's offset is a multiple of.
 const TABLE_ALIGNMENT: usize = 8;
@@ -30,11 +30,15 @@ pub(super) fn bytes(
     let mut loads = Vec::new();
     for (id, domain) in system.domains() {
         loads.extend(out.loads(system, plan, plan_offset, (id, domain)));
-        loads.extend(program_loads(plan, id, places));
+        for program in programs(plan, id, domain) {
+            loads.extend(program_loads(plan, id, program, places));
+        }
     }
     let domains: Vec<_> =
         system.domains().map(|(id, domain)| domain_entry(system, plan, (id, domain), places)).collect();
     let threads: Vec<_> = system.domains().map(|(id, domain)| thread_entry(plan, id, domain)).collect();
+    let others = system.domains().flat_map(|(id, domain)| other_programs(plan, id, domain, places));
+    let others: Vec<_> = others.collect();
     let tables = &plan.tables;
     let header = PlanHeader {
         magic: PLAN_MAGIC,
@@ -60,6 +64,7 @@ pub(super) fn bytes(
         guests: out.table(&tables.guests),
         files: out.table(files),
         images: out.table(&tables.images),
+        programs: out.table(&others),
         flags: if system.has_census { SYSTEM_PRINT_CENSUS } else { 0 },
         ends_with: system.ends_with.map_or(NONE, index),
         budget_pages: plan.budget_pages as u32,
@@ -103,7 +108,7 @@ impl Writer {
             bytes: bytes.len() as u64,
             region_offset: part.first_page * PAGE_BYTES,
             region: index(id),
-            reserved: 0,
+            image: NONE,
         };
         let mut loads = vec![load(&page, &layout.info)];
         loads.extend(layout.settings.iter().map(|part| load(settings, part)));
@@ -117,13 +122,42 @@ impl Writer {
     }
 }
 
+/// The programs that a domain can run, each with the image of the plan that it is; its only one with [`NONE`].
+fn programs(plan: &Plan, id: DomainId, domain: &Domain) -> impl Iterator<Item = (ComponentId, u32)> {
+    let first = plan.tables.first_image(index(id)).filter(|_| !domain.images.is_empty());
+    domain
+        .programs()
+        .zip(0..)
+        .map(move |(program, place)| (program, first.map_or(NONE, |first| first + place)))
+}
+
 /// A load for each segment of a domain's program that has bytes.
-fn program_loads(plan: &Plan, id: DomainId, places: &[Place]) -> impl Iterator<Item = LoadEntry> {
-    let domain = &plan.domains[id.0];
-    let start = places[domain.component.0].offset;
-    let parts = plan.program_of(id.0).segments.iter().zip(&domain.layout.segments);
-    let with_bytes = parts.filter(|(segment, _)| segment.image_bytes > 0);
-    with_bytes.map(move |(segment, part)| segment.load(start, index(id), part.first_page))
+fn program_loads(
+    plan: &Plan,
+    id: DomainId,
+    (program, image): (ComponentId, u32),
+    places: &[Place],
+) -> impl Iterator<Item = LoadEntry> {
+    let (layout, start) = (&plan.domains[id.0].layout, places[program.0].offset);
+    let with_bytes = plan.programs[program.0].segments.iter().filter(|segment| segment.image_bytes > 0);
+    with_bytes.filter_map(move |segment| {
+        let part = layout.segment(segment.address)?;
+        Some(segment.load(start, index(id), part.first_page, image))
+    })
+}
+
+/// The programs that a domain runs when somebody has chosen them.
+fn other_programs(
+    plan: &Plan,
+    id: DomainId,
+    domain: &Domain,
+    places: &[Place],
+) -> impl Iterator<Item = ProgramEntry> {
+    programs(plan, id, domain).skip(1).map(|(program, image)| {
+        let Place { offset, bytes, digest } = places[program.0];
+        let entry = plan.programs[program.0].entry;
+        ProgramEntry { image_offset: offset, image_bytes: bytes, digest, entry, image, reserved: 0 }
+    })
 }
 
 fn domain_entry(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{devices, disk, edges, forwards, guest, on_fault, restartable};
+use super::{devices, disk, edges, forwards, guest, on_fault, programs, restartable};
 use crate::system::{OnFault, System};
 use crate::visible::visible_line;
 
@@ -16,7 +16,8 @@ pub fn graph_dot(system: &System) -> String {
     for (id, domain) in system.domains() {
         let name = quoted([&domain.name]);
         let about = [domain.name.clone(), format!("priority {}", domain.priority)];
-        let facts = guest(system, domain).into_iter().chain(disk(system, id)).chain(on_fault(system, domain));
+        let facts = programs(system, domain).into_iter().chain(guest(system, domain));
+        let facts = facts.chain(disk(system, id)).chain(on_fault(system, domain));
         let label = quoted(about.iter().cloned().chain(facts));
         let _ = writeln!(dot, "    {name} [label={label}];");
         for (device, class) in devices(system, domain) {

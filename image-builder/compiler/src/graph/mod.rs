@@ -96,6 +96,13 @@ fn guest(system: &System, domain: &Domain) -> Option<String> {
     Some(format!("guest: {} MiB{files}", guest.sizes.ram / PAGES_IN_MIB))
 }
 
+/// The programs that a domain can be started with, if there are several.
+fn programs(system: &System, domain: &Domain) -> Option<String> {
+    let names = domain.programs().map(|program| system.component(program).name.as_str());
+    let names: Vec<&str> = names.filter(|_| !domain.images.is_empty()).collect();
+    (!names.is_empty()).then(|| format!("runs {}", names.join(" or ")))
+}
+
 /// What is on the disk that a domain drives.
 fn disk(system: &System, domain: DomainId) -> Option<String> {
     let disk = system.disks().iter().find(|disk| disk.domain == domain)?;

@@ -7,7 +7,7 @@ use svg::node::element::{Definitions, Group, Marker, Path, Rectangle, Style, Tex
 
 use super::layers::Layers;
 use super::text::{Font, wrapped};
-use super::{Edge, devices, disk, edges, forwards, guest, on_fault, restartable};
+use super::{Edge, devices, disk, edges, forwards, guest, on_fault, programs, restartable};
 use crate::system::{Domain, DomainId, System};
 use crate::visible::visible_line;
 
@@ -79,9 +79,11 @@ impl<'a> DomainBox<'a> {
         let fault = on_fault(system, domain).map(|line| (line, "fault", FACT_LINES));
         let forwards = forwards(system, id)
             .map(|(host, port)| (format!("port of the host: {host} to {port}"), "outside", FACT_LINES));
+        let programs = programs(system, domain).map(|line| (line, "", FACT_LINES));
         let guest = guest(system, domain).map(|line| (line, "", FACT_LINES));
         let disk = disk(system, id).map(|line| (line, "", FACT_LINES));
-        let facts = std::iter::once(summary).chain(guest).chain(disk).chain(fault).chain(forwards);
+        let facts =
+            std::iter::once(summary).chain(programs).chain(guest).chain(disk).chain(fault).chain(forwards);
         let lines = facts.flat_map(|(words, class, lines)| {
             wrapped(&words, letters, lines).into_iter().map(move |line| (line, class))
         });

@@ -35,7 +35,7 @@ pub struct GuestTable {
     pub vcpus: Option<At<u64>>,
     /// A payload, or the path of a file.
     pub kernel: Option<At<String>>,
-    /// Other kernels with which it can be started.
+    /// Other kernels with which it can be started. Of a domain that runs no guest: other components.
     pub images: Vec<At<String>>,
     /// A payload, or the path of a file.
     pub initramfs: Option<At<String>>,

@@ -226,8 +226,10 @@ impl Inputs {
         domain::connect_disks(domains);
         disk::look_at_files(&mut self.disk_files, &self.folder, disks);
         self.read_components();
-        let guests = self.manifest.domains.iter().map(|domain| &domain.guest);
-        guest::read_files(&mut self.guest_files, &self.folder, guests);
+        let mut guest_files = std::mem::take(&mut self.guest_files);
+        let guests = self.manifest.domains.iter().filter(|domain| !self.runs_programs(domain));
+        guest::read_files(&mut guest_files, &self.folder, guests.map(|domain| &domain.guest));
+        self.guest_files = guest_files;
         self.read_payloads();
         self.spoiled = Spoiled::new(&self.problems);
     }
@@ -239,21 +241,37 @@ impl Inputs {
         self.components.get(name).and_then(Lookup::found)
     }
 
+    /// Whether the images of a domain are components: it runs one itself, and that has no guest.
+    #[must_use]
+    pub fn runs_programs(&self, domain: &DomainTable) -> bool {
+        let component = domain.component.as_ref().and_then(|name| self.component(&name.value));
+        component.is_some_and(|component| component.guest.is_none())
+    }
+
     fn read_components(&mut self) {
+        let names = std::iter::once(BUILDER).chain(self.manifest.component_names());
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        names.iter().for_each(|name| self.read_component(name));
+        // Whether they are components, those that run them say.
+        let programs = self.manifest.domains.iter().filter(|domain| self.runs_programs(domain));
+        let images = programs.flat_map(|domain| &domain.guest.images);
+        let images: Vec<String> = images.map(|image| image.value.clone()).collect();
+        images.iter().for_each(|name| self.read_component(name));
+    }
+
+    fn read_component(&mut self, name: &str) {
+        if self.components.contains_key(name) {
+            return;
+        }
         let workspace = &self.workspace;
         let mut files = Files { workspace, sources: &mut self.sources, problems: &mut self.problems };
-        for name in std::iter::once(BUILDER).chain(self.manifest.component_names()) {
-            if self.components.contains_key(name) {
-                continue;
-            }
-            let component = files.component(name);
-            let known = self.known_components.iter().map(String::as_str);
-            let meant = closest(name, known).filter(|_| matches!(component, Lookup::Absent));
-            self.components.insert(name.to_owned(), component);
-            if let Some(meant) = meant {
-                self.components.entry(meant.to_owned()).or_insert_with(|| files.component(meant));
-                self.meant_components.insert(name.to_owned(), meant.to_owned());
-            }
+        let component = files.component(name);
+        let known = self.known_components.iter().map(String::as_str);
+        let meant = closest(name, known).filter(|_| matches!(component, Lookup::Absent));
+        self.components.insert(name.to_owned(), component);
+        if let Some(meant) = meant {
+            self.components.entry(meant.to_owned()).or_insert_with(|| files.component(meant));
+            self.meant_components.insert(name.to_owned(), meant.to_owned());
         }
     }
 

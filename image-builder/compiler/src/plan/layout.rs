@@ -1,9 +1,9 @@
 //! The address space of one domain: what lies where, with guard pages, and how many page tables that takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::Rights;
-use cloison_abi::limits::{INFO_ADDRESS, PAGE_BYTES};
+use cloison_abi::limits::{IMAGE_ADDRESS, INFO_ADDRESS, PAGE_BYTES};
 
 use super::program::Program;
 
@@ -17,7 +17,7 @@ pub(crate) const SPARE_TABLES: u64 = 2;
 pub struct Layout {
     /// The information page.
     pub info: Part,
-    /// The program's segments, in its order.
+    /// The segments of the domain's programs, by their addresses: each as long as the longest that is there.
     pub segments: Vec<Part>,
     /// The stack.
     pub stack: Part,
@@ -49,9 +49,9 @@ impl Part {
 }
 
 impl Layout {
-    /// Lays out a program, a stack, a heap and settings.
+    /// Lays out the programs that a domain can run, of which it sees one in each life, a stack, a heap and settings.
     #[must_use]
-    pub fn new(program: &Program, stack_pages: u64, heap_pages: u64, settings_pages: u64) -> Self {
+    pub fn new(programs: &[&Program], stack_pages: u64, heap_pages: u64, settings_pages: u64) -> Self {
         let mut next_page = 0;
         let mut part = |address, pages, rights| {
             let part = Part { address, first_page: next_page, pages, rights };
@@ -60,13 +60,26 @@ impl Layout {
         };
         let data = Rights::READ | Rights::WRITE;
         let info = part(INFO_ADDRESS, 1, Rights::READ);
-        let segments = program.segments.iter().map(|one| part(one.address, one.pages, one.rights)).collect();
-        let stack = part(program.end() + GUARD_PAGES * PAGE_BYTES, stack_pages, data);
+        let mut longest = BTreeMap::new();
+        for segment in programs.iter().flat_map(|program| &program.segments) {
+            let known = longest.entry(segment.address).or_insert((segment.pages, segment.rights));
+            known.0 = known.0.max(segment.pages);
+        }
+        let segments = longest.into_iter().map(|(address, (pages, rights))| part(address, pages, rights));
+        let segments = segments.collect();
+        let end = programs.iter().map(|program| program.end()).max().unwrap_or(IMAGE_ADDRESS);
+        let stack = part(end + GUARD_PAGES * PAGE_BYTES, stack_pages, data);
         let heap = part(stack.end() + GUARD_PAGES * PAGE_BYTES, heap_pages, data);
         let before = if heap_pages > 0 { heap } else { stack };
         let settings = part(before.end() + GUARD_PAGES * PAGE_BYTES, settings_pages, Rights::READ);
         let there = |part: Part| (part.pages > 0).then_some(part);
         Self { info, segments, stack, heap: there(heap), settings: there(settings) }
+    }
+
+    /// The part that begins at an address of a segment.
+    #[must_use]
+    pub fn segment(&self, address: u64) -> Option<&Part> {
+        self.segments.iter().find(|part| part.address == address)
     }
 
     /// All parts, in the order of their addresses.

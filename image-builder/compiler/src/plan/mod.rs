@@ -80,11 +80,11 @@ impl Plan {
     /// Gives everything its place. The programs are those of the components, the builder's first.
     pub(crate) fn new(system: &System, programs: Vec<Program>) -> Self {
         let builder = system.builder();
-        let builder = Layout::new(&programs[0], pages(builder.stack_kib), pages(builder.heap_kib), 0);
+        let builder = Layout::new(&[&programs[0]], pages(builder.stack_kib), pages(builder.heap_kib), 0);
         let layouts = system.domains().map(|(id, domain)| {
             let settings_pages = page_count(settings::length(system, id));
-            let program = &programs[domain.component.0];
-            Layout::new(program, domain.stack_pages, domain.heap_pages, settings_pages)
+            let its: Vec<&Program> = domain.programs().map(|program| &programs[program.0]).collect();
+            Layout::new(&its, domain.stack_pages, domain.heap_pages, settings_pages)
         });
         let layouts = layouts.collect();
         assign::assign(system, programs, builder, layouts)

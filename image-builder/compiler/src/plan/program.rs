@@ -135,15 +135,16 @@ impl Program {
 }
 
 impl Segment {
-    /// The load that brings its bytes into a region, `image_start` being where the program lies in the image.
+    /// The load that brings its bytes into a region, `image_start` being where the program lies in the system image, in lives with
+    /// this image of the plan.
     #[must_use]
-    pub fn load(&self, image_start: u64, region: u32, first_page: u64) -> LoadEntry {
+    pub fn load(&self, image_start: u64, region: u32, first_page: u64, image: u32) -> LoadEntry {
         LoadEntry {
             image_offset: image_start + self.image_offset,
             bytes: self.image_bytes,
             region_offset: first_page * PAGE_BYTES,
             region,
-            reserved: 0,
+            image,
         }
     }
 }

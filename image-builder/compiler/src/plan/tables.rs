@@ -66,6 +66,12 @@ impl Tables {
         memory.map(|region| u64::from(region.pages)).sum()
     }
 
+    /// The place of the first image of a domain, if it has any.
+    #[must_use]
+    pub fn first_image(&self, domain: u32) -> Option<u32> {
+        (0..).zip(&self.images).find(|(_, image)| image.domain == domain).map(|(place, _)| place)
+    }
+
     /// The area of a device that a region shows, if it shows one.
     #[must_use]
     pub fn area_of(&self, region: u32) -> Option<&AreaEntry> {

@@ -75,7 +75,9 @@ fn domains(system: &System) -> String {
     ]);
     for ((_, domain), sure) in system.domains().zip(system.guarantees()) {
         let component = system.component(domain.component);
-        let cells = [&domain.name, &component.name, &domain.priority.to_string(), &budget(domain)];
+        let programs = domain.programs().map(|program| system.component(program).name.as_str());
+        let programs = programs.collect::<Vec<_>>().join(" or ");
+        let cells = [&domain.name, &programs, &domain.priority.to_string(), &budget(domain)];
         let [name, component_name, priority, budget] = cells.map(Clone::clone);
         let (share, wait) = guarantee(sure);
         let fault = on_fault(system, domain);

@@ -34,7 +34,7 @@ fn seen(system: &System, flows: &Flows) -> String {
     let mut table = Table::new(["memory of", "is read by", "what of it"]);
     for (id, domain) in system.domains() {
         for reader in readers(system, flows, id) {
-            let all = if reader.program.is_some() { "all: " } else { "" };
+            let all = if reader.programs.is_empty() { "" } else { "all: " };
             table.row([domain.name.clone(), reader.name.to_owned(), format!("{all}{}", reader.what)]);
         }
     }

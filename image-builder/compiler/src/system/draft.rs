@@ -66,6 +66,8 @@ pub struct DraftDomain<'a> {
     pub rights: Vec<Named<'a, Right>>,
     /// The domain that decides when it faults.
     pub fault_handler: Option<Named<'a, usize>>,
+    /// Other components that it can run.
+    pub images: Vec<Named<'a, &'a Component>>,
 }
 
 /// A gate that a domain was given.
@@ -248,6 +250,7 @@ impl<'a> DraftDomain<'a> {
             devices: find_devices(machine, component, &table.devices),
             rights: table.rights.iter().map(find_right).collect(),
             fault_handler: table.fault_handler.as_ref().map(|written| names.find(written)),
+            images: find_images(inputs, table),
         }
     }
 }
@@ -305,6 +308,15 @@ fn is_asked_for(component: &Component, table: &DomainTable) -> bool {
     let asks = |local: &str| component.gates.iter().any(|need| need.local.value == local);
     component.gates.iter().all(|need| need.is_optional || has(&need.local.value))
         && table.uses.iter().all(|written| asks(&written.local.value))
+}
+
+fn find_images<'a>(inputs: &'a Inputs, table: &'a DomainTable) -> Vec<Named<'a, &'a Component>> {
+    let images = table.guest.images.iter().filter(|_| inputs.runs_programs(table));
+    let find = |written: &'a At<String>| {
+        let found = inputs.component(&written.value);
+        Named { written, found, is_known: found.is_some_and(|component| component.name == written.value) }
+    };
+    images.map(find).collect()
 }
 
 fn find_right(written: &At<String>) -> Named<'_, Right> {

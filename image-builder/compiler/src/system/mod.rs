@@ -102,6 +102,8 @@ pub struct Domain {
     pub at: Span,
     /// The component that it runs.
     pub component: ComponentId,
+    /// Other components that it can be started with.
+    pub images: Vec<ComponentId>,
     /// Text for its program.
     pub arguments: String,
     pub stack_pages: u64,
@@ -203,6 +205,24 @@ pub struct Client<'a> {
     pub gate_use: &'a GateUse,
     /// The gate.
     pub offer: &'a Offer,
+}
+
+impl Domain {
+    /// The components that it can run: first the one that it runs unless somebody chooses another one.
+    pub fn programs(&self) -> impl Iterator<Item = ComponentId> + '_ {
+        std::iter::once(self.component).chain(self.images.iter().copied())
+    }
+
+    /// What the manager calls what it can be started with on request, first what it has unless somebody chooses: kernels of its
+    /// guest, or programs. Nothing if it has one program and no guest that begins with a file.
+    #[must_use]
+    pub fn image_names<'a>(&self, system: &'a System) -> Vec<&'a str> {
+        let kernels =
+            self.guest.iter().flat_map(Guest::kernels).map(|file| system.files[file.0].image_name());
+        let programs = self.programs().filter(|_| !self.images.is_empty());
+        let programs = programs.map(|program| system.component(program).name.as_str());
+        kernels.chain(programs).filter(|_| self.on_request.is_some()).collect()
+    }
 }
 
 impl Right {

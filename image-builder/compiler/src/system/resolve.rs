@@ -82,13 +82,16 @@ impl Draft<'_> {
     }
 }
 
-/// The builder first, then each component at the first domain that runs it.
+/// The builder first, then each component at the first domain that can run it.
 fn components(draft: &Draft<'_>) -> Option<Vec<Component>> {
     let mut components = vec![draft.inputs.components.get(BUILDER)?.found()?.clone()];
     for domain in &draft.domains {
-        let component = domain.component?;
-        if !components.iter().any(|known| known.name == component.name) {
-            components.push(component.clone());
+        let images = domain.images.iter().map(|image| image.found);
+        for component in std::iter::once(domain.component).chain(images) {
+            let component = component?;
+            if !components.iter().any(|known| known.name == component.name) {
+                components.push(component.clone());
+            }
         }
     }
     Some(components)
@@ -102,13 +105,16 @@ fn resolve_domain(
 ) -> Option<Domain> {
     let component = draft.component?;
     let table = draft.table;
-    let place = components.iter().position(|known| known.name == component.name)?;
+    let place = |component: &Component| {
+        components.iter().position(|known| known.name == component.name).map(ComponentId)
+    };
     let mut uses: Vec<&DraftGateUse<'_>> = draft.uses.iter().collect();
     uses.sort_by_key(|gate_use| gate_use.need.map(|(place, _)| place));
     Some(Domain {
         name: table.name.value.clone(),
         at: table.name.span,
-        component: ComponentId(place),
+        component: place(component)?,
+        images: draft.images.iter().map(|image| place(image.found?)).collect::<Option<_>>()?,
         arguments: table.arguments.as_ref().map(|text| text.value.clone()).unwrap_or_default(),
         stack_pages: pages(table.stack_kib.as_ref().map_or(component.stack_kib, |kib| kib.value)),
         heap_pages: pages(table.heap_kib.as_ref().map_or(component.heap_kib, |kib| kib.value)),

@@ -19,9 +19,9 @@ use cloison_abi::info::{
 use cloison_abi::limits::{INFO_ADDRESS, MAX_SLOTS, PAGE_BYTES, PLAN_EVENTS};
 use cloison_abi::plan::{
     AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, DomainEntry, EventEntry, FaultPolicy,
-    FileEntry, GateEntry, GuestEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry, NONE,
-    PLAN_MAGIC, PlanHeader, RegionEntry, RegionSlotEntry, RegionSource, RightEntry, SupervisionEntry, Table,
-    ThreadEntry,
+    FileEntry, GateEntry, GuestEntry, ImageEntry, InterruptEntry, IoRangeEntry, LoadEntry, MappingEntry,
+    NONE, PLAN_MAGIC, PlanHeader, ProgramEntry, RegionEntry, RegionSlotEntry, RegionSource, RightEntry,
+    SupervisionEntry, Table, ThreadEntry,
 };
 use cloison_abi::port::{DEFAULT_VLAN, PortFlags, PortSettings, UPLINK_MTU};
 use cloison_abi::{ABI_VERSION, InterruptSource, Name, ObjectKind, Rights};
@@ -52,6 +52,8 @@ struct Read {
     rights: Vec<RightEntry>,
     guests: Vec<GuestEntry>,
     files: Vec<FileEntry>,
+    images: Vec<ImageEntry>,
+    programs: Vec<ProgramEntry>,
 }
 
 impl Read {
@@ -91,6 +93,8 @@ impl Read {
             rights: table(&bytes, plan.rights),
             guests: table(&bytes, plan.guests),
             files: table(&bytes, plan.files),
+            images: table(&bytes, plan.images),
+            programs: table(&bytes, plan.programs),
             image,
         }
     }

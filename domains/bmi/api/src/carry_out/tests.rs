@@ -38,6 +38,8 @@ struct World {
     most_mib: u32,
     /// A guest that this client may not start.
     kept_from: Option<Name>,
+    /// Whether this client may not list what domains can be started with.
+    hides_images: bool,
     /// Calls that come to nothing before one does not.
     lost_calls: u32,
 }
@@ -120,8 +122,16 @@ impl Server for World {
     }
 
     fn image(&mut self, _: Badge, domain: Name, place: u8) -> Result<Offered, Refusal> {
+        if self.hides_images {
+            return Err(Refusal::NotAllowed);
+        }
         let images = [("vmlinux", 43), ("vmlinux-old", 30)];
-        let offers = if domain.as_str() == "stpm" { &images[..] } else { &images[..1] };
+        let offers = match domain.as_str() {
+            "stpm" => &images[..],
+            // It has its program alone.
+            "console" => &[],
+            _ => &images[..1],
+        };
         let (image, least_mib) = *offers.get(usize::from(place)).ok_or(Refusal::UnknownImage)?;
         Ok(Offered { image: named(image), least_mib, most_mib: self.most_mib })
     }
@@ -206,6 +216,7 @@ fn world(stpm: State, tpmdemo: State) -> Domains {
         refusals: 0,
         most_mib: 0,
         kept_from: None,
+        hides_images: false,
         lost_calls: 0,
     };
     Domains(RefCell::new(world))
@@ -369,7 +380,17 @@ fn what_is_refused_is_explained() {
         (
             "--set-image stpm new",
             Status::Usage,
-            "bmic: stpm is running: the manifest does not name this image for this domain; nothing was done",
+            "bmic: the manifest names no image `new` for stpm; it can be started with vmlinux, vmlinux-old",
+        ),
+        (
+            "--set-image stpm vmlinux-odl",
+            Status::Usage,
+            "bmic: the manifest names no image `vmlinux-odl` for stpm; did you mean `vmlinux-old`?",
+        ),
+        (
+            "--set-image console new",
+            Status::Usage,
+            "bmic: the manifest names no image `new` for console; it can be started with console",
         ),
         ("--lits", Status::Usage, "bmic: there is no option `--lits`; did you mean `--list`?"),
     ];
@@ -377,6 +398,11 @@ fn what_is_refused_is_explained() {
         let (found, shown) = type_at(&world, line);
         assert_eq!((found, shown.last().unwrap().as_str()), (status, message), "{line}");
     }
+    // To a client that may not list them none is proposed.
+    world.0.borrow_mut().hides_images = true;
+    let hidden =
+        "bmic: the manifest names no image `vmlinux-odl` for stpm; the manifest says which there are";
+    assert_eq!(type_at(&world, "--set-image stpm vmlinux-odl"), (Status::Usage, lines(&[hidden])));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use cloison_abi::info::{self, Channel, SETTINGS_BOOT_LOG};
 use cloison_abi::limits::PAGE_BYTES;
 use cloison_abi::measure::BOOT_LOG_BYTES;
 use cloison_abi::plan::{
-    AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, InterruptEntry, IoRangeEntry, NONE,
+    AreaEntry, ConfigurationPageEntry, DeviceEntry, DmaEntry, ImageEntry, InterruptEntry, IoRangeEntry, NONE,
     RegionEntry, RegionSlotEntry, RegionSource, RightEntry,
 };
 use cloison_abi::{InterruptSource, Name, ObjectKind, Rights};
@@ -39,6 +39,16 @@ impl Assigner<'_> {
             self.own_region((id, domain), need, first_device);
         }
         domain.guest.iter().for_each(|guest| self.guest(id, guest));
+        if !domain.images.is_empty() {
+            domain
+                .programs()
+                .for_each(|program| self.program_image(id, &self.system.component(program).name));
+        }
+    }
+
+    /// A program with which a domain can be started on request.
+    fn program_image(&mut self, id: DomainId, program: &str) {
+        self.tables.images.push(ImageEntry { name: name(program), domain: index(id), least_pages: 0 });
     }
 
     /// A region that is for devices can be reached by each device of the domain, from `first_device` on. It is no other
