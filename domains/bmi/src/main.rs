@@ -15,8 +15,8 @@ use bmi::{Judge, Need, NoTable, NotStarted, Recorder, image_of};
 use bmi_api::{
     DIGEST_BYTES, Digest, ManageError, State, domains,
     manage::{
-        self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
-        Measured, Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed,
+        Listed, Measured, Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
     },
     text,
 };
@@ -301,6 +301,10 @@ impl Server for Bmi {
         };
         let begins = (client, Operation::Restore, domain);
         self.begin(begins, running, choose, |builder| builder.restore(domain))
+    }
+
+    fn hindrance(&mut self, client: Badge, domain: Name) -> Result<Hindered, Refusal> {
+        self.ask((client, Operation::Save, domain), |builder| builder.hindrance(domain))
     }
 
     fn group(&mut self, client: Badge, place: u8) -> Result<Grouped, Refusal> {

@@ -17,6 +17,7 @@ extern crate std;
 mod error;
 mod give;
 mod hex;
+mod hindrance;
 mod image;
 mod lives;
 mod manage;

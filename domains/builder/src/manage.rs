@@ -3,14 +3,14 @@
 use builder_api::{
     DIGEST_BYTES, REGISTERS, State,
     manage::{
-        About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed, Measured,
-        Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
+        About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed, Listed,
+        Measured, Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
     },
 };
-use cloison_abi::{CallError, Name, limits::PAGE_BYTES, plan::GateEntry};
+use cloison_abi::{CallError, Name, limits::PAGE_BYTES};
 use cloison_sys::{Badge, Slot};
 
-use crate::{BuildError, Choice, Kernel, Life, Site};
+use crate::{BuildError, Choice, Kernel, Life, Site, hindrance::Hindrance};
 
 /// Pages in a MiB.
 const PAGES_IN_MIB: u32 = (1 << 20) / PAGE_BYTES as u32;
@@ -121,24 +121,13 @@ impl<'s, 'a, K: Kernel> Managed<'s, 'a, K> {
     /// Whether all that a domain is can be kept: its own memory, and what the plan gives it anyway.
     fn savable(&self, domain: u32) -> Result<(), Refusal> {
         let plan = &self.site.plan;
-        let is_own = |place| plan.is_of_budget(place) && plan.regions[place].owner == domain;
-        let is_foreign = |place: &usize| plan.needs(domain, *place) && !is_own(*place);
-        let takes_loans = |gate: &GateEntry| gate.grants > 0 && plan.domain_of(gate.server) == Ok(domain);
         if self.site.saved_image(domain).is_some() {
-            Err(Refusal::IsSaved)
-        } else if plan.guests.iter().any(|guest| guest.domain == domain) {
-            Err(Refusal::HasGuest)
-        } else if plan.devices_of(domain).next().is_some() {
-            Err(Refusal::HasDevice)
-        } else if plan.region_slots.iter().any(|slot| slot.domain == domain)
-            || plan.gates.iter().any(takes_loans)
-        {
-            Err(Refusal::HasLoans)
-        } else if (0..plan.regions.len()).any(|place| is_foreign(&place)) {
-            Err(Refusal::HasShared)
-        } else {
-            Ok(())
+            return Err(Refusal::IsSaved);
         }
+        if plan.guests.iter().any(|guest| guest.domain == domain) {
+            return Err(Refusal::HasGuest);
+        }
+        plan.hindrance(domain).map_or(Ok(()), |hindrance| Err(hindrance.refusal))
     }
 
     /// Saves a domain that is held.
@@ -321,6 +310,13 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let (free, largest) = (self.site.budget.pages(), self.site.budget.largest());
         let total = self.site.plan.header.budget_pages.into();
         Ok(Memory { total_kib: kib(total), free_kib: kib(free), largest_kib: kib(largest) })
+    }
+
+    fn hindrance(&mut self, _client: Badge, domain: Name) -> Result<Hindered, Refusal> {
+        let (domain, _) = self.managed(domain)?;
+        let names = |Hindrance { what, whose, .. }: Hindrance| Hindered { what, whose };
+        let nothing = Hindered { what: Name::EMPTY, whose: Name::EMPTY };
+        Ok(self.site.plan.hindrance(domain).map_or(nothing, names))
     }
 
     /// Groups are the manager's.

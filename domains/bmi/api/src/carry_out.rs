@@ -16,7 +16,7 @@ use cloison_ipc::{Failure, Transport};
 use crate::{
     Command, MANUAL, ManageError, State, closest,
     command::did_you_mean,
-    manage::{Client, Listed, Refusal},
+    manage::{Client, Hindered, Listed, Refusal, Saved},
     text,
 };
 
@@ -104,8 +104,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
                 self.say(format_args!("{domain}: goes on"));
             }
             Command::Save(domain) => {
-                let done = self.bmi.save(domain);
-                let saved = self.judge(domain, done)?;
+                let saved = self.save(domain)?;
                 self.say(format_args!("{domain}: saved, {} KiB; bmic --restore lets it go on", saved.kib));
             }
             Command::Restore(domain) => {
@@ -187,6 +186,26 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         Status::Usage
     }
 
+    /// Of one that can never be saved it is told what keeps it from that.
+    fn save(&mut self, domain: Name) -> Result<Saved, Status> {
+        let done = self.bmi.save(domain);
+        let Err(Failure::Refused(refusal @ (Refusal::HasDevice | Refusal::HasLoans | Refusal::HasShared))) =
+            done
+        else {
+            return self.judge(domain, done);
+        };
+        // It is refused, whether or not the reason can be told.
+        let nothing = Hindered { what: Name::EMPTY, whose: Name::EMPTY };
+        let Hindered { what, whose } = self.bmi.hindrance(domain).unwrap_or(nothing);
+        let named = match (what == Name::EMPTY, whose == Name::EMPTY) {
+            (true, true) => String::new(),
+            (true, false) => text(format_args!(": {whose} can lend it some")),
+            (false, true) => text(format_args!(": {what}")),
+            (false, false) => text(format_args!(": {what}, with {whose}")),
+        };
+        Err(self.refused(domain, format_args!("{refusal}{named}")))
+    }
+
     fn set_image(&mut self, domain: Name, image: Name) -> Outcome {
         match self.bmi.set_image(domain, image).map(drop) {
             Err(Failure::Refused(Refusal::UnknownImage)) => Err(self.unknown_image(domain, image)),
@@ -256,7 +275,7 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
         Status::Usage
     }
 
-    fn refused(&mut self, domain: Name, refusal: Refusal) -> Status {
+    fn refused(&mut self, domain: Name, refusal: impl Display) -> Status {
         let is = self
             .bmi
             .info(domain)

@@ -7,8 +7,8 @@ use std::{
 
 use attester_api::record::{Recorded, Refusal as NoRecord};
 use bmi_api::manage::{
-    About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Measured, Memory,
-    Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
+    About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed, Measured,
+    Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
 };
 use cloison_abi::{Badge, CallError};
 use cloison_ipc::{Failure, Message};
@@ -203,6 +203,10 @@ impl Server for Builder<'_> {
     }
 
     fn budget(&mut self, _: Badge) -> Result<Memory, Refusal> {
+        Err(Refusal::Failed)
+    }
+
+    fn hindrance(&mut self, _: Badge, _: Name) -> Result<Hindered, Refusal> {
         Err(Refusal::Failed)
     }
 

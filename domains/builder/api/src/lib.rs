@@ -175,6 +175,9 @@ cloison_ipc::interface! {
         set_image: SetImage { domain: Name, image: Name } -> ImageSet {};
         /// The memory for all managed domains.
         budget: Budget {} -> Memory { total_kib: u32, free_kib: u32, largest_kib: u32 };
+        /// What keeps a domain from being saved at any time: its device, or memory and the one who has that, too, lends it or is lent
+        /// it. One of the two names can be empty.
+        hindrance: Hindrance { domain: Name } -> Hindered { what: Name, whose: Name };
         /// A group of domains, by its place, from 0 on.
         group: Group { place: u8 } -> Grouped { name: Name };
         /// A domain of a group, by its place in it, from 0 on.

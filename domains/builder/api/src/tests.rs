@@ -9,8 +9,8 @@ use cloison_ipc::{Badge, Message, Transport};
 
 use super::*;
 use manage::{
-    About, Asked, Belongs, Client, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Listed,
-    Measured, Memory, Offered, Refusal, Request, Restored, Resumed, Runs, Saved, Server, Started,
+    About, Asked, Belongs, Client, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed,
+    Listed, Measured, Memory, Offered, Refusal, Request, Restored, Resumed, Runs, Saved, Server, Started,
 };
 
 /// A builder that has one domain, and the gate into it.
@@ -136,6 +136,10 @@ impl Server for One {
         Ok(Memory { total_kib: 1, free_kib: 2, largest_kib: 3 })
     }
 
+    fn hindrance(&mut self, _client: Badge, domain: Name) -> Result<Hindered, Refusal> {
+        Ok(Hindered { what: name("a-name-of-16-xyz"), whose: domain })
+    }
+
     fn group(&mut self, _client: Badge, place: u8) -> Result<Grouped, Refusal> {
         (place == 0).then_some(Grouped { name: self.name }).ok_or(Refusal::UnknownGroup)
     }
@@ -186,6 +190,8 @@ fn what_is_told_arrives_whole() {
     assert_eq!(client.set_image(hello, hello), Ok(ImageSet {}));
     assert_eq!(client.set_image(hello, name("other")), Err(Failure::Refused(Refusal::UnknownImage)));
     assert_eq!(client.budget(), Ok(Memory { total_kib: 1, free_kib: 2, largest_kib: 3 }));
+    let what = name("a-name-of-16-xyz");
+    assert_eq!(client.hindrance(hello), Ok(Hindered { what, whose: hello }));
     assert_eq!(client.group(0), Ok(Grouped { name: hello }));
     assert_eq!(client.group(1), Err(Failure::Refused(Refusal::UnknownGroup)));
     assert_eq!(client.member(hello, 0), Ok(Belongs { domain: hello }));
@@ -196,7 +202,7 @@ fn a_message_of_another_interface_is_none_of_these() {
     let labels = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
     let requests: Vec<_> =
         labels.filter_map(|label| Request::decode(Message { label, words: [0; 4] }).ok()).collect();
-    assert_eq!(requests.len(), 19, "each operation, by its number");
+    assert_eq!(requests.len(), 20, "each operation, by its number");
     assert!(requests.iter().all(|request| Request::decode(request.encode()).as_ref() == Ok(request)));
 }
 

@@ -10,7 +10,7 @@ use cloison_abi::{
     CallError, CallNumber, Name, Rights,
     capture::{CAPTURE_INTERRUPTED, CAPTURE_LAST, CAPTURE_RECEIVES, CAPTURE_WAITS, capture_parts},
     limits::{EVENT_PEER_FAILED, PAGE_BYTES},
-    plan::{DeviceEntry, GateEntry, NONE, RegionSlotEntry},
+    plan::{DeviceEntry, GateEntry, NONE, RegionSlotEntry, RegionSource},
 };
 use cloison_sys::{Badge, Slot};
 
@@ -27,8 +27,12 @@ const BUDGET: u32 = 4;
 const PAGES: u64 = 2;
 const CLIENT: Badge = Badge(0);
 
+fn named(name: &str) -> Name {
+    Name::new(name).unwrap()
+}
+
 fn worker() -> Name {
-    Name::new("worker").unwrap()
+    named("worker")
 }
 
 fn sketch(budget: u32) -> Sketch {
@@ -296,20 +300,28 @@ fn only_what_a_domain_has_for_itself_is_saved() {
     let gate = |grants| GateEntry { domain: 2, slot: 9, server: 0, badge: 0, first_grant: 20, grants };
     let rights = Rights::READ.bits();
     type Change<'a> = &'a dyn Fn(&mut Sketch);
-    let cases: [(Refusal, Change<'_>); 4] = [
-        (Refusal::HasShared, &|plan| *plan = Sketch::on_request(BUDGET)),
-        (Refusal::HasDevice, &|plan| {
-            plan.devices.push(DeviceEntry { name: Name::EMPTY, domain: 0, pci_function: NONE });
+    let cases: [(Refusal, [&str; 2], Change<'_>); 5] = [
+        (Refusal::HasShared, ["both", "second"], &|plan| *plan = Sketch::on_request(BUDGET)),
+        (Refusal::HasShared, ["notes", ""], &|plan| plan.regions[0].source = RegionSource::Memory as u32),
+        (Refusal::HasDevice, ["card", ""], &|plan| {
+            plan.devices.push(DeviceEntry { name: named("card"), domain: 0, pci_function: NONE });
         }),
-        (Refusal::HasLoans, &|plan| {
+        (Refusal::HasLoans, ["notes", ""], &|plan| {
             plan.region_slots.push(RegionSlotEntry { domain: 0, slot: 9, region: 0, rights });
         }),
-        (Refusal::HasLoans, &|plan| plan.gates.push(gate(1))),
+        (Refusal::HasLoans, ["", "third"], &|plan| plan.gates.push(gate(1))),
     ];
-    for (refusal, change) in cases {
+    for (refusal, names, change) in cases {
         let mut plan = sketch(BUDGET);
         change(&mut plan);
-        plan.domains[0].name = worker();
+        plan.domains
+            .iter_mut()
+            .zip(["worker", "second", "third"])
+            .for_each(|(one, name)| one.name = named(name));
+        plan.regions
+            .iter_mut()
+            .zip(["notes", "second", "third", "both"])
+            .for_each(|(one, name)| one.name = named(name));
         let bytes = plan.image();
         let (kernel, image) = (Fake::new(), opened(&bytes));
         let mut site = build(&kernel, &image).unwrap();
@@ -317,6 +329,11 @@ fn only_what_a_domain_has_for_itself_is_saved() {
         site.start_on_request(0, Choice::default()).unwrap();
         assert_eq!(save(&mut site), Err(refusal));
         assert_eq!(site.state(0), Some(State::Running));
+        let mut managed = Managed::new(&mut site);
+        let found = managed.hindrance(CLIENT, worker()).unwrap();
+        assert_eq!([found.what.as_str(), found.whose.as_str()], names, "{refusal}");
+        // Of those that are nobody's to manage nothing is told.
+        assert_eq!(managed.hindrance(CLIENT, named("second")).unwrap_err(), Refusal::NotManaged);
     }
     let mut plan = sketch(BUDGET);
     plan.gates.push(gate(0));

@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     DIGEST_BYTES,
     manage::{
-        self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, ImageSet, Killed, Measured,
-        Memory, Offered, Restored, Resumed, Runs, Saved, Server, Started,
+        self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed,
+        Measured, Memory, Offered, Restored, Resumed, Runs, Saved, Server, Started,
     },
 };
 
@@ -40,6 +40,8 @@ struct World {
     kept_from: Option<Name>,
     /// Whether this client may not list what domains can be started with.
     hides_images: bool,
+    /// What keeps a domain from being saved, and whose it is, if that is told.
+    hindrance: Option<[&'static str; 2]>,
     /// Calls that come to nothing before one does not.
     lost_calls: u32,
 }
@@ -174,6 +176,11 @@ impl Server for World {
         Ok(Restored { kib: 316, digest: [0xab; DIGEST_BYTES] })
     }
 
+    fn hindrance(&mut self, _: Badge, _: Name) -> Result<Hindered, Refusal> {
+        let [what, whose] = self.hindrance.ok_or(Refusal::NotAllowed)?.map(|name| Name::new(name).unwrap());
+        Ok(Hindered { what, whose })
+    }
+
     fn group(&mut self, _: Badge, place: u8) -> Result<Grouped, Refusal> {
         (place == 0).then_some(Grouped { name: named("ipcmon_test") }).ok_or(Refusal::UnknownGroup)
     }
@@ -217,6 +224,7 @@ fn world(stpm: State, tpmdemo: State) -> Domains {
         most_mib: 0,
         kept_from: None,
         hides_images: false,
+        hindrance: None,
         lost_calls: 0,
     };
     Domains(RefCell::new(world))
@@ -403,6 +411,29 @@ fn what_is_refused_is_explained() {
     let hidden =
         "bmic: the manifest names no image `vmlinux-odl` for stpm; the manifest says which there are";
     assert_eq!(type_at(&world, "--set-image stpm vmlinux-odl"), (Status::Usage, lines(&[hidden])));
+}
+
+/// Of one that can never be saved the reason has a name.
+#[test]
+fn what_keeps_a_domain_from_being_saved_is_named() {
+    let device = "it has a device, which cannot be saved";
+    let loans = "it can lend memory or be lent some, and loans cannot be saved";
+    let shared = "it has memory together with others, which cannot be saved";
+    let cases = [
+        (Refusal::HasDevice, Some(["tpm-tis", ""]), format!("{device}: tpm-tis")),
+        (Refusal::HasLoans, Some(["scratch", ""]), format!("{loans}: scratch")),
+        (Refusal::HasLoans, Some(["", "alice"]), format!("{loans}: alice can lend it some")),
+        (Refusal::HasShared, Some(["terminal", "console"]), format!("{shared}: terminal, with console")),
+        (Refusal::HasShared, Some(["", ""]), shared.into()),
+        (Refusal::HasDevice, None, device.into()),
+        (Refusal::HasGuest, Some(["x", "y"]), Refusal::HasGuest.to_string()),
+    ];
+    for (refusal, hindrance, reason) in cases {
+        let world = world(State::Paused, State::Defined);
+        (world.0.borrow_mut().refusal, world.0.borrow_mut().hindrance) = (Some(refusal), hindrance);
+        let said = format!("bmic: stpm is paused: {reason}; nothing was done");
+        assert_eq!(type_at(&world, "--save stpm"), (Status::Failed, vec![said]));
+    }
 }
 
 #[test]
