@@ -30,8 +30,8 @@ pub fn argument() -> u64 {
     ARGUMENT.load(Ordering::Relaxed)
 }
 
-/// The address at which the builder starts this domain: a fault handler that starts it again needs it.
-#[cfg(cloison_target)]
+/// The address at which the builder starts this domain: a fault handler that starts it again needs it. On the host, where
+/// nothing starts a domain, it is that of the process.
 #[must_use]
 pub fn entry() -> u64 {
     unsafe extern "C" {
