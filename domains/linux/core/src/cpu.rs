@@ -65,8 +65,6 @@ impl Trap {
 pub struct Cpu {
     /// What an event calls.
     pub event: Option<Handler>,
-    /// What a return calls that went wrong.
-    pub failsafe: Option<Handler>,
     /// What a system call calls.
     pub syscall: Option<Handler>,
     /// What traps call.
@@ -87,14 +85,13 @@ pub struct Cpu {
 
 carried!(Handler { address, masks });
 carried!(Trap { handler, privilege });
-carried!(Cpu { event, failsafe, syscall, traps, cr4, xcr0, debug, gdt, gdt_frames, is_blocked });
+carried!(Cpu { event, syscall, traps, cr4, xcr0, debug, gdt, gdt_frames, is_blocked });
 
 impl Cpu {
     /// Before the first instruction.
     pub const fn new() -> Self {
         Self {
             event: None,
-            failsafe: None,
             syscall: None,
             traps: [Trap::NONE; TRAPS],
             cr4: CR4,

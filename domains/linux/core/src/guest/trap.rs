@@ -34,12 +34,14 @@ const WITH_CODE: u32 = 1 << 8 | 0x1f << 10 | 1 << 17 | 1 << 21;
 const CODE_INTERRUPT: u64 = 1 << 1;
 /// Error code: it came from outside of the program.
 const CODE_EXTERNAL: u64 = 1 << 0;
+/// Error code: which selector it is about, without its privilege.
+const CODE_SELECTOR: u64 = 0xfffc;
 /// In DR6: a single step.
 const DR6_STEP: u64 = 1 << 14;
 /// Privilege of a user program, and in a selector its bits.
 const USER_PRIVILEGE: u8 = 3;
-/// Words of a frame: two registers, an error code, four selectors at most, and the five that the CPU knows.
-const WORDS: usize = 12;
+/// Words of a frame: two registers, an error code at most, and the five that the CPU knows.
+const WORDS: usize = 8;
 /// Bits of the flags that a frame can set: those of results, strings and steps, and whether there is `cpuid`.
 const FLAGS: u64 = 0x20_08d5 | flag::TRAP | flag::DIRECTION | flag::RESUME | flag::ALIGNMENT;
 
@@ -52,8 +54,8 @@ pub(super) struct Entry {
     handler: Handler,
     vector: Option<u8>,
     code: Option<u64>,
-    /// The frame has the four selectors that a return could have loaded.
-    has_selectors: bool,
+    /// The selectors of code and stack in the frame, in place of those that run.
+    selectors: Option<[u64; 2]>,
     /// Flags that are cleared beside those that always are.
     clears: u64,
 }
@@ -61,7 +63,7 @@ pub(super) struct Entry {
 impl Entry {
     /// Calls a handler, with nothing more in the frame.
     pub(super) fn to(handler: Handler) -> Self {
-        Self { handler, vector: None, code: None, has_selectors: false, clears: 0 }
+        Self { handler, vector: None, code: None, selectors: None, clears: 0 }
     }
 }
 
@@ -291,38 +293,46 @@ impl Guest {
         self.paging.show_missed(machine);
         swap(&mut registers.gs_base, &mut registers.other_gs_base);
         if !is_user_selector(frame.cs, frame.ss) || !is_canonical(frame.rip) {
-            self.failed_return(machine, registers)?;
+            self.failed_return(machine, registers, &frame)?;
         }
         Ok(Flow::Run)
     }
 
-    /// A return went to a user program where, or as what, nothing can be.
+    /// A return went to a user program where, or as what, nothing can be. The guest's kernel is told of what the CPU would
+    /// have said at the return, as the program's. (Its handler for such returns would have to be told also what is in the
+    /// selectors of data, which nobody knows here: with others than those it returns once more.)
     fn failed_return(
         &mut self,
         machine: &mut impl Machine,
         registers: &mut GuestRegisters,
+        frame: &ReturnFrame,
     ) -> Result<(), Death> {
-        match self.cpu.failsafe {
-            Some(handler) => {
-                let entry = Entry { has_selectors: true, ..Entry::to(handler) };
-                self.enter(machine, registers, entry)
-            }
-            None => self.reflect(machine, registers, vector::GENERAL_PROTECTION, Some(0)),
-        }
+        let selectors = [frame.cs, frame.ss].map(|selector| selector & 0xffff);
+        let bad = if !is_canonical(frame.rip) {
+            0
+        } else if is_user_selector(frame.cs, USER_DATA.into()) {
+            frame.ss
+        } else {
+            frame.cs
+        };
+        let number = vector::GENERAL_PROTECTION;
+        let handler = self.cpu.traps[usize::from(number)].handler;
+        let handler = handler.ok_or(Death::NoHandler { vector: number })?;
+        self.log.reflected(number);
+        let code = Some(bad & CODE_SELECTOR);
+        let selectors = Some(selectors);
+        self.enter(machine, registers, Entry { vector: Some(number), code, selectors, ..Entry::to(handler) })
     }
 }
 
 /// What the guest's kernel finds on its stack. It takes `rcx` and `r11` off, and has then what a CPU leaves there.
 fn frame(registers: &GuestRegisters, entry: &Entry, in_kernel: bool, is_masked: bool) -> Frame {
     let privilege = if in_kernel { 0 } else { u64::from(USER_PRIVILEGE) };
-    let code_selector = u64::from(USER_CODE & !u16::from(USER_PRIVILEGE)) | privilege;
+    let own = [u64::from(USER_CODE & !u16::from(USER_PRIVILEGE)) | privilege, USER_DATA.into()];
+    let [code_selector, stack_selector] = entry.selectors.unwrap_or(own);
     let flags = registers.rflags & !(flag::INTERRUPT | flag::IO_PRIVILEGE);
     let mut frame = Frame { words: [0; WORDS], length: 0 };
     frame.push(&[registers.rcx, registers.r11]);
-    if entry.has_selectors {
-        // Those of data and of both bases: programs of 64 bits have none.
-        frame.push(&[0; 4]);
-    }
     if let Some(code) = entry.code {
         frame.push(&[code]);
     }
@@ -331,7 +341,7 @@ fn frame(registers: &GuestRegisters, entry: &Entry, in_kernel: bool, is_masked: 
         code_selector | u64::from(is_masked) << 32,
         flags | if is_masked { 0 } else { flag::INTERRUPT },
         registers.rsp,
-        USER_DATA.into(),
+        stack_selector,
     ]);
     frame
 }

@@ -57,7 +57,10 @@ impl Guest {
         match register.kind {
             // An event always masks the next.
             callback::EVENT => self.cpu.event = Some(handler(register.address, true)?),
-            callback::FAILSAFE => self.cpu.failsafe = Some(handler(register.address, masks)?),
+            // Of a return that cannot be, its handler of traps is told.
+            callback::FAILSAFE => {
+                handler(register.address, masks)?;
+            }
             callback::SYSCALL => self.cpu.syscall = Some(handler(register.address, masks)?),
             // Other ways to call a system, of 32-bit programs.
             _ => return Err(Errno::NotOffered),

@@ -173,20 +173,24 @@ fn a_return_to_the_kernel_takes_the_mask_from_the_flags() {
 
 #[test]
 fn a_return_that_cannot_be_is_told_to_the_kernel_as_the_programs() {
+    // As what CPU and programs take it: with the selectors that cannot be, and an error code that says which it is.
     let bad = [
-        ReturnFrame { cs: 0x23, ..to_user() },
-        ReturnFrame { cs: 0x3b, ..to_user() },
-        ReturnFrame { ss: 0x33, ..to_user() },
-        ReturnFrame { rip: 1 << 47, ..to_user() },
+        (ReturnFrame { cs: 0x23, ..to_user() }, 0x20),
+        (ReturnFrame { cs: 0x3b, ..to_user() }, 0x38),
+        (ReturnFrame { cs: 0x07, ss: 0x33, ..to_user() }, 0x04),
+        (ReturnFrame { cs: 3, ..to_user() }, 0),
+        (ReturnFrame { ss: 0x33, ..to_user() }, 0x30),
+        (ReturnFrame { rip: 1 << 47, ..to_user() }, 0),
     ];
-    for frame in bad {
+    for (frame, code) in bad {
         let mut fixture = Fixture::program();
         fixture.exit(Exit::Call);
         assert_eq!(fixture.iret(frame), GO);
         let at = fixture.registers.rsp;
-        assert_eq!(at, KERNEL_STACK - 11 * 8, "{frame:x?}");
-        assert_eq!(fixture.words::<11>(at), [3, 2, 0, 0, 0, 0, frame.rip, 0x33, 0x246, 0x7fff_0000, 0x2b]);
-        assert_eq!(fixture.registers.rip, HANDLER + 0x2010);
+        assert_eq!(at, KERNEL_STACK - 8 * 8, "{frame:x?}");
+        let expected = [3, 2, code, frame.rip, frame.cs, 0x246, 0x7fff_0000, frame.ss];
+        assert_eq!(fixture.words::<8>(at), expected, "{frame:x?}");
+        assert_eq!(fixture.registers.rip, HANDLER + 13 * 16);
         assert_eq!(fixture.registers.gs_base, 0xffff_8880_0000_9000);
     }
 }
