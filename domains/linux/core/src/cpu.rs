@@ -35,6 +35,8 @@ pub const CR0: u64 = 0x8005_0033;
 /// DR6 and DR7 when there is nothing to say.
 const DR6: u64 = 0xffff_0ff0;
 const DR7: u64 = 0x400;
+/// Breakpoints of the debug registers.
+pub const BREAKPOINTS: usize = 4;
 /// Frames of a global descriptor table at most: 8192 entries.
 pub const GDT_FRAMES: usize = 16;
 

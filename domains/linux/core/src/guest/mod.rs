@@ -10,6 +10,7 @@ mod save;
 mod switch;
 mod trap;
 mod turn;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::time::Clock;
 use crate::tis::Tis;
 use cloison_abi::limits::PAGE_BYTES;
 use trap::vector;
+use watch::Step;
 
 /// Bytes of `syscall`.
 pub(crate) const SYSCALL_BYTES: u64 = 2;
@@ -54,6 +56,10 @@ pub struct Guest {
     /// The stub has been told to take the long way back.
     returns_long: bool,
     tis: Tis,
+    /// It goes on for one instruction, because of a breakpoint.
+    step: Option<Step>,
+    /// The address of the instruction at which it was told of a breakpoint; 0 once it has executed another.
+    passed: u64,
 }
 
 /// What the guest does after an exit.
@@ -83,6 +89,8 @@ impl Guest {
             switches: false,
             returns_long: false,
             tis: Tis::new(),
+            step: None,
+            passed: 0,
         }
     }
 
@@ -102,6 +110,7 @@ impl Guest {
         self.tis.reset(machine);
         self.cpu.xcr0 = cpuid::states(machine);
         self.cpu.cr4 |= cpuid::cr4(machine);
+        (self.step, self.passed) = (None, 0);
         self.switches = false;
         self.set_kernel_stack(machine, 0);
         self.begin_stub(machine);
@@ -137,6 +146,7 @@ impl Guest {
         self.follow(registers);
         self.log.note(exit, registers, self.paging.current().1);
         let flow = match exit {
+            _ if self.end_step(machine, exit, registers) => Ok(Flow::Run),
             Exit::Pause => Ok(Flow::Run),
             Exit::Call if self.way(registers).is_some() => Ok(Flow::Run),
             // A call that cannot be made in the stub is made here, and so refused.
@@ -202,10 +212,12 @@ impl Guest {
         // On the way in, events are held back before anything else is done; the guest asks for them when it is in.
         if is_due
             && way != Some(Way::In)
+            && self.step.is_none()
             && let Some(handler) = self.cpu.event
         {
             self.enter(machine, registers, trap::Entry::to(handler))?;
         }
+        self.begin_step(registers);
         self.let_switch(machine, registers);
         Ok(Next::Go { deadline: self.clock.deadline() })
     }

@@ -13,7 +13,7 @@ use crate::saved::{Carried, Carrier, CutShort, carried};
 use crate::stub::{self, ADDRESS, CODE, VECTOR_BYTES, VECTOR_CODE, VECTORS, WORDS};
 
 carried!(Guest {
-    paging, cpu, channels, clock, console, devices, tis
+    paging, cpu, channels, clock, console, devices, tis, step, passed
 } leaves { log, has_stub, switches, returns_long });
 
 /// Which way vector registers go.
@@ -58,6 +58,7 @@ impl Guest {
         self.log = Log::new();
         self.switches = false;
         self.paging.resume(machine).or(Err(CutShort))?;
+        self.watch(machine);
         self.begin_stub(machine);
         self.devices.resume(machine);
         self.tis.resume(machine);

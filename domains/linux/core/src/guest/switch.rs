@@ -77,7 +77,9 @@ impl Guest {
         registers.half = half as u64;
         let masks = self.cpu.syscall.is_some_and(|handler| handler.masks);
         let is_even = masks && self.paging.is_even();
-        self.switches = self.has_stub && (is_even || half == GuestHalf::Both);
+        let can_switch = self.has_stub && (is_even || half == GuestHalf::Both);
+        // A call in place of the one instruction comes out.
+        self.switches = can_switch && self.step.is_none();
         let returns_long = !is_even || self.paging.has_missed();
         if self.returns_long != returns_long {
             self.returns_long = returns_long;

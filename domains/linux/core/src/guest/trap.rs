@@ -12,7 +12,7 @@ use zerocopy::IntoBytes;
 use super::{Death, Flow, Guest};
 use crate::cpu::{Handler, flag};
 use crate::machine::Machine;
-use crate::memory::{Fault, code, is_canonical};
+use crate::memory::{Access, Fault, code, is_canonical};
 use crate::stub::Way;
 use cloison_xen::shared::VcpuInfo;
 
@@ -118,7 +118,15 @@ impl Guest {
         if code & code::USER == 0 && self.native_iret(machine, registers) {
             return Ok(());
         }
+        let access = Access::from_code(code, !self.is_in_kernel());
+        if self.breaks(address, access, registers) {
+            return self.reflect(machine, registers, vector::DEBUG, None);
+        }
+        self.let_through(machine, address, access);
         let fault = self.paging.fault(machine, address, code, registers);
+        if fault != Fault::Resume {
+            self.give_up_step(machine);
+        }
         if let Fault::Reflect { .. } | Fault::Device { .. } = fault {
             match self.way(registers) {
                 Some(Way::In) => return Err(Death::Stack { at: address, vector: None }),

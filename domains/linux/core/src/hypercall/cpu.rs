@@ -6,7 +6,7 @@ use cloison_xen::Errno;
 use cloison_xen::cpu::{CallbackRegister, TRAP_MASKS, TRAP_PRIVILEGE, TrapInfo, callback, segment};
 
 use super::{Answer, Arguments, Progress, Share};
-use crate::cpu::{GDT_FRAMES, Handler, Trap};
+use crate::cpu::{BREAKPOINTS, GDT_FRAMES, Handler, Trap};
 use crate::guest::Guest;
 use crate::machine::{Machine, Memory};
 use crate::memory::is_canonical;
@@ -16,6 +16,9 @@ const DESCRIPTOR_BYTES: u64 = 8;
 /// Bits of a selector that say which descriptor it is, and that it is not one of the guest's own table.
 const SELECTOR_INDEX: u64 = 0xfff8;
 const SELECTOR_LOCAL: u64 = 1 << 2;
+
+/// In DR7: a breakpoint is on.
+const ANY_ON: u64 = 0xff;
 
 impl Guest {
     /// `set_trap_table(list)`: up to an entry without an address. No list takes all handlers away.
@@ -142,9 +145,17 @@ impl Guest {
         descriptor >> 16 & 0x00ff_ffff | descriptor >> 32 & 0xff00_0000
     }
 
-    /// `set_debugreg(number, value)`: kept, and never loaded.
-    pub(super) fn set_debugreg(&mut self, number: u64, value: u64) -> Result<(), Errno> {
+    /// `set_debugreg(number, value)`: kept, and never loaded. What breakpoints do is done without the CPU's registers.
+    pub(super) fn set_debugreg(
+        &mut self,
+        machine: &mut impl Machine,
+        number: u64,
+        value: u64,
+    ) -> Result<(), Errno> {
         *self.cpu.debug.get_mut(number as usize).ok_or(Errno::Invalid)? = value;
+        if number == 7 || number < BREAKPOINTS as u64 && self.cpu.debug[7] & ANY_ON != 0 {
+            self.watch(machine);
+        }
         Ok(())
     }
 

@@ -112,7 +112,7 @@ impl Guest {
             call::STACK_SWITCH => self.stack_switch(machine, a[1]),
             // Vector registers are always those of the program that runs.
             call::FPU_TASKSWITCH => Ok(()),
-            call::SET_DEBUGREG => self.set_debugreg(a[0], a[1]),
+            call::SET_DEBUGREG => self.set_debugreg(machine, a[0], a[1]),
             call::UPDATE_DESCRIPTOR => self.update_descriptor(machine, a[0], a[1]),
             call::SET_SEGMENT_BASE => self.set_segment_base(machine, a[0], a[1], registers),
             call::CALLBACK_OP => self.callback_op(machine, a[0], a[1]),

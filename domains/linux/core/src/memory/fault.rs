@@ -155,11 +155,12 @@ impl Paging {
         let pages = &mut pages[..around];
         for (number, page) in pages.iter_mut().enumerate() {
             let at = start + number as u64 * PAGE_BYTES;
-            *page = if at == address & !(PAGE_BYTES - 1) {
+            let shown = if at == address & !(PAGE_BYTES - 1) {
                 self.shown(machine, path, access.write)
             } else {
                 self.beside(machine, at, path)
             };
+            *page = self.watched.limit(at, shown);
         }
         let first = pages.iter().position(Option::is_some).unwrap_or(0);
         let end = pages.iter().rposition(Option::is_some).map_or(0, |last| last + 1);

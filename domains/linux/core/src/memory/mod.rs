@@ -17,6 +17,7 @@ mod tables;
 mod update;
 mod upper;
 mod walk;
+mod watched;
 
 use core::fmt;
 
@@ -31,6 +32,7 @@ pub use reach::{Instruction, Unreachable};
 pub use store::{Operation, Store};
 pub use tables::MAX_PAGES;
 pub use walk::{Access, Path, Stop, code, walk};
+pub(crate) use watched::{Barred, WatchedPage};
 
 use crate::machine::{Machine, NoRoom, Space};
 use crate::saved::carried;
@@ -39,6 +41,7 @@ use places::Places;
 use roots::Roots;
 use tables::Tables;
 use upper::Upper;
+use watched::Watched;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +66,8 @@ pub struct Paging {
     pinned_roots: Tables,
     /// What the guest was told of last that it cannot reach.
     missed: Option<Missed>,
+    /// What is not shown for all that the guest's tables allow.
+    watched: Watched,
     counters: Counters,
     /// Where the information on the virtual CPU lies, which the stub sees.
     pub(crate) information: u64,
@@ -70,7 +75,7 @@ pub struct Paging {
 
 // Shadows fill again.
 carried!(Paging { kernel, user, half, keeps, tables, counters }
-    leaves { places, roots, upper, pinned, pinned_roots, missed, information });
+    leaves { places, roots, upper, pinned, pinned_roots, missed, watched, information });
 carried!(Counters { updates, foreign, emulated, unknown_stores, fills, evictions, drops });
 
 /// What happened so far.
@@ -120,6 +125,7 @@ impl Paging {
             pinned: None,
             pinned_roots: Tables::new(),
             missed: None,
+            watched: Watched::NONE,
             counters: Counters {
                 updates: 0,
                 foreign: 0,
@@ -144,7 +150,7 @@ impl Paging {
         self.pinned_roots.clear();
         self.places.clear();
         self.upper = Upper::new();
-        (self.pinned, self.missed) = (None, None);
+        (self.pinned, self.missed, self.watched) = (None, None, Watched::NONE);
         self.roots.start(kernel_root);
         self.learn_below(machine, kernel_root, entry::LEVELS);
         machine.create(Space(0))
@@ -158,7 +164,7 @@ impl Paging {
         self.pinned_roots.clear();
         self.places.clear();
         self.upper = Upper::new();
-        (self.pinned, self.missed) = (None, None);
+        (self.pinned, self.missed, self.watched) = (None, None, Watched::NONE);
         self.roots.start(self.kernel);
         self.information = 0;
         machine.create(Space(0))

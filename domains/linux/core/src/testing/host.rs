@@ -1,8 +1,11 @@
 //! A machine without an MMU: it remembers what was printed, and the test sets its clock.
 
+use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use core::task::Poll;
+
+use cloison_abi::limits::PAGE_BYTES;
 
 use super::{FakeTpm, Ram, memory_in_ram};
 use crate::machine::{Clerk, Disk, Machine, Network, NoRoom, Page, Shown, Space, Spaces, Submission, Tpm};
@@ -19,6 +22,8 @@ pub struct Host {
     pub cpuid: [u32; 4],
     /// Pages shown so far.
     pub shown: usize,
+    /// What is shown, by address; the test has one space with a lower half.
+    pub views: BTreeMap<u64, Shown>,
     pub tpm: Option<FakeTpm>,
 }
 
@@ -35,6 +40,7 @@ impl Host {
             is_full: false,
             cpuid: [u32::MAX; 4],
             shown: 0,
+            views: BTreeMap::new(),
             tpm: None,
         }
     }
@@ -49,15 +55,22 @@ impl Spaces for Host {
 
     fn destroy(&mut self, _: Space) {}
 
-    fn map(&mut self, _: Space, _: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom> {
+    fn map(&mut self, _: Space, at: u64, pages: &[Option<Shown>]) -> Result<(), NoRoom> {
         if self.is_full {
             return Err(NoRoom);
+        }
+        for (page, shown) in (0..).zip(pages) {
+            if let Some(shown) = shown {
+                self.views.insert(at + page * PAGE_BYTES, *shown);
+            }
         }
         self.shown += pages.iter().flatten().count();
         Ok(())
     }
 
-    fn unmap(&mut self, _: Space, _: u64, _: u64) {}
+    fn unmap(&mut self, _: Space, at: u64, pages: u64) {
+        self.views.retain(|page, _| (page.wrapping_sub(at)) / PAGE_BYTES >= pages);
+    }
 
     fn lead(&mut self, _: Page, _: [u64; 3], _: u64) -> bool {
         true

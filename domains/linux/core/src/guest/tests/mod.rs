@@ -5,6 +5,7 @@ mod emulate;
 mod frames;
 mod save;
 mod shown;
+mod watch;
 
 use cloison_xen::call;
 use cloison_xen::cpu::{CallbackRegister, ReturnFrame, TRAP_MASKS, TrapInfo, callback};

@@ -37,14 +37,14 @@ impl Carrier for Reader<'_> {
 }
 
 impl Fixture {
-    fn saved(&mut self) -> Vec<u8> {
+    pub(super) fn saved(&mut self) -> Vec<u8> {
         let mut writer = Writer { bytes: Vec::new(), room: STATE_BYTES };
         self.guest.save(&self.registers, &mut writer).unwrap();
         writer.bytes
     }
 
     /// Another guest on the same memory that goes on from there, some ticks later.
-    fn resumed(&self, saved: &[u8], ticks: u64) -> Result<Self, CutShort> {
+    pub(super) fn resumed(&self, saved: &[u8], ticks: u64) -> Result<Self, CutShort> {
         let mut other = Self::new();
         other.host.ram = self.host.ram.clone();
         other.host.ticks = self.host.ticks + ticks;
