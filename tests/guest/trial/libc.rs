@@ -54,5 +54,6 @@ unsafe extern "C" {
     pub fn ptrace(request: c_long, process: c_int, at: usize, data: usize) -> c_long;
     pub fn kill(process: c_int, signal: c_int) -> c_int;
     pub fn getpid() -> c_int;
+    pub fn syscall(number: c_long, ...) -> c_long;
     pub fn _exit(code: c_int) -> !;
 }

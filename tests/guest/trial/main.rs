@@ -8,8 +8,10 @@
 //! - `trial sparse COUNT`: has a page in each of many GiB, so that most of what it has is page tables, and a process like it;
 //! - `trial trace`: steps another process by single instructions, and changes its registers and memory.
 
+mod debugger;
 mod libc;
 mod processes;
+mod segments;
 mod trace;
 mod traps;
 mod vectors;
@@ -17,7 +19,9 @@ mod vectors;
 use std::env;
 
 use self::{
+    debugger::{debugged, debugger},
     processes::{forks, sparse},
+    segments::segments,
     trace::trace,
     traps::traps,
     vectors::vectors,
@@ -32,6 +36,10 @@ fn main() {
         Some("forks") => forks(number(2)),
         Some("sparse") => sparse(number(2)),
         Some("trace") => trace(),
+        Some("segments") => segments(),
+        Some("debugger") => debugger(),
+        // What the debugger starts.
+        Some("debugged") => debugged(),
         // What a process of `forks` becomes.
         Some("sum") => std::process::exit((number(2) * 7 % 251) as i32),
         _ => eprintln!("traps, vectors NUMBER [ROUNDS], forks COUNT, sparse COUNT, or trace"),

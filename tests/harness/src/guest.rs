@@ -7,7 +7,7 @@ use image_compiler::{Inputs, manifest::GuestFile};
 use image_machine::{
     Failure,
     initramfs::{Content, archive},
-    linux_program,
+    linux_program::{self, Symbols},
 };
 
 /// The folder of the programs.
@@ -20,7 +20,7 @@ const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest");
 /// When there is no such program, or it cannot be compiled.
 pub(crate) fn with_program(context: &Context, inputs: Inputs, name: &str) -> Result<Inputs, Failure> {
     let source = Path::new(PROGRAMS).join(name).join("main.rs");
-    let program = linux_program::compile(&source, &context.target, &context.interrupts)?;
+    let program = linux_program::compile(&source, Symbols::Kept, &context.target, &context.interrupts)?;
     let addition = archive(&[(&format!("bin/{name}"), Content::File(program))], &[])
         .map_err(|error| Failure::machine("cannot make an archive", &error))?;
     let named = inputs.manifest.domains.iter().filter_map(|domain| domain.guest.initramfs.as_ref());

@@ -12,7 +12,7 @@ use image_compiler::system::System;
 use image_machine::{
     Failure, disc,
     initramfs::{Content, archive},
-    linux_program,
+    linux_program::{self, Symbols},
     patience::Patience,
     run::{Accelerator, Event, Machine, Session, Transcript},
 };
@@ -111,7 +111,8 @@ impl Bench<'_> {
 
 /// The program, compiled.
 fn program(context: &Context) -> Result<Vec<u8>, Failure> {
-    linux_program::compile(&context.workspace.root.join(PROGRAM), &context.target, &context.interrupts)
+    let source = context.workspace.root.join(PROGRAM);
+    linux_program::compile(&source, Symbols::Stripped, &context.target, &context.interrupts)
 }
 
 /// The machine with the guest's kernel on it and nothing else.

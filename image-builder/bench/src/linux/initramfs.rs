@@ -7,7 +7,7 @@ use image_builder::build::Context;
 use image_machine::{
     Failure,
     initramfs::{Content, archive},
-    linux_program,
+    linux_program::{self, Symbols},
 };
 
 use super::packages::{Package, Packages};
@@ -82,7 +82,8 @@ pub(super) fn build(
     let (_, kernel) = files.swap_remove(kernel.ok_or_else(|| lacks(&WANTED[0]))?);
     files.push(("init", SCRIPT.into()));
     let source = context.workspace.root.join(UDP_ROUND_TRIP_FILE);
-    let round_trip = linux_program::compile(&source, &context.target, &context.interrupts)?;
+    let round_trip =
+        linux_program::compile(&source, Symbols::Stripped, &context.target, &context.interrupts)?;
     files.push(("bin/udp-round-trip", round_trip));
     let files: Vec<_> = files.into_iter().map(|(to, bytes)| (to, Content::File(bytes))).collect();
     let archive = archive(&files, &["dev", "proc", "sys", "tmp"])
