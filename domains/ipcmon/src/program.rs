@@ -32,9 +32,10 @@ use crate::{
 /// Denials of which nobody has been told yet. What does not fit is counted, and told as a number.
 const MAX_UNTOLD: usize = 16;
 
-/// The bits of a client's option: it decides about others; it reads the log.
+/// The bits of a client's option: it decides about others; it reads the log; it reads the counts.
 const MANAGES: u32 = 1;
 const READS: u32 = 1 << 1;
+const COUNTS: u32 = 1 << 2;
 
 /// Why there is nothing to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,9 +313,9 @@ impl Server for Monitor {
         Ok(Loaded { epoch, closed })
     }
 
-    /// Those who are not judged learn from this what others do: it is for managers only.
+    /// This tells how much others do, and no policy judges who asks the monitor: the manifest says who may.
     fn counts(&mut self, client: Badge) -> Result<Counted, Refusal> {
-        self.manager(client)?;
+        self.with_one_of(MANAGES | COUNTS, client)?;
         let (mut kept, mut refused) = (0, 0);
         for (subject, classes) in self.engine.domains().judged() {
             refused += self.refusals(subject);

@@ -1,13 +1,11 @@
 //! A connection: requests in, answers out.
 
 use alloc::string::String;
-use core::fmt;
-
 use embedded_io_async::{Read, Write};
 
 use crate::{
     Place, Site,
-    page::{self, text},
+    page::{self, Shown, text},
     request::{HEAD_BYTES, Request, Resource, Status},
 };
 
@@ -82,33 +80,40 @@ fn complaint(status: Status) -> (&'static str, String) {
 }
 
 fn content(what: Resource, site: &impl Site) -> (Status, (&'static str, String)) {
-    let (reports, domains) = match what {
-        Resource::Page => (site.reports(), site.domains()),
-        Resource::Counters => (site.reports(), None),
-        Resource::Domains => (None, site.domains()),
+    let shown = match gather(what, site) {
+        Ok(shown) => shown,
+        Err((who, why)) => return unavailable(who, &why),
     };
-    let reports = match reports.transpose() {
-        Ok(reports) => reports,
-        Err(error) => return unavailable("switch", error),
-    };
-    let domains = match domains.transpose() {
-        Ok(domains) => domains,
-        Err(error) => return unavailable("manager", error),
-    };
-    let json = match (what, reports, domains) {
-        (Resource::Page, reports, domains) => {
-            let page = page::html(site.domain(), site.system(), reports.as_deref(), domains.as_deref());
-            return (Status::Ok, ("text/html; charset=utf-8", page));
+    match what {
+        Resource::Page => {
+            let page = page::html(site.domain(), site.system(), &shown);
+            (Status::Ok, ("text/html; charset=utf-8", page))
         }
-        (_, Some(reports), _) => page::ports_json(&reports),
-        (_, _, Some(domains)) => page::domains_json(&domains),
-        _ => return (Status::NotFound, complaint(Status::NotFound)),
-    };
-    (Status::Ok, ("application/json", json))
+        _ if shown.is_nothing() => (Status::NotFound, complaint(Status::NotFound)),
+        Resource::Counters => (Status::Ok, ("application/json", page::counters_json(&shown))),
+        Resource::System => (Status::Ok, ("application/json", page::status_json(&shown))),
+    }
 }
 
-fn unavailable(who: &str, error: impl fmt::Display) -> (Status, (&'static str, String)) {
-    (Status::Unavailable, (TEXT, text(format_args!("the {who} does not answer: {error}\n"))))
+/// Asks for what a resource shows; or who does not answer, and why.
+fn gather(what: Resource, site: &impl Site) -> Result<Shown, (&'static str, String)> {
+    let (has_ports, has_system) = match what {
+        Resource::Page => (true, true),
+        Resource::Counters => (true, false),
+        Resource::System => (false, true),
+    };
+    let ports = has_ports.then(|| site.reports()).flatten();
+    let domains = has_system.then(|| site.domains()).flatten();
+    let decisions = has_system.then(|| site.decisions()).flatten();
+    Ok(Shown {
+        ports: ports.transpose().map_err(|error| ("switch", text(format_args!("{error}"))))?,
+        domains: domains.transpose().map_err(|error| ("manager", text(format_args!("{error}"))))?,
+        decisions: decisions.transpose().map_err(|error| ("monitor", text(format_args!("{error}"))))?,
+    })
+}
+
+fn unavailable(who: &str, why: &str) -> (Status, (&'static str, String)) {
+    (Status::Unavailable, (TEXT, text(format_args!("the {who} does not answer: {why}\n"))))
 }
 
 fn head(status: Status, kind: &str, bytes: usize, stays: bool) -> String {

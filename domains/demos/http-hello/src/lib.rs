@@ -17,6 +17,7 @@ mod tests;
 use alloc::vec::Vec;
 
 use bmi_api::{ManageError, manage::Listed};
+use ipcmon_api::{ControlError, control::Counted};
 use ore_api::{CountersError, Report};
 
 pub use connection::{dismiss, serve};
@@ -40,4 +41,6 @@ pub trait Site {
     fn reports(&self) -> Option<Result<Vec<Report>, CountersError>>;
     /// The system's domains; or why the manager does not say. `None` if this domain cannot ask.
     fn domains(&self) -> Option<Result<Vec<Listed>, ManageError>>;
+    /// What the monitor has decided so far; or why it does not say. `None` if this domain cannot ask.
+    fn decisions(&self) -> Option<Result<Counted, ControlError>>;
 }

@@ -1,4 +1,5 @@
-//! A page for a browser, with the switch's ports and counters, and the system's domains; a shell beside it.
+//! A page for a browser, with the switch's ports and counters, the system's domains and what a monitor has decided; a
+//! shell beside it.
 
 #![no_std]
 #![no_main]
@@ -15,6 +16,10 @@ use bmi_api::{
 use cloison_net::{Config, Error, Net, Seat, Seats, TcpConfig, TcpListener, TcpStream};
 use cloison_rt::{log, sys::info, task};
 use http_hello::{Place, Site};
+use ipcmon_api::{
+    ControlError,
+    control::{self, Counted},
+};
 use netshell::ThisDomain;
 use ore_api::{CountersError, Report, counters};
 
@@ -104,5 +109,9 @@ impl Site for ThisSite {
     fn domains(&self) -> Option<Result<Vec<Listed>, ManageError>> {
         // Who asks for the page again is answered then; meanwhile the others are.
         is_given("bmi").then(|| bmi_api::domains(&manage::Client::find("bmi")?, |_| ()))
+    }
+
+    fn decisions(&self) -> Option<Result<Counted, ControlError>> {
+        is_given("monitor").then(|| control::Client::find("monitor")?.counts())
     }
 }

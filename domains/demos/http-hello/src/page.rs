@@ -11,6 +11,7 @@ use core::{fmt, fmt::Write, net::Ipv4Addr};
 
 use bmi_api::manage::Listed;
 use cloison_abi::port::PortFlags;
+use ipcmon_api::control::Counted;
 use ore_api::{Cause, Mac, Report};
 
 /// What the page looks like.
@@ -18,51 +19,67 @@ const STYLE: &str = include_str!("page.css");
 /// What keeps its numbers up to date.
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page: what this domain can ask for.
-pub(crate) fn html(
-    domain: &str,
-    system: &str,
-    reports: Option<&[Report]>,
-    domains: Option<&[Listed]>,
-) -> String {
+/// What is shown: what this domain can ask for.
+pub(crate) struct Shown {
+    pub ports: Option<Vec<Report>>,
+    pub domains: Option<Vec<Listed>>,
+    pub decisions: Option<Counted>,
+}
+
+impl Shown {
+    /// Whether there is nothing to show.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.ports.is_none() && self.domains.is_none() && self.decisions.is_none()
+    }
+}
+
+/// The page.
+pub(crate) fn html(domain: &str, system: &str, shown: &Shown) -> String {
     text(format_args!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{domain} of {system}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n\
          <style>\n{STYLE}</style>\n<h1>Hello from <em>{domain}</em></h1>\n\
          <p>This page comes from a unikernel domain of the system <em>{system}</em>.</p>\n\
-         {}{}<script>\n{SCRIPT}</script>\n</html>\n",
-        reports.map_or(String::new(), ports),
-        domains.map_or(String::new(), life),
+         <p class=\"late\" role=\"status\">No answer: what is shown here was so before.</p>\n\
+         {}{}{}<script>\n{SCRIPT}</script>\n</html>\n",
+        shown.domains.as_deref().map_or(String::new(), life),
+        shown.decisions.as_ref().map_or(String::new(), verdicts),
+        shown.ports.as_deref().map_or(String::new(), ports),
     ))
 }
 
 /// The switch.
 fn ports(reports: &[Report]) -> String {
+    let rows: String = reports.iter().map(row).collect();
+    let about = "The packets of this page pass a switch that is a domain as well; these are its ports, as it counts them now.";
+    let heads =
+        ["port", "MAC address", "!frames in", "!bytes in", "!frames out", "!bytes out", "!frames dropped"];
     text(format_args!(
-        "<p>Its packets pass a switch that is a domain as well; these are its ports, as it counts them now.</p>\n{}{}",
-        topology(reports),
-        table(reports),
+        "{}{}",
+        table(["Ports", about], &heads, ["counters.json", "ports"], &rows),
+        topology(reports)
     ))
 }
 
 /// The domains, and how each is. Their number is the manifest's, so the rows stay.
 fn life(domains: &[Listed]) -> String {
     let rows = domains.iter().map(|listed| {
-        let Listed { name, lives, kib, cpu_ms, .. } = listed;
-        let state = state(listed);
-        text(format_args!(
-            "<tr><td>{name}<td data-key=\"state\">{state}<td class=\"n\" data-key=\"kib\">{kib}\
-             <td class=\"n\" data-key=\"cpu_ms\">{cpu_ms}\
-             <td class=\"n\" data-key=\"lives\">{lives}</tr>\n"
-        ))
+        let cells: String = figures(listed)
+            .into_iter()
+            .map(|(key, figure)| match figure {
+                Some(figure) => number(key, u64::from(figure)),
+                None => text(format_args!("<td class=\"n\" data-key=\"{key}\">\u{2013}")),
+            })
+            .collect();
+        let (name, state) = (listed.name, state(listed));
+        text(format_args!("<tr><td>{name}<td data-key=\"state\">{state}{cells}</tr>\n"))
     });
-    text(format_args!(
-        "<p>These are the domains of the system, as they are now.</p>\n\
-         <table>\n<thead><tr><th>domain<th>state<th>KiB of the budget<th>ms of CPU time<th>lives ended</tr></thead>\n\
-         <tbody data-from=\"status.json\" data-list=\"domains\">\n{}</tbody>\n</table>\n",
-        rows.collect::<String>()
-    ))
+    let rows: String = rows.collect();
+    let about = "Each domain of the system, as it is now. Of those that are started at boot, and are nobody's to manage, no \
+                 more is known.";
+    let heads = ["domain", "state", "!memory, KiB", "!CPU time, ms", "!lives ended"];
+    table(["Domains", about], &heads, ["status.json", "domains"], &rows)
 }
 
 /// Of what is not managed nobody knows more than that it was started at boot.
@@ -70,16 +87,66 @@ fn state(listed: &Listed) -> &'static str {
     if listed.is_managed { listed.state.name() } else { "at boot" }
 }
 
-/// The domains as JSON: an array of them, in the order of the manifest.
-pub(crate) fn domains_json(domains: &[Listed]) -> String {
-    let all = domains.iter().map(|listed| {
-        let Listed { name, lives, kib, cpu_ms, is_managed, .. } = listed;
-        let state = state(listed);
-        text(format_args!(
-            "{{\"name\":\"{name}\",\"state\":\"{state}\",\"managed\":{is_managed},\"lives\":{lives},\"kib\":{kib},\"cpu_ms\":{cpu_ms}}}"
-        ))
+/// What is known of a domain in numbers.
+fn figures(listed: &Listed) -> [(&'static str, Option<u32>); 3] {
+    let known = |figure| listed.is_managed.then_some(figure);
+    [("kib", known(listed.kib)), ("cpu_ms", known(listed.cpu_ms)), ("lives", known(listed.lives))]
+}
+
+/// What the monitor was asked, and how it has answered.
+fn verdicts(counted: &Counted) -> String {
+    let cells: String =
+        counts(counted).into_iter().map(|(key, count)| number(key, u64::from(count))).collect();
+    let about = "Domains may do to each other what the policy allows. A monitor is asked when one does something for the \
+                 first time; the kernel keeps the answer.";
+    let heads = ["!questions", "!allowed", "!denied", "!answers kept", "!acts refused", "!policies so far"];
+    table(
+        ["Decisions", about],
+        &heads,
+        ["status.json", "decisions"],
+        &text(format_args!("<tr>{cells}</tr>\n")),
+    )
+}
+
+fn counts(counted: &Counted) -> [(&'static str, u32); 6] {
+    let Counted { questions, allowed, denied, kept, refused, epoch } = *counted;
+    [
+        ("questions", questions),
+        ("allowed", allowed),
+        ("denied", denied),
+        ("kept", kept),
+        ("refused", refused),
+        ("epoch", epoch),
+    ]
+}
+
+/// The system as JSON: an array of the domains, in the order of the manifest, and what the monitor has decided.
+pub(crate) fn status_json(shown: &Shown) -> String {
+    let domains = shown.domains.as_deref().map(domains_json);
+    let decisions = shown.decisions.as_ref().map(|counted| {
+        let counts = counts(counted).map(|(key, count)| text(format_args!("\"{key}\":{count}")));
+        text(format_args!("\"decisions\":{{{}}}", counts.join(",")))
     });
-    text(format_args!("{{\"domains\":[{}]}}\n", all.collect::<Vec<_>>().join(",")))
+    let all: Vec<String> = [domains, decisions].into_iter().flatten().collect();
+    text(format_args!("{{{}}}\n", all.join(",")))
+}
+
+fn domains_json(domains: &[Listed]) -> String {
+    let all = domains.iter().map(|listed| {
+        let (name, state, is_managed) = (listed.name, state(listed), listed.is_managed);
+        let mut json =
+            text(format_args!("{{\"name\":\"{name}\",\"state\":\"{state}\",\"managed\":{is_managed}"));
+        for (key, figure) in figures(listed) {
+            // Writing to a string does not fail.
+            let _ = match figure {
+                Some(figure) => write!(json, ",\"{key}\":{figure}"),
+                None => write!(json, ",\"{key}\":null"),
+            };
+        }
+        json.push('}');
+        json
+    });
+    text(format_args!("\"domains\":[{}]", all.collect::<Vec<_>>().join(",")))
 }
 
 /// One card for each VLAN, with the ports in it; the ports in one card can reach each other.
@@ -102,14 +169,6 @@ fn place(report: &Report) -> String {
     text(format_args!("<b>{}</b> {}{kind}", report.facts.name, address(report)))
 }
 
-fn table(reports: &[Report]) -> String {
-    let rows: String = reports.iter().map(row).collect();
-    text(format_args!(
-        "<table>\n<thead><tr><th>port<th>MAC address<th>frames in<th>bytes in<th>frames out<th>bytes out\
-         <th>dropped</tr></thead>\n<tbody data-from=\"counters.json\" data-list=\"ports\">\n{rows}</tbody>\n</table>\n"
-    ))
-}
-
 fn row(report: &Report) -> String {
     let counters = &report.counters;
     let mac = Mac::from(report.facts.mac);
@@ -120,14 +179,13 @@ fn row(report: &Report) -> String {
         ("bytes_out", counters.bytes_out),
         ("dropped", dropped(report)),
     ];
-    let cell = |(key, number)| text(format_args!("<td class=\"n\" data-key=\"{key}\">{number}"));
-    let cells: String = numbers.into_iter().map(cell).collect();
+    let cells: String = numbers.into_iter().map(|(key, count)| number(key, count)).collect();
     text(format_args!("<tr><td>{}<td><code>{mac}</code>{cells}</tr>\n", report.facts.name))
 }
 
 /// The counters as JSON: an array of ports, in the order of their numbers.
-pub(crate) fn ports_json(reports: &[Report]) -> String {
-    let ports: Vec<String> = reports.iter().map(port_json).collect();
+pub(crate) fn counters_json(shown: &Shown) -> String {
+    let ports: Vec<String> = shown.ports.iter().flatten().map(port_json).collect();
     text(format_args!("{{\"ports\":[{}]}}\n", ports.join(",")))
 }
 
@@ -163,6 +221,25 @@ fn is_mirror(report: &Report) -> bool {
 
 fn dropped(report: &Report) -> u64 {
     report.counters.dropped.iter().sum()
+}
+
+/// A table that keeps itself up to date: from which file of this site, and by which name in there. A head that begins with `!`
+/// stands over numbers.
+fn table([title, about]: [&str; 2], heads: &[&str], [from, list]: [&str; 2], rows: &str) -> String {
+    let head = |head: &&str| match head.strip_prefix('!') {
+        Some(head) => text(format_args!("<th class=\"n\">{head}")),
+        None => text(format_args!("<th>{head}")),
+    };
+    let heads: String = heads.iter().map(head).collect();
+    text(format_args!(
+        "<h2>{title}</h2>\n<p>{about}</p>\n<div class=\"wide\"><table>\n<thead><tr>{heads}</tr></thead>\n\
+         <tbody data-from=\"{from}\" data-list=\"{list}\">\n{rows}</tbody>\n</table></div>\n"
+    ))
+}
+
+/// A cell of a table with a number.
+fn number(key: &str, number: u64) -> String {
+    text(format_args!("<td class=\"n\" data-key=\"{key}\">{number}"))
 }
 
 /// The port's IPv4 address; empty if it has none.

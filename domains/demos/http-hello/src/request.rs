@@ -29,8 +29,8 @@ pub enum Resource {
     Page,
     /// The counters, for programs.
     Counters,
-    /// The domains, for programs.
-    Domains,
+    /// The domains, and what a monitor has decided, for programs.
+    System,
 }
 
 /// Status codes (RFC 9110, section 15).
@@ -54,7 +54,7 @@ pub enum Status {
     HeadTooLarge,
     /// A method, or a way to send a body, that is not known here.
     NotImplemented,
-    /// The switch, or the manager, does not say.
+    /// The switch, the manager or the monitor does not say.
     Unavailable,
     /// Another version of HTTP.
     Version,
@@ -142,7 +142,7 @@ fn target(head: &httparse::Request<'_, '_>) -> Result<Resource, Status> {
     match path.split('?').next() {
         Some("/" | "/index.html") => Ok(Resource::Page),
         Some("/counters.json") => Ok(Resource::Counters),
-        Some("/status.json") => Ok(Resource::Domains),
+        Some("/status.json") => Ok(Resource::System),
         _ => Err(Status::NotFound),
     }
 }

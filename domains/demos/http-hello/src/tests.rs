@@ -18,18 +18,23 @@ use bmi_api::{
 use cloison_abi::{Name, port::PortFlags};
 use cloison_ipc::Failure;
 use embedded_io_async::{ErrorType, Read};
+use ipcmon_api::{
+    ControlError,
+    control::{self, Counted},
+};
 use ore_api::{Cause, Counters, CountersError, Report, counters::PortFacts};
 
 use crate::{HEAD_BYTES, Place, Request, Site, serve};
 
-/// Two ports and two domains, as far as they can be asked for.
+/// Two ports, two domains and a monitor, as far as they can be asked for.
 #[derive(Clone, Copy)]
 struct Shown {
     ports: bool,
     domains: Option<bool>,
+    decisions: Option<bool>,
 }
 
-const ALL: Shown = Shown { ports: true, domains: Some(true) };
+const ALL: Shown = Shown { ports: true, domains: Some(true), decisions: Some(true) };
 
 impl Site for Shown {
     fn domain(&self) -> &str {
@@ -54,6 +59,12 @@ impl Site for Shown {
         let all = vec![listed("console", false, 0), listed("stpm", true, 316)];
         let refused = Err(Failure::Refused(Refusal::NotAllowed));
         self.domains.map(|are_told| if are_told { Ok(all) } else { refused })
+    }
+
+    fn decisions(&self) -> Option<Result<Counted, ControlError>> {
+        let counted = Counted { questions: 61, allowed: 52, denied: 9, kept: 43, refused: 34, epoch: 2 };
+        let refused = Err(Failure::Refused(control::Refusal::NotManager));
+        self.decisions.map(|are_told| if are_told { Ok(counted) } else { refused })
     }
 }
 
@@ -301,19 +312,27 @@ fn pages_show_the_domains() {
         "<td>stpm<td data-key=\"state\">running<",
         ">316<",
         ">17<",
+        ">61<",
+        ">34<",
     ] {
         assert!(page.contains(text), "{text} in {page}");
     }
     let json = get(&ALL, "/status.json");
-    let stpm = r#"{"name":"stpm","state":"running","managed":true,"lives":2,"kib":316,"cpu_ms":17}"#;
-    assert!(json.contains("application/json") && json.contains(stpm), "{json}");
+    let told = r#"{"domains":[
+        {"name":"console","state":"at boot","managed":false,"kib":null,"cpu_ms":null,"lives":null},
+        {"name":"stpm","state":"running","managed":true,"kib":316,"cpu_ms":17,"lives":2}],
+        "decisions":{"questions":61,"allowed":52,"denied":9,"kept":43,"refused":34,"epoch":2}}"#;
+    let told: String = told.split("\n        ").collect();
+    assert!(json.contains("application/json") && json.contains(&told), "{json}");
 }
 
 /// What a domain cannot ask for is not there; what it is refused, it says.
 #[test]
 fn a_site_shows_what_it_is_told() {
     let without_ports = Shown { ports: false, ..ALL };
-    let without_domains = Shown { domains: None, ..ALL };
+    let without_domains = Shown { domains: None, decisions: None, ..ALL };
+    let with_decisions_alone = Shown { ports: false, domains: None, ..ALL };
+    let without_answer = Shown { decisions: Some(false), ..ALL };
     for (site, path, status) in [
         (without_ports, "/", "200"),
         (without_ports, "/status.json", "200"),
@@ -324,13 +343,24 @@ fn a_site_shows_what_it_is_told() {
         (Shown { domains: Some(false), ..ALL }, "/", "503"),
         (Shown { domains: Some(false), ..ALL }, "/status.json", "503"),
         (Shown { domains: Some(false), ..ALL }, "/counters.json", "200"),
+        (with_decisions_alone, "/", "200"),
+        (with_decisions_alone, "/status.json", "200"),
+        (with_decisions_alone, "/counters.json", "404"),
+        (without_answer, "/", "503"),
+        (without_answer, "/status.json", "503"),
+        (without_answer, "/counters.json", "200"),
     ] {
         assert_eq!(get(&site, path).get(9..12), Some(status), "{path}");
     }
     assert!(!get(&without_ports, "/").contains("VLAN") && get(&without_ports, "/").contains("stpm"));
     assert!(!get(&without_domains, "/").contains("stpm") && get(&without_domains, "/").contains("VLAN"));
+    assert!(get(&with_decisions_alone, "/").contains(">61<"));
+    assert!(get(&with_decisions_alone, "/status.json").contains(r#"{"decisions":{"#));
     let refused = get(&Shown { domains: Some(false), ..ALL }, "/status.json");
     assert!(
         refused.contains("the manager does not answer: the manifest does not let this domain ask for it")
     );
+    let refused = get(&without_answer, "/status.json");
+    let why = "the monitor does not answer: this domain was not given the option for this";
+    assert!(refused.contains(why), "{refused}");
 }

@@ -17,7 +17,8 @@ cloison_ipc::interface! {
     pub mod control {
         /// Why the monitor refuses.
         refuse Refusal {
-            /// The manifest does not say `manage = 1` for this client, nor `reads = 1` if it wants to read the log.
+            /// The manifest does not say `manage = 1` for this client, nor `reads = 1` if it wants to read the log, nor
+            /// `counts = 1` if it wants the counts.
             NotManager = "this domain was not given the option for this",
             /// No domain has one of the names.
             Unknown = "no domain has this name",
