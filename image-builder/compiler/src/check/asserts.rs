@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::flow::{Flows, Node};
 use crate::manifest::AssertTable;
 use crate::query::{Answer, Assume, FORMS, Misunderstood, ask_about, understand};
-use crate::system::{Assertion, Draft, System};
+use crate::system::{Assertion, Draft, Part, System};
 
 /// An assertion that says something has to be a question, and one question only.
 pub(super) fn misunderstood(draft: &Draft<'_>) -> Vec<Diagnostic> {
@@ -41,17 +41,51 @@ pub(super) fn about_nobody(draft: &Draft<'_>) -> Vec<Diagnostic> {
     })
 }
 
-/// An assertion holds.
+/// An assertion holds, under each policy and whichever were in force before.
 pub(super) fn broken(draft: &Draft<'_>) -> Vec<Diagnostic> {
-    each(draft, |system, flows, assertion| {
-        let answer = ask_about(system, flows, &assertion.question.value, Assume::Usual).ok()?;
-        (answer.is_yes != assertion.expects_yes).then(|| broken_one(assertion, &answer))
+    if draft.inputs.manifest.asserts.is_empty() {
+        return Vec::new();
+    }
+    whole(draft, |system, flows| {
+        let parts = system.policy().map_or(&[][..], |policy| &policy.parts);
+        // What is true of the only policy is true of all.
+        let parts = if parts.len() > 1 { parts } else { &[] };
+        let under: Vec<_> = parts.iter().map(|part| (part, Flows::under(system, part))).collect();
+        system.asserts().iter().filter_map(|assertion| judge(system, flows, &under, assertion)).collect()
     })
 }
 
+/// Judges an assertion: by all that can ever flow, and by what flows under each policy alone. What must not flow is found by
+/// the first, what has to by the second.
+fn judge(
+    system: &System,
+    flows: &Flows,
+    under: &[(&Part, Flows)],
+    assertion: &Assertion,
+) -> Option<Diagnostic> {
+    let broken = |flows| {
+        let answer = ask_about(system, flows, &assertion.question.value, Assume::Usual).ok()?;
+        (answer.is_yes != assertion.expects_yes).then_some(answer)
+    };
+    let among_all = broken(flows);
+    let alone: Vec<_> = under.iter().filter_map(|(part, flows)| Some((*part, broken(flows)?))).collect();
+    let is_of_each = alone.len() == under.len();
+    match (among_all, alone.first()) {
+        (None, None) => None,
+        (Some(answer), _) if is_of_each => Some(broken_one(assertion, &answer, "")),
+        (_, Some((part, answer))) => {
+            let fault = broken_one(assertion, answer, &format!(" under the policy `{}`", part.name));
+            Some(fault.label(part.at, "the policy"))
+        }
+        (Some(answer), None) => {
+            Some(broken_one(assertion, &answer, " while policies are loaded one after the other"))
+        }
+    }
+}
+
 /// Shows the way that should not be there. Of a step that several lines allow, the first is shown.
-fn broken_one(assertion: &Assertion, answer: &Answer) -> Diagnostic {
-    let mut message = format!("an assertion does not hold: {}", answer.summary);
+fn broken_one(assertion: &Assertion, answer: &Answer, when: &str) -> Diagnostic {
+    let mut message = format!("an assertion does not hold{when}: {}", answer.summary);
     let steps: Vec<_> = answer.way.iter().map(|step| step.text.as_str()).collect();
     let help = if steps.is_empty() {
         "add what is missing, or change the assertion"

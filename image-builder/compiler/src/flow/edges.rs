@@ -3,9 +3,10 @@
 //! `tests/flow.rs` leaves out one after the other, and has to miss each in some system's plan.
 
 use cloison_abi::ObjectKind;
+use cloison_abi::access::Class;
 use cloison_abi::port::PortFlags;
 
-use super::{Flow, Flows, Kind, Node};
+use super::{Ask, Flow, Flows, Kind, Node};
 use crate::diagnostic::Span;
 use crate::system::{DomainId, Offer, OnFault, PORT_GATE, Port, Right, Switch, System};
 
@@ -47,8 +48,16 @@ impl Flows {
         let [from, to] = ends.map(|node| self.id(node));
         let place = self.flows.len();
         let (what, at) = (what.into(), at.to_vec());
-        self.flows.push(Flow { from, to, kind, what, by: None, at, is_hostile: false });
+        let asks = Vec::new();
+        self.flows.push(Flow { from, to, kind, what, by: None, at, asks, is_hostile: false });
         &mut self.flows[place]
+    }
+
+    /// What flows by a gate, each of them if a monitor lets it.
+    fn add_by(&mut self, gate: &Use<'_>, all: &[([Node; 2], String)], kind: Kind, ask: Ask) {
+        for (ends, what) in all {
+            self.add(*ends, kind, what.clone(), &[gate.at]).asks = vec![ask];
+        }
     }
 
     fn add_both(&mut self, [one, other]: [Node; 2], kind: Kind, what: &str, at: &[Span]) {
@@ -60,8 +69,9 @@ impl Flows {
 /// A reply tells the caller something, too.
 fn calls(system: &System, flows: &mut Flows) {
     each_use(system, |gate| {
-        flows.add([gate.client, gate.server], Kind::Call, format!("gate {}", gate.name), &[gate.at]);
-        flows.add([gate.server, gate.client], Kind::Call, format!("reply of gate {}", gate.name), &[gate.at]);
+        let there = (gate.there(), format!("gate {}", gate.name));
+        let back = (gate.back(), format!("reply of gate {}", gate.name));
+        flows.add_by(&gate, &[there, back], Kind::Call, gate.asks(Class::Call));
     });
 }
 
@@ -69,10 +79,12 @@ fn signals(system: &System, flows: &mut Flows) {
     each_use(system, |gate| {
         let what = format!("event of gate {}", gate.name);
         if gate.offer.signals_client {
-            flows.add([gate.server, gate.client], Kind::Signal, what.clone(), &[gate.at]);
+            let [subject, object] = [gate.ids[1], gate.ids[0]];
+            let ask = Ask { subject, object, class: Class::Signal };
+            flows.add_by(&gate, &[(gate.back(), what.clone())], Kind::Signal, ask);
         }
         if gate.offer.signals_server {
-            flows.add([gate.client, gate.server], Kind::Signal, what, &[gate.at]);
+            flows.add_by(&gate, &[(gate.there(), what)], Kind::Signal, gate.asks(Class::Signal));
         }
     });
 }
@@ -82,7 +94,8 @@ fn shared_memory(system: &System, flows: &mut Flows) {
     each_use(system, |gate| {
         if gate.offer.region_pages() > 0 {
             let what = format!("memory of gate {}", gate.name);
-            flows.add_both([gate.client, gate.server], Kind::Memory, &what, &[gate.at]);
+            let both = [(gate.there(), what.clone()), (gate.back(), what)];
+            flows.add_by(&gate, &both, Kind::Memory, gate.asks(Class::Share));
         }
     });
 }
@@ -92,7 +105,8 @@ fn loans(system: &System, flows: &mut Flows) {
     each_use(system, |gate| {
         if gate.offer.grant_slots > 0 {
             let what = format!("memory lent by gate {}", gate.name);
-            flows.add_both([gate.client, gate.server], Kind::Loan, &what, &[gate.at]);
+            let both = [(gate.there(), what.clone()), (gate.back(), what)];
+            flows.add_by(&gate, &both, Kind::Loan, gate.asks(Class::Share));
         }
     });
 }
@@ -133,18 +147,23 @@ fn counters(system: &System, flows: &mut Flows) {
                 let ends = [port.domain, client.domain].map(Node::Domain);
                 let at = [port.at.as_slice(), &[client.gate_use.at]].concat();
                 let by = flows.find(Node::Domain(switch.domain));
-                flows.add(ends, Kind::Call, format!("what gate {gate} tells of its frames"), &at).by = by;
+                let asks = Ask { subject: client.domain, object: switch.domain, class: Class::Call };
+                let flow = flows.add(ends, Kind::Call, format!("what gate {gate} tells of its frames"), &at);
+                (flow.by, flow.asks) = (by, vec![asks]);
             }
         }
     }
 }
 
+/// Frames lie in memory that each port has together with the switch.
 fn carry(flows: &mut Flows, switch: &Switch, ports: [&Port; 2], kind: Kind, what: String) {
     let ends = ports.map(|port| Node::Domain(port.domain));
     let at = ports.map(|port| port.at.as_slice()).concat();
     let by = flows.find(Node::Domain(switch.domain));
+    let ask = |port: &Port| Ask { subject: port.domain, object: switch.domain, class: Class::Share };
     if ends[0] != ends[1] {
-        flows.add(ends, kind, what, &at).by = by;
+        let flow = flows.add(ends, kind, what, &at);
+        (flow.by, flow.asks) = (by, ports.map(ask).to_vec());
     }
 }
 
@@ -310,19 +329,36 @@ fn world(_: &System, flows: &mut Flows) {
 
 /// A gate and who uses it.
 struct Use<'a> {
-    client: Node,
-    server: Node,
+    /// The client and the server.
+    ids: [DomainId; 2],
     name: &'a str,
     offer: &'a Offer,
     at: Span,
+}
+
+impl Use<'_> {
+    fn there(&self) -> [Node; 2] {
+        self.ids.map(Node::Domain)
+    }
+
+    fn back(&self) -> [Node; 2] {
+        let [client, server] = self.there();
+        [server, client]
+    }
+
+    /// What a monitor is asked when the client does this to the server.
+    fn asks(&self, class: Class) -> Ask {
+        let [subject, object] = self.ids;
+        Ask { subject, object, class }
+    }
 }
 
 fn each_use(system: &System, mut act: impl FnMut(Use<'_>)) {
     for (id, domain) in system.domains() {
         for gate_use in &domain.uses {
             let offer = system.offer(gate_use);
-            let (client, server) = (Node::Domain(id), Node::Domain(gate_use.server));
-            act(Use { client, server, name: &offer.name.value, offer, at: gate_use.at });
+            let ids = [id, gate_use.server];
+            act(Use { ids, name: &offer.name.value, offer, at: gate_use.at });
         }
     }
 }

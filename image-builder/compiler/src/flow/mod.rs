@@ -10,11 +10,12 @@ mod walls;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloison_abi::ObjectKind;
+use cloison_abi::access::Class;
 pub use edges::{SOURCES, Source};
 pub use walls::Sides;
 
 use crate::diagnostic::Span;
-use crate::system::{DeviceId, DomainId, OnFault, System};
+use crate::system::{DeviceId, DomainId, OnFault, Part, System};
 use crate::workspace::BUILDER;
 use walls::Walls;
 
@@ -86,8 +87,21 @@ pub struct Flow {
     pub by: Option<NodeId>,
     /// The places of the manifest that allow it.
     pub at: Vec<Span>,
+    /// What a monitor is asked before it can flow, if a monitor is asked.
+    pub asks: Vec<Ask>,
     /// Whether it is only there if a device or the world outside does what is taken for granted that it does not.
     pub is_hostile: bool,
+}
+
+/// Something that a domain does to another one, and that a policy allows or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// Who does it.
+    pub subject: DomainId,
+    /// To whom.
+    pub object: DomainId,
+    /// What.
+    pub class: Class,
 }
 
 /// All that can flow in a system.
@@ -135,10 +149,22 @@ impl Kind {
 }
 
 impl Flows {
-    /// All that can flow in a system.
+    /// All that can flow in a system, while its policies are in force one after the other.
     #[must_use]
     pub fn new(system: &System) -> Self {
         Self::from_sources(system, SOURCES)
+    }
+
+    /// What can flow if one of the system's policies is in force and no other one ever was.
+    #[must_use]
+    pub fn under(system: &System, part: &Part) -> Self {
+        let mut flows = Self::new(system);
+        if let Some(policy) = system.policy() {
+            let is_let = |ask: &Ask| policy.lets(part, ask.subject, ask.object, ask.class);
+            flows.flows.retain(|flow| flow.asks.iter().all(is_let));
+        }
+        flows.walls = Walls::of(system, &flows, std::slice::from_ref(part));
+        flows
     }
 
     /// What flows by some of the means, for a test that all of them are needed.
@@ -187,7 +213,8 @@ impl Flows {
         }
         flows.find_clients(system);
         flows.find_types(system);
-        flows.walls = Walls::of(system, &flows);
+        let parts = system.policy().map_or(&[][..], |policy| &policy.parts);
+        flows.walls = Walls::of(system, &flows, parts);
         flows
     }
 
@@ -344,6 +371,7 @@ impl Flows {
             what: String::new(),
             by: None,
             at: Vec::new(),
+            asks: Vec::new(),
             is_hostile: false,
         };
         let count = owners.len();

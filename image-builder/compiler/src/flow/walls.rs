@@ -1,4 +1,4 @@
-//! What walls of the policy keep apart, whichever policy is in force.
+//! What walls keep apart, whichever of some policies is in force.
 
 use super::{Flows, Node, NodeId};
 use crate::system::{Part, System};
@@ -6,7 +6,7 @@ use crate::system::{Part, System};
 /// Sides of walls, as bits by the numbers of their types.
 pub type Sides = u16;
 
-/// What all policies keep apart.
+/// What all of these policies keep apart.
 #[derive(Debug, Default)]
 pub(super) struct Walls {
     /// For each type, those from which it is kept apart; empty if there are no walls.
@@ -18,7 +18,7 @@ pub(super) struct Walls {
 }
 
 impl Walls {
-    pub(super) fn of(system: &System, flows: &Flows) -> Self {
+    pub(super) fn of(system: &System, flows: &Flows, parts: &[Part]) -> Self {
         let Some(policy) = system.policy() else { return Self::default() };
         let rivals = |part: &Part, kind: usize| -> Sides {
             let walls = part.walls.iter().filter(|wall| wall.between.contains(&kind));
@@ -29,7 +29,7 @@ impl Walls {
         };
         let types = 0..policy.types.len();
         // Another policy can be loaded, and what has been learned under one counts under the next.
-        let everywhere = |kind| policy.parts.iter().fold(Sides::MAX, |all, part| all & rivals(part, kind));
+        let everywhere = |kind| parts.iter().fold(Sides::MAX, |all, part| all & rivals(part, kind));
         let rivals: Vec<Sides> = types.map(everywhere).collect();
         let stands = |kind: &usize| rivals[*kind] != 0;
         let side = |node| match node {
@@ -37,7 +37,7 @@ impl Walls {
             Node::Builder | Node::Device(_) | Node::Outside(_) => 0,
         };
         let sides = flows.nodes().map(|(_, node)| side(node)).collect();
-        let walls = policy.parts.first().map_or(&[][..], |part| &part.walls);
+        let walls = parts.first().map_or(&[][..], |part| &part.walls);
         let names = walls.iter().filter(|wall| wall.between.iter().any(stands));
         let names = names.map(|wall| wall.name.clone()).collect();
         Self { rivals, sides, names }

@@ -59,6 +59,24 @@ pub struct Rule {
     pub line: usize,
 }
 
+impl Part {
+    /// What domains of one type may do to those of another.
+    #[must_use]
+    pub fn allows(&self, from: usize, to: usize) -> Classes {
+        let rules = self.rules.iter().filter(|rule| (rule.from, rule.to) == (from, to));
+        rules.fold(Classes::empty(), |all, rule| all | rule.may)
+    }
+}
+
+impl Policy {
+    /// Whether a policy lets a domain do so to another one. Who is not judged may do what the manifest gives it.
+    #[must_use]
+    pub fn lets(&self, part: &Part, subject: DomainId, object: DomainId, class: Class) -> bool {
+        let [(from, is_judged), (to, _)] = [subject, object].map(|id| self.domains[id.0]);
+        !is_judged || part.allows(from, to).contains(class.bit())
+    }
+}
+
 /// A policy whose names have been looked up.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the fields' names say what they are")]
