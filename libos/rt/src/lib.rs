@@ -1,4 +1,4 @@
-//! What every domain starts with: entry, heap, panic, log, time, and a small executor.
+//! What every domain starts with: entry, heap, panic, log, time, services by name, and a small executor.
 //!
 //! A domain is a program with one thread. It names its main function with [`entry!`]:
 //!
@@ -21,6 +21,7 @@ extern crate alloc;
 pub mod start;
 
 pub mod heap;
+pub mod ipreg;
 pub mod log;
 pub mod task;
 pub mod time;
