@@ -15,7 +15,7 @@ use image_machine::{
     Failure,
     initramfs::{self, Content},
     interrupts::Interrupts,
-    payload::Payloads,
+    payload::{self, Payloads},
     progress::Progress,
 };
 use tempfile::TempDir;
@@ -129,6 +129,21 @@ fn what_is_fetched_once_is_kept() {
     assert!(image_compiler::resolve(&inputs).is_ok(), "the kernel is one that starts");
     fs::remove_file(project.folder.path().join("payload_1+x_amd64.deb")).unwrap();
     assert_eq!(project.fetched().unwrap().payloads_wanted().count(), 0, "without the archive");
+}
+
+#[test]
+fn what_a_payload_is_made_of_is_said_with_each_digest() {
+    let project = Project::new();
+    let workspace = Workspace { root: project.folder.path().to_owned() };
+    let inputs = Inputs::read(&workspace, &project.folder.path().join("manifests/x.toml"));
+    let mut said: Vec<String> = inputs.payloads_wanted().map(payload::origin).collect();
+    said.sort();
+    let [package, kernel, initramfs] = &project.digests;
+    let one = format!("payload 1:1+x (SHA-256 {package})");
+    let mut expected =
+        [format!("of {one}: SHA-256 {kernel}"), format!("of {one}, {one}: SHA-256 {initramfs}")];
+    expected.sort();
+    assert_eq!(said, expected);
 }
 
 #[test]

@@ -22,6 +22,11 @@ pub const PERMIT_ACCESS: u16 = 1;
 /// The other domain may not write.
 pub const READ_ONLY: u16 = 1 << 2;
 
+/// The entry for the console's ring, which is there when a guest begins (`GNTTAB_RESERVED_CONSOLE`).
+pub const CONSOLE: u32 = 0;
+/// The entry for the store's ring (`GNTTAB_RESERVED_XENSTORE`).
+pub const STORE: u32 = 1;
+
 /// Where the table lies.
 pub const SETUP_TABLE: u64 = 2;
 /// How large it is, and can be.

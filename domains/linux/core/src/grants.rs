@@ -48,8 +48,7 @@ pub fn page(memory: &impl Memory, grant: u32, access: Access) -> Result<u64, Ref
         return Err(Refusal::NoEntry);
     }
     let mut entry = GrantEntry::new_zeroed();
-    let table = memory.shared_address() + PAGE_BYTES;
-    memory.read(table + u64::from(grant * ENTRY_BYTES), entry.as_mut_bytes()).ok_or(Refusal::NoEntry)?;
+    memory.read(entry_at(memory, grant), entry.as_mut_bytes()).ok_or(Refusal::NoEntry)?;
     if entry.flags & KIND != PERMIT_ACCESS || entry.domain != BACKEND {
         return Err(Refusal::NotGranted);
     }
@@ -60,6 +59,11 @@ pub fn page(memory: &impl Memory, grant: u32, access: Access) -> Result<u64, Ref
         return Err(Refusal::NotMemory);
     }
     Ok(u64::from(entry.frame) * PAGE_BYTES)
+}
+
+/// The address of an entry, one below [`ENTRIES`].
+pub(crate) fn entry_at(memory: &impl Memory, grant: u32) -> u64 {
+    memory.shared_address() + PAGE_BYTES + u64::from(grant * ENTRY_BYTES)
 }
 
 /// Reads bytes of a granted page.

@@ -5,7 +5,7 @@ mod debian;
 mod repack;
 
 use std::{
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
 
@@ -110,7 +110,7 @@ impl Payloads<'_> {
             )));
         }
         disc::write_file(&self.path(payload), &bytes)?;
-        step.done(&format!("{} {}, SHA-256 {found}", package.name.value, package.version));
+        step.done(&origin(payload));
         Ok(bytes)
     }
 
@@ -179,6 +179,17 @@ impl Wanted<'_> {
             Self::Ends(end) => format!("it has no file that ends with {end}"),
         }
     }
+}
+
+/// What a payload is made of, for people: each package with its version and digest, and the digest of what is made of it.
+#[must_use]
+pub fn origin(payload: &Payload) -> String {
+    let packages = iter::once(&payload.package).chain(payload.with.iter().map(|extra| &extra.package));
+    let packages = packages.map(|package| {
+        format!("{} {} (SHA-256 {})", package.name.value, package.version, hex(&package.digest))
+    });
+    let packages = packages.collect::<Vec<_>>().join(", ");
+    format!("of {packages}: SHA-256 {}", hex(&payload.digest.value))
 }
 
 /// Where the archive has a package: the epoch of a version is not in the file's name.

@@ -2,6 +2,7 @@
 
 use cloison_abi::guest::GuestRegisters;
 use cloison_abi::limits::PAGE_BYTES;
+use cloison_xen::grant::{self, GrantEntry};
 use cloison_xen::start::{COMMAND_LINE_BYTES, HYPERCALL_BYTES, MOD_START_IS_FRAME, StartInfo};
 use zerocopy::IntoBytes;
 
@@ -10,7 +11,9 @@ use super::{
     layout::{ENTRIES, Layout},
     load::Kernel,
 };
+use crate::grants;
 use crate::machine::Memory;
+use crate::xenstore::BACKEND;
 
 /// A hypercall's number that has instructions of its own in the hypercall page: it does not return.
 const IRET: u8 = 23;
@@ -49,6 +52,7 @@ pub fn write(
     put(memory, layout.info * PAGE_BYTES, info.as_bytes())?;
     put(memory, memory.shared_address() + EVENTS_MASKED, &[1])?;
     put(memory, layout.initramfs * PAGE_BYTES, initramfs)?;
+    grants(memory, layout)?;
     kernel_tables(memory, layout)?;
     frame_list(memory, layout)?;
     if let Some(page) = kernel.notes.hypercall_page {
@@ -61,6 +65,16 @@ pub fn write(
         rflags: FLAGS,
         ..GuestRegisters::default()
     })
+}
+
+/// The two entries that are granted before the guest can grant any: its rings to the console and to the store
+/// (`xen/include/public/grant_table.h`).
+fn grants(memory: &mut impl Memory, layout: &Layout) -> Result<(), BootError> {
+    for (grant, frame) in [(grant::CONSOLE, layout.console), (grant::STORE, layout.store)] {
+        let entry = GrantEntry { flags: grant::PERMIT_ACCESS, domain: BACKEND, frame: frame as u32 }; // It has 32 bits: see `build`.
+        put(memory, grants::entry_at(memory, grant), entry.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Where a frame is mapped.

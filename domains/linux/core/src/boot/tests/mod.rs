@@ -11,6 +11,7 @@ use zerocopy::FromBytes;
 
 use self::made::{CODE, DATA, DATA_MEMORY, ENTRY, Made, Part};
 use super::{BootError, SCRATCH_BYTES, Start, build, elf, layout, vmlinuz};
+use crate::grants::{self, Access};
 use crate::machine::Memory;
 use crate::testing::Ram;
 
@@ -106,6 +107,15 @@ fn start_info_says_where_all_is() {
     let frames = [info.store_frame, info.console_frame, u64::from(start.root)];
     assert_eq!(frames, [first + 1, first + 2, first + 3]);
     assert_eq!(start.registers.rsp, info.pt_base + (info.nr_pt_frames + 1) * PAGE_BYTES);
+}
+
+#[test]
+fn the_rings_that_start_info_names_are_granted_and_nothing_else() {
+    let (start, ram) = start(&Made::new().vmlinuz(), b"", "").unwrap();
+    let page = |grant| grants::page(&ram, grant, Access::Write).ok();
+    assert_eq!(page(0), Some(u64::from(start.console) * PAGE_BYTES));
+    assert_eq!(page(1), Some(u64::from(start.store) * PAGE_BYTES));
+    assert_eq!((2..grants::ENTRIES).find_map(page), None);
 }
 
 #[test]
