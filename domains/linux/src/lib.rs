@@ -23,7 +23,7 @@ use core::fmt;
 use cloison_abi::{CallError, guest::GuestRegisters, limits::PAGE_BYTES};
 use cloison_rt::{
     log,
-    sys::{self, Instant, guest, settings},
+    sys::{self, Instant, guest, info, settings},
 };
 use keyboard::{Keyboard, ORDERS, Order};
 use linux_core::{
@@ -149,7 +149,8 @@ fn run_once(
     registers: &mut GuestRegisters,
 ) -> Result<Ended, Unfit> {
     let (mut exit, mut is_to_be_saved) = (Exit::Pause, false);
-    let events = keyboard.events() | place.events();
+    let shutdown = info::get().shutdown_event();
+    let events = keyboard.events() | place.events() | shutdown;
     loop {
         if exit == Exit::Pause || keyboard.has_bytes() {
             while let Some(order) = keyboard.deliver(|bytes| guest.input(place, bytes)) {
@@ -168,23 +169,22 @@ fn run_once(
             is_to_be_saved = false;
             put_by(*save, guest, place, registers);
         }
-        exit = match next {
+        let (reason, came) = match next {
             Next::Go { deadline } => {
                 let deadline = earlier(deadline, place.deadline());
                 // What has come meanwhile has its turn at the next exit.
                 let deadline = if place.settle() { Instant::PAST } else { deadline };
                 let exit = place.enter(registers, (guest.place(), guest.switches()), events, deadline);
                 match exit.map_err(Unfit::Registers)? {
-                    guest::Exit::Call => Exit::Call,
-                    guest::Exit::Trap { vector, code, address } => Exit::Trap { vector, code, address },
-                    guest::Exit::Events(_) | guest::Exit::Deadline => Exit::Pause,
+                    guest::Exit::Call => (Exit::Call, 0),
+                    guest::Exit::Trap { vector, code, address } => (Exit::Trap { vector, code, address }, 0),
+                    guest::Exit::Events(came) => (Exit::Pause, came),
+                    guest::Exit::Deadline => (Exit::Pause, 0),
                 }
             }
             Next::Wait { until } => {
-                if !place.settle() {
-                    sys::wait(events, earlier(until, place.deadline()));
-                }
-                Exit::Pause
+                let until = earlier(until, place.deadline());
+                (Exit::Pause, if place.settle() { 0 } else { sys::wait(events, until) })
             }
             Next::End(how) => return Ok(Ended::Itself(how)),
             Next::Dead(why) => {
@@ -192,6 +192,11 @@ fn run_once(
                 return Err(Unfit::Dead(why));
             }
         };
+        exit = reason;
+        if came & shutdown != 0 {
+            log!("the guest is asked to switch itself off");
+            guest.ask_to_end(place).map_err(Unfit::Dead)?;
+        }
     }
 }
 

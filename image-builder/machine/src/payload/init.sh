@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The first process of a guest that begins with the payload `busybox`, or with one that has more beside it: a shell on its
-# console. With the shell the guest ends. Modules that came along are loaded. From the kernel's command line:
+# console. With the shell the guest ends; so it does by `poweroff`, which the kernel runs when somebody asks the guest to end,
+# and it begins again by `reboot`. Modules that came along are loaded. From the kernel's command line:
 #   address=ADDRESS/BITS  what its port of a switch gets; it answers a ping to all, too
 #   gateway=ADDRESS       the router to elsewhere
 #   name_server=ADDRESS   who knows names there
@@ -9,6 +10,9 @@
 
 export PATH=/bin HOME=/root TERM=vt100 PS1='linux# '
 /bin/busybox --install -s /bin
+mkdir /sbin
+ln -s /bin/busybox /sbin/poweroff
+ln -s /bin/busybox /sbin/reboot
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -48,6 +52,12 @@ fi
 [ -z "$run" ] || sh -c "$(echo "$run" | tr ',' ' ')"
 # Without a size the shell would ask the terminal for one.
 stty columns 80 rows 24 2>/dev/null
-setsid cttyhack sh
-echo 'init: power off'
+# Signals of busybox's commands to the first process.
+end='power off'
+trap "end='power off'" USR2
+trap 'end=reboot' TERM
+setsid cttyhack sh &
+wait $!
+echo "init: $end"
+[ "$end" = reboot ] && reboot -f
 poweroff -f

@@ -82,6 +82,15 @@ impl Devices {
         let _ = self.block.as_mut().map(|block| block.resume(machine));
     }
 
+    /// Asks the guest to switch itself off. One that has filled the store is not told.
+    ///
+    /// # Errors
+    /// [`Broken`]: the guest cannot use the store any more.
+    pub fn ask_to_end(&mut self, machine: &mut impl Machine, channels: &Channels) -> Result<(), Broken> {
+        let _ = self.store.ask_to_end();
+        self.serve_store(machine, channels)
+    }
+
     /// Does what the guest has asked for, and tells it what has come; to be called when it has come out. It has a pause
     /// if something may have come.
     ///

@@ -172,6 +172,14 @@ impl Guest {
         taken
     }
 
+    /// Asks the guest to switch itself off, as a button would: it does so when it likes, or not at all.
+    ///
+    /// # Errors
+    /// [`Death::Store`]
+    pub fn ask_to_end(&mut self, machine: &mut impl Machine) -> Result<(), Death> {
+        self.devices.ask_to_end(machine, &self.channels).map_err(Death::Store)
+    }
+
     /// The guest has stood still for some ticks of the counter. Its clock has, too: all goes on as if no time had passed.
     pub fn stood_still(&mut self, machine: &mut impl Machine, ticks: u64) {
         self.clock.stand_still(machine, &self.paging, self.channels.time(), ticks);

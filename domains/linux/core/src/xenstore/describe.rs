@@ -30,6 +30,14 @@ impl Xenstore {
         self.write_at(format_args!("{HOME}/console/type"), format_args!("xenconsoled"))
     }
 
+    /// Asks the guest to switch itself off: Linux watches this path, and answers with an empty value.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn ask_to_end(&mut self) -> Result<(), Refusal> {
+        self.write_at(format_args!("{HOME}/control/shutdown"), format_args!("poweroff"))
+    }
+
     /// Gives a path a value, both of them put together first.
     ///
     /// # Errors

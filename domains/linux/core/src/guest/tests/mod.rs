@@ -1,5 +1,6 @@
 //! A guest with handlers for all that can happen to it, in its kernel and in a program.
 
+mod asked;
 mod device;
 mod emulate;
 mod frames;
@@ -11,7 +12,7 @@ use cloison_xen::call;
 use cloison_xen::cpu::{CallbackRegister, ReturnFrame, TRAP_MASKS, TrapInfo, callback};
 use proptest::prelude::*;
 
-use super::{Exit, Next};
+use super::{Death, Exit, Next};
 use crate::machine::Memory;
 use crate::testing::fixture::{CODE, STACK};
 use crate::testing::{Fixture, address};
