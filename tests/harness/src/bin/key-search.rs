@@ -6,7 +6,8 @@
 //!
 //! DUMP is the memory, CONSOLE what was printed: the signer's public key, and of each guest the addresses of two of its
 //! kernel's symbols and a signature of the guest's name. MIB is the memory of each guest. TEXT is something that the guest
-//! GUEST has in its memory: a search that does not find that would not find a key either.
+//! GUEST has in its memory: a search that does not find that would not find a key either. It also says how many guests, which
+//! all see their memory from 0 on, have it elsewhere in the machine's.
 
 use std::{collections::BTreeSet, env, fs, ops::Range, process::ExitCode};
 
@@ -58,8 +59,10 @@ fn search(arguments: &[String]) -> Result<Vec<String>, String> {
     let inside = places.iter().filter(|place| is_inside(**place, &regions)).count();
     let holders =
         regions.iter().filter(|region| !find(&memory[(*region).clone()], text.as_bytes()).is_empty());
+    let elsewhere = regions.iter().filter(|region| region.start > 0).count();
     Ok(vec![
         format!("{} guests have a valid signature of their own", guests.len()),
+        format!("{elsewhere} guests see their memory from 0 on, and it lies elsewhere"),
         format!("the key is in memory, and at {inside} places in a guest's"),
         format!("{} guest has the text of {holder}", holders.count()),
     ])
@@ -191,9 +194,11 @@ mod tests {
     fn a_key_is_found_wherever_it_is() {
         let key = SigningKey::from_bytes(&[0x5a; 32]);
         let (mut memory, console) = machine(&key);
-        let places = |memory: &[u8]| searched(memory, &console).unwrap()[1].clone();
+        let places = |memory: &[u8]| searched(memory, &console).unwrap()[2].clone();
         assert_eq!(places(&memory), "the key is in memory, and at 0 places in a guest's");
-        assert_eq!(searched(&memory, &console).unwrap()[2], "1 guest has the text of linux2");
+        assert_eq!(searched(&memory, &console).unwrap()[3], "1 guest has the text of linux2");
+        assert!(searched(&memory, &console).unwrap()[1].starts_with("2 guests see their memory from 0 on"));
+        assert!(searched(&memory[1 << 20..], &console).unwrap()[1].starts_with("1 guests"));
         for (count, place) in [(1, 1 << 20), (2, (4 << 20) - 32)] {
             put(&mut memory, place, key.as_bytes());
             assert_eq!(places(&memory), format!("the key is in memory, and at {count} places in a guest's"));
