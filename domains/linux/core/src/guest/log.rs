@@ -33,6 +33,8 @@ pub struct Log {
     exits: u64,
     /// Hypercalls by number; the last is for numbers that there are none of.
     calls: [u32; call::NUMBERS + 1],
+    /// Entries of page tables that the guest has asked for in lists (`mmu_update`).
+    updates: u64,
     /// System calls.
     system_calls: u32,
     traps: [u32; TRAPS],
@@ -50,6 +52,7 @@ impl Log {
             last: [NONE; LAST],
             exits: 0,
             calls: [0; call::NUMBERS + 1],
+            updates: 0,
             system_calls: 0,
             traps: [0; TRAPS],
             reflected: [0; TRAPS],
@@ -79,6 +82,11 @@ impl Log {
     pub(super) fn called_often(&mut self, number: u64, times: u64) {
         let number = usize::try_from(number).unwrap_or(usize::MAX).min(call::NUMBERS);
         self.calls[number] = self.calls[number].saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
+    }
+
+    /// Notes entries of a list that were looked at.
+    pub(crate) fn updated(&mut self, entries: u64) {
+        self.updates = self.updates.saturating_add(entries);
     }
 
     /// Notes a trap that the guest has to deal with.
@@ -126,6 +134,13 @@ impl Log {
             "" => write!(text, " {number}: {times}"),
             name => write!(text, " {name}: {times}"),
         });
+        let lists = u64::from(self.calls(call::MMU_UPDATE));
+        let tenths = self.updates.saturating_mul(10).checked_div(lists).unwrap_or(0);
+        let (whole, tenth) = (tenths / 10, tenths % 10);
+        line(format_args!(
+            "{} updates in {lists} lists of mmu_update, {whole}.{tenth} in each",
+            self.updates
+        ));
         let traps = self.traps.iter().zip(self.reflected).enumerate();
         let traps = traps.filter(|(_, (times, reflected))| **times > 0 || *reflected > 0);
         table(&mut line, "traps/left to the guest", traps, |text, (number, (times, reflected))| {

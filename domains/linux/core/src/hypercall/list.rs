@@ -19,9 +19,12 @@ impl Guest {
         a: &mut Arguments,
         share: &mut Share,
     ) -> Answer {
-        self.requests(machine, a, share, |paging, machine, request: MmuUpdate| {
+        let before = a[1] & (GOES_ON - 1);
+        let answer = self.requests(machine, a, share, |paging, machine, request: MmuUpdate| {
             paging.mmu_update(machine, request.ptr, request.val)
-        })
+        });
+        self.log.updated(before.saturating_sub(a[1] & (GOES_ON - 1)));
+        answer
     }
 
     /// `mmuext_op(list, count, done, domain)`.
