@@ -2,6 +2,7 @@
 
 mod targets {
     pub mod checksums;
+    pub mod devices;
     pub mod dhcp;
     pub mod dns;
     pub mod enrolment;
@@ -10,6 +11,7 @@ mod targets {
     pub mod frames;
     pub mod guest;
     pub mod http;
+    pub mod instruction;
     pub mod iperf;
     pub mod loader;
     pub mod old_quote;
@@ -34,6 +36,7 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target { name: "checksums", run: targets::checksums::run },
+    Target { name: "devices", run: targets::devices::run },
     Target { name: "dhcp", run: targets::dhcp::run },
     Target { name: "dns", run: targets::dns::run },
     Target { name: "enrolment", run: targets::enrolment::run },
@@ -42,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frames", run: targets::frames::run },
     Target { name: "guest", run: targets::guest::run },
     Target { name: "http", run: targets::http::run },
+    Target { name: "instruction", run: targets::instruction::run },
     Target { name: "iperf", run: targets::iperf::run },
     Target { name: "loader", run: targets::loader::run },
     Target { name: "old-quote", run: targets::old_quote::run },

@@ -12,9 +12,9 @@ use linux_core::memory::is_canonical;
 const PAGES: u64 = 64;
 const SHARED_PAGES: u64 = 11;
 /// Where its kernel sees its memory.
-const LINEAR: u64 = 0xffff_8880_0000_0000;
+pub(super) const LINEAR: u64 = 0xffff_8880_0000_0000;
 /// The root of its page tables; the tables below it follow.
-const ROOT: u64 = 1;
+pub(super) const ROOT: u64 = 1;
 /// Exits that an input makes at most.
 const EXITS: usize = 256;
 
@@ -65,7 +65,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 /// Sets a register that the guest can set itself: bases only to addresses.
-fn set(registers: &mut GuestRegisters, number: u8, word: u64) {
+pub(super) fn set(registers: &mut GuestRegisters, number: u8, word: u64) {
     let r = registers;
     let named = [
         &mut r.rax,
@@ -113,17 +113,18 @@ impl Input<'_> {
 }
 
 /// The machine: it refuses with a panic what the kernel would refuse.
-struct Place {
+pub(super) struct Place {
     memory: Vec<u8>,
     shared: Vec<u8>,
     spaces: [bool; GUEST_SPACES],
     ticks: u64,
+    has_tpm: bool,
 }
 
 impl Place {
     fn new() -> Self {
         let [memory, shared] = [PAGES, SHARED_PAGES].map(|pages| vec![0; (pages * PAGE_BYTES) as usize]);
-        let mut place = Self { memory, shared, spaces: [false; GUEST_SPACES], ticks: 0 };
+        let mut place = Self { memory, shared, spaces: [false; GUEST_SPACES], ticks: 0, has_tpm: false };
         for (table, level) in (ROOT..).zip([39, 30, 21]) {
             let slot = table * PAGE_BYTES + (LINEAR >> level & 511) * 8;
             place.store(slot, (table + 1) * PAGE_BYTES + 7).expect("it is memory");
@@ -133,6 +134,16 @@ impl Place {
             place.store((ROOT + 3) * PAGE_BYTES + frame * 8, entry).expect("it is memory");
         }
         place
+    }
+
+    /// One with a TPM that loses each command.
+    pub(super) fn with_tpm() -> Self {
+        Self { has_tpm: true, ..Self::new() }
+    }
+
+    /// Bytes of its memory, which are there.
+    pub(super) fn bytes(&self, at: u64, length: usize) -> Vec<u8> {
+        self.find(at, length).expect("it is memory").to_vec()
     }
 
     fn find(&self, at: u64, length: usize) -> Option<&[u8]> {
@@ -202,8 +213,13 @@ impl Spaces for Place {
 
 impl Disk for Place {}
 impl Network for Place {}
-impl Tpm for Place {}
 impl Clerk for Place {}
+
+impl Tpm for Place {
+    fn has_tpm(&self) -> bool {
+        self.has_tpm
+    }
+}
 
 impl Machine for Place {
     fn ticks(&self) -> u64 {
