@@ -142,7 +142,7 @@ fn iperf3(context: &Context, port: u16, more: &[&str]) -> Result<f64, Failure> {
 }
 
 /// The number before a unit.
-fn rate(line: &str, unit: &str) -> Option<f64> {
+pub(super) fn rate(line: &str, unit: &str) -> Option<f64> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let place = words.iter().position(|word| *word == unit)?;
     words.get(place.checked_sub(1)?)?.parse().ok()

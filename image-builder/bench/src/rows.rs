@@ -35,6 +35,7 @@ pub(super) enum Reference {
 pub(super) enum Target {
     None,
     AtMost(f64),
+    AtLeast(f64),
     /// At most this number of times as large as the reference.
     AtMostTimes(f64),
     /// This number of times as large as the reference.
@@ -329,6 +330,14 @@ pub(super) const GUEST_ROWS: &[Row] = &[
         unit: Unit::Seconds,
         reference: Reference::None,
         target: Target::AtMost(10.0),
+    },
+    // Xen 4.17 with the same two guests, under the same emulator on the same machine.
+    Row {
+        what: "TCP between two guests",
+        source: Source::Named("linux-tcp-rate"),
+        unit: Unit::BitsPerSecond,
+        reference: Reference::Of(269e6),
+        target: Target::AtLeast(538e6),
     },
     Row {
         what: "memory beside the guest's 128 MiB",

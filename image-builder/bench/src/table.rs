@@ -77,6 +77,7 @@ impl Target {
         match self {
             Self::None => None,
             Self::AtMost(most) => Some(figure <= most),
+            Self::AtLeast(least) => Some(figure >= least),
             Self::AtMostTimes(times) => reference.map(|reference| figure <= times * reference),
             Self::AtLeastTimes(times) => reference.map(|reference| figure >= times * reference),
         }
@@ -86,6 +87,7 @@ impl Target {
         match self {
             Self::None => String::new(),
             Self::AtMost(most) => format!("≤ {}", unit.show(most)),
+            Self::AtLeast(least) => format!("≥ {}", unit.show(least)),
             Self::AtMostTimes(times) => format!("≤ {times} × Linux"),
             Self::AtLeastTimes(times) => format!("≥ {times} × Linux"),
         }
@@ -105,13 +107,15 @@ mod tests {
 
     #[test]
     fn a_row_says_whether_its_target_is_met() {
-        let at_most = Target::AtMost(300.0);
-        for (figure, verdict) in [
-            (Some(300.0), "| ≤ 300 | met |"),
-            (Some(301.0), "| ≤ 300 | not met |"),
-            (None, "| not measured |"),
+        let (at_most, at_least) = (Target::AtMost(300.0), Target::AtLeast(300.0));
+        for (target, figure, verdict) in [
+            (at_most, Some(300.0), "| ≤ 300 | met |"),
+            (at_most, Some(301.0), "| ≤ 300 | not met |"),
+            (at_most, None, "| not measured |"),
+            (at_least, Some(300.0), "| ≥ 300 | met |"),
+            (at_least, Some(299.0), "| ≥ 300 | not met |"),
         ] {
-            let line = line(Reference::None, at_most, figure);
+            let line = line(Reference::None, target, figure);
             let words: Vec<_> = line.split_whitespace().collect();
             assert!(words.join(" ").contains(verdict), "{line}");
         }

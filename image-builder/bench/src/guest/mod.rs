@@ -4,6 +4,7 @@
 //! and the guest comes out; by the wall clock, two more runs give ratios.
 
 mod log;
+mod rate;
 
 use std::{fs, path::Path};
 
@@ -67,6 +68,7 @@ impl Bench<'_> {
         measured.machine.extend(as_times(on_machine.medians()));
         measured.guest.extend(as_times(printed(&times.transcript)));
         step.done(&format!("{} figures", measured.machine.len()));
+        measured.guest.extend(self.rate_between_guests()?);
         Ok(measured)
     }
 
