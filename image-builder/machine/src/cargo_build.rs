@@ -135,18 +135,34 @@ impl Compiler<'_> {
     /// When the compiler finds fault with the code, or the machine with the compiler.
     pub fn build(&self, part: Part, packages: &[&str]) -> Result<Vec<PathBuf>, Failure> {
         self.require_library(part)?;
-        let step = self.progress.step(part.title());
-        let mut command = self.cargo(part, "build", packages);
-        let finished = process::run(&mut command, "cargo", self.interrupts, &mut |line| show(&step, line))?;
-        if !finished.status.success() {
-            drop(step);
-            return Err(explain(part, &finished));
-        }
-        step.done(&packages.join(" "));
-        say(format_args!("{}", diagnostics(&finished.text)));
+        self.compile(self.cargo(part, "build", packages), part.title(), packages)?;
         let folder = self.on_target(part).join(part.target()).join(part.profile());
         let file = |package: &&str| folder.join(package).with_extension(part.extension());
         Ok(packages.iter().map(file).collect())
+    }
+
+    /// Compiles a package of the project for the host, as Cargo compiles the tool itself. Returns its executable.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compiler::build`].
+    pub fn build_for_host(&self, package: &str) -> Result<PathBuf, Failure> {
+        let mut command = self.bare_cargo();
+        command.args(["build", "--package", package, "--target-dir"]).arg(self.target);
+        self.compile(command, "compiling for the host", &[package])?;
+        Ok(self.target.join("debug").join(package))
+    }
+
+    fn compile(&self, mut command: Command, title: &'static str, packages: &[&str]) -> Result<(), Failure> {
+        let step = self.progress.step(title);
+        let finished = process::run(&mut command, "cargo", self.interrupts, &mut |line| show(&step, line))?;
+        if !finished.status.success() {
+            drop(step);
+            return Err(explain(title, &finished));
+        }
+        step.done(&packages.join(" "));
+        say(format_args!("{}", diagnostics(&finished.text)));
+        Ok(())
     }
 
     /// Runs Clippy over packages, with warnings denied. It prints what it finds.
@@ -251,8 +267,7 @@ fn show(step: &Step<'_>, line: &str) {
 }
 
 /// Says in a sentence what went wrong; if that is a matter of the code, what the compiler said comes first.
-fn explain(part: Part, finished: &process::Finished) -> Failure {
-    let what = part.title();
+fn explain(what: &str, finished: &process::Finished) -> Failure {
     if let Some(fault) = machine_fault(&finished.text) {
         return Failure::Environment(format!("{what} failed: {fault}"));
     }

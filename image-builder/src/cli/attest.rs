@@ -1,48 +1,52 @@
-//! `cargo image run --attest`: asks the system what it runs while it runs, as a bank would.
+//! `cargo image run --attest`: has a bank ask the system what it runs while it runs.
+//!
+//! The bank is the program `cloison-verify`, as others use it too. Cargo compiles it when it is wanted: what judges signatures
+//! takes a while to compile, and no other run needs it.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Duration,
+    cell::RefCell,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use cloison_verify::{Challenge, KeyName, Prover, Reference, Refusal, Verdict, examine, fresh_nonce};
-use image_compiler::{Boot, Prediction, System};
-use image_machine::{Failure, run::OpenForward};
+use image_compiler::{
+    Boot, Prediction, System,
+    digest::{digest, hex},
+};
+use image_machine::{
+    Failure,
+    disc::write_file,
+    process::{self, Child},
+    run::OpenForward,
+    scratch::Scratch,
+};
 
-use super::{Mode, scene::Scene};
+use super::{Mode, scene::Scene, verdict::Verdict};
 use crate::{
     build::{self, Built, Context},
     output,
 };
 
+/// The package of the bank's program.
+const VERIFIER: &str = "cloison-verify";
 /// The forward that leads to who answers for the system.
 const FORWARD: &str = "attest";
-/// How long a machine may take until it answers. The run's own limit comes first, if it has one.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// Seconds that a machine may take until it answers. The run's own limit comes first, if it has one.
+const PATIENCE: &str = "3600";
+/// Exit status of a bank that has accepted a machine, and of one that has refused it. Any other: it has not judged.
+const ACCEPTED: i32 = 0;
+const REFUSED: i32 = 1;
 
 /// Somebody who wants to know what a machine runs.
 #[derive(Debug)]
 pub(super) struct Bank {
+    program: PathBuf,
     port: u16,
-    reference: Reference,
     scene: Option<Scene>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    answer: Mutex<Option<Result<Answer, String>>>,
-    /// The run is over: nobody will answer.
-    is_over: AtomicBool,
-}
-
-/// What a machine has answered, and what is made of it.
-#[derive(Debug)]
-struct Answer {
-    evidence: Vec<u8>,
-    verdict: Verdict,
+    /// What the bank expects, what it hears and what it says.
+    folder: Scratch,
+    asking: RefCell<Option<Child>>,
 }
 
 impl Bank {
@@ -71,80 +75,100 @@ impl Bank {
         scene: Option<Scene>,
     ) -> Result<Self, Failure> {
         let loader = build::loader(context)?;
+        let program = context.compiler().build_for_host(VERIFIER)?;
         let no_program = || Failure::Failed("what was built cannot be measured".into());
         let prediction =
             Prediction::new(Boot::Efi(&loader), &built.kernel, &built.image).ok_or_else(no_program)?;
-        let reference =
-            Reference::read(&prediction.json()).map_err(|why| Failure::Failed(why.to_string()))?;
-        Ok(Self { port, reference, scene, shared: Arc::default() })
+        let folder = Scratch::new(&context.target.join("bank"))?;
+        let bank = Self { program, port, scene, folder, asking: RefCell::default() };
+        write_file(&bank.file("expected.json"), prediction.json().as_bytes())?;
+        Ok(bank)
     }
 
     /// Begins to ask.
-    pub(super) fn ask(&self) {
-        let (shared, reference, address) =
-            (Arc::clone(&self.shared), self.reference.clone(), format!("127.0.0.1:{}", self.port));
-        thread::spawn(move || {
-            let answer = answer(&address, &reference, || shared.is_over.load(Ordering::Relaxed));
-            *shared.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        });
+    pub(super) fn ask(&self) -> Result<(), Failure> {
+        let mut command = self.command("ask");
+        command.arg(format!("127.0.0.1:{}", self.port)).args(["--patience", PATIENCE, "--save"]);
+        *self.asking.borrow_mut() = Some(self.start(command.arg(self.file("evidence")))?);
+        Ok(())
     }
 
     /// Whether there is a verdict.
     pub(super) fn is_done(&self) -> bool {
-        self.shared.answer.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.asking.borrow_mut().as_mut().is_some_and(|asking| asking.ended().is_some())
     }
 
     /// Prints the verdict, which is the outcome of the run.
     pub(super) fn conclude(&self, mode: Mode) -> Result<(), Failure> {
-        let answer = self.shared.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let answer = answer.unwrap_or_else(|| Err("the machine has not answered".into()));
-        let Answer { evidence, verdict } = answer.map_err(Failure::Failed)?;
-        if mode == Mode::Expert {
-            let rows: Vec<String> = verdict.rows.iter().map(|row| format!("bank | {row}\n")).collect();
-            let key = verdict.key.map(|key| format!("bank | key {key}, for which nobody vouches\n"));
-            output::print(&(rows.concat() + &key.unwrap_or_default()))?;
+        if !self.is_done() {
+            return Err(Failure::Failed("the machine has not answered".into()));
         }
-        output::print(&format!("bank | {verdict}"))?;
+        let asked = self.asking.take();
+        let verdict = asked.map_or_else(|| Ok(Verdict::read("")), |asking| self.verdict(asking))?;
+        // Without an answer there was nothing to keep.
+        let Some(nonce) = &verdict.nonce else { return Err(Failure::Failed(verdict.text)) };
+        let lines: Vec<String> = verdict.lines().map(|line| format!("bank | {line}\n")).collect();
+        let shown = if mode == Mode::Expert { &lines[..] } else { &lines[lines.len() - 1..] };
+        output::print(&shown.concat())?;
         match self.scene {
             None if verdict.is_accepted() => Ok(()),
             None => Err(Failure::Failed("the machine is refused".into())),
-            Some(scene) if !scene.is_as_expected(&verdict) => {
-                Err(Failure::Failed("the bank judges otherwise than this scene has it".into()))
-            }
-            Some(Scene::Replay) => self.replay(&evidence),
+            Some(scene) if !scene.is_as_expected(&verdict) => Err(judges_otherwise()),
+            Some(Scene::Replay) => self.replay(nonce),
             Some(_) => Ok(()),
         }
     }
 
     /// Shows the same answer for another question, and to a bank that knows the machine's TPM by another key.
-    fn replay(&self, evidence: &[u8]) -> Result<(), Failure> {
-        let again = examine(evidence, &Challenge { nonce: nonce()?, key: None }, &self.reference);
-        let another = Challenge { nonce: nonce()?, key: Some(KeyName::of(b"the key of another TPM")) };
-        let other = examine(evidence, &another, &self.reference);
-        output::print(&format!("bank | {again}\nbank | {other}"))?;
-        match (again.refusal, other.refusal) {
-            (Some(Refusal::Nonce), Some(Refusal::Key(_))) => Ok(()),
-            _ => Err(Failure::Failed("the bank judges otherwise than this scene has it".into())),
+    fn replay(&self, nonce: &str) -> Result<(), Failure> {
+        let another_nonce = hex(&digest(nonce.as_bytes()));
+        // A key's name begins with the algorithm of its digest, SHA-256.
+        let another_key = format!("000b{}", hex(&digest(b"the key of another TPM")));
+        let check = |more: &[&str]| {
+            let mut command = self.command("check");
+            command.arg(self.file("evidence")).args(["--nonce", &another_nonce]).args(more);
+            self.verdict(self.start(&mut command)?)
+        };
+        let (again, other) = (check(&[])?, check(&["--key", &another_key])?);
+        output::print(&format!("bank | {}\nbank | {}", again.text, other.text))?;
+        let is_so = again.is_refused_for("nonce: ") && other.is_refused_for("key: its name is ");
+        if is_so { Ok(()) } else { Err(judges_otherwise()) }
+    }
+
+    /// The bank's program, which expects this system.
+    fn command(&self, action: &str) -> Command {
+        let mut command = process::command(&self.program);
+        command.arg(action).arg("--expect").arg(self.file("expected.json"));
+        command
+    }
+
+    /// Starts the bank's program. What it says goes to a file, which never makes it wait.
+    fn start(&self, command: &mut Command) -> Result<Child, Failure> {
+        let said = self.file("said");
+        let refused = |error| Failure::file("cannot write", &said, &error);
+        let out = File::create(&said).map_err(refused)?;
+        let complaints = out.try_clone().map_err(refused)?;
+        Child::start(command.stdin(Stdio::null()).stdout(out).stderr(complaints), VERIFIER)
+    }
+
+    /// Waits for a verdict.
+    fn verdict(&self, mut asking: Child) -> Result<Verdict, Failure> {
+        let status = asking.wait()?;
+        let file = self.file("said");
+        let said = fs::read_to_string(&file).map_err(|error| Failure::file("cannot read", &file, &error))?;
+        let verdict = Verdict::read(&said);
+        // Both the status and the last line say whether the machine is accepted.
+        match (status.code(), verdict.is_accepted()) {
+            (Some(ACCEPTED), true) | (Some(REFUSED), false) => Ok(verdict),
+            _ => Err(Failure::Failed(format!("the bank cannot judge ({status}): {}", said.trim()))),
         }
     }
-}
 
-/// Asks the machine behind an address, and judges what it answers.
-fn answer(address: &str, reference: &Reference, is_over: impl Fn() -> bool) -> Result<Answer, String> {
-    let challenge = Challenge { nonce: nonce().map_err(|why| why.to_string())?, key: None };
-    let asked = Prover::ask(address, &challenge.nonce, PATIENCE, is_over);
-    let (prover, evidence) = asked.map_err(|why| why.to_string())?;
-    let verdict = examine(&evidence, &challenge, reference);
-    prover.tell(&verdict.to_string());
-    Ok(Answer { evidence, verdict })
-}
-
-fn nonce() -> Result<[u8; 32], Failure> {
-    fresh_nonce().map_err(|error| Failure::machine("there are no random numbers", &error))
-}
-
-impl Drop for Bank {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+    fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
     }
+}
+
+fn judges_otherwise() -> Failure {
+    Failure::Failed("the bank judges otherwise than this scene has it".into())
 }

@@ -6,6 +6,7 @@ mod numbers;
 mod platform_record;
 mod run;
 mod scene;
+mod verdict;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 

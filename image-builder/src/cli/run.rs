@@ -100,7 +100,7 @@ fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     watch.keyboard = Some(Keyboard::take());
     let output = stdout();
     watch.reader = is_pipe().then(|| output.as_fd());
-    bank.iter().for_each(Bank::ask);
+    bank.as_ref().map_or(Ok(()), Bank::ask)?;
     let is_done = || bank.as_ref().is_some_and(Bank::is_done);
     watch.is_done = Some(&is_done);
     let conclusion = watch.until_end(&mut session, &mut |bytes| screen.show(bytes));

@@ -1,9 +1,10 @@
 //! The scenes of `manifests/pet-demo.toml`: what a bank makes of a machine that is as built, and of others.
 
 use clap::ValueEnum;
-use cloison_verify::{Refusal, State, Verdict};
 use image_compiler::{Addition, Binaries};
 use image_machine::Failure;
+
+use super::verdict::Verdict;
 
 /// The component whose program is changed, a text in it, and what becomes of that.
 const CHANGED: &str = "shopper";
@@ -68,20 +69,13 @@ impl Scene {
 
     /// Whether the bank judges as the scene has it.
     pub(super) fn is_as_expected(self, verdict: &Verdict) -> bool {
-        let differs = |pcr: u32, name: &str| {
-            verdict.rows.iter().any(|row| {
-                row.pcr == pcr && row.state == State::Differs && row.names.iter().any(|known| known == name)
-            })
-        };
         match self {
             Self::Good | Self::Replay | Self::Spy => verdict.is_accepted(),
-            Self::Program => differs(13, "domain shopper"),
+            Self::Program => verdict.differs(13, "domain shopper"),
             Self::Policy => {
-                differs(12, "policy")
-                    && differs(12, "plan")
-                    && !verdict.rows.iter().any(|row| row.pcr == 13 && !row.is_good())
+                verdict.differs(12, "policy") && verdict.differs(12, "plan") && verdict.is_as_foretold(13)
             }
-            Self::Unmeasured => matches!(verdict.refusal, Some(Refusal::None(_))),
+            Self::Unmeasured => verdict.is_refused_for("the machine says: "),
         }
     }
 }
