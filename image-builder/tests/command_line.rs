@@ -104,7 +104,7 @@ fn wrong_usage_ends_with_2() {
         assert_says(&output, 2, &format!("invalid value '{value}' for '{option}"));
         assert_says(&output, 2, expected);
     }
-    assert_says(&tool(&["pcrs", HELLO, "--boot", "bios"]).output().unwrap(), 2, "--unmeasured prints what");
+    assert_says(&tool(&["pcrs", HELLO, "--tpm", "none"]).output().unwrap(), 2, "--tpm 1.2 or 2.0");
     assert_says(&tool(&["run", HELLO, "--cpu", ""]).output().unwrap(), 2, "a value is required for '--cpu");
     assert_says(&tool(&["run", HELLO, "--capture", ""]).output().unwrap(), 2, "no file is named");
     assert_says(&tool(&["run", HELLO, "--capture", ":ore"]).output().unwrap(), 2, "no file is named");

@@ -161,8 +161,11 @@ pub(super) fn policy(context: &Context, manifest: &Path) -> Result<(), Failure> 
 
 /// Prints what a TPM will show of a system.
 pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
+    if args.tpm == TpmChoice::None {
+        return Err(Failure::Usage("without a TPM there are no registers: --tpm 1.2 or 2.0".into()));
+    }
     if args.boot == BootChoice::Bios && !args.unmeasured {
-        return Err(Failure::Usage(
+        return Err(Failure::Failed(
             "with --boot bios, kernel and image are measured by nobody: a TPM shows the same of every system \
              (--unmeasured prints what it shows, --boot efi what it shows of a boot that is measured)"
                 .into(),
@@ -192,11 +195,8 @@ pub(super) fn pcrs(context: &Context, args: &PcrsArgs) -> Result<(), Failure> {
         _ => None,
     };
     let prediction = match args.tpm {
-        TpmChoice::None => {
-            return Err(Failure::Usage("without a TPM there are no registers: --tpm 1.2 or 2.0".into()));
-        }
         TpmChoice::V12 => prediction.of_tpm_12(),
-        TpmChoice::V20 => prediction.with(record.unwrap_or_default()),
+        TpmChoice::V20 | TpmChoice::None => prediction.with(record.unwrap_or_default()),
     };
     match args.format {
         PcrsFormat::Table => output::print(&prediction.table()),

@@ -362,6 +362,15 @@ enum GraphForm {
 /// The system is built first. The values are those that a TPM shows once the system has been started with
 /// `cargo image run --firmware efi`, or from target/images/SYSTEM/boot-efi.img by another machine's UEFI firmware.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo image pcrs manifests/tpm-demo.toml                              each register, its value, the rows in it
+  cargo image pcrs manifests/pet-demo.toml --format json > pet.json     for cloison-verify ask --expect pet.json
+
+Exit status:
+  0    the values were printed
+  1    the build failed, or nobody measures the kernel and the image (--boot bios without --unmeasured)
+  2    the manifest or the command line is wrong")]
 struct PcrsArgs {
     #[command(flatten)]
     manifest: ManifestArgs,

@@ -42,6 +42,8 @@ pub enum BadReference {
     Lacks(u32),
     /// It names a register that no quote has.
     Unquoted(u32),
+    /// It has this register as a reset leaves it, all zeros or all ones: what nobody has measured would pass.
+    NeverExtended(u32),
 }
 
 impl fmt::Display for BadReference {
@@ -54,6 +56,12 @@ impl fmt::Display for BadReference {
                 write!(out, "the reference says nothing of PCR {pcr}, so anything would pass")
             }
             Self::Unquoted(pcr) => write!(out, "the reference names PCR {pcr}, which is not quoted"),
+            Self::NeverExtended(pcr) => {
+                write!(
+                    out,
+                    "the reference has PCR {pcr} as a reset leaves it, so what nobody has measured would pass"
+                )
+            }
         }
     }
 }
@@ -81,6 +89,9 @@ impl Reference {
         if let Some(pcr) = registers.keys().find(|pcr| !is_quoted(**pcr)) {
             return Err(BadReference::Unquoted(*pcr));
         }
+        if let Some((pcr, _)) = registers.iter().find(|(_, value)| is_of_reset(value)) {
+            return Err(BadReference::NeverExtended(*pcr));
+        }
         Ok(Self { registers, events })
     }
 
@@ -101,4 +112,10 @@ impl Foretold {
 /// Whether every quote has this register.
 fn is_quoted(pcr: u32) -> bool {
     REGISTERS.checked_shr(pcr).unwrap_or(0) & 1 != 0
+}
+
+/// Whether a register has this value when nothing has been measured into it: zeros, or ones of those that a late launch
+/// resets.
+fn is_of_reset(value: &Digest) -> bool {
+    [0, 0xff].into_iter().any(|byte| value.iter().all(|found| *found == byte))
 }
