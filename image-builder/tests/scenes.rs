@@ -20,16 +20,21 @@ fn play(scene: &str, said_by_the_bank: &[&str]) {
     }
 }
 
+const ACCEPTED: &str = "accepted: 10 registers are as foretold, policy ";
+
 #[test]
-fn a_machine_as_built_is_accepted_and_an_old_answer_is_not() {
-    play(
-        "replay",
-        &[
-            "accepted: 10 registers are as foretold, policy ",
-            "refused: nonce",
-            "refused: key: its name is 000b",
-        ],
-    );
+fn a_machine_as_built_is_accepted() {
+    play("good", &["PCR 13 as foretold: domain console, ", ACCEPTED]);
+}
+
+#[test]
+fn a_keylogger_beside_it_is_no_reason_to_refuse() {
+    play("spy", &[ACCEPTED]);
+}
+
+#[test]
+fn an_old_answer_is_refused() {
+    play("replay", &[ACCEPTED, "refused: nonce", "refused: key: its name is 000b"]);
 }
 
 #[test]

@@ -14,8 +14,12 @@ pub enum Damage {
     AbiVersion,
     /// One bit of the plan has changed.
     Plan,
+    /// One letter of the policy's first sentence has changed.
+    Policy,
     /// The file ends in the middle of the plan.
     Truncated,
+    /// The file has a page behind the last row.
+    Longer,
     /// One bit of the last domain's program has changed.
     Domain,
     /// One bit of the builder's program has changed.
@@ -34,7 +38,9 @@ impl Damage {
             "magic" => Self::Magic,
             "abi-version" => Self::AbiVersion,
             "plan" => Self::Plan,
+            "policy" => Self::Policy,
             "truncated" => Self::Truncated,
+            "longer" => Self::Longer,
             "domain" => Self::Domain,
             "builder" => Self::Builder,
             "header" => Self::Header,
@@ -61,7 +67,13 @@ impl Damage {
             Self::Magic => header.magic[0] ^= 1,
             Self::AbiVersion => header.abi_version += 1,
             Self::Plan => *image.get_mut(middle)? ^= 1,
+            Self::Policy => {
+                // Behind the line that says what it is.
+                let lines = image.get_mut(programs..plan)?.split_mut(|byte| *byte == b'\n');
+                *lines.into_iter().nth(1)?.last_mut()? ^= 1;
+            }
             Self::Truncated => image.truncate(middle),
+            Self::Longer => image.resize(image.len() + PAGE_BYTES as usize, 0),
             Self::Builder => {
                 let entry = header.builder_entry;
                 let text = header.builder_segments.iter().find(|segment| {

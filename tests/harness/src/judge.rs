@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn verdict(expect: &str, conclusion: Conclusion, console: &str) -> Verdict {
-        let scenario = Scenario::parse(&format!("manifest: m\n{expect}")).unwrap();
+        let scenario = Scenario::parse(&format!("manifest: m\n{expect}\n- never seen")).unwrap();
         let lines: Vec<String> = console.lines().map(str::to_owned).collect();
         judge(&scenario, &Observation { lines: &lines, conclusion, complaint: None })
     }

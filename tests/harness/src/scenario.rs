@@ -127,8 +127,8 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// A line that means nothing; a scenario without a manifest, or one that expects nothing and so could not
-    /// fail.
+    /// A line that means nothing; a scenario without a manifest, one that expects nothing and so could not fail, or one that
+    /// forbids nothing and so notices only what is missing.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut scenario = Self::empty();
         for (index, line) in text.lines().map(str::trim).enumerate() {
@@ -141,6 +141,9 @@ impl Scenario {
         }
         if !scenario.steps.iter().any(|step| matches!(step, Step::See(_))) {
             return Err("the scenario expects nothing, so it could not fail".into());
+        }
+        if scenario.forbidden.is_empty() {
+            return Err("the scenario forbids nothing, so it would notice only what is missing".into());
         }
         let has_command = scenario.steps.iter().any(|step| matches!(step, Step::Command(_)));
         if scenario.accelerator == Accelerator::Counted && has_command {
@@ -361,28 +364,30 @@ mod tests {
     #[test]
     fn reads_commands_and_the_end() {
         let text =
-            "manifest: m\nforward: 0:alice:22\ncapture: yes\n$ nc  -w 1 x | head\n+ host | a\n! stop\n";
+            "manifest: m\nforward: 0:alice:22\ncapture: yes\n$ nc  -w 1 x | head\n+ host | a\n! stop\n- b\n";
         let scenario = Scenario::parse(text).unwrap();
         let command = Step::Command("nc  -w 1 x | head".into());
         assert_eq!(scenario.steps, [command, Step::See(vec!["host | a".into()]), Step::Stop]);
         assert_eq!((scenario.end, scenario.capture), (None, Some(String::new())));
         assert_eq!(scenario.forwards, ["0:alice:22".parse().unwrap()]);
-        assert!(Scenario::parse("manifest: m\n! stop\n+ a\n").is_err());
+        assert!(Scenario::parse("manifest: m\n- b\n! stop\n+ a\n").is_err());
     }
 
     #[test]
-    fn refuses_to_expect_nothing() {
+    fn refuses_to_expect_or_to_forbid_nothing() {
+        assert!(Scenario::parse("manifest: m\n+ a\n- never\n").is_ok());
         assert!(Scenario::parse("manifest: m\n- never\n").is_err());
+        assert!(Scenario::parse("manifest: m\n+ a\n").is_err());
         assert!(Scenario::parse("+ a\n").is_err());
     }
 
     #[test]
     fn a_clock_that_counts_instructions_waits_for_no_command() {
         let clock = |text| Scenario::parse(text).map(|scenario| scenario.accelerator);
-        assert_eq!(clock("manifest: m\nicount: yes\n+ a\n"), Ok(Accelerator::Counted));
-        assert_eq!(clock("manifest: m\nicount: paced\n+ a\n$ b\n"), Ok(Accelerator::Paced));
-        assert_eq!(clock("manifest: m\nicount: no\n+ a\n$ b\n"), Ok(Accelerator::Best));
-        assert!(clock("manifest: m\nicount: yes\n+ a\n$ b\n").is_err());
+        assert_eq!(clock("manifest: m\nicount: yes\n+ a\n- c\n"), Ok(Accelerator::Counted));
+        assert_eq!(clock("manifest: m\nicount: paced\n+ a\n- c\n$ b\n"), Ok(Accelerator::Paced));
+        assert_eq!(clock("manifest: m\nicount: no\n+ a\n- c\n$ b\n"), Ok(Accelerator::Best));
+        assert!(clock("manifest: m\nicount: yes\n+ a\n- c\n$ b\n").is_err());
     }
 
     #[test]

@@ -1,12 +1,25 @@
-//! Systems drawn by a seed, booted by UEFI firmware and the loader of this project: their registers are those that were
-//! foretold, and what firmware adds of its own is the same in each boot.
+//! Systems drawn by a seed: what is foretold of each is what its log comes to, and what the loader's crate measures of its
+//! image. Some are booted by UEFI firmware and the loader of this project: their registers are those that were foretold, and
+//! what firmware adds of its own is the same in each boot.
 
 use std::{fmt::Write, fs, path::Path};
 
+use cloison_measure::{
+    Bank, Digests, Event, Log, Registers, Rows,
+    event::{System as Measured, sha256},
+    log::replay,
+};
 use harness::{Scenario, Verdict, boot_scenario};
+use image_builder::build::{self, Context};
+use image_compiler::{BUILDER, Boot, Prediction};
+use image_machine::{interrupts::Interrupts, progress::Progress};
 
-/// How many systems are drawn.
-const SYSTEMS: u64 = 5;
+/// How many systems are drawn, and how many of them are booted.
+const SYSTEMS: usize = 100;
+const BOOTED: u64 = 5;
+/// The components of which they are drawn, and the builder.
+const COMPONENTS: usize = 5;
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Numbers that follow from a seed (Marsaglia, *Xorshift RNGs*, 2003).
 struct Draw(u64);
@@ -77,11 +90,58 @@ $ tpm2_pcrread sha256:0,1,7 | sed -n 's/^ *\([0-9]*\) *: 0x/firmware \1 /p'
 }
 
 #[test]
+fn what_is_foretold_of_drawn_systems_is_what_is_measured() {
+    let context = Context::find(Progress::silent(), Interrupts::none().unwrap()).unwrap();
+    let loader = build::loader(&context).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut draw = Draw(SEED);
+    let mut drawn = || {
+        let file = folder.path().join("drawn.toml");
+        fs::write(&file, manifest(&mut draw)).unwrap();
+        image_compiler::load(&context.workspace, &file).unwrap()
+    };
+    // The programs of all of them are those of one with every component.
+    let whole = (0..SYSTEMS).map(|_| drawn()).find(|system| system.components().len() == COMPONENTS).unwrap();
+    let mut binaries = None;
+    let keep = |programs: &mut _| {
+        binaries = Some(Clone::clone(programs));
+        Ok(())
+    };
+    let built = build::build_changed(&context, whole, BUILDER, &folder.path().join("built"), keep).unwrap();
+    let binaries = binaries.unwrap();
+    let mut values = Vec::new();
+    for _ in 0..SYSTEMS {
+        let system = drawn();
+        let image = image_compiler::image(&system, &image_compiler::plan(&system, &binaries).unwrap());
+        let prediction = Prediction::new(Boot::Efi(&loader), &built.kernel, &image).unwrap();
+        let log = prediction.event_log();
+        for bank in Bank::ALL {
+            let foretold = prediction.registers(bank);
+            assert_eq!(replay(&Log::read(&log).unwrap(), bank).as_ref(), Ok(&foretold));
+            let mut walked = Registers::new(bank);
+            for event in events(&built.kernel, &image) {
+                walked.extend(event.pcr, Digests::of(event.to_string().as_bytes()).get(bank));
+            }
+            assert!((8..14).all(|pcr| walked.value(pcr) == foretold.value(pcr)), "{}", prediction.table());
+        }
+        values.push(prediction.registers(Bank::Sha256).value(12).to_vec());
+    }
+    values.sort();
+    values.dedup();
+    assert_eq!(values.len(), SYSTEMS, "each has a plan of its own");
+}
+
+/// What the loader's crate finds to measure.
+fn events<'a>(kernel: &'a [u8], image: &'a [u8]) -> impl Iterator<Item = Event<'a>> {
+    Measured { options: &[], kernel, image, rows: Rows::read(image).unwrap() }.events(sha256)
+}
+
+#[test]
 fn registers_of_drawn_systems_are_as_foretold() {
     let folder = tempfile::tempdir().unwrap();
-    let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+    let mut draw = Draw(SEED);
     let mut first: Option<Vec<String>> = None;
-    for number in 0..SYSTEMS {
+    for number in 0..BOOTED {
         let text = manifest(&mut draw);
         let file = folder.path().join(format!("drawn-{number}.toml"));
         fs::write(&file, text).unwrap();
