@@ -22,9 +22,11 @@ echo debian > etc/hostname
 printf '127.0.0.1\tlocalhost debian\n' > etc/hosts
 echo '/dev/xvda / ext4 noatime 0 1' > etc/fstab
 ln -sf ../proc/self/mounts etc/mtab
-# There is one terminal.
-sed -i '/getty/d' etc/inittab
-echo 'h0:2345:respawn:/sbin/getty 115200 hvc0 vt100' >> etc/inittab
+# There is one terminal. systemd, which has no such table, looks for it by itself.
+if [ -e etc/inittab ]; then
+	sed -i '/getty/d' etc/inittab
+	echo 'h0:2345:respawn:/sbin/getty 115200 hvc0 vt100' >> etc/inittab
+fi
 rm -rf var/cache/apt/*.bin var/log/*
 cd ..
 
