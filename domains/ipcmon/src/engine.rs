@@ -3,8 +3,9 @@
 use cloison_abi::{
     Name,
     access::{Class, Classes, Decision, Question},
-    policy::FIRST_INDEX,
+    policy::{FIRST_INDEX, MAX_POLICIES},
 };
+use cloison_spelling::closest;
 use heapless::Vec;
 use ipcmon_api::{
     control::{Counted, Refusal},
@@ -60,8 +61,8 @@ impl Withdrawn {
 /// Why a policy is not in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotLoaded {
-    /// There is none of this name.
-    Unknown,
+    /// There is none of this name. One is close to it, perhaps.
+    Unknown(Option<Name>),
     /// It is none that can be in force.
     Bad(Fault),
     /// It is not known what was decided in an earlier life, so nothing is allowed.
@@ -71,7 +72,10 @@ pub enum NotLoaded {
 impl core::fmt::Display for NotLoaded {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Unknown => out.write_str("the manifest has no policy of this name"),
+            Self::Unknown(meant) => {
+                out.write_str("the manifest has no policy of this name")?;
+                meant.map_or(Ok(()), |meant| write!(out, "; did you mean `{meant}`?"))
+            }
             Self::Bad(fault) => fault.fmt(out),
             Self::Lost => Reason::Lost.fmt(out),
         }
@@ -320,5 +324,14 @@ impl<'a> Engine<'a> {
 }
 
 fn find<'a>(policies: &Policies<'a>, name: Name) -> Result<Policy<'a>, NotLoaded> {
-    policies.find(name).map_err(NotLoaded::Bad)?.ok_or(NotLoaded::Unknown)
+    policies.find(name).map_err(NotLoaded::Bad)?.ok_or_else(|| NotLoaded::Unknown(meant(policies, name)))
+}
+
+/// The policy that somebody meant who has misspelt its name.
+fn meant(policies: &Policies<'_>, name: Name) -> Option<Name> {
+    let mut names: Vec<Name, MAX_POLICIES> = Vec::new();
+    // There are no more than that.
+    names.extend(policies.names().take(MAX_POLICIES));
+    let meant = closest(name.as_str(), names.iter().map(Name::as_str))?;
+    Name::new(meant)
 }

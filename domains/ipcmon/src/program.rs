@@ -298,7 +298,7 @@ impl Server for Monitor {
                 self.save();
                 log!("policy {policy}, wanted by {by}, is not in force: {reason}");
                 return Err(match reason {
-                    NotLoaded::Unknown => Refusal::UnknownPolicy,
+                    NotLoaded::Unknown(_) => Refusal::UnknownPolicy,
                     NotLoaded::Bad(_) | NotLoaded::Lost => Refusal::BadPolicy,
                 });
             }

@@ -215,8 +215,12 @@ fn a_bad_policy_is_refused_and_the_old_one_stays() {
     assert_eq!(told(&mut engine, call(FIRST, ACME)), None);
     let refused = engine.load(name("bad")).err().unwrap();
     assert_eq!(refused.to_string(), "wall 0 is between fewer than two types");
-    let refused = engine.load(name("nigth")).err().unwrap();
-    assert_eq!(refused.to_string(), "the manifest has no policy of this name");
+    let unknown = "the manifest has no policy of this name";
+    let cases = [("nigth", "; did you mean `night`?"), ("frist", "; did you mean `first`?"), ("weekend", "")];
+    for (policy, meant) in cases {
+        let refused = engine.load(name(policy)).err().unwrap();
+        assert_eq!(refused.to_string(), format!("{unknown}{meant}"), "{policy}");
+    }
     assert_eq!(engine.counted().epoch, 1);
     assert!(told(&mut engine, call(FIRST, BOLT)).is_some());
     assert_eq!(told(&mut engine, call(FIRST, ACME)), None);

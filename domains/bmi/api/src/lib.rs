@@ -12,14 +12,13 @@
 extern crate alloc;
 
 mod carry_out;
-mod closest;
 mod command;
 mod desk;
 mod text;
 
 pub use builder_api::{DIGEST_BYTES, ManageError, REGISTER_NAMES, REGISTERS, State, manage};
 pub use carry_out::{Around, Digest, Status, carry_out, domains, groups};
-pub use closest::closest;
+pub use cloison_spelling::closest;
 pub use command::{Command, MANUAL, OPTIONS, UsageError, did_you_mean};
 pub use desk::Desk;
 pub use text::text;

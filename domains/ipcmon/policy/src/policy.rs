@@ -68,6 +68,11 @@ impl<'a> Policies<'a> {
         Ok(None)
     }
 
+    /// The names of the policies, up to one that is cut off.
+    pub fn names(&self) -> impl Iterator<Item = Name> + use<'a> {
+        self.all().map_while(Result::ok).map(|policy| policy.name)
+    }
+
     /// Whether one of the policies lets a domain do this.
     #[must_use]
     pub fn ever_allow(&self, flow: Flow) -> bool {

@@ -1,4 +1,7 @@
-//! What somebody meant who has misspelt it.
+//! What somebody meant who has misspelt a name.
+
+#![no_std]
+#![forbid(unsafe_code)]
 
 /// Longest word that is compared.
 const LONGEST: usize = 16;
