@@ -111,6 +111,110 @@ fn needed<'a>(draft: &'a Draft<'_>, place: usize) -> Option<(String, &'a At<Stri
     held.or(ends).or(handled)
 }
 
+/// Each domain for which the builder keeps a right, where it is to keep none.
+pub(super) fn kept_rights(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let Some(none) = draft.inputs.manifest.keeps_no_rights else { return Vec::new() };
+    let needs = draft.domains.iter().filter_map(|domain| {
+        let restarted = domain.table.on_fault.as_ref().filter(|policy| policy.value == "restart");
+        let restarted = restarted.map(|policy| ("to start it again after a fault", policy.span, "on_fault"));
+        let on_request = domain.table.on_request().map(|at| ("to start it on request", at, "start"));
+        let (what, at, key) = on_request.or(restarted)?;
+        let name = &domain.table.name.value;
+        let message = format!("the builder is to keep no right, but needs one over `{name}` {what}");
+        let fault = Diagnostic::new(at, message).label(none, "it is to keep none");
+        Some(fault.help(format!("remove `{key}`, or `keeps_rights = false`")))
+    });
+    needs.collect()
+}
+
+/// What is started on request has no more of the CPU than the budget has for it.
+pub(super) fn beyond_the_budget(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let is_spoiled = |domain: &DraftDomain<'_>| {
+        ["start", "priority", "budget_us", "period_us"].iter().any(|key| draft.is_spoiled(domain.table, key))
+    };
+    let is_whole = !draft.inputs.spoiled.contains_part("budget") && !draft.domains.iter().any(is_spoiled);
+    let Some(budget) = draft.inputs.manifest.budget.as_ref().filter(|_| is_whole) else { return Vec::new() };
+    let on_request = |place: &usize| draft.domains[*place].table.on_request().is_some();
+    let all: Vec<usize> = (0..draft.domains.len()).filter(on_request).collect();
+    let above = budget.priority.as_ref().map(|highest| too_high(draft, &all, highest));
+    let too_much = budget.cpu_percent.as_ref().and_then(|most| too_much_time(draft, &all, most));
+    above.unwrap_or_default().into_iter().chain(too_much).collect()
+}
+
+/// Those that state their priority, and one of those that do not: what those have follows from who calls them.
+fn too_high(draft: &Draft<'_>, on_request: &[usize], highest: &At<u64>) -> Vec<Diagnostic> {
+    let priorities = draft.priorities();
+    let above = on_request.iter().filter(|place| priorities[**place] > highest.value);
+    let (stated, others): (Vec<&usize>, Vec<&usize>) =
+        above.partition(|place| draft.domains[**place].table.priority.is_some());
+    let told = stated.into_iter().chain(others.into_iter().max_by_key(|place| priorities[**place]));
+    let faults = told.map(|place| {
+        let (table, has) = (draft.domains[*place].table, priorities[*place]);
+        let at = table.priority.as_ref().map_or(table.name.span, |stated| stated.span);
+        let (name, most) = (&table.name.value, highest.value);
+        let message = format!("`{name}` has the priority {has}; on request it can have {most}");
+        let fault = Diagnostic::new(at, message).label(highest.span, "the highest of the budget");
+        fault.help("give it a lower one, or the budget a higher one")
+    });
+    faults.collect()
+}
+
+/// One without a limit has what nobody else wants, and is promised nothing.
+fn too_much_time(draft: &Draft<'_>, on_request: &[usize], most: &At<u64>) -> Option<Diagnostic> {
+    let budgets = draft.budgets(&draft.priorities());
+    let part = |place: &usize| {
+        let budget = &budgets[*place];
+        budget.budget_us.saturating_mul(100).checked_div(budget.period_us).unwrap_or(0)
+    };
+    let sum = on_request.iter().map(part).fold(0, u64::saturating_add);
+    if sum <= most.value {
+        return None;
+    }
+    let parts = on_request.iter().map(|place| {
+        let name = &draft.domains[*place].table.name.value;
+        format!("`{name}` {} %", part(place))
+    });
+    let has = most.value;
+    let message = format!("the domains on request are promised {sum} % of the CPU, and the budget has {has}");
+    let fault = Diagnostic::new(most.span, message).note(parts.collect::<Vec<_>>().join(", "));
+    Some(fault.help(format!("give it {sum}, or some of them a smaller `budget_us`")))
+}
+
+/// A device that writes to memory goes on when its driver has ended: what it writes then is in that memory when the next life
+/// begins.
+pub(super) fn writing_devices(draft: &Draft<'_>) -> Vec<Diagnostic> {
+    let is_spoiled = |domain: &DraftDomain<'_>| {
+        ["start", "devices", "trusted_dma"].iter().any(|key| draft.is_spoiled(domain.table, key))
+    };
+    let whole = draft.domains.iter().filter(|domain| !is_spoiled(domain));
+    whole.filter_map(writing_device).collect()
+}
+
+fn writing_device(domain: &DraftDomain<'_>) -> Option<Diagnostic> {
+    let has_regions = domain.component?.regions.iter().any(|region| region.is_dma);
+    let device = domain.devices.first().filter(|_| has_regions);
+    let is_sure = domain.table.start.as_ref().is_none_or(|start| STARTS.contains(&start.value.as_str()));
+    let name = &domain.table.name.value;
+    match (domain.table.on_request().zip(device), domain.table.trusted_dma) {
+        (Some((at, device)), None) => {
+            let message =
+                format!("`{name}` is started on request, and its device writes to memory by itself");
+            let fault = Diagnostic::new(at, message).label(device.written.span, "the device");
+            let help = "remove `start`; or write `trusted_dma = true`, if its driver resets it first";
+            Some(
+                fault
+                    .note("between two lives nobody stops it, and the next one finds what it wrote")
+                    .help(help),
+            )
+        }
+        (None, Some(at)) if is_sure => {
+            let message = format!("`{name}` has no device that writes to memory between two of its lives");
+            Some(Diagnostic::new(at, message).help("remove `trusted_dma`"))
+        }
+        _ => None,
+    }
+}
+
 /// Who calls a domain that is held waits. If that were the manager, nobody could let it go.
 pub(super) fn holds_up(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let ends = [

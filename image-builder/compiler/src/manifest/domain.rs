@@ -25,6 +25,8 @@ pub struct DomainTable {
     pub uses: Vec<UseTable>,
     /// Whether it passes nothing from one of its clients to another.
     pub keeps_apart: bool,
+    /// Where it says that its device is trusted with memory between two lives.
+    pub trusted_dma: Option<Span>,
     /// Disks that it is given, or parts of them.
     pub disks: Vec<DiskUse>,
     /// The policy for its faults.
@@ -81,6 +83,7 @@ impl DomainTable {
             rights: Vec::new(),
             uses: Vec::new(),
             keeps_apart: false,
+            trusted_dma: None,
             disks: Vec::new(),
             on_fault: None,
             fault_handler: None,
@@ -125,6 +128,7 @@ impl DomainTable {
             rights: reader.texts("rights"),
             uses,
             keeps_apart: reader.flag("keeps_apart"),
+            trusted_dma: reader.set_flag("trusted_dma"),
             disks: DiskUse::read_all(reader),
             on_fault: reader.text("on_fault"),
             fault_handler: reader.text("fault_handler"),

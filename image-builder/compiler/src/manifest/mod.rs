@@ -117,6 +117,8 @@ pub struct Manifest {
     pub memory_mib: Option<At<u64>>,
     /// Whether the builder prints the census of rights.
     pub has_census: bool,
+    /// Where it says that the builder keeps no right when the system runs.
+    pub keeps_no_rights: Option<Span>,
     pub domains: Vec<DomainTable>,
     pub switches: Vec<SwitchTable>,
     pub disks: Vec<DiskTable>,
@@ -141,6 +143,10 @@ pub struct BudgetTable {
     /// Where it begins.
     pub at: Span,
     pub memory_mib: Option<At<u64>>,
+    /// The highest priority that one of them may have.
+    pub priority: Option<At<u64>>,
+    /// The part of the CPU that is kept for all of them, in percent, at most.
+    pub cpu_percent: Option<At<u64>>,
 }
 
 impl Inputs {
@@ -335,6 +341,7 @@ impl Manifest {
             ends_with: None,
             memory_mib: None,
             has_census: false,
+            keeps_no_rights: None,
             domains: Vec::new(),
             switches: Vec::new(),
             disks: Vec::new(),
@@ -360,6 +367,7 @@ impl Manifest {
             manifest.ends_with = system.text("ends_with");
             manifest.memory_mib = system.number("memory_mib");
             manifest.has_census = system.flag("census");
+            manifest.keeps_no_rights = system.cleared_flag("keeps_rights");
         };
         // A menu has no system of its own.
         let _ = if reader.has("menu") {
@@ -382,6 +390,8 @@ impl Manifest {
         self.budget = reader.table("budget", |table| BudgetTable {
             at: table.at(),
             memory_mib: table.required_number("memory_mib"),
+            priority: table.number("priority"),
+            cpu_percent: table.number("cpu_percent"),
         });
         self.groups = reader.entries("group", GroupTable::read);
         self.policy = reader.table("policy", PolicyTable::read);

@@ -147,6 +147,14 @@ impl<'d, 'p> Reader<'d, 'p> {
         value.get_ref().as_bool().unwrap_or_default()
     }
 
+    /// A flag that is not set, and is there: where.
+    pub(crate) fn cleared_flag(&mut self, key: &'static str) -> Option<Span> {
+        let value = self.table.get(key).filter(|value| value.get_ref().as_bool() == Some(false));
+        let at = value.map(|value| span(self.at.source, value));
+        self.flag(key);
+        at
+    }
+
     /// A flag that is set: where.
     pub(crate) fn set_flag(&mut self, key: &'static str) -> Option<Span> {
         let at = self.table.get(key).map(|value| span(self.at.source, value));
