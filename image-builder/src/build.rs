@@ -13,7 +13,7 @@ use image_compiler::{
 };
 use image_machine::{
     Failure,
-    cargo_build::{Compiler, KERNEL, LOADER, Part},
+    cargo_build::{Compiler, KERNEL, LOADER, Part, TARGET},
     disc::{self, Firmware, OnDisc},
     interrupts::Interrupts,
     medium::{self, Content, Form},
@@ -84,6 +84,12 @@ impl Context {
     pub fn payloads(&self) -> Payloads<'_> {
         let folder = self.target.join("payloads");
         Payloads { folder, progress: &self.progress, interrupts: &self.interrupts }
+    }
+
+    /// The program of a package that domains run, with its symbols, as it was compiled last.
+    #[must_use]
+    pub fn program(&self, package: &str) -> PathBuf {
+        self.target.join("on-target").join(TARGET).join("domain").join(package)
     }
 
     /// Where a system's files go.

@@ -31,6 +31,21 @@ fn a_full_disk_is_told_in_a_sentence_on_a_line_of_its_own() {
     assert!(shown.contains("\nerror: cannot write /dev/full: no space left on device"), "{shown}");
 }
 
+/// Where domains have faulted, and who had called whom, in words: of what a domain says itself, and of what the builder found.
+#[test]
+fn a_crash_is_told_by_function_file_and_line() {
+    let output = tool(&["run", "tests/manifests/accept/crash.toml", "--timeout", HANGS]).output().unwrap();
+    let said = said(&output);
+    let told = |begin: &str, end: &str| {
+        said.lines().any(|line| line.contains(begin) && line.ends_with(end) && !line.contains('|'))
+    };
+    let faulter = "(tests/domains/faulter/src/main.rs:12)";
+    assert!(told("faulter at 0x40", faulter), "{said}");
+    assert!(told("faulter, called from 0x40", "(assembly)"), "{said}");
+    assert!(told("panicker, called from 0x40", "(tests/domains/panicker/src/main.rs:9)"), "{said}");
+    assert!(!told("bmic at", ")") && !told("bmic, called", ")"), "{said}");
+}
+
 #[test]
 fn a_recording_that_does_not_fit_is_told() {
     let manifest = "tests/manifests/accept/forward.toml";

@@ -16,7 +16,8 @@ use bmi_api::{
     DIGEST_BYTES, Digest, ManageError, State, domains,
     manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed,
-        Listed, Measured, Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
+        Listed, Measured, Memory, Offered, Owned, Refusal, Restored, Resumed, Returns, Runs, Saved, Server,
+        Started,
     },
     text,
 };
@@ -209,6 +210,15 @@ impl Server for Bmi {
 
     fn registers(&mut self, client: Badge, domain: Name, first: u8) -> Result<Contents, Refusal> {
         self.ask((client, Operation::Info, domain), |builder| builder.registers(domain, first))
+    }
+
+    fn callers(&mut self, client: Badge, domain: Name, first: u8) -> Result<Returns, Refusal> {
+        self.ask((client, Operation::Info, domain), |builder| builder.callers(domain, first))
+    }
+
+    fn parts(&mut self, client: Badge, place: u8) -> Result<Owned, Refusal> {
+        self.judge.may(client, Operation::List)?;
+        passed_on(self.builder.parts(place))
     }
 
     fn budget(&mut self, client: Badge) -> Result<Memory, Refusal> {

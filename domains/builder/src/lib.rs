@@ -14,6 +14,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod crash;
 mod error;
 mod give;
 mod hex;

@@ -4,7 +4,7 @@ use builder_api::{
     DIGEST_BYTES, REGISTERS, State,
     manage::{
         About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed, Listed,
-        Measured, Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
+        Measured, Memory, Offered, Owned, Refusal, Restored, Resumed, Returns, Runs, Saved, Server, Started,
     },
 };
 use cloison_abi::{CallError, Name, limits::PAGE_BYTES};
@@ -200,6 +200,25 @@ impl<K: Kernel> Server for Managed<'_, '_, K> {
         let [a, b, c, d] =
             self.site.kernel.registers_of(slot, first / REGISTERS).map_err(|_| Refusal::NoRegister)?;
         Ok(Contents { a, b, c, d })
+    }
+
+    fn callers(&mut self, _client: Badge, domain: Name, first: u8) -> Result<Returns, Refusal> {
+        self.faulted(domain)?;
+        let domain = self.named(domain)?;
+        let all = self.site.callers(domain).map_err(|error| self.failed(error))?;
+        let [a, b, c, d] =
+            *all.as_chunks().0.get(usize::from(first / REGISTERS)).ok_or(Refusal::NoRegister)?;
+        Ok(Returns { a, b, c, d })
+    }
+
+    fn parts(&mut self, _client: Badge, place: u8) -> Result<Owned, Refusal> {
+        let plan = self.site.plan;
+        let entry = plan.domain(place.into()).map_err(|_| Refusal::Unknown)?;
+        let own = plan.memory_of(place.into()).map(|region| self.site.pages_of(region));
+        let pages = own.sum::<u64>() + u64::from(entry.quota_pages);
+        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+        let (threads, interrupts, ports) = plan.counts_of(place.into());
+        Ok(Owned { threads, pages, interrupts, ports })
     }
 
     fn start(&mut self, _client: Badge, domain: Name) -> Result<Started, Refusal> {

@@ -331,6 +331,16 @@ impl<'a> Plan<'a> {
         let devices = (0..).zip(self.devices);
         devices.filter(move |(_, device)| device.domain == domain).map(|(place, _)| place)
     }
+
+    /// How many threads a domain has, interrupts of devices, and ports of the machine.
+    #[must_use]
+    pub fn counts_of(&self, domain: u32) -> (u32, u32, u32) {
+        let is_its = |device| self.devices.get(device as usize).is_some_and(|device| device.domain == domain);
+        let threads = self.threads.iter().filter(|thread| thread.domain == domain).count();
+        let interrupts = self.interrupts.iter().filter(|interrupt| is_its(interrupt.device)).count();
+        let ranges = self.io_ranges.iter().filter(|range| is_its(range.device));
+        (threads as u32, interrupts as u32, ranges.map(|range| u32::from(range.count)).sum())
+    }
 }
 
 fn other_program(domain: &DomainEntry, other: &ProgramEntry) -> Program {

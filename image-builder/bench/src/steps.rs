@@ -6,14 +6,13 @@ use std::{
     path::Path,
 };
 
-use addr2line::Loader;
 use cloison_abi::limits::IMAGE_ADDRESS;
 use image_builder::build::Built;
 use image_compiler::plan::Program;
 use image_machine::{
     Failure,
-    cargo_build::TARGET,
     run::{Accelerator, Machine, Session},
+    symbols::Symbols,
 };
 
 use super::{
@@ -52,10 +51,14 @@ impl Bench<'_> {
         debugger.stop()?;
         let counts = self.count_steps(&built, &mut debugger)?;
         step.done(&format!("{STEPS} instructions"));
-        let folder = self.context.target.join("on-target").join(TARGET).join("domain");
         let mut parts = vec![Part::read("kernel", &built.symbols, None, &counts)?];
         for (number, component) in built.system.components().iter().enumerate() {
-            parts.push(Part::read(&component.name, &folder.join(&component.package), Some(number), &counts)?);
+            parts.push(Part::read(
+                &component.name,
+                &self.context.program(&component.package),
+                Some(number),
+                &counts,
+            )?);
         }
         Ok(text(parts))
     }
@@ -104,13 +107,12 @@ type Functions = BTreeMap<String, usize>;
 impl Part {
     /// Finds the functions of the instructions with this number in a file with symbols.
     fn read(name: &str, file: &Path, number: Option<usize>, counts: &Counts) -> Result<Self, Failure> {
-        let unreadable = |error: &dyn std::fmt::Display| {
-            Failure::Failed(format!("cannot read the symbols in {}: {error}", file.display()))
-        };
-        let symbols = Loader::new(file).map_err(|error| unreadable(&error))?;
+        let symbols = Symbols::read(file)?;
         let mut files: BTreeMap<String, Functions> = BTreeMap::new();
         for ((_, address), count) in counts.iter().filter(|((part, _), _)| *part == number) {
-            let (file, function) = place(&symbols, *address).map_err(|error| unreadable(&error))?;
+            let place = symbols.place(*address)?;
+            let (file, function) =
+                place.map_or(("assembly".into(), "?".into()), |place| (place.file, place.function));
             *files.entry(file).or_default().entry(function).or_default() += count;
         }
         Ok(Self { name: name.to_owned(), files })
@@ -154,37 +156,6 @@ fn largest<T>(mut all: Vec<T>, count: usize, size: impl Fn(&T) -> usize) -> (Vec
     (all, rest)
 }
 
-/// The file and the function that an instruction belongs to. Of functions that were inlined into each other,
-/// the innermost that is not Rust's own: whose reads and writes those are is what one wants to know.
-fn place(symbols: &Loader, address: u64) -> Result<(String, String), Box<dyn std::error::Error>> {
-    let mut frames = symbols.find_frames(address)?;
-    while let Some(frame) = frames.next()? {
-        let name = frame.function.as_ref().and_then(|name| name.demangle().ok());
-        let file = frame.location.and_then(|location| location.file).filter(|file| !is_of_rust(file));
-        if let (Some(name), Some(file)) = (name, file) {
-            return Ok((short(file).to_owned(), without_types(&name).to_owned()));
-        }
-    }
-    let symbol = symbols.find_symbol(address).map(|name| format!("{:#}", rustc_demangle::demangle(name)));
-    Ok(("assembly".to_owned(), symbol.unwrap_or_else(|| "?".to_owned())))
-}
-
-/// Whether a file belongs to the library that comes with the compiler.
-fn is_of_rust(file: &str) -> bool {
-    file.starts_with("/rustc/") || file.contains("/rustlib/src/")
-}
-
-/// A function's name without the types that it was compiled for.
-fn without_types(name: &str) -> &str {
-    name.split_once('<').map_or(name, |(name, _)| name)
-}
-
-/// A path from the root of the workspace, or from the folder of a crate.
-fn short(file: &str) -> &str {
-    let in_crate = file.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/'));
-    in_crate.map_or(file, |(_, rest)| rest).trim_start_matches("cloison/")
-}
-
 fn text(mut parts: Vec<Part>) -> String {
     parts.retain(|part| part.total() > 0);
     parts.sort_by_key(|part| std::cmp::Reverse(part.total()));
@@ -220,20 +191,6 @@ mod tests {
         assert_eq!(
             text,
             " 75.0 % ore\n   75.0 % plane.rs: b 50.0 %, a 25.0 %\n 25.0 % kernel\n   25.0 % calls.rs: on_call 25.0 %\n"
-        );
-    }
-
-    #[test]
-    fn names_functions_as_people_look_for_them() {
-        assert_eq!(without_types("dispatch_ip<cloison_net::device::Transmit>"), "dispatch_ip");
-        assert_eq!(
-            short("cargo/registry/src/index.crates.io-1/smoltcp-0.14.0/src/lib.rs"),
-            "smoltcp-0.14.0/src/lib.rs"
-        );
-        assert_eq!(short("cloison/libos/net/src/stack.rs"), "libos/net/src/stack.rs");
-        assert!(
-            is_of_rust("/rustc/0123/library/core/src/ptr/mod.rs")
-                && !is_of_rust("cloison/domains/ore/src/main.rs")
         );
     }
 }

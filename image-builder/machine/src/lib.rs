@@ -9,7 +9,7 @@
 //! | [`payload`] | apt and dpkg-deb, which fetch and read what guests begin with |
 //!
 //! Below them: [`process`] starts programs and ends them, [`interrupts`] tells that somebody asks to stop,
-//! [`package`] and [`initramfs`] read and write archives, [`linux_program`] compiles what runs in a Linux, [`terminal`] has the keyboard, [`progress`] shows what is being done, [`patience`] and [`scratch`] hold time and
+//! [`package`] and [`initramfs`] read and write archives, [`linux_program`] compiles what runs in a Linux, [`terminal`] has the keyboard, [`progress`] shows what is being done, [`symbols`] finds functions and lines of addresses, [`patience`] and [`scratch`] hold time and
 //! files for a run.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
@@ -33,6 +33,7 @@ pub mod run;
 mod rust_library;
 pub mod scratch;
 pub mod source;
+pub mod symbols;
 pub mod terminal;
 pub mod tools;
 

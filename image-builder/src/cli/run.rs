@@ -17,6 +17,7 @@ use image_machine::{
         Conclusion, Devices, ForwardRequest, Heard, HostPort, HostPorts, Line, Machine, Monitor, OpenDisk,
         OpenForward, Recording, Run, Session, Startup, Tpm, TpmState, TpmVersion, Transcript, Watch,
     },
+    symbols::{self, Symbols},
     terminal::Keyboard,
     tools,
 };
@@ -106,11 +107,33 @@ fn start(context: &Context, args: &RunArgs) -> Result<(), Failure> {
     let conclusion = watch.until_end(&mut session, &mut |bytes| screen.show(bytes));
     // Whatever comes next begins a line of its own.
     screen.finish();
+    show_crashes(context, &built, screen.transcript.lines());
     if !bank.as_ref().is_some_and(Bank::is_done) {
         explain(&built, args, &session, &screen.transcript, conclusion?)?;
     }
     // Without a verdict a run that asked for one has failed, however the machine ended.
     bank.map_or(Ok(()), |bank| bank.conclude(args.mode))
+}
+
+/// Names functions, files and lines of what has faulted or panicked.
+fn show_crashes(context: &Context, built: &Built, lines: &[Line]) {
+    let told = symbols::explain(lines, |name| {
+        let file = match name {
+            "kernel" => built.symbols.clone(),
+            _ => context.program(program_of(&built.system, name)?),
+        };
+        Symbols::read(&file).ok()
+    });
+    told.iter().for_each(|line| output::note(line));
+}
+
+/// The package whose program a domain runs.
+fn program_of<'a>(system: &'a System, domain: &str) -> Option<&'a str> {
+    if domain == BUILDER {
+        return Some(&system.builder().name);
+    }
+    let (_, domain) = system.domains().find(|(_, known)| known.name == domain)?;
+    Some(&system.component(domain.component).name)
 }
 
 /// The system of a menu that is to be started. What is around it, such as its network and its disks, is the machine's.

@@ -27,6 +27,8 @@ pub mod task;
 pub mod time;
 
 #[cfg(cloison_target)]
+mod callers;
+#[cfg(cloison_target)]
 mod panic;
 
 // The five memory functions come in by name; nothing calls them by path.

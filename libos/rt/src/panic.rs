@@ -19,5 +19,6 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         let (_, bytes) = cloison_sys::info::get().heap();
         crate::log!("the heap of {} KiB was too small; `heap_kib` in domain.toml sets it", bytes / 1024);
     }
+    crate::callers::tell();
     cloison_sys::panic(line)
 }

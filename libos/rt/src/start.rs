@@ -67,6 +67,8 @@ impl<E: Display> Outcome for Result<(), E> {
 /// Sets up the heap, runs `main` and ends the domain.
 pub fn run<R: Outcome>(argument: u64, main: fn() -> R) -> ! {
     ARGUMENT.store(argument, Ordering::Relaxed);
+    #[cfg(cloison_target)]
+    crate::callers::begin();
     let info = cloison_sys::info::get();
     if info.abi_version() != ABI_VERSION {
         crate::log!(

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod build;
+pub mod callers;
 pub mod dma;
 pub mod guest;
 pub mod info;

@@ -287,6 +287,31 @@ mod tests {
         assert!(lines.iter().all(|line| line.len() <= 110), "{lines:?}");
     }
 
+    /// BMI's manual, as far as it has options and operations in tables.
+    fn rows() -> impl Iterator<Item = Vec<&'static str>> {
+        let lines = include_str!("../../README.md").lines().filter(|line| line.starts_with("| "));
+        lines.map(|line| line.split('|').collect())
+    }
+
+    #[test]
+    fn the_readme_has_a_row_for_each_option_and_says_which_operation_it_takes() {
+        let named =
+            |cell: &str, word: &str| cell.split('`').any(|part| part.split(' ').any(|one| one == word));
+        for option in OPTIONS {
+            assert!(rows().any(|row| named(row[1], option)), "{option}");
+        }
+        for operation in cloison_abi::management::Operation::ALL.map(|operation| operation.name()) {
+            let takes = |row: &Vec<&str>| row.len() > 3 && named(row[3], operation);
+            assert!(
+                rows().any(|row| takes(&row) && named(row[1], &["--", operation].concat())),
+                "{operation}"
+            );
+            // Either the report's BMI has it, or the table says that it has not.
+            let is_compared = |row: &Vec<&str>| row.len() == 4 && named(row[2], operation);
+            assert!(rows().any(|row| is_compared(&row)), "{operation}");
+        }
+    }
+
     proptest! {
         /// Whatever is typed, it is a command, or it is said what is wrong.
         #[test]

@@ -8,7 +8,7 @@ use std::{
 use attester_api::record::{Recorded, Refusal as NoRecord};
 use bmi_api::manage::{
     About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed, Measured,
-    Memory, Offered, Refusal, Restored, Resumed, Runs, Saved, Server, Started,
+    Memory, Offered, Owned, Refusal, Restored, Resumed, Returns, Runs, Saved, Server, Started,
 };
 use cloison_abi::{Badge, CallError};
 use cloison_ipc::{Failure, Message};
@@ -164,6 +164,14 @@ impl Server for Builder<'_> {
     }
 
     fn registers(&mut self, _: Badge, _: Name, _: u8) -> Result<Contents, Refusal> {
+        Err(Refusal::Failed)
+    }
+
+    fn callers(&mut self, _: Badge, _: Name, _: u8) -> Result<Returns, Refusal> {
+        Err(Refusal::Failed)
+    }
+
+    fn parts(&mut self, _: Badge, _: u8) -> Result<Owned, Refusal> {
         Err(Refusal::Failed)
     }
 

@@ -150,6 +150,12 @@ cloison_ipc::interface! {
         /// Registers of a domain that has faulted: four from `first` on, a multiple of four, in the order of
         /// [`REGISTER_NAMES`](crate::REGISTER_NAMES).
         registers: Registers { domain: Name, first: u8 } -> Contents { a: u64, b: u64, c: u64, d: u64 };
+        /// Where the calls return to that a domain was in when it faulted, the innermost first: four from `first` on, a
+        /// multiple of four; 0 behind the last one.
+        callers: Callers { domain: Name, first: u8 } -> Returns { a: u64, b: u64, c: u64, d: u64 };
+        /// What the domain at a place has, from 0 on: threads; pages that are its alone, or would be, with its page tables;
+        /// lines by which devices interrupt it; ports of the machine.
+        parts: Parts { place: u8 } -> Owned { threads: u32, pages: u32, interrupts: u32, ports: u32 };
         /// Gives a domain its memory, loads its program and starts it.
         start: Start { domain: Name } -> Started { kib: u32, digest: [u8; DIGEST_BYTES] };
         /// What a domain can be started with, by its place, from 0 on; nothing if it has its program alone. Of a guest: the

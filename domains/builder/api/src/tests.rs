@@ -10,7 +10,8 @@ use cloison_ipc::{Badge, Message, Transport};
 use super::*;
 use manage::{
     About, Asked, Belongs, Client, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed,
-    Listed, Measured, Memory, Offered, Refusal, Request, Restored, Resumed, Runs, Saved, Server, Started,
+    Listed, Measured, Memory, Offered, Owned, Refusal, Request, Restored, Resumed, Returns, Runs, Saved,
+    Server, Started,
 };
 
 /// A builder that has one domain, and the gate into it.
@@ -77,6 +78,14 @@ impl Server for One {
     fn registers(&mut self, _client: Badge, _domain: Name, first: u8) -> Result<Contents, Refusal> {
         let first = u64::from(first);
         Ok(Contents { a: first, b: first + 1, c: first + 2, d: first + 3 })
+    }
+
+    fn callers(&mut self, _client: Badge, _domain: Name, first: u8) -> Result<Returns, Refusal> {
+        Ok(Returns { a: u64::MAX, b: first.into(), c: 1, d: 0 })
+    }
+
+    fn parts(&mut self, _client: Badge, place: u8) -> Result<Owned, Refusal> {
+        Ok(Owned { threads: 1, pages: u32::MAX, interrupts: place.into(), ports: 8 })
     }
 
     fn start(&mut self, _client: Badge, domain: Name) -> Result<Started, Refusal> {
@@ -182,6 +191,8 @@ fn what_is_told_arrives_whole() {
     assert_eq!(client.measure(hello), Ok(Measured { digest: [0xd1; 32] }));
     assert_eq!(client.fault(hello), Err(Failure::Refused(Refusal::NotFaulted)));
     assert_eq!(client.registers(hello, 16), Ok(Contents { a: 16, b: 17, c: 18, d: 19 }));
+    assert_eq!(client.callers(hello, 4), Ok(Returns { a: u64::MAX, b: 4, c: 1, d: 0 }));
+    assert_eq!(client.parts(3), Ok(Owned { threads: 1, pages: u32::MAX, interrupts: 3, ports: 8 }));
     assert_eq!(client.image(hello, 0), Ok(Offered { image: hello, least_mib: u32::MAX, most_mib: 1 }));
     assert_eq!(client.image(hello, 1), Err(Failure::Refused(Refusal::UnknownImage)));
     let started = Guested { kib: u32::MAX, digest: [9; DIGEST_BYTES] };
@@ -202,7 +213,7 @@ fn a_message_of_another_interface_is_none_of_these() {
     let labels = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
     let requests: Vec<_> =
         labels.filter_map(|label| Request::decode(Message { label, words: [0; 4] }).ok()).collect();
-    assert_eq!(requests.len(), 20, "each operation, by its number");
+    assert_eq!(requests.len(), 22, "each operation, by its number");
     assert!(requests.iter().all(|request| Request::decode(request.encode()).as_ref() == Ok(request)));
 }
 

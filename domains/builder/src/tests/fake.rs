@@ -51,6 +51,8 @@ struct State {
     waiting: u32,
     /// Pages that were taken out of PCI's configuration space.
     of_space: Vec<(u64, u64)>,
+    /// The top of the stack with which each domain has stopped.
+    stack: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,6 +94,7 @@ impl Fake {
             entries: Vec::new(),
             waiting: 0b11,
             of_space: Vec::new(),
+            stack: 1,
         }))
     }
 
@@ -164,6 +167,11 @@ impl Fake {
         self.0.borrow_mut().waiting = waiting;
     }
 
+    /// With which top of its stack each domain has stopped.
+    pub fn set_stack(&self, top: u64) {
+        self.0.borrow_mut().stack = top;
+    }
+
     /// How each domain waits that is held, or why it is not told with what it goes on.
     pub fn set_held(&self, held: Result<u64, CallError>) {
         self.0.borrow_mut().held = held;
@@ -205,7 +213,9 @@ impl Kernel for &Fake {
     }
 
     fn registers_of(&mut self, domain: Slot, part: u8) -> Result<[u64; 4], CallError> {
-        self.0.borrow().domain(domain).map(|()| [part.into(); 4])
+        let state = self.0.borrow();
+        let first = if part == 1 { state.stack } else { part.into() };
+        state.domain(domain).map(|()| [first, part.into(), part.into(), part.into()])
     }
 
     /// The registers say which part they are.

@@ -1,5 +1,6 @@
 //! The builder against a kernel that only keeps count, on plans as they should be and on plans that are damaged.
 
+mod crash;
 mod fake;
 mod lives;
 mod policy;

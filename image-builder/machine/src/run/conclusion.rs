@@ -5,8 +5,8 @@ use std::time::Duration;
 use cloison_abi::call::SystemEnd;
 use image_compiler::visible::visible;
 
-use super::{End, Stuck, Transcript, complaint};
-use crate::Failure;
+use super::{End, Line, Stuck, Transcript, complaint};
+use crate::{Failure, symbols::CALLED};
 
 /// Why nobody watches a session any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,8 @@ impl Run<'_> {
     /// The last line of whichever of these spoke last.
     fn last_words(&self, names: &[&str]) -> String {
         let said = |name: Option<&str>| name.is_some_and(|name| names.contains(&name));
-        let line = self.transcript.lines().iter().rev().find(|line| said(line.name()));
+        let is_word = |line: &&Line| said(line.name()) && !line.message().starts_with(CALLED);
+        let line = self.transcript.lines().iter().rev().find(is_word);
         line.map(|line| format!(": {}", line.message().trim_start_matches("error: "))).unwrap_or_default()
     }
 }
@@ -173,7 +174,7 @@ mod tests {
         let console = "tpmdemo | hello\nkernel | tpmdemo faulted: write to 0x8; it is stopped\n";
         let text = explain(End::System(SystemEnd::Failure), console);
         assert_eq!(text, "demo failed: tpmdemo faulted: write to 0x8; it is stopped");
-        let console = "tpmdemo | no more\nkernel | tpmdemo faulted: panic at source line 7; it is stopped\n";
+        let console = "tpmdemo | no more\ntpmdemo | called from 0x401000\nkernel | tpmdemo faulted: panic at source line 7; it is stopped\n";
         let text = explain(End::System(SystemEnd::Failure), console);
         assert_eq!(text, "demo failed: tpmdemo ended with an error: no more");
     }

@@ -8,7 +8,7 @@ use cloison_ipc::{Failure, Transport};
 use super::{Around, Outcome, Session};
 use crate::{
     DIGEST_BYTES, REGISTER_NAMES, REGISTERS,
-    manage::{About, Crash, Listed, Refusal},
+    manage::{About, Crash, Listed, Owned, Refusal},
     text,
 };
 
@@ -75,6 +75,19 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             let more = if with_more { self.more(listed) } else { alloc::string::String::new() };
             self.say(text(format_args!("{row}{more}")).trim_end());
         }
+        if with_more { self.list_parts(&all) } else { Ok(()) }
+    }
+
+    /// What each has beside time and memory of the budget.
+    fn list_parts(&mut self, all: &[Listed]) -> Outcome {
+        self.say(format_args!(" id  {:<16}  threads    pages  interrupts  ports", "domain"));
+        for (id, (place, Listed { name, .. })) in (FIRST_INDEX..).zip((0..).zip(all)) {
+            let parts = self.bmi.parts(place).map_err(|error| self.failed(error))?;
+            let Owned { threads, pages, interrupts, ports } = parts;
+            let row =
+                format_args!("{id:>3x}  {name:<16}  {threads:>7}  {pages:>7}  {interrupts:>10}  {ports:>5}");
+            self.say(row);
+        }
         Ok(())
     }
 
@@ -133,6 +146,22 @@ impl<T: Transport, A: Around> Session<'_, T, A> {
             let all =
                 names.iter().zip(values).map(|(name, value)| text(format_args!("{name:>6} {value:016x}")));
             self.say(all.collect::<alloc::vec::Vec<_>>().join(" "));
+        }
+        self.callers(domain)
+    }
+
+    /// Who had called whom, the innermost first.
+    fn callers(&mut self, domain: Name) -> Outcome {
+        let mut line = alloc::string::String::new();
+        for first in [0, REGISTERS] {
+            let returns = self.bmi.callers(domain, first);
+            let returns = self.judge(domain, returns)?;
+            let all =
+                [returns.a, returns.b, returns.c, returns.d].into_iter().filter(|address| *address != 0);
+            all.for_each(|address| line += &text(format_args!(" {address:#x}")));
+        }
+        if !line.is_empty() {
+            self.say(format_args!("  called from{line}"));
         }
         Ok(())
     }

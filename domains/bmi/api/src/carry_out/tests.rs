@@ -9,7 +9,7 @@ use crate::{
     DIGEST_BYTES,
     manage::{
         self, About, Asked, Belongs, Contents, Crash, Grouped, Guested, Held, Hindered, ImageSet, Killed,
-        Measured, Memory, Offered, Restored, Resumed, Runs, Saved, Server, Started,
+        Measured, Memory, Offered, Owned, Restored, Resumed, Returns, Runs, Saved, Server, Started,
     },
 };
 
@@ -108,6 +108,18 @@ impl Server for World {
     fn registers(&mut self, _: Badge, _: Name, first: u8) -> Result<Contents, Refusal> {
         let first = u64::from(first);
         Ok(Contents { a: first, b: first + 1, c: first + 2, d: first + 3 })
+    }
+
+    fn callers(&mut self, _: Badge, _: Name, first: u8) -> Result<Returns, Refusal> {
+        let address = 0x40_1000 + u64::from(first);
+        // Behind the sixth there is none.
+        let second = if first == 0 { [0x40_1200, 0x40_1300] } else { [0, 0] };
+        Ok(Returns { a: address, b: 0x40_1100, c: second[0], d: second[1] })
+    }
+
+    fn parts(&mut self, _: Badge, place: u8) -> Result<Owned, Refusal> {
+        let place = u32::from(place);
+        Ok(Owned { threads: 1, pages: 20 + place, interrupts: u32::from(place == 0), ports: 8 * place })
     }
 
     fn budget(&mut self, _: Badge) -> Result<Memory, Refusal> {
@@ -316,6 +328,10 @@ fn more_is_shown_on_request() {
             "  2  console           at boot             -            -",
             "  3  stpm              ended         316 KiB        42 ms     1  stpm              abababababababab...",
             "  4  tpmdemo           faulted       316 KiB        42 ms     1  tpmdemo           abababababababab...",
+            " id  domain            threads    pages  interrupts  ports",
+            "  2  console                 1       20           1      0",
+            "  3  stpm                    1       21           0      8",
+            "  4  tpmdemo                 1       22           0     16",
         ],
     );
     done(
@@ -347,6 +363,7 @@ fn more_is_shown_on_request() {
         ]
     );
     assert_eq!(shown[9], "   rip 0000000000000010 rflags 0000000000000011");
+    assert_eq!(shown[10..], ["  called from 0x401000 0x401100 0x401200 0x401300 0x401004 0x401100"]);
 }
 
 #[test]
