@@ -22,6 +22,9 @@ use crate::{
 /// The vector of a page fault.
 const PAGE_FAULT: u64 = 14;
 
+/// In its error code: the access was that of a program in ring 3.
+const PAGE_FAULT_OF_USER: u64 = 1 << 2;
+
 /// Called by the boot, once all is ready: what the boot alone needs goes, and the builder runs. On its own, as it should
 /// not be part of what goes.
 #[inline(never)]
@@ -142,6 +145,13 @@ pub(crate) extern "C" fn on_trap(cpu: &mut Cpu, vector: u64, code: u64) -> ! {
     #[cfg(feature = "self-attack")]
     attack::check_flags();
     let mut kernel = lock::take();
+    if vector == PAGE_FAULT
+        && code & PAGE_FAULT_OF_USER == 0
+        && let Some(guest) = cpu.guest()
+        && kernel.carry_out_return(guest)
+    {
+        entry::go(kernel, cpu.head());
+    }
     let guest = kernel.save_guest(cpu);
     if vector >= FIRST_VECTOR.into() {
         if let (Some(_), Some(id)) = (guest, kernel.threads.current()) {

@@ -27,7 +27,7 @@ pub struct Guest {
     pool: Option<RegionRef>,
     /// What it sees.
     pub(crate) spaces: GuestSpaces,
-    context: GuestContext,
+    pub(crate) context: GuestContext,
     /// Events for which it comes out.
     mask: u64,
 }
@@ -161,6 +161,15 @@ impl Kernel {
         };
         self.end_guest(thread, id, CameOut { exit, vector: 0, words: [events, 0] });
         false
+    }
+
+    /// The guest that has the CPU has faulted as ring 0 does, though it runs in ring 3: QEMU reads what `iretq` takes from the
+    /// stack with the rights of ring 0 (`helper_iret_protected`), to which SMAP closes a guest's memory. If it was that, does
+    /// what the instruction would have done, and returns true: the CPU is the guest's as it was.
+    #[cold]
+    pub fn carry_out_return(&mut self, id: GuestId) -> bool {
+        let Guest { spaces, context, .. } = self.guest_mut(id);
+        context.carry_out_return(spaces)
     }
 
     /// If the CPU has come from a guest into the kernel, saves what it holds of that. Returns the guest.

@@ -3,7 +3,10 @@
 
 use cloison_abi::{
     CallError, Rights,
-    guest::{GUEST_DATA_SELECTOR, GUEST_FLAGS, GUEST_LOW_END, GUEST_REGIONS, GUEST_SPACES, GuestMapEntry},
+    guest::{
+        GUEST_CODE_SELECTOR, GUEST_DATA_SELECTOR, GUEST_FLAGS, GUEST_LOW_END, GUEST_REGIONS, GUEST_SPACES,
+        GuestMapEntry,
+    },
     limits::PAGE_BYTES,
 };
 
@@ -23,6 +26,9 @@ pub const LOWER_BITS: u32 = ADDRESS_BITS - 1;
 /// What a guest can use: the lower half but for its last page, and of the upper half what is not the kernel's.
 const AREAS: [(u64, u64); 3] =
     [(0, GUEST_LOW_END / PAGE_BYTES), (UPPER_FIRST, 264 * SLOT_PAGES), (272 * SLOT_PAGES, UPPER_END)];
+
+/// The instruction by which an interrupt's handler returns.
+const IRETQ: [u8; 2] = [0x48, 0xcf];
 
 /// Interrupts on, and the bit that is always one.
 pub const FIXED_FLAGS: u64 = 0x202;
@@ -222,6 +228,23 @@ pub fn checked_flags(addresses: [u64; 4], flags: u64) -> Result<u64, CallError> 
         return Err(CallError::BadArgument);
     }
     Ok(flags & GUEST_FLAGS | FIXED_FLAGS)
+}
+
+/// Whether a guest's next instruction is `iretq`, from the two words of which the first holds its first byte.
+#[must_use]
+pub fn is_return([low, high]: [u64; 2], rip: u64) -> bool {
+    let bits = 8 * (rip % 8) as u32;
+    let code = low >> bits | high << 1 << (63 - bits);
+    (code as u16).to_le_bytes() == IRETQ
+}
+
+/// Where a guest goes on after an `iretq`, from the five words that this finds on its stack: `rip`, `rflags` and `rsp`. None
+/// if that is not where the guest runs now, in its segments, so that the CPU would fault.
+#[must_use]
+#[inline(always)]
+pub fn checked_return([rip, code, rflags, rsp, data]: [u64; 5]) -> Option<[u64; 3]> {
+    let stays = code == GUEST_CODE_SELECTOR.into() && data == GUEST_DATA_SELECTOR.into();
+    (stays && is_canonical(rip)).then_some([rip, rflags & GUEST_FLAGS | FIXED_FLAGS, rsp])
 }
 
 /// What of a segment register is kept while a guest does not run: the selector of its data, else none.

@@ -11,7 +11,7 @@ use cloison_abi::{
 };
 use cloison_rules::{
     DomainSet, Frame, RegionRef,
-    guest::{Attached, GuestPages, Pool, Shown, SpaceId, is_shared},
+    guest::{Attached, GuestPages, Pool, Shown, SpaceId, is_canonical, is_shared},
     memory::Run,
 };
 use x86_64::structures::paging::PageTableFlags as Flags;
@@ -33,6 +33,9 @@ const GLANCES: usize = 16;
 /// Links between tables: what a page allows, its own entry says.
 const LINKS: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::USER_ACCESSIBLE);
 
+/// What each entry says that leads to a page which is shown.
+const SHOWN: Flags = Flags::PRESENT.union(Flags::USER_ACCESSIBLE);
+
 /// The root table of a space that is there.
 #[derive(Clone, Copy)]
 pub struct Root(Frame);
@@ -42,6 +45,36 @@ impl Root {
     #[inline(always)]
     pub(in crate::arch) fn address(self) -> u64 {
         self.0.address()
+    }
+
+    /// Copies words that a guest finds at an address. Returns false if nothing is shown there, if they are not in one page,
+    /// or if the address is none of a word.
+    #[cold]
+    pub(in crate::arch) fn read(self, address: u64, words: &mut [u64]) -> bool {
+        let first = index(address, 0);
+        if !is_canonical(address) || !address.is_multiple_of(8) || first + words.len() > ENTRIES {
+            return false;
+        }
+        let Some(page) = self.page_at(address) else { return false };
+        for (word, index) in words.iter_mut().zip(first..) {
+            // SAFETY: the page is shown to the guest, so it is of an attached region, and nothing of the kernel is in it.
+            *word = unsafe { physical::load_word(page, index) };
+        }
+        true
+    }
+
+    /// The page that is shown at an address. The kernel's own are not for users, and so not shown.
+    fn page_at(self, address: u64) -> Option<Frame> {
+        let mut at = self.0;
+        for level in (1..=4).rev() {
+            // SAFETY: a table of the space: its root, or what an entry of a table leads to.
+            let entry = unsafe { Entry::of(at, index(address, level)) }.get();
+            if !Flags::from_bits_truncate(entry).contains(SHOWN) {
+                return None;
+            }
+            at = Frame::holding(entry & ADDRESS);
+        }
+        Some(at)
     }
 }
 

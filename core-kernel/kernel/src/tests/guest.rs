@@ -184,9 +184,23 @@ fn all_table_pages_come_back() {
     world.take_down();
 }
 
+/// The first page of a region of the builder's.
+fn frame_of(world: &World, slot: u8) -> Frame {
+    let region = world.region(DomainId::BUILDER, slot.into()).unwrap();
+    world.kernel.regions.get(region).unwrap().run().first
+}
+
 /// A world whose guest has the CPU: one space, with one page of its memory.
 fn with_running_guest() -> World {
+    with_guest_at(0, 0)
+}
+
+/// The same; the guest begins with this instruction and stack.
+fn with_guest_at(rip: u64, rsp: u64) -> World {
     let mut world = world();
+    let registers = frame_of(&world, GUEST[1]);
+    machine::write(registers, RIP, rip);
+    machine::write(registers, RSP, rsp);
     assert_eq!(world.space(SPACE_CREATE, 0), 0);
     assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
     world.list(0, GuestMapEntry(0));
@@ -212,6 +226,54 @@ fn a_guest_that_runs_ends_with_its_domain() {
             assert_eq!(world.space(SPACE_CREATE, 0), 0);
             assert_eq!(world.shown(0), []);
         }
+        world.take_down();
+    }
+}
+
+/// Numbers in the frame page of a guest's stack and next instruction.
+const RSP: usize = 4;
+const RIP: usize = 16;
+/// Bytes of `iretq` in a word, and of another instruction.
+const IRETQ: u64 = 0xcf48;
+const UD2: u64 = 0x0b0f;
+
+/// A guest's return that the CPU could not carry out: what is at its next instruction and at its stack, and whether it is
+/// carried out. Where the stack is at a page's end, its last word lies in one that is not shown.
+#[test]
+fn a_guest_returns_as_the_cpu_would() {
+    let (page, next) = (0x1000_u64, 0x2000);
+    let frame = [0x1008, 0x33, u64::MAX, 0x77, 0x2b];
+    let changed = |word: usize, to: u64| {
+        let mut changed = frame;
+        changed[word] = to;
+        changed
+    };
+    for (code, rip, stack, rsp, is_done) in [
+        (IRETQ, page, frame, page + 0x100, true),
+        (IRETQ, page, frame, next - 40, true),
+        (IRETQ << 56, page + 7, frame, page + 0x100, true),
+        (UD2, page, frame, page + 0x100, false),
+        (IRETQ, next, frame, page + 0x100, false),
+        (IRETQ, page, frame, next - 32, false),
+        (IRETQ, page, frame, page + 0x104, false),
+        (IRETQ, page, frame, next, false),
+        (IRETQ, page, frame, 1 << 48 | (page + 0x100), false),
+        (IRETQ, page, frame, cloison_abi::limits::KERNEL_BASE, false),
+        (IRETQ, page, changed(0, 1 << 47), page + 0x100, false),
+        (IRETQ, page, changed(1, 0x8), page + 0x100, false),
+        (IRETQ, page, changed(4, 0x10), page + 0x100, false),
+    ] {
+        let mut world = with_guest_at(rip, rsp);
+        let ram = frame_of(&world, GUEST[2]).after(7);
+        for (at, word) in ((rsp % PAGE_BYTES) as usize / 8..).zip(stack) {
+            machine::write(ram, at, word);
+        }
+        [code, 0xcf].into_iter().enumerate().for_each(|(at, word)| machine::write(ram, at, word));
+        let id = world.kernel.domain(shim()).guest.unwrap();
+        assert_eq!(world.kernel.carry_out_return(id), is_done, "{rip:#x}, {rsp:#x}, {stack:x?}");
+        let expected = if is_done { [0x1008, 0x77, 0x25_0dd5 | 0x202] } else { [rip, rsp, 0x202] };
+        assert_eq!(machine::goes_on(&world.kernel.guests[id.index()].context), expected);
+        assert!(world.is_in_a_guest());
         world.take_down();
     }
 }

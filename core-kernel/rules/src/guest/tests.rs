@@ -144,6 +144,45 @@ fn a_guest_sets_no_flag_but_its_own() {
 }
 
 #[test]
+fn a_return_is_two_bytes_wherever_they_lie() {
+    for rip in 0..8 {
+        let mut bytes = [0; 16];
+        bytes[rip..rip + 2].copy_from_slice(&[0x48, 0xcf]);
+        let words = |bytes: [u8; 16]| {
+            let (words, _) = bytes.as_chunks();
+            [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
+        };
+        assert!(is_return(words(bytes), 0x1000 + rip as u64));
+        assert!(!is_return(words(bytes), 0x1000 + (rip as u64 ^ 1)));
+        for byte in [rip, rip + 1] {
+            let mut other = bytes;
+            other[byte] ^= 1;
+            assert!(!is_return(words(other), rip as u64));
+        }
+    }
+}
+
+#[test]
+fn a_return_leads_to_where_a_guest_can_run() {
+    let (code, data) = (u64::from(GUEST_CODE_SELECTOR), u64::from(GUEST_DATA_SELECTOR));
+    assert_eq!(checked_return([0x1000, code, u64::MAX, 7, data]), Some([0x1000, GUEST_FLAGS | 0x202, 7]));
+    for (code, data) in [
+        (0x8, data),
+        (code & !3, data),
+        (code, 0x10),
+        (code, 0),
+        (code | 1 << 32, data),
+        (code, data | 1 << 63),
+    ] {
+        assert_eq!(checked_return([0x1000, code, 0, 7, data]), None, "{code:#x}, {data:#x}");
+    }
+    for rip in [1 << 47, 0xffff_7fff_ffff_ffff, 1 << 63] {
+        assert_eq!(checked_return([rip, code, 0, 7, data]), None, "{rip:#x}");
+    }
+    assert_eq!(checked_return([u64::MAX, code, 0, u64::MAX, data]), Some([u64::MAX, 0x202, u64::MAX]));
+}
+
+#[test]
 fn only_the_selector_of_data_is_kept() {
     let kept: Vec<_> = (0..=u16::MAX).filter(|selector| kept_selector(*selector) != 0).collect();
     assert_eq!(kept, [GUEST_DATA_SELECTOR]);

@@ -1,8 +1,9 @@
 //! How often CR3 is written and a guest comes out, out of QEMU's log of a run.
 //!
 //! The log has a line for each block that begins at one of these places: behind an instruction that writes CR3 (such an
-//! instruction ends its block), at the function that a guest's call leads to, at the stub of an exception. The stub of an
-//! invalid instruction marks where a path begins or ends; the program makes two such marks for each path, and none after.
+//! instruction ends its block), at the function by which a domain enters its guest, as it does once for each time that the
+//! guest comes out, at the stub of an invalid instruction. That marks where a path begins or ends; the program makes two such
+//! marks for each path, and none after.
 
 use std::{collections::HashMap, io::BufRead};
 
@@ -12,11 +13,10 @@ use crate::{
     round::address,
 };
 
-/// The end of the name of the function to which a guest's call leads, and the name of the first stub.
-const CALL: &str = "::on_guest_call";
+/// The end of the name of the function by which a guest is entered, and the name of the first stub.
+const ENTRY: &str = "::on_guest_enter";
 const STUBS: &str = "trap_stubs";
-/// Vectors of exceptions, and the one of an invalid instruction.
-const EXCEPTIONS: usize = 32;
+/// The vector of an invalid instruction.
 const INVALID: usize = 6;
 
 /// What a line of the log stands for.
@@ -24,7 +24,6 @@ const INVALID: usize = 6;
 enum Place {
     Write,
     Exit,
-    /// An exit as well.
     Mark,
 }
 
@@ -42,10 +41,8 @@ impl Places {
     pub(super) fn of(code: &Code) -> Option<Self> {
         let mut places: HashMap<_, _> =
             code.after(Costly::Cr3Write).map(|address| (address, Place::Write)).collect();
-        places.insert(code.named(CALL)?, Place::Exit);
-        let stubs = code.stubs(STUBS, EXCEPTIONS)?;
-        places.extend(stubs.iter().map(|stub| (*stub, Place::Exit)));
-        places.insert(stubs[INVALID], Place::Mark);
+        places.insert(code.named(ENTRY)?, Place::Exit);
+        places.insert(*code.stubs(STUBS, INVALID + 1)?.last()?, Place::Mark);
         Some(Self(places))
     }
 
@@ -64,11 +61,9 @@ impl Places {
             if let Some(last) = stretches.last_mut() {
                 match place {
                     Place::Write => last.writes += 1.0,
-                    Place::Exit | Place::Mark => last.exits += 1.0,
+                    Place::Exit => last.exits += 1.0,
+                    Place::Mark => stretches.push(Stretch::default()),
                 }
-            }
-            if place == Place::Mark {
-                stretches.push(Stretch::default());
             }
         }
         stretches
@@ -130,14 +125,14 @@ mod tests {
     fn finds_writes_calls_and_stubs() {
         let stub = b"\x6a\x00\xeb\xfc";
         let mut bytes = [&b"\x0f\x22\xdf"[..], &[0x90; 29]].concat();
-        bytes.extend(stub.iter().cycle().take(4 * EXCEPTIONS));
-        let places = Places::of(&code(&bytes, &["syscall_entry", "enter::on_guest_call", STUBS])).unwrap();
+        bytes.extend(stub.iter().cycle().take(4 * (INVALID + 2)));
+        let places = Places::of(&code(&bytes, &["syscall_entry", "enter::on_guest_enter", STUBS])).unwrap();
         let (invalid, other) = (0x1020 + 4 * INVALID as u64, 0x1020);
-        let log: String = [0x1003, 0x1010, other, invalid, 0x1003, 0x1000]
+        let log: String = [0x1003, 0x1010, other, 0x1010, invalid, 0x1003, 0x1000]
             .map(|address| format!("Trace 0: 0x7f [0/{address:016x}/0/0] \n"))
             .concat();
-        assert_eq!(places.read(log.as_bytes()), [stretch(1.0, 3.0), stretch(1.0, 0.0)]);
-        assert!(places.filter().starts_with("0x1003+1,0x1010+1,0x1020+1,"));
+        assert_eq!(places.read(log.as_bytes()), [stretch(1.0, 2.0), stretch(1.0, 0.0)]);
+        assert_eq!(places.filter(), format!("0x1003+1,0x1010+1,{invalid:#x}+1"));
         assert!(Places::of(&code(&bytes, &["syscall_entry", "x", STUBS])).is_none());
     }
 }

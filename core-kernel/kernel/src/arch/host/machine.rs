@@ -14,6 +14,7 @@ use heapless::Vec;
 use super::{
     apic,
     context::{Context, Contexts, Return},
+    guest_context::GuestContext,
     physical::{self, Entry},
 };
 use crate::arch::{
@@ -80,6 +81,11 @@ pub fn go_back(contexts: &mut Contexts, back: Return) {
     let context = &mut contexts[back.to];
     (context.rax, context.r8) = (back.rax, back.r8);
     context.set_words(words);
+}
+
+/// Where a guest goes on: `rip`, `rsp`, `rflags`.
+pub fn goes_on(guest: &GuestContext) -> [u64; 3] {
+    [guest.context.rip, guest.context.rsp, guest.context.rflags]
 }
 
 /// Makes the same call again.

@@ -6,7 +6,7 @@ use cloison_abi::{
     CallError,
     guest::{GUEST_CODE_SELECTOR, GUEST_DATA_SELECTOR, GuestHalf, GuestRegisters},
 };
-use cloison_rules::guest::{Shown, SpaceId, checked_flags, is_canonical};
+use cloison_rules::guest::{Shown, SpaceId, checked_flags, checked_return, is_canonical, is_return};
 
 use super::{
     context::{Context, VectorState},
@@ -176,6 +176,21 @@ impl GuestContext {
             physical::copy_to_page::<COMMON>((&raw const *context).cast(), page, 0);
             physical::copy_to_page::<4>((&raw const *segments).cast(), page, COMMON);
         }
+    }
+
+    /// Carries out the guest's next instruction, if it is an `iretq` by which the guest stays where it runs. Returns whether it
+    /// was one. What the guest wrote is copied, and the copy is checked.
+    pub fn carry_out_return(&mut self, spaces: &GuestSpaces) -> bool {
+        let (space, half) = self.place();
+        let Some(root) = spaces.root(space, half) else { return false };
+        let (context, mut code, mut frame) = (&mut self.context, [0; 2], [0; 5]);
+        let is_one = root.read(context.rip & !7, &mut code) && is_return(code, context.rip);
+        if !is_one || !root.read(context.rsp, &mut frame) {
+            return false;
+        }
+        let Some([rip, rflags, rsp]) = checked_return(frame) else { return false };
+        (context.rip, context.rflags, context.rsp) = (rip, rflags, rsp);
+        true
     }
 
     /// Whether it has set none of its segment registers but for their bases.

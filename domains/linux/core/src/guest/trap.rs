@@ -154,7 +154,8 @@ impl Guest {
 
     /// Carries out an `iretq` of the CPU's own. Linux synchronizes its CPU so while it changes its text. QEMU's emulation
     /// reads the frame with the rights of ring 0 (`helper_iret_protected`), and a domain's memory is closed to those
-    /// (SMAP): the only fault of a guest whose error code says so. Says whether it was one, and its frame can be read.
+    /// (SMAP): the only fault of a guest whose error code says so. The machine's kernel does it without an exit where it
+    /// finds instruction and frame shown; here it is done where they are not. Says whether it was one, and its frame can be read.
     fn native_iret(&mut self, machine: &mut impl Machine, registers: &mut GuestRegisters) -> bool {
         let fetched = self.paging.fetch(machine, registers.rip);
         let frame: Result<[u64; 5], _> = self.paging.read_value(machine, registers.rsp);

@@ -1,8 +1,8 @@
 //! Instructions that are the kernel's alone, and odd states in which a guest comes out.
 
 use cloison_abi::{
-    guest::{GuestHalf, GuestRegisters},
-    limits::PAGE_BYTES,
+    guest::{GUEST_LOW_END, GuestHalf, GuestRegisters},
+    limits::{KERNEL_BASE, PAGE_BYTES},
 };
 use cloison_rt::sys::{Instant, guest::Exit};
 
@@ -21,6 +21,8 @@ pub(crate) const ACTS: &[Act] = &[
     act("every selector that a guest loads comes out or stays harmless", every_selector),
     act("a guest does not leave its code segment", far),
     act("a guest does not return to another level", returns),
+    act("a guest returns to no address that is none, and not into the kernel", returns_astray),
+    act("a guest returns by no stack that it is not shown", returns_from_nowhere),
     act("a single step at a call is the guest's", single_step),
     act("alignment checks and direction are the guest's", odd_flags),
     act("a load of the stack's segment before a call or a breakpoint changes nothing", stack_segment),
@@ -175,14 +177,47 @@ fn returns(world: &mut World) -> Found {
         "pop rbx",
         "syscall"
     );
-    match world.run(program)? {
-        (Exit::Call, after) => is("the flags", after.rbx, 0x202),
-        // As in `far`.
-        (Exit::Trap { vector: 14, code: 1, address }, _) if address / PAGE_BYTES == STACK / PAGE_BYTES => {
-            Ok(())
+    let (exit, after) = world.run(program)?;
+    came_out(exit, Exit::Call)?;
+    is("the flags", after.rbx, 0x202)?;
+    is("the stack", after.rsp, STACK + PAGE_BYTES)
+}
+
+/// Where QEMU cannot carry out the return, and what it takes from the stack leads to no place of the guest's, it comes out as in
+/// `far`.
+fn returns_astray(world: &mut World) -> Found {
+    let program = blob!("push 0x2b", "push rsp", "push 0x3202", "push 0x33", "push rdi", "iretq");
+    for rdi in [1 << 47, 0xffff_7fff_ffff_ffff, 1 << 63] {
+        let registers = GuestRegisters { rdi, ..world.load(program) };
+        match world.go(&registers)?.0 {
+            Exit::Trap { vector: 13, code: 0, .. } => {}
+            Exit::Trap { vector: 14, code: 1, address } if address / PAGE_BYTES == STACK / PAGE_BYTES => {}
+            other => return Err(Wrong::Exit(other)),
         }
-        (other, _) => Err(Wrong::Exit(other)),
     }
+    // The kernel's addresses are addresses: the guest gets there, and no further.
+    let registers = GuestRegisters { rdi: KERNEL_BASE, ..world.load(program) };
+    let (exit, after) = world.go(&registers)?;
+    match exit {
+        Exit::Trap { vector: 14, code, address: KERNEL_BASE } => is("the fault's ring", code & 4, 4)?,
+        other => return Err(Wrong::Exit(other)),
+    }
+    is("rip", after.rip, KERNEL_BASE)
+}
+
+/// What is shown elsewhere, or nowhere, is not taken for the stack: the return faults, and the guest is where it was.
+fn returns_from_nowhere(world: &mut World) -> Found {
+    for rsp in [STACK + PAGE_BYTES, STACK - PAGE_BYTES, 0, GUEST_LOW_END] {
+        let registers = GuestRegisters { rsp, ..world.load(blob!("iretq")) };
+        let (exit, after) = world.go(&registers)?;
+        match exit {
+            Exit::Trap { vector: 14, address, .. } => is("what was read", address, rsp)?,
+            other => return Err(Wrong::Exit(other)),
+        }
+        is("rip", after.rip, CODE)?;
+        is("rsp", after.rsp, rsp)?;
+    }
+    Ok(())
 }
 
 fn single_step(world: &mut World) -> Found {
