@@ -35,7 +35,9 @@ pub fn run(bytes: &[u8]) {
             guest.connects("vbd/51712", &[("ring-ref", "0"), ("event-channel", "5")]);
             let _ = disk.look(&mut guest.store, &guest.machine);
             let request = size_of::<block::Request>();
-            guest.acts(&mut input, [request; 2], |store, machine| drop(disk.serve(store, machine)));
+            guest.acts(&mut input, [request; 2], |store, machine| {
+                let _ = disk.serve(store, machine);
+            });
         }
         b'n' => {
             let port = Interface::new(&mut guest.store, &guest.machine).expect("the store is empty");
@@ -45,14 +47,18 @@ pub fn run(bytes: &[u8]) {
             guest.connects("vif/0", &[("request-rx-copy", "1")]);
             let _ = port.look(&mut guest.store, &guest.machine);
             let requests = [size_of::<network::SendRequest>(), size_of::<network::ReceiveRequest>()];
-            guest.acts(&mut input, requests, |store, machine| drop(port.serve(store, machine)));
+            guest.acts(&mut input, requests, |store, machine| {
+                let _ = port.serve(store, machine);
+            });
         }
         _ => {
             let terminal = Terminal::new(&mut guest.store, &guest.machine).expect("the store is empty");
             let mut terminal = terminal.expect("it has a clerk");
             guest.connects("console/1", &[("ring-ref", "0"), ("port", "5")]);
             let _ = terminal.look(&mut guest.store, &guest.machine);
-            guest.acts(&mut input, [1; 2], |store, machine| drop(terminal.serve(store, machine)));
+            guest.acts(&mut input, [1; 2], |store, machine| {
+                let _ = terminal.serve(store, machine);
+            });
         }
     }
 }
