@@ -150,6 +150,7 @@ boot_tests! {
     a_domain_goes_on_from_where_it_was_saved: "saved",
     harmful_lives_on_request_leave_nothing: "lives-on-request",
     kills_at_drawn_points_leave_nothing: "reap",
+    few_kills_at_drawn_points_leave_nothing: "reap-once",
     what_was_lent_comes_back_at_the_end: "heir",
     a_ring_outlives_another_server: "ring-survives",
     memory_is_withdrawn_and_given_back: "withdrawn-memory",

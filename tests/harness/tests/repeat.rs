@@ -11,7 +11,7 @@ fn two_runs_of_one_scenario_print_the_same() {
 /// Ends of domains at drawn points, too: what a seed has found can be looked at again.
 #[test]
 fn two_runs_with_the_same_seeds_print_the_same() {
-    print_the_same("reap");
+    print_the_same("reap-once");
 }
 
 fn print_the_same(scenario: &str) {
