@@ -1,7 +1,8 @@
 #!/bin/busybox sh
 # The first process of a guest that begins with the payload `busybox`, or with one that has more beside it: a shell on its
-# console. With the shell the guest ends; so it does by `poweroff`, which the kernel runs when somebody asks the guest to end,
-# and it begins again by `reboot`. Modules that came along are loaded. From the kernel's command line:
+# console. With the shell the guest ends; so it does by `/sbin/poweroff`, which the kernel runs when somebody asks the guest to
+# end and which ends all but this process, and it begins again by `/sbin/reboot`. Modules that came along are loaded. From the
+# kernel's command line:
 #   address=ADDRESS/BITS  what its port of a switch gets; it answers a ping to all, too
 #   gateway=ADDRESS       the router to elsewhere
 #   name_server=ADDRESS   who knows names there
@@ -11,8 +12,10 @@
 export PATH=/bin HOME=/root TERM=vt100 PS1='linux# '
 /bin/busybox --install -s /bin
 mkdir /sbin
-ln -s /bin/busybox /sbin/poweroff
-ln -s /bin/busybox /sbin/reboot
+printf '#!/bin/busybox sh\necho "${0##*/}" > /end\nkill -KILL -1\n' > /sbin/poweroff
+chmod 755 /sbin/poweroff
+ln -s poweroff /sbin/reboot
+echo alias poweroff=/sbin/poweroff reboot=/sbin/reboot > /aliases
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -52,12 +55,10 @@ fi
 [ -z "$run" ] || sh -c "$(echo "$run" | tr ',' ' ')"
 # Without a size the shell would ask the terminal for one.
 stty columns 80 rows 24 2>/dev/null
-# Signals of busybox's commands to the first process.
-end='power off'
-trap "end='power off'" USR2
-trap 'end=reboot' TERM
-setsid cttyhack sh &
-wait $!
-echo "init: $end"
-[ "$end" = reboot ] && reboot -f
+ENV=/aliases setsid cttyhack sh
+if [ "$(cat /end 2>/dev/null)" = reboot ]; then
+	echo 'init: reboot'
+	reboot -f
+fi
+echo 'init: power off'
 poweroff -f
