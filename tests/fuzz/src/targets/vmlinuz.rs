@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cloison_abi::limits::PAGE_BYTES;
 use linux_core::boot::{self, BootError, SCRATCH_BYTES, lz4};
-use linux_core::machine::Memory;
+use linux_core::{machine::Memory, stub};
 
 /// Reads the file, the packed bytes, or the program, as the first byte chooses.
 pub fn run(bytes: &[u8]) {
@@ -82,7 +82,8 @@ impl Frames {
 
     fn is_there(&self, at: u64, length: usize) -> bool {
         let own = 0..u64::from(self.pages()) * PAGE_BYTES;
-        let shared = self.shared_address()..self.shared_address() + PAGE_BYTES;
+        // Behind the page with what the guest is told lies the table of grants.
+        let shared = self.shared_address()..self.shared_address() + u64::from(stub::WORDS) * PAGE_BYTES;
         let end = at.saturating_add(length as u64);
         [own, shared].iter().any(|range| range.contains(&at) && end <= range.end)
     }
