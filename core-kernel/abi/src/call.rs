@@ -320,8 +320,7 @@ pub const POLL: u64 = 0;
 /// Flag for [`CallNumber::DomainConfigure`]: when the domain ends, so does the system.
 pub const CONFIGURE_ENDS_SYSTEM: u64 = 1 << 8;
 
-/// Flag for [`CallNumber::DomainConfigure`]: the domain that handles its faults is told of each of its ends, and can start
-/// it again.
+/// Flag for [`CallNumber::DomainConfigure`]: who handles the domain's faults is told of each end, and can start it again.
 pub const CONFIGURE_COMES_BACK: u64 = 1 << 9;
 
 /// In place of a slot in [`CallNumber::AccessSet`]: every domain, and what is done to none. In place of an index in
@@ -340,11 +339,9 @@ pub const BUILDER_SLOT_SHUTDOWN: u8 = 3;
 pub const BUILDER_SLOT_MEMORY: u8 = 4;
 /// How many such slots there are at most.
 pub const BUILDER_MEMORY_SLOTS: u8 = 4;
-/// Slot in which the builder finds the [log of what was measured](crate::measure::BootLogHeader), if the boot loader has
-/// handed one on.
+/// Slot in which the builder finds the [log](crate::measure::BootLogHeader) that the boot loader has handed on, if it has.
 pub const BUILDER_SLOT_LOG: u8 = BUILDER_SLOT_MEMORY + BUILDER_MEMORY_SLOTS;
-/// Slot in which the builder finds PCI's configuration space, if ACPI says where it lies: the pages of all functions, in the
-/// order of their numbers ([`pci_function`](crate::plan::DeviceEntry::pci_function)), as far as the machine has buses.
+/// Slot in which the builder finds PCI's configuration space, if ACPI says where: all [functions](crate::PciFunction), by number.
 pub const BUILDER_SLOT_CONFIGURATION_SPACE: u8 = BUILDER_SLOT_LOG + 1;
 /// First slot that the builder can use as it likes.
 pub const BUILDER_SLOT_FREE: u8 = BUILDER_SLOT_CONFIGURATION_SPACE + 1;

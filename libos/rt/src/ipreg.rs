@@ -3,7 +3,7 @@
 //! There is no server that keeps a register, and so none that could give a right away or be asked too much: the names are those
 //! of the domain's own `domain.toml`, which the builder has put into its information page with a slot each, and whether a
 //! domain lives the kernel says of each slot that leads to one. To be registered is to be started. A name that the manifest
-//! does not give is not found, whoever has it; there is nothing to guess.
+//! does not give is not found, even if others have it; there is nothing to guess.
 
 use core::time::Duration;
 
