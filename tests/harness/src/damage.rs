@@ -14,7 +14,7 @@ pub enum Damage {
     AbiVersion,
     /// One bit of the plan has changed.
     Plan,
-    /// One letter of the policy's first sentence has changed.
+    /// One letter has changed of what the policy says of a right.
     Policy,
     /// The file ends in the middle of the plan.
     Truncated,
@@ -68,9 +68,8 @@ impl Damage {
             Self::AbiVersion => header.abi_version += 1,
             Self::Plan => *image.get_mut(middle)? ^= 1,
             Self::Policy => {
-                // Behind the line that says what it is.
-                let lines = image.get_mut(programs..plan)?.split_mut(|byte| *byte == b'\n');
-                *lines.into_iter().nth(1)?.last_mut()? ^= 1;
+                let mut lines = image.get_mut(programs..plan)?.split_mut(|byte| *byte == b'\n');
+                *lines.find(|line| line.ends_with(b"-right"))?.last_mut()? ^= 1;
             }
             Self::Truncated => image.truncate(middle),
             Self::Longer => image.resize(image.len() + PAGE_BYTES as usize, 0),

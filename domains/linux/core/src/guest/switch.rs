@@ -58,6 +58,8 @@ impl Guest {
             let _ = machine.store(at, 0);
             self.log.called_often(number, times);
             if number == call::MMU_UPDATE {
+                // Each was a list of one.
+                self.log.updated(times);
                 self.paging.count_stored(times);
             }
         }
