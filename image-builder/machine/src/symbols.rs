@@ -14,8 +14,14 @@ const IN_KERNEL: &str = " in the kernel, at 0x";
 pub(crate) const CALLED: &str = "called from ";
 /// What the manager's client says of a domain before it tells of its fault.
 const SHOWN: &str = ": faulted";
+/// What a domain says when it panics: of itself from then on.
+const PANIC: &str = "panic at ";
+/// The kernel's name on a console.
+const KERNEL: &str = "kernel";
 /// Crashes that are explained, the last ones.
 const MOST: usize = 8;
+/// Calls that are explained of one crash: as many as the library tells.
+const MOST_CALLS: usize = 8;
 
 /// A place in a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +117,7 @@ struct Named {
 pub fn explain(lines: &[Line], mut symbols: impl FnMut(&str) -> Option<Symbols>) -> Vec<String> {
     let crashes = crashes(lines);
     let mut known: BTreeMap<String, Option<Symbols>> = BTreeMap::new();
+    // At most eight crashes of eight addresses: a line is looked for among few.
     let mut told = Vec::new();
     for named in crashes.iter().skip(crashes.len().saturating_sub(MOST)).flatten() {
         let known = known.entry(named.of.clone()).or_insert_with(|| symbols(&named.of));
@@ -128,32 +135,40 @@ pub fn explain(lines: &[Line], mut symbols: impl FnMut(&str) -> Option<Symbols>)
     told
 }
 
-/// The addresses of each line that names some of a crash.
+/// The addresses of each line that names some of a crash. Of the faults of others the kernel alone tells, and a client of the
+/// manager, behind its line that says of whom.
 fn crashes(lines: &[Line]) -> Vec<Vec<Named>> {
     // Of whom a client of the manager speaks.
-    let mut shown: BTreeMap<&str, String> = BTreeMap::new();
+    let mut shown: BTreeMap<&str, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for line in lines {
-        let message = line.message();
-        if let Some(address) = message.split_once(IN_KERNEL).and_then(|(_, rest)| number(rest)) {
-            found.push(vec![Named { of: "kernel".to_owned(), address, is_return: false }]);
+        let (speaker, message) = (line.name(), line.message());
+        // The second line of the kernel's panic has no name in front of it.
+        let of_kernel = speaker.is_none_or(|name| name == KERNEL);
+        if let Some(address) =
+            message.split_once(IN_KERNEL).and_then(|(_, rest)| number(rest)).filter(|_| of_kernel)
+        {
+            found.push(vec![Named { of: KERNEL.to_owned(), address, is_return: false }]);
         }
-        let Some(speaker) = line.name() else { continue };
+        let Some(speaker) = speaker else { continue };
         if let Some((domain, _)) = message.split_once(SHOWN).filter(|(domain, _)| is_name(domain)) {
-            shown.insert(speaker, domain.to_owned());
+            shown.insert(speaker, domain);
+        } else if message.starts_with(PANIC) {
+            shown.remove(speaker);
         }
-        let of_kernel = message.split_once(FAULTED).filter(|(domain, _)| is_name(domain));
-        let of = match of_kernel {
-            Some((domain, _)) => domain.to_owned(),
-            None => shown.get(speaker).cloned().unwrap_or_else(|| speaker.to_owned()),
+        let of = match message.split_once(FAULTED).filter(|(domain, _)| is_name(domain)) {
+            Some((domain, _)) if of_kernel => domain,
+            // A domain that speaks as the kernel does.
+            Some(_) => continue,
+            None => shown.get(speaker).copied().unwrap_or(speaker),
         };
+        let named = |address, is_return| Named { of: of.to_owned(), address, is_return };
         let faulted = message.split_once(INSTRUCTION).filter(|_| message.contains(FAULTED.trim()));
         if let Some(address) = faulted.and_then(|(_, rest)| number(rest)) {
-            found.push(vec![Named { of, address, is_return: false }]);
+            found.push(vec![named(address, false)]);
         } else if let Some(addresses) = message.strip_prefix(CALLED) {
             let addresses = addresses.split(' ').map_while(|word| number(word.strip_prefix("0x")?));
-            let named = addresses.map(|address| Named { of: of.clone(), address, is_return: true });
-            found.push(named.collect());
+            found.push(addresses.take(MOST_CALLS).map(|address| named(address, true)).collect());
         }
     }
     found
@@ -209,6 +224,26 @@ mod tests {
         assert_eq!(named(console), expected);
     }
 
+    /// A client that has told of another domain panics: what called what then is its own.
+    #[test]
+    fn a_panic_is_of_whom_it_says_so() {
+        let console = "run | probe: faulted; lives ended: 0\n\
+                       run |   faulted: division by zero or with overflow, at instruction 0x401234\n\
+                       run | panic at src/main.rs:9:5: no\n\
+                       run | called from 0x401010";
+        assert_eq!(named(console), [of("probe", 0x40_1234, false), of("run", 0x40_1010, true)]);
+    }
+
+    #[test]
+    fn a_domain_that_speaks_as_the_kernel_is_not_heard() {
+        let console = "liar | stpm faulted: read of 0x8, at instruction 0x401097; it is stopped\n\
+                       liar | exception 14 (error code 0x0) in the kernel, at 0xffff840000100000, address 0x8\n\
+                       kernel | exception 14 (error code 0x0) in the kernel, at 0xffff840000100010, address 0x8";
+        assert_eq!(named(console), [of("kernel", 0xffff_8400_0010_0010, false)]);
+        let long = format!("liar | called from{}", " 0x401010".repeat(100));
+        assert_eq!(named(&long).len(), MOST_CALLS);
+    }
+
     #[test]
     fn what_is_no_address_is_passed_over() {
         let console = "a | called from home\na | called from 0x\na | called from 0x0\nno bar\n\
@@ -216,11 +251,14 @@ mod tests {
         assert_eq!(named(console), []);
     }
 
-    /// The address of a function of this program, as its file has it.
+    /// The address of a function of this program, and of none within it, as its file has it.
     fn address_of(bytes: &[u8], part: &str) -> u64 {
         let file = object::File::parse(bytes).unwrap();
         let mut functions = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
-        functions.find(|symbol| symbol.name().is_ok_and(|name| name.contains(part))).unwrap().address()
+        functions
+            .find(|symbol| symbol.name().is_ok_and(|name| name.contains(part) && !name.contains("closure")))
+            .unwrap()
+            .address()
     }
 
     #[test]
