@@ -22,8 +22,26 @@ pub struct Recorder<L> {
     link: L,
     /// Lets some milliseconds pass.
     rest: fn(u32),
-    /// For each domain, in the order of the manifest, how many of its lives are measured: by the boot loader, or later.
-    measured: Option<Vec<u32>>,
+    /// For each domain, in the order of the manifest.
+    measured: Option<Vec<Measured>>,
+}
+
+/// What is measured of a domain.
+#[derive(Debug, Default)]
+struct Measured {
+    /// How many of its lives: by the boot loader, or later.
+    lives: u32,
+    /// What it was started with last, if the manager has started it: each life that begins by itself has that, too,
+    /// whatever is chosen for it meanwhile.
+    begun: Option<Begun>,
+}
+
+/// What a domain was started with.
+#[derive(Clone, Debug)]
+struct Begun {
+    /// It, and its image, as a line has them.
+    subject: String,
+    digest: [u8; 32],
 }
 
 /// Why a domain is not started.
@@ -64,13 +82,16 @@ impl<L: Link + Copy> Recorder<L> {
         let place = place.filter(|place| matches!(all[*place].state, State::Defined | State::Saved));
         let Some(place) = place else { return Ok(start(builder)?) };
         self.note(builder, &all).map_err(NotStarted::NotMeasured)?;
-        let subject = subject(domain, image);
-        let digest = builder.measure(domain)?.digest;
-        let line = |what| Later { what, subject: &subject, digest };
+        let begun = Begun { subject: subject(domain, image), digest: builder.measure(domain)?.digest };
+        let line = |what| Later { what, subject: &begun.subject, digest: begun.digest };
         self.record(line(What::Start)).map_err(NotStarted::NotMeasured)?;
         let started = start(builder);
         if started.is_ok() {
-            self.measured.iter_mut().for_each(|measured| measured[place] += 1);
+            let its = self.measured.as_mut().map(|measured| &mut measured[place]);
+            its.into_iter().for_each(|its| {
+                its.lives += 1;
+                its.begun = Some(begun.clone());
+            });
         } else {
             // If this is not measured, a start is that has not been: more than what runs, never less.
             let _ = self.record(line(What::Failed));
@@ -89,14 +110,17 @@ impl<L: Link + Copy> Recorder<L> {
     }
 
     fn note<T: Transport>(&mut self, builder: &manage::Client<T>, all: &[Listed]) -> Result<(), String> {
-        let at_boot = || all.iter().map(|listed| u32::from(!listed.is_managed)).collect::<Vec<_>>();
-        let mut measured = self.measured.take().unwrap_or_else(at_boot);
-        let noted = all.iter().zip(&mut measured).try_for_each(|(listed, measured)| {
-            while *measured < begun(listed) {
-                let digest = builder.measure(listed.name).map_err(|error| format!("{error}"))?.digest;
-                let image = image_of(builder, listed.name).map_err(|error| format!("{error}"))?;
-                self.record(Later { what: What::Again, subject: subject(listed.name, image), digest })?;
-                *measured += 1;
+        let at_boot = |listed: &Listed| Measured { lives: u32::from(!listed.is_managed), begun: None };
+        let mut measured =
+            self.measured.take().unwrap_or_else(|| all.iter().map(at_boot).collect::<Vec<_>>());
+        let noted = all.iter().zip(&mut measured).try_for_each(|(listed, its)| {
+            while its.lives < begun(listed) {
+                let begun = match &its.begun {
+                    Some(begun) => begun.clone(),
+                    None => asked(builder, listed.name).map_err(|error| format!("{error}"))?,
+                };
+                self.record(Later { what: What::Again, subject: begun.subject, digest: begun.digest })?;
+                its.lives += 1;
             }
             Ok(())
         });
@@ -128,6 +152,12 @@ pub fn image_of<T: Transport>(
         Err(error) => Err(error),
         Ok(_) => builder.program(domain).map(|runs| Some(runs.image)),
     }
+}
+
+/// What a domain has begun with, as the builder has it: until it ends, or is started with something else.
+fn asked<T: Transport>(builder: &manage::Client<T>, domain: Name) -> Result<Begun, ManageError> {
+    let digest = builder.measure(domain)?.digest;
+    Ok(Begun { subject: subject(domain, image_of(builder, domain)?), digest })
 }
 
 /// What a line is about.

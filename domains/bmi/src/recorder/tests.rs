@@ -27,6 +27,8 @@ struct World {
     starts: Cell<bool>,
     /// With what the domain's guest begins, if it has one.
     kernel: Cell<Option<Name>>,
+    /// Each byte of the digest of what a domain has begun with, or is started with next.
+    digest: Cell<u8>,
 }
 
 fn named(text: &str) -> Name {
@@ -53,6 +55,7 @@ fn world() -> World {
         measures: Cell::new(true),
         starts: Cell::new(true),
         kernel: Cell::default(),
+        digest: Cell::new(0xd1),
     }
 }
 
@@ -123,7 +126,7 @@ impl Server for Builder<'_> {
     }
 
     fn measure(&mut self, _: Badge, _: Name) -> Result<Measured, Refusal> {
-        Ok(Measured { digest: [0xd1; 32] })
+        Ok(Measured { digest: [self.0.digest.get(); 32] })
     }
 
     fn start(&mut self, _: Badge, domain: Name) -> Result<Started, Refusal> {
@@ -322,4 +325,35 @@ fn a_life_after_a_fault_is_measured() {
     assert_eq!(world.done(), ["again console", "start ticker", "runs ticker"]);
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert!(world.done().is_empty());
+}
+
+/// A life begins by itself with what the one before it had. It cannot be measured at once, and when it can, something else is
+/// chosen for the next start.
+#[test]
+fn a_life_that_begins_by_itself_has_the_image_of_the_one_before() {
+    let world = world();
+    let (first, second) = (named("first"), named("second"));
+    let (mut recorder, ticker) = (Recorder::new(Measurer(&world), |_| ()), named("ticker"));
+    world.kernel.set(Some(first));
+    recorder.start(&world.builder(), (ticker, Some(first)), |builder| builder.start(ticker)).unwrap();
+    world.done();
+    world.falls_and_rises(1);
+    world.measures.set(false);
+    assert!(recorder.note_lives(&world.builder()).is_err());
+    world.domains.borrow_mut()[1].lives += 1;
+    world.domains.borrow_mut()[1].state = State::Defined;
+    (world.kernel.set(Some(second)), world.digest.set(0xd2));
+    world.measures.set(true);
+    assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
+    assert_eq!(world.done(), ["again ticker with first"]);
+    recorder.start(&world.builder(), (ticker, Some(second)), |builder| builder.start(ticker)).unwrap();
+    world.falls_and_rises(1);
+    assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
+    let sha = format!("sha256:{}", "d2".repeat(32));
+    let expected = [
+        format!("start ticker with second {sha}"),
+        "runs ticker".into(),
+        format!("again ticker with second {sha}"),
+    ];
+    assert_eq!(world.done(), expected);
 }
