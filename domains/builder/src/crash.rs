@@ -57,13 +57,17 @@ impl<K: Kernel> Site<'_, K> {
         Ok(ends_with_call(&before))
     }
 
-    /// The mapping in which a domain sees an address with a right.
+    /// The mapping in which a domain sees an address of its own memory with a right. What it shares is another's, too, and
+    /// may be in the builder's hands no more, as the registers of its devices.
     fn seen(&self, domain: u32, address: u64, right: Rights) -> Option<&MappingEntry> {
         let mut its = self.plan.mappings.iter().filter(|seen| seen.domain == domain);
-        its.find(|seen| {
+        let seen = its.find(|seen| {
             Rights::from_bits_truncate(seen.rights).contains(right)
                 && (seen.address..end(seen)).contains(&address)
-        })
+        })?;
+        let place = seen.region as usize;
+        let is_own = self.plan.memory_of(domain).any(|own| own == place);
+        Some(seen).filter(|_| is_own && self.region(place).is_ok())
     }
 
     /// Copies bytes that a domain sees in one mapping.

@@ -26,6 +26,7 @@ mod memory;
 mod numbers;
 mod plan;
 mod policy;
+mod regions;
 mod saved;
 mod site;
 mod step;

@@ -153,7 +153,7 @@ impl<'a> Plan<'a> {
         self.images.iter().filter(move |image| image.domain == domain)
     }
 
-    /// The place in the plan of one of the images of a domain, or [`NONE`] if it has not so many.
+    /// The place in the plan of one of the images of a domain, or [`NONE`] if it has fewer.
     #[must_use]
     pub fn image_at(&self, domain: u32, place: u8) -> u32 {
         let mut its = (0..).zip(self.images).filter(|(_, image)| image.domain == domain);

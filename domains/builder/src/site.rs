@@ -7,16 +7,16 @@ use alloc::vec::Vec;
 
 use cloison_abi::{
     Rights,
-    call::{BUILDER_SLOT_CONFIGURATION_SPACE, BUILDER_SLOT_FREE, BUILDER_SLOT_LOG, SLOT_SELF},
+    call::{BUILDER_SLOT_FREE, SLOT_SELF},
     image::Digest,
     limits::{MAX_SLOTS, PLAN_EVENTS},
-    plan::{DomainEntry, FaultPolicy, NONE, RegionSource},
+    plan::{DomainEntry, FaultPolicy, NONE},
 };
 use cloison_sys::{Slot, build::Configuration};
 
 use builder_api::State;
 
-use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Program, Step, plan::source};
+use crate::{BuildError, FreeMemory, Image, Kernel, Numbers, Piece, Plan, Program, Step};
 
 /// Where domains are built.
 pub struct Site<'a, K> {
@@ -24,7 +24,7 @@ pub struct Site<'a, K> {
     pub(crate) image: &'a Image<'a>,
     pub(crate) plan: Plan<'a>,
     memory: FreeMemory,
-    slots: Numbers,
+    pub(crate) slots: Numbers,
     events: Numbers,
     /// The domains, in the order of the plan; `None` for one that does not exist.
     pub(crate) shells: Vec<Option<Shell>>,
@@ -252,37 +252,7 @@ impl<'a, K: Kernel> Site<'a, K> {
         })
     }
 
-    /// Makes the regions that a domain owns or sees, as far as no other domain has needed them before. `made`: those.
-    fn make_regions(&mut self, domain: u32, made: &mut Vec<usize>) -> Result<(), BuildError> {
-        for (place, entry) in self.plan.regions.iter().enumerate() {
-            if self.regions[place].is_some() || !self.plan.needs(domain, place) {
-                continue;
-            }
-            let held = match source(entry)? {
-                RegionSource::Memory => self.carve(entry.pages)?,
-                RegionSource::Budget => self.carve_budget(entry.pages)?,
-                RegionSource::Device => self.registers(place, entry.pages)?,
-                RegionSource::BootLog => self.boot_log(entry.pages)?,
-                RegionSource::ConfigurationPage => self.configuration_page(place)?,
-            };
-            self.regions[place] = Some(held);
-            made.push(place);
-            self.load_files(place)?;
-        }
-        Ok(())
-    }
-
-    /// Loads the files that a region holds.
-    fn load_files(&mut self, place: usize) -> Result<(), BuildError> {
-        for file in self.plan.files_of(place) {
-            let (region, bytes) =
-                (self.region(place)?, self.image.range(file.image_offset, file.image_bytes)?);
-            self.carry_out(Step::Load { region, offset: 0, bytes })?;
-        }
-        Ok(())
-    }
-
-    fn carve(&mut self, pages: u32) -> Result<Held, BuildError> {
+    pub(crate) fn carve(&mut self, pages: u32) -> Result<Held, BuildError> {
         let piece = take(&mut self.memory, pages)?;
         self.carve_piece(piece)
     }
@@ -318,44 +288,6 @@ impl<'a, K: Kernel> Site<'a, K> {
             &mut self.memory
         };
         memory.give_back(piece);
-    }
-
-    /// The log of what was measured. If there is none, memory with nothing in it.
-    fn boot_log(&mut self, pages: u32) -> Result<Held, BuildError> {
-        let slot = self.take_slot()?;
-        let log = Slot(BUILDER_SLOT_LOG);
-        if self.carry_out(Step::Carve { run: log, receiver: slot, first: 0, pages: pages.into() }).is_ok() {
-            return Ok(Held { slot, piece: None });
-        }
-        self.slots.give_back(slot.0);
-        self.carve(pages)
-    }
-
-    fn registers(&mut self, place: usize, pages: u32) -> Result<Held, BuildError> {
-        let area = self.plan.area_of(place)?;
-        let (device, address) = (self.plan.device(area.device)?.name, area.physical_address);
-        let slot = self.take_slot()?;
-        self.kernel.carry_out(&Step::Registers { receiver: slot, address, pages: pages.into() }).map_err(
-            |error| {
-                self.slots.give_back(slot.0);
-                BuildError::Registers { device, address, error }
-            },
-        )?;
-        Ok(Held { slot, piece: None })
-    }
-
-    /// A page out of PCI's configuration space, wherever the kernel has found that: the page of a function has the place that
-    /// its number is. It is one page, whatever the plan says of the region.
-    fn configuration_page(&mut self, place: usize) -> Result<Held, BuildError> {
-        let (device, function) = self.plan.function_of(place)?;
-        let slot = self.take_slot()?;
-        let space = Slot(BUILDER_SLOT_CONFIGURATION_SPACE);
-        let step = Step::Carve { run: space, receiver: slot, first: function.number().into(), pages: 1 };
-        self.kernel.carry_out(&step).map_err(|error| {
-            self.slots.give_back(slot.0);
-            BuildError::ConfigurationPage { device: device.name, function, error }
-        })?;
-        Ok(Held { slot, piece: None })
     }
 
     /// Loads the regions that belong to a domain, with the program with which it lives. What no load covers is zero already.

@@ -16,6 +16,10 @@ use crate::{Choice, Managed, Site};
 /// Where the domain sees the first page of its memory, its text, and the second, its stack.
 const TEXT: u64 = 0x40_0000;
 const STACK: u64 = 0x50_0000;
+/// Where it sees a page that it shares, and behind it registers of a device; and the places of those regions in the plan.
+const SHARED: u64 = 0x60_0000;
+const BOTH: u32 = 3;
+const REGISTERS: u32 = 5;
 const CLIENT: Badge = Badge(0);
 
 fn worker() -> Name {
@@ -29,15 +33,13 @@ fn faulted(test: impl FnOnce(&Fake, &mut Site<'_, &Fake>)) {
     plan.mappings.retain(|seen| seen.domain != 0);
     for (first_page, address, right) in [(0, TEXT, Rights::EXECUTE), (1, STACK, Rights::WRITE)] {
         let rights = (Rights::READ | right).bits();
-        plan.mappings.push(MappingEntry {
-            address,
-            domain: 0,
-            region: 0,
-            first_page,
-            pages: 1,
-            rights,
-            reserved: 0,
-        });
+        let (domain, region, pages, reserved) = (0, 0, 1, 0);
+        plan.mappings.push(MappingEntry { address, domain, region, first_page, pages, rights, reserved });
+    }
+    for (region, address) in [(BOTH, SHARED), (REGISTERS, SHARED + PAGE_BYTES)] {
+        let rights = (Rights::READ | Rights::WRITE).bits();
+        let (domain, first_page, pages, reserved) = (0, 0, 1, 0);
+        plan.mappings.push(MappingEntry { address, domain, region, first_page, pages, rights, reserved });
     }
     let bytes = plan.image();
     let (kernel, image) = (Fake::new(), opened(&bytes));
@@ -92,6 +94,20 @@ fn more_are_not_told_and_a_stack_that_is_none_tells_nothing() {
         for top in [STACK + PAGE_BYTES - 4, STACK + PAGE_BYTES, STACK - 8, TEXT, 0, u64::MAX] {
             kernel.set_stack(top);
             assert_eq!(site.callers(0).unwrap(), [0; 8], "{top:#x}");
+        }
+    });
+}
+
+/// A domain that faults has chosen what its stack pointer says.
+#[test]
+fn a_stack_that_is_not_its_own_memory_tells_nothing() {
+    faulted(|kernel, site| {
+        assert!(site.region(REGISTERS as usize).is_err(), "the builder has let go of them");
+        for top in [SHARED, SHARED + PAGE_BYTES] {
+            kernel.set_stack(top);
+            assert_eq!(site.callers(0).unwrap(), [0; 8], "{top:#x}");
+            let told = Managed::new(site).callers(CLIENT, worker(), 0);
+            assert_eq!(told, Ok(Returns { a: 0, b: 0, c: 0, d: 0 }));
         }
     });
 }
