@@ -5,7 +5,7 @@ use cloison_abi::ObjectKind;
 use super::names::unknown_domain;
 use crate::diagnostic::{At, Diagnostic, propose};
 use crate::manifest::{ON_REQUEST, STARTS};
-use crate::system::{Draft, DraftDomain, MANAGE_RIGHT, Right};
+use crate::system::{Budget, Draft, DraftDomain, HIGHEST_PRIORITY, MANAGE_RIGHT, Right};
 
 pub(super) fn unknown_start(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let written = draft.domains.iter().filter_map(|domain| domain.table.start.as_ref());
@@ -136,9 +136,48 @@ pub(super) fn beyond_the_budget(draft: &Draft<'_>) -> Vec<Diagnostic> {
     let Some(budget) = draft.inputs.manifest.budget.as_ref().filter(|_| is_whole) else { return Vec::new() };
     let on_request = |place: &usize| draft.domains[*place].table.on_request().is_some();
     let all: Vec<usize> = (0..draft.domains.len()).filter(on_request).collect();
-    let above = budget.priority.as_ref().map(|highest| too_high(draft, &all, highest));
-    let too_much = budget.cpu_percent.as_ref().and_then(|most| too_much_time(draft, &all, most));
-    above.unwrap_or_default().into_iter().chain(too_much).collect()
+    let mut faults = Vec::new();
+    if let Some(highest) = &budget.priority {
+        faults.extend(match more_than_there_is(highest, "the priority", HIGHEST_PRIORITY) {
+            Some(fault) => vec![fault],
+            None => too_high(draft, &all, highest),
+        });
+    }
+    if let Some(most) = &budget.cpu_percent {
+        let is_too_much = more_than_there_is(most, "the part of the CPU in percent", 100);
+        let unlimited = without_limit(draft, &all, most);
+        faults.extend(is_too_much.or_else(|| too_much_time(draft, &all, most)));
+        faults.extend(unlimited);
+    }
+    faults
+}
+
+/// A number of the budget that no domain could have.
+fn more_than_there_is(stated: &At<u64>, what: &str, most: u64) -> Option<Diagnostic> {
+    let message = format!("{what} of the budget is {}; the highest there is is {most}", stated.value);
+    let help = format!("give a number of at most {most}, or leave it out");
+    (stated.value > most).then(|| Diagnostic::new(stated.span, message).help(help))
+}
+
+/// Those without a limit that are above others: they can take all of the CPU from those, whatever part the budget has.
+fn without_limit(draft: &Draft<'_>, on_request: &[usize], most: &At<u64>) -> Vec<Diagnostic> {
+    let priorities = draft.priorities();
+    let budgets = draft.budgets(&priorities);
+    let lowest = priorities.iter().copied().min().unwrap_or_default();
+    let above = on_request.iter().filter(|place| priorities[**place] > lowest);
+    let faults = above.filter_map(|place| {
+        let table = draft.domains[*place].table;
+        // A budget in a period of 0 is told elsewhere.
+        let period = table.period_us.as_ref().filter(|_| budgets[*place] == Budget { budget_us: 0, period_us: 0 })?;
+        let (name, has) = (&table.name.value, priorities[*place]);
+        let message = format!(
+            "`{name}` has no limit at the priority {has}, above the lowest, {lowest}, and the budget has {} % of the CPU",
+            most.value
+        );
+        let fault = Diagnostic::new(period.span, message).label(most.span, "the part of the budget");
+        Some(fault.help(format!("give it a `budget_us` and a period, or the priority {lowest}")))
+    });
+    faults.collect()
 }
 
 /// Those that state their priority, and one of those that do not: what those have follows from who calls them.
@@ -159,25 +198,42 @@ fn too_high(draft: &Draft<'_>, on_request: &[usize], highest: &At<u64>) -> Vec<D
     faults.collect()
 }
 
+/// One percent, in millionths.
+const PERCENT: u64 = 10_000;
+
 /// One without a limit has what nobody else wants, and is promised nothing.
 fn too_much_time(draft: &Draft<'_>, on_request: &[usize], most: &At<u64>) -> Option<Diagnostic> {
     let budgets = draft.budgets(&draft.priorities());
-    let part = |place: &usize| {
-        let budget = &budgets[*place];
-        budget.budget_us.saturating_mul(100).checked_div(budget.period_us).unwrap_or(0)
-    };
+    let part = |place: &usize| millionths(budgets[*place]);
     let sum = on_request.iter().map(part).fold(0, u64::saturating_add);
-    if sum <= most.value {
+    if sum <= most.value.saturating_mul(PERCENT) {
         return None;
     }
     let parts = on_request.iter().map(|place| {
         let name = &draft.domains[*place].table.name.value;
-        format!("`{name}` {} %", part(place))
+        format!("`{name}` {} %", percent(part(place)))
     });
-    let has = most.value;
-    let message = format!("the domains on request are promised {sum} % of the CPU, and the budget has {has}");
+    let (has, promised) = (most.value, percent(sum));
+    let message =
+        format!("the domains on request are promised {promised} % of the CPU, and the budget has {has}");
     let fault = Diagnostic::new(most.span, message).note(parts.collect::<Vec<_>>().join(", "));
-    Some(fault.help(format!("give it {sum}, or some of them a smaller `budget_us`")))
+    let less = "some of them a smaller `budget_us`";
+    Some(fault.help(match sum.div_ceil(PERCENT) {
+        enough @ ..=100 => format!("give it {enough}, or {less}"),
+        _ => format!("give {less}"),
+    }))
+}
+
+/// The part of the CPU that a budget is, in millionths, and no less than it is.
+fn millionths(Budget { budget_us, period_us }: Budget) -> u64 {
+    let part = (u128::from(budget_us) * 1_000_000).checked_next_multiple_of(u128::from(period_us));
+    part.map_or(0, |part| u64::try_from(part / u128::from(period_us)).unwrap_or(u64::MAX))
+}
+
+/// Millionths in percent, with as many places as they need.
+fn percent(millionths: u64) -> String {
+    let text = format!("{}.{:04}", millionths / PERCENT, millionths % PERCENT);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A device that writes to memory goes on when its driver has ended: what it writes then is in that memory when the next life
