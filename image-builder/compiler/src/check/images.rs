@@ -111,6 +111,7 @@ pub(super) fn unfit(draft: &Draft<'_>) -> Vec<Diagnostic> {
         let Some(own) = domain.component else { continue };
         faults.extend(too_little(draft, domain, own, "stack_kib", |component| component.stack_kib));
         faults.extend(too_little(draft, domain, own, "heap_kib", |component| component.heap_kib));
+        faults.extend(kept(domain, own));
         for image in &domain.images {
             let Some(component) = image.found else { continue };
             let fit = Fit { draft, place, domain, own, image: component };
@@ -145,6 +146,19 @@ fn too_little(
     let fault =
         Diagnostic::new(at, message).label(needs.summary.span, format!("`{image}` is described here"));
     Some(fault.help(format!("write `{key} = {needed}` for the domain")))
+}
+
+/// What is kept between lives is kept between programs, too: one would find what another has left.
+fn kept(domain: &DraftDomain<'_>, own: &Component) -> Option<Diagnostic> {
+    let image = domain.images.first()?;
+    let region = own.regions.iter().find(|need| need.is_kept)?;
+    let (name, local) = (&domain.table.name.value, &region.local.value);
+    let message =
+        format!("the domain `{name}` has `images` and a region `{local}` that is kept between its lives");
+    let fault = Diagnostic::new(image.written.span, message)
+        .label(region.local.span, "`keep = true` here")
+        .note("one program would find there what another one has left");
+    Some(fault.help("remove `images`, or `keep`"))
 }
 
 /// What an image needs that its domain has not, or does not offer that others use; and what to do.
@@ -290,7 +304,9 @@ impl Fit<'_> {
             let what = match self.image.offers.iter().find(|other| other.name.value == *gate) {
                 None => format!("it does not offer the gate `{gate}`, which others use"),
                 Some(other) if shape(other) != shape(offer) => {
-                    format!("its gate `{gate}` has other memory, grants, events or options")
+                    format!(
+                        "its gate `{gate}` has other memory, grants, events, options or rights of its clients"
+                    )
                 }
                 Some(_) => return None,
             };
@@ -304,11 +320,13 @@ impl Fit<'_> {
 }
 
 /// What goes with a gate.
-type Shape<'a> = (u64, u64, u64, bool, bool, Vec<(&'a str, u64, u64)>);
+type Shape<'a> = (u64, u64, u64, bool, bool, Vec<(&'a str, u64, u64)>, Vec<&'a str>);
 
 /// Beside the name of a gate, what both sides have of it.
 fn shape(offer: &Offer) -> Shape<'_> {
     let options = offer.options.iter().map(|rule| (rule.name.value.as_str(), rule.default, rule.max));
+    let mut only_with: Vec<&str> = offer.only_with.iter().map(|right| right.value.as_str()).collect();
+    only_with.sort_unstable();
     (
         offer.shared_pages,
         offer.one_way_pages,
@@ -316,5 +334,6 @@ fn shape(offer: &Offer) -> Shape<'_> {
         offer.signals_client,
         offer.signals_server,
         options.collect(),
+        only_with,
     )
 }
