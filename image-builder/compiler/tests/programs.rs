@@ -120,7 +120,7 @@ fn programs_apart() -> Vec<&'static str> {
     report.diagnostics().iter().map(|fault| fault.id).collect()
 }
 
-/// The faults of a system with so many domains that can run so many programs that not all have a name.
+/// The faults of a system whose domains can run more programs than have room for a name.
 fn too_many_rows() -> Vec<&'static str> {
     let manifest = support::fixtures().root.join("manifests/management.toml");
     let text = std::fs::read_to_string(manifest).unwrap();

@@ -263,7 +263,7 @@ pub struct DomainInfo {
     /// Where it is in its life.
     pub state: DomainState,
     /// For how long it has had the CPU in this life, in ticks of the time-stamp counter: all that its account has paid for,
-    /// whoever worked for it.
+    /// also for work of others.
     pub ticks: u64,
     /// How many of its lives have ended.
     pub lives_ended: u32,

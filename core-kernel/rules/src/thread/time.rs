@@ -84,7 +84,7 @@ impl Threads {
         self.turn_ends[id.index()].saturating_sub(self.paid[id.index()])
     }
 
-    /// For how long a thread's claim has had the CPU until `now`, whoever ran by it.
+    /// For how long a thread's claim has had the CPU until `now`, whichever thread ran by it.
     #[must_use]
     pub fn paid(&self, id: ThreadId, now: u64) -> u64 {
         let is_paying = self.dispatch.payer == Some(id);

@@ -37,7 +37,7 @@ const RESERVED_PAGES: u64 = RESERVED_MIB * PAGES_IN_MIB;
 
 /// What to do about a segment that is not as the linker script would have it.
 const LINK: &str = "link it with the library's domain.ld";
-const LINK_ALIKE: &str = "link both with the library's domain.ld; a program of which code or constants take more than 508 KiB lies elsewhere than a shorter one";
+const LINK_ALIKE: &str = "link both with the library's domain.ld; a program with more than 508 KiB of code, or 512 KiB of constants, lies elsewhere than a shorter one";
 const LINK_SEGMENTS: &str = "link it with the library's domain.ld, which makes three segments";
 
 /// Judges each program by itself. Returns all of them, the builder's first.

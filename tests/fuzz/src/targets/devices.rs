@@ -84,7 +84,7 @@ impl Guest {
         }
     }
 
-    /// Does what the input says: each step is a letter and its operands. An entry of each ring has so many bytes.
+    /// Does what the input says: each step is a letter and its operands. The bytes of an entry of each ring are given.
     fn acts(
         &mut self,
         input: &mut Input<'_>,
