@@ -127,13 +127,13 @@ fn show_crashes(context: &Context, built: &Built, lines: &[Line]) {
     told.iter().for_each(|line| output::note(line));
 }
 
-/// The package whose program a domain runs.
+/// The package whose program a domain runs; `None` of one that can be started with several: no line says with which it was.
 fn program_of<'a>(system: &'a System, domain: &str) -> Option<&'a str> {
     if domain == BUILDER {
         return Some(&system.builder().name);
     }
     let (_, domain) = system.domains().find(|(_, known)| known.name == domain)?;
-    Some(&system.component(domain.component).name)
+    domain.images.is_empty().then(|| system.component(domain.component).name.as_str())
 }
 
 /// The system of a menu that is to be started. What is around it, such as its network and its disks, is the machine's.
@@ -351,4 +351,21 @@ impl<'a> Screen<'a> {
 fn is_pipe() -> bool {
     let about = fs::metadata("/proc/self/fd/1");
     about.is_ok_and(|about| about.file_type().is_fifo())
+}
+
+#[cfg(test)]
+mod tests {
+    use image_compiler::Workspace;
+
+    use super::*;
+
+    /// No line of a console says with which of its programs a domain has begun.
+    #[test]
+    fn the_program_of_one_that_has_several_is_not_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifest = root.join("manifests/bmi-demo.toml");
+        let system = image_compiler::load(&Workspace { root }, &manifest).unwrap();
+        let programs = ["console", "ticker", "nobody", BUILDER].map(|domain| program_of(&system, domain));
+        assert_eq!(programs, [Some("console"), None, None, Some("builder")]);
+    }
 }
