@@ -8,6 +8,8 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use image_compiler::{
@@ -32,11 +34,17 @@ use crate::{
 const VERIFIER: &str = "cloison-verify";
 /// The forward that leads to who answers for the system.
 const FORWARD: &str = "attest";
+/// What the bank keeps of an answer, before it judges it.
+const EVIDENCE: &str = "evidence";
 /// Seconds that a machine may take until it answers. The run's own limit comes first, if it has one.
 const PATIENCE: &str = "3600";
 /// Exit status of a bank that has accepted a machine, and of one that has refused it. Any other: it has not judged.
 const ACCEPTED: i32 = 0;
 const REFUSED: i32 = 1;
+/// How long a bank may take to judge an answer when the machine that has given it has ended.
+const JUDGES_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Somebody who wants to know what a machine runs.
 #[derive(Debug)]
@@ -89,7 +97,7 @@ impl Bank {
     pub(super) fn ask(&self) -> Result<(), Failure> {
         let mut command = self.command("ask");
         command.arg(format!("127.0.0.1:{}", self.port)).args(["--patience", PATIENCE, "--save"]);
-        *self.asking.borrow_mut() = Some(self.start(command.arg(self.file("evidence")))?);
+        *self.asking.borrow_mut() = Some(self.start(command.arg(self.file(EVIDENCE)))?);
         Ok(())
     }
 
@@ -98,15 +106,27 @@ impl Bank {
         self.asking.borrow_mut().as_mut().is_some_and(|asking| asking.ended().is_some())
     }
 
+    /// Whether there is a verdict, or is one soon: a machine can end while its answer is judged.
+    fn has_judged(&self) -> bool {
+        let end = Instant::now() + JUDGES_WITHIN;
+        while !self.is_done() {
+            if !self.file(EVIDENCE).exists() || Instant::now() >= end {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+        true
+    }
+
     /// Prints the verdict, which is the outcome of the run.
     pub(super) fn conclude(&self, mode: Mode) -> Result<(), Failure> {
-        if !self.is_done() {
+        if !self.has_judged() {
             return Err(Failure::Failed("the machine has not answered".into()));
         }
         let asked = self.asking.take();
         let verdict = asked.map_or_else(|| Ok(Verdict::read("")), |asking| self.verdict(asking))?;
         // Without an answer there was nothing to keep.
-        let Some(nonce) = &verdict.nonce else { return Err(Failure::Failed(verdict.text)) };
+        let Some(nonce) = &verdict.nonce else { return Err(Failure::Failed(why(&verdict.text))) };
         let lines: Vec<String> = verdict.lines().map(|line| format!("bank | {line}\n")).collect();
         let shown = if mode == Mode::Expert { &lines[..] } else { &lines[lines.len() - 1..] };
         output::print(&shown.concat())?;
@@ -126,7 +146,7 @@ impl Bank {
         let another_key = format!("000b{}", hex(&digest(b"the key of another TPM")));
         let check = |more: &[&str]| {
             let mut command = self.command("check");
-            command.arg(self.file("evidence")).args(["--nonce", &another_nonce]).args(more);
+            command.arg(self.file(EVIDENCE)).args(["--nonce", &another_nonce]).args(more);
             self.verdict(self.start(&mut command)?)
         };
         let (again, other) = (check(&[])?, check(&["--key", &another_key])?);
@@ -167,6 +187,12 @@ impl Bank {
     fn file(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Why a bank that has heard no answer gives none.
+fn why(said: &str) -> String {
+    let silent = || "the bank has ended without a verdict, and without a word".to_owned();
+    if said.trim().is_empty() { silent() } else { said.to_owned() }
 }
 
 fn judges_otherwise() -> Failure {
