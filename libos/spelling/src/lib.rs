@@ -1,4 +1,8 @@
 //! What somebody meant who has misspelt a name.
+//!
+//! The image compiler has a search of its own, `image_compiler::diagnostic::closest`, and with a reason: it compares names of a
+//! manifest of any length, in any script and case, and takes two wrong letters of five for slips. Here a domain
+//! looks among short names, with a table on its stack and no heap.
 
 #![no_std]
 #![forbid(unsafe_code)]
