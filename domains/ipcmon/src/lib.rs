@@ -7,11 +7,13 @@
 //! | `chain` | the log |
 //! | `state` | what another life has to know |
 //! | `switches` | tells switches what is withdrawn |
+//! | `admission` | lets each client to what its option in the manifest is for |
 //! | `program` | connects all that to the kernel and to the clients |
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod admission;
 mod chain;
 mod engine;
 mod program;

@@ -23,6 +23,7 @@ use ipcmon_policy::{Flow, Policies};
 use zerocopy::IntoBytes;
 
 use crate::{
+    admission::Admitted,
     engine::{Answer as Judged, Engine, NotLoaded},
     state::{COPY_BYTES, Copy, Damaged, Numbered, newer},
     switches::Switches,
@@ -31,11 +32,6 @@ use crate::{
 
 /// Denials of which nobody has been told yet. What does not fit is counted, and told as a number.
 const MAX_UNTOLD: usize = 16;
-
-/// The bits of a client's option: it decides about others; it reads the log; it reads the counts.
-const MANAGES: u32 = 1;
-const READS: u32 = 1 << 1;
-const COUNTS: u32 = 1 << 2;
 
 /// Why there is nothing to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +123,10 @@ impl Monitor {
                 }
                 self.tell_switches(arrived);
             }
-            Received::Message { badge, message } => self.reply = control::answer(self, badge, message),
+            Received::Message { badge, message } => {
+                let option = asks(badge).map_or(0, |asks| asks.option);
+                self.reply = control::answer(&mut Admitted { server: self, option }, badge, message);
+            }
             Received::TimedOut => self.tell(),
         }
     }
@@ -221,23 +220,6 @@ impl Monitor {
         verdict_read(self.right, subject, Class::Call).map_or(0, |verdicts| verdicts.refusals)
     }
 
-    /// The name of a client that may decide about others.
-    fn manager(&self, client: Badge) -> Result<Name, Refusal> {
-        self.with_one_of(MANAGES, client)
-    }
-
-    /// The name of a client that may read the log.
-    fn reader(&self, client: Badge) -> Result<Name, Refusal> {
-        self.with_one_of(MANAGES | READS, client)
-    }
-
-    fn with_one_of(&self, options: u32, client: Badge) -> Result<Name, Refusal> {
-        let page = info::get();
-        let entry = page.clients().find(|asks| asks.channel.badge == client);
-        let entry = entry.filter(|asks| asks.channel.option & options != 0);
-        entry.map(|asks| asks.channel.peer).ok_or(Refusal::NotManager)
-    }
-
     /// Ends what is open and may be so no more, then forgets what is decided. Nobody who is judged runs in between: they
     /// are all below this domain.
     fn close(&self, closed: impl Iterator<Item = Flow>) -> Result<u32, Refusal> {
@@ -260,10 +242,23 @@ impl Monitor {
     }
 }
 
+/// What the manifest says of a client.
+fn asks(client: Badge) -> Option<&'static info::Channel> {
+    let page = info::get();
+    let entry = page.clients().find(|asks| asks.channel.badge == client);
+    entry.map(|asks| &asks.channel)
+}
+
+/// The name of a client.
+fn name_of(client: Badge) -> Name {
+    asks(client).map_or(Name::EMPTY, |asks| asks.peer)
+}
+
+/// What [`Admitted`] lets through.
 impl Server for Monitor {
     /// What is under way ends by the denial. What is tried later is asked about, so that a person is told of it.
     fn withdraw(&mut self, client: Badge, subject: Name, object: Name) -> Result<Withdrawn, Refusal> {
-        let by = self.manager(client)?;
+        let by = name_of(client);
         let ends = self.engine.ends(subject, object)?;
         self.engine.withdraw(ends, by)?;
         self.record(Entry::new(Event::Withdrawn, [subject, object]).about(ends.into(), Class::Call, 0));
@@ -274,8 +269,7 @@ impl Server for Monitor {
         Ok(Withdrawn {})
     }
 
-    fn allow(&mut self, client: Badge, subject: Name, object: Name) -> Result<Allowed, Refusal> {
-        self.manager(client)?;
+    fn allow(&mut self, _client: Badge, subject: Name, object: Name) -> Result<Allowed, Refusal> {
         let ends = self.engine.ends(subject, object)?;
         let Some(restored) = self.engine.restore(ends, self.refusals(ends.0)) else {
             return Ok(Allowed { refused: 0 });
@@ -290,7 +284,7 @@ impl Server for Monitor {
     }
 
     fn load(&mut self, client: Badge, policy: Name) -> Result<Loaded, Refusal> {
-        let by = self.manager(client)?;
+        let by = name_of(client);
         let closed = match self.engine.load(policy) {
             Ok(closed) => closed,
             Err(reason) => {
@@ -313,9 +307,7 @@ impl Server for Monitor {
         Ok(Loaded { epoch, closed })
     }
 
-    /// This tells how much others do, and no policy judges who asks the monitor: the manifest says who may.
-    fn counts(&mut self, client: Badge) -> Result<Counted, Refusal> {
-        self.with_one_of(MANAGES | COUNTS, client)?;
+    fn counts(&mut self, _client: Badge) -> Result<Counted, Refusal> {
         let (mut kept, mut refused) = (0, 0);
         for (subject, classes) in self.engine.domains().judged() {
             refused += self.refusals(subject);
@@ -327,20 +319,17 @@ impl Server for Monitor {
         Ok(Counted { kept, refused, ..self.engine.counted() })
     }
 
-    fn log(&mut self, client: Badge) -> Result<Logged, Refusal> {
-        self.reader(client)?;
+    fn log(&mut self, _client: Badge) -> Result<Logged, Refusal> {
         let (entries, first) = self.engine.chain().numbers();
         Ok(Logged { entries, first })
     }
 
-    fn head(&mut self, client: Badge, before: bool) -> Result<Headed, Refusal> {
-        self.reader(client)?;
+    fn head(&mut self, _client: Badge, before: bool) -> Result<Headed, Refusal> {
         let (end, start) = self.engine.chain().heads();
         Ok(Headed { head: if before { start } else { end } })
     }
 
-    fn entry(&mut self, client: Badge, number: u64, second: bool) -> Result<EntryGiven, Refusal> {
-        self.reader(client)?;
+    fn entry(&mut self, _client: Badge, number: u64, second: bool) -> Result<EntryGiven, Refusal> {
         let entry = self.engine.chain().entry(number).ok_or(Refusal::NoEntry)?;
         Ok(EntryGiven { bytes: entry.halves()[usize::from(second)] })
     }
