@@ -270,6 +270,9 @@ fn a_guest_is_named_with_its_kernel() {
     world.falls_and_rises(1);
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert_eq!(world.done(), ["again ticker with vmlinuz_6.1"]);
+    // A manager that knows of no start asks the builder.
+    assert_eq!(Recorder::new(Measurer(&world), |_| ()).note_lives(&world.builder()), Ok(()));
+    assert_eq!(world.done(), ["again ticker with vmlinuz_6.1"; 2]);
 }
 
 #[test]
