@@ -18,7 +18,7 @@ use std::{fmt, fs, path::Path};
 const FOLDERS: [(&str, &[&str]); 3] = [
     ("kernel", &["core-kernel/"]),
     ("domains", &["libos/", "domains/"]),
-    ("verifier", &["image-builder/verifier/"]),
+    ("verifier", &["image-builder/verifier/", "image-builder/compiler/"]),
 ];
 
 /// One change.
