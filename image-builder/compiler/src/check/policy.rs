@@ -144,7 +144,9 @@ fn no_types(draft: &Draft<'_>) -> Vec<Diagnostic> {
 
 /// Whether it is clear which domains there are, of which types, and by which gates.
 fn is_clear(draft: &Draft<'_>, policy: &DraftPolicy<'_>) -> bool {
+    // A port of a switch is a gate as well.
     policy.kinds.iter().all(Option::is_some)
+        && !draft.inputs.spoiled.contains_part("switch")
         && !draft.has_unknown_domain()
         && unknown_domain(draft).is_empty()
         && missing_gate(draft).is_empty()
