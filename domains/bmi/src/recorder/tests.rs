@@ -345,7 +345,8 @@ fn a_life_that_begins_by_itself_has_the_image_of_the_one_before() {
     assert!(recorder.note_lives(&world.builder()).is_err());
     world.domains.borrow_mut()[1].lives += 1;
     world.domains.borrow_mut()[1].state = State::Defined;
-    (world.kernel.set(Some(second)), world.digest.set(0xd2));
+    world.kernel.set(Some(second));
+    world.digest.set(0xd2);
     world.measures.set(true);
     assert_eq!(recorder.note_lives(&world.builder()), Ok(()));
     assert_eq!(world.done(), ["again ticker with first"]);
