@@ -6,6 +6,7 @@
 mod device;
 mod emulate;
 mod log;
+mod native;
 mod save;
 mod switch;
 mod trap;
@@ -220,9 +221,10 @@ impl Guest {
         // On the way in, events are held back before anything else is done; the guest asks for them when it is in.
         if is_due
             && way != Some(Way::In)
-            && self.step.is_none()
             && let Some(handler) = self.cpu.event
         {
+            // It goes on at its instruction only after the handler. It might not come out of a step before it is told.
+            self.give_up_step(machine);
             self.enter(machine, registers, trap::Entry::to(handler))?;
         }
         self.begin_step(registers);

@@ -9,6 +9,7 @@ use cloison_abi::guest::GuestRegisters;
 use cloison_xen::cpu::{ReturnFrame, USER_CODE, USER_CODE_OF_XEN, USER_DATA, USER_DATA_OF_XEN};
 use zerocopy::IntoBytes;
 
+use super::native::Native;
 use super::{Death, Flow, Guest};
 use crate::cpu::{Handler, flag};
 use crate::machine::Machine;
@@ -37,16 +38,13 @@ const CODE_EXTERNAL: u64 = 1 << 0;
 /// Error code: which selector it is about, without its privilege.
 const CODE_SELECTOR: u64 = 0xfffc;
 /// In DR6: a single step.
-const DR6_STEP: u64 = 1 << 14;
+pub(super) const DR6_STEP: u64 = 1 << 14;
 /// Privilege of a user program, and in a selector its bits.
 const USER_PRIVILEGE: u8 = 3;
 /// Words of a frame: two registers, an error code at most, and the five that the CPU knows.
 const WORDS: usize = 8;
 /// Bits of the flags that a frame can set: those of results, strings and steps, and whether there is `cpuid`.
-const FLAGS: u64 = 0x20_08d5 | flag::TRAP | flag::DIRECTION | flag::RESUME | flag::ALIGNMENT;
-
-/// `iretq`.
-const IRETQ: [u8; 2] = [0x48, 0xcf];
+pub(super) const FLAGS: u64 = 0x20_08d5 | flag::TRAP | flag::DIRECTION | flag::RESUME | flag::ALIGNMENT;
 
 /// How the guest's kernel is entered.
 #[derive(Clone, Copy)]
@@ -111,12 +109,16 @@ impl Guest {
     fn page_fault(
         &mut self,
         machine: &mut impl Machine,
-        address: u64,
+        mut address: u64,
         code: u64,
         registers: &mut GuestRegisters,
     ) -> Result<(), Death> {
-        if code & code::USER == 0 && self.native_iret(machine, registers) {
-            return Ok(());
+        if code & code::USER == 0 {
+            match self.native_iret(machine, registers)? {
+                Native::Done => return Ok(()),
+                Native::Unread(at) => address = at,
+                Native::Not => {}
+            }
         }
         let access = Access::from_code(code, !self.is_in_kernel());
         if self.breaks(address, access, registers) {
@@ -126,6 +128,10 @@ impl Guest {
         let fault = self.paging.fault(machine, address, code, registers);
         if fault != Fault::Resume {
             self.give_up_step(machine);
+        } else if code & (code::USER | code::PRESENT) == code::PRESENT && self.way(registers).is_none() {
+            // The page was shown when it faulted, so it would for ever.
+            self.give_up_step(machine);
+            return self.reflect(machine, registers, vector::GENERAL_PROTECTION, Some(0));
         }
         if let Fault::Reflect { .. } | Fault::Device { .. } = fault {
             match self.way(registers) {
@@ -150,22 +156,6 @@ impl Guest {
             }
             Fault::NoRoom => Err(Death::NoRoom),
         }
-    }
-
-    /// Carries out an `iretq` of the CPU's own. Linux synchronizes its CPU so while it changes its text. QEMU's emulation
-    /// reads the frame with the rights of ring 0 (`helper_iret_protected`), and a domain's memory is closed to those
-    /// (SMAP): the only fault of a guest whose error code says so. The machine's kernel does it without an exit where it
-    /// finds instruction and frame shown; here it is done where they are not. Says whether it was one, and its frame can be read.
-    fn native_iret(&mut self, machine: &mut impl Machine, registers: &mut GuestRegisters) -> bool {
-        let fetched = self.paging.fetch(machine, registers.rip);
-        let frame: Result<[u64; 5], _> = self.paging.read_value(machine, registers.rsp);
-        let Ok([rip, _, rflags, rsp, _]) = frame else { return false };
-        if !fetched.bytes().starts_with(&IRETQ) {
-            return false;
-        }
-        (registers.rip, registers.rsp) = (rip, rsp);
-        registers.rflags = rflags & FLAGS | flag::INTERRUPT | flag::ALWAYS;
-        true
     }
 
     /// Something that is not allowed: an `int`, an instruction that is carried out here, or the guest's own affair.

@@ -134,19 +134,25 @@ impl Guest {
             Exit::Call if !step.traps => registers.r11 &= !flag::TRAP,
             _ => {}
         }
-        self.step = None;
         if !matches!(exit, Exit::Trap { vector: vector::DEBUG, .. }) {
-            self.paging.close_watched(machine);
+            self.give_up_step(machine);
             return false;
         }
-        self.passed = 0;
-        let hits = if step.is_user { step.hits | self.changed(machine, step.before) } else { 0 };
-        self.paging.close_watched(machine);
+        let hits = self.take_hits(machine);
         self.cpu.debug[6] |= hits;
         hits == 0 && !step.traps
     }
 
-    /// The guest is told of something else than what it was let through for.
+    /// The guest has executed an instruction. Returns which breakpoints it has reached, as bits, if it was let through for it.
+    pub(super) fn take_hits(&mut self, machine: &mut impl Machine) -> u64 {
+        self.passed = 0;
+        let Some(step) = self.step.take() else { return 0 };
+        let hits = if step.is_user { step.hits | self.changed(machine, step.before) } else { 0 };
+        self.paging.close_watched(machine);
+        hits
+    }
+
+    /// The guest is told of something else than what it was let through for: it reaches for it again later.
     pub(super) fn give_up_step(&mut self, machine: &mut impl Machine) {
         if self.step.take().is_some() {
             self.paging.close_watched(machine);

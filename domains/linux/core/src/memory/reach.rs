@@ -1,5 +1,6 @@
 //! How the shim itself reads and writes at the guest kernel's addresses: arguments of hypercalls, frames of traps.
 
+use cloison_abi::guest::{GuestHalf, UPPER_HALF};
 use cloison_abi::limits::PAGE_BYTES;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -27,11 +28,35 @@ impl Paging {
         address: u64,
         into: &mut [u8],
     ) -> Result<(), Unreachable> {
+        self.read_as(memory, address, Access::default(), into)
+    }
+
+    /// Reads a value where, and with the rights with which, the guest itself would: a program sees none of its kernel's.
+    ///
+    /// # Errors
+    /// Where it cannot reach it.
+    pub fn read_by_guest<T: FromBytes + IntoBytes>(
+        &self,
+        memory: &mut impl Memory,
+        address: u64,
+    ) -> Result<T, Unreachable> {
+        let mut value = T::new_zeroed();
+        let access = Access { user: self.half == GuestHalf::Lower, ..Access::default() };
+        self.read_as(memory, address, access, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    fn read_as(
+        &self,
+        memory: &mut impl Memory,
+        address: u64,
+        access: Access,
+        into: &mut [u8],
+    ) -> Result<(), Unreachable> {
         let mut done = 0;
         while done < into.len() {
             let at = address.wrapping_add(done as u64);
             let end = into.len().min(done + rest_of_page(at));
-            let access = Access::default();
             let physical = self.translate(memory, at, access)?;
             memory.read(physical, &mut into[done..end]).ok_or(foreign(at, access))?;
             done = end;
@@ -113,10 +138,14 @@ impl Paging {
         instruction
     }
 
-    /// Where in its memory an address of the guest's kernel lies.
+    /// Where in its memory an address of the guest's kernel lies, or one of the program that runs.
     fn translate(&self, memory: &mut impl Memory, address: u64, access: Access) -> Result<u64, Unreachable> {
         let refused = |present| Unreachable { address, code: access.code() | present };
-        let mut path = walk(memory, self.kernel_root(), address).map_err(|stop| match stop {
+        if access.user && address >= UPPER_HALF {
+            return Err(refused(code::PRESENT));
+        }
+        let root = if access.user { self.root() } else { self.kernel_root() };
+        let mut path = walk(memory, root, address).map_err(|stop| match stop {
             Stop::Absent => refused(0),
             Stop::Foreign => foreign(address, access),
         })?;

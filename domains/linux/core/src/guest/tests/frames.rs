@@ -326,10 +326,14 @@ fn an_iret_that_the_emulator_could_not_do_is_done() {
 fn no_other_instruction_is_taken_for_an_iret() {
     let mut fixture = Fixture::kernel();
     fixture.code(&[0x48, 0x8b, 0x04, 0x24]);
+    let frame = [address(CODE) + 0x77, 0x33, 0x202, address(STACK + 2), 0x2b];
+    fixture.host.put((STACK + 1) * 0x1000, &frame).unwrap();
     fixture.registers.rsp = address(STACK + 1);
     let before = fixture.registers;
     assert_eq!(fixture.trap(14, READ_BY_RING_0, before.rsp), GO);
-    assert_eq!(fixture.registers, before);
+    assert_eq!(fixture.registers.rip, HANDLER + 13 * 16);
+    let [_, _, code, rip] = fixture.words::<4>(fixture.registers.rsp);
+    assert_eq!((code, rip), (0, before.rip));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod asked;
 mod device;
 mod emulate;
 mod frames;
+mod native;
 mod save;
 mod shown;
 mod watch;

@@ -10,22 +10,22 @@ use crate::memory::code::{FETCH, USER, WRITE};
 use crate::testing::fixture::{ROOT, USER_ROOT};
 
 /// A page of the program, and one beside it.
-const DATA: u64 = 0x40_5000;
-const BESIDE: u64 = DATA + PAGE_BYTES;
+pub(super) const DATA: u64 = 0x40_5000;
+pub(super) const BESIDE: u64 = DATA + PAGE_BYTES;
 /// The first of the three tables below the roots, and the frames of the pages.
 const TABLES: u64 = 40;
-const FRAME: u64 = 44;
+pub(super) const FRAME: u64 = 44;
 /// The handler of debug traps.
-const TOLD: u64 = HANDLER + 16;
+pub(super) const TOLD: u64 = HANDLER + 16;
 
 /// DR7: the first breakpoint is on, for one of these.
 const EXECUTED: u64 = 1;
 const WRITTEN: u64 = 1 | 0b1001 << 16;
-const REACHED: u64 = 1 | 0b1011 << 16;
+pub(super) const REACHED: u64 = 1 | 0b1011 << 16;
 
 impl Fixture {
     /// A program with two pages of data, and a breakpoint.
-    fn watching(address: u64, control: u64) -> Self {
+    pub(super) fn watching(address: u64, control: u64) -> Self {
         let mut fixture = Self::program();
         for root in [ROOT, USER_ROOT] {
             fixture.host.store(root * PAGE_BYTES, (TABLES * PAGE_BYTES) | 0x67).unwrap();
@@ -51,12 +51,12 @@ impl Fixture {
         assert_eq!(self.call(call::SET_DEBUGREG, &[number, value]), 0);
     }
 
-    fn shown(&self, address: u64) -> Option<Shown> {
+    pub(super) fn shown(&self, address: u64) -> Option<Shown> {
         self.host.views.get(&address).copied()
     }
 
     /// The program reaches for an address, and is to do so with one instruction.
-    fn touch(&mut self, address: u64, code: u64) {
+    pub(super) fn touch(&mut self, address: u64, code: u64) {
         let rip = self.registers.rip;
         assert_eq!(self.trap(14, code | USER, address), GO);
         assert_eq!(self.registers.rip, rip, "the instruction is executed again");
@@ -171,15 +171,21 @@ fn what_the_guests_kernel_reaches_for_is_not_told() {
 }
 
 #[test]
-fn events_wait_until_the_instruction_is_done() {
+fn an_event_comes_before_the_instruction_that_is_to_be_done() {
     let mut fixture = Fixture::watching(DATA + 8, WRITTEN);
     fixture.guest.channels.set_masked(&mut fixture.host, false);
+    let registers = fixture.registers;
     fixture.guest.channels.raise(&mut fixture.host, 5);
-    fixture.touch(DATA + 8, WRITE);
-    assert_eq!(fixture.exit(Exit::Pause), GO);
-    assert_eq!(fixture.registers.rip, HANDLER + 0x2000, "or until something else has come");
-    assert_eq!(fixture.words::<5>(fixture.registers.rsp)[4], 0x246, "nothing is seen of the step");
+    assert_eq!(fixture.trap(14, WRITE | USER, DATA + 8), GO);
+    assert_eq!(fixture.registers.rip, HANDLER + 0x2000);
+    let [_, _, rip, _, flags] = fixture.words::<5>(fixture.registers.rsp);
+    assert_eq!((rip, flags), (registers.rip, 0x246), "nothing is seen of the step");
     assert_eq!(fixture.shown(DATA), None);
+    fixture.guest.paging.enter_user(&mut fixture.host).unwrap();
+    fixture.guest.let_switch(&mut fixture.host, &mut fixture.registers);
+    fixture.registers = registers;
+    fixture.touch(DATA + 8, WRITE);
+    assert_eq!(fixture.done(), Some(1), "it is reached for again");
 }
 
 #[test]
