@@ -30,6 +30,8 @@ const AREAS: [(u64, u64); 3] =
 /// The instruction by which an interrupt's handler returns.
 const IRETQ: [u8; 2] = [0x48, 0xcf];
 
+/// Flag: the CPU traps after each instruction.
+const TRAP: u64 = 1 << 8;
 /// Interrupts on, and the bit that is always one.
 pub const FIXED_FLAGS: u64 = 0x202;
 
@@ -239,10 +241,14 @@ pub fn is_return([low, high]: [u64; 2], rip: u64) -> bool {
 }
 
 /// Where a guest goes on after an `iretq`, from the five words that this finds on its stack: `rip`, `rflags` and `rsp`. None
-/// if that is not where the guest runs now, in its segments, so that the CPU would fault.
+/// if that is not where the guest runs now, in its segments, so that the CPU would fault; and none if the flags that the guest
+/// has before it say that it is stepped over, so that the CPU would trap behind it.
 #[must_use]
 #[inline(always)]
-pub fn checked_return([rip, code, rflags, rsp, data]: [u64; 5]) -> Option<[u64; 3]> {
+pub fn checked_return([rip, code, rflags, rsp, data]: [u64; 5], before: u64) -> Option<[u64; 3]> {
+    if before & TRAP != 0 {
+        return None;
+    }
     let stays = code == GUEST_CODE_SELECTOR.into() && data == GUEST_DATA_SELECTOR.into();
     (stays && is_canonical(rip)).then_some([rip, rflags & GUEST_FLAGS | FIXED_FLAGS, rsp])
 }

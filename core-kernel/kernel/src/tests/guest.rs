@@ -192,15 +192,16 @@ fn frame_of(world: &World, slot: u8) -> Frame {
 
 /// A world whose guest has the CPU: one space, with one page of its memory.
 fn with_running_guest() -> World {
-    with_guest_at(0, 0)
+    with_guest_at(0, 0, 0)
 }
 
 /// The same; the guest begins with this instruction and stack.
-fn with_guest_at(rip: u64, rsp: u64) -> World {
+fn with_guest_at(rip: u64, rsp: u64, rflags: u64) -> World {
     let mut world = world();
     let registers = frame_of(&world, GUEST[1]);
     machine::write(registers, RIP, rip);
     machine::write(registers, RSP, rsp);
+    machine::write(registers, RFLAGS, rflags);
     assert_eq!(world.space(SPACE_CREATE, 0), 0);
     assert_eq!(world.show(0, 0x1000, &[page(RAM, 7, WRITE)]), 0);
     world.list(0, GuestMapEntry(0));
@@ -233,6 +234,7 @@ fn a_guest_that_runs_ends_with_its_domain() {
 /// Numbers in the frame page of a guest's stack and next instruction.
 const RSP: usize = 4;
 const RIP: usize = 16;
+const RFLAGS: usize = 17;
 /// Bytes of `iretq` in a word, and of another instruction.
 const IRETQ: u64 = 0xcf48;
 const UD2: u64 = 0x0b0f;
@@ -263,7 +265,7 @@ fn a_guest_returns_as_the_cpu_would() {
         (IRETQ, page, changed(1, 0x8), page + 0x100, false),
         (IRETQ, page, changed(4, 0x10), page + 0x100, false),
     ] {
-        let mut world = with_guest_at(rip, rsp);
+        let mut world = with_guest_at(rip, rsp, 0);
         let ram = frame_of(&world, GUEST[2]).after(7);
         for (at, word) in ((rsp % PAGE_BYTES) as usize / 8..).zip(stack) {
             machine::write(ram, at, word);
@@ -274,6 +276,23 @@ fn a_guest_returns_as_the_cpu_would() {
         let expected = if is_done { [0x1008, 0x77, 0x25_0dd5 | 0x202] } else { [rip, rsp, 0x202] };
         assert_eq!(machine::goes_on(&world.kernel.guests[id.index()].context), expected);
         assert!(world.is_in_a_guest());
+        world.take_down();
+    }
+}
+
+/// The CPU traps behind a return that is stepped over: the guest comes out, and its domain has to see to that.
+#[test]
+fn a_return_that_is_stepped_over_comes_out() {
+    for (rflags, is_done) in [(0x202, true), (0x302, false)] {
+        let mut world = with_guest_at(0x1000, 0x1100, rflags);
+        let ram = frame_of(&world, GUEST[2]).after(7);
+        let frame = [0x1008, 0x33, 0x202, 0x77, 0x2b];
+        (0x20..).zip(frame).for_each(|(at, word)| machine::write(ram, at, word));
+        machine::write(ram, 0, IRETQ);
+        let id = world.kernel.domain(shim()).guest.unwrap();
+        assert_eq!(world.kernel.carry_out_return(id), is_done, "{rflags:#x}");
+        let expected = if is_done { [0x1008, 0x77, 0x202] } else { [0x1000, 0x1100, rflags] };
+        assert_eq!(machine::goes_on(&world.kernel.guests[id.index()].context), expected);
         world.take_down();
     }
 }

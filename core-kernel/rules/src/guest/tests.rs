@@ -165,7 +165,10 @@ fn a_return_is_two_bytes_wherever_they_lie() {
 #[test]
 fn a_return_leads_to_where_a_guest_can_run() {
     let (code, data) = (u64::from(GUEST_CODE_SELECTOR), u64::from(GUEST_DATA_SELECTOR));
-    assert_eq!(checked_return([0x1000, code, u64::MAX, 7, data]), Some([0x1000, GUEST_FLAGS | 0x202, 7]));
+    assert_eq!(
+        checked_return([0x1000, code, u64::MAX, 7, data], 0x202),
+        Some([0x1000, GUEST_FLAGS | 0x202, 7])
+    );
     for (code, data) in [
         (0x8, data),
         (code & !3, data),
@@ -174,12 +177,15 @@ fn a_return_leads_to_where_a_guest_can_run() {
         (code | 1 << 32, data),
         (code, data | 1 << 63),
     ] {
-        assert_eq!(checked_return([0x1000, code, 0, 7, data]), None, "{code:#x}, {data:#x}");
+        assert_eq!(checked_return([0x1000, code, 0, 7, data], 0x202), None, "{code:#x}, {data:#x}");
     }
     for rip in [1 << 47, 0xffff_7fff_ffff_ffff, 1 << 63] {
-        assert_eq!(checked_return([rip, code, 0, 7, data]), None, "{rip:#x}");
+        assert_eq!(checked_return([rip, code, 0, 7, data], 0x202), None, "{rip:#x}");
     }
-    assert_eq!(checked_return([u64::MAX, code, 0, u64::MAX, data]), Some([u64::MAX, 0x202, u64::MAX]));
+    let back = [0x1000, code, 0, 7, data];
+    assert_eq!(checked_return(back, !0x100), Some([0x1000, 0x202, 7]));
+    assert_eq!(checked_return(back, 0x302), None, "it is stepped over");
+    assert_eq!(checked_return([u64::MAX, code, 0, u64::MAX, data], 0x202), Some([u64::MAX, 0x202, u64::MAX]));
 }
 
 #[test]

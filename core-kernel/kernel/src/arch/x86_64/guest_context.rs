@@ -178,8 +178,8 @@ impl GuestContext {
         }
     }
 
-    /// Carries out the guest's next instruction, if it is an `iretq` by which the guest stays where it runs. Returns whether it
-    /// was one. What the guest wrote is copied, and the copy is checked.
+    /// Carries out the guest's next instruction, if it is an `iretq` by which the guest stays where it runs, and not stepped
+    /// over. Returns whether it was one. What the guest wrote is copied, and the copy is checked.
     pub fn carry_out_return(&mut self, spaces: &GuestSpaces) -> bool {
         let (space, half) = self.place();
         let Some(root) = spaces.root(space, half) else { return false };
@@ -188,7 +188,7 @@ impl GuestContext {
         if !is_one || !root.read(context.rsp, &mut frame) {
             return false;
         }
-        let Some([rip, rflags, rsp]) = checked_return(frame) else { return false };
+        let Some([rip, rflags, rsp]) = checked_return(frame, context.rflags) else { return false };
         (context.rip, context.rflags, context.rsp) = (rip, rflags, rsp);
         true
     }
