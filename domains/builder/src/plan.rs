@@ -281,6 +281,14 @@ impl<'a> Plan<'a> {
             .ok_or(BuildError::Image("the plan names a thread that is not there"))
     }
 
+    /// A region.
+    ///
+    /// # Errors
+    /// [`BuildError::Image`].
+    pub fn region(&self, place: usize) -> Result<&'a RegionEntry, BuildError> {
+        self.regions.get(place).ok_or(BuildError::Image("the plan names a region that is not there"))
+    }
+
     /// The files that a region holds.
     pub fn files_of(&self, region: usize) -> impl Iterator<Item = &'a FileEntry> + use<'a> {
         self.files.iter().filter(move |file| file.region as usize == region)
@@ -349,7 +357,7 @@ fn other_program(domain: &DomainEntry, other: &ProgramEntry) -> Program {
 }
 
 /// Whether a region takes memory.
-fn is_memory(region: &RegionEntry) -> bool {
+pub(crate) fn is_memory(region: &RegionEntry) -> bool {
     matches!(source(region), Ok(RegionSource::Memory | RegionSource::Budget))
 }
 

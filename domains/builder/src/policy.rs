@@ -6,9 +6,13 @@
 
 use alloc::{format, vec::Vec};
 
-use cloison_abi::{InterruptSource, Name, ObjectKind, Rights, limits::PAGE_BYTES, plan::NONE};
+use cloison_abi::{
+    InterruptSource, Name, ObjectKind, Rights,
+    limits::PAGE_BYTES,
+    plan::{DeviceEntry, NONE, RegionSource},
+};
 
-use crate::{BuildError, Plan};
+use crate::{BuildError, Plan, plan::source};
 
 /// The first line of a policy.
 const HEAD: &str = "cloison policy 1";
@@ -74,8 +78,7 @@ impl<'a> Policy<'a> {
     fn memory(&self, plan: &Plan<'_>) -> Result<(), BuildError> {
         let views = views(plan);
         for view in &views {
-            let Some(device) = device_of(plan, view.region) else { continue };
-            let device = plan.device(device)?;
+            let Some(device) = device_of(plan, view.region)? else { continue };
             if device.domain != view.domain {
                 let who = name(plan, view.domain)?;
                 return Err(BuildError::Policy { who, whom: device.name, how: "its registers" });
@@ -151,11 +154,14 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// The device whose registers or configuration page a region is.
-fn device_of(plan: &Plan<'_>, region: u32) -> Option<u32> {
-    let area = plan.areas.iter().find(|area| area.region == region).map(|area| area.device);
-    let mut pages = plan.configuration_pages.iter();
-    area.or_else(|| pages.find(|page| page.region == region).map(|page| page.device))
+/// The device whose registers or configuration page a region is: by the one table by which the region is made.
+fn device_of<'a>(plan: &Plan<'a>, region: u32) -> Result<Option<&'a DeviceEntry>, BuildError> {
+    let place = region as usize;
+    match source(plan.region(place)?)? {
+        RegionSource::Device => plan.device(plan.area_of(place)?.device).map(Some),
+        RegionSource::ConfigurationPage => plan.function_of(place).map(|(device, _)| Some(device)),
+        RegionSource::Memory | RegionSource::Budget | RegionSource::BootLog => Ok(None),
+    }
 }
 
 /// What a policy says of a name it says of one domain.

@@ -8,7 +8,11 @@ use cloison_abi::{
 };
 use cloison_sys::Slot;
 
-use crate::{BuildError, Kernel, Site, Step, plan::source, site::Held};
+use crate::{
+    BuildError, Kernel, Site, Step,
+    plan::{is_memory, source},
+    site::Held,
+};
 
 impl<K: Kernel> Site<'_, K> {
     /// Makes the regions that a domain owns or sees, as far as no other domain has needed them before. `made`: those.
@@ -35,10 +39,18 @@ impl<K: Kernel> Site<'_, K> {
     fn load_files(&mut self, place: usize) -> Result<(), BuildError> {
         for file in self.plan.files_of(place) {
             let (region, bytes) =
-                (self.region(place)?, self.image.range(file.image_offset, file.image_bytes)?);
+                (self.filled(place)?, self.image.range(file.image_offset, file.image_bytes)?);
             self.carry_out(Step::Load { region, offset: 0, bytes })?;
         }
         Ok(())
+    }
+
+    /// A region that is filled from the image. To write to registers does what their device makes of it.
+    pub(crate) fn filled(&self, place: usize) -> Result<Slot, BuildError> {
+        if is_memory(self.plan.region(place)?) {
+            return self.region(place);
+        }
+        Err(BuildError::Image("what is loaded goes to a region that is no memory"))
     }
 
     /// The log of what was measured. If there is none, memory with nothing in it.

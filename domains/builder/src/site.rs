@@ -297,7 +297,7 @@ impl<'a, K: Kernel> Site<'a, K> {
             let place = load.region as usize;
             if self.plan.regions.get(place).is_some_and(|region| region.owner == domain) {
                 let bytes = self.image.range(load.image_offset, load.bytes)?;
-                let region = self.region(place)?;
+                let region = self.filled(place)?;
                 self.carry_out(Step::Load { region, offset: load.region_offset, bytes })?;
             }
         }

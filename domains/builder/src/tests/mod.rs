@@ -13,7 +13,7 @@ use std::vec::Vec;
 use cloison_abi::{
     CallError, Name,
     call::{BUILDER_SLOT_LOG, BUILDER_SLOT_MEMORY},
-    plan::{FaultPolicy, NONE, PlanHeader},
+    plan::{FaultPolicy, NONE, PlanHeader, RegionSource},
 };
 use cloison_sys::Slot;
 use proptest::prelude::*;
@@ -180,11 +180,20 @@ fn a_refused_step_is_named() {
     assert_eq!(std::format!("{error}"), "the kernel refused a step (memory): the policy forbids it");
 }
 
+const NO_MEMORY: &str = "what is loaded goes to a region that is no memory";
+
+/// Gives a domain with a device the region of that device from this source, and loads its program there.
+fn load_into(plan: &mut Sketch, of: RegionSource) {
+    let place = plan.regions.iter().position(|region| region.source == of as u32).unwrap();
+    plan.regions[place].owner = RESTARTED;
+    plan.loads[0].region = place as u32;
+}
+
 /// Each of these is one entry of a good plan, changed: the builder says what is wrong with it.
 #[test]
 fn what_the_plan_cannot_mean_is_an_error() {
     type Change = fn(&mut Sketch);
-    let changes: [(Change, &str); 23] = [
+    let changes: [(Change, &str); 26] = [
         (|plan| plan.regions[0].source = 0, "a region's source is unknown"),
         (|plan| plan.areas.clear(), "a region shows no area of a device"),
         (|plan| plan.areas[0].device = 9, "registers are of no device"),
@@ -205,6 +214,9 @@ fn what_the_plan_cannot_mean_is_an_error() {
         (|plan| plan.domains[0].on_fault = 9, "a domain's fault policy is unknown"),
         (|plan| plan.loads[0].image_offset = u64::MAX, "a part that the plan names is not there"),
         (|plan| plan.files[0].image_offset = u64::MAX, "a part that the plan names is not there"),
+        (|plan| load_into(plan, RegionSource::Device), NO_MEMORY),
+        (|plan| load_into(plan, RegionSource::ConfigurationPage), NO_MEMORY),
+        (|plan| plan.files[0].region = plan.areas[0].region, NO_MEMORY),
         (|plan| plan.guests[0].tables = 99, "the plan names a region that is not there"),
         (|plan| plan.guests[0].attached[1] = 99, "the plan names a region that is not there"),
         (|plan| plan.guests[0].slot = 256, "a slot's number is too large"),

@@ -4,7 +4,7 @@ use std::{format, string::String, vec::Vec};
 
 use cloison_abi::{
     Name, Rights,
-    plan::{GuestEntry, ImageEntry, NONE, RegionSlotEntry},
+    plan::{AreaEntry, DeviceEntry, GuestEntry, ImageEntry, NONE, RegionSlotEntry},
 };
 
 use super::sketch::{RESTARTED, Sketch, image_of};
@@ -101,6 +101,17 @@ fn what_a_domain_can_come_to_see_is_said() {
         let error = checked(&mut registers, text(&SAID)).unwrap_err();
         assert!(matches!(error, BuildError::Policy { how: "its registers", .. }), "{error}");
     }
+    // A region that another table calls another's is not that.
+    let mut twice = named();
+    let (page, third_device) = (twice.configuration_pages[0].region, twice.devices.len() as u32);
+    twice.devices.push(DeviceEntry { domain: third, ..twice.devices[0] });
+    twice.areas.push(AreaEntry { region: page, device: third_device, ..twice.areas[0] });
+    let mut seen = *twice.mappings.iter().find(|mapping| mapping.region == page).unwrap();
+    seen.domain = third;
+    twice.mappings.retain(|mapping| mapping.region != page);
+    twice.mappings.push(seen);
+    let error = checked(&mut twice, text(&SAID)).unwrap_err();
+    assert!(matches!(error, BuildError::Policy { how: "its registers", .. }), "{error}");
     let mut nobodys = named();
     nobodys.areas[0].device = NONE;
     let error = checked(&mut nobodys, text(&SAID)).unwrap_err();
