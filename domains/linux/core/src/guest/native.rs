@@ -1,12 +1,12 @@
 //! Returns and calls of the CPU's own, where they fault as ring 0 does.
 //!
-//! QEMU up to 7.2 carries out `iretq`, far returns and far calls with the rights of ring 0, in ring 3 too
+//! QEMU 7.2 carries out `iretq`, far returns and far calls with the rights of ring 0, in ring 3 too
 //! (`helper_ret_protected`, `helper_lcall_protected`), and a domain's memory is closed to those (SMAP). No other fault of a
 //! guest has an error code that says so, and on a CPU none has.
 
 use cloison_abi::guest::{GUEST_CODE_SELECTOR, GUEST_DATA_SELECTOR, GuestRegisters};
 
-use super::trap::{DR6_STEP, FLAGS, vector};
+use super::trap::{DR6_STEP, FLAGS, Native, vector};
 use super::{Death, Guest};
 use crate::cpu::flag;
 use crate::machine::Machine;
@@ -14,16 +14,6 @@ use crate::memory::is_canonical;
 
 /// `iretq`.
 const IRETQ: [u8; 2] = [0x48, 0xcf];
-
-/// What comes of such a fault.
-pub(super) enum Native {
-    /// It was an `iretq`, and is done.
-    Done,
-    /// It was one, and here its frame cannot be read.
-    Unread(u64),
-    /// It was none, or one that the CPU would refuse.
-    Not,
-}
 
 impl Guest {
     /// Carries out an `iretq` of the CPU's own, with the rights of what runs. Linux's kernel synchronizes its CPU so while it

@@ -9,7 +9,6 @@ use cloison_abi::guest::GuestRegisters;
 use cloison_xen::cpu::{ReturnFrame, USER_CODE, USER_CODE_OF_XEN, USER_DATA, USER_DATA_OF_XEN};
 use zerocopy::IntoBytes;
 
-use super::native::Native;
 use super::{Death, Flow, Guest};
 use crate::cpu::{Handler, flag};
 use crate::machine::Machine;
@@ -45,6 +44,16 @@ const USER_PRIVILEGE: u8 = 3;
 const WORDS: usize = 8;
 /// Bits of the flags that a frame can set: those of results, strings and steps, and whether there is `cpuid`.
 pub(super) const FLAGS: u64 = 0x20_08d5 | flag::TRAP | flag::DIRECTION | flag::RESUME | flag::ALIGNMENT;
+
+/// What comes of a fault that may be a return of the CPU's own.
+pub(super) enum Native {
+    /// It was an `iretq`, and is done.
+    Done,
+    /// It was one, and here its frame cannot be read.
+    Unread(u64),
+    /// It was none, or one that the CPU would refuse.
+    Not,
+}
 
 /// How the guest's kernel is entered.
 #[derive(Clone, Copy)]
